@@ -1,0 +1,37 @@
+//! One thing to copy.
+
+use std::time::SystemTime;
+
+use crate::{Digest, Key};
+
+/// One thing to copy: an object of a source, or a line of a backup's inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key within its source's section.
+    pub key: Key,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest, where it is known: always in an inventory, seldom before the copy.
+    pub sha256: Option<Digest>,
+    /// When it was last modified.
+    pub modified: Option<SystemTime>,
+    /// Its Unix permission bits (`0o600`), where its storage has them.
+    pub mode: Option<u32>,
+    /// Its entity tag, where its storage has one; opaque.
+    pub etag: Option<String>,
+}
+
+impl Entry {
+    /// An entry of which only key and size are known.
+    #[must_use]
+    pub fn new(key: Key, size: u64) -> Self {
+        Self {
+            key,
+            size,
+            sha256: None,
+            modified: None,
+            mode: None,
+            etag: None,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The one error of sinks and sources.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What sinks and sources answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of fault it is: what a caller decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Nothing is there under that key.
+    NotFound,
+    /// The credentials or the file's mode do not allow it.
+    PermissionDenied,
+    /// Something is there already, and must not be overwritten.
+    AlreadyExists,
+    /// The object is not the one it was (`if_match`).
+    Changed,
+    /// The bytes are not what they should be.
+    Corrupt,
+    /// The place is full, or a quota is reached.
+    NoSpace,
+    /// Somebody else holds what is needed.
+    Busy,
+    /// The sink or source cannot do this at all.
+    Unsupported,
+    /// The request makes no sense: a bad key, a file where a folder must be.
+    Invalid,
+    /// The place can't be reached, or does not answer.
+    Unavailable,
+    /// The caller cancelled it.
+    Cancelled,
+    /// Anything else.
+    Other,
+}
+
+/// A fault of a sink or source: kind, what was tried, on what, and why it failed.
+///
+/// Its text names the thing: ``cannot read `cpu/2026/a.parquet`: permission denied``.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    subject: String,
+    detail: String,
+    retryable: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A fault of `kind`, met while trying to `operation` (a verb: "read") the `subject` (a key or a path).
+    #[must_use]
+    pub fn new(
+        kind: ErrorKind,
+        operation: &'static str,
+        subject: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                operation,
+                subject: subject.into(),
+                detail: detail.into(),
+                retryable: false,
+                source: None,
+            }),
+        }
+    }
+
+    /// The fault that the operating system gave for `subject`.
+    #[must_use]
+    pub fn from_io(
+        operation: &'static str,
+        subject: impl Into<String>,
+        error: std::io::Error,
+    ) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => ErrorKind::NoSpace,
+            Io::NotADirectory | Io::IsADirectory | Io::InvalidInput | Io::InvalidFilename => {
+                ErrorKind::Invalid
+            }
+            Io::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::Other,
+        };
+        let text = error.to_string();
+        // "(os error 13)" says nothing to an operator.
+        let detail = text
+            .split(" (os error")
+            .next()
+            .unwrap_or(&text)
+            .to_lowercase();
+        Self::new(kind, operation, subject, detail).with_source(error)
+    }
+
+    /// The same fault, with its cause for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// The same fault, marked as one that may heal when tried again.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.inner.retryable = true;
+        self
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The verb.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.inner.operation
+    }
+
+    /// The key or path it is about.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.inner.subject
+    }
+
+    /// The reason alone.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.inner.detail
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.inner.retryable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            operation,
+            subject,
+            detail,
+            ..
+        } = &*self.inner;
+        write!(f, "cannot {operation} `{subject}`: {detail}")
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("operation", &self.inner.operation)
+            .field("subject", &self.inner.subject)
+            .field("detail", &self.inner.detail)
+            .field("retryable", &self.inner.retryable)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner
+            .source
+            .as_deref()
+            .map(|e| e as &(dyn StdError + 'static))
+    }
+}

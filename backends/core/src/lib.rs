@@ -1,0 +1,36 @@
+//! The two traits that `arc-backup` is made of, and what they speak in.
+//!
+//! A backup copies what a [`Source`] has into a [`Sink`], and a restore copies it back. The engine that
+//! does the copying knows only these traits; local disk, S3 and Azure Blob Storage are crates beside this
+//! one, and a third party adds its own in the same way.
+//!
+//! - [`Sink`]: a place that keeps bytes under [`Key`]s: write, read, list, delete, lock.
+//! - [`Source`]: something to back up: freeze a view of it, list it, read it, take it back.
+//! - [`MemorySink`]: a sink in memory, for tests and as the smallest complete example.
+//! - `conformance` (feature of the same name): the suite that every sink has to pass.
+
+mod body;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod digest;
+mod entry;
+mod error;
+mod key;
+mod memory;
+mod sink;
+mod source;
+
+pub use body::{Body, ByteStream};
+pub use digest::{Digest, Hasher, ParseDigestError};
+pub use entry::Entry;
+pub use error::{Error, ErrorKind, Result};
+pub use key::{InvalidKey, Key};
+pub use memory::MemorySink;
+pub use sink::{
+    AsideMode, Capabilities, Child, Durability, GetOptions, ListOptions, ListStream, Listed,
+    LockGuard, LockOutcome, Meta, Object, OtherKind, Sink, Upload, WriteOptions,
+};
+pub use source::{
+    EntryStream, ExtraFiles, Freeze, Frozen, Origin, Restore, RestoreSummary, Source, SourceReport,
+    Staging,
+};

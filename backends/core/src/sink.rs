@@ -1,0 +1,382 @@
+//! Sinks: places that keep bytes under keys.
+
+use std::fmt;
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::{Body, Error, ErrorKind, Key, Result};
+
+/// A place that keeps bytes under [`Key`]s and gives them back: a folder, a bucket, a container.
+///
+/// Required are [`location`](Sink::location), [`capabilities`](Sink::capabilities), [`begin`](Sink::begin),
+/// [`get`](Sink::get), [`head`](Sink::head), [`list`](Sink::list), [`list_children`](Sink::list_children),
+/// [`delete`](Sink::delete) and [`lock`](Sink::lock). The others have defaults that are right for a store
+/// whose writes are atomic and durable when they are acknowledged; what a sink can do beyond that it declares
+/// in its [`Capabilities`], and nobody asks for its name.
+///
+/// All methods may be called at once from many tasks. The `conformance` suite of this crate states each
+/// guarantee as a test.
+#[async_trait]
+pub trait Sink: Send + Sync + fmt::Debug + 'static {
+    /// Where this is, for people: a path or a URL, never with credentials.
+    fn location(&self) -> String;
+
+    /// What this sink can do beyond the minimum.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Begins to write the object `key`. Nothing is visible at `key` before [`Upload::commit`], which is
+    /// atomic: readers see all of the new object, or what was there before.
+    ///
+    /// Folders above `key` come into being by themselves. Fails when something that can't be replaced is in
+    /// the way (on local disk, a folder at `key` or a file above it), naming both.
+    async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>>;
+
+    /// Opens the object `key` for reading.
+    ///
+    /// Fails with [`ErrorKind::NotFound`] when it is absent, with [`ErrorKind::Changed`] when
+    /// [`GetOptions::if_match`] names another entity tag than the object has. A range that reaches past the
+    /// end is cut there; one that starts past the end gives an empty body.
+    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object>;
+
+    /// What is known of the object `key`; `None` when it is absent.
+    async fn head(&self, key: &Key) -> Result<Option<Meta>>;
+
+    /// Lists the objects in byte order of their keys, as a stream that holds a bounded part of the listing.
+    ///
+    /// A prefix under which there is nothing, or a root that does not exist yet, gives an empty stream. What is
+    /// there and is no object (see [`OtherKind`]) is listed too, never dropped in silence and never followed.
+    /// Uploads under way are not listed.
+    fn list(&self, options: ListOptions) -> ListStream;
+
+    /// Lists one level: the objects and folders right in `folder` (`None`: the root), in byte order of names,
+    /// without walking what lies below. An absent folder is an empty list.
+    async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>>;
+
+    /// Deletes the objects. An absent key is no error, so that deleting again is harmless. Folders that are
+    /// left empty vanish with their last object.
+    async fn delete(&self, keys: &[Key]) -> Result<()>;
+
+    /// Takes the lock `key`, without waiting. `holder` is a text that says who holds it, given to whoever finds it taken.
+    ///
+    /// At most one holder at a time, whatever the process or host. The lock of a process that died becomes free.
+    async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome>;
+
+    /// Who holds the lock `key`, by its own text; `None` when nobody does. Changes nothing, needs no right to write.
+    async fn lock_holder(&self, key: &Key) -> Result<Option<String>>;
+
+    /// Removes everything in `folder`, whatever it is: objects, leavings of uploads, links (never what they
+    /// point to). An absent folder is no error.
+    ///
+    /// The default lists and deletes.
+    async fn remove_tree(&self, folder: &Key) -> Result<()> {
+        let mut listing = self.list(ListOptions::within(folder));
+        let mut batch = Vec::new();
+        while let Some(item) = listing.next().await {
+            if let Listed::Object(meta) = item? {
+                batch.push(meta.key);
+            }
+            if batch.len() == 1000 {
+                self.delete(&batch).await?;
+                batch.clear();
+            }
+        }
+        self.delete(&batch).await
+    }
+
+    /// Removes what uploads that never ended have left below `folder` (`None`: everywhere), and tells how
+    /// many there were. Only for a caller that knows that no upload is under way there.
+    ///
+    /// The default has none to remove.
+    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
+        let _ = folder;
+        Ok(0)
+    }
+
+    /// Opens a mark before the first write, by which all that is committed after it can be made durable at once.
+    ///
+    /// The default is for stores whose commit is durable by itself.
+    async fn durability(&self) -> Result<Box<dyn Durability>> {
+        Ok(Box::new(DurableByItself))
+    }
+
+    /// How many bytes can still be written; `None` where that has no meaning.
+    async fn free_space(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Makes the object visible that was written to `key` with [`WriteOptions::stage`] `stage`. Atomic;
+    /// replaces what is there. Needs [`Capabilities::staging`].
+    async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
+        let _ = stage;
+        Err(unsupported("promote", key))
+    }
+
+    /// Removes what was staged for `key`; absent is no error. Needs [`Capabilities::staging`].
+    async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
+        let _ = stage;
+        Err(unsupported("discard", key))
+    }
+
+    /// Keeps the object `key` in the place for things set aside by the operation `area`, beside the sink's
+    /// root and outside of what it lists: as a second name or copy ([`AsideMode::Keep`]), or by moving it there
+    /// ([`AsideMode::Move`]). Does nothing when the same object is there already. Needs [`Capabilities::aside`].
+    async fn set_aside(&self, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
+        let _ = (area, mode);
+        Err(unsupported("set aside", key))
+    }
+
+    /// Removes all that was set aside by the operation `area`. Needs [`Capabilities::aside`].
+    async fn remove_aside(&self, area: &str) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "remove",
+            area,
+            "this sink sets nothing aside",
+        ))
+    }
+
+    /// Where [`set_aside`](Sink::set_aside) puts things, for people.
+    fn aside_location(&self, area: &str) -> Option<String> {
+        let _ = area;
+        None
+    }
+}
+
+fn unsupported(operation: &'static str, key: &Key) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        operation,
+        key.as_str(),
+        "this sink does not support it",
+    )
+}
+
+/// An object being written.
+///
+/// Dropping it without [`commit`](Upload::commit) leaves nothing visible, and, as far as a drop can, nothing at all.
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends `bytes`.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// A handle on the local file that the bytes end up in, positioned at its end, where there is one.
+    /// Who takes it writes through it, and no longer calls [`write`](Upload::write).
+    fn local_file(&mut self) -> Result<Option<File>> {
+        Ok(None)
+    }
+
+    /// Makes the object visible, whole and at once, or, with [`WriteOptions::stage`], ready to be promoted.
+    async fn commit(self: Box<Self>) -> Result<Meta>;
+
+    /// Gives the object up; nothing of it stays.
+    async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// What [`Sink::durability`] gives.
+#[async_trait]
+pub trait Durability: Send + Sync {
+    /// Returns when everything committed since the mark was opened survives a loss of power. An error of the
+    /// disk that was met meanwhile is reported here.
+    async fn sync(&self) -> Result<()>;
+}
+
+struct DurableByItself;
+
+#[async_trait]
+impl Durability for DurableByItself {
+    async fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What [`Sink::lock`] gives.
+pub enum LockOutcome {
+    /// The lock is the caller's until it releases or drops the guard.
+    Held(Box<dyn LockGuard>),
+    /// Somebody else has it, by the text it gave; empty where that can't be read.
+    Busy(String),
+}
+
+impl fmt::Debug for LockOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(_) => f.write_str("Held"),
+            Self::Busy(holder) => write!(f, "Busy({holder:?})"),
+        }
+    }
+}
+
+/// A lock that is held.
+#[async_trait]
+pub trait LockGuard: Send + Sync {
+    /// Succeeds when the lock is still this holder's; [`ErrorKind::Busy`] when it was lost.
+    async fn check(&self) -> Result<()>;
+
+    /// Gives the lock back. Dropping the guard does too, as far as a drop can.
+    async fn release(self: Box<Self>) -> Result<()>;
+}
+
+/// What a sink can do beyond the minimum.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The root folder, where the sink is one on local disk.
+    pub local_root: Option<PathBuf>,
+    /// Whether objects can be written beside their place and made visible later ([`Sink::promote`]).
+    pub staging: bool,
+    /// Whether objects can be set aside ([`Sink::set_aside`]).
+    pub aside: bool,
+    /// Whether objects keep the modification time and mode they are written with.
+    pub attributes: bool,
+}
+
+/// How to write an object.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// How many bytes will come, if known: a hint for part sizes, never a promise.
+    pub size_hint: Option<u64>,
+    /// The modification time to give it, where the sink keeps one.
+    pub modified: Option<SystemTime>,
+    /// The Unix permission bits to give it, where the sink keeps them; without, private to the owner (`0600`).
+    pub mode: Option<u32>,
+    /// Write it beside its place under this name of a stage, to be made visible by [`Sink::promote`].
+    /// Letters, digits and `-` only.
+    pub stage: Option<String>,
+    /// Fail with [`ErrorKind::AlreadyExists`] at commit when `key` exists by then.
+    pub create_new: bool,
+    /// Whether commit returns only when the object survives a loss of power.
+    pub durable: bool,
+}
+
+/// How to read an object.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// Only these bytes.
+    pub range: Option<Range<u64>>,
+    /// Only if the object still has this entity tag.
+    pub if_match: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// Only keys that start with this text; a whole folder ends in `/`.
+    pub prefix: String,
+    /// Only keys behind this one in byte order.
+    pub start_after: Option<String>,
+    /// Folders and keys to leave out, with all that lies below them: never entered, whatever they hold.
+    pub skip: Vec<String>,
+}
+
+impl ListOptions {
+    /// Everything in `folder`.
+    #[must_use]
+    pub fn within(folder: &Key) -> Self {
+        Self {
+            prefix: format!("{folder}/"),
+            ..Self::default()
+        }
+    }
+}
+
+/// The stream that [`Sink::list`] gives.
+pub type ListStream = BoxStream<'static, Result<Listed>>;
+
+/// One row of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// An object.
+    Object(Meta),
+    /// Something that is no object.
+    Other {
+        /// Its path under the root, for people: bytes that are no UTF-8 are replaced.
+        path: String,
+        /// What it is.
+        kind: OtherKind,
+    },
+}
+
+/// What may lie in a place and is no object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherKind {
+    /// A symbolic link, wherever it leads.
+    Symlink,
+    /// A FIFO, a socket or a device.
+    Special,
+    /// A file or folder whose name can't be a [`Key`].
+    Unaddressable,
+}
+
+impl OtherKind {
+    /// The kind in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Symlink => "a symbolic link",
+            Self::Special => "no regular file",
+            Self::Unaddressable => "a name that no key can carry",
+        }
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Its key.
+    pub key: Key,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last modified.
+    pub modified: Option<SystemTime>,
+    /// Its Unix permission bits, where the sink keeps them.
+    pub mode: Option<u32>,
+    /// Its entity tag: changes whenever the object does. Opaque.
+    pub etag: Option<String>,
+}
+
+/// An object opened for reading.
+#[derive(Debug)]
+pub struct Object {
+    /// What is known of it; the size is that of the whole object, whatever range was asked for.
+    pub meta: Meta,
+    /// Its bytes, or the range of them that was asked for.
+    pub body: Body,
+}
+
+/// One child of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Child {
+    /// An object, by its name in the folder.
+    Object(String),
+    /// A folder, by its name.
+    Folder(String),
+    /// Something else, by its name (lossy) and kind.
+    Other(String, OtherKind),
+}
+
+impl Child {
+    /// The name in the folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Object(name) | Self::Folder(name) | Self::Other(name, _) => name,
+        }
+    }
+}
+
+/// How [`Sink::set_aside`] keeps an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsideMode {
+    /// It stays where it is as well: its bytes are about to be replaced.
+    Keep,
+    /// It leaves its place.
+    Move,
+}

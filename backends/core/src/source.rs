@@ -1,0 +1,180 @@
+//! Sources: what a backup is made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Body, Entry, Result, Upload};
+
+/// A stream of entries, in byte order of their keys.
+pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
+
+/// Something that a backup is made of: Parquet files, a database, a configuration file.
+///
+/// All three methods are required. A source has a section, which is its folder in every backup. A backup
+/// [freezes](Source::freeze) a view and copies its entries; a restore opens [`Restore`] and gives them back.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// The name of the section: one segment of a key, the same for ever, as backups are read by it.
+    fn section(&self) -> &str;
+
+    /// Takes a view that does not change while it is copied, or that at least notices when it does.
+    ///
+    /// Leaves nothing behind when it fails. What it needs room for goes to [`Freeze::scratch`].
+    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>>;
+
+    /// Prepares to take entries back. Changes nothing that is live.
+    async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
+}
+
+/// What a source is given to make its view.
+#[derive(Debug, Clone)]
+pub struct Freeze {
+    /// The operation that this is part of: letters, digits and `-`.
+    pub operation_id: String,
+    /// A private folder on local disk that exists, and that is removed after the operation.
+    pub scratch: PathBuf,
+    /// Tells when to give up.
+    pub cancel: CancellationToken,
+}
+
+/// A view of a source that does not change.
+#[async_trait]
+pub trait Frozen: Send + Sync {
+    /// The entries, in byte order of their keys. Called once.
+    fn entries(&self) -> EntryStream<'_>;
+
+    /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or [`crate::ErrorKind::NotFound`]
+    /// when it is no longer what was listed.
+    async fn open(&self, entry: &Entry) -> Result<Body>;
+
+    /// What there is to say of this view; complete when all entries have been read.
+    fn report(&self) -> SourceReport;
+
+    /// Gives up the view and everything it holds.
+    async fn release(self: Box<Self>) -> Result<()>;
+}
+
+/// What a source says of a view, for the manifest and the status.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SourceReport {
+    /// Where the data came from, without credentials.
+    pub origin: Option<Origin>,
+    /// Links, FIFOs, sockets and devices, which a backup does not hold.
+    pub special_files: u64,
+    /// The first of them, by path.
+    pub special_sample: Vec<String>,
+    /// Files whose names no key can carry.
+    pub unaddressable_files: u64,
+    /// The first of them, by path.
+    pub unaddressable_sample: Vec<String>,
+    /// What belongs to the source, and can't be in the backup: each with its reason.
+    pub not_included: Vec<String>,
+    /// For each entry that stands for a setting, the key in the configuration: `arc.db` → `auth.db_path`.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Where data came from, or goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The kind of storage: `local`, `s3`, …
+    pub kind: String,
+    /// The path or URL, without credentials.
+    pub location: String,
+}
+
+/// What a source is given to take entries back.
+#[derive(Debug, Clone)]
+pub struct Staging {
+    /// The operation that this is part of: letters, digits and `-`.
+    pub operation_id: String,
+    /// A private folder on local disk that exists, and that is removed after the operation.
+    pub scratch: PathBuf,
+    /// Tells when to give up. Obeyed until [`Restore::apply`] begins.
+    pub cancel: CancellationToken,
+    /// What becomes of live files that the backup does not hold.
+    pub extra_files: ExtraFiles,
+}
+
+/// What becomes of live files that the backup does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExtraFiles {
+    /// They are moved aside and kept.
+    #[default]
+    SetAside,
+    /// They stay where they are.
+    Keep,
+    /// They are moved aside, and removed after everything else has succeeded.
+    Remove,
+}
+
+/// A restore of one source, in steps: [`plan`](Restore::plan) → for each of [`needed`](Restore::needed):
+/// [`begin`](Restore::begin), commit, [`staged`](Restore::staged) → [`ready`](Restore::ready) →
+/// [`apply`](Restore::apply) → [`finish`](Restore::finish); or [`abort`](Restore::abort) before `apply`.
+///
+/// Until `apply`, nothing that is live changes (unless [`changes_while_staging`](Restore::changes_while_staging)).
+/// The steps of all sources go together: no source's `apply` begins before all are `ready`.
+#[async_trait]
+pub trait Restore: Send + Sync {
+    /// Takes the entries that the backup holds, in byte order, compares them with what is live, and decides
+    /// what to do. An entry that can't be taken back is an error here, naming it.
+    async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary>;
+
+    /// The entries whose bytes are needed, in byte order. Called once.
+    fn needed(&self) -> EntryStream<'_>;
+
+    /// Begins to take the bytes of `entry`.
+    async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>>;
+
+    /// Notes that `entry` was committed; its `sha256` is that of the bytes written.
+    async fn staged(&self, entry: &Entry) -> Result<()>;
+
+    /// Makes the last checks when everything is staged, and makes it durable.
+    async fn ready(&self) -> Result<()>;
+
+    /// Puts everything staged into force.
+    async fn apply(&self) -> Result<()>;
+
+    /// Looks once more at what is live, and tells what was done.
+    async fn finish(&self) -> Result<RestoreSummary>;
+
+    /// Removes everything staged. Nothing live has changed, and nothing changes.
+    async fn abort(&self) -> Result<()>;
+
+    /// Whether committing an entry already changes what is live: true for a storage that can't stage.
+    fn changes_while_staging(&self) -> bool {
+        false
+    }
+}
+
+/// What a restore of one source will do, or did.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RestoreSummary {
+    /// Entries that were the same already and stay untouched.
+    pub unchanged_files: u64,
+    /// Their bytes.
+    pub unchanged_bytes: u64,
+    /// Entries whose bytes are needed.
+    pub needed_files: u64,
+    /// Their bytes.
+    pub needed_bytes: u64,
+    /// Live files that were moved or copied aside.
+    pub set_aside_files: u64,
+    /// Where to.
+    pub set_aside_location: Option<String>,
+    /// Live files beside those of the backup that were kept in place.
+    pub kept_extra_files: u64,
+    /// Live files that appeared while the restore ran.
+    pub appeared_files: u64,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// What is not as it should be, each by path and reason: the restore failed.
+    pub problems: Vec<(String, String)>,
+    /// Where the state of before can be found: `….before-restore`.
+    pub kept: Vec<String>,
+}
