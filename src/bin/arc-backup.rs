@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary.
+
+fn main() -> std::process::ExitCode {
+    arc_backup::main(arc_backup::Registry::new())
+}

@@ -14,7 +14,7 @@ pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
 
 /// Something that a backup is made of: Parquet files, a database, a configuration file.
 ///
-/// All three methods are required. A source has a section, which is its folder in every backup. A backup
+/// [`section`](Source::section), [`freeze`](Source::freeze) and [`restore`](Source::restore) are required. A source has a section, which is its folder in every backup. A backup
 /// [freezes](Source::freeze) a view and copies its entries; a restore opens [`Restore`] and gives them back.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
@@ -28,6 +28,13 @@ pub trait Source: Send + Sync + 'static {
 
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
+
+    /// Removes what interrupted restores staged and never put into force. Called when no restore runs.
+    ///
+    /// The default has nothing to remove.
+    async fn discard_unfinished(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a source is given to make its view.

@@ -1,0 +1,268 @@
+//! Locks and durability, and what a sink declares in its capabilities.
+
+use std::time::{Duration, SystemTime};
+
+use super::{children, expect_absent, head, key, list_all, put, put_all, put_with, read};
+use crate::{AsideMode, Child, ErrorKind, LockOutcome, Sink, WriteOptions};
+
+pub(super) async fn keeps_attributes(sink: &dyn Sink) {
+    if !sink.capabilities().attributes {
+        return;
+    }
+    let modified = SystemTime::UNIX_EPOCH + Duration::new(1_600_000_000, 123_456_789);
+    let options = WriteOptions {
+        modified: Some(modified),
+        mode: Some(0o640),
+        ..WriteOptions::default()
+    };
+    let meta = put_with(sink, "a", b"x", options).await;
+    assert_eq!(
+        meta.modified,
+        Some(modified),
+        "the modification time is not kept"
+    );
+    assert_eq!(meta.mode, Some(0o640), "the mode is not kept");
+    assert_eq!(
+        head(sink, "a").await,
+        Some(meta),
+        "head has other attributes than commit"
+    );
+    let meta = put(sink, "b", b"x").await;
+    let private = matches!(meta.mode, None | Some(0o600));
+    assert!(
+        private,
+        "an object without a mode is not private: {:?}",
+        meta.mode
+    );
+}
+
+pub(super) async fn stages(sink: &dyn Sink) {
+    if !sink.capabilities().staging {
+        return;
+    }
+    let staged = || WriteOptions {
+        stage: Some("op-1".to_owned()),
+        ..WriteOptions::default()
+    };
+    put_with(sink, "a/b", b"new", staged()).await;
+    expect_absent(sink, "a/b", "while it is staged").await;
+    assert_eq!(
+        children(sink, Some("a")).await,
+        [],
+        "list_children shows what is staged"
+    );
+    sink.promote(&key("a/b"), "op-1")
+        .await
+        .expect("promote succeeds");
+    assert_eq!(
+        read(sink, "a/b").await,
+        b"new",
+        "what was promoted has other bytes"
+    );
+    let again = sink
+        .promote(&key("a/b"), "op-1")
+        .await
+        .expect_err("nothing is staged any more");
+    assert_eq!(
+        again.kind(),
+        ErrorKind::NotFound,
+        "promote of nothing says: {again}"
+    );
+
+    put_with(sink, "a/b", b"first try", staged()).await;
+    put_with(sink, "a/b", b"newer", staged()).await;
+    assert_eq!(
+        read(sink, "a/b").await,
+        b"new",
+        "staging changes what is there"
+    );
+    let other = sink.promote(&key("a/b"), "op-2").await;
+    assert!(other.is_err(), "promote takes what another stage holds");
+    sink.promote(&key("a/b"), "op-1")
+        .await
+        .expect("promote over an object succeeds");
+    assert_eq!(
+        read(sink, "a/b").await,
+        b"newer",
+        "it is not the last staged that is promoted"
+    );
+
+    put_with(sink, "a/c", b"x", staged()).await;
+    sink.discard_staged(&key("a/c"), "op-1")
+        .await
+        .expect("discard_staged succeeds");
+    sink.discard_staged(&key("a/c"), "op-1")
+        .await
+        .expect("discarding again is harmless");
+    assert!(
+        sink.promote(&key("a/c"), "op-1").await.is_err(),
+        "what was discarded is promoted"
+    );
+    put_with(sink, "d/e", b"x", staged()).await;
+    put_with(sink, "f", b"x", staged()).await;
+    let count = sink
+        .discard_unfinished(Some(&key("d")))
+        .await
+        .expect("it can be discarded");
+    assert_eq!(count, 1, "discard_unfinished of a folder counts wrong");
+    let count = sink
+        .discard_unfinished(None)
+        .await
+        .expect("it can be discarded");
+    assert_eq!(count, 1, "discard_unfinished of everything counts wrong");
+    assert_eq!(
+        list_all(sink).await,
+        ["a/b"],
+        "staging leaves something behind"
+    );
+}
+
+pub(super) async fn sets_aside(sink: &dyn Sink) {
+    if !sink.capabilities().aside {
+        return;
+    }
+    put_all(sink, &["a/keep", "a/move", "b/move"].map(str::to_owned)).await;
+    assert!(
+        sink.aside_location("op-1").is_some(),
+        "nobody is told where things are set aside"
+    );
+    for _ in 0..2 {
+        let kept = sink
+            .set_aside(&key("a/keep"), "op-1", AsideMode::Keep)
+            .await;
+        kept.unwrap_or_else(|error| panic!("set_aside (keep) fails: {error}"));
+    }
+    for at in ["a/move", "b/move"] {
+        let moved = sink.set_aside(&key(at), "op-1", AsideMode::Move).await;
+        moved.unwrap_or_else(|error| panic!("set_aside (move) fails: {error}"));
+    }
+    assert_eq!(
+        list_all(sink).await,
+        ["a/keep"],
+        "set_aside keeps or moves the wrong objects"
+    );
+    let names = children(sink, None).await;
+    assert_eq!(
+        names,
+        [Child::Folder("a".to_owned())],
+        "what is set aside shows in the sink"
+    );
+    let error = sink
+        .set_aside(&key("absent"), "op-1", AsideMode::Keep)
+        .await;
+    let kind = error.err().map(|error| error.kind());
+    assert_eq!(
+        kind,
+        Some(ErrorKind::NotFound),
+        "set_aside of what is absent is not NotFound"
+    );
+    // The same key once more, with other bytes: the first stays, so this must not fail nor replace it.
+    put(sink, "a/move", b"other bytes").await;
+    sink.set_aside(&key("a/move"), "op-1", AsideMode::Move)
+        .await
+        .expect("a second version goes");
+    sink.remove_aside("op-1")
+        .await
+        .expect("remove_aside succeeds");
+    sink.remove_aside("op-1")
+        .await
+        .expect("remove_aside again is harmless");
+    assert_eq!(
+        list_all(sink).await,
+        ["a/keep"],
+        "remove_aside removes what is in the sink"
+    );
+    assert_eq!(
+        read(sink, "a/keep").await,
+        b"a/keep",
+        "remove_aside harms what was kept in place"
+    );
+}
+
+pub(super) async fn locks(sink: &dyn Sink) {
+    let at = key(".arc-backup/lock");
+    let take = |holder: &'static str| {
+        let at = at.clone();
+        async move {
+            let outcome = sink.lock(&at, holder).await;
+            outcome.unwrap_or_else(|error| panic!("lock fails: {error}"))
+        }
+    };
+    let holder = || async {
+        let holder = sink.lock_holder(&at).await;
+        holder.unwrap_or_else(|error| panic!("lock_holder fails: {error}"))
+    };
+    let LockOutcome::Held(guard) = take("the first of two holders").await else {
+        panic!("a free lock is busy");
+    };
+    guard.check().await.expect("a lock that is held is held");
+    match take("second").await {
+        LockOutcome::Busy(holder) => {
+            assert_eq!(
+                holder, "the first of two holders",
+                "a busy lock names another holder"
+            );
+        }
+        LockOutcome::Held(_) => panic!("two hold one lock"),
+    }
+    let named = holder().await;
+    assert_eq!(
+        named.as_deref(),
+        Some("the first of two holders"),
+        "lock_holder names another"
+    );
+    let other = sink
+        .lock(&key(".arc-backup/other"), "x")
+        .await
+        .expect("another lock is free");
+    assert!(
+        matches!(other, LockOutcome::Held(_)),
+        "one lock holds up another"
+    );
+    guard
+        .check()
+        .await
+        .expect("a lock stays held when others try to take it");
+    guard.release().await.expect("release succeeds");
+    assert_eq!(holder().await, None, "a released lock has a holder");
+
+    let LockOutcome::Held(guard) = take("third").await else {
+        panic!("a released lock is busy");
+    };
+    assert_eq!(
+        holder().await.as_deref(),
+        Some("third"),
+        "lock_holder tells an old text"
+    );
+    drop(guard);
+    let again = take("fourth").await;
+    assert!(
+        matches!(again, LockOutcome::Held(_)),
+        "a dropped lock is busy"
+    );
+}
+
+pub(super) async fn is_durable(sink: &dyn Sink) {
+    let mark = sink
+        .durability()
+        .await
+        .expect("a mark can be opened on an empty sink");
+    let durable = WriteOptions {
+        durable: true,
+        ..WriteOptions::default()
+    };
+    put_with(sink, "a/b", b"x", durable).await;
+    put(sink, "a/c", b"x").await;
+    mark.sync()
+        .await
+        .expect("what was committed can be made durable");
+    mark.sync().await.expect("a mark can be used again");
+    assert_eq!(
+        read(sink, "a/b").await,
+        b"x",
+        "a durable commit has other bytes"
+    );
+    sink.free_space()
+        .await
+        .expect("the free space can be asked for");
+}

@@ -1,0 +1,185 @@
+//! Setting aside: keeping what a restore replaces, in a folder beside the root.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+
+use arc_backup_core::{AsideMode, Key};
+use rustix::io::Errno;
+
+use crate::error::{Fault, present};
+use crate::folder::{Folder, give};
+use crate::paths::{aside_path, check_word, random_name, split};
+use crate::remove::{prune, remove_tree};
+use crate::root::{OpenRoot, Root};
+use crate::status::Status;
+
+/// Keeps `key` in the folder `area` of the place for things set aside.
+pub(crate) fn set_aside(root: &Root, key: &Key, area: &str, mode: AsideMode) -> Result<(), Fault> {
+    check_word(area, "operation")?;
+    let live = root.open()?;
+    let (above, name) = split(key);
+    let place = Root::new(aside_path(root.path()));
+    let source = match present(live.beneath(above))? {
+        Some(folder) => folder
+            .file_status(name, key)?
+            .map(|status| (folder, status)),
+        None => None,
+    };
+    let path = format!("{area}/{key}");
+    let Some((from, status)) = source else {
+        // Moved there before: an operation that is run again finds its work done.
+        let done = mode == AsideMode::Move && is_aside(&place, &path)?;
+        return if done { Ok(()) } else { Err(Fault::Absent) };
+    };
+    let inside = |fault: Fault| fault.at(format!("{}/{path}", place.text()));
+    let place_root = place.open_or_create()?;
+    let (to_above, to_name) = split(&path);
+    let (to, mut new_folders) = place_root.ensure(to_above).map_err(inside)?;
+    let transfer = Transfer {
+        from: &from,
+        name,
+        path: key,
+        status,
+        to: &to,
+        place: &place_root,
+    };
+    transfer.run(to_name, mode).map_err(|fault| match fault {
+        Fault::Absent => Fault::Absent,
+        fault => inside(fault),
+    })?;
+    new_folders.keep();
+    if mode == AsideMode::Move {
+        prune(&live, above);
+    }
+    Ok(())
+}
+
+fn is_aside(place: &Root, path: &str) -> Result<bool, Fault> {
+    let (above, name) = split(path);
+    let folder = present(place.open().and_then(|root| root.beneath(above)))?;
+    Ok(match folder {
+        Some(folder) => folder.file_status(name, path)?.is_some(),
+        None => false,
+    })
+}
+
+/// Removes what the operation `area` has set aside.
+pub(crate) fn remove_aside(root: &Root, area: &str) -> Result<(), Fault> {
+    check_word(area, "operation")?;
+    let place = Root::new(aside_path(root.path()));
+    remove_tree(&place, area)?;
+    // Other operations may have their things there.
+    let _ = std::fs::remove_dir(place.path());
+    Ok(())
+}
+
+/// One file on its way to the place for things set aside.
+struct Transfer<'a> {
+    from: &'a Folder,
+    name: &'a str,
+    path: &'a str,
+    status: Status,
+    to: &'a Folder,
+    place: &'a OpenRoot,
+}
+
+impl Transfer<'_> {
+    /// Brings the file there under `wanted`, or `wanted.1` and so on where that is taken by another file.
+    fn run(&self, wanted: &str, mode: AsideMode) -> Result<(), Fault> {
+        for number in 0..=9999 {
+            let to_name = match number {
+                0 => wanted.to_owned(),
+                number => format!("{wanted}.{number}"),
+            };
+            let moved = match mode {
+                AsideMode::Move => self.from.rename_new(self.name, self.to, &to_name),
+                AsideMode::Keep => self.from.link(self.name, self.to, &to_name),
+            };
+            let taken =
+                match moved {
+                    Ok(()) => return Ok(()),
+                    Err(Errno::EXIST) => true,
+                    Err(Errno::XDEV) => self.copy(&to_name)?,
+                    Err(
+                        Errno::PERM | Errno::MLINK | Errno::ACCESS | Errno::NOTSUP | Errno::NOSYS,
+                    ) if mode == AsideMode::Keep => self.copy(&to_name)?,
+                    Err(errno) => return Err(errno.into()),
+                };
+            if !taken || self.is_there(&to_name)? {
+                if mode == AsideMode::Move {
+                    self.from.unlink(self.name)?;
+                }
+                return Ok(());
+            }
+        }
+        Err(Fault::Exists)
+    }
+
+    /// Copies the file, with what belongs to it. Tells whether the name was taken.
+    fn copy(&self, to_name: &str) -> Result<bool, Fault> {
+        if self.to.status(to_name)?.is_some() {
+            return Ok(true);
+        }
+        let (mut source, status) = self.from.open_file(self.name, self.path)?;
+        let temporary = random_name();
+        let mut copy = self.to.create_file(&temporary)?;
+        let mut finish = || -> Result<bool, Fault> {
+            io::copy(&mut source, &mut copy)?;
+            if self.place.owner_to_give().is_some() {
+                give(&copy, status.owner)?;
+            }
+            copy.set_permissions(Permissions::from_mode(status.mode & 0o777))?;
+            if let Some(modified) = status.modified() {
+                copy.set_modified(modified)?;
+            }
+            // The root's mark of durability does not reach another file system.
+            copy.sync_all()?;
+            match self.to.rename_new(&temporary, self.to, to_name) {
+                Err(Errno::EXIST) => return Ok(true),
+                done => done?,
+            }
+            self.to.sync()?;
+            Ok(false)
+        };
+        let result = finish();
+        if !matches!(result, Ok(false)) {
+            let _ = self.to.unlink(&temporary);
+        }
+        result
+    }
+
+    /// Whether what is at `to_name` is the same file, or one with the same bytes.
+    fn is_there(&self, to_name: &str) -> Result<bool, Fault> {
+        let Some(there) = self.to.status(to_name)? else {
+            return Ok(false);
+        };
+        if there.is_same_file(&self.status) {
+            return Ok(true);
+        }
+        if there.kind != self.status.kind || there.size != self.status.size {
+            return Ok(false);
+        }
+        let (ours, _) = self.from.open_file(self.name, self.path)?;
+        let (theirs, _) = self.to.open_file(to_name, to_name)?;
+        Ok(is_equal(ours, theirs)?)
+    }
+}
+
+/// Whether two files, of the same size when they were looked at, have the same bytes.
+fn is_equal(mut a: File, mut b: File) -> io::Result<bool> {
+    let (mut from_a, mut from_b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        let count = a.read(&mut from_a)?;
+        if count == 0 {
+            return Ok(b.read(&mut from_b)? == 0);
+        }
+        match b.read_exact(&mut from_b[..count]) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            done => done?,
+        }
+        if from_a[..count] != from_b[..count] {
+            return Ok(false);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Making a whole backup survive a loss of power at once.
+
+use arc_backup_core::{Durability, Result};
+use async_trait::async_trait;
+
+use crate::error::blocking;
+use crate::root::{OpenRoot, Root};
+
+/// Whether one call can make everything durable; where not, every commit does so for itself.
+pub(crate) const HAS_SYNCFS: bool = cfg!(target_os = "linux");
+
+/// A mark, which is an open handle on the file system of the root.
+///
+/// It has to be open before the first write: the kernel reports a failed write-back once to each handle that was
+/// open when it happened, and never to one opened later.
+pub(crate) struct Mark {
+    root: OpenRoot,
+    text: String,
+}
+
+impl Mark {
+    /// Opens a mark, and creates the root when it is missing.
+    pub(crate) async fn open(root: Root) -> Result<Self> {
+        let text = root.text();
+        let opened = blocking("open", &text, move || root.open_or_create()).await?;
+        Ok(Self { root: opened, text })
+    }
+}
+
+#[async_trait]
+impl Durability for Mark {
+    async fn sync(&self) -> Result<()> {
+        let root = self.root.clone();
+        blocking("sync", &self.text, move || {
+            #[cfg(target_os = "linux")]
+            rustix::fs::syncfs(&*root.folder)?;
+            #[cfg(not(target_os = "linux"))]
+            root.folder.sync()?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,202 @@
+//! Removing: objects, whole folders, what uploads have left, and folders that became empty.
+
+use std::collections::BTreeSet;
+
+use arc_backup_core::Key;
+use rustix::fs::{AtFlags, Mode};
+use rustix::io::Errno;
+
+use crate::error::{Fault, present};
+use crate::folder::Folder;
+use crate::paths::{is_temporary, lossy, split, staged_name, upwards};
+use crate::root::{OpenRoot, Root};
+use crate::status::Kind;
+
+/// Deletes the objects, and the folders that this leaves empty. Ends at the first fault.
+pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, Fault)> {
+    let Some(first) = keys.first() else {
+        return Ok(());
+    };
+    let named = |key: &Key| {
+        let key = key.clone();
+        move |fault| (key, fault)
+    };
+    let Some(root) = present(root.open()).map_err(named(first))? else {
+        return Ok(());
+    };
+    let mut parents = BTreeSet::new();
+    let result = keys.iter().try_for_each(|key| {
+        let (above, name) = split(key);
+        // The folder is opened for each key: a handle held over many would be the wrong one when the folder
+        // is made anew meanwhile.
+        let Some(folder) = present(root.beneath(above)).map_err(named(key))? else {
+            return Ok(());
+        };
+        let remove = || {
+            if folder.file_status(name, key)?.is_some() {
+                folder.unlink(name)?;
+            }
+            Ok(())
+        };
+        remove().map_err(named(key))?;
+        parents.insert(above);
+        Ok(())
+    });
+    // From the bottom to the top, so that a folder of nothing but emptied folders goes too.
+    for folder in parents.iter().rev() {
+        prune(&root, folder);
+    }
+    result
+}
+
+/// Removes `folder` and those above it as far as they are empty, but never the root. What can't be removed
+/// stays: an empty folder is no loss.
+pub(crate) fn prune(root: &OpenRoot, folder: &str) {
+    for path in upwards(folder) {
+        match root.folder.remove_folder_beneath(path) {
+            Ok(_) | Err(Fault::Absent) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Removes what was staged for `key`.
+pub(crate) fn discard_staged(root: &Root, key: &str, stage: &str) -> Result<(), Fault> {
+    let (above, name) = split(key);
+    let staged = staged_name(stage, name)?;
+    let Some(root) = present(root.open())? else {
+        return Ok(());
+    };
+    let Some(folder) = present(root.beneath(above))? else {
+        return Ok(());
+    };
+    if folder.unlink(&staged)? {
+        prune(&root, above);
+    }
+    Ok(())
+}
+
+/// Removes `path` and everything in it, whatever it is.
+pub(crate) fn remove_tree(root: &Root, path: &str) -> Result<(), Fault> {
+    let Some(root) = present(root.open())? else {
+        return Ok(());
+    };
+    let (above, name) = split(path);
+    let Some(folder) = present(root.beneath(above))? else {
+        return Ok(());
+    };
+    remove_any(&folder, name.as_bytes(), path.as_bytes())?;
+    prune(&root, above);
+    Ok(())
+}
+
+/// Removes `name` in `folder`; `path` is its path, for people.
+fn remove_any(folder: &Folder, name: &[u8], path: &[u8]) -> Result<(), Fault> {
+    let named = |errno: Errno| Fault::from(errno).at(lossy(path));
+    // Somebody may still be writing there: go over it again, but not for ever.
+    for _ in 0..10 {
+        let Some(status) = folder.status(name).map_err(named)? else {
+            return Ok(());
+        };
+        if status.kind != Kind::Folder {
+            match folder.unlink(name) {
+                Ok(_) => return Ok(()),
+                // It has become a folder.
+                Err(Errno::ISDIR | Errno::PERM) if is_folder(folder, name) => continue,
+                Err(errno) => return Err(named(errno)),
+            }
+        }
+        match open_for_removal(folder, name) {
+            Ok(below) => {
+                for child in below.kinds().map_err(named)? {
+                    let (child, _) = child.map_err(named)?;
+                    remove_any(&below, &child, &joined(path, &child))?;
+                }
+            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => continue,
+            Err(errno) => return Err(named(errno)),
+        }
+        match folder.remove_folder(name) {
+            Ok(_) => return Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => {}
+            Err(errno) => return Err(named(errno)),
+        }
+    }
+    Err(named(Errno::NOTEMPTY))
+}
+
+fn is_folder(folder: &Folder, name: &[u8]) -> bool {
+    matches!(folder.status(name), Ok(Some(status)) if status.kind == Kind::Folder)
+}
+
+/// Opens a folder that is to be emptied, and gives its owner the rights for that where they are missing.
+fn open_for_removal(folder: &Folder, name: &[u8]) -> Result<Folder, Errno> {
+    let opened = match folder.child(name) {
+        Err(Errno::ACCESS) if is_folder(folder, name) => {
+            // There is no way to do this without naming it again; at worst, a link put there this moment has the
+            // mode of what it points to widened for that one's owner.
+            rustix::fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty())?;
+            folder.child(name)?
+        }
+        other => other?,
+    };
+    if opened.own_status()?.mode & 0o700 != 0o700 {
+        // Where this is refused, removing what is in the folder tells so.
+        let _ = rustix::fs::fchmod(&opened, Mode::RWXU);
+    }
+    Ok(opened)
+}
+
+/// Removes the temporary files below `path`, and the folders that this leaves empty. Tells how many files.
+pub(crate) fn discard_unfinished(root: &Root, path: &str) -> Result<u64, Fault> {
+    let Some(root) = present(root.open())? else {
+        return Ok(0);
+    };
+    let Some(folder) = present(root.beneath(path))? else {
+        return Ok(0);
+    };
+    let count = discard_in(&folder, path.as_bytes())?;
+    if count > 0 {
+        prune(&root, path);
+    }
+    Ok(count)
+}
+
+fn discard_in(folder: &Folder, path: &[u8]) -> Result<u64, Fault> {
+    let named = |path: &[u8]| {
+        let path = lossy(path);
+        move |errno: Errno| Fault::from(errno).at(path)
+    };
+    let mut count = 0;
+    for item in folder.kinds().map_err(named(path))? {
+        let (name, kind) = item.map_err(named(path))?;
+        let below = joined(path, &name);
+        match kind {
+            Kind::File if is_temporary(&name) => {
+                count += u64::from(folder.unlink(&name).map_err(named(&below))?);
+            }
+            Kind::Folder => {
+                let opened = match folder.child(&name) {
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => continue,
+                    other => other.map_err(named(&below))?,
+                };
+                let discarded = discard_in(&opened, &below)?;
+                if discarded > 0 {
+                    // Only what this has emptied; a folder with something else in it refuses.
+                    let _ = folder.remove_folder(&name);
+                }
+                count += discarded;
+            }
+            _ => {}
+        }
+    }
+    Ok(count)
+}
+
+/// The path of `name` in the folder `path`.
+fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+    match path {
+        b"" => name.to_owned(),
+        path => [path, b"/", name].concat(),
+    }
+}

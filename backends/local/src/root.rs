@@ -1,0 +1,166 @@
+//! The root folder: a path that is opened anew for each operation.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Fault;
+use crate::folder::Folder;
+use crate::status::{Owner, Status};
+
+/// The path of a root folder. It is not held open, so that a root which is deleted and made again, or an
+/// unmounted disk that is mounted again, is found by the next operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    path: Arc<Path>,
+}
+
+impl Root {
+    /// The root at `path`, made absolute: a later change of the working directory must not move it.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        // Without a trailing slash, so that a name beside it can be made by appending.
+        let path: PathBuf = path.components().collect();
+        Self { path: path.into() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Opens the folder; [`Fault::Absent`] when it is not there.
+    pub(crate) fn open(&self) -> Result<OpenRoot, Fault> {
+        let attempt = || {
+            let folder = Folder::open(&self.path)?;
+            let status = folder.own_status()?;
+            Ok(OpenRoot {
+                folder: Arc::new(folder),
+                status,
+            })
+        };
+        attempt().map_err(|fault: Fault| fault.at(self.text()))
+    }
+
+    /// Opens the folder, and creates it, private to the owner, when it is not there.
+    pub(crate) fn open_or_create(&self) -> Result<OpenRoot, Fault> {
+        match self.open() {
+            Err(Fault::Absent) => {
+                let created = DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&self.path);
+                created.map_err(|error| self.named(error))?;
+                match self.open() {
+                    Err(Fault::Absent) => Err(self.named(io::ErrorKind::NotFound.into())),
+                    other => other,
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// An error about the root itself, whatever key was asked for.
+    fn named(&self, error: io::Error) -> Fault {
+        Fault::At {
+            subject: self.text(),
+            error,
+        }
+    }
+}
+
+/// A root folder that is open for one operation.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRoot {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) status: Status,
+}
+
+impl OpenRoot {
+    /// The folder `path` below the root; the root itself for an empty path.
+    pub(crate) fn beneath(&self, path: &str) -> Result<Folder, Fault> {
+        self.folder.beneath(path)
+    }
+
+    /// Whom new files and folders are given to: the owner of the root, where this process has the power to do
+    /// so. A restore run by the superuser must leave files that the service which owns the root can read.
+    pub(crate) fn owner_to_give(&self) -> Option<Owner> {
+        rustix::process::geteuid()
+            .is_root()
+            .then_some(self.status.owner)
+    }
+
+    /// The folder `path` below the root, made where it is missing, and what had to be made for it.
+    pub(crate) fn ensure(&self, path: &str) -> Result<(Folder, NewFolders), Fault> {
+        let mut made = NewFolders {
+            top: Arc::clone(&self.folder),
+            paths: Vec::new(),
+        };
+        let owner = self.owner_to_give();
+        // Somebody else may prune a folder while it is still empty: then make it again.
+        for _ in 0..100 {
+            match self.beneath(path) {
+                Err(Fault::Absent) => {}
+                other => return other.map(|folder| (folder, made)),
+            }
+            match self.make(path, owner, &mut made.paths) {
+                Err(Fault::Absent) => {}
+                other => return other.map(|folder| (folder, made)),
+            }
+        }
+        Err(Fault::Absent)
+    }
+
+    fn make(
+        &self,
+        path: &str,
+        owner: Option<Owner>,
+        made: &mut Vec<String>,
+    ) -> Result<Folder, Fault> {
+        let mut current = self.folder.duplicate()?;
+        let mut end = 0;
+        for segment in path.split('/') {
+            end += segment.len();
+            current = match current.child(segment) {
+                Err(rustix::io::Errno::NOENT) => {
+                    if current.make_folder(segment, owner)? {
+                        made.push(path[..end].to_owned());
+                    }
+                    current.child(segment)?
+                }
+                Ok(folder) => folder,
+                Err(errno) => return Err(self.folder.explain(path, errno)),
+            };
+            end += 1;
+        }
+        Ok(current)
+    }
+}
+
+/// Folders that were made for a file which may yet be given up. Dropping this removes those still empty.
+#[derive(Debug)]
+pub(crate) struct NewFolders {
+    top: Arc<Folder>,
+    paths: Vec<String>,
+}
+
+impl NewFolders {
+    /// The file is there: the folders stay.
+    pub(crate) fn keep(&mut self) {
+        self.paths.clear();
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for path in self.paths.iter().rev() {
+            // A folder that somebody else uses by now is not empty, and stays.
+            let _ = self.top.remove_folder_beneath(path);
+        }
+    }
+}

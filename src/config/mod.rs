@@ -1,0 +1,13 @@
+//! Arc's own configuration, and ours in the same file.
+//!
+//! `arc.toml` is found where Arc finds it, overridden by `ARC_…` variables as Arc does, and becomes [`Settings`] in
+//! one step: after that nothing is checked again.
+
+mod databases;
+mod settings;
+mod targets;
+mod values;
+
+pub use settings::{BackupSettings, Overrides, Settings, StorageSettings};
+pub use targets::TargetSettings;
+pub use values::Values;

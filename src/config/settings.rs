@@ -1,0 +1,364 @@
+//! Validated settings.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::databases::{databases, real_path};
+use super::targets::{TargetSettings, targets};
+use super::values::Values;
+use crate::source::Database;
+use crate::{Error, Result};
+
+/// Our keys under `[backup]`; any other there is a misspelling.
+const OURS: [&str; 13] = [
+    "enabled",
+    "local_path",
+    "listen",
+    "timeout",
+    "include_config",
+    "include_metadata",
+    "state_path",
+    "default_target",
+    "targets",
+    "concurrency",
+    "arc_url",
+    "arc_token",
+    "sections",
+];
+
+/// What the command line says over the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// The file given by `--config`.
+    pub config: Option<PathBuf>,
+}
+
+/// Everything that is configured, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration file in force, or the place where one would be.
+    pub config_path: PathBuf,
+    /// Whether it exists.
+    pub config_exists: bool,
+    /// Arc's data storage.
+    pub storage: StorageSettings,
+    /// Arc's databases.
+    pub databases: Vec<Database>,
+    /// Who may use the service.
+    pub auth: crate::auth::AuthSettings,
+    /// Ours.
+    pub backup: BackupSettings,
+    /// Where backups go.
+    pub targets: Vec<TargetSettings>,
+    /// What the configuration names and a backup does not hold, each with its reason.
+    pub not_included: Vec<String>,
+    /// What looks like a mistake.
+    pub warnings: Vec<String>,
+    /// The raw configuration, for backends and sources of a third party.
+    pub values: Values,
+}
+
+/// Arc's data storage.
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    /// `local`, `s3` or `azure`.
+    pub kind: String,
+    /// The root on local disk.
+    pub local_path: PathBuf,
+}
+
+/// The keys under `[backup]`.
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    /// `backup.enabled`, default true.
+    pub enabled: bool,
+    /// `backup.local_path`, default `./data/backups`.
+    pub local_path: PathBuf,
+    /// `backup.listen`, default `127.0.0.1:8001`.
+    pub listen: String,
+    /// `backup.timeout` of an operation, default 2 h.
+    pub timeout: Duration,
+    /// `backup.include_metadata`, default true.
+    pub include_metadata: bool,
+    /// `backup.include_config`, default true.
+    pub include_config: bool,
+    /// `backup.state_path`, default `<backup.local_path>/.arc-backup/history.db`.
+    pub state_path: PathBuf,
+    /// `backup.default_target`, default `local`.
+    pub default_target: String,
+    /// `backup.concurrency`: files copied at once, default 8.
+    pub concurrency: usize,
+}
+
+impl BackupSettings {
+    /// The folder of history, locks and scratch files.
+    #[must_use]
+    pub fn state_folder(&self) -> &Path {
+        match self.state_path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the configuration: `--config`, else the first of `./arc.toml`, `/etc/arc/arc.toml`, `$HOME/.arc/arc.toml`, else none.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the file or key, the value and what is allowed.
+    pub fn load(overrides: &Overrides) -> Result<Self> {
+        let found = match &overrides.config {
+            Some(path) => Some(path.clone()),
+            None => search().into_iter().find(|path| path.exists()),
+        };
+        let text = match &found {
+            Some(path) => std::fs::read_to_string(path).map_err(|e| {
+                Error::Config(
+                    arc_backup_core::Error::from_io("read", path.display().to_string(), e)
+                        .to_string(),
+                )
+            })?,
+            None => String::new(),
+        };
+        let exists = found.is_some();
+        let path = found.unwrap_or_else(|| PathBuf::from("arc.toml"));
+        let environment = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let values = Values::parse(&text, &path.display().to_string(), environment)?;
+        Self::from_values(values, path, exists)
+    }
+
+    fn from_values(values: Values, config_path: PathBuf, config_exists: bool) -> Result<Self> {
+        let path = |key: &str, default: &str| -> Result<PathBuf> {
+            let text = values.text(key)?.unwrap_or_else(|| default.to_owned());
+            if text.trim().is_empty() {
+                return Err(Error::Config(format!("`{key}` must not be empty")));
+            }
+            Ok(PathBuf::from(text))
+        };
+        let backend = values
+            .text("storage.backend")?
+            .unwrap_or_else(|| "local".to_owned());
+        let kind = match backend.trim().to_ascii_lowercase().as_str() {
+            "local" => "local",
+            "s3" | "minio" => "s3",
+            "azure" | "azblob" => "azure",
+            _ => {
+                return Err(Error::Config(format!(
+                    "`storage.backend` must be one of local, s3, minio, azure, azblob, not {backend:?}"
+                )));
+            }
+        };
+        let local_path = path("backup.local_path", "./data/backups")?;
+        let default_state = local_path
+            .join(crate::repository::OWN_FOLDER)
+            .join("history.db");
+        let targets = targets(&values)?;
+        let backup = BackupSettings {
+            enabled: values.truth("backup.enabled", true)?,
+            listen: values
+                .text("backup.listen")?
+                .unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
+            timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
+            include_metadata: values.truth("backup.include_metadata", true)?,
+            include_config: values.truth("backup.include_config", true)?,
+            state_path: values
+                .text("backup.state_path")?
+                .map_or(default_state, PathBuf::from),
+            default_target: values
+                .text("backup.default_target")?
+                .unwrap_or_else(|| "local".to_owned()),
+            // At most 256: each copy under way holds a piece of 256 KiB and two descriptors.
+            concurrency: usize::try_from(values.number("backup.concurrency", 8, 1, 256)?)
+                .unwrap_or(8),
+            local_path,
+        };
+        if !targets
+            .iter()
+            .any(|target| target.name == backup.default_target)
+        {
+            let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
+            return Err(Error::Config(format!(
+                "`backup.default_target` names {:?}; known targets: {}",
+                backup.default_target,
+                known.join(", ")
+            )));
+        }
+        let bootstrap = values.text("auth.bootstrap_token")?;
+        let mut warnings = misspelt(&values);
+        if bootstrap.as_ref().is_some_and(|token| token.len() < 32) {
+            warnings.push(
+                "`auth.bootstrap_token` has less than 32 characters: it is not used".to_owned(),
+            );
+        }
+        let auth = crate::auth::AuthSettings {
+            enabled: values.truth("auth.enabled", true)?,
+            db_path: path("auth.db_path", "./data/arc.db")?,
+            cache_ttl: Duration::from_secs(values.number("auth.cache_ttl", 300, 0, 86_400)?),
+            bootstrap_token: bootstrap.filter(|token| token.len() >= 32),
+            state_dir: backup.state_folder().to_owned(),
+        };
+        let storage = StorageSettings {
+            kind: kind.to_owned(),
+            local_path: path("storage.local_path", "./data/arc")?,
+        };
+        Ok(Self {
+            databases: databases(&values)?,
+            not_included: not_included(&values, &storage)?,
+            config_path,
+            config_exists,
+            storage,
+            auth,
+            backup,
+            targets,
+            warnings,
+            values,
+        })
+    }
+
+    /// The keys under the storage root that are no data: backups, databases, state, `arc.toml`, wherever these lie under it.
+    #[must_use]
+    pub fn excluded_keys(&self, target_roots: &[PathBuf]) -> Vec<String> {
+        if self.storage.kind != "local" {
+            return Vec::new();
+        }
+        let root = real_path(&self.storage.local_path);
+        let mut paths = vec![
+            self.backup.local_path.clone(),
+            self.backup.state_path.clone(),
+            self.config_path.clone(),
+        ];
+        paths.extend(target_roots.iter().cloned());
+        for database in &self.databases {
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                paths.push(crate::source_path_beside(&database.path, suffix));
+            }
+        }
+        paths
+            .iter()
+            .filter_map(|path| {
+                let inside = real_path(path)
+                    .strip_prefix(&root)
+                    .ok()?
+                    .to_str()?
+                    .to_owned();
+                (!inside.is_empty()).then_some(inside)
+            })
+            .collect()
+    }
+}
+
+fn search() -> Vec<PathBuf> {
+    let mut places = vec![
+        PathBuf::from("arc.toml"),
+        PathBuf::from("/etc/arc/arc.toml"),
+    ];
+    if let Some(home) = std::env::var_os("HOME") {
+        places.push(PathBuf::from(home).join(".arc/arc.toml"));
+    }
+    places
+}
+
+fn misspelt(values: &Values) -> Vec<String> {
+    (values.keys("backup").iter())
+        .filter(|key| !OURS.contains(&key.as_str()))
+        .map(|key| {
+            format!(
+                "`backup.{key}` is no known key and is ignored; known: {}",
+                OURS.join(", ")
+            )
+        })
+        .collect()
+}
+
+/// What the configuration names and a backup can't hold: `completed` must not lie by omission.
+fn not_included(values: &Values, storage: &StorageSettings) -> Result<Vec<String>> {
+    let mut list = Vec::new();
+    let tiers = ["tiered_storage.enabled", "tiered_storage.cold.enabled"];
+    if tiers
+        .iter()
+        .map(|key| values.truth(key, false))
+        .collect::<Result<Vec<_>>>()?
+        .contains(&true)
+    {
+        list.push("tiered_storage.cold: the cold tier is another storage".to_owned());
+    }
+    if values.truth("iceberg.enabled", false)?
+        && let Some(warehouse) = values.text("iceberg.warehouse")?
+    {
+        let inside = storage.kind == "local"
+            && real_path(Path::new(&warehouse)).starts_with(real_path(&storage.local_path));
+        if !inside {
+            list.push(format!(
+                "iceberg.warehouse: `{warehouse}` lies outside of the storage root"
+            ));
+        }
+    }
+    if values.truth("wal.enabled", false)? {
+        let folder = values
+            .text("wal.directory")?
+            .unwrap_or_else(|| "./data/wal".to_owned());
+        list.push(format!(
+            "wal.directory: `{folder}` holds rows that Arc has not yet written to Parquet"
+        ));
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Settings> {
+        Settings::from_values(
+            Values::parse(text, "arc.toml", [])?,
+            PathBuf::from("arc.toml"),
+            true,
+        )
+    }
+
+    /// The same database under two spellings would be restored twice, the second over the first.
+    #[test]
+    fn a_database_is_named_once_however_its_path_is_spelled() {
+        let read = settings(
+            "[auth]\ndb_path = \"data/arc.db\"\n[retention]\ndb_path = \"./data/../data/arc.db\"\n[continuous_query]\ndb_path = \"./data/cq.db\"\n",
+        );
+        let files: Vec<_> = read
+            .expect("valid")
+            .databases
+            .into_iter()
+            .map(|d| (d.file, d.setting))
+            .collect();
+        let expected = [
+            ("arc.db", "auth.db_path"),
+            ("cq.db", "continuous_query.db_path"),
+        ];
+        assert_eq!(
+            files
+                .iter()
+                .map(|(f, s)| (f.as_str(), s.as_str()))
+                .collect::<Vec<_>>(),
+            [expected[0], expected[1]]
+        );
+    }
+
+    /// A typing error in our own keys must not go unseen.
+    #[test]
+    fn misspelt_keys_warn_and_wrong_values_fail() {
+        let read = settings("[backup]\nincude_config = false\n").expect("valid");
+        assert!(read.warnings[0].contains("backup.incude_config"));
+        for (wrong, named) in [
+            ("[storage]\nbackend = \"ftp\"\n", "storage.backend"),
+            ("[backup]\ndefault_target = \"moon\"\n", "moon"),
+            ("[backup]\nconcurrency = 0\n", "backup.concurrency"),
+            (
+                "[backup.targets.off]\ns3_bucket = \"b\"\n",
+                "backup.targets.off.type",
+            ),
+            ("[backup]\nlocal_path = 3\n", "backup.local_path"),
+        ] {
+            let error = settings(wrong).expect_err(wrong).to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

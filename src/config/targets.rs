@@ -1,0 +1,55 @@
+//! Where backups go.
+
+use std::collections::BTreeMap;
+
+use super::Values;
+use crate::{Error, Result};
+
+/// A configured backup destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSettings {
+    /// Its name; `local` for `backup.local_path`.
+    pub name: String,
+    /// Its type, as the registry knows it.
+    pub kind: String,
+    /// The key of its table: `backup.targets.offsite`.
+    pub key: String,
+}
+
+/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]`.
+pub(super) fn targets(values: &Values) -> Result<Vec<TargetSettings>> {
+    let mut targets = BTreeMap::from([(
+        "local".to_owned(),
+        TargetSettings {
+            name: "local".to_owned(),
+            kind: "local".to_owned(),
+            key: "backup".to_owned(),
+        },
+    )]);
+    for name in values.keys("backup.targets") {
+        let key = format!("backup.targets.{name}");
+        let valid = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if !valid {
+            return Err(Error::Config(format!(
+                "`{key}`: a target's name has letters, digits, `-` and `_` only"
+            )));
+        }
+        if name == "local" {
+            return Err(Error::Config(
+                "`backup.targets.local`: the name `local` is that of `backup.local_path`"
+                    .to_owned(),
+            ));
+        }
+        let Some(kind) = values.text(&format!("{key}.type"))? else {
+            return Err(Error::Config(format!(
+                "`{key}.type` is missing: it says what kind of target it is"
+            )));
+        };
+        let kind = kind.trim().to_ascii_lowercase();
+        targets.insert(name.clone(), TargetSettings { name, kind, key });
+    }
+    Ok(targets.into_values().collect())
+}

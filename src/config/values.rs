@@ -1,0 +1,256 @@
+//! Raw configuration: a TOML table under environment variables.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use crate::{Error, Result};
+
+/// A configuration as it was read, with typed look-ups whose errors name the key.
+#[derive(Clone, Default)]
+pub struct Values {
+    table: Table,
+    environment: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secrets.
+        f.debug_struct("Values")
+            .field("tables", &self.table.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl Values {
+    /// The text of an `arc.toml`, under variables by name.
+    ///
+    /// # Errors
+    /// When the text is no TOML; `path` is named.
+    pub fn parse(
+        text: &str,
+        path: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self> {
+        let table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e
+                .span()
+                .map_or(0, |span| text[..span.start].lines().count().max(1));
+            // The message alone: the error's own text quotes the line, which may hold a secret.
+            Error::Config(format!(
+                "{path} is not valid TOML: line {line}: {}",
+                e.message()
+            ))
+        })?;
+        Ok(Self {
+            table,
+            // As Arc does: an empty variable is none.
+            environment: environment
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+        })
+    }
+
+    /// The raw value of a dotted key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        if let Some(text) = self.environment.get(&variable(key)) {
+            return Some(Value::String(text.clone()));
+        }
+        let mut segments = key.split('.');
+        let mut value = self.table.get(segments.next()?)?;
+        for segment in segments {
+            value = value.get(segment)?;
+        }
+        Some(value.clone())
+    }
+
+    fn wrong(&self, key: &str, allowed: &str) -> Error {
+        let from = if self.environment.contains_key(&variable(key)) {
+            format!("`{}`", variable(key))
+        } else {
+            format!("`{key}`")
+        };
+        let found = match self.get(key) {
+            // A value is shown only where it can't be a secret.
+            Some(Value::String(text)) if !is_secret(key) => format!(", not {text:?}"),
+            Some(value) if !value.is_str() => format!(", not a value of type {}", value.type_str()),
+            _ => String::new(),
+        };
+        Error::Config(format!("{from} must be {allowed}{found}"))
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the key when it has another type.
+    pub fn text(&self, key: &str) -> Result<Option<String>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(key, "a string")),
+        }
+    }
+
+    /// A truth value, with its default.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub fn truth(&self, key: &str, default: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Boolean(value)) => Ok(value),
+            Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "t" | "yes" | "on" => Ok(true),
+                "false" | "0" | "f" | "no" | "off" => Ok(false),
+                _ => Err(self.wrong(key, "true or false")),
+            },
+            Some(_) => Err(self.wrong(key, "true or false")),
+        }
+    }
+
+    /// A whole number from `least`, with its default.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub fn number(&self, key: &str, default: u64, least: u64, most: u64) -> Result<u64> {
+        let number = match self.get(key) {
+            None => return Ok(default),
+            Some(Value::Integer(number)) => u64::try_from(number).ok(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(_) => None,
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => Ok(number),
+            _ => Err(self.wrong(key, &format!("a whole number from {least} to {most}"))),
+        }
+    }
+
+    /// A duration: seconds as a number, or a text such as `90s`, `30m`, `2h`, `1d`.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub fn duration(&self, key: &str, default: Duration) -> Result<Duration> {
+        let seconds = match self.get(key) {
+            None => return Ok(default),
+            Some(Value::Integer(number)) => u64::try_from(number).ok(),
+            Some(Value::String(text)) => parse_seconds(text.trim()),
+            Some(_) => None,
+        };
+        match seconds {
+            Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
+            _ => Err(self.wrong(
+                key,
+                "a duration from 1s to 365d, such as 90s, 30m, 2h or 1d, or a number of seconds",
+            )),
+        }
+    }
+
+    /// The keys of a table in the file.
+    #[must_use]
+    pub fn keys(&self, table: &str) -> Vec<String> {
+        let mut value = Some(&self.table);
+        for segment in table.split('.') {
+            value = value.and_then(|t| t.get(segment)).and_then(Value::as_table);
+        }
+        value
+            .map(|t| t.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("ARC_{}", key.to_ascii_uppercase().replace(['.', '-'], "_"))
+}
+
+fn is_secret(key: &str) -> bool {
+    ["secret", "key", "token", "password", "connection_string"]
+        .iter()
+        .any(|word| key.contains(word))
+}
+
+fn parse_seconds(text: &str) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str, environment: &[(&str, &str)]) -> Values {
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Values::parse(text, "arc.toml", environment).expect("valid TOML")
+    }
+
+    /// A variable that Arc obeys and we do not would back up another folder than Arc's.
+    #[test]
+    fn a_variable_overrides_the_file_and_an_empty_one_does_not() {
+        let read = values(
+            "[storage]\nbackend = \"local\"\n",
+            &[
+                ("ARC_STORAGE_BACKEND", "s3"),
+                ("ARC_STORAGE_LOCAL_PATH", ""),
+            ],
+        );
+        assert_eq!(
+            read.text("storage.backend").expect("a text").as_deref(),
+            Some("s3")
+        );
+        assert_eq!(read.text("storage.local_path").expect("absent"), None);
+    }
+
+    /// An operator must find the line that is wrong, and no secret in a log.
+    #[test]
+    fn errors_name_the_key_and_what_is_allowed() {
+        let read = values(
+            "[backup]\ntimeout = \"soon\"\nenabled = 3\n[storage]\ns3_secret_key = 5\n",
+            &[],
+        );
+        let timeout = read
+            .duration("backup.timeout", Duration::ZERO)
+            .expect_err("no duration")
+            .to_string();
+        assert!(
+            timeout.contains("`backup.timeout`")
+                && timeout.contains("2h")
+                && timeout.contains("soon"),
+            "{timeout}"
+        );
+        assert!(read.truth("backup.enabled", true).is_err());
+        let broken = Values::parse("[a]\nsecret = hush\n", "arc.toml", [])
+            .expect_err("no TOML")
+            .to_string();
+        assert!(
+            broken.contains("line 2") && !broken.contains("hush"),
+            "{broken}"
+        );
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let read = values(
+            "[backup]\na = \"2h\"\nb = 90\nc = \"5x\"\nd = \"99999999999999999999h\"\n",
+            &[],
+        );
+        let get = |key: &str| read.duration(key, Duration::ZERO);
+        assert_eq!(get("backup.a").expect("hours"), Duration::from_secs(7200));
+        assert_eq!(get("backup.b").expect("seconds"), Duration::from_secs(90));
+        assert!(get("backup.c").is_err() && get("backup.d").is_err());
+    }
+}

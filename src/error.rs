@@ -1,0 +1,58 @@
+//! The one error of the product.
+
+use arc_backup_core as core;
+
+/// What the product's functions answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something was refused or failed. Its text names the thing and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that is wrong without asking the network.
+    #[error("{0}")]
+    Config(String),
+    /// A backup id that does not have the form of one.
+    #[error("`{0}` is no backup id: expected backup-YYYYMMDD-HHMMSS-xxxxxxxx")]
+    InvalidId(String),
+    /// A request that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// No target holds the backup.
+    #[error("no backup `{0}` in any target")]
+    NotFound(String),
+    /// A backup that is there and can't be trusted.
+    #[error("backup `{id}` is damaged: {detail}")]
+    Damaged {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Another operation runs.
+    #[error("another operation is running: {0}")]
+    Busy(Box<crate::operations::Holder>),
+    /// The operation was cancelled, or took too long.
+    #[error("{0}")]
+    Cancelled(String),
+    /// A storage, source or target failed.
+    #[error(transparent)]
+    Storage(#[from] core::Error),
+    /// Anything else that made an operation fail.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    pub(crate) fn io(
+        operation: &'static str,
+        path: &std::path::Path,
+        error: std::io::Error,
+    ) -> Self {
+        Self::Storage(core::Error::from_io(
+            operation,
+            path.display().to_string(),
+            error,
+        ))
+    }
+}

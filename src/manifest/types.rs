@@ -1,0 +1,199 @@
+//! The fields of `manifest.json`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// `manifest.json`: Arc's fields first, then ours. Unknown fields are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the program that wrote it.
+    #[serde(default)]
+    pub version: String,
+    /// The backup's id; the folder's name.
+    pub backup_id: String,
+    /// When the backup began, RFC 3339.
+    pub created_at: String,
+    /// Always `full`: every backup is logically full.
+    #[serde(default)]
+    pub backup_type: String,
+    /// Arc's databases with their measurements.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub databases: Vec<DatabaseTotals>,
+    /// Parquet files of databases.
+    pub total_files: u64,
+    /// Their bytes.
+    pub total_size_bytes: u64,
+    /// Other files of the data: schema anchors, Iceberg metadata, …
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub auxiliary_files: u64,
+    /// Recovery states of compaction jobs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub compaction_state_files: u64,
+    /// Files whose names no key can carry; the backup does not hold them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unaddressable_files: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unaddressable_sample: Vec<String>,
+    /// Links, FIFOs, sockets and devices; the backup does not hold them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub special_files: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub special_sample: Vec<String>,
+    /// Whether it holds SQLite databases.
+    #[serde(default)]
+    pub has_metadata: bool,
+    /// Whether one of them is the Iceberg catalog.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_iceberg_catalog: bool,
+    /// Whether it holds `arc.toml`.
+    #[serde(default)]
+    pub has_config: bool,
+    /// The target it was written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The version of the layout; absent in a backup that Arc made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<u32>,
+    /// What wrote it: `arc-backup 0.1.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// When its last file was written, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// Where the data came from, without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceInfo>,
+    /// What moment the data is of, and how that was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
+    /// Totals of each section.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<SectionTotals>,
+    /// Each file in `metadata/`, with its configuration key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases_included: Vec<DatabaseIncluded>,
+    /// What the configuration names and this backup does not hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_included: Vec<String>,
+    /// Files whose bytes an earlier backup holds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reused_files: u64,
+    /// Their bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reused_bytes: u64,
+    /// The inventory that belongs to this manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventoryRef>,
+    /// SHA-256 over this file's own bytes, with these 64 digits read as zeros.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whatever else was in the file.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl Manifest {
+    /// Whether Arc itself made the backup: none of `format`, `inventory` and `sha256` is there, not even with a wrong type.
+    #[must_use]
+    pub fn is_arcs_own(raw: &Value) -> bool {
+        ["format", "inventory", "sha256"]
+            .iter()
+            .all(|field| raw.get(field).is_none())
+    }
+}
+
+/// One of Arc's databases.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseTotals {
+    /// Its name; with slashes where it came from an edge node.
+    pub name: String,
+    /// Its measurements.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub measurements: Vec<MeasurementTotals>,
+    /// Its Parquet files.
+    pub file_count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// One measurement of a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasurementTotals {
+    /// Its name.
+    pub name: String,
+    /// Its Parquet files.
+    pub file_count: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// Totals of one section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionTotals {
+    /// The section: `data`, `metadata`, `config`, …
+    pub name: String,
+    /// Its files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A file in `metadata/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseIncluded {
+    /// Its name there.
+    pub file: String,
+    /// The configuration key that names the live one.
+    pub setting: String,
+}
+
+/// What the inventory must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryRef {
+    /// Its lines.
+    pub entries: u64,
+    /// The sum of the sizes in it.
+    pub bytes: u64,
+    /// The SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Where the data came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// `local`, `s3`, `azure`.
+    pub backend: String,
+    /// The path or URL, without credentials.
+    pub location: String,
+}
+
+/// What moment a backup is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// How the view was taken.
+    pub method: String,
+    /// The moment, RFC 3339.
+    pub moment: String,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Go writes an empty slice as `null`.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

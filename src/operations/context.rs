@@ -1,0 +1,84 @@
+//! What every operation is given.
+
+use std::sync::Arc;
+
+use arc_backup_core::{ErrorKind, LockGuard, Source};
+
+use super::Running;
+use crate::config::Settings;
+use crate::manifest::BackupId;
+use crate::pipeline::{CopyFault, Plan};
+use crate::private::Scratch;
+use crate::repository::Repository;
+use crate::{Error, Result};
+
+/// What every operation is given.
+pub(super) struct Context {
+    pub(super) settings: Arc<Settings>,
+    pub(super) sources: Vec<Arc<dyn Source>>,
+    pub(super) repository: Repository,
+    pub(super) id: BackupId,
+    pub(super) operation_id: String,
+    pub(super) running: Arc<Running>,
+    pub(super) scratch: Scratch,
+    /// Absent where the target can only be read.
+    pub(super) lock: Option<Box<dyn LockGuard>>,
+}
+
+impl Context {
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            progress: self.running.progress.clone(),
+            cancel: self.running.cancel.clone(),
+            concurrency: self.settings.backup.concurrency,
+        }
+    }
+
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        if self.running.cancel.is_cancelled() {
+            let reason = self.running.cancel_reason();
+            return Err(Error::Cancelled(
+                reason.unwrap_or_else(|| "cancelled".to_owned()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense.
+    pub(super) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
+        let (kind, go_on) = match fault {
+            CopyFault::Cancelled => {
+                self.check_cancelled()?;
+                return Err(Error::Cancelled("cancelled".to_owned()));
+            }
+            CopyFault::Read(error) => match error.kind() {
+                ErrorKind::NotFound => ("missing", true),
+                ErrorKind::Unavailable => ("unreadable", false),
+                _ => ("unreadable", true),
+            },
+            CopyFault::Write(_) => ("write", false),
+            CopyFault::Size { .. } => ("size", true),
+            CopyFault::Checksum { .. } => ("checksum", true),
+        };
+        self.running.problem(path, kind, fault.to_string());
+        Ok(go_on)
+    }
+
+    /// The failure of an operation that met problems.
+    pub(super) fn failure(&self, what: &str) -> Result<()> {
+        let operation = self.running.snapshot();
+        match &operation.problems[..] {
+            [] => Ok(()),
+            [first, ..] => {
+                let more = match operation.problem_count {
+                    1 => String::new(),
+                    count => format!(" (and {} more)", count - 1),
+                };
+                Err(Error::Failed(format!(
+                    "{what}: {}: {}{more}",
+                    first.path, first.detail
+                )))
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! An operation, as the status and the history tell of it.
+
+use poem_openapi::{Enum, Object};
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct Problem {
+    /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
+    pub path: String,
+    /// `missing`, `size`, `checksum`, `manifest`, `inventory`, `unexpected`, `unreadable` or `write`.
+    pub kind: String,
+    /// What it is, in words.
+    pub detail: String,
+}
+
+/// How an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub enum Status {
+    /// It runs.
+    Running,
+    /// It did all it was asked to.
+    Completed,
+    /// It did not, and `error` says why.
+    Failed,
+}
+
+/// The most problems that are named; `problem_count` counts all.
+pub(crate) const PROBLEM_LIMIT: usize = 10_000;
+
+/// A backup, restore, verification or deletion: running, or how it ended.
+#[derive(Debug, Clone, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none, skip_serializing_if_is_empty)]
+pub struct Operation {
+    /// `backup`, `restore`, `verify` or `delete`.
+    pub operation: String,
+    /// Its own id.
+    pub operation_id: String,
+    /// The backup that is made or read.
+    pub backup_id: String,
+    /// How it stands.
+    pub status: Status,
+    /// The target that holds the backup.
+    #[oai(default)]
+    pub target: Option<String>,
+    /// What it is doing: `listing`, `copying`, `applying`, …
+    #[oai(default)]
+    pub phase: Option<String>,
+    /// Files to go through; grows until everything is listed.
+    pub total_files: u64,
+    /// Files done.
+    pub processed_files: u64,
+    /// Always 0: a file that can't be stored fails the operation.
+    pub skipped_files: u64,
+    /// Bytes to go through.
+    pub total_bytes: u64,
+    /// Bytes done.
+    pub processed_bytes: u64,
+    /// Bytes a second so far.
+    #[oai(default)]
+    pub bytes_per_second: Option<u64>,
+    /// Seconds that remain at that rate.
+    #[oai(default)]
+    pub eta_seconds: Option<u64>,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// When it ended.
+    #[oai(default)]
+    pub completed_at: Option<String>,
+    /// Why it failed.
+    #[oai(default)]
+    pub error: Option<String>,
+    /// The name of the token that asked for it, or the user on the command line.
+    pub actor: String,
+    /// `rest` or `cli`.
+    pub origin: String,
+    /// What is wrong, file by file; at most 10,000.
+    #[oai(default)]
+    pub problems: Vec<Problem>,
+    /// How many problems there are.
+    #[oai(default)]
+    pub problem_count: u64,
+    /// What the operator should know.
+    #[oai(default)]
+    pub warnings: Vec<String>,
+    /// What the configuration names and the backup does not hold.
+    #[oai(default)]
+    pub not_included: Vec<String>,
+    /// Links, FIFOs, sockets and devices that the backup does not hold.
+    #[oai(default)]
+    pub special_files: Option<u64>,
+    /// The first of them.
+    #[oai(default)]
+    pub special_sample: Vec<String>,
+    /// Files whose names no key can carry.
+    #[oai(default)]
+    pub unaddressable_files: Option<u64>,
+    /// The first of them.
+    #[oai(default)]
+    pub unaddressable_sample: Vec<String>,
+    /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
+    #[oai(default)]
+    pub verified: Option<bool>,
+    /// Restore: live files that were the same already.
+    #[oai(default)]
+    pub unchanged_files: Option<u64>,
+    /// Restore: live files that were moved or copied aside.
+    #[oai(default)]
+    pub set_aside_files: Option<u64>,
+    /// Restore: where to.
+    #[oai(default)]
+    pub set_aside_location: Option<String>,
+    /// Restore: files that Arc wrote meanwhile, which stay.
+    #[oai(default)]
+    pub appeared_files: Option<u64>,
+    /// Restore: where what was there before is kept.
+    #[oai(default)]
+    pub kept: Vec<String>,
+    /// Restore: whether Arc must be restarted to see all of it.
+    #[oai(default)]
+    pub restart_required: Option<bool>,
+}
+
+impl Operation {
+    pub(crate) fn add_problem(&mut self, problem: Problem) {
+        self.problem_count += 1;
+        if self.problems.len() < PROBLEM_LIMIT {
+            self.problems.push(problem);
+        }
+    }
+}

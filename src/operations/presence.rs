@@ -1,0 +1,135 @@
+//! Whether everything that the inventory names is there, with its size, and nothing else.
+
+use arc_backup_core::{Key, ListOptions, Listed, Meta};
+use futures::StreamExt;
+
+use super::context::Context;
+use crate::Result;
+use crate::manifest::{Inventory, Record};
+use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
+
+/// Compares the backup's listing with its inventory, both in byte order, and notes what differs as problems.
+pub(super) async fn check(context: &Context, inventory: &Inventory) -> Result<()> {
+    let sink = context.repository.sink();
+    let mut listing = sink.list(ListOptions::within(&folder(&context.id)));
+    let own = [manifest_key(&context.id), inventory_key(&context.id)];
+    let prefix = format!("{}/", context.id);
+    let mut records = inventory.records()?;
+    let mut record = next_stored_here(context, &mut records).await?;
+    while let Some(item) = listing.next().await {
+        context.check_cancelled()?;
+        let meta = match item? {
+            Listed::Object(meta) if own.contains(&meta.key) => continue,
+            Listed::Object(meta) => meta,
+            Listed::Other { path, kind } => {
+                let path = path.strip_prefix(&prefix).unwrap_or(&path).to_owned();
+                context
+                    .running
+                    .problem(path, "unexpected", format!("is {}", kind.as_str()));
+                continue;
+            }
+        };
+        let path = meta.key.strip_prefix(prefix.as_str()).unwrap_or(&meta.key);
+        while let Some(missing) = record.take_if(|record| &*record.path < path) {
+            note_missing(context, &missing);
+            record = next_stored_here(context, &mut records).await?;
+        }
+        match record.take_if(|record| &*record.path == path) {
+            Some(found) => {
+                note_size(context, &found, &meta);
+                record = next_stored_here(context, &mut records).await?;
+            }
+            None => context
+                .running
+                .problem(path, "unexpected", "the inventory does not name it"),
+        }
+    }
+    while let Some(missing) = record {
+        note_missing(context, &missing);
+        record = next_stored_here(context, &mut records).await?;
+    }
+    Ok(())
+}
+
+fn note_missing(context: &Context, record: &Record) {
+    context.running.problem(
+        record.path.as_str(),
+        "missing",
+        "the backup does not hold it",
+    );
+}
+
+fn note_size(context: &Context, record: &Record, meta: &Meta) {
+    if meta.size != record.entry.size {
+        let text = format!(
+            "has {} bytes; {} were expected",
+            meta.size, record.entry.size
+        );
+        context.running.problem(record.path.as_str(), "size", text);
+    }
+}
+
+/// The next record whose bytes lie in this backup; those on the way that lie in another are looked up there.
+async fn next_stored_here(
+    context: &Context,
+    records: &mut (impl Iterator<Item = Result<Record>> + Send),
+) -> Result<Option<Record>> {
+    while let Some(record) = records.next().transpose()? {
+        let Some(other) = &record.stored_in else {
+            return Ok(Some(record));
+        };
+        let key: Key = file_key(other, &record.path)?;
+        match context.repository.sink().head(&key).await? {
+            Some(meta) => note_size(context, &record, &meta),
+            None => note_missing(context, &record),
+        }
+    }
+    Ok(None)
+}
+
+/// For a backup that Arc made, its manifest's counts are what there is to check.
+pub(super) fn check_arcs_counts(
+    context: &Context,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    let (mut metadata, mut config) = (false, false);
+    for record in inventory.records()? {
+        let record = record?;
+        match record.section() {
+            crate::source::DATA
+                if record.path.ends_with(".parquet") && !record.entry.key.starts_with('_') =>
+            {
+                files += 1;
+                bytes = bytes.saturating_add(record.entry.size);
+            }
+            crate::source::METADATA => metadata = true,
+            crate::source::CONFIG => config = true,
+            _ => {}
+        }
+    }
+    let manifest = &loaded.manifest;
+    if (files, bytes) != (manifest.total_files, manifest.total_size_bytes) {
+        let text = format!(
+            "it holds {files} Parquet files of {bytes} bytes; its manifest says {} of {}",
+            manifest.total_files, manifest.total_size_bytes
+        );
+        context.running.problem("data", "missing", text);
+    }
+    if manifest.has_metadata && !metadata {
+        context.running.problem(
+            "metadata",
+            "missing",
+            "its manifest says that it holds databases",
+        );
+    }
+    if manifest.has_config && !config {
+        context.running.problem(
+            "config",
+            "missing",
+            "its manifest says that it holds arc.toml",
+        );
+    }
+    Ok(())
+}

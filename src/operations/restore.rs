@@ -1,0 +1,378 @@
+//! Restoring a backup.
+//!
+//! Everything is checked, and every file that will change is staged and verified, before the first live byte
+//! changes. From then on a marker in the state folder says what is going on, and running the same restore again
+//! completes it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Body, Entry, EntryStream, Error as CoreError, ExtraFiles, Restore, RestoreSummary, Source,
+    Staging, Upload,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::backup::to_core;
+use super::context::Context;
+use super::verify;
+use crate::config::Settings;
+use crate::manifest::{BackupId, Inventory, Record};
+use crate::pipeline::{Reader, Writer};
+use crate::source;
+use crate::{Error, Result};
+
+/// What becomes of live files that the backup does not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, poem_openapi::Enum, clap::ValueEnum)]
+#[oai(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum ExtraFilesPolicy {
+    /// They are moved beside the storage root and kept.
+    #[default]
+    SetAside,
+    /// They stay: Arc may serve rows twice.
+    Keep,
+    /// They are moved aside, and removed after everything else has succeeded.
+    Remove,
+}
+
+/// What to restore, and how.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// Parquet files and their companions.
+    pub data: bool,
+    /// SQLite databases.
+    pub metadata: bool,
+    /// `arc.toml`.
+    pub config: bool,
+    /// Live files that the backup does not hold.
+    pub extra_files: ExtraFilesPolicy,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        Self {
+            data: true,
+            metadata: true,
+            config: false,
+            extra_files: ExtraFilesPolicy::default(),
+        }
+    }
+}
+
+impl RestoreOptions {
+    fn includes(&self, section: &str) -> bool {
+        match section {
+            source::DATA => self.data,
+            source::METADATA => self.metadata,
+            source::CONFIG => self.config,
+            // A section of a third party is data.
+            _ => self.data,
+        }
+    }
+}
+
+const MARKER: &str = "restore-in-progress.json";
+
+fn marker_path(settings: &Settings) -> PathBuf {
+    settings.backup.state_folder().join(MARKER)
+}
+
+/// The marker of a restore that was interrupted after its first change.
+pub(super) fn marker(settings: &Settings) -> Option<Value> {
+    let text = std::fs::read(marker_path(settings)).ok()?;
+    let marker: Value = serde_json::from_slice(&text).ok()?;
+    (marker.get("phase").and_then(Value::as_str) == Some("applying")).then_some(marker)
+}
+
+fn write_marker(context: &Context, phase: &str) -> Result<()> {
+    let path = marker_path(&context.settings);
+    let temporary = path.with_extension("json.tmp");
+    let text = json!({
+        "operation_id": context.operation_id,
+        "backup_id": context.id.as_str(),
+        "phase": phase,
+        "written_at": Timestamp::now().to_string(),
+    });
+    let write = || {
+        let mut file = crate::private::create_file(&temporary)?;
+        std::io::Write::write_all(&mut file, text.to_string().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &path)
+    };
+    write().map_err(|e| Error::io("write", &path, e))?;
+    Ok(crate::sync_folder(&path)?)
+}
+
+fn remove_marker(settings: &Settings) -> Result<()> {
+    let path = marker_path(settings);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", &path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
+pub(super) async fn sweep(settings: &Settings, sources: &[Arc<dyn Source>]) -> Result<()> {
+    if !marker_path(settings).exists() {
+        return Ok(());
+    }
+    for source in sources {
+        source.discard_unfinished().await?;
+    }
+    if marker(settings).is_none() {
+        remove_marker(settings)?;
+    }
+    Ok(())
+}
+
+/// One source that takes part.
+struct Part {
+    section: String,
+    restore: Box<dyn Restore>,
+}
+
+pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
+    context.running.phase("checking");
+    sweep(&context.settings, &context.sources).await?;
+    let loaded = verify::load(context).await?;
+    context.failure("the backup is not whole, nothing was changed")?;
+    let Some((_, inventory)) = loaded else {
+        return Err(Error::Failed("the backup can't be read".to_owned()));
+    };
+    let was_applying = marker(&context.settings).is_some();
+    let mut parts = Vec::new();
+    let staged = stage(context, options, &inventory, &mut parts).await;
+    if let Err(error) = staged {
+        context.running.phase("cleaning up");
+        let mut cleaned = true;
+        for part in &parts {
+            if let Err(error) = part.restore.abort().await {
+                cleaned = false;
+                tracing::warn!(%error, section = part.section, "what was staged is removed by the next restore");
+            }
+        }
+        if cleaned && !was_applying {
+            remove_marker(&context.settings)?;
+        }
+        return Err(error);
+    }
+    context.running.phase("applying");
+    write_marker(context, "applying")?;
+    for part in &parts {
+        part.restore.apply().await.map_err(|error| {
+            Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
+        })?;
+    }
+    context.running.phase("checking what was restored");
+    for part in &parts {
+        let summary = part.restore.finish().await?;
+        report(context, &summary);
+    }
+    context.failure("what was restored is not as it should be")?;
+    let restart = options.metadata || options.config;
+    context
+        .running
+        .update(|operation| operation.restart_required = Some(restart));
+    remove_marker(&context.settings)
+}
+
+/// Everything up to the first live change.
+async fn stage(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let id = &context.id;
+    let mut sections = std::collections::BTreeSet::new();
+    for record in inventory.records()? {
+        sections.insert(record?.section().to_owned());
+    }
+    let mut order: Vec<&String> = sections
+        .iter()
+        .filter(|section| options.includes(section))
+        .collect();
+    if options.data && !sections.contains(source::DATA) {
+        // Its state is that no data file is live: too likely a mistake to do without being asked.
+        return Err(Error::Failed(format!(
+            "backup `{id}` holds no data files; nothing was changed (restore with restore_data = false, or --no-data)"
+        )));
+    }
+    // The order in which they are put into force: data, what others added, databases, configuration.
+    order.sort_by_key(|section| match section.as_str() {
+        source::DATA => 0,
+        source::METADATA => 2,
+        source::CONFIG => 3,
+        _ => 1,
+    });
+    for (wanted, section) in [
+        (options.metadata, source::METADATA),
+        (options.config, source::CONFIG),
+    ] {
+        if wanted && !sections.contains(section) {
+            let text = format!("backup `{id}` holds no {section}: none was restored");
+            context
+                .running
+                .update(|operation| operation.warnings.push(text));
+        }
+    }
+    write_marker_unless_applying(context)?;
+    for section in &order {
+        let Some(source) = context
+            .sources
+            .iter()
+            .find(|source| source.section() == section.as_str())
+        else {
+            let text = format!(
+                "the section `{section}` was not restored: this program has no source for it"
+            );
+            context
+                .running
+                .update(|operation| operation.warnings.push(text));
+            continue;
+        };
+        let restore = source.restore(staging(context, options)).await?;
+        let summary = restore.plan(section_entries(inventory, section)?).await?;
+        context.running.progress.expect(
+            summary.needed_files + summary.unchanged_files,
+            summary.needed_bytes.saturating_add(summary.unchanged_bytes),
+        );
+        context.running.progress.add_files(summary.unchanged_files);
+        context.running.progress.add_bytes(summary.unchanged_bytes);
+        parts.push(Part {
+            section: (*section).clone(),
+            restore,
+        });
+    }
+    context.running.phase("staging");
+    // Small things first: a database or configuration that can't be restored is known before the data is copied.
+    for part in parts.iter().rev() {
+        copy_part(context, inventory, part).await?;
+    }
+    for part in parts.iter() {
+        part.restore.ready().await?;
+    }
+    context.check_cancelled()
+}
+
+fn write_marker_unless_applying(context: &Context) -> Result<()> {
+    match marker(&context.settings) {
+        Some(_) => Ok(()),
+        None => write_marker(context, "staging"),
+    }
+}
+
+fn staging(context: &Context, options: &RestoreOptions) -> Staging {
+    Staging {
+        operation_id: context.operation_id.clone(),
+        scratch: context.scratch.path().to_owned(),
+        cancel: context.running.cancel.clone(),
+        extra_files: match options.extra_files {
+            ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
+            ExtraFilesPolicy::Keep => ExtraFiles::Keep,
+            ExtraFilesPolicy::Remove => ExtraFiles::Remove,
+        },
+    }
+}
+
+fn section_entries(inventory: &Inventory, section: &str) -> Result<EntryStream<'static>> {
+    let section = section.to_owned();
+    let records = inventory.records()?.filter_map(move |record| match record {
+        Ok(record) if record.section() == section => Some(Ok(record.entry)),
+        Ok(_) => None,
+        Err(error) => Some(Err(to_core(error))),
+    });
+    Ok(stream::iter(records).boxed())
+}
+
+async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
+    let mut elsewhere = std::collections::HashMap::new();
+    for record in inventory.records()? {
+        let Record {
+            entry,
+            stored_in,
+            path,
+        } = record?;
+        if let Some(other) = stored_in
+            && path.starts_with(&format!("{}/", part.section))
+        {
+            elsewhere.insert(entry.key, other);
+        }
+    }
+    let reader = PartReader {
+        context,
+        section: &part.section,
+        elsewhere,
+    };
+    let writer = PartWriter(&*part.restore);
+    let plan = context.plan();
+    let mut outcomes = plan.run(part.restore.needed(), &reader, &writer);
+    while let Some(outcome) = outcomes.next().await {
+        let outcome = outcome?;
+        match &outcome.fault {
+            None => part.restore.staged(&outcome.entry).await?,
+            Some(fault) => {
+                context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+                return context
+                    .failure("the backup could not be read or staged, nothing was changed");
+            }
+        }
+    }
+    Ok(())
+}
+
+struct PartReader<'a> {
+    context: &'a Context,
+    section: &'a str,
+    elsewhere: std::collections::HashMap<arc_backup_core::Key, BackupId>,
+}
+
+#[async_trait]
+impl Reader for PartReader<'_> {
+    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
+        let id = self.elsewhere.get(&entry.key).unwrap_or(&self.context.id);
+        self.context
+            .repository
+            .reader(id)
+            .section(self.section)
+            .open(entry)
+            .await
+    }
+}
+
+struct PartWriter<'a>(&'a dyn Restore);
+
+#[async_trait]
+impl Writer for PartWriter<'_> {
+    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
+        self.0.begin(entry).await.map(Some)
+    }
+}
+
+fn report(context: &Context, summary: &RestoreSummary) {
+    for (path, detail) in &summary.problems {
+        context
+            .running
+            .problem(path.as_str(), "unexpected", detail.as_str());
+    }
+    context.running.update(|operation| {
+        operation.warnings.extend(summary.warnings.iter().cloned());
+        operation.kept.extend(summary.kept.iter().cloned());
+        *operation.unchanged_files.get_or_insert(0) += summary.unchanged_files;
+        *operation.set_aside_files.get_or_insert(0) += summary.set_aside_files;
+        if summary.set_aside_location.is_some() {
+            operation
+                .set_aside_location
+                .clone_from(&summary.set_aside_location);
+        }
+        if summary.appeared_files > 0 {
+            *operation.appeared_files.get_or_insert(0) += summary.appeared_files;
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! An operation while it runs, and after.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::operation::Status;
+use super::{Operation, Problem};
+use crate::pipeline::Progress;
+
+/// Who asked for an operation.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The token's name, or the user's.
+    pub actor: String,
+    /// `rest` or `cli`.
+    pub origin: &'static str,
+    /// SHA-256 of the token: it may read the status to the end, even when a restored database no longer knows it.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+/// An operation that runs, or ran, in this process.
+#[derive(Debug)]
+pub struct Running {
+    operation: Mutex<Operation>,
+    started: Timestamp,
+    /// Who asked for it.
+    pub who: Who,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+    /// Ends it.
+    pub cancel: CancellationToken,
+    reason: Mutex<Option<String>>,
+    done: CancellationToken,
+}
+
+impl Running {
+    pub(crate) fn new(operation: Operation, started: Timestamp, who: Who) -> Arc<Self> {
+        Arc::new(Self {
+            operation: Mutex::new(operation),
+            started,
+            who,
+            progress: Arc::default(),
+            cancel: CancellationToken::new(),
+            reason: Mutex::default(),
+            done: CancellationToken::new(),
+        })
+    }
+
+    /// Changes what the status says.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Operation)) {
+        change(
+            &mut self
+                .operation
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    pub(crate) fn phase(&self, phase: &str) {
+        self.update(|operation| operation.phase = Some(phase.to_owned()));
+    }
+
+    pub(crate) fn problem(&self, path: impl Into<String>, kind: &str, detail: impl Into<String>) {
+        let problem = Problem {
+            path: path.into(),
+            kind: kind.to_owned(),
+            detail: detail.into(),
+        };
+        self.update(|operation| operation.add_problem(problem));
+    }
+
+    /// The operation as it stands now.
+    #[must_use]
+    pub fn snapshot(&self) -> Operation {
+        let mut operation = self
+            .operation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let [total_files, total_bytes, files, bytes] = self.progress.counts();
+        operation.total_files = total_files;
+        operation.total_bytes = total_bytes;
+        operation.processed_files = files;
+        operation.processed_bytes = bytes;
+        if operation.status == Status::Running {
+            let seconds = Timestamp::now().duration_since(self.started).as_secs_f64();
+            if bytes > 0 && seconds > 0.0 {
+                let rate = bytes as f64 / seconds;
+                // Rates and times for people: a float's range is far beyond either.
+                operation.bytes_per_second = Some(rate as u64);
+                operation.eta_seconds =
+                    Some((total_bytes.saturating_sub(bytes) as f64 / rate).ceil() as u64);
+            }
+        }
+        operation
+    }
+
+    /// Asks it to end.
+    pub fn cancel(&self, reason: &str) {
+        self.reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| reason.to_owned());
+        self.cancel.cancel();
+    }
+
+    pub(crate) fn cancel_reason(&self) -> Option<String> {
+        self.reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn finish(&self) {
+        self.done.cancel();
+    }
+
+    /// Returns when it has ended.
+    pub async fn wait(&self) -> Operation {
+        self.done.cancelled().await;
+        self.snapshot()
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.is_cancelled()
+    }
+}

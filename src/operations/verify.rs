@@ -1,0 +1,138 @@
+//! Verifying a backup.
+
+use arc_backup_core::{Entry, Error as CoreError, Upload};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use super::backup::to_core;
+use super::context::Context;
+use super::presence;
+use crate::manifest::{Inventory, InventoryFault, Record};
+use crate::pipeline::{Reader, Writer};
+use crate::repository::Loaded;
+use crate::{Error, Result};
+
+/// How much of a backup is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VerifyMode {
+    /// Every byte.
+    Full,
+    /// None: every file is there, with its size, and nothing else.
+    Quick,
+    /// A share of the files, drawn anew each time: 0.05 for a twentieth.
+    Sample(f64),
+}
+
+/// Reads the manifest and inventory of the operation's backup, noting as a problem what is wrong with either.
+pub(super) async fn load(context: &Context) -> Result<Option<(Loaded, Inventory)>> {
+    let loaded = match context.repository.load(&context.id).await {
+        Ok(loaded) => loaded,
+        Err(Error::Damaged { detail, .. }) => {
+            context.running.problem("manifest.json", "manifest", detail);
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let inventory = match context
+        .repository
+        .inventory(&context.id, &loaded, context.scratch.path())
+        .await
+    {
+        Ok(inventory) => inventory,
+        Err(InventoryFault::Damaged(detail)) => {
+            context.running.problem(
+                "inventory.jsonl",
+                "inventory",
+                format!("inventory.jsonl {detail}"),
+            );
+            return Ok(None);
+        }
+        Err(InventoryFault::Other(error)) => return Err(error),
+    };
+    context
+        .running
+        .update(|operation| operation.verified = Some(loaded.sealed));
+    context.running.phase("checking");
+    presence::check(context, &inventory).await?;
+    if !loaded.sealed {
+        presence::check_arcs_counts(context, &loaded, &inventory)?;
+    }
+    Ok(Some((loaded, inventory)))
+}
+
+/// Verifies a backup: goes on after the first fault and names every one.
+pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
+    context.running.phase("reading the inventory");
+    if let Some((loaded, inventory)) = load(context).await? {
+        if !loaded.sealed {
+            let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
+            context
+                .running
+                .update(|operation| operation.warnings.push(text.to_owned()));
+        }
+        read(context, &inventory, mode).await?;
+    }
+    context.failure("the backup does not verify")
+}
+
+async fn read(context: &Context, inventory: &Inventory, mode: VerifyMode) -> Result<()> {
+    let already: std::collections::HashSet<String> =
+        (context.running.snapshot().problems.into_iter())
+            .map(|problem| problem.path)
+            .collect();
+    let seed = context.operation_id.clone();
+    let drawn = move |record: &Record| match mode {
+        VerifyMode::Full => true,
+        VerifyMode::Quick => false,
+        VerifyMode::Sample(share) => {
+            let digest = arc_backup_core::Digest::of(format!("{seed}{}", record.path).as_bytes());
+            let [a, b, c, d, ..] = *digest.as_bytes();
+            f64::from(u32::from_be_bytes([a, b, c, d])) < share * f64::from(u32::MAX)
+        }
+    };
+    for record in inventory.records()? {
+        let record = record?;
+        if drawn(&record) {
+            context.running.progress.expect(1, record.entry.size);
+        }
+    }
+    context.running.phase("reading");
+    let records = inventory.records()?.filter_map(move |record| match record {
+        Ok(record) if !drawn(&record) || already.contains(record.path.as_str()) => None,
+        // The engine's key is the whole path, or, for bytes in another backup, that backup's id before it.
+        Ok(record) => Some(Ok(Entry {
+            key: match &record.stored_in {
+                Some(other) => match crate::repository::file_key(other, &record.path) {
+                    Ok(key) => key,
+                    Err(error) => return Some(Err(to_core(error))),
+                },
+                None => record.path,
+            },
+            ..record.entry
+        })),
+        Err(error) => Some(Err(to_core(error))),
+    });
+    let reader = context.repository.reader(&context.id);
+    let plan = context.plan();
+    let mut outcomes = plan.run(
+        stream::iter(records).boxed(),
+        &reader as &dyn Reader,
+        &NoWriter,
+    );
+    while let Some(outcome) = outcomes.next().await {
+        let outcome = outcome?;
+        if let Some(fault) = &outcome.fault {
+            context.note(&outcome.entry.key, fault)?;
+        }
+    }
+    Ok(())
+}
+
+struct NoWriter;
+
+#[async_trait]
+impl Writer for NoWriter {
+    async fn begin(&self, _entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,315 @@
+//! Copying entries.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, Upload,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::Progress;
+
+/// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way holds one.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Where entries are read from.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// Opens `entry`.
+    async fn open(&self, entry: &Entry) -> Result<Body, Error>;
+}
+
+/// Where entries are written to.
+#[async_trait]
+pub trait Writer: Send + Sync {
+    /// Begins to write `entry`; `None` where its bytes are only to be read and hashed.
+    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, Error>;
+}
+
+/// What is the same for every entry of one copy.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Counts what is done.
+    pub progress: Arc<Progress>,
+    /// Ends the copy.
+    pub cancel: CancellationToken,
+    /// How many entries are copied at once.
+    pub concurrency: usize,
+}
+
+/// What became of one entry.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The entry; after a copy that went well with the digest of its bytes.
+    pub entry: Entry,
+    /// What went wrong.
+    pub fault: Option<CopyFault>,
+}
+
+/// Why an entry was not copied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyFault {
+    /// The reader failed.
+    #[error("{0}")]
+    Read(Error),
+    /// The writer failed.
+    #[error("{0}")]
+    Write(Error),
+    /// There were more or fewer bytes than there should be.
+    #[error("`{key}` has {found} bytes; {expected} were expected")]
+    Size {
+        /// The entry's key.
+        key: String,
+        /// How many were expected.
+        expected: u64,
+        /// How many there were; one more than expected stands for any number above.
+        found: u64,
+    },
+    /// The bytes are not the ones they should be.
+    #[error("`{key}` has SHA-256 {found}; {expected} was expected")]
+    Checksum {
+        /// The entry's key.
+        key: String,
+        /// The digest that was expected.
+        expected: Digest,
+        /// That of the bytes there were.
+        found: Digest,
+    },
+    /// The copy was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Plan {
+    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends the stream.
+    pub fn run<'a>(
+        &'a self,
+        entries: EntryStream<'a>,
+        reader: &'a dyn Reader,
+        writer: &'a dyn Writer,
+    ) -> BoxStream<'a, Result<Outcome, Error>> {
+        entries
+            .map(move |entry| async move {
+                let mut entry = entry?;
+                let fault = match self.copy(&entry, reader, writer).await {
+                    Ok(digest) => {
+                        entry.sha256 = Some(digest);
+                        self.progress.add_files(1);
+                        None
+                    }
+                    Err(fault) => Some(fault),
+                };
+                Ok(Outcome { entry, fault })
+            })
+            .buffered(self.concurrency.max(1))
+            .boxed()
+    }
+
+    async fn copy(
+        &self,
+        entry: &Entry,
+        reader: &dyn Reader,
+        writer: &dyn Writer,
+    ) -> Result<Digest, CopyFault> {
+        if self.cancel.is_cancelled() {
+            return Err(CopyFault::Cancelled);
+        }
+        let body = reader.open(entry).await.map_err(CopyFault::Read)?;
+        let mut upload = writer.begin(entry).await.map_err(CopyFault::Write)?;
+        let copied = match tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(CopyFault::Cancelled),
+            copied = self.transfer(entry, body, upload.as_mut()) => copied,
+        } {
+            Ok((size, _)) if size != entry.size => Err(CopyFault::Size {
+                key: entry.key.to_string(),
+                expected: entry.size,
+                found: size,
+            }),
+            Ok((_, digest)) => match entry.sha256 {
+                Some(expected) if expected != digest => Err(CopyFault::Checksum {
+                    key: entry.key.to_string(),
+                    expected,
+                    found: digest,
+                }),
+                _ => Ok(digest),
+            },
+            Err(fault) => Err(fault),
+        };
+        match (copied, upload) {
+            (Ok(digest), Some(upload)) => {
+                upload.commit().await.map_err(CopyFault::Write)?;
+                Ok(digest)
+            }
+            (Err(fault), Some(upload)) => {
+                // The first fault is the one to tell of.
+                let _ = upload.abort().await;
+                Err(fault)
+            }
+            (copied, None) => copied,
+        }
+    }
+
+    async fn transfer(
+        &self,
+        entry: &Entry,
+        body: Body,
+        mut upload: Option<&mut Box<dyn Upload>>,
+    ) -> Result<(u64, Digest), CopyFault> {
+        if let Body::File { file, .. } = body {
+            let target = match upload
+                .as_mut()
+                .map(|upload| upload.local_file())
+                .transpose()
+            {
+                Ok(target) => target.flatten(),
+                Err(error) => return Err(CopyFault::Write(error)),
+            };
+            if target.is_some() || upload.is_none() {
+                let (size, key) = (entry.size, entry.key.to_string());
+                let (progress, cancel) = (self.progress.clone(), self.cancel.clone());
+                return tokio::task::spawn_blocking(move || {
+                    copy_file(file, target, size, &key, &progress, &cancel)
+                })
+                .await
+                .map_err(|e| {
+                    CopyFault::Read(Error::new(ErrorKind::Other, "copy", "", e.to_string()))
+                })?;
+            }
+            return self
+                .stream(
+                    entry,
+                    file_pieces(file, entry.size + 1, entry.key.to_string()),
+                    upload,
+                )
+                .await;
+        }
+        self.stream(entry, pieces(body, &entry.key), upload).await
+    }
+
+    async fn stream(
+        &self,
+        entry: &Entry,
+        mut pieces: ByteStream,
+        mut upload: Option<&mut Box<dyn Upload>>,
+    ) -> Result<(u64, Digest), CopyFault> {
+        let mut hasher = Hasher::new();
+        let mut size = 0;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(CopyFault::Read)?;
+            size += piece.len() as u64;
+            if size > entry.size {
+                break;
+            }
+            hasher.update(&piece);
+            self.progress.add_bytes(piece.len() as u64);
+            if let Some(upload) = upload.as_mut() {
+                upload.write(piece).await.map_err(CopyFault::Write)?;
+            }
+        }
+        Ok((size, hasher.finish()))
+    }
+}
+
+/// Copies an open file on one thread: a hop between threads for each piece costs more than the piece.
+fn copy_file(
+    mut from: File,
+    mut to: Option<File>,
+    expected: u64,
+    key: &str,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<(u64, Digest), CopyFault> {
+    let mut hasher = Hasher::new();
+    // No larger than the file: most of Arc's are a few KiB.
+    let mut buffer = vec![
+        0;
+        usize::try_from(expected + 1)
+            .unwrap_or(PIECE_BYTES)
+            .min(PIECE_BYTES)
+    ];
+    let mut size = 0;
+    loop {
+        if cancel.is_cancelled() {
+            return Err(CopyFault::Cancelled);
+        }
+        let count = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyFault::Read(Error::from_io("read", key, error))),
+        };
+        size += count as u64;
+        if size > expected {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+        progress.add_bytes(count as u64);
+        if let Some(to) = &mut to {
+            to.write_all(&buffer[..count])
+                .map_err(|e| CopyFault::Write(Error::from_io("write", key, e)))?;
+        }
+    }
+    Ok((size, hasher.finish()))
+}
+
+/// The body as a stream of pieces.
+#[must_use]
+pub fn pieces(body: Body, subject: &str) -> ByteStream {
+    match body {
+        Body::Stream(stream) => stream,
+        Body::File { file, len } => file_pieces(file, len, subject.to_owned()),
+    }
+}
+
+fn file_pieces(file: File, len: u64, subject: String) -> ByteStream {
+    stream::unfold(Some((file, len, subject)), |state| async move {
+        let (mut file, left, subject) = state?;
+        if left == 0 {
+            return None;
+        }
+        let name = subject.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![
+                0;
+                usize::try_from(left)
+                    .unwrap_or(PIECE_BYTES)
+                    .min(PIECE_BYTES)
+            ];
+            let count = loop {
+                match file.read(&mut buffer) {
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    other => break other?,
+                }
+            };
+            buffer.truncate(count);
+            Ok::<_, std::io::Error>((file, Bytes::from(buffer)))
+        })
+        .await;
+        match read {
+            Ok(Ok((_, piece))) if piece.is_empty() => None,
+            Ok(Ok((file, piece))) => {
+                let left = left - piece.len() as u64;
+                Some((Ok(piece), Some((file, left, subject))))
+            }
+            Ok(Err(error)) => Some((Err(Error::from_io("read", name, error)), None)),
+            Err(error) => Some((
+                Err(Error::new(
+                    ErrorKind::Other,
+                    "read",
+                    name,
+                    error.to_string(),
+                )),
+                None,
+            )),
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,173 @@
+//! What kinds of storage, target and source there are.
+//!
+//! The one place that names a backend. A third party's binary adds its own before it calls [`crate::main`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_backup_core::{Sink, Source};
+
+use crate::config::{Settings, TargetSettings};
+use crate::repository::Repository;
+use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource};
+use crate::{Error, Result};
+
+/// Makes a sink for a target: its settings are under [`TargetSettings::key`] in [`Settings::values`].
+pub type SinkConstructor =
+    Box<dyn Fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>> + Send + Sync>;
+/// Makes a source of the configuration; `None` where nothing of it is configured.
+pub type SourceConstructor =
+    Box<dyn Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync>;
+
+/// Kinds of sinks by the `type` that a configuration names, and further sources.
+pub struct Registry {
+    sinks: BTreeMap<String, SinkConstructor>,
+    sources: Vec<SourceConstructor>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// The kinds that this build has.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Self {
+            sinks: BTreeMap::new(),
+            sources: Vec::new(),
+        };
+        #[cfg(feature = "local")]
+        registry.add_sink("local", |target, settings| {
+            let root = if target.name == "local" {
+                settings.backup.local_path.clone()
+            } else {
+                let key = format!("{}.local_path", target.key);
+                let path = settings.values.text(&key)?;
+                PathBuf::from(path.ok_or_else(|| {
+                    Error::Config(format!("`{key}` is missing: it names the folder"))
+                })?)
+            };
+            Ok(local(root))
+        });
+        registry
+    }
+
+    /// Adds a kind of sink under the `type` that `[backup.targets.<name>]` names it by; one that is there is replaced.
+    pub fn add_sink(
+        &mut self,
+        kind: impl Into<String>,
+        make: impl Fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sinks.insert(kind.into(), Box::new(make));
+        self
+    }
+
+    /// Adds a source, which has a section of its own.
+    pub fn add_source(
+        &mut self,
+        make: impl Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sources.push(Box::new(make));
+        self
+    }
+
+    pub(crate) fn repositories(&self, settings: &Settings) -> Result<Vec<Repository>> {
+        (settings.targets.iter())
+            .filter(|target| target.name != "local" || self.sinks.contains_key("local"))
+            .map(|target| {
+                let Some(make) = self.sinks.get(&target.kind) else {
+                    return Err(self.unknown(&format!("{}.type", target.key), &target.kind));
+                };
+                Ok(Repository::new(
+                    target.name.as_str(),
+                    make(target, settings)?,
+                ))
+            })
+            .collect()
+    }
+
+    fn unknown(&self, key: &str, kind: &str) -> Error {
+        let feature = match kind {
+            "s3" | "minio" => Some("s3"),
+            "azure" | "azblob" => Some("azure"),
+            "local" => Some("local"),
+            _ => None,
+        };
+        let known: Vec<_> = self.sinks.keys().map(String::as_str).collect();
+        Error::Config(match feature {
+            Some(feature) if !is_built(feature) => {
+                format!("`{key}` is {kind:?}: built without the `{feature}` feature")
+            }
+            Some(_) => format!("`{key}` is {kind:?}: this release has no backend for it yet"),
+            None => format!("`{key}` must be one of {}, not {kind:?}", known.join(", ")),
+        })
+    }
+
+    pub(crate) fn sources(
+        &self,
+        settings: &Settings,
+        target_roots: &[PathBuf],
+    ) -> Result<Vec<Arc<dyn Source>>> {
+        let exclusions = Exclusions {
+            keys: settings.excluded_keys(target_roots),
+        };
+        let storage = self.storage(settings)?;
+        let mut sources: Vec<Arc<dyn Source>> = vec![
+            Arc::new(ParquetSource::new(
+                storage,
+                settings.storage.kind.as_str(),
+                exclusions,
+            )),
+            Arc::new(SqliteSource::new(settings.databases.clone())),
+            Arc::new(ConfigSource::new(
+                settings.config_path.clone(),
+                settings.config_exists,
+            )),
+        ];
+        for make in &self.sources {
+            if let Some(source) = make(settings)? {
+                let section = source.section();
+                if arc_backup_core::Key::parse(section).is_err() || section.contains('/') {
+                    return Err(Error::Config(format!(
+                        "{section:?} can't be the name of a section"
+                    )));
+                }
+                if sources.iter().any(|other| other.section() == section) {
+                    return Err(Error::Config(format!(
+                        "two sources have the section {section:?}"
+                    )));
+                }
+                sources.push(source);
+            }
+        }
+        Ok(sources)
+    }
+
+    fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
+        match settings.storage.kind.as_str() {
+            #[cfg(feature = "local")]
+            "local" => Ok(local(settings.storage.local_path.clone())),
+            kind => Err(self.unknown("storage.backend", kind)),
+        }
+    }
+}
+
+#[cfg(feature = "local")]
+fn local(root: PathBuf) -> Arc<dyn Sink> {
+    Arc::new(arc_backup_local::LocalSink::new(
+        arc_backup_local::LocalConfig { root },
+    ))
+}
+
+fn is_built(feature: &str) -> bool {
+    match feature {
+        "local" => cfg!(feature = "local"),
+        "s3" => cfg!(feature = "s3"),
+        "azure" => cfg!(feature = "azure"),
+        _ => false,
+    }
+}

@@ -1,0 +1,94 @@
+//! Journals: what is being done to a backup, so that what a crash left can be told from everything else.
+
+use std::collections::BTreeSet;
+
+use arc_backup_core::Child;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Repository, own};
+use crate::Result;
+use crate::manifest::BackupId;
+
+/// `.arc-backup/journal/{backup_id}.json`: there from before the first change to a backup until after the last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Journal {
+    /// `backup` or `delete`.
+    pub operation: String,
+    /// The backup.
+    pub backup_id: String,
+    /// The operation.
+    pub operation_id: String,
+    /// The process.
+    pub pid: u32,
+    /// Its host.
+    pub host: String,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// What a sweep found, and removed if it was asked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Unfinished backups and deletions, by id.
+    pub unfinished: Vec<String>,
+    /// Leavings of uploads in the tool's own folder.
+    pub temporaries: u64,
+}
+
+impl Repository {
+    pub(crate) async fn begin_journal(&self, journal: &Journal) -> Result<()> {
+        let text = serde_json::to_vec(journal).expect("plain data is valid JSON");
+        self.put(&own(&format!("journal/{}.json", journal.backup_id)), text)
+            .await
+    }
+
+    pub(crate) async fn end_journal(&self, id: &BackupId) -> Result<()> {
+        Ok(self
+            .sink()
+            .delete(&[own(&format!("journal/{id}.json"))])
+            .await?)
+    }
+
+    /// The ids that journals name.
+    pub(crate) async fn journalled(&self) -> Result<BTreeSet<BackupId>, arc_backup_core::Error> {
+        let children = self.sink().list_children(Some(&own("journal"))).await?;
+        Ok(children
+            .iter()
+            .filter(|child| matches!(child, Child::Object(_)))
+            .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
+            .collect())
+    }
+
+    /// Finishes or removes what a journal names as unfinished, and nothing else. The caller holds the lock.
+    ///
+    /// A backup that was published stays, whatever its journal says: its manifest is written last. A deletion
+    /// that had not begun (the manifest is still there) is forgotten; one that had is finished.
+    ///
+    /// # Errors
+    /// What the sink answers.
+    pub async fn sweep(&self, apply: bool) -> Result<Swept> {
+        let mut swept = Swept::default();
+        for id in self.journalled().await? {
+            let published = matches!(
+                self.load(&id).await,
+                Ok(_) | Err(crate::Error::Damaged { .. })
+            ) && self.sink().head(&super::manifest_key(&id)).await?.is_some();
+            if !published {
+                swept.unfinished.push(id.to_string());
+                if apply {
+                    tracing::info!(backup = %id, "removing what an interrupted operation left");
+                    self.remove_backup(&id).await?;
+                }
+            }
+            if apply {
+                self.end_journal(&id).await?;
+            }
+        }
+        if apply {
+            let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
+            swept.temporaries = self.sink().discard_unfinished(Some(&folder)).await?;
+        }
+        Ok(swept)
+    }
+}

@@ -1,0 +1,111 @@
+//! The list of backups.
+
+use arc_backup_core::Child;
+
+use super::{Loaded, Repository};
+use crate::manifest::BackupId;
+use crate::{Error, Result};
+
+/// What a list says of one backup.
+#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Summary {
+    /// The backup's id.
+    pub backup_id: String,
+    /// When the backup began, RFC 3339, UTC.
+    pub created_at: String,
+    /// `full`.
+    pub backup_type: String,
+    /// Parquet files of databases.
+    pub total_files: u64,
+    /// Their size in bytes.
+    pub total_size_bytes: u64,
+    /// How many databases.
+    pub database_count: u64,
+    /// The target that holds it.
+    pub target: String,
+    /// Whether it has checksums: false for a backup that Arc itself made.
+    pub verified: bool,
+}
+
+/// Something that has the name of a backup and is none.
+#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+pub struct Damaged {
+    /// The folder's name.
+    pub backup_id: String,
+    /// The target that holds it.
+    pub target: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// The backups of one target, newest first, and what only looks like one.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The backups.
+    pub backups: Vec<Summary>,
+    /// What is none.
+    pub damaged: Vec<Damaged>,
+}
+
+impl Repository {
+    /// Lists the backups by their manifests; walks no backup.
+    ///
+    /// # Errors
+    /// When the target can't be listed.
+    pub async fn list(&self) -> Result<Listing> {
+        let unfinished = self.journalled().await?;
+        let mut listing = Listing::default();
+        for child in self.sink().list_children(None).await? {
+            let Ok(id) = BackupId::parse(child.name()) else {
+                continue;
+            };
+            let damaged = |detail: String| Damaged {
+                backup_id: id.to_string(),
+                target: self.name().to_owned(),
+                detail,
+            };
+            match child {
+                Child::Folder(_) => match self.load(&id).await {
+                    Ok(loaded) => listing.backups.push(self.summary(&loaded)),
+                    // Between the listing and now it went: deleted, or never finished.
+                    Err(Error::NotFound(_)) => {}
+                    Err(_) if unfinished.contains(&id) => {}
+                    Err(Error::Damaged { detail, .. }) => listing.damaged.push(damaged(detail)),
+                    Err(error) => listing.damaged.push(damaged(error.to_string())),
+                },
+                Child::Object(_) => listing
+                    .damaged
+                    .push(damaged("is a file, not a folder".to_owned())),
+                Child::Other(_, kind) => listing
+                    .damaged
+                    .push(damaged(format!("is {}", kind.as_str()))),
+            }
+        }
+        listing.backups.sort_by(newest_first);
+        listing
+            .damaged
+            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        Ok(listing)
+    }
+
+    fn summary(&self, loaded: &Loaded) -> Summary {
+        let manifest = &loaded.manifest;
+        Summary {
+            backup_id: manifest.backup_id.clone(),
+            created_at: manifest.created_at.clone(),
+            backup_type: manifest.backup_type.clone(),
+            total_files: manifest.total_files,
+            total_size_bytes: manifest.total_size_bytes,
+            database_count: manifest.databases.len() as u64,
+            target: self.name().to_owned(),
+            verified: loaded.sealed,
+        }
+    }
+}
+
+/// By the moment, not the text: Go trims zeros from fractions of seconds.
+pub(crate) fn newest_first(a: &Summary, b: &Summary) -> std::cmp::Ordering {
+    let moment = |s: &Summary| s.created_at.parse::<jiff::Timestamp>().ok();
+    (moment(b), &b.backup_id).cmp(&(moment(a), &a.backup_id))
+}

@@ -1,0 +1,133 @@
+//! The backups in a target: list, load, publish, delete, sweep, lock.
+
+mod journal;
+mod listing;
+mod read;
+
+use std::sync::Arc;
+
+use arc_backup_core::{GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions};
+
+pub use journal::{Journal, Swept};
+pub(crate) use listing::newest_first;
+pub use listing::{Damaged, Listing, Summary};
+pub use read::{BackupReader, Loaded};
+
+use crate::manifest::BackupId;
+use crate::operations::Holder;
+use crate::{Error, Result};
+
+/// The tool's own folder at the root of a target.
+pub const OWN_FOLDER: &str = ".arc-backup";
+
+/// The backups in one target.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    name: String,
+    sink: Arc<dyn Sink>,
+}
+
+impl Repository {
+    /// The repository of the target `name` in `sink`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, sink: Arc<dyn Sink>) -> Self {
+        Self {
+            name: name.into(),
+            sink,
+        }
+    }
+
+    /// The target's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is kept.
+    #[must_use]
+    pub fn sink(&self) -> &Arc<dyn Sink> {
+        &self.sink
+    }
+
+    /// Takes the repository's lock.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] names the holder.
+    pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
+        match self.sink.lock(&own("lock"), &holder.to_text()).await? {
+            LockOutcome::Held(guard) => Ok(guard),
+            LockOutcome::Busy(text) => Err(Error::Busy(Box::new(Holder::from_text(&text)))),
+        }
+    }
+
+    /// Writes a small object, whole and durable.
+    pub(crate) async fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+        let options = WriteOptions {
+            size_hint: Some(bytes.len() as u64),
+            durable: true,
+            ..WriteOptions::default()
+        };
+        let mut upload = self.sink.begin(key, options).await?;
+        upload.write(bytes.into()).await?;
+        upload.commit().await?;
+        Ok(())
+    }
+
+    /// Reads a small object; `None` when it is absent.
+    pub(crate) async fn read_small(
+        &self,
+        key: &Key,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, arc_backup_core::Error> {
+        match self.sink.get(key, GetOptions::default()).await {
+            Ok(object) => Ok(Some(object.body.collect(limit, key).await?)),
+            Err(error) if error.kind() == arc_backup_core::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a backup whole, or the folder of a damaged one: the manifest first, so that what is half deleted is no backup.
+    ///
+    /// # Errors
+    /// What the sink answers; deleting again goes on.
+    pub async fn delete(&self, id: &BackupId, journal: &Journal) -> Result<()> {
+        self.begin_journal(journal).await?;
+        self.remove_backup(id).await?;
+        self.end_journal(id).await
+    }
+
+    pub(crate) async fn remove_backup(&self, id: &BackupId) -> Result<()> {
+        let folder = folder(id);
+        // Where the folder is a link or the manifest no file, there is no manifest to delete first.
+        if let Ok(Some(_)) = self.sink.head(&manifest_key(id)).await {
+            self.sink.delete(&[manifest_key(id)]).await?;
+        }
+        self.sink.remove_tree(&folder).await?;
+        Ok(())
+    }
+}
+
+/// A key in the tool's own folder.
+pub(crate) fn own(rest: &str) -> Key {
+    Key::parse(&format!("{OWN_FOLDER}/{rest}")).expect("fixed names and ids are valid keys")
+}
+
+/// The folder of a backup.
+pub(crate) fn folder(id: &BackupId) -> Key {
+    Key::parse(id.as_str()).expect("an id is a valid key")
+}
+
+/// The manifest of a backup.
+pub(crate) fn manifest_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/manifest.json")).expect("an id is a valid key")
+}
+
+/// The inventory of a backup.
+pub(crate) fn inventory_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/inventory.jsonl")).expect("an id is a valid key")
+}
+
+/// The key of a file of a backup.
+pub(crate) fn file_key(id: &BackupId, path: &str) -> Result<Key> {
+    Key::parse(&format!("{id}/{path}")).map_err(|e| Error::Failed(e.to_string()))
+}

@@ -1,0 +1,239 @@
+//! Reading one backup: manifest, inventory, files.
+
+use std::path::Path;
+
+use arc_backup_core::{Body, Child, Entry, ErrorKind, GetOptions, Key, ListOptions, Listed};
+use async_trait::async_trait;
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::{Repository, file_key, folder, inventory_key, manifest_key};
+use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest, Record, Spool};
+use crate::pipeline::Reader;
+use crate::{Error, Result};
+
+/// A manifest that was read and is what it should be.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its fields.
+    pub manifest: Manifest,
+    /// All of it, as it stands in the file.
+    pub raw: Value,
+    /// Whether it has digests: false for a backup that Arc made.
+    pub sealed: bool,
+}
+
+impl Repository {
+    /// Reads and checks the manifest of a backup.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is something that is no backup.
+    pub async fn load(&self, id: &BackupId) -> Result<Loaded> {
+        let damaged = |detail: String| Error::Damaged {
+            id: id.to_string(),
+            detail,
+        };
+        let bytes = match self
+            .read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
+            .await
+        {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                return Err(match self.is_there(id).await? {
+                    Some(Child::Folder(_)) if self.journalled().await?.contains(id) => {
+                        Error::NotFound(id.to_string())
+                    }
+                    Some(Child::Folder(_)) => damaged("manifest.json is missing".to_owned()),
+                    Some(Child::Object(_)) => damaged("is a file, not a folder".to_owned()),
+                    Some(Child::Other(_, kind)) => damaged(format!("is {}", kind.as_str())),
+                    None => Error::NotFound(id.to_string()),
+                });
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Invalid | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Err(damaged(format!("manifest.json: {}", error.detail())));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        check_manifest(id, &bytes).map_err(damaged)
+    }
+
+    async fn is_there(&self, id: &BackupId) -> Result<Option<Child>> {
+        let children = self.sink().list_children(None).await?;
+        Ok(children
+            .into_iter()
+            .find(|child| child.name() == id.as_str()))
+    }
+
+    /// Brings the list of a backup's files into a private file in `scratch`, checked: the inventory, or, for a backup that
+    /// Arc made, its own listing, which must agree with the manifest's counts.
+    ///
+    /// # Errors
+    /// [`InventoryFault::Damaged`] says what is wrong with it.
+    pub async fn inventory(
+        &self,
+        id: &BackupId,
+        loaded: &Loaded,
+        scratch: &Path,
+    ) -> Result<Inventory, InventoryFault> {
+        let path = scratch.join(format!("{id}.inventory"));
+        let Some(expected) = &loaded.manifest.inventory else {
+            return self.arcs_inventory(id, &path).await;
+        };
+        match self
+            .sink()
+            .get(&inventory_key(id), GetOptions::default())
+            .await
+        {
+            Ok(object) => Inventory::receive(object.body, expected, &path).await,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::PermissionDenied
+                ) =>
+            {
+                Err(InventoryFault::Damaged(format!(
+                    "can't be read: {}",
+                    error.detail()
+                )))
+            }
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    async fn arcs_inventory(
+        &self,
+        id: &BackupId,
+        path: &Path,
+    ) -> Result<Inventory, InventoryFault> {
+        let mut spool = Spool::create(path)?;
+        let prefix = format!("{id}/");
+        let mut listing = self.sink().list(ListOptions::within(&folder(id)));
+        while let Some(item) = listing.next().await {
+            match item.map_err(Error::from)? {
+                Listed::Object(meta) => {
+                    let Some(rest) = meta.key.strip_prefix(prefix.as_str()) else {
+                        continue;
+                    };
+                    let Some((section, key)) = rest.split_once('/') else {
+                        continue;
+                    };
+                    let entry = Entry {
+                        modified: meta.modified,
+                        mode: meta.mode,
+                        ..Entry::new(
+                            Key::parse(key).map_err(|e| InventoryFault::Damaged(e.to_string()))?,
+                            meta.size,
+                        )
+                    };
+                    spool.push(&Record::new(section, entry)?)?;
+                }
+                Listed::Other { path, kind } => {
+                    return Err(InventoryFault::Damaged(format!(
+                        "can't be made: `{path}` is {}",
+                        kind.as_str()
+                    )));
+                }
+            }
+        }
+        Ok(spool.finish()?.unsealed())
+    }
+
+    /// A reader of the files of one section.
+    #[must_use]
+    pub fn reader(&self, id: &BackupId) -> BackupReader {
+        BackupReader {
+            repository: self.clone(),
+            id: id.clone(),
+            section: None,
+        }
+    }
+}
+
+fn check_manifest(id: &BackupId, bytes: &[u8]) -> Result<Loaded, String> {
+    let raw: Value =
+        serde_json::from_slice(bytes).map_err(|e| format!("manifest.json is not valid: {e}"))?;
+    let manifest: Manifest =
+        serde_json::from_slice(bytes).map_err(|e| format!("manifest.json is not valid: {e}"))?;
+    let sealed = !Manifest::is_arcs_own(&raw);
+    if sealed {
+        let Some(digest) = &manifest.sha256 else {
+            return Err("manifest.json has no `sha256`".to_owned());
+        };
+        if !manifest::is_sealed(bytes, digest) {
+            return Err("manifest.json does not have the SHA-256 that it names".to_owned());
+        }
+        match manifest.format {
+            Some(1..=manifest::FORMAT) => {}
+            Some(newer) => {
+                return Err(format!(
+                    "has format {newer}; this release reads up to {}: use a newer arc-backup",
+                    manifest::FORMAT
+                ));
+            }
+            None => return Err("manifest.json has no `format`".to_owned()),
+        }
+        if manifest.inventory.is_none() {
+            return Err("manifest.json has no `inventory`".to_owned());
+        }
+    }
+    if manifest.backup_id != id.as_str() {
+        return Err(format!(
+            "manifest.json is of `{}`",
+            manifest.backup_id.escape_debug()
+        ));
+    }
+    Ok(Loaded {
+        manifest,
+        raw,
+        sealed,
+    })
+}
+
+/// Reads the files of a backup, by records or by the entries of one section.
+#[derive(Debug, Clone)]
+pub struct BackupReader {
+    repository: Repository,
+    id: BackupId,
+    section: Option<String>,
+}
+
+impl BackupReader {
+    /// The same, for entries whose keys are those of `section`.
+    #[must_use]
+    pub fn section(mut self, section: &str) -> Self {
+        self.section = Some(section.to_owned());
+        self
+    }
+
+    /// Where the bytes of a record are.
+    ///
+    /// # Errors
+    /// When its path is too long for a key.
+    pub fn locate(&self, record: &Record) -> Result<Key> {
+        file_key(record.stored_in.as_ref().unwrap_or(&self.id), &record.path)
+    }
+}
+
+#[async_trait]
+impl Reader for BackupReader {
+    async fn open(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
+        let path = match &self.section {
+            Some(section) => format!("{}/{section}/{}", self.id, entry.key),
+            None => format!("{}/{}", self.id, entry.key),
+        };
+        let key = Key::parse(&path).map_err(|e| {
+            arc_backup_core::Error::new(ErrorKind::Invalid, "read", path, e.reason())
+        })?;
+        Ok(self
+            .repository
+            .sink()
+            .get(&key, GetOptions::default())
+            .await?
+            .body)
+    }
+}

@@ -1,0 +1,171 @@
+//! What belongs to the data, and what it is.
+
+use std::collections::BTreeMap;
+
+use arc_backup_core::Key;
+
+use crate::manifest::{DatabaseTotals, MeasurementTotals};
+
+/// What under the storage root does not belong to the data.
+#[derive(Debug, Clone, Default)]
+pub struct Exclusions {
+    /// Keys of files and folders that are something else: the backups folder, databases, `arc.toml`.
+    pub keys: Vec<String>,
+}
+
+impl Exclusions {
+    /// Whether `key` does not belong to the data.
+    ///
+    /// Temporaries are Arc's (`.arc-*.tmp`, `*.part`, `.tmp/…`, `.sync-staging/…`); whatever is named `.arc-backup*` or
+    /// `*.before-restore*` is ours.
+    #[must_use]
+    pub fn exclude(&self, key: &str) -> bool {
+        let within = |folder: &str| {
+            key.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if [".tmp", ".sync-staging"]
+            .iter()
+            .any(|folder| within(folder))
+            || self.keys.iter().any(|k| within(k))
+        {
+            return true;
+        }
+        let name = key.rsplit('/').next().unwrap_or(key);
+        (name.starts_with(".arc-") && name.ends_with(".tmp"))
+            || name.ends_with(".part")
+            || key.split('/').any(|segment| {
+                segment.starts_with(".arc-backup") || segment.contains(".before-restore")
+            })
+    }
+}
+
+/// Counts files by what they are.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    databases: BTreeMap<String, BTreeMap<String, (u64, u64)>>,
+    /// Parquet files of databases.
+    pub parquet_files: u64,
+    /// Their bytes.
+    pub parquet_bytes: u64,
+    /// Other files.
+    pub auxiliary_files: u64,
+    /// Recovery states of compaction jobs.
+    pub compaction_state_files: u64,
+}
+
+impl Contents {
+    /// Counts the file `key` of the data.
+    pub fn add(&mut self, key: &Key, size: u64) {
+        if key.is_within("_compaction_state") {
+            self.compaction_state_files += 1;
+        } else if let Some((database, measurement)) = measurement_of(key) {
+            let totals = (self.databases.entry(database).or_default())
+                .entry(measurement.to_owned())
+                .or_default();
+            totals.0 += 1;
+            totals.1 += size;
+            self.parquet_files += 1;
+            self.parquet_bytes += size;
+        } else {
+            self.auxiliary_files += 1;
+        }
+    }
+
+    /// The totals, as Arc's manifest has them.
+    #[must_use]
+    pub fn databases(&self) -> Vec<DatabaseTotals> {
+        self.databases
+            .iter()
+            .map(|(name, measurements)| DatabaseTotals {
+                name: name.clone(),
+                file_count: measurements.values().map(|totals| totals.0).sum(),
+                size_bytes: measurements.values().map(|totals| totals.1).sum(),
+                measurements: measurements
+                    .iter()
+                    .map(|(name, totals)| MeasurementTotals {
+                        name: name.clone(),
+                        file_count: totals.0,
+                        size_bytes: totals.1,
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+/// Database and measurement of a Parquet file; `None` for whatever belongs to no database.
+///
+/// They stand before the date (`YYYY/MM/DD`), not at fixed places: a database synced from an edge node holds a slash.
+fn measurement_of(key: &str) -> Option<(String, &str)> {
+    if !key.ends_with(".parquet") || key.starts_with('_') {
+        return None;
+    }
+    let segments: Vec<&str> = key.split('/').collect();
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let date = segments
+        .windows(3)
+        .position(|w| digits(w[0], 4) && digits(w[1], 2) && digits(w[2], 2));
+    match date {
+        Some(at) if at >= 2 => Some((segments[..at - 1].join("/"), segments[at - 1])),
+        // Without a date: as Arc counts them.
+        None if segments.len() >= 3 => Some((segments[0].to_owned(), segments[1])),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database that holds a slash would be counted as another one.
+    #[test]
+    fn measurements_are_found_from_the_date() {
+        let of = |key| measurement_of(key).map(|(d, m)| format!("{d}|{m}"));
+        assert_eq!(
+            of("iot/cpu/2026/11/20/00/a.parquet").as_deref(),
+            Some("iot|cpu")
+        );
+        assert_eq!(
+            of("iot/cpu/2026/11/20/a_b1_daily.parquet").as_deref(),
+            Some("iot|cpu")
+        );
+        assert_eq!(
+            of("rocket-01/telemetry/cpu/2026/11/20/00/a.parquet").as_deref(),
+            Some("rocket-01/telemetry|cpu")
+        );
+        assert_eq!(of("_schema/iot/cpu.parquet"), None);
+        assert_eq!(of("iot/cpu/metadata/v1.metadata.json"), None);
+    }
+
+    /// A temporary in a backup would come back as data; a measurement left out would be lost.
+    #[test]
+    fn temporaries_and_our_own_are_no_data_and_the_rest_is() {
+        let exclusions = Exclusions {
+            keys: vec!["backups".to_owned(), "arc.db".to_owned()],
+        };
+        for out in [
+            ".tmp/a",
+            ".sync-staging/x/a.parquet",
+            "iot/cpu/.arc-123.tmp",
+            "iot/cpu/a.parquet.part",
+            "backups/x/manifest.json",
+            "arc.db",
+            "a/.arc-backup-1.tmp",
+            "arc.db.before-restore",
+            "x.before-restore.op-1/a",
+        ] {
+            assert!(exclusions.exclude(out), "{out}");
+        }
+        for data in [
+            "iot/.tmpx/a.parquet",
+            "backups2/a",
+            "arc.db2",
+            "iot/cpu/2026/a.parquet",
+            "_compaction_state/hourly/a.json",
+        ] {
+            assert!(!exclusions.exclude(data), "{data}");
+        }
+    }
+}

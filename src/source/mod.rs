@@ -1,0 +1,25 @@
+//! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
+
+mod config;
+mod contents;
+mod parquet;
+mod parquet_restore;
+mod snapshot;
+mod sqlite;
+mod sqlite_restore;
+
+pub use config::ConfigSource;
+pub use contents::{Contents, Exclusions};
+pub use parquet::ParquetSource;
+pub use sqlite::{Database, SqliteSource};
+pub(crate) use sqlite_restore::{beside, sync_folder};
+
+/// The section of Parquet files and their companions.
+pub const DATA: &str = "data";
+/// The section of SQLite databases.
+pub const METADATA: &str = "metadata";
+/// The section of the configuration.
+pub const CONFIG: &str = "config";
+
+/// Sorted, with numbers of names that can't be told in full.
+pub(crate) const SAMPLE: usize = 20;

@@ -1,0 +1,460 @@
+//! Taking the data back.
+//!
+//! The backup's entries and the live listing are both in byte order: one pass over the two decides what each
+//! file needs, and writes the decision to a file, so that a million files need no memory.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_backup_core::{
+    AsideMode, Body, Digest, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
+    GetOptions, Hasher, Key, ListOptions, ListStream, Listed, Meta, Restore, RestoreSummary,
+    Result, Sink, Staging, Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::Exclusions;
+
+/// A restore into Arc's data storage.
+pub(super) struct ParquetRestore {
+    storage: Arc<dyn Sink>,
+    exclusions: Exclusions,
+    staging: Staging,
+    /// The decisions of `plan`, then one more line for each file that was staged.
+    steps: Mutex<Option<BufWriter<File>>>,
+    summary: Mutex<RestoreSummary>,
+    durability: tokio::sync::OnceCell<Box<dyn Durability>>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Step {
+    key: String,
+    action: Action,
+    size: u64,
+    sha256: Option<String>,
+    modified: Option<jiff::Timestamp>,
+    mode: Option<u32>,
+    /// Whether something is live under this key.
+    replaces: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    /// Live and the same.
+    Same,
+    /// Its bytes are needed.
+    Need,
+    /// Its bytes are staged.
+    Staged,
+    /// Live, and not in the backup.
+    Extra,
+}
+
+impl ParquetRestore {
+    pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
+        Self {
+            storage,
+            exclusions,
+            staging,
+            steps: Mutex::new(None),
+            summary: Mutex::default(),
+            durability: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.staging.scratch.join("data.steps")
+    }
+
+    fn summary(&self) -> MutexGuard<'_, RestoreSummary> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
+        Error::from_io(operation, self.path().display().to_string(), error)
+    }
+
+    fn note(&self, step: &Step) -> Result<()> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if steps.is_none() {
+            let file =
+                crate::private::create_file(&self.path()).map_err(|e| self.io("write", e))?;
+            *steps = Some(BufWriter::new(file));
+        }
+        let mut line = serde_json::to_vec(step).expect("plain data is valid JSON");
+        line.push(b'\n');
+        match steps.as_mut() {
+            Some(file) => file.write_all(&line).map_err(|e| self.io("write", e)),
+            None => Ok(()),
+        }
+    }
+
+    fn steps(&self) -> Result<Box<dyn Iterator<Item = Result<Step>> + Send>> {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = steps.as_mut() else {
+            return Ok(Box::new(std::iter::empty()));
+        };
+        file.flush().map_err(|e| self.io("write", e))?;
+        let path = self.path();
+        let file = File::open(&path).map_err(|e| self.io("read", e))?;
+        Ok(Box::new(BufReader::new(file).lines().map(move |line| {
+            let name = || path.display().to_string();
+            let line = line.map_err(|e| Error::from_io("read", name(), e))?;
+            serde_json::from_str(&line)
+                .map_err(|e| Error::new(ErrorKind::Corrupt, "read", name(), e.to_string()))
+        })))
+    }
+
+    /// What is live and belongs to the data.
+    fn live(&self) -> ListStream {
+        let exclusions = self.exclusions.clone();
+        let options = ListOptions {
+            skip: exclusions.keys.clone(),
+            ..ListOptions::default()
+        };
+        self.storage
+            .list(options)
+            .filter(move |item| {
+                let keep = match item {
+                    Ok(Listed::Object(meta)) => !exclusions.exclude(&meta.key),
+                    Ok(Listed::Other { .. }) => false,
+                    Err(_) => true,
+                };
+                std::future::ready(keep)
+            })
+            .boxed()
+    }
+
+    async fn next_live(listing: &mut ListStream) -> Result<Option<Meta>> {
+        while let Some(item) = listing.next().await {
+            if let Listed::Object(meta) = item? {
+                return Ok(Some(meta));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_same(&self, entry: &Entry, live: &Meta) -> Result<bool> {
+        match entry.sha256 {
+            Some(digest) if live.size == entry.size => {
+                Ok(self.digest(&live.key).await? == Some(digest))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
+    async fn digest(&self, key: &Key) -> Result<Option<Digest>> {
+        let object = match self.storage.get(key, GetOptions::default()).await {
+            Ok(object) => object,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Body::File { mut file, .. } = object.body {
+            return tokio::task::spawn_blocking(move || {
+                let mut hasher = Hasher::new();
+                let mut buffer = vec![0; 256 << 10];
+                loop {
+                    match std::io::Read::read(&mut file, &mut buffer) {
+                        Ok(0) => return Some(hasher.finish()),
+                        Ok(count) => hasher.update(&buffer[..count]),
+                        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                        // A live file that can't be read is one to replace.
+                        Err(_) => return None,
+                    }
+                }
+            })
+            .await
+            .map_err(|e| Error::new(ErrorKind::Other, "read", key.as_str(), e.to_string()));
+        }
+        let mut hasher = Hasher::new();
+        let mut pieces = crate::pipeline::pieces(object.body, key);
+        while let Some(piece) = pieces.next().await {
+            hasher.update(&piece?);
+        }
+        Ok(Some(hasher.finish()))
+    }
+
+    fn note_applied(&self, aside: u64) {
+        let mut summary = self.summary();
+        summary.set_aside_files = aside;
+        summary.set_aside_location = (aside > 0)
+            .then(|| self.storage.aside_location(&self.staging.operation_id))
+            .flatten();
+        if summary.kept_extra_files > 0 {
+            let text = format!(
+                "{} live files that the backup does not hold were kept beside the restored ones: Arc may serve rows twice",
+                summary.kept_extra_files
+            );
+            summary.warnings.push(text);
+        }
+    }
+
+    fn extra(&self, live: &Meta) -> Result<()> {
+        self.note(&Step {
+            key: live.key.to_string(),
+            action: Action::Extra,
+            size: live.size,
+            sha256: None,
+            modified: None,
+            mode: None,
+            replaces: true,
+        })
+    }
+
+    async fn compare(&self, entry: Entry, live: Option<&Meta>) -> Result<()> {
+        if self.exclusions.exclude(&entry.key) {
+            // What is no data in this configuration is not written: it would overwrite what lies there.
+            let text = format!(
+                "`data/{}` was left out: its place holds something else in this configuration",
+                entry.key
+            );
+            self.summary().warnings.push(text);
+            return Ok(());
+        }
+        let same = match live {
+            Some(live) => self.is_same(&entry, live).await?,
+            None => false,
+        };
+        let mut summary = self.summary();
+        if same {
+            summary.unchanged_files += 1;
+            summary.unchanged_bytes += entry.size;
+        } else {
+            summary.needed_files += 1;
+            summary.needed_bytes = summary.needed_bytes.saturating_add(entry.size);
+        }
+        drop(summary);
+        let action = if same { Action::Same } else { Action::Need };
+        self.note(&step(&entry, action, live.is_some()))
+    }
+}
+
+fn step(entry: &Entry, action: Action, replaces: bool) -> Step {
+    Step {
+        key: entry.key.to_string(),
+        action,
+        size: entry.size,
+        sha256: entry.sha256.map(|digest| digest.to_string()),
+        modified: entry
+            .modified
+            .and_then(|time| jiff::Timestamp::try_from(time).ok()),
+        mode: entry.mode,
+        replaces,
+    }
+}
+
+impl Step {
+    fn key(&self) -> Result<Key> {
+        Key::parse(&self.key).map_err(|e| {
+            Error::new(
+                ErrorKind::Invalid,
+                "restore",
+                self.key.as_str(),
+                e.to_string(),
+            )
+        })
+    }
+
+    fn entry(&self) -> Result<Entry> {
+        Ok(Entry {
+            sha256: self.sha256.as_ref().and_then(|digest| digest.parse().ok()),
+            modified: self.modified.map(crate::system_time),
+            mode: self.mode,
+            ..Entry::new(self.key()?, self.size)
+        })
+    }
+}
+
+#[async_trait]
+impl Restore for ParquetRestore {
+    async fn plan(&self, mut entries: EntryStream<'_>) -> Result<RestoreSummary> {
+        let mut live = self.live();
+        let mut at = Self::next_live(&mut live).await?;
+        while let Some(entry) = entries.next().await {
+            if self.staging.cancel.is_cancelled() {
+                return Err(Error::new(
+                    ErrorKind::Cancelled,
+                    "restore",
+                    "data",
+                    "cancelled",
+                ));
+            }
+            let entry = entry?;
+            while let Some(meta) = at.take_if(|meta| meta.key < entry.key) {
+                self.extra(&meta)?;
+                at = Self::next_live(&mut live).await?;
+            }
+            let same_key = at.take_if(|meta| meta.key == entry.key);
+            self.compare(entry, same_key.as_ref()).await?;
+            if same_key.is_some() {
+                at = Self::next_live(&mut live).await?;
+            }
+        }
+        while let Some(meta) = at {
+            self.extra(&meta)?;
+            at = Self::next_live(&mut live).await?;
+        }
+        let needed = self.summary().needed_bytes;
+        if let Some(free) = self.storage.free_space().await?
+            && free < needed
+        {
+            return Err(Error::new(
+                ErrorKind::NoSpace,
+                "restore to",
+                self.storage.location(),
+                format!("it needs {needed} bytes and {free} are free; nothing was changed"),
+            ));
+        }
+        Ok(self.summary().clone())
+    }
+
+    fn needed(&self) -> EntryStream<'_> {
+        match self.steps() {
+            Ok(steps) => stream::iter(steps.filter_map(|step| match step {
+                Ok(step) if step.action == Action::Need => Some(step.entry()),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            }))
+            .boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>> {
+        self.durability
+            .get_or_try_init(|| self.storage.durability())
+            .await?;
+        let options = WriteOptions {
+            size_hint: Some(entry.size),
+            modified: entry.modified,
+            mode: entry.mode,
+            stage: Some(self.staging.operation_id.clone()),
+            ..WriteOptions::default()
+        };
+        self.storage.begin(&entry.key, options).await
+    }
+
+    async fn staged(&self, entry: &Entry) -> Result<()> {
+        let live = self.storage.head(&entry.key).await?;
+        self.note(&step(entry, Action::Staged, live.is_some()))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        match self.durability.get() {
+            Some(durability) => durability.sync().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn apply(&self) -> Result<()> {
+        let area = &self.staging.operation_id;
+        let durability = self.storage.durability().await?;
+        let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
+        let mut aside = 0;
+        for step in self.steps()? {
+            let step = step?;
+            let key = step.key()?;
+            match step.action {
+                Action::Same | Action::Need => {}
+                Action::Extra if keep_extra => self.summary().kept_extra_files += 1,
+                Action::Extra => match self.storage.set_aside(&key, area, AsideMode::Move).await {
+                    Ok(()) => aside += 1,
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                },
+                Action::Staged => {
+                    if step.replaces {
+                        match self.storage.set_aside(&key, area, AsideMode::Keep).await {
+                            Ok(()) => aside += 1,
+                            Err(error) if error.kind() == ErrorKind::NotFound => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    self.storage.promote(&key, area).await?;
+                }
+            }
+        }
+        self.note_applied(aside);
+        durability.sync().await
+    }
+
+    async fn finish(&self) -> Result<RestoreSummary> {
+        let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
+        let mut expected = self.steps()?.filter(|step| {
+            !matches!(step, Ok(step) if step.action == Action::Staged || (step.action == Action::Extra && !keep_extra))
+        });
+        let mut live = self.live();
+        let mut at = Self::next_live(&mut live).await?;
+        let appeared = |meta: &Meta| {
+            let mut summary = self.summary();
+            summary.appeared_files += 1;
+            if meta.key.ends_with("_compacted.parquet") || meta.key.ends_with("_daily.parquet") {
+                (summary.problems).push((
+                    format!("data/{}", meta.key),
+                    "changed while restoring: Arc compacted".to_owned(),
+                ));
+            }
+        };
+        while let Some(step) = expected.next().transpose()? {
+            while let Some(meta) = at.take_if(|meta| *meta.key < *step.key) {
+                appeared(&meta);
+                at = Self::next_live(&mut live).await?;
+            }
+            match at.take_if(|meta| *meta.key == *step.key) {
+                Some(meta) => {
+                    if meta.size != step.size && step.action != Action::Extra {
+                        let text = format!(
+                            "changed while restoring: it has {} bytes, not {}",
+                            meta.size, step.size
+                        );
+                        self.summary()
+                            .problems
+                            .push((format!("data/{}", step.key), text));
+                    }
+                    at = Self::next_live(&mut live).await?;
+                }
+                None if step.action == Action::Extra => {}
+                None => {
+                    let text = "changed while restoring: it is gone again".to_owned();
+                    self.summary()
+                        .problems
+                        .push((format!("data/{}", step.key), text));
+                }
+            }
+        }
+        while let Some(meta) = at {
+            appeared(&meta);
+            at = Self::next_live(&mut live).await?;
+        }
+        let summary = self.summary().clone();
+        if self.staging.extra_files == ExtraFiles::Remove
+            && summary.problems.is_empty()
+            && summary.set_aside_files > 0
+        {
+            self.storage
+                .remove_aside(&self.staging.operation_id)
+                .await?;
+            self.summary().set_aside_location = None;
+        }
+        Ok(self.summary().clone())
+    }
+
+    async fn abort(&self) -> Result<()> {
+        for step in self.steps()? {
+            let step = step?;
+            if step.action == Action::Need {
+                self.storage
+                    .discard_staged(&step.key()?, &self.staging.operation_id)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}

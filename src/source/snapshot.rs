@@ -1,0 +1,151 @@
+//! Snapshots of SQLite databases, by SQLite's online backup.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use arc_backup_core::{Error, ErrorKind, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tokio_util::sync::CancellationToken;
+
+/// How long a busy database is waited for.
+pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(30);
+/// Pages copied before a look at whether to go on: 4 MiB of a usual database.
+const STEP_PAGES: i32 = 1024;
+
+pub(super) fn sqlite_error(operation: &'static str, path: &Path, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let kind = match error.sqlite_error_code() {
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => ErrorKind::Busy,
+        Some(Code::NotADatabase | Code::DatabaseCorrupt) => ErrorKind::Corrupt,
+        Some(Code::DiskFull) => ErrorKind::NoSpace,
+        Some(Code::PermissionDenied | Code::CannotOpen) => ErrorKind::PermissionDenied,
+        _ => ErrorKind::Other,
+    };
+    Error::new(
+        kind,
+        operation,
+        path.display().to_string(),
+        error.to_string(),
+    )
+    .with_source(error)
+}
+
+/// Opens a live database that must exist.
+pub(super) fn open_live(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| sqlite_error("open", path, e))?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(|e| sqlite_error("open", path, e))?;
+    Ok(connection)
+}
+
+/// Copies the database `live` into the new file `to`: one file without `-wal`, as of one moment.
+///
+/// A read transaction is opened first on the source: without it every foreign commit would restart the copy.
+pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Result<()> {
+    let source = match open_live(live, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        Err(_) => open_live(live, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        Ok(connection) => connection,
+    };
+    let fault = |e| sqlite_error("read", live, e);
+    source.execute_batch("BEGIN DEFERRED").map_err(fault)?;
+    let seen = Shape::of(&source).map_err(fault)?;
+    crate::private::create_file(to)
+        .map_err(|e| Error::from_io("write", to.display().to_string(), e))?;
+    let mut copy = Connection::open(to).map_err(|e| sqlite_error("write", to, e))?;
+    run(&source, &mut copy, live, Some(cancel))?;
+    let fault = |e| sqlite_error("write", to, e);
+    // The header of a database in WAL mode asks for a `-wal` beside it; a snapshot is one file.
+    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
+        .map_err(fault)?;
+    check(&copy, to)?;
+    if Shape::of(&copy).map_err(fault)? != seen {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "snapshot",
+            live.display().to_string(),
+            "the copy has other pages or another schema than the database",
+        ));
+    }
+    Ok(())
+}
+
+/// What a database and its copy must agree in. An empty file passes SQLite's own check.
+#[derive(PartialEq, Eq)]
+struct Shape {
+    pages: i64,
+    schema: Vec<(String, String, Option<String>)>,
+}
+
+impl Shape {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let pages = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let mut statement =
+            connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY rowid")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(Self {
+            pages,
+            schema: rows.collect::<rusqlite::Result<_>>()?,
+        })
+    }
+}
+
+/// SQLite's own check of a database.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<()> {
+    let answer: Option<String> = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .optional()
+        .map_err(|e| sqlite_error("check", path, e))?;
+    match answer.as_deref() {
+        Some("ok") => Ok(()),
+        other => Err(Error::new(
+            ErrorKind::Corrupt,
+            "check",
+            path.display().to_string(),
+            other.unwrap_or("no answer"),
+        )),
+    }
+}
+
+/// Copies all pages, waiting for a busy target up to [`BUSY_LIMIT`].
+pub(super) fn run(
+    source: &Connection,
+    to: &mut Connection,
+    subject: &Path,
+    cancel: Option<&CancellationToken>,
+) -> Result<()> {
+    let fault = |e| sqlite_error("copy", subject, e);
+    let backup = Backup::new(source, to).map_err(fault)?;
+    let mut busy_since = None;
+    loop {
+        if cancel.is_some_and(CancellationToken::is_cancelled) {
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                "copy",
+                subject.display().to_string(),
+                "cancelled",
+            ));
+        }
+        match backup.step(STEP_PAGES).map_err(fault)? {
+            StepResult::Done => return Ok(()),
+            StepResult::Busy | StepResult::Locked => {
+                let since = *busy_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > BUSY_LIMIT {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "write",
+                        subject.display().to_string(),
+                        format!(
+                            "another process has held it for {} s: stop it or try again",
+                            BUSY_LIMIT.as_secs()
+                        ),
+                    ));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            _ => busy_since = None,
+        }
+    }
+}

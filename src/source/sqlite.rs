@@ -1,0 +1,152 @@
+//! Arc's SQLite databases.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use arc_backup_core::{
+    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore, Result, Source,
+    SourceReport, Staging,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use super::METADATA;
+use super::snapshot::snapshot;
+use super::sqlite_restore::{SqliteRestore, discard_staged};
+
+/// A database that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in a backup: `arc.db`.
+    pub file: String,
+    /// The configuration key that names it: `auth.db_path`.
+    pub setting: String,
+    /// The live file.
+    pub path: PathBuf,
+}
+
+/// Every database that the configuration names, each once.
+#[derive(Debug, Clone)]
+pub struct SqliteSource {
+    databases: Vec<Database>,
+}
+
+impl SqliteSource {
+    /// The source of these databases.
+    #[must_use]
+    pub fn new(mut databases: Vec<Database>) -> Self {
+        databases.sort_by(|a, b| a.file.cmp(&b.file));
+        Self { databases }
+    }
+}
+
+#[async_trait]
+impl Source for SqliteSource {
+    fn section(&self) -> &str {
+        METADATA
+    }
+
+    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
+        let mut view = Snapshots {
+            entries: Vec::new(),
+            folder: freeze.scratch.clone(),
+            report: SourceReport::default(),
+        };
+        for database in &self.databases {
+            let modified = match std::fs::metadata(&database.path) {
+                Ok(meta) => meta.modified().ok(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let text = format!(
+                        "{} (`{}`) does not exist",
+                        database.path.display(),
+                        database.setting
+                    );
+                    view.report.not_included.push(text);
+                    continue;
+                }
+                Err(error) => {
+                    return Err(Error::from_io(
+                        "read",
+                        database.path.display().to_string(),
+                        error,
+                    ));
+                }
+            };
+            let (live, to) = (database.path.clone(), freeze.scratch.join(&database.file));
+            let cancel = freeze.cancel.clone();
+            let file = to.clone();
+            tokio::task::spawn_blocking(move || snapshot(&live, &to, &cancel))
+                .await
+                .map_err(|e| {
+                    Error::new(ErrorKind::Other, "snapshot", &database.file, e.to_string())
+                })??;
+            let meta = std::fs::metadata(&file)
+                .map_err(|e| Error::from_io("read", file.display().to_string(), e))?;
+            let key = Key::parse(&database.file).map_err(|e| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    "snapshot",
+                    &database.file,
+                    e.to_string(),
+                )
+            })?;
+            view.entries.push(Entry {
+                modified,
+                mode: Some(0o600),
+                ..Entry::new(key, meta.len())
+            });
+            view.report
+                .settings
+                .insert(database.file.clone(), database.setting.clone());
+        }
+        Ok(Box::new(view))
+    }
+
+    async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
+        Ok(Box::new(SqliteRestore::new(
+            self.databases.clone(),
+            staging,
+        )))
+    }
+
+    async fn discard_unfinished(&self) -> Result<()> {
+        self.databases
+            .iter()
+            .try_for_each(|database| discard_staged(&database.path, &database.file))
+    }
+}
+
+struct Snapshots {
+    entries: Vec<Entry>,
+    folder: PathBuf,
+    report: SourceReport,
+}
+
+#[async_trait]
+impl Frozen for Snapshots {
+    fn entries(&self) -> EntryStream<'_> {
+        stream::iter(self.entries.iter().cloned().map(Ok)).boxed()
+    }
+
+    async fn open(&self, entry: &Entry) -> Result<Body> {
+        let path = self.folder.join(entry.key.as_str());
+        let file =
+            File::open(&path).map_err(|e| Error::from_io("read", path.display().to_string(), e))?;
+        Ok(Body::File {
+            file,
+            len: entry.size,
+        })
+    }
+
+    fn report(&self) -> SourceReport {
+        self.report.clone()
+    }
+
+    async fn release(self: Box<Self>) -> Result<()> {
+        for entry in &self.entries {
+            // The whole folder is removed with the operation; this only gives the space back early.
+            let _ = std::fs::remove_file(self.folder.join(entry.key.as_str()));
+        }
+        Ok(())
+    }
+}
