@@ -1,6 +1,101 @@
 //! The command line.
-/// x
-pub fn main(registry: crate::Registry) -> std::process::ExitCode {
-    drop(registry);
-    std::process::ExitCode::SUCCESS
+
+mod arguments;
+mod demo;
+mod operate;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Overrides, Settings};
+use crate::operations::ArcBackup;
+use crate::{Error, Registry, Result};
+use arguments::{Arguments, Command};
+
+/// Done.
+const DONE: u8 = 0;
+/// Failed, or no such backup.
+const FAILED: u8 = 1;
+/// Used wrongly: arguments, ids, configuration.
+const USAGE: u8 = 2;
+/// Another operation runs.
+const BUSY: u8 = 3;
+
+/// Runs the program with the backends and sources of `registry`, on the process's own arguments.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 busy.
+#[must_use]
+pub fn main(registry: Registry) -> ExitCode {
+    let arguments = Arguments::parse();
+    let default_level = match arguments.command {
+        Command::Serve { .. } | Command::Demo { .. } => "info",
+        _ => "warn",
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            EnvFilter::try_from_env("ARC_BACKUP_LOG")
+                .unwrap_or_else(|_| EnvFilter::new(default_level)),
+        )
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = match runtime.block_on(run(arguments, &registry)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            exit_code(&error)
+        }
+    };
+    // Blocking work that a cancelled operation left must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::Busy(_) => BUSY,
+        Error::Config(_) | Error::InvalidId(_) | Error::Invalid(_) => USAGE,
+        _ => FAILED,
+    }
+}
+
+async fn run(arguments: Arguments, registry: &Registry) -> Result<u8> {
+    if let Some(folder) = &arguments.directory {
+        std::env::set_current_dir(folder)
+            .map_err(|e| Error::Config(format!("cannot enter `{}` (-C): {e}", folder.display())))?;
+    }
+    let json = arguments.json;
+    match arguments.command {
+        Command::Openapi => {
+            output::line(&crate::api::document());
+            return Ok(DONE);
+        }
+        Command::Demo { folder, listen } => return demo::run(&folder, &listen, registry).await,
+        _ => {}
+    }
+    let settings = Settings::load(&Overrides {
+        config: arguments.config,
+    })?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let engine = ArcBackup::new(settings, registry)?;
+    match arguments.command {
+        Command::Serve { listen } => serve::run(engine, listen.as_deref()).await,
+        command => operate::run(&engine, command, json).await,
+    }
 }

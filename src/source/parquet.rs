@@ -41,9 +41,9 @@ impl Source for ParquetSource {
     async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
         let mut report = SourceReport::default();
         report.origin = Some(Origin {
-                kind: self.kind.clone(),
-                location: self.storage.location(),
-            });
+            kind: self.kind.clone(),
+            location: self.storage.location(),
+        });
         Ok(Box::new(ParquetListing {
             source: self.clone(),
             report: Mutex::new(report),

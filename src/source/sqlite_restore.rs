@@ -223,7 +223,10 @@ fn looks_like_database(path: &Path) -> bool {
 
 fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode as Code;
-    matches!(error.sqlite_error_code(), Some(Code::DatabaseBusy | Code::DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked)
+    )
 }
 
 /// Waits for a writer that holds the live database in a transaction: before the first change is the time to find out.

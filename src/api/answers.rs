@@ -1,0 +1,266 @@
+//! What is answered when a request succeeds.
+
+use std::borrow::Cow;
+
+use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::{ApiResponse, Object};
+use serde_json::Value;
+
+use crate::operations::{ListAnswer, Operation, TargetError};
+use crate::repository::{Damaged, Loaded, Summary};
+
+/// An operation was accepted, and goes on by itself.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none, skip_serializing_if_is_empty)]
+pub(super) struct Accepted {
+    /// What was accepted.
+    pub(super) message: String,
+    /// `running`.
+    pub(super) status: String,
+    /// The backup.
+    pub(super) backup_id: String,
+    /// The operation, for `GET /api/v1/backup/operations/{operation_id}`.
+    pub(super) operation_id: String,
+    /// Whether Arc must be restarted afterwards.
+    pub(super) restart_required: Option<bool>,
+    /// Fields that were not understood.
+    pub(super) warnings: Vec<String>,
+}
+
+/// 202.
+#[derive(ApiResponse)]
+pub(super) enum Started {
+    /// It runs; poll the status.
+    #[oai(status = 202)]
+    Accepted(Json<Accepted>),
+}
+
+/// A deletion has ended.
+#[derive(Debug, Object)]
+pub(super) struct DeletedBody {
+    /// `Backup deleted`.
+    pub(super) message: String,
+    /// Which.
+    pub(super) backup_id: String,
+}
+
+/// The answers of a deletion.
+#[derive(ApiResponse)]
+pub(super) enum Deleted {
+    /// Everything of it is gone.
+    #[oai(status = 200)]
+    Gone(Json<DeletedBody>),
+    /// It takes longer than 25 s, and goes on; poll the status.
+    #[oai(status = 202)]
+    GoesOn(Json<Accepted>),
+}
+
+/// The backups of all targets, newest first.
+#[derive(Debug, Object)]
+#[oai(rename = "BackupList")]
+pub struct ListBody {
+    /// The backups.
+    pub backups: Vec<Summary>,
+    /// How many.
+    pub count: u64,
+    /// Folders that have the name of a backup and are none.
+    pub damaged: Vec<Damaged>,
+    /// Targets that can't be listed.
+    pub errors: Vec<TargetError>,
+}
+
+/// The answer of a list.
+#[must_use]
+pub fn list_answer(answer: ListAnswer) -> ListBody {
+    ListBody {
+        count: answer.backups.len() as u64,
+        backups: answer.backups,
+        damaged: answer.damaged,
+        errors: answer.errors,
+    }
+}
+
+/// The manifest, as it stands in the file, with the target that holds it and whether it has checksums.
+#[must_use]
+pub fn manifest_answer(target: &str, loaded: &Loaded) -> Value {
+    let mut value = loaded.raw.clone();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("target".to_owned(), target.into());
+        fields.insert("verified".to_owned(), loaded.sealed.into());
+    }
+    value
+}
+
+/// A manifest, for the document; the answer is the file itself.
+#[derive(Object)]
+#[oai(rename = "Manifest")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct ManifestSchema {
+    /// The version of the program that wrote it.
+    version: String,
+    /// The backup's id.
+    backup_id: String,
+    /// When the backup began, RFC 3339, UTC.
+    created_at: String,
+    /// `full`.
+    backup_type: String,
+    /// Databases with their measurements.
+    databases: Vec<DatabaseSchema>,
+    /// Parquet files of databases.
+    total_files: u64,
+    /// Their size in bytes.
+    total_size_bytes: u64,
+    /// Whether it holds SQLite databases.
+    has_metadata: bool,
+    /// Whether it holds `arc.toml`.
+    has_config: bool,
+    /// The target that holds it.
+    target: String,
+    /// Whether it has checksums: false for a backup that Arc itself made.
+    verified: bool,
+    /// The version of the layout; absent in a backup that Arc made.
+    format: Option<u32>,
+    /// What the inventory is.
+    inventory: Option<InventorySchema>,
+    /// What the configuration names and this backup does not hold.
+    not_included: Option<Vec<String>>,
+    /// SHA-256 over the file's own bytes, with these 64 digits read as zeros.
+    sha256: Option<String>,
+}
+
+/// The inventory of a backup.
+#[derive(Object)]
+#[oai(rename = "InventoryReference")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct InventorySchema {
+    /// Its lines.
+    entries: u64,
+    /// The sum of the sizes in it, in bytes.
+    bytes: u64,
+    /// The SHA-256 of `inventory.jsonl`.
+    sha256: String,
+}
+
+/// A database in a backup.
+#[derive(Object)]
+#[oai(rename = "Database")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct DatabaseSchema {
+    /// Its name.
+    name: String,
+    /// Its Parquet files.
+    file_count: u64,
+    /// Their size in bytes.
+    size_bytes: u64,
+    /// Its measurements.
+    measurements: Vec<MeasurementSchema>,
+}
+
+/// A measurement in a backup.
+#[derive(Object)]
+#[oai(rename = "Measurement")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct MeasurementSchema {
+    /// Its name.
+    name: String,
+    /// Its Parquet files.
+    file_count: u64,
+    /// Their size in bytes.
+    size_bytes: u64,
+}
+
+/// Answers a manifest as it stands in the file, unknown fields and all.
+pub(super) struct ManifestBody(pub(super) Value);
+
+impl Type for ManifestBody {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        ManifestSchema::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        ManifestSchema::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        ManifestSchema::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToJSON for ManifestBody {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+/// A file of a backup.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct FileBody {
+    /// Its path in the backup.
+    pub(super) path: String,
+    /// Its size in bytes.
+    pub(super) size: u64,
+    /// Its SHA-256; absent in a backup that Arc made.
+    pub(super) sha256: Option<String>,
+}
+
+/// A page of a backup's files.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct FilesBody {
+    /// The files, in byte order of their paths.
+    pub(super) files: Vec<FileBody>,
+    /// How many are on this page.
+    pub(super) count: u64,
+    /// What to give as `start_after` for the next page; absent on the last.
+    pub(super) next: Option<String>,
+}
+
+/// Operations, newest first.
+#[derive(Debug, Object)]
+pub(super) struct OperationsBody {
+    /// The operations.
+    pub(super) operations: Vec<Operation>,
+    /// How many are on this page.
+    pub(super) count: u64,
+}
+
+/// The service answers.
+#[derive(Debug, Object)]
+pub(super) struct HealthBody {
+    /// `ok`.
+    pub(super) status: String,
+    /// The version of the program.
+    pub(super) version: String,
+}
+
+/// Nothing has run.
+#[derive(Debug, Object)]
+pub(super) struct IdleBody {
+    /// `idle`.
+    pub(super) status: String,
+}
+
+/// The operation that runs or ran last, or `idle`.
+#[derive(Debug, poem_openapi::Union)]
+
+pub(super) enum StatusBody {
+    /// One runs, or ran.
+    Operation(Box<Operation>),
+    /// None has run.
+    Idle(IdleBody),
+}

@@ -1,0 +1,126 @@
+//! The service: routes, and what goes around them.
+
+use std::sync::Arc;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::middleware::{CatchPanic, NormalizePath, TrailingSlash};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem_openapi::OpenApiService;
+use poem_openapi::types::ToJSON;
+
+use super::faults::body;
+use super::routes::Api;
+use crate::auth::Authenticator;
+use crate::operations::ArcBackup;
+
+/// The largest request body, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// What every request may use.
+pub(super) struct Shared {
+    pub(super) engine: Arc<ArcBackup>,
+    pub(super) authenticator: Arc<Authenticator>,
+}
+
+fn service() -> OpenApiService<Api, ()> {
+    OpenApiService::new(Api, "arc-backup", env!("CARGO_PKG_VERSION"))
+        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc.")
+}
+
+/// The OpenAPI document, as JSON.
+#[must_use]
+pub fn document() -> String {
+    service().spec()
+}
+
+/// The whole service.
+#[must_use]
+pub fn app(
+    engine: Arc<ArcBackup>,
+    authenticator: Arc<Authenticator>,
+) -> BoxEndpoint<'static, Response> {
+    let service = service();
+    Route::new()
+        .at("/openapi.json", service.spec_endpoint())
+        .nest("/docs", service.swagger_ui())
+        .nest("/", service)
+        .data(Arc::new(Shared {
+            engine,
+            authenticator,
+        }))
+        .around(limit_body)
+        .catch_all_error(in_json)
+        .with(
+            CatchPanic::new().with_handler(|_| {
+                error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+            }),
+        )
+        .with(NormalizePath::new(TrailingSlash::Trim))
+        .around(add_headers)
+        .map_to_response()
+        .boxed()
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    poem::web::Json(body(text).to_json())
+        .with_status(status)
+        .into_response()
+}
+
+/// Reads the body, however it is sent, up to the limit.
+async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Result<Response> {
+    let bytes = match request.take_body().into_bytes_limit(BODY_LIMIT).await {
+        Ok(bytes) => bytes,
+        Err(poem::error::ReadBodyError::PayloadTooLarge) => {
+            return Ok(error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Request body is larger than 1 MiB",
+            ));
+        }
+        Err(_) => return Ok(error(StatusCode::BAD_REQUEST, "Invalid request body")),
+    };
+    request.set_body(bytes);
+    next.call(request).await.map(IntoResponse::into_response)
+}
+
+/// What poem itself refuses is answered in JSON too.
+async fn in_json(fault: poem::Error) -> Response {
+    if fault.is_from_response() {
+        return fault.into_response();
+    }
+    let status = fault.status();
+    match status {
+        StatusCode::NOT_FOUND => error(status, "Not Found"),
+        StatusCode::METHOD_NOT_ALLOWED => error(status, "Method Not Allowed"),
+        _ => error(status, &fault.to_string()),
+    }
+}
+
+async fn add_headers<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
+    let docs = request.uri().path().starts_with("/docs");
+    let mut response = next.get_response(request).await;
+    let headers = response.headers_mut();
+    // Swagger UI is one page with its script and style inline.
+    let policy = if docs {
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    } else {
+        "default-src 'none'; frame-ancestors 'none'"
+    };
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,197 @@
+//! What is read from a request: tokens and bodies.
+//!
+//! poem-openapi's own extractors answer a missing `Content-Type` with 415 and lose a checker's 403.
+
+use std::sync::Arc;
+
+use poem::{FromRequest, Request, RequestBody, Result};
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{
+    MetaMediaType, MetaRequest, MetaSchemaRef, MetaSecurityScheme, Registry,
+};
+use poem_openapi::types::{ParseFromJSON, Type};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::Value;
+
+use super::app::Shared;
+use super::faults::Fault;
+use crate::auth::{Denied, Identity, fingerprint, token_from_parts};
+
+/// The holder of an admin token.
+pub(super) struct Admin(pub(super) Identity);
+
+/// Who may read the status: an admin, and the token that started the operation, even when a restored database no longer knows it.
+pub(super) struct Watcher;
+
+fn token(request: &Request) -> Option<String> {
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let parameters: Vec<(String, String)> = request.params().unwrap_or_default();
+    let parameter = parameters
+        .into_iter()
+        .find(|(name, _)| name == "p")
+        .map(|(_, value)| value);
+    token_from_parts(
+        header("authorization"),
+        header("x-api-key"),
+        parameter.as_deref(),
+    )
+}
+
+async fn check(request: &Request) -> (Option<String>, Result<Identity, Denied>) {
+    let token = token(request);
+    let checked = match request.data::<Arc<Shared>>() {
+        Some(shared) => shared.authenticator.check(token.as_deref()).await,
+        None => Err(Denied::Invalid),
+    };
+    (token, checked)
+}
+
+fn register_schemes(registry: &mut Registry) {
+    registry.create_security_scheme(
+        "bearer",
+        MetaSecurityScheme {
+            ty: "http",
+            description: Some(
+                "An admin token of Arc. `Authorization: Token …`, a bare `Authorization` value, `x-api-key` and the \
+                 query parameter `p` are taken too, in this order.",
+            ),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: None,
+            flows: None,
+            openid_connect_url: None,
+        },
+    );
+}
+
+impl<'a> ApiExtractor<'a> for Admin {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec!["bearer"]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        match check(request).await.1 {
+            Ok(identity) => Ok(Self(identity)),
+            Err(denied) => Err(Fault::denied(&denied).into()),
+        }
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Watcher {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec!["bearer"]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let (token, checked) = check(request).await;
+        let started = || {
+            let running = request.data::<Arc<Shared>>()?.engine.current()?;
+            Some(running.who.fingerprint? == fingerprint(token.as_deref()?))
+        };
+        match checked {
+            Ok(_) => Ok(Self),
+            Err(_) if started() == Some(true) => Ok(Self),
+            Err(denied) => Err(Fault::denied(&denied).into()),
+        }
+    }
+}
+
+/// A request's fields, and which of them are not known.
+pub(super) trait Fields: ParseFromJSON {
+    /// The names of all fields.
+    const KNOWN: &'static [&'static str];
+}
+
+/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of.
+pub(super) struct Body<T> {
+    pub(super) fields: T,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: Some(
+                "JSON, whatever the `Content-Type`. Unknown fields come back in `warnings`.",
+            ),
+            content: vec![MetaMediaType {
+                content_type: <Json<T> as Payload>::CONTENT_TYPE,
+                schema: schema_of::<T>(),
+            }],
+            required: false,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let bytes = <Vec<u8> as FromRequest<'a>>::from_request(request, body).await?;
+        let refuse = |detail: String| Fault::bad("Invalid request body", detail);
+        let mut value = if bytes.trim_ascii().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?
+        };
+        if value.is_null() {
+            value = Value::Object(serde_json::Map::new());
+        }
+        let Value::Object(object) = &value else {
+            return Err(refuse("expected a JSON object".to_owned()).into());
+        };
+        let warnings = (object.keys())
+            .filter(|name| !T::KNOWN.contains(&name.as_str()))
+            .map(|name| {
+                format!(
+                    "unknown field {name:?} was ignored; known: {}",
+                    T::KNOWN.join(", ")
+                )
+            })
+            .collect();
+        let fields = T::parse_from_json(Some(value)).map_err(|e| refuse(e.into_message()))?;
+        Ok(Self { fields, warnings })
+    }
+}
+
+fn schema_of<T: Type>() -> MetaSchemaRef {
+    T::schema_ref()
+}

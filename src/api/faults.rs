@@ -1,0 +1,115 @@
+//! What is answered when a request is refused or fails.
+
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object};
+
+use crate::Error;
+use crate::auth::Denied;
+
+/// An error, in words.
+#[derive(Debug, Clone, Default, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct ErrorBody {
+    /// False on 401 and 403, as Arc has it; absent elsewhere.
+    pub(super) success: Option<bool>,
+    /// What is wrong: Arc's text where Arc has one.
+    pub(super) error: String,
+    /// More of it: which field or file, and what to do.
+    pub(super) detail: Option<String>,
+    /// `running` on 409.
+    pub(super) status: Option<String>,
+    /// The operation that runs, on 409.
+    pub(super) operation: Option<String>,
+    /// Its id.
+    pub(super) operation_id: Option<String>,
+    /// The process that runs it.
+    pub(super) pid: Option<u32>,
+    /// The host of that process.
+    pub(super) host: Option<String>,
+}
+
+/// Every answer that is none of success.
+#[derive(Debug, ApiResponse)]
+pub(super) enum Fault {
+    /// The request makes no sense; `error` and `detail` say why. Nothing was done.
+    #[oai(status = 400)]
+    BadRequest(Json<ErrorBody>),
+    /// No token, or one that is unknown, expired or disabled.
+    #[oai(status = 401)]
+    Unauthorized(Json<ErrorBody>),
+    /// The token is not an admin's.
+    #[oai(status = 403)]
+    Forbidden(Json<ErrorBody>),
+    /// No such backup, operation or path.
+    #[oai(status = 404)]
+    NotFound(Json<ErrorBody>),
+    /// Another operation runs, or, for a cancel, none.
+    #[oai(status = 409)]
+    Conflict(Json<ErrorBody>),
+    /// The body is larger than 1 MiB.
+    #[oai(status = 413)]
+    #[allow(
+        dead_code,
+        reason = "answered before the request gets here; declared for the document"
+    )]
+    TooLarge(Json<ErrorBody>),
+    /// The backup is damaged; `detail` says how.
+    #[oai(status = 422)]
+    Damaged(Json<ErrorBody>),
+    /// A fault of the service or of what it works with.
+    #[oai(status = 500)]
+    Internal(Json<ErrorBody>),
+}
+
+pub(super) fn body(error: impl Into<String>) -> ErrorBody {
+    ErrorBody {
+        error: error.into(),
+        ..ErrorBody::default()
+    }
+}
+
+impl Fault {
+    pub(super) fn bad(error: &str, detail: impl Into<Option<String>>) -> Self {
+        Self::BadRequest(Json(ErrorBody {
+            detail: detail.into(),
+            ..body(error)
+        }))
+    }
+
+    pub(super) fn denied(denied: &Denied) -> Self {
+        let body = Json(ErrorBody {
+            success: Some(false),
+            ..body(denied.to_string())
+        });
+        match denied {
+            Denied::NotAdmin(_) => Self::Forbidden(body),
+            Denied::Missing | Denied::Invalid => Self::Unauthorized(body),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
+            Error::Invalid(text) | Error::Config(text) => Self::bad(&text, None),
+            Error::NotFound(_) => Self::NotFound(Json(body("Backup not found"))),
+            Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
+                detail: Some(detail),
+                ..body(format!("Backup {id} is damaged"))
+            })),
+            Error::Busy(holder) => Self::Conflict(Json(ErrorBody {
+                status: Some("running".to_owned()),
+                operation: Some(holder.operation),
+                operation_id: Some(holder.operation_id),
+                pid: Some(holder.pid),
+                host: Some(holder.host),
+                ..body("A backup or restore operation is already in progress")
+            })),
+            other => {
+                tracing::error!(error = %other, "request failed");
+                Self::Internal(Json(body(other.to_string())))
+            }
+        }
+    }
+}

@@ -1,0 +1,561 @@
+//! The endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{Object, OpenApi, Tags};
+
+use super::answers::{
+    Accepted, Deleted, DeletedBody, FileBody, FilesBody, HealthBody, IdleBody, ListBody,
+    ManifestBody, OperationsBody, Started, StatusBody, list_answer, manifest_answer,
+};
+use super::app::Shared;
+use super::extract::{Admin, Body, Fields, Watcher};
+use super::faults::{Fault, body};
+use crate::auth::Identity;
+use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::{ExtraFilesPolicy, Operation, Request, RestoreOptions, VerifyMode, Who};
+
+/// How long a deletion is waited for.
+const DELETE_WAIT: Duration = Duration::from_secs(25);
+/// Files or operations on a page, if not asked otherwise, and at most.
+const PAGE: u64 = 100;
+const PAGE_LIMIT: u64 = 10_000;
+
+#[derive(Tags)]
+enum Tag {
+    /// Arc's own endpoints.
+    Backup,
+    /// Progress, cancel, history.
+    Operations,
+    /// Whether the service answers.
+    Service,
+}
+
+/// What to back up.
+#[derive(Debug, Default, Object)]
+struct CreateBackup {
+    /// With the SQLite databases. Default: `backup.include_metadata`, else true.
+    include_metadata: Option<bool>,
+    /// With `arc.toml`. Default: `backup.include_config`, else true.
+    include_config: Option<bool>,
+    /// The target to write to. Default: `backup.default_target`, else `local`.
+    target: Option<String>,
+}
+
+impl Fields for CreateBackup {
+    const KNOWN: &'static [&'static str] = &["include_metadata", "include_config", "target"];
+}
+
+/// What to restore.
+#[derive(Debug, Default, Object)]
+#[oai(example)]
+struct RestoreBackup {
+    /// The backup; required.
+    backup_id: Option<String>,
+    /// Restore Parquet files and their companions. Default true.
+    restore_data: Option<bool>,
+    /// Restore the SQLite databases. Default true.
+    restore_metadata: Option<bool>,
+    /// Restore `arc.toml`. Default false.
+    restore_config: Option<bool>,
+    /// Must be true: live data is overwritten.
+    confirm: Option<bool>,
+    /// What becomes of live files that the backup does not hold. Default `set_aside`.
+    extra_files: Option<ExtraFilesPolicy>,
+}
+
+impl poem_openapi::types::Example for RestoreBackup {
+    fn example() -> Self {
+        Self {
+            backup_id: Some("backup-20260211-143022-a1b2c3d4".to_owned()),
+            restore_data: Some(true),
+            restore_metadata: Some(true),
+            restore_config: Some(false),
+            confirm: Some(true),
+            extra_files: None,
+        }
+    }
+}
+
+impl Fields for RestoreBackup {
+    const KNOWN: &'static [&'static str] = &[
+        "backup_id",
+        "restore_data",
+        "restore_metadata",
+        "restore_config",
+        "confirm",
+        "extra_files",
+    ];
+}
+
+/// How to verify.
+#[derive(Debug, Default, Object)]
+struct VerifyBackup {
+    /// `full` (default): every byte; `quick`: every file is there with its size; `sample`: a share of the files.
+    mode: Option<String>,
+    /// For `sample`: percent of the files, more than 0 and at most 100.
+    percent: Option<f64>,
+}
+
+impl Fields for VerifyBackup {
+    const KNOWN: &'static [&'static str] = &["mode", "percent"];
+}
+
+pub(super) struct Api;
+
+#[OpenApi]
+impl Api {
+    /// Make a backup
+    ///
+    /// Answers at once; the backup runs in the background. Poll the status.
+    #[oai(
+        path = "/api/v1/backup",
+        method = "post",
+        operation_id = "create_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn create(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        request: Body<CreateBackup>,
+    ) -> Result<Started, Fault> {
+        let settings = &shared.engine.settings().backup;
+        let wanted = Request::Backup {
+            metadata: request
+                .fields
+                .include_metadata
+                .unwrap_or(settings.include_metadata),
+            config: request
+                .fields
+                .include_config
+                .unwrap_or(settings.include_config),
+            target: request.fields.target,
+            id: None,
+        };
+        start(
+            &shared,
+            admin.0,
+            wanted,
+            "Backup started",
+            None,
+            request.warnings,
+        )
+        .await
+    }
+
+    /// List the backups
+    ///
+    /// Newest first, of all targets. What only looks like a backup is named in `damaged`, a target that can't be
+    /// reached in `errors`.
+    #[oai(
+        path = "/api/v1/backup",
+        method = "get",
+        operation_id = "list_backups",
+        tag = "Tag::Backup"
+    )]
+    async fn list(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// Only the backups of this target.
+        target: Query<Option<String>>,
+    ) -> Result<Json<ListBody>, Fault> {
+        Ok(Json(list_answer(
+            shared.engine.list(target.as_deref()).await?,
+        )))
+    }
+
+    /// Progress of the operation that runs, or the outcome of the last one
+    #[oai(
+        path = "/api/v1/backup/status",
+        method = "get",
+        operation_id = "get_status",
+        tag = "Tag::Backup"
+    )]
+    async fn status(
+        &self,
+        _watcher: Watcher,
+        shared: Data<&Arc<Shared>>,
+    ) -> Result<Json<StatusBody>, Fault> {
+        Ok(Json(match shared.engine.status()? {
+            Some(operation) => StatusBody::Operation(Box::new(operation)),
+            None => StatusBody::Idle(IdleBody {
+                status: "idle".to_owned(),
+            }),
+        }))
+    }
+
+    /// Restore a backup
+    ///
+    /// Answers at once; the restore runs in the background. Everything is checked and staged before the first live
+    /// byte changes; what is replaced is kept.
+    #[oai(
+        path = "/api/v1/backup/restore",
+        method = "post",
+        operation_id = "restore_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn restore(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        request: Body<RestoreBackup>,
+    ) -> Result<Started, Fault> {
+        let fields = request.fields;
+        let id = (fields.backup_id.as_deref().map(BackupId::parse))
+            .and_then(Result::ok)
+            .ok_or_else(|| Fault::bad("Invalid or missing backup_id", None))?;
+        if fields.confirm != Some(true) {
+            let text = "Restore is a destructive operation. Set confirm: true to proceed.";
+            return Err(Fault::bad(text, None));
+        }
+        let options = RestoreOptions {
+            data: fields.restore_data.unwrap_or(true),
+            metadata: fields.restore_metadata.unwrap_or(true),
+            config: fields.restore_config.unwrap_or(false),
+            extra_files: fields.extra_files.unwrap_or_default(),
+        };
+        if !(options.data || options.metadata || options.config) {
+            return Err(Fault::bad(
+                "Nothing to restore: restore_data, restore_metadata and restore_config are all false",
+                None,
+            ));
+        }
+        let restart = Some(options.metadata || options.config);
+        let wanted = Request::Restore(id, options);
+        start(
+            &shared,
+            admin.0,
+            wanted,
+            "Restore started",
+            restart,
+            request.warnings,
+        )
+        .await
+    }
+
+    /// Cancel the operation that runs
+    ///
+    /// A backup publishes nothing; a restore that has begun to change live data goes on to its end.
+    #[oai(
+        path = "/api/v1/backup/cancel",
+        method = "post",
+        operation_id = "cancel_operation",
+        tag = "Tag::Operations"
+    )]
+    async fn cancel(&self, admin: Admin, shared: Data<&Arc<Shared>>) -> Result<Started, Fault> {
+        match shared.engine.current().filter(|running| !running.is_done()) {
+            Some(running) => {
+                running.cancel(&format!("cancelled by {}", admin.0.name));
+                Ok(accepted(
+                    &running.snapshot(),
+                    "Cancel requested",
+                    None,
+                    Vec::new(),
+                ))
+            }
+            None => Err(Fault::Conflict(Json(match shared.engine.busy() {
+                Some(holder) => body(format!(
+                    "Another process runs it: {holder}; cancel it there"
+                )),
+                None => body("No operation is running"),
+            }))),
+        }
+    }
+
+    /// Past operations, newest first
+    #[oai(
+        path = "/api/v1/backup/operations",
+        method = "get",
+        operation_id = "list_operations",
+        tag = "Tag::Operations"
+    )]
+    async fn operations(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// How many; default 100, at most 10,000.
+        limit: Query<Option<u64>>,
+        /// How many to pass over first.
+        offset: Query<Option<u64>>,
+    ) -> Result<Json<OperationsBody>, Fault> {
+        let operations = shared
+            .engine
+            .operations(offset.0.unwrap_or(0), page(limit.0)?)?;
+        Ok(Json(OperationsBody {
+            count: operations.len() as u64,
+            operations,
+        }))
+    }
+
+    /// One operation
+    #[oai(
+        path = "/api/v1/backup/operations/:operation_id",
+        method = "get",
+        operation_id = "get_operation",
+        tag = "Tag::Operations"
+    )]
+    async fn operation(
+        &self,
+        _watcher: Watcher,
+        shared: Data<&Arc<Shared>>,
+        /// The operation's id.
+        operation_id: Path<String>,
+    ) -> Result<Json<Operation>, Fault> {
+        let operation = shared.engine.operation(&operation_id)?;
+        operation
+            .map(Json)
+            .ok_or_else(|| Fault::NotFound(Json(body("Operation not found"))))
+    }
+
+    /// The manifest of a backup
+    #[oai(
+        path = "/api/v1/backup/:id",
+        method = "get",
+        operation_id = "get_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn show(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+    ) -> Result<Json<ManifestBody>, Fault> {
+        let (repository, loaded) = shared.engine.find(&BackupId::parse(&id)?).await?;
+        Ok(Json(ManifestBody(manifest_answer(
+            repository.name(),
+            &loaded,
+        ))))
+    }
+
+    /// Delete a backup
+    ///
+    /// Answers when everything of it is gone, or after 25 s with 202, and goes on.
+    #[oai(
+        path = "/api/v1/backup/:id",
+        method = "delete",
+        operation_id = "delete_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn delete(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+    ) -> Result<Deleted, Fault> {
+        let id = BackupId::parse(&id)?;
+        let running = shared
+            .engine
+            .start(Request::Delete(id.clone()), who(admin.0))
+            .await?;
+        match tokio::time::timeout(DELETE_WAIT, running.wait()).await {
+            Ok(Operation {
+                error: Some(error), ..
+            }) => Err(Fault::Internal(Json(body(error)))),
+            Ok(_) => Ok(Deleted::Gone(Json(DeletedBody {
+                message: "Backup deleted".to_owned(),
+                backup_id: id.to_string(),
+            }))),
+            Err(_) => {
+                let Started::Accepted(body) = accepted(
+                    &running.snapshot(),
+                    "Backup is being deleted",
+                    None,
+                    Vec::new(),
+                );
+                Ok(Deleted::GoesOn(body))
+            }
+        }
+    }
+
+    /// The files of a backup
+    ///
+    /// Its inventory in byte order of paths, a page at a time.
+    #[oai(
+        path = "/api/v1/backup/:id/files",
+        method = "get",
+        operation_id = "list_files",
+        tag = "Tag::Backup"
+    )]
+    async fn files(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        /// Only paths that start with this text: `data/iot/`.
+        prefix: Query<Option<String>>,
+        /// Only paths behind this one.
+        start_after: Query<Option<String>>,
+        /// How many; default 100, at most 10,000.
+        limit: Query<Option<u64>>,
+    ) -> Result<Json<FilesBody>, Fault> {
+        let id = BackupId::parse(&id)?;
+        let limit = page(limit.0)?;
+        let (inventory, _scratch) =
+            shared
+                .engine
+                .inventory(&id)
+                .await
+                .map_err(|fault| match fault {
+                    InventoryFault::Damaged(detail) => Fault::from(crate::Error::Damaged {
+                        id: id.to_string(),
+                        detail: format!("inventory.jsonl {detail}"),
+                    }),
+                    InventoryFault::Other(error) => error.into(),
+                })?;
+        let mut files = Vec::new();
+        let mut next = None;
+        for record in inventory.records()? {
+            let record = record?;
+            let wanted = prefix
+                .0
+                .as_ref()
+                .is_none_or(|prefix| record.path.starts_with(prefix.as_str()))
+                && start_after
+                    .0
+                    .as_ref()
+                    .is_none_or(|after| *record.path > **after);
+            if !wanted {
+                continue;
+            }
+            if files.len() as u64 == limit {
+                next = files.last().map(|file: &FileBody| file.path.clone());
+                break;
+            }
+            files.push(FileBody {
+                path: record.path.to_string(),
+                size: record.entry.size,
+                sha256: record.entry.sha256.map(|digest| digest.to_string()),
+            });
+        }
+        Ok(Json(FilesBody {
+            count: files.len() as u64,
+            files,
+            next,
+        }))
+    }
+
+    /// Verify a backup
+    ///
+    /// Answers at once; reads the backup in the background and names every fault. Poll the status.
+    #[oai(
+        path = "/api/v1/backup/:id/verify",
+        method = "post",
+        operation_id = "verify_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn verify(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        request: Body<VerifyBackup>,
+    ) -> Result<Started, Fault> {
+        let id = BackupId::parse(&id)?;
+        let mode = match (request.fields.mode.as_deref(), request.fields.percent) {
+            (None | Some("full"), _) => VerifyMode::Full,
+            (Some("quick"), _) => VerifyMode::Quick,
+            (Some("sample"), Some(percent)) if percent > 0.0 && percent <= 100.0 => {
+                VerifyMode::Sample(percent / 100.0)
+            }
+            (Some("sample"), _) => {
+                return Err(Fault::bad(
+                    "sample needs percent: more than 0 and at most 100",
+                    None,
+                ));
+            }
+            (Some(other), _) => {
+                return Err(Fault::bad(
+                    &format!("unknown mode {other:?}: expected full, quick or sample"),
+                    None,
+                ));
+            }
+        };
+        start(
+            &shared,
+            admin.0,
+            Request::Verify(id, mode),
+            "Verification started",
+            None,
+            request.warnings,
+        )
+        .await
+    }
+
+    /// Whether the service answers
+    #[oai(
+        path = "/health",
+        method = "get",
+        operation_id = "get_health",
+        tag = "Tag::Service"
+    )]
+    async fn health(&self) -> Json<HealthBody> {
+        Json(HealthBody {
+            status: "ok".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+fn page(limit: Option<u64>) -> Result<u64, Fault> {
+    match limit {
+        None => Ok(PAGE),
+        Some(limit @ 1..=PAGE_LIMIT) => Ok(limit),
+        Some(_) => Err(Fault::bad("limit must be from 1 to 10000", None)),
+    }
+}
+
+fn who(identity: Identity) -> Who {
+    Who {
+        actor: identity.name,
+        origin: "rest",
+        fingerprint: Some(identity.fingerprint),
+    }
+}
+
+fn accepted(
+    operation: &Operation,
+    message: &str,
+    restart_required: Option<bool>,
+    warnings: Vec<String>,
+) -> Started {
+    Started::Accepted(Json(Accepted {
+        message: message.to_owned(),
+        status: "running".to_owned(),
+        backup_id: operation.backup_id.clone(),
+        operation_id: operation.operation_id.clone(),
+        restart_required,
+        warnings,
+    }))
+}
+
+async fn start(
+    shared: &Arc<Shared>,
+    identity: Identity,
+    request: Request,
+    message: &str,
+    restart_required: Option<bool>,
+    warnings: Vec<String>,
+) -> Result<Started, Fault> {
+    let forget = matches!(&request, Request::Restore(_, options) if options.metadata);
+    let running = shared.engine.start(request, who(identity)).await?;
+    let answer = accepted(&running.snapshot(), message, restart_required, warnings);
+    if forget {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            running.wait().await;
+            // The restored database has other tokens.
+            shared.authenticator.forget();
+        });
+    }
+    Ok(answer)
+}

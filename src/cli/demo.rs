@@ -1,0 +1,72 @@
+//! `demo`: a sample instance, served.
+
+use std::path::Path;
+
+use super::{output, serve};
+use crate::config::{Overrides, Settings};
+use crate::demo::{DemoOptions, make_instance};
+use crate::manifest::BackupId;
+use crate::operations::{ArcBackup, Request, Who};
+use crate::{Error, Registry, Result};
+
+/// The id that Arc's documentation page uses.
+const PAGE_ID: &str = "backup-20260211-143022-a1b2c3d4";
+
+pub(super) async fn run(folder: &Path, listen: &str, registry: &Registry) -> Result<u8> {
+    let instance =
+        make_instance(folder, &DemoOptions::default()).map_err(|e| Error::Failed(e.to_string()))?;
+    std::env::set_current_dir(folder).map_err(|e| Error::io("enter", folder, e))?;
+    let settings = Settings::load(&Overrides {
+        config: Some("arc.toml".into()),
+    })?;
+    let engine = ArcBackup::new(settings, registry)?;
+    let id = BackupId::parse(PAGE_ID)?;
+    if let Err(Error::NotFound(_)) = engine.find(&id).await {
+        let who = Who {
+            actor: "demo".to_owned(),
+            origin: "cli",
+            fingerprint: None,
+        };
+        let request = Request::Backup {
+            metadata: true,
+            config: true,
+            target: None,
+            id: Some(id),
+        };
+        if let Some(error) = engine.start(request, who).await?.wait().await.error {
+            return Err(Error::Failed(error));
+        }
+    }
+    let text = move |address: &str| {
+        // The page's lines say localhost:8000; they work unchanged on the default address.
+        let base = format!("http://{}", address.replace("127.0.0.1", "localhost"));
+        let what = if instance.created { "made" } else { "found" };
+        output::line(&format!(
+            r#"Sample instance {what} in {folder}: {files} Parquet files, {rows} rows, one backup.
+
+  Swagger UI  {base}/docs
+  Token       {token}
+
+Paste:
+
+  export ARC_TOKEN='{token}'
+  curl "{base}/api/v1/backup" -H "Authorization: Bearer $ARC_TOKEN"
+  curl -X POST "{base}/api/v1/backup" -H "Authorization: Bearer $ARC_TOKEN"
+  curl "{base}/api/v1/backup/status" -H "Authorization: Bearer $ARC_TOKEN"
+  curl "{base}/api/v1/backup/{PAGE_ID}" -H "Authorization: Bearer $ARC_TOKEN"
+  curl -X POST "{base}/api/v1/backup/restore" -H "Authorization: Bearer $ARC_TOKEN" \
+    -H "Content-Type: application/json" -d '{{"backup_id": "{PAGE_ID}", "confirm": true}}'
+
+arc-backup listens on http://{address}; Ctrl-C ends it."#,
+            folder = folder_name(),
+            files = instance.files,
+            rows = instance.rows,
+            token = instance.token,
+        ));
+    };
+    serve::serve(engine, listen, text).await
+}
+
+fn folder_name() -> String {
+    std::env::current_dir().map_or_else(|_| ".".to_owned(), |folder| folder.display().to_string())
+}

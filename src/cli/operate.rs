@@ -1,0 +1,257 @@
+//! The commands that do one thing and end.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use poem_openapi::types::ToJSON;
+use serde_json::json;
+
+use super::arguments::{Command, RestoreArguments, mode};
+use super::output::{follow, line, tell};
+use super::{BUSY, DONE, FAILED};
+use crate::manifest::BackupId;
+use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
+use crate::{Error, Result};
+
+pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -> Result<u8> {
+    match command {
+        Command::Backup {
+            no_metadata,
+            no_config,
+            target,
+        } => {
+            let settings = &engine.settings().backup;
+            let request = Request::Backup {
+                metadata: settings.include_metadata && !no_metadata,
+                config: settings.include_config && !no_config,
+                target,
+                id: None,
+            };
+            let code = operate(engine, request, json, true).await?;
+            Ok(code)
+        }
+        Command::List { target } => list(engine, target.as_deref(), json).await,
+        Command::Show { id } => {
+            let (repository, loaded) = engine.find(&BackupId::parse(&id)?).await?;
+            line(&pretty(&crate::api::manifest_answer(
+                repository.name(),
+                &loaded,
+            )));
+            Ok(DONE)
+        }
+        Command::Restore(arguments) => restore(engine, arguments, json).await,
+        Command::Verify { id, quick, sample } => {
+            let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample));
+            operate(engine, request, json, false).await
+        }
+        Command::Delete { id, yes } => {
+            let id = BackupId::parse(&id)?;
+            confirm(yes, &format!("Delete backup {id}?"))?;
+            operate(engine, Request::Delete(id), json, false).await
+        }
+        Command::Status => {
+            let status = engine.status()?;
+            match (json, status) {
+                (true, Some(operation)) => line(&operation.to_json_string()),
+                (true, None) => line(r#"{"status":"idle"}"#),
+                (false, None) => line("idle"),
+                (false, Some(operation)) => line(&row(&operation)),
+            }
+            if let Some(marker) = engine.restore_in_progress() {
+                eprintln!(
+                    "a restore of {} was interrupted while live data changed: run it again",
+                    marker["backup_id"]
+                );
+            }
+            Ok(DONE)
+        }
+        Command::History { limit } => {
+            let operations = engine.operations(0, limit)?;
+            if json {
+                let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
+                line(&pretty(&json!({"count": rows.len(), "operations": rows})));
+            } else {
+                operations
+                    .iter()
+                    .for_each(|operation| line(&row(operation)));
+            }
+            Ok(DONE)
+        }
+        Command::Sweep { apply } => sweep(engine, apply, json).await,
+        Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+fn row(operation: &Operation) -> String {
+    let what = format!("{:?}", operation.status).to_lowercase();
+    let error = operation
+        .error
+        .as_ref()
+        .map(|error| format!("  {error}"))
+        .unwrap_or_default();
+    format!(
+        "{}  {:8} {}  {:9} {}/{} files, {} by {}{error}",
+        operation.started_at,
+        operation.operation,
+        operation.backup_id,
+        what,
+        operation.processed_files,
+        operation.total_files,
+        operation.origin,
+        operation.actor,
+    )
+}
+
+async fn operate(
+    engine: &Arc<ArcBackup>,
+    request: Request,
+    json: bool,
+    print_id: bool,
+) -> Result<u8> {
+    let who = Who {
+        actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
+        origin: "cli",
+        fingerprint: None,
+    };
+    let running = match engine.start(request, who).await {
+        Ok(running) => running,
+        Err(error @ Error::Busy(_)) => {
+            eprintln!("error: {error}");
+            return Ok(BUSY);
+        }
+        Err(error) => return Err(error),
+    };
+    let ended = tokio::select! {
+        ended = follow(&running) => ended,
+        reason = asked_to_end() => {
+            running.cancel(reason);
+            running.wait().await
+        }
+    };
+    if json {
+        line(&ended.to_json_string());
+    } else {
+        if print_id && ended.error.is_none() {
+            line(&ended.backup_id);
+        }
+        tell(&ended);
+    }
+    Ok(if ended.error.is_none() { DONE } else { FAILED })
+}
+
+/// Returns when the process is asked to end, with words for it.
+pub(super) async fn asked_to_end() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) {
+        (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) => tokio::select! {
+            _ = terminate.recv() => "ended by SIGTERM",
+            _ = interrupt.recv() => "ended by SIGINT",
+            _ = hangup.recv() => "ended by SIGHUP",
+        },
+        // Without handlers the signals have their usual effect.
+        _ => std::future::pending().await,
+    }
+}
+
+fn confirm(yes: bool, question: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::Invalid(
+            "without a terminal to ask on, this needs --yes".to_owned(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
+    match (read, answer.trim()) {
+        (Ok(_), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(Error::Invalid(
+            "not confirmed: nothing was changed".to_owned(),
+        )),
+    }
+}
+
+async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: bool) -> Result<u8> {
+    let id = BackupId::parse(&arguments.id)?;
+    let options = RestoreOptions {
+        data: !arguments.no_data,
+        metadata: !arguments.no_metadata,
+        config: arguments.with_config,
+        extra_files: arguments.extra_files,
+    };
+    if !(options.data || options.metadata || options.config) {
+        return Err(Error::Invalid("nothing is left to restore".to_owned()));
+    }
+    // Before the question: there is nothing to confirm for a backup that does not exist.
+    engine.find(&id).await?;
+    confirm(arguments.yes, &format!("Restore {id} over the live data?"))?;
+    operate(engine, Request::Restore(id, options), json, false).await
+}
+
+async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, json: bool) -> Result<u8> {
+    let answer = engine.list(target).await?;
+    if json {
+        line(&crate::api::list_answer(answer).to_json_string());
+        return Ok(DONE);
+    }
+    for backup in &answer.backups {
+        line(&format!(
+            "{}  {:30}  {:>8} files  {:>12}  {}{}",
+            backup.backup_id,
+            backup.created_at,
+            backup.total_files,
+            indicatif::HumanBytes(backup.total_size_bytes).to_string(),
+            backup.target,
+            if backup.verified { "" } else { "  unverified" },
+        ));
+    }
+    for damaged in &answer.damaged {
+        eprintln!(
+            "damaged: {} in {}: {}",
+            damaged.backup_id, damaged.target, damaged.detail
+        );
+    }
+    for error in &answer.errors {
+        eprintln!("error: target {}: {}", error.target, error.detail);
+    }
+    Ok(if answer.errors.is_empty() {
+        DONE
+    } else {
+        FAILED
+    })
+}
+
+async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
+    let swept = engine.sweep(apply).await?;
+    if json {
+        let targets: Vec<_> = (swept.iter())
+            .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries}))
+            .collect();
+        line(&pretty(&json!({"applied": apply, "targets": targets})));
+        return Ok(DONE);
+    }
+    for (target, swept) in &swept {
+        for id in &swept.unfinished {
+            line(&format!(
+                "{target}: {id} {}",
+                if apply { "removed" } else { "unfinished" }
+            ));
+        }
+    }
+    if !apply {
+        line("nothing was removed: use --apply");
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,101 @@
+//! What is printed.
+
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use crate::operations::{Operation, Running};
+
+/// Prints a line on standard output. A reader that went away (`| head`) is no fault.
+pub(super) fn line(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+/// Shows the progress of an operation until it has ended: a bar on a terminal, nothing elsewhere.
+pub(super) async fn follow(running: &Running) -> Operation {
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template(
+            "{msg:12} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let watch = async {
+        loop {
+            let operation = running.snapshot();
+            bar.set_length(operation.total_bytes);
+            bar.set_position(operation.processed_bytes);
+            bar.set_message(operation.phase.unwrap_or_default());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = running.wait() => ended,
+        never = watch => never,
+    };
+    bar.finish_and_clear();
+    ended
+}
+
+/// Tells of an ended operation in words, on standard error.
+pub(super) fn tell(operation: &Operation) {
+    for problem in operation.problems.iter().take(50) {
+        eprintln!("{}: {} ({})", problem.path, problem.detail, problem.kind);
+    }
+    if operation.problem_count > 50 {
+        eprintln!(
+            "… and {} more problems (all with --json)",
+            operation.problem_count - 50
+        );
+    }
+    for warning in &operation.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for omitted in &operation.not_included {
+        eprintln!("not included: {omitted}");
+    }
+    if let Some(count) = operation.special_files {
+        eprintln!(
+            "not included: {count} links or special files: {}",
+            operation.special_sample.join(", ")
+        );
+    }
+    if let Some(count) = operation.unaddressable_files {
+        eprintln!(
+            "not included: {count} files whose names no key can carry: {}",
+            operation.unaddressable_sample.join(", ")
+        );
+    }
+    if let Some(count) = operation.set_aside_files.filter(|count| *count > 0) {
+        let place = operation
+            .set_aside_location
+            .as_deref()
+            .unwrap_or("nowhere any more: removed");
+        eprintln!("{count} live files set aside: {place}");
+    }
+    for kept in &operation.kept {
+        eprintln!("kept what was there: {kept}");
+    }
+    if operation.restart_required == Some(true) {
+        eprintln!("restart Arc: it keeps tokens and configuration in memory");
+    }
+    match &operation.error {
+        Some(error) => eprintln!(
+            "{} {} failed: {error}",
+            operation.operation, operation.backup_id
+        ),
+        None => eprintln!(
+            "{} {} {}: {} files, {}",
+            operation.operation,
+            operation.backup_id,
+            if operation.verified == Some(false) {
+                "completed (unverified: Arc's own backup)"
+            } else {
+                "completed"
+            },
+            operation.processed_files,
+            HumanBytes(operation.processed_bytes)
+        ),
+    }
+}
