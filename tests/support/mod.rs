@@ -1,0 +1,350 @@
+//! What the black-box tests share: a copy of the sample instance, the program, and the service.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The sample's admin token, from its README.
+pub const ADMIN: &str = "sample-admin-token-0123456789abcdef0123456789";
+/// Arc's own backup from before compaction.
+pub const ARC_OLD: &str = "backup-20261123-180557-c9b89b7a";
+/// Arc's own backup of the state that is live.
+pub const ARC_NEW: &str = "backup-20261123-181019-79a1da83";
+
+/// A copy of the sample instance that Arc wrote, in a folder that vanishes with it.
+pub struct Instance {
+    folder: tempfile::TempDir,
+}
+
+impl Instance {
+    /// A fresh copy. A fixture that is missing fails the test.
+    pub fn new() -> Self {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/instance");
+        let folder = tempfile::tempdir().unwrap();
+        copy_tree(&from, folder.path());
+        assert_eq!(
+            files(&folder.path().join("data/arc")).len(),
+            105,
+            "the fixture is not whole"
+        );
+        Self { folder }
+    }
+
+    /// An instance without data: only an `arc.toml` with this text.
+    pub fn with_config(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("arc.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self, rest: &str) -> PathBuf {
+        self.folder.path().join(rest)
+    }
+
+    /// Appends to `arc.toml`.
+    pub fn configure(&self, text: &str) {
+        let path = self.path("arc.toml");
+        let old = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{old}\n{text}\n")).unwrap();
+    }
+
+    /// The program, to be run in this instance.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_arc-backup"));
+        command
+            .arg("-C")
+            .arg(self.folder.path())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs the program with `--json` and answers its exit code and document.
+    pub fn json(&self, arguments: &[&str]) -> (i32, Value) {
+        let output = self.run(&[&["--json"], arguments].concat());
+        let document = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output)));
+        (output.status.code().unwrap(), document)
+    }
+
+    /// Runs the program, which must succeed, and answers what it printed.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?} failed: {}",
+            text(&output)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Makes a backup and answers its id.
+    pub fn backup(&self) -> String {
+        self.ok(&["backup"])
+    }
+
+    pub fn backup_folder(&self, id: &str) -> PathBuf {
+        self.path("data/backups").join(id)
+    }
+
+    /// The live data: path → (bytes, mode, modification time in ns).
+    pub fn live(&self) -> BTreeMap<String, (Vec<u8>, u32, i128)> {
+        tree(&self.path("data/arc"))
+    }
+
+    /// Starts the service on a free port.
+    pub fn serve(&self) -> Service {
+        self.serve_with(|command| command)
+    }
+
+    /// The same, with a change to the command (environment, arguments).
+    pub fn serve_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Service {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        change(&mut command);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        let address = loop {
+            let line = lines
+                .next()
+                .expect("the service ended before it was ready")
+                .unwrap();
+            if let Some(address) = line.strip_prefix("arc-backup listens on ") {
+                break address.to_owned();
+            }
+            printed.push(line);
+        };
+        Service {
+            child,
+            address,
+            printed,
+        }
+    }
+}
+
+/// A running service, ended with it.
+pub struct Service {
+    pub child: Child,
+    pub address: String,
+    /// What it printed before its address.
+    pub printed: Vec<String>,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub text: String,
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+impl Service {
+    /// A request with any headers; `body` is sent as it is.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = match body {
+            Some(body) => agent.run(request.body(body.to_vec()).unwrap()),
+            None => agent.run(request.body(()).unwrap()),
+        }
+        .unwrap();
+        Answer {
+            status: answer.status().as_u16(),
+            headers: (answer.headers().iter())
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        value.to_str().unwrap_or_default().to_owned(),
+                    )
+                })
+                .collect(),
+            text: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    fn admin(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let bearer = format!("Bearer {ADMIN}");
+        self.request(
+            method,
+            path,
+            &[("authorization", &bearer)],
+            body.map(str::as_bytes),
+        )
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.admin("GET", path, None)
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.admin("POST", path, Some(body))
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.admin("DELETE", path, None)
+    }
+
+    /// Waits for the running operation to end, and answers it.
+    pub fn wait(&self) -> Value {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.get("/api/v1/backup/status").json();
+            if status["status"] != "running" {
+                return status;
+            }
+            assert!(Instant::now() < until, "still running: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Standard output and error of a command.
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Copies a folder with modes and modification times.
+pub fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for child in std::fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
+        let child = child.unwrap();
+        let target = to.join(child.file_name());
+        if child.file_type().unwrap().is_dir() {
+            copy_tree(&child.path(), &target);
+        } else {
+            std::fs::copy(child.path(), &target).unwrap();
+            let modified = child.metadata().unwrap().modified().unwrap();
+            std::fs::File::options()
+                .write(true)
+                .open(&target)
+                .unwrap()
+                .set_modified(modified)
+                .unwrap();
+        }
+    }
+}
+
+/// Regular files below a folder, by relative path.
+pub fn files(root: &Path) -> Vec<String> {
+    tree(root).into_keys().collect()
+}
+
+/// Regular files below a folder: path → (bytes, mode, modification time in ns).
+pub fn tree(root: &Path) -> BTreeMap<String, (Vec<u8>, u32, i128)> {
+    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, (Vec<u8>, u32, i128)>) {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(children) = std::fs::read_dir(folder) else {
+            return;
+        };
+        for child in children {
+            let path = child.unwrap().path();
+            let meta = path.symlink_metadata().unwrap();
+            if meta.is_dir() {
+                walk(root, &path, found);
+            } else if meta.is_file() {
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
+                let time = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+                found.insert(
+                    name,
+                    (std::fs::read(&path).unwrap(), meta.mode() & 0o7777, time),
+                );
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(root, root, &mut found);
+    found
+}
+
+/// Rows by measurement, counted in the Parquet files themselves.
+pub fn rows(data: &Path) -> BTreeMap<String, u64> {
+    let mut rows = BTreeMap::new();
+    for file in files(data).iter().filter(|file| file.ends_with(".parquet")) {
+        let measurement = file.splitn(3, '/').take(2).collect::<Vec<_>>().join(".");
+        *rows.entry(measurement).or_default() +=
+            arc_backup::demo::count_rows(&data.join(file)).unwrap();
+    }
+    rows
+}
+
+/// Every row of every table of a database, as text; read without leaving anything beside it.
+pub fn database_rows(path: &Path) -> Vec<String> {
+    let uri = format!("file:{}?mode=ro", path.display());
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    let connection = rusqlite::Connection::open_with_flags(uri, flags).unwrap();
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .unwrap();
+    let tables: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut all = Vec::new();
+    for table in tables {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM \"{table}\""))
+            .unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values: Vec<_> = (0..columns)
+                .map(|i| format!("{:?}", row.get_ref(i).unwrap()))
+                .collect();
+            all.push(format!("{table}: {}", values.join(", ")));
+        }
+    }
+    all
+}
