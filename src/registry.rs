@@ -164,10 +164,13 @@ fn local(root: PathBuf) -> Arc<dyn Sink> {
 }
 
 fn is_built(feature: &str) -> bool {
-    match feature {
-        "local" => cfg!(feature = "local"),
-        "s3" => cfg!(feature = "s3"),
-        "azure" => cfg!(feature = "azure"),
-        _ => false,
-    }
+    matches!(
+        (
+            feature,
+            cfg!(feature = "local"),
+            cfg!(feature = "s3"),
+            cfg!(feature = "azure")
+        ),
+        ("local", true, _, _) | ("s3", _, true, _) | ("azure", _, _, true)
+    )
 }

@@ -1,4 +1,5 @@
 //! restore(backup(x)) == x.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
 

@@ -19,7 +19,7 @@ pub(super) async fn run(engine: Arc<ArcBackup>, listen: Option<&str>) -> Result<
         .unwrap_or(&engine.settings().backup.listen)
         .to_owned();
     serve(engine, &listen, |address| {
-        output::line(&format!("arc-backup listens on http://{address}"))
+        output::line(&format!("arc-backup listens on http://{address}"));
     })
     .await
 }

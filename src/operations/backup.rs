@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         match repository.remove_backup(&context.id).await {
             Ok(()) => repository.end_journal(&context.id).await?,
             Err(error) => {
-                tracing::warn!(%error, "what a failed backup left is removed by the next one")
+                tracing::warn!(%error, "what a failed backup left is removed by the next one");
             }
         }
         return made;

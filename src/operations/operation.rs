@@ -30,7 +30,7 @@ pub(crate) const PROBLEM_LIMIT: usize = 10_000;
 
 /// A backup, restore, verification or deletion: running, or how it ended.
 #[derive(Debug, Clone, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none, skip_serializing_if_is_empty)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Operation {
     /// `backup`, `restore`, `verify` or `delete`.
     pub operation: String,
@@ -81,22 +81,22 @@ pub struct Operation {
     #[oai(default)]
     pub problem_count: u64,
     /// What the operator should know.
-    #[oai(default)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub warnings: Vec<String>,
     /// What the configuration names and the backup does not hold.
-    #[oai(default)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub not_included: Vec<String>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
     #[oai(default)]
     pub special_files: Option<u64>,
     /// The first of them.
-    #[oai(default)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub special_sample: Vec<String>,
     /// Files whose names no key can carry.
     #[oai(default)]
     pub unaddressable_files: Option<u64>,
     /// The first of them.
-    #[oai(default)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub unaddressable_sample: Vec<String>,
     /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
     #[oai(default)]
@@ -114,7 +114,7 @@ pub struct Operation {
     #[oai(default)]
     pub appeared_files: Option<u64>,
     /// Restore: where what was there before is kept.
-    #[oai(default)]
+    #[oai(default, skip_serializing_if_is_empty)]
     pub kept: Vec<String>,
     /// Restore: whether Arc must be restarted to see all of it.
     #[oai(default)]

@@ -1,0 +1,73 @@
+//! The examples work: a target and a source of a third party, on the command line.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{Instance, text};
+
+fn example(name: &str) -> PathBuf {
+    // Cargo builds examples beside the binary.
+    Path::new(env!("CARGO_BIN_EXE_arc-backup"))
+        .parent()
+        .unwrap()
+        .join("examples")
+        .join(name)
+}
+
+fn run(program: &Path, instance: &Instance, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .arg("-C")
+        .arg(instance.path(""))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Lost otherwise: the promise that a target can be added without touching the pipeline.
+#[test]
+fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
+    let instance = Instance::new();
+    instance.configure("[backup.targets.slow]\ntype = \"throttled\"\nlocal_path = \"./slow\"\n");
+    let program = example("own_sink");
+    let live = instance.live();
+    let id = run(&program, &instance, &["backup", "--target", "slow"]);
+    assert!(
+        instance
+            .path("slow")
+            .join(&id)
+            .join("manifest.json")
+            .exists()
+    );
+    std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
+    run(&program, &instance, &["verify", &id]);
+    run(&program, &instance, &["restore", &id, "--yes"]);
+    assert_eq!(instance.live(), live);
+    // A program without it says which types there are.
+    let refused = instance.run(&["list"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        text(&refused).contains("backup.targets.slow.type"),
+        "{}",
+        text(&refused)
+    );
+}
+
+/// Lost otherwise: the promise that something of one's own can be backed up with the rest.
+#[test]
+fn a_source_of_ones_own_is_backed_up_and_restored() {
+    let instance = Instance::new();
+    instance.configure("[runbook]\npath = \"./runbook.md\"\n");
+    let path = instance.path("runbook.md");
+    std::fs::write(&path, "call the founders").unwrap();
+    let program = example("own_source");
+    let id = run(&program, &instance, &["backup"]);
+    std::fs::write(&path, "lost").unwrap();
+    run(&program, &instance, &["restore", &id, "--yes"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "call the founders");
+    run(&program, &instance, &["verify", &id]);
+}
