@@ -23,7 +23,12 @@ fn run(program: &Path, instance: &Instance, arguments: &[&str]) -> String {
         .arg(instance.path(""))
         .args(arguments)
         .output()
-        .unwrap();
+        .unwrap_or_else(|e| {
+            panic!(
+                "{}: {e} (`cargo build --examples` makes it)",
+                program.display()
+            )
+        });
     assert!(output.status.success(), "{arguments:?}: {}", text(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -41,10 +41,8 @@ pub struct Operation {
     /// How it stands.
     pub status: Status,
     /// The target that holds the backup.
-    #[oai(default)]
     pub target: Option<String>,
     /// What it is doing: `listing`, `copying`, `applying`, …
-    #[oai(default)]
     pub phase: Option<String>,
     /// Files to go through; grows until everything is listed.
     pub total_files: u64,
@@ -57,18 +55,14 @@ pub struct Operation {
     /// Bytes done.
     pub processed_bytes: u64,
     /// Bytes a second so far.
-    #[oai(default)]
     pub bytes_per_second: Option<u64>,
     /// Seconds that remain at that rate.
-    #[oai(default)]
     pub eta_seconds: Option<u64>,
     /// When it began, RFC 3339.
     pub started_at: String,
     /// When it ended.
-    #[oai(default)]
     pub completed_at: Option<String>,
     /// Why it failed.
-    #[oai(default)]
     pub error: Option<String>,
     /// The name of the token that asked for it, or the user on the command line.
     pub actor: String,
@@ -87,37 +81,29 @@ pub struct Operation {
     #[oai(default, skip_serializing_if_is_empty)]
     pub not_included: Vec<String>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
-    #[oai(default)]
     pub special_files: Option<u64>,
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub special_sample: Vec<String>,
     /// Files whose names no key can carry.
-    #[oai(default)]
     pub unaddressable_files: Option<u64>,
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub unaddressable_sample: Vec<String>,
     /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
-    #[oai(default)]
     pub verified: Option<bool>,
     /// Restore: live files that were the same already.
-    #[oai(default)]
     pub unchanged_files: Option<u64>,
     /// Restore: live files that were moved or copied aside.
-    #[oai(default)]
     pub set_aside_files: Option<u64>,
     /// Restore: where to.
-    #[oai(default)]
     pub set_aside_location: Option<String>,
     /// Restore: files that Arc wrote meanwhile, which stay.
-    #[oai(default)]
     pub appeared_files: Option<u64>,
     /// Restore: where what was there before is kept.
     #[oai(default, skip_serializing_if_is_empty)]
     pub kept: Vec<String>,
     /// Restore: whether Arc must be restarted to see all of it.
-    #[oai(default)]
     pub restart_required: Option<bool>,
 }
 
