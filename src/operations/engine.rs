@@ -27,6 +27,11 @@ use crate::{Error, Result};
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Scratch folders of operations, one at a time.
+const OPERATIONS: &str = "operations";
+/// Scratch folders of listings, any number at a time.
+const READS: &str = "reads";
+
 /// Backs up and restores one Arc instance.
 pub struct ArcBackup {
     settings: Arc<Settings>,
@@ -224,17 +229,18 @@ impl ArcBackup {
         id: &BackupId,
     ) -> Result<(Inventory, impl Drop + use<>), InventoryFault> {
         let (repository, loaded) = self.find(id).await?;
-        let scratch = self.scratch(&format!("read-{}", crate::random_hex::<8>()?))?;
+        let scratch = self.scratch(READS, &crate::random_hex::<8>()?)?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
         Ok((inventory, scratch))
     }
 
-    fn scratch(&self, name: &str) -> Result<Scratch> {
+    fn scratch(&self, kind: &str, name: &str) -> Result<Scratch> {
         let path = self
             .settings
             .backup
             .state_folder()
             .join("scratch")
+            .join(kind)
             .join(name);
         Scratch::create(path.clone()).map_err(|e| {
             Error::Failed(format!(
@@ -242,6 +248,34 @@ impl ArcBackup {
                 Error::io("create", &path, e)
             ))
         })
+    }
+
+    /// Removes scratch folders that crashes have left. With the instance's lock held, no operation has one in use; a
+    /// listing of files, which needs no lock, is done with its own long before an hour is over.
+    fn clean_scratch(&self) -> Result<()> {
+        let scratch = self.settings.backup.state_folder().join("scratch");
+        let operations = scratch.join(OPERATIONS);
+        match std::fs::remove_dir_all(&operations) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &operations, error));
+            }
+            _ => {}
+        }
+        let Ok(reads) = std::fs::read_dir(scratch.join(READS)) else {
+            return Ok(());
+        };
+        for read in reads.flatten() {
+            let age = read
+                .metadata()
+                .and_then(|meta| meta.modified())
+                .ok()
+                .and_then(|time| time.elapsed().ok());
+            if age.is_some_and(|age| age > Duration::from_secs(3600)) {
+                // The next operation tries again.
+                let _ = std::fs::remove_dir_all(read.path());
+            }
+        }
+        Ok(())
     }
 
     fn lock_instance(&self, holder: &Holder) -> Result<InstanceLock> {
@@ -307,6 +341,7 @@ impl ArcBackup {
         let holder = Holder::this(request.name(), &operation_id);
         let instance = self.lock_instance(&holder)?;
         self.settle_interrupted()?;
+        self.clean_scratch()?;
         let (repository, id) = match &request {
             Request::Backup { target, id, .. } => {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
@@ -368,7 +403,7 @@ impl ArcBackup {
             sources: self.sources.clone(),
             repository: repository.clone(),
             id,
-            scratch: self.scratch(&operation_id)?,
+            scratch: self.scratch(OPERATIONS, &operation_id)?,
             operation_id,
             running: running.clone(),
             lock,
@@ -546,14 +581,7 @@ impl ArcBackup {
             }
         }
         if apply {
-            // With the instance's lock held, no operation has a scratch folder in use.
-            let scratch = self.settings.backup.state_folder().join("scratch");
-            match std::fs::remove_dir_all(&scratch) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &scratch, error));
-                }
-                _ => {}
-            }
+            self.clean_scratch()?;
             restore::sweep(&self.settings, &self.sources).await?;
         }
         Ok(all)
