@@ -27,6 +27,8 @@ use crate::{Error, Result};
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the instance's lock is tried, 5 ms apart.
+const LOCK_TRIES: u32 = 20;
 /// Scratch folders of operations, one at a time.
 const OPERATIONS: &str = "operations";
 /// Scratch folders of listings, any number at a time.
@@ -296,12 +298,20 @@ impl ArcBackup {
             .truncate(false)
             .open(&path)
             .map_err(fault)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Busy(Box::new(read_holder(&mut file))));
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Who only asks whether it is held has it for a moment, and leaves no text: that is no holder.
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Busy(Box::new(read_holder(&mut file))));
+                }
+                Err(TryLockError::Error(error)) => return Err(fault(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(fault(error)),
         }
         file.set_len(0).map_err(fault)?;
         file.rewind().map_err(fault)?;
@@ -511,7 +521,18 @@ impl ArcBackup {
             return Ok(Some(running.snapshot()));
         }
         self.settle_if_free()?;
-        Ok(self.history.list(0, 1)?.pop())
+        let last = self.history.list(0, 1)?.pop();
+        // What this process knows of its own operation is true even where the history could not be written.
+        match self.current().map(|running| running.snapshot()) {
+            Some(own)
+                if last
+                    .as_ref()
+                    .is_none_or(|last| last.operation_id == own.operation_id) =>
+            {
+                Ok(Some(own))
+            }
+            _ => Ok(last),
+        }
     }
 
     fn settle_if_free(&self) -> Result<()> {
