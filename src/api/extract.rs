@@ -130,6 +130,8 @@ impl<'a> ApiExtractor<'a> for Watcher {
 pub(super) trait Fields: ParseFromJSON {
     /// The names of all fields.
     const KNOWN: &'static [&'static str];
+    /// Those of them that are texts: poem-openapi would take a number for one.
+    const TEXTS: &'static [&'static str];
 }
 
 /// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of.
@@ -178,6 +180,14 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
         let Value::Object(object) = &value else {
             return Err(refuse("expected a JSON object".to_owned()).into());
         };
+        let is_text = |name: &&&str| {
+            object
+                .get(**name)
+                .is_none_or(|v| v.is_string() || v.is_null())
+        };
+        if let Some(name) = T::TEXTS.iter().find(|name| !is_text(name)) {
+            return Err(refuse(format!("{name} must be a string")).into());
+        }
         let warnings = (object.keys())
             .filter(|name| !T::KNOWN.contains(&name.as_str()))
             .map(|name| {

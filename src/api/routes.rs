@@ -48,6 +48,7 @@ struct CreateBackup {
 
 impl Fields for CreateBackup {
     const KNOWN: &'static [&'static str] = &["include_metadata", "include_config", "target"];
+    const TEXTS: &'static [&'static str] = &["target"];
 }
 
 /// What to restore.
@@ -90,6 +91,7 @@ impl Fields for RestoreBackup {
         "confirm",
         "extra_files",
     ];
+    const TEXTS: &'static [&'static str] = &["backup_id", "extra_files"];
 }
 
 /// How to verify.
@@ -103,6 +105,7 @@ struct VerifyBackup {
 
 impl Fields for VerifyBackup {
     const KNOWN: &'static [&'static str] = &["mode", "percent"];
+    const TEXTS: &'static [&'static str] = &["mode"];
 }
 
 pub(super) struct Api;

@@ -1,7 +1,7 @@
 //! The databases that the configuration names.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Values;
 use crate::Result;
@@ -52,8 +52,16 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
     if let Ok(real) = absolute.canonicalize() {
         return real;
     }
-    match (absolute.parent(), absolute.file_name()) {
-        (Some(parent), Some(name)) => real_path(parent).join(name),
+    let Some(parent) = absolute.parent() else {
+        return absolute;
+    };
+    match absolute.components().next_back() {
+        // What does not exist is no link: `a/..` is where `a` would be.
+        Some(Component::ParentDir) => {
+            let real = real_path(parent);
+            real.parent().map_or(real.clone(), Path::to_owned)
+        }
+        Some(Component::Normal(name)) => real_path(parent).join(name),
         _ => absolute,
     }
 }
