@@ -21,6 +21,16 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Gives the file at `path` to the owner of `like`, where this runs as root: Arc itself seldom does.
+pub(crate) fn give_to_owner_of(like: &Path, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(like)?;
+    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+}
+
 /// A folder that is removed, with all that is in it, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch(std::path::PathBuf);

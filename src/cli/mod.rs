@@ -33,7 +33,8 @@ pub fn main(registry: Registry) -> ExitCode {
     let arguments = Arguments::parse();
     let default_level = match arguments.command {
         Command::Serve { .. } | Command::Demo { .. } => "info",
-        _ => "warn",
+        // The command itself tells how its operation ended.
+        _ => "warn,arc_backup::operations::engine=off",
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -70,10 +70,7 @@ impl Repository {
     pub async fn sweep(&self, apply: bool) -> Result<Swept> {
         let mut swept = Swept::default();
         for id in self.journalled().await? {
-            let published = matches!(
-                self.load(&id).await,
-                Ok(_) | Err(crate::Error::Damaged { .. })
-            ) && self.sink().head(&super::manifest_key(&id)).await?.is_some();
+            let published = self.is_published(&id).await?;
             if !published {
                 swept.unfinished.push(id.to_string());
                 if apply {
@@ -90,5 +87,15 @@ impl Repository {
             swept.temporaries = self.sink().discard_unfinished(Some(&folder)).await?;
         }
         Ok(swept)
+    }
+
+    /// Whether the backup has a manifest, whatever is in it. A fault of the target is no answer: it must not cost a backup.
+    async fn is_published(&self, id: &BackupId) -> Result<bool> {
+        match self.sink().head(&super::manifest_key(id)).await {
+            Ok(meta) => Ok(meta.is_some()),
+            // A link or folder is in the manifest's place: no manifest of ours.
+            Err(error) if error.kind() == arc_backup_core::ErrorKind::Invalid => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }

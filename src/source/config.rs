@@ -182,6 +182,12 @@ impl Restore for ConfigRestore {
         if let Some(modified) = entry.modified {
             file.set_modified(modified).map_err(|e| io("write", e))?;
         }
+        let like = if path.exists() {
+            path.as_path()
+        } else {
+            path.parent().unwrap_or(path)
+        };
+        crate::private::give_to_owner_of(like, &staged).map_err(|e| io("give away", e))?;
         std::fs::rename(&staged, path).map_err(|e| io("write", e))?;
         sync_folder(path)
     }

@@ -338,6 +338,11 @@ fn rename_in(live: &Path, staged: &Path) -> Result<()> {
             _ => {}
         }
     }
+    let folder = live
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    crate::private::give_to_owner_of(folder, staged).map_err(|e| io("give away", staged, e))?;
     std::fs::rename(staged, live).map_err(|e| io("write", live, e))?;
     sync_folder(live)
 }

@@ -1,0 +1,3 @@
+#[test]
+fn stub() {}
+mod support;
