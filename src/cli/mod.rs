@@ -54,9 +54,13 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
+    let json = arguments.json;
     let code = match runtime.block_on(run(arguments, &registry)) {
         Ok(code) => code,
         Err(error) => {
+            if json {
+                output::line(&serde_json::json!({"error": error.to_string()}).to_string());
+            }
             eprintln!("error: {error}");
             exit_code(&error)
         }

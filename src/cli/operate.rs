@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::arguments::{Command, RestoreArguments, mode};
 use super::output::{follow, line, tell};
-use super::{BUSY, DONE, FAILED};
+use super::{DONE, FAILED};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
 use crate::{Error, Result};
@@ -117,14 +117,7 @@ async fn operate(
         origin: "cli",
         fingerprint: None,
     };
-    let running = match engine.start(request, who).await {
-        Ok(running) => running,
-        Err(error @ Error::Busy(_)) => {
-            eprintln!("error: {error}");
-            return Ok(BUSY);
-        }
-        Err(error) => return Err(error),
-    };
+    let running = engine.start(request, who).await?;
     let ended = tokio::select! {
         ended = follow(&running) => ended,
         reason = asked_to_end() => {
