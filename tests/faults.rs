@@ -90,20 +90,6 @@ fn has_problem(operation: &Value, path: &str, kind: &str) -> bool {
         .any(|p| p["path"] == path && p["kind"] == kind)
 }
 
-/// Lost otherwise: the news that the backup has rotted, where the live file happens to be the same still.
-#[test]
-fn a_corrupt_file_that_the_restore_does_not_need_is_named_too() {
-    let instance = Instance::new();
-    let id = instance.backup();
-    let named = data_file(&instance.backup_folder(&id));
-    assert_ne!(format!("data/{}", change_live(&instance)), named);
-    let victim = instance.backup_folder(&id).join(&named);
-    let mut bytes = std::fs::read(&victim).unwrap();
-    bytes[100] ^= 1;
-    std::fs::write(&victim, bytes).unwrap();
-    refused(&instance, &id, &named, "not needed");
-}
-
 /// Lost otherwise: a script that reads the document, to an empty one.
 #[test]
 fn json_is_one_document_also_for_what_is_damaged_or_unknown() {
