@@ -275,9 +275,11 @@ fn a_second_command_line_is_busy_and_names_the_holder_until_that_is_dead() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while !std::fs::read_to_string(instance.path("data/backups/.arc-backup/lock"))
-        .is_ok_and(|text| !text.is_empty())
-    {
+    while instance.json(&["status"]).1["status"] != "running" {
+        assert!(
+            first.try_wait().unwrap().is_none(),
+            "it ended before it was seen to run"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     let second = instance.run(&["backup"]);
