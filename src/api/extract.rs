@@ -116,7 +116,17 @@ impl<'a> ApiExtractor<'a> for Watcher {
         let (token, checked) = check(request).await;
         let started = || {
             let running = request.data::<Arc<Shared>>()?.engine.current()?;
-            Some(running.who.fingerprint? == fingerprint(token.as_deref()?))
+            // Its own operation only: the status, or that operation by its id.
+            let own = match request
+                .uri()
+                .path()
+                .trim_end_matches('/')
+                .split_once("/operations/")
+            {
+                Some((_, id)) => id == running.snapshot().operation_id,
+                None => true,
+            };
+            Some(own && running.who.fingerprint? == fingerprint(token.as_deref()?))
         };
         match checked {
             Ok(_) => Ok(Self),
