@@ -343,6 +343,16 @@ fn the_token_that_started_a_restore_reads_its_status_to_the_end() {
         service.request("GET", "/api/v1/backup", &with, None).status,
         401
     );
+    let all = service.get("/api/v1/backup/operations").json();
+    let path = |id: &Value| format!("/api/v1/backup/operations/{}", id.as_str().unwrap());
+    let other = path(&all["operations"][1]["operation_id"]);
+    assert_eq!(
+        service.request("GET", &other, &with, None).status,
+        401,
+        "another's operation"
+    );
+    let own = path(&started.json()["operation_id"]);
+    assert_eq!(service.request("GET", &own, &with, None).status, 200);
 }
 
 /// Lost otherwise: the service, to whoever sends it nonsense.
