@@ -60,6 +60,7 @@ where
     extras::keeps_attributes(&*make().await).await;
     extras::stages(&*make().await).await;
     extras::sets_aside(&*make().await).await;
+    extras::copies_within_the_store(&*make().await).await;
     extras::locks(&*make().await).await;
     extras::is_durable(&*make().await).await;
 }

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Invalid,
     /// The place can't be reached, or does not answer.
     Unavailable,
+    /// The place asks to slow down.
+    Throttled,
     /// The caller cancelled it.
     Cancelled,
     /// Anything else.

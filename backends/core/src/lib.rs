@@ -7,6 +7,7 @@
 //! - [`Sink`]: a place that keeps bytes under [`Key`]s: write, read, list, delete, lock.
 //! - [`Source`]: something to back up: freeze a view of it, list it, read it, take it back.
 //! - [`MemorySink`]: a sink in memory, for tests and as the smallest complete example.
+//! - `remote` (feature of the same name): retries, pace, bounded buffers and resumed reads for sinks over a network.
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
 mod body;
@@ -17,6 +18,8 @@ mod entry;
 mod error;
 mod key;
 mod memory;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod sink;
 mod source;
 
@@ -27,8 +30,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
 pub use sink::{
-    AsideMode, Capabilities, Child, Durability, GetOptions, ListOptions, ListStream, Listed,
-    LockGuard, LockOutcome, Meta, Object, OtherKind, Sink, Upload, WriteOptions,
+    Address, AsideMode, Capabilities, Child, Durability, GetOptions, ListOptions, ListStream,
+    Listed, LockGuard, LockOutcome, Meta, Object, OtherKind, Sink, Upload, WriteOptions,
 };
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Restore, RestoreSummary, Source, SourceReport,

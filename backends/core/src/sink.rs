@@ -111,6 +111,22 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         Ok(None)
     }
 
+    /// Where the object `key` lies in its store, for [`copy_from`](Sink::copy_from); `None` where copies are made
+    /// by reading and writing only. Asks nobody.
+    fn address(&self, key: &Key) -> Option<Address> {
+        let _ = key;
+        None
+    }
+
+    /// Copies the object at `from`, of this or another sink, to `key`, within the store: its bytes do not pass
+    /// through here. Atomic; replaces what is there. Needs [`Capabilities::server_copy`] and an address of the same
+    /// store. Fails with [`ErrorKind::NotFound`] when nothing is at `from`, and with [`ErrorKind::Unsupported`] when
+    /// the store or its rights do not let it: the caller then reads and writes.
+    async fn copy_from(&self, from: &Address, key: &Key) -> Result<Meta> {
+        let _ = from;
+        Err(unsupported("copy to", key))
+    }
+
     /// Makes the object visible that was written to `key` with [`WriteOptions::stage`] `stage`. Atomic;
     /// replaces what is there. Needs [`Capabilities::staging`].
     async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
@@ -235,6 +251,20 @@ pub struct Capabilities {
     pub aside: bool,
     /// Whether objects keep the modification time and mode they are written with.
     pub attributes: bool,
+    /// Whether objects can be copied within the store ([`Sink::copy_from`]).
+    pub server_copy: bool,
+    /// How many objects are best written or read at once; `None` where that makes no great difference. A store over a
+    /// network wants many, as each waits for answers most of its time.
+    pub concurrency: Option<usize>,
+}
+
+/// Where an object lies in a store, as [`Sink::address`] tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
+    pub store: String,
+    /// The object's name in that store, with its bucket or container.
+    pub path: String,
 }
 
 /// How to write an object.

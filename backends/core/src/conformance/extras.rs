@@ -266,3 +266,44 @@ pub(super) async fn is_durable(sink: &dyn Sink) {
         .await
         .expect("the free space can be asked for");
 }
+
+pub(super) async fn copies_within_the_store(sink: &dyn Sink) {
+    if !sink.capabilities().server_copy {
+        let none = sink.address(&key("a"));
+        assert_eq!(none, None, "an address that nothing can be copied from");
+        return;
+    }
+    let odd = "a/größe b+c%20/x";
+    put(sink, odd, b"the bytes").await;
+    let from = |at: &str| {
+        let address = sink.address(&key(at));
+        address.unwrap_or_else(|| panic!("`{at}` has no address"))
+    };
+    for to in ["b/copy", "b/copy", "b/größe d+e%20"] {
+        let copied = sink.copy_from(&from(odd), &key(to)).await;
+        let meta = copied.unwrap_or_else(|error| panic!("copy_from fails: {error}"));
+        assert_eq!(
+            (&*meta.key, meta.size),
+            (to, 9),
+            "copy_from returns wrong facts"
+        );
+        assert_eq!(read(sink, to).await, b"the bytes", "a copy differs");
+    }
+    put(sink, odd, b"other").await;
+    sink.copy_from(&from(odd), &key("b/copy"))
+        .await
+        .expect("a copy over an object succeeds");
+    assert_eq!(
+        read(sink, "b/copy").await,
+        b"other",
+        "a copy does not replace"
+    );
+    let error = sink.copy_from(&from("absent"), &key("b/none")).await;
+    let kind = error.err().map(|error| error.kind());
+    assert_eq!(
+        kind,
+        Some(ErrorKind::NotFound),
+        "a copy of what is absent is not NotFound"
+    );
+    assert_eq!(head(sink, "b/none").await, None, "a failed copy shows");
+}

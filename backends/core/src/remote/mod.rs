@@ -1,0 +1,21 @@
+//! What every sink over a network needs, written once: retries, a pace, bounded buffers, resumed reads.
+//!
+//! A backend knows its store's requests and errors. How often a request is tried, how long silence is borne, how
+//! many requests are under way and how much memory their bodies take is decided here, the same for all.
+//!
+//! - [`Caller`]: does one request, with retries (full jitter), a limit on silence, and an adaptive [`Pace`].
+//! - [`Budget`]: how many bytes of bodies are held at once.
+//! - [`read_ranges`]: reads an object, several ranges at once where it is large, and resumes where a stream breaks.
+//! - [`Parts`]: collects what is written into parts, uploads several at once, and sizes them so that any object fits.
+
+mod budget;
+mod call;
+mod pace;
+mod parts;
+mod read;
+
+pub use budget::{Budget, Reservation};
+pub use call::{Beat, Caller, RetryPolicy};
+pub use pace::Pace;
+pub use parts::{Collected, PartLimits, PartSink, Parts};
+pub use read::{RangeReader, ReadPlan, read_ranges};
