@@ -1,30 +1,30 @@
-//! Faults in a backup, kills, and bad input: named, and nothing lost.
+//! Damaged and hostile backups: named, refused, and nothing lost.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
+use arc_backup::manifest::{Manifest, seal};
 use serde_json::Value;
-use support::{Instance, files, text, tree};
+use support::{
+    ARC_OLD, Instance, change_live, data_file, has_problem, make_fifo, refused, text, timely,
+    timely_json, tree,
+};
 
-fn first_data_file(folder: &Path) -> String {
-    files(folder)
-        .into_iter()
-        .find(|name| name.starts_with("data/"))
-        .unwrap()
-}
-
-/// Lost otherwise: the live data, to a backup that is not what it was.
+/// Lost otherwise: the live data, to a backup that is not what it was; or the trust in a backup that nobody could restore from.
 #[test]
 fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_changes() {
-    for kind in ["checksum", "size", "missing", "unexpected"] {
+    for (kind, changed) in ["checksum", "size", "missing", "unexpected"]
+        .into_iter()
+        .flat_map(|kind| [(kind, false), (kind, true)])
+    {
         let instance = Instance::new();
         let id = instance.backup();
         let folder = instance.backup_folder(&id);
-        let mut named = first_data_file(&folder);
+        let mut named = data_file(&folder);
         let victim = folder.join(&named);
         let mut bytes = std::fs::read(&victim).unwrap();
         match kind {
@@ -40,133 +40,196 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
             }
         }
         let (code, operation) = instance.json(&["verify", &id]);
-        let problem = &operation["problems"][0];
-        assert_eq!(
-            (code, problem["kind"].as_str(), problem["path"].as_str()),
-            (1, Some(kind), Some(&*named))
-        );
-        std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
-        std::fs::write(instance.path("data/arc/other.parquet"), b"live").unwrap();
-        let before = tree(&instance.path("data/arc"));
-        let database = std::fs::read(instance.path("data/arc.db")).unwrap();
-        let (code, operation) = instance.json(&["restore", &id, "--yes", "--with-config"]);
-        assert_eq!(
-            (code, operation["status"].as_str()),
-            (1, Some("failed")),
-            "{operation}"
-        );
-        assert!(
-            operation["error"].as_str().unwrap().contains(&named),
-            "{operation}"
-        );
-        assert_eq!(
-            tree(&instance.path("data/arc")),
-            before,
-            "{kind}: live data changed"
-        );
-        assert_eq!(
-            std::fs::read(instance.path("data/arc.db")).unwrap(),
-            database
+        assert_eq!(code, 1, "{kind}");
+        assert!(has_problem(&operation, &named, kind), "{operation}");
+        assert_eq!(operation["problem_count"], 1, "{operation}");
+        // Also where every live file is the backup's already: a restore speaks for the whole backup.
+        if changed {
+            change_live(&instance);
+            std::fs::remove_dir_all(instance.path("data/arc/iot/temperature/2026/11/20")).unwrap();
+        }
+        refused(
+            &instance,
+            &id,
+            &named,
+            &format!("{kind}, live changed: {changed}"),
         );
         assert!(!instance.path("data/arc.db.before-restore").exists());
-        let leavings: Vec<_> = files(&instance.path(""))
-            .into_iter()
-            .filter(|name| name.contains(".tmp"))
-            .collect();
-        assert_eq!(leavings, Vec::<String>::new());
     }
 }
 
-/// Lost otherwise: a folder that Arc, or somebody, is writing this very moment; and the operator's trust in the list.
+/// Lost otherwise: what an operator has to get rid of; or what lies behind a link that is deleted.
 #[test]
-fn what_only_looks_like_a_backup_is_named_as_damaged_and_left_alone() {
+fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
+    let instance = Instance::new();
+    let (flipped, link) = (instance.backup(), "backup-20260101-000000-00000002");
+    let manifest = instance.backup_folder(&flipped).join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("\"full", "\"Full", 1)).unwrap();
+    let outside = instance.path("outside");
+    support::copy_tree(&instance.backup_folder(ARC_OLD), &outside);
+    let before = tree(&outside);
+    symlink(&outside, instance.backup_folder(link)).unwrap();
+    for id in [&*flipped, link] {
+        instance.ok(&["delete", id, "--yes"]);
+        assert!(instance.backup_folder(id).symlink_metadata().is_err());
+    }
+    assert!(tree(&outside) == before, "what the link led to has changed");
+}
+
+/// Lost otherwise: the worth of every check, which are all made against these two files.
+#[test]
+fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
+    let instance = Instance::new();
+    let (inventory, manifest) = (instance.backup(), instance.backup());
+    change_live(&instance);
+    for (id, file, after) in [
+        (&inventory, "inventory.jsonl", "\"sha256\":\""),
+        (&manifest, "manifest.json", "\"total_files\": "),
+    ] {
+        let path = instance.backup_folder(id).join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let start = String::from_utf8_lossy(&bytes).find(after).unwrap() + after.len();
+        let at = start + bytes[start..].iter().position(u8::is_ascii_digit).unwrap();
+        bytes[at] = if bytes[at] == b'3' { b'4' } else { b'3' };
+        std::fs::write(&path, bytes).unwrap();
+        let (code, operation) = timely_json(&instance, &["verify", id]);
+        let kind = file.split('.').next().unwrap();
+        assert_eq!(code, Some(1), "{operation}");
+        assert!(has_problem(&operation, file, kind), "{operation}");
+        refused(&instance, id, file, file);
+    }
+    let (_, list) = instance.json(&["list"]);
+    assert_eq!(list["damaged"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["damaged"][0]["backup_id"], *manifest);
+    let shown = instance.run(&["show", &manifest]);
+    assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
+}
+
+/// Lost otherwise: a backup that somebody else is writing this very moment.
+#[test]
+fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
+    let instance = Instance::new();
+    let ids = [1, 2, 3, 4].map(|n| format!("backup-20260101-000000-0000000{n}"));
+    let [writing, garbage, linked, fifo] = ids.each_ref().map(|id| instance.backup_folder(id));
+    std::fs::create_dir_all(writing.join("data/iot")).unwrap();
+    std::fs::write(writing.join("data/iot/part.parquet"), b"part").unwrap();
+    std::fs::create_dir(&garbage).unwrap();
+    std::fs::write(garbage.join("manifest.json"), b"\xff{ garbage").unwrap();
+    symlink(instance.backup_folder(ARC_OLD), &linked).unwrap();
+    std::fs::create_dir(&fifo).unwrap();
+    make_fifo(&fifo.join("manifest.json"));
+    for arguments in [&["backup"][..], &["sweep", "--apply"], &["backup"]] {
+        let output = timely(&instance, arguments);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+    let (_, list) = timely_json(&instance, &["list"]);
+    let damaged = list["damaged"].as_array().unwrap();
+    for id in &ids {
+        assert!(damaged.iter().any(|d| d["backup_id"] == **id), "{list}");
+    }
+    assert_eq!((damaged.len(), &list["count"]), (4, &4.into()), "{list}");
+    assert!(writing.join("data/iot/part.parquet").exists());
+    assert!(garbage.join("manifest.json").exists() && linked.is_symlink());
+    assert!(fifo.join("manifest.json").symlink_metadata().is_ok());
+}
+
+/// Rewrites the inventory, and re-seals a manifest that agrees with it.
+fn forge(folder: &Path, change: impl Fn(&str) -> String) {
+    let path = folder.join("inventory.jsonl");
+    let new = change(&std::fs::read_to_string(&path).unwrap());
+    std::fs::write(&path, &new).unwrap();
+    let path = folder.join("manifest.json");
+    let mut manifest: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let reference = manifest.inventory.as_mut().unwrap();
+    (reference.entries, reference.bytes) = (0, 0);
+    for line in new.lines() {
+        let size = serde_json::from_str::<Value>(line).unwrap()["size"].as_u64();
+        reference.entries += 1;
+        reference.bytes = reference.bytes.wrapping_add(size.unwrap_or(0));
+    }
+    reference.sha256 = arc_backup_core::Digest::of(new.as_bytes()).to_string();
+    std::fs::write(&path, seal(&mut manifest).unwrap()).unwrap();
+}
+
+fn with_size(inventory: &str, size: &str) -> String {
+    let at = inventory.find("\"size\":").unwrap() + 7;
+    let end = at + inventory[at..].find(',').unwrap();
+    format!("{}{size}{}", &inventory[..at], &inventory[end..])
+}
+
+/// Lost otherwise: whatever lies where a forged inventory points, or the memory and disk that it asks for.
+#[test]
+fn a_forged_inventory_with_a_true_seal_is_refused() {
     let instance = Instance::new();
     let id = instance.backup();
-    let manifest = instance.backup_folder(&id).join("manifest.json");
-    let mut bytes = std::fs::read(&manifest).unwrap();
-    let at = bytes
-        .windows(5)
-        .position(|window| window == b"\"full")
-        .unwrap();
-    bytes[at + 1] = b'F';
-    std::fs::write(&manifest, bytes).unwrap();
-    let being_written = "backup-20260101-000000-00000001";
-    std::fs::create_dir_all(instance.backup_folder(being_written).join("data")).unwrap();
-    let link = "backup-20260101-000000-00000002";
-    std::os::unix::fs::symlink("/", instance.backup_folder(link)).unwrap();
-    instance.backup();
-    instance.ok(&["sweep", "--apply"]);
-    let (_, list) = instance.json(&["list"]);
-    let damaged: Vec<_> = list["damaged"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| d["backup_id"].as_str().unwrap())
-        .collect();
-    assert_eq!(damaged, [id.as_str(), link, being_written]);
-    assert_eq!(list["count"], 3);
-    for id in damaged {
-        assert!(
-            instance.backup_folder(id).symlink_metadata().is_ok(),
-            "{id} was removed"
-        );
-        assert_eq!(
-            instance.run(&["restore", id, "--yes"]).status.code(),
-            Some(1)
-        );
+    let folder = instance.backup_folder(&id);
+    let original = instance.path("original");
+    support::copy_tree(&folder, &original);
+    let first = data_file(&folder);
+    change_live(&instance);
+    let outside = || -> Vec<_> { tree(&instance.path("")).into_keys().collect() };
+    let sizes = "18446744073709551616 18446744073709551615 -1 1e3 1125899906842624";
+    let paths = "data/../../evil /etc/x data//x data/a\\\\b ../evil data/. evil data/a\\u0000b manifest.json";
+    forge(&folder, str::to_owned);
+    instance.ok(&["verify", &id]); // The forgery itself is no fault.
+    let check = |case: &str, change: &dyn Fn(&str) -> String| {
+        for file in ["inventory.jsonl", "manifest.json"] {
+            std::fs::copy(original.join(file), folder.join(file)).unwrap();
+        }
+        forge(&folder, change);
+        let before = outside();
+        let (code, operation) = timely_json(&instance, &["verify", &id]);
+        assert_eq!(code, Some(1), "{case}: {operation}");
+        refused(&instance, &id, "", case);
+        assert_eq!(outside(), before, "{case}");
+        assert!(!Path::new("/etc/x").exists());
+    };
+    for path in paths.split(' ') {
+        check(path, &|old| old.replacen(&first, path, 1));
     }
-    let (code, operation) = instance.json(&["verify", &id]);
-    assert_eq!(
-        (code, operation["problems"][0]["kind"].as_str()),
-        (1, Some("manifest"))
-    );
-    // Deleting is the one thing that removes it, and a link's target stays.
-    instance.ok(&["delete", link, "--yes"]);
-    assert!(instance.backup_folder(link).symlink_metadata().is_err());
+    for size in sizes.split(' ') {
+        check(size, &|old| with_size(old, size));
+    }
+    check("duplicate", &|old| {
+        let line = old.lines().find(|l| l.contains(&first)).unwrap();
+        old.replacen(line, &format!("{line}\n{line}"), 1)
+    });
+    check("stored_in elsewhere", &|old| {
+        old.replacen('{', "{\"stored_in\":\"../../etc\",", 1)
+    });
 }
 
-/// Lost otherwise: whatever lies where a hostile inventory points.
+/// Lost otherwise: the machine's memory, to a file of 300 MiB that calls itself a manifest.
 #[test]
-fn an_inventory_that_leads_out_of_its_place_is_refused() {
-    for path in [
-        "data/../../evil",
-        "/etc/evil",
-        "data//evil",
-        "data/a\\\\b",
-        "evil",
-    ] {
-        let instance = Instance::new();
-        let id = instance.backup();
-        let folder = instance.backup_folder(&id);
-        let inventory = folder.join("inventory.jsonl");
-        let old = std::fs::read_to_string(&inventory).unwrap();
-        let first = first_data_file(&folder);
-        let new = old.replacen(&first, path, 1);
-        std::fs::write(&inventory, &new).unwrap();
-        let mut manifest: arc_backup::manifest::Manifest =
-            serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
-        let mut reference = manifest.inventory.unwrap();
-        reference.sha256 = arc_backup_core::Digest::of(new.as_bytes()).to_string();
-        manifest.inventory = Some(reference);
-        std::fs::write(
-            folder.join("manifest.json"),
-            arc_backup::manifest::seal(&mut manifest).unwrap(),
-        )
-        .unwrap();
-        for command in [&["verify", &*id][..], &["restore", &*id, "--yes"]] {
-            let (code, operation) = instance.json(command);
-            assert_eq!(
-                (code, operation["problems"][0]["kind"].as_str()),
-                (1, Some("inventory")),
-                "{path}: {operation}"
-            );
-        }
-        assert!(
-            !files(&instance.path(""))
-                .iter()
-                .any(|name| name.contains("evil"))
-        );
+fn a_huge_manifest_is_refused_without_being_held() {
+    let instance = Instance::new();
+    let (good, huge) = (instance.backup(), instance.backup());
+    let manifest = instance.backup_folder(&huge).join("manifest.json");
+    let file = std::fs::File::options().write(true).open(manifest).unwrap();
+    file.set_len(300 << 20).unwrap();
+    // Address space for the program, and not for 300 MiB; one malloc arena, as each reserves 64 MiB.
+    let limited = |arguments: &[&str]| {
+        Command::new("bash")
+            .args(["-c", "ulimit -v 290000 && exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_arc-backup"))
+            .arg("-C")
+            .arg(instance.path(""))
+            .args(arguments)
+            .env("MALLOC_ARENA_MAX", "1")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let control = limited(&["verify", &good]);
+    assert!(control.status.success(), "{}", text(&control));
+    for arguments in [&["verify", &*huge][..], &["restore", &huge, "--yes"]] {
+        let output = limited(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains("manifest"), "{}", text(&output));
     }
+    let list = limited(&["list"]);
+    assert!(list.status.success() && text(&list).contains(&good));
 }
 
 /// Lost otherwise: memory, to a manifest of 300 MiB; and the list of the good ones.
@@ -198,194 +261,33 @@ fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
     assert_eq!(list["backups"][0]["backup_id"], good.as_str());
 }
 
-/// Lost otherwise: the promise that a kill at any moment loses nothing.
+/// Lost otherwise: files outside, read into or overwritten by a restore; or a verification that waits for ever.
 #[test]
-fn kills_at_any_moment_leave_whole_backups_and_a_restore_that_can_be_completed() {
-    let instance = Instance::new();
-    let good = instance.backup();
-    let live = instance.live();
-    let mut state = 20_261_124_u64;
-    let mut random = move |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
-    };
-    for round in 0..30 {
-        let arguments: &[&str] = if round % 2 == 0 {
-            &["backup"]
-        } else {
-            &["restore", &good, "--yes"]
+fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
+    let places = ["data", "metadata/arc.db", "inventory.jsonl", "data/iot"];
+    for (place, fifo) in places.into_iter().flat_map(|p| [(p, false), (p, true)]) {
+        let instance = Instance::new();
+        let id = instance.backup();
+        change_live(&instance);
+        let folder = instance.backup_folder(&id);
+        let place = match place {
+            "data" => data_file(&folder),
+            place => place.to_owned(),
         };
-        if round % 2 == 1 {
-            std::fs::remove_dir_all(instance.path("data/arc/iot/vibration")).unwrap_or_default();
+        let outside = instance.path("outside");
+        std::fs::rename(folder.join(&place), &outside).unwrap();
+        if fifo {
+            make_fifo(&folder.join(&place));
+        } else {
+            symlink(&outside, folder.join(&place)).unwrap();
         }
-        let mut child = instance
-            .command(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(random(120)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let (_, list) = instance.json(&["list"]);
-        assert_eq!(list["damaged"].as_array().unwrap().len(), 0, "{list}");
-    }
-    instance.ok(&["restore", &good, "--yes"]);
-    assert_eq!(instance.live(), live);
-    let last = instance.backup();
-    let (_, list) = instance.json(&["list"]);
-    let listed: Vec<&str> = list["backups"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|b| b["backup_id"].as_str().unwrap())
-        .collect();
-    assert_eq!(listed[0], last);
-    for id in &listed {
-        instance.ok(&["verify", id]);
-    }
-    let folders = std::fs::read_dir(instance.path("data/backups"))
-        .unwrap()
-        .count();
-    assert_eq!(
-        folders,
-        listed.len() + 1,
-        "something else than backups and `.arc-backup` is left"
-    );
-    let leavings: Vec<_> = files(&instance.path("data"))
-        .into_iter()
-        .filter(|name| name.contains(".tmp"))
-        .collect();
-    assert_eq!(leavings, Vec::<String>::new());
-}
-
-/// Lost otherwise: two backups that sweep each other's files away.
-#[test]
-fn a_second_command_line_is_busy_and_names_the_holder_until_that_is_dead() {
-    let instance = Instance::new();
-    std::fs::File::create(instance.path("data/arc/iot/large.parquet"))
-        .unwrap()
-        .set_len(2 << 30)
-        .unwrap();
-    let mut first = instance
-        .command(&["backup"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while instance.json(&["status"]).1["status"] != "running" {
-        assert!(
-            first.try_wait().unwrap().is_none(),
-            "it ended before it was seen to run"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let second = instance.run(&["backup"]);
-    assert_eq!(second.status.code(), Some(3), "{}", text(&second));
-    assert!(
-        text(&second).contains(&format!("process {}", first.id())),
-        "{}",
-        text(&second)
-    );
-    first.kill().unwrap();
-    first.wait().unwrap();
-    let (_, status) = instance.json(&["status"]);
-    assert_eq!(
-        (status["status"].as_str(), status["error"].as_str()),
-        (Some("failed"), Some("interrupted"))
-    );
-    std::fs::remove_file(instance.path("data/arc/iot/large.parquet")).unwrap();
-    instance.backup();
-}
-
-/// Lost otherwise: files that nobody said were not in the backup; or a backup that waits for ever on a FIFO.
-#[test]
-fn what_is_no_regular_file_is_named_and_never_waited_on() {
-    let instance = Instance::new();
-    let folder = instance.path("data/arc/iot");
-    std::os::unix::fs::symlink("nowhere", folder.join("dangling")).unwrap();
-    let made = std::process::Command::new("mkfifo")
-        .arg(folder.join("fifo"))
-        .status()
-        .unwrap();
-    assert!(made.success());
-    let _socket = std::os::unix::net::UnixListener::bind(folder.join("s")).unwrap();
-    std::fs::write(folder.join("back\\slash"), b"x").unwrap();
-    let (code, operation) = instance.json(&["backup"]);
-    assert_eq!(code, 0, "{operation}");
-    assert_eq!(
-        (
-            operation["special_files"].as_u64(),
-            operation["unaddressable_files"].as_u64()
-        ),
-        (Some(3), Some(1))
-    );
-    let id = operation["backup_id"].as_str().unwrap();
-    let manifest: Value = serde_json::from_str(&instance.ok(&["show", id])).unwrap();
-    assert_eq!(manifest["special_sample"], operation["special_sample"]);
-    instance.ok(&["verify", id]);
-}
-
-/// Lost otherwise: whatever lies behind a link that a restore writes through.
-#[test]
-fn a_restore_does_not_write_through_a_linked_folder() {
-    let instance = Instance::new();
-    let id = instance.backup();
-    let elsewhere = instance.path("elsewhere");
-    std::fs::rename(instance.path("data/arc/iot"), &elsewhere).unwrap();
-    let before = tree(&elsewhere);
-    std::os::unix::fs::symlink(&elsewhere, instance.path("data/arc/iot")).unwrap();
-    let output = instance.run(&["restore", &id, "--yes"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("iot"), "{}", text(&output));
-    assert_eq!(tree(&elsewhere), before);
-}
-
-/// Lost otherwise: an operator's time: each mistake is told from a failure, and says what is wrong.
-#[test]
-fn bad_input_is_told_from_failure_and_named() {
-    let instance = Instance::new();
-    let unknown = "backup-20260101-000000-00000000";
-    for (arguments, code, named) in [
-        (&["show", "nonsense"][..], 2, "nonsense"),
-        (&["show", "../../etc"], 2, "../../etc"),
-        (&["show", unknown], 1, unknown),
-        (&["verify", unknown], 1, unknown),
-        (&["restore", unknown, "--yes"], 1, unknown),
-        (&["restore", support::ARC_OLD], 2, "--yes"),
-        (&["delete", support::ARC_OLD], 2, "--yes"),
-        (&["delete", unknown, "--yes"], 1, unknown),
-        (&["backup", "--target", "moon"], 2, "local"),
-        (&["--config", "absent.toml", "list"], 2, "absent.toml"),
-        (&["verify", support::ARC_OLD, "--sample", "0%"], 2, "0%"),
-        (&["nonsense"], 2, "nonsense"),
-    ] {
-        let output = instance.run(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{arguments:?}: {}",
-            text(&output)
-        );
-        assert!(
-            text(&output).contains(named),
-            "{arguments:?}: {}",
-            text(&output)
-        );
-    }
-    for (config, named) in [
-        ("[storage]\nbackend = \"s3\"\n", "s3"),
-        ("[storage\n", "line 1"),
-        ("[backup]\ntimeout = \"soon\"\n", "backup.timeout"),
-        (
-            "[backup.targets.x]\ntype = \"ftp\"\n",
-            "backup.targets.x.type",
-        ),
-    ] {
-        let output = Instance::with_config(config).run(&["list"]);
-        assert_eq!(output.status.code(), Some(2), "{config}: {}", text(&output));
-        assert!(text(&output).contains(named), "{config}: {}", text(&output));
+        let snapshot = || (tree(&outside), std::fs::read(&outside).ok());
+        let before = snapshot();
+        let case = format!("{place}, fifo: {fifo}");
+        let (code, operation) = timely_json(&instance, &["verify", &id]);
+        assert_eq!(code, Some(1), "{case}: {operation}");
+        assert!(operation.to_string().contains(&place), "{case}");
+        refused(&instance, &id, &place, &case);
+        assert!(snapshot() == before, "{case}");
     }
 }

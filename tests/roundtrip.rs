@@ -132,68 +132,19 @@ fn backups_database_and_configuration_inside_the_storage_root_are_left_alone() {
     assert!(config.exists() && root.join("arc.db").exists());
 }
 
-/// Lost otherwise: an instance whose database broke, which is when a backup is needed.
+/// Lost otherwise: the state of an instance without data, which is a state like any other; or the files that are in its way.
 #[test]
-fn a_database_that_is_garbage_missing_or_of_another_page_size_is_restored_and_kept() {
-    for (case, ruin) in [
-        ("garbage", "garbage"),
-        ("missing", ""),
-        (
-            "page size",
-            "PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM; PRAGMA journal_mode = WAL; CREATE TABLE other(x);",
-        ),
-    ] {
-        let instance = Instance::new();
-        let path = instance.path("data/arc.db");
-        let expected = database_rows(&path);
-        let id = instance.backup();
-        match case {
-            "garbage" => std::fs::write(&path, ruin.repeat(1000)).unwrap(),
-            "missing" => std::fs::remove_file(&path).unwrap(),
-            _ => rusqlite::Connection::open(&path)
-                .unwrap()
-                .execute_batch(ruin)
-                .unwrap(),
-        }
-        instance.ok(&["restore", &id, "--no-data", "--yes"]);
-        assert_eq!(database_rows(&path), expected, "{case}");
-        let kept = instance.path("data/arc.db.before-restore");
-        match case {
-            "garbage" => assert_eq!(
-                std::fs::read(&kept).unwrap(),
-                ruin.repeat(1000).into_bytes()
-            ),
-            "missing" => assert!(!kept.exists()),
-            _ => assert_ne!(database_rows(&kept), Vec::<String>::new()),
-        }
-    }
-}
-
-/// Lost otherwise: the link between a running Arc and its database: it would go on with the old one.
-#[test]
-fn a_process_that_has_the_database_open_sees_what_was_restored() {
+fn a_backup_without_data_files_restores_to_none_and_sets_aside_what_is_live() {
     let instance = Instance::new();
-    let path = instance.path("data/arc.db");
-    let other = rusqlite::Connection::open(&path).unwrap();
-    other
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000")
-        .unwrap();
-    let tokens = || {
-        other
-            .query_row("SELECT count(*) FROM api_tokens", [], |row| {
-                row.get::<_, i64>(0)
-            })
-            .unwrap()
-    };
-    other
-        .execute_batch("INSERT INTO api_tokens (name, token_hash) VALUES ('committed-before', 'x')")
-        .unwrap();
+    let (data, elsewhere) = (instance.path("data/arc"), instance.path("elsewhere"));
+    std::fs::rename(&data, &elsewhere).unwrap();
     let id = instance.backup();
-    other.execute_batch("DELETE FROM api_tokens").unwrap();
-    assert_eq!(tokens(), 0);
-    instance.ok(&["restore", &id, "--no-data", "--yes"]);
-    assert_eq!(tokens(), 10);
-    other
-        .execute_batch("INSERT INTO api_tokens (name, token_hash) VALUES ('afterwards', 'x')")
-        .unwrap();
+    std::fs::rename(&elsewhere, &data).unwrap();
+    let live: Vec<_> = instance.live().into_iter().collect();
+    let (code, operation) = instance.json(&["restore", &id, "--no-metadata", "--yes"]);
+    assert_eq!(code, 0, "{operation}");
+    assert!(operation["warnings"].to_string().contains("no data files"));
+    assert!(instance.live().is_empty());
+    let aside = tree(operation["set_aside_location"].as_str().unwrap().as_ref());
+    assert!(aside.into_iter().collect::<Vec<_>>() == live);
 }

@@ -59,8 +59,8 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             }
             if let Some(marker) = engine.restore_in_progress() {
                 eprintln!(
-                    "a restore of {} was interrupted while live data changed: run it again",
-                    marker["backup_id"]
+                    "a restore of {} was interrupted while live data changed: run the same restore again to complete it",
+                    marker.backup_id
                 );
             }
             Ok(DONE)

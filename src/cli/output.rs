@@ -1,6 +1,6 @@
 //! What is printed.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -13,8 +13,42 @@ pub(super) fn line(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// Shows the progress of an operation until it has ended: a bar on a terminal, nothing elsewhere.
+/// How long an operation runs before a plain line tells how far it is, and how long until the next.
+const FIRST_LINE: Duration = Duration::from_secs(2);
+const NEXT_LINE: Duration = Duration::from_secs(10);
+
+/// Shows the progress of an operation on standard error until it has ended: a bar on a terminal, now and then a plain
+/// line elsewhere.
 pub(super) async fn follow(running: &Running) -> Operation {
+    if std::io::stderr().is_terminal() {
+        follow_with_bar(running).await
+    } else {
+        follow_with_lines(running).await
+    }
+}
+
+async fn follow_with_lines(running: &Running) -> Operation {
+    let mut wait = FIRST_LINE;
+    loop {
+        tokio::select! {
+            ended = running.wait() => return ended,
+            () = tokio::time::sleep(wait) => {
+                let now = running.snapshot();
+                eprintln!(
+                    "{}: {}/{} files, {}/{}",
+                    now.phase.as_deref().unwrap_or("running"),
+                    now.processed_files,
+                    now.total_files,
+                    HumanBytes(now.processed_bytes),
+                    HumanBytes(now.total_bytes),
+                );
+                wait = NEXT_LINE;
+            }
+        }
+    }
+}
+
+async fn follow_with_bar(running: &Running) -> Operation {
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template(
             "{msg:12} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}",

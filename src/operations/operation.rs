@@ -14,10 +14,11 @@ pub struct Problem {
 }
 
 /// How an operation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub enum Status {
     /// It runs.
+    #[default]
     Running,
     /// It did all it was asked to.
     Completed,
@@ -29,7 +30,7 @@ pub enum Status {
 pub(crate) const PROBLEM_LIMIT: usize = 10_000;
 
 /// A backup, restore, verification or deletion: running, or how it ended.
-#[derive(Debug, Clone, PartialEq, Object)]
+#[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Operation {
     /// `backup`, `restore`, `verify` or `delete`.
@@ -105,6 +106,21 @@ pub struct Operation {
     pub kept: Vec<String>,
     /// Restore: whether Arc must be restarted to see all of it.
     pub restart_required: Option<bool>,
+    /// In the status only: a restore that was interrupted while it changed live data, and has not been completed.
+    pub restore_in_progress: Option<RestoreInProgress>,
+}
+
+/// A restore that began to change live data and did not end: running the same restore again completes it.
+#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+pub struct RestoreInProgress {
+    /// The operation.
+    pub operation_id: String,
+    /// The backup that it restores.
+    pub backup_id: String,
+    /// `staging`: nothing live has changed; `applying`: it has.
+    pub phase: String,
+    /// When it came to that phase, RFC 3339.
+    pub written_at: String,
 }
 
 impl Operation {

@@ -4,6 +4,7 @@
 //! changes. From then on a marker in the state folder says what is going on, and running the same restore again
 //! completes it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,11 +15,11 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
+use super::RestoreInProgress;
 use super::backup::to_core;
 use super::context::Context;
-use super::verify;
+use super::verify::{self, NoWriter};
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
 use crate::pipeline::{Reader, Writer};
@@ -76,30 +77,33 @@ impl RestoreOptions {
 }
 
 const MARKER: &str = "restore-in-progress.json";
+/// The phase in which live data changes.
+const APPLYING: &str = "applying";
 
 fn marker_path(settings: &Settings) -> PathBuf {
     settings.backup.state_folder().join(MARKER)
 }
 
 /// The marker of a restore that was interrupted after its first change.
-pub(super) fn marker(settings: &Settings) -> Option<Value> {
+pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
     let text = std::fs::read(marker_path(settings)).ok()?;
-    let marker: Value = serde_json::from_slice(&text).ok()?;
-    (marker.get("phase").and_then(Value::as_str) == Some("applying")).then_some(marker)
+    let marker: RestoreInProgress = serde_json::from_slice(&text).ok()?;
+    (marker.phase == APPLYING).then_some(marker)
 }
 
 fn write_marker(context: &Context, phase: &str) -> Result<()> {
     let path = marker_path(&context.settings);
     let temporary = path.with_extension("json.tmp");
-    let text = json!({
-        "operation_id": context.operation_id,
-        "backup_id": context.id.as_str(),
-        "phase": phase,
-        "written_at": Timestamp::now().to_string(),
-    });
+    let marker = RestoreInProgress {
+        operation_id: context.operation_id.clone(),
+        backup_id: context.id.to_string(),
+        phase: phase.to_owned(),
+        written_at: Timestamp::now().to_string(),
+    };
+    let text = serde_json::to_vec(&marker).expect("plain data is valid JSON");
     let write = || {
         let mut file = crate::private::create_file(&temporary)?;
-        std::io::Write::write_all(&mut file, text.to_string().as_bytes())?;
+        std::io::Write::write_all(&mut file, &text)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &path)
     };
@@ -162,8 +166,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         }
         return Err(error);
     }
-    context.running.phase("applying");
-    write_marker(context, "applying")?;
+    context.running.phase(APPLYING);
+    write_marker(context, APPLYING)?;
     for part in &parts {
         part.restore.apply().await.map_err(|error| {
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
@@ -198,11 +202,14 @@ async fn stage(
         .iter()
         .filter(|section| options.includes(section))
         .collect();
+    let data = source::DATA.to_owned();
     if options.data && !sections.contains(source::DATA) {
-        // Its state is that no data file is live: too likely a mistake to do without being asked.
-        return Err(Error::Failed(format!(
-            "backup `{id}` holds no data files; nothing was changed (restore with restore_data = false, or --no-data)"
-        )));
+        // The state of such a backup is that no data file is live.
+        order.push(&data);
+        let text = format!("backup `{id}` holds no data files: after this restore there are none");
+        context
+            .running
+            .update(|operation| operation.warnings.push(text));
     }
     // The order in which they are put into force: data, what others added, databases, configuration.
     order.sort_by_key(|section| match section.as_str() {
@@ -223,6 +230,12 @@ async fn stage(
         }
     }
     write_marker_unless_applying(context)?;
+    for record in inventory.records()? {
+        let record = record?;
+        if order.iter().any(|section| *section == record.section()) {
+            context.running.progress.expect(1, record.entry.size);
+        }
+    }
     for section in &order {
         let Some(source) = context
             .sources
@@ -239,12 +252,10 @@ async fn stage(
         };
         let restore = source.restore(staging(context, options)).await?;
         let summary = restore.plan(section_entries(inventory, section)?).await?;
-        context.running.progress.expect(
-            summary.needed_files + summary.unchanged_files,
-            summary.needed_bytes.saturating_add(summary.unchanged_bytes),
-        );
-        context.running.progress.add_files(summary.unchanged_files);
-        context.running.progress.add_bytes(summary.unchanged_bytes);
+        context.running.update(|operation| {
+            operation.unchanged_files =
+                Some(operation.unchanged_files.unwrap_or(0) + summary.unchanged_files)
+        });
         parts.push(Part {
             section: (*section).clone(),
             restore,
@@ -254,6 +265,10 @@ async fn stage(
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
     for part in parts.iter().rev() {
         copy_part(context, inventory, part).await?;
+    }
+    context.running.phase("verifying");
+    for part in parts.iter() {
+        verify_unneeded(context, inventory, part).await?;
     }
     for part in parts.iter() {
         part.restore.ready().await?;
@@ -291,8 +306,12 @@ fn section_entries(inventory: &Inventory, section: &str) -> Result<EntryStream<'
     Ok(stream::iter(records).boxed())
 }
 
-async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
-    let mut elsewhere = std::collections::HashMap::new();
+/// Where the files of a section lie that another backup holds.
+fn stored_elsewhere(
+    inventory: &Inventory,
+    section: &str,
+) -> Result<HashMap<arc_backup_core::Key, BackupId>> {
+    let mut elsewhere = HashMap::new();
     for record in inventory.records()? {
         let Record {
             entry,
@@ -300,15 +319,19 @@ async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Res
             path,
         } = record?;
         if let Some(other) = stored_in
-            && path.starts_with(&format!("{}/", part.section))
+            && path.starts_with(&format!("{section}/"))
         {
             elsewhere.insert(entry.key, other);
         }
     }
+    Ok(elsewhere)
+}
+
+async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
     let reader = PartReader {
         context,
         section: &part.section,
-        elsewhere,
+        elsewhere: stored_elsewhere(inventory, &part.section)?,
     };
     let writer = PartWriter(&*part.restore);
     let plan = context.plan();
@@ -327,10 +350,62 @@ async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Res
     Ok(())
 }
 
+/// Reads the files of the backup that are live already: `completed` speaks for the whole backup, and a file that is
+/// damaged in it is known while there is still a good one.
+async fn verify_unneeded(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
+    let reader = PartReader {
+        context,
+        section: &part.section,
+        elsewhere: stored_elsewhere(inventory, &part.section)?,
+    };
+    let unneeded = left_out(
+        section_entries(inventory, &part.section)?,
+        part.restore.needed(),
+    );
+    let plan = context.plan();
+    let mut outcomes = plan.run(unneeded, &reader, &NoWriter);
+    while let Some(outcome) = outcomes.next().await {
+        let outcome = outcome?;
+        if let Some(fault) = &outcome.fault {
+            context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+        }
+    }
+    context.failure("the backup is not whole, nothing was changed")
+}
+
+/// The entries of `all` that `some` does not have; both in byte order.
+fn left_out<'a>(all: EntryStream<'a>, some: EntryStream<'a>) -> EntryStream<'a> {
+    stream::unfold(
+        (all, some.fuse(), None),
+        |(mut all, mut some, mut other)| async move {
+            loop {
+                let entry = match all.next().await? {
+                    Ok(entry) => entry,
+                    error => return Some((error, (all, some, other))),
+                };
+                while other
+                    .as_ref()
+                    .is_none_or(|other: &Entry| other.key < entry.key)
+                {
+                    match some.next().await {
+                        Some(Ok(next)) => other = Some(next),
+                        Some(error) => return Some((error, (all, some, other))),
+                        None => break,
+                    }
+                }
+                if other.as_ref().is_none_or(|other| other.key != entry.key) {
+                    return Some((Ok(entry), (all, some, other)));
+                }
+            }
+        },
+    )
+    .boxed()
+}
+
 struct PartReader<'a> {
     context: &'a Context,
     section: &'a str,
-    elsewhere: std::collections::HashMap<arc_backup_core::Key, BackupId>,
+    elsewhere: HashMap<arc_backup_core::Key, BackupId>,
 }
 
 #[async_trait]
@@ -364,7 +439,6 @@ fn report(context: &Context, summary: &RestoreSummary) {
     context.running.update(|operation| {
         operation.warnings.extend(summary.warnings.iter().cloned());
         operation.kept.extend(summary.kept.iter().cloned());
-        *operation.unchanged_files.get_or_insert(0) += summary.unchanged_files;
         *operation.set_aside_files.get_or_insert(0) += summary.set_aside_files;
         if summary.set_aside_location.is_some() {
             operation

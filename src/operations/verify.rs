@@ -128,7 +128,8 @@ async fn read(context: &Context, inventory: &Inventory, mode: VerifyMode) -> Res
     Ok(())
 }
 
-struct NoWriter;
+/// Reads and hashes only.
+pub(super) struct NoWriter;
 
 #[async_trait]
 impl Writer for NoWriter {

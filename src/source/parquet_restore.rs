@@ -39,8 +39,6 @@ struct Step {
     sha256: Option<String>,
     modified: Option<jiff::Timestamp>,
     mode: Option<u32>,
-    /// Whether something is live under this key.
-    replaces: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,7 +202,6 @@ impl ParquetRestore {
             sha256: None,
             modified: None,
             mode: None,
-            replaces: true,
         })
     }
 
@@ -232,11 +229,11 @@ impl ParquetRestore {
         }
         drop(summary);
         let action = if same { Action::Same } else { Action::Need };
-        self.note(&step(&entry, action, live.is_some()))
+        self.note(&step(&entry, action))
     }
 }
 
-fn step(entry: &Entry, action: Action, replaces: bool) -> Step {
+fn step(entry: &Entry, action: Action) -> Step {
     Step {
         key: entry.key.to_string(),
         action,
@@ -246,7 +243,6 @@ fn step(entry: &Entry, action: Action, replaces: bool) -> Step {
             .modified
             .and_then(|time| jiff::Timestamp::try_from(time).ok()),
         mode: entry.mode,
-        replaces,
     }
 }
 
@@ -342,8 +338,7 @@ impl Restore for ParquetRestore {
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
-        let live = self.storage.head(&entry.key).await?;
-        self.note(&step(entry, Action::Staged, live.is_some()))
+        self.note(&step(entry, Action::Staged))
     }
 
     async fn ready(&self) -> Result<()> {
@@ -370,12 +365,11 @@ impl Restore for ParquetRestore {
                     Err(error) => return Err(error),
                 },
                 Action::Staged => {
-                    if step.replaces {
-                        match self.storage.set_aside(&key, area, AsideMode::Keep).await {
-                            Ok(()) => aside += 1,
-                            Err(error) if error.kind() == ErrorKind::NotFound => {}
-                            Err(error) => return Err(error),
-                        }
+                    // Whatever is there now, also what came since it was planned.
+                    match self.storage.set_aside(&key, area, AsideMode::Keep).await {
+                        Ok(()) => aside += 1,
+                        Err(error) if error.kind() == ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
                     }
                     self.storage.promote(&key, area).await?;
                 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +17,9 @@ pub const ADMIN: &str = "sample-admin-token-0123456789abcdef0123456789";
 pub const ARC_OLD: &str = "backup-20261123-180557-c9b89b7a";
 /// Arc's own backup of the state that is live.
 pub const ARC_NEW: &str = "backup-20261123-181019-79a1da83";
+
+/// The id of no backup.
+pub const UNKNOWN: &str = "backup-20260101-000000-00000000";
 
 /// A copy of the sample instance that Arc wrote, in a folder that vanishes with it.
 pub struct Instance {
@@ -347,4 +350,127 @@ pub fn database_rows(path: &Path) -> Vec<String> {
         }
     }
     all
+}
+
+/// Runs a command that has to end within half a minute, whatever it meets; else its exit code is 124.
+pub fn timely(instance: &Instance, arguments: &[&str]) -> Output {
+    let command = instance.command(arguments);
+    let mut timed = Command::new("timeout");
+    timed
+        .arg("30")
+        .arg(command.get_program())
+        .args(command.get_args());
+    timed.stdin(Stdio::null()).output().unwrap()
+}
+
+pub fn timely_json(instance: &Instance, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = timely(instance, &[&["--json"], arguments].concat());
+    let document = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", text(&output)));
+    (output.status.code(), document)
+}
+
+pub fn data_file(folder: &Path) -> String {
+    let all = files(folder);
+    all.into_iter().find(|f| f.starts_with("data/")).unwrap()
+}
+
+/// Everything below a folder, folders and links too, whose name has one of the parts.
+pub fn named_like(folder: &Path, parts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for child in std::fs::read_dir(folder).unwrap() {
+        let child = child.unwrap();
+        let name = child.file_name().to_string_lossy().into_owned();
+        if parts.iter().any(|part| name.contains(part)) {
+            found.push(child.path().display().to_string());
+        }
+        if child.file_type().unwrap().is_dir() {
+            found.extend(named_like(&child.path(), parts));
+        }
+    }
+    found
+}
+
+/// Makes the live state differ from any backup: a file gone, one rewritten, one added, the database changed. Answers the first.
+pub fn change_live(instance: &Instance) -> String {
+    let root = instance.path("data/arc");
+    let all = files(&root);
+    std::fs::remove_file(root.join(&all[3])).unwrap();
+    std::fs::write(root.join(&all[4]), b"rewritten").unwrap();
+    std::fs::write(root.join("iot/added.parquet"), b"added").unwrap();
+    let connection = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    connection
+        .execute_batch("DELETE FROM api_tokens WHERE id > 1")
+        .unwrap();
+    all[3].clone()
+}
+
+/// Runs a restore that has to fail, and to leave the live data as it is.
+pub fn refused(instance: &Instance, id: &str, named: &str, case: &str) {
+    let database = instance.path("data/arc.db");
+    let before = (instance.live(), std::fs::read(&database).unwrap());
+    let output = timely(instance, &["--json", "restore", id, "--yes"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{case}: {said}");
+    assert!(said.contains(named), "{case}: {said}");
+    let after = (instance.live(), std::fs::read(&database).unwrap());
+    assert!(before == after, "{case}: live data changed");
+    let left = named_like(&instance.path(""), &[".tmp", "before-restore"]);
+    assert_eq!(left, Vec::<String>::new(), "{case}");
+}
+
+pub fn has_problem(operation: &Value, path: &str, kind: &str) -> bool {
+    let problems = operation["problems"].as_array().unwrap();
+    problems
+        .iter()
+        .any(|p| p["path"] == path && p["kind"] == kind)
+}
+
+/// Multiplies the Parquet files to 600 and more.
+pub fn enlarge(instance: &Instance) {
+    let root = instance.path("data/arc");
+    for file in files(&root).iter().filter(|f| f.ends_with(".parquet")) {
+        for copy in 0..5 {
+            let name = file.replace(".parquet", &format!("{copy}.parquet"));
+            std::fs::copy(root.join(file), root.join(name)).unwrap();
+        }
+    }
+    assert!(files(&root).len() > 500);
+}
+
+/// Marsaglia's xorshift64.
+pub fn xorshift(mut state: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    }
+}
+
+/// Kills the command after that many microseconds.
+pub fn kill_within(instance: &Instance, arguments: &[&str], micros: u64) {
+    let mut command = instance.command(arguments);
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = quiet.spawn().unwrap();
+    std::thread::sleep(Duration::from_micros(micros));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The listed ids; none may be damaged, and those not `known` yet must verify.
+pub fn whole_backups(instance: &Instance, known: &mut BTreeSet<String>) -> usize {
+    let (_, list) = instance.json(&["list"]);
+    assert_eq!(list["damaged"], serde_json::json!([]), "{list}");
+    let backups = list["backups"].as_array().unwrap();
+    for id in backups.iter().map(|b| b["backup_id"].as_str().unwrap()) {
+        if known.insert(id.to_owned()) {
+            instance.ok(&["verify", id]);
+        }
+    }
+    backups.len()
+}
+
+pub fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

@@ -131,7 +131,7 @@ pub trait Restore: Send + Sync {
     /// what to do. An entry that can't be taken back is an error here, naming it.
     async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary>;
 
-    /// The entries whose bytes are needed, in byte order. Called once.
+    /// The entries whose bytes are needed, in byte order. May be called again, and gives the same.
     fn needed(&self) -> EntryStream<'_>;
 
     /// Begins to take the bytes of `entry`.

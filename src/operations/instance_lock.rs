@@ -1,0 +1,82 @@
+//! The lock of this instance, whatever the target: one operation at a time, across processes.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Holder;
+use crate::{Error, Result};
+
+/// How often it is tried, 5 ms apart: who only asks whether it is held has it for a moment, and leaves no text.
+const TRIES: u32 = 20;
+
+/// The lock, held. Given back when dropped; the kernel gives back that of a process that died.
+pub(super) struct InstanceLock(File);
+
+impl InstanceLock {
+    /// Takes the lock in the file `path`, which is made when it is missing.
+    pub(super) fn take(path: &Path, holder: &Holder) -> Result<Self> {
+        let fault = |e| {
+            Error::Failed(format!(
+                "{} (set `backup.state_path` to a file in a folder that can be written)",
+                Error::io("lock", path, e)
+            ))
+        };
+        if let Some(folder) = path.parent() {
+            crate::private::create_folder(folder).map_err(fault)?;
+        }
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(fault)?;
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Busy(Box::new(read_holder(&mut file))));
+                }
+                Err(TryLockError::Error(error)) => return Err(fault(error)),
+            }
+        }
+        file.set_len(0).map_err(fault)?;
+        file.rewind().map_err(fault)?;
+        file.write_all(holder.to_text().as_bytes()).map_err(fault)?;
+        Ok(Self(file))
+    }
+
+    /// Who holds the lock in the file `path`; `None` when nobody does.
+    pub(super) fn holder(path: &Path) -> Option<Holder> {
+        let mut file = File::options().read(true).open(path).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // Closing the file would do; unlocking is at once even where a child has it open.
+        let _ = self.0.set_len(0);
+        let _ = self.0.unlock();
+    }
+}
+
+fn read_holder(file: &mut File) -> Holder {
+    let mut text = String::new();
+    // A holder that has only just taken the lock has written nothing yet.
+    let _ = file.rewind();
+    let _ = file.take(64 << 10).read_to_string(&mut text);
+    Holder::from_text(&text)
+}

@@ -1,0 +1,39 @@
+//! What can be asked for.
+
+use super::restore::RestoreOptions;
+use super::verify::VerifyMode;
+use crate::manifest::BackupId;
+
+/// What to do.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Request {
+    /// Make a backup.
+    Backup {
+        /// With databases.
+        metadata: bool,
+        /// With `arc.toml`.
+        config: bool,
+        /// To this target instead of the default one.
+        target: Option<String>,
+        /// Under this id instead of a new one: for the demo.
+        id: Option<BackupId>,
+    },
+    /// Restore one.
+    Restore(BackupId, RestoreOptions),
+    /// Verify one.
+    Verify(BackupId, VerifyMode),
+    /// Delete one.
+    Delete(BackupId),
+}
+
+impl Request {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Backup { .. } => "backup",
+            Self::Restore(..) => "restore",
+            Self::Verify(..) => "verify",
+            Self::Delete(_) => "delete",
+        }
+    }
+}

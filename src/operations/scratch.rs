@@ -1,0 +1,67 @@
+//! Folders for what an operation needs on local disk while it runs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::private::Scratch;
+use crate::{Error, Result};
+
+/// Those of operations, one at a time.
+const OPERATIONS: &str = "operations";
+/// Those of listings, any number at a time.
+const READS: &str = "reads";
+
+/// `<state folder>/scratch`.
+#[derive(Debug)]
+pub(super) struct ScratchFolders(PathBuf);
+
+impl ScratchFolders {
+    pub(super) fn new(state_folder: &Path) -> Self {
+        Self(state_folder.join("scratch"))
+    }
+
+    /// One for an operation.
+    pub(super) fn for_operation(&self, operation_id: &str) -> Result<Scratch> {
+        create(self.0.join(OPERATIONS).join(operation_id))
+    }
+
+    /// One for somebody who only reads.
+    pub(super) fn for_reading(&self) -> Result<Scratch> {
+        create(self.0.join(READS).join(crate::random_hex::<8>()?))
+    }
+
+    /// Removes those that crashes have left. With the instance's lock held, no operation has one in use; a listing of
+    /// files, which needs no lock, is done with its own long before an hour is over.
+    pub(super) fn clean(&self) -> Result<()> {
+        let operations = self.0.join(OPERATIONS);
+        match std::fs::remove_dir_all(&operations) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &operations, error));
+            }
+            _ => {}
+        }
+        let Ok(reads) = std::fs::read_dir(self.0.join(READS)) else {
+            return Ok(());
+        };
+        for read in reads.flatten() {
+            let age = (read.metadata())
+                .and_then(|meta| meta.modified())
+                .ok()
+                .and_then(|time| time.elapsed().ok());
+            if age.is_some_and(|age| age > Duration::from_secs(3600)) {
+                // The next operation tries again.
+                let _ = std::fs::remove_dir_all(read.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn create(path: PathBuf) -> Result<Scratch> {
+    Scratch::create(path.clone()).map_err(|e| {
+        Error::Failed(format!(
+            "{} (set `backup.state_path` to a file in a folder that can be written)",
+            Error::io("create", &path, e)
+        ))
+    })
+}

@@ -1,0 +1,176 @@
+//! Starting an operation, and what goes on around it while it runs.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use arc_backup_core::ErrorKind;
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::instance_lock::InstanceLock;
+use super::operation::{Operation, Status};
+use super::running::{Running, Who};
+use super::{ArcBackup, Holder, Request, backup, restore, verify};
+use crate::manifest::BackupId;
+use crate::repository::Journal;
+use crate::{Error, Result};
+
+/// How often a running operation is written to the history, for other processes to see.
+const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
+
+impl ArcBackup {
+    /// Starts an operation; it goes on by itself. Its progress is published before this returns.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
+    pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+        let _slot = self.slot.lock().await;
+        if let Some(holder) = self.busy() {
+            return Err(Error::Busy(Box::new(holder)));
+        }
+        let started = Timestamp::now();
+        let operation_id = format!(
+            "{}-{}",
+            started.strftime("%Y%m%d-%H%M%S"),
+            crate::random_hex::<4>()?
+        );
+        let holder = Holder::this(request.name(), &operation_id);
+        let instance = InstanceLock::take(&self.lock_path(), &holder)?;
+        self.settle_interrupted()?;
+        self.scratch.clean()?;
+        let (repository, id) = match &request {
+            Request::Backup { target, id, .. } => {
+                let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
+                (self.repository(target.as_deref())?, id)
+            }
+            Request::Restore(id, _) => (self.find(id).await?.0, id.clone()),
+            Request::Verify(id, _) | Request::Delete(id) => (self.locate(id).await?, id.clone()),
+        };
+        let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
+        let lock = match repository.lock(&holder).await {
+            Ok(lock) => Some(lock),
+            // A disaster's credentials may only read: then the instance's own lock is what there is.
+            Err(Error::Storage(error))
+                if read_only && error.kind() == ErrorKind::PermissionDenied =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let operation = Operation {
+            operation: request.name().to_owned(),
+            operation_id: operation_id.clone(),
+            backup_id: id.to_string(),
+            target: Some(repository.name().to_owned()),
+            started_at: started.to_string(),
+            actor: who.actor.clone(),
+            origin: who.origin.to_owned(),
+            ..Operation::default()
+        };
+        let running = Running::new(operation, started, who);
+        self.history.write(&running.snapshot())?;
+        let context = Context {
+            settings: self.settings.clone(),
+            sources: self.sources.clone(),
+            repository: repository.clone(),
+            id,
+            scratch: self.scratch.for_operation(&operation_id)?,
+            operation_id,
+            running: running.clone(),
+            lock,
+        };
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
+        let engine = self.clone();
+        tokio::spawn(async move { engine.run(request, context, instance).await });
+        Ok(running)
+    }
+
+    async fn run(self: Arc<Self>, request: Request, mut context: Context, instance: InstanceLock) {
+        let running = context.running.clone();
+        let timeout = self.settings.backup.timeout;
+        let watchdog = {
+            let (engine, running) = (self.clone(), running.clone());
+            tokio::spawn(async move {
+                let ends = tokio::time::Instant::now() + timeout;
+                loop {
+                    tokio::time::sleep(HISTORY_INTERVAL).await;
+                    if tokio::time::Instant::now() >= ends {
+                        running.cancel(&format!(
+                            "it took longer than `backup.timeout` ({} s)",
+                            timeout.as_secs()
+                        ));
+                    }
+                    if let Err(error) = engine.history.write(&running.snapshot()) {
+                        tracing::warn!(%error, "progress is not kept");
+                    }
+                }
+            })
+        };
+        // A panic must end as a failed operation, not as one that runs for ever.
+        let work = tokio::spawn(async move {
+            let result = match request {
+                Request::Backup {
+                    metadata, config, ..
+                } => backup::run(&context, metadata, config).await,
+                Request::Restore(_, options) => restore::run(&context, &options).await,
+                Request::Verify(_, mode) => verify::run(&context, mode).await,
+                Request::Delete(_) => delete(&context).await,
+            };
+            if let Some(lock) = context.lock.take()
+                && let Err(error) = lock.release().await
+            {
+                tracing::warn!(%error, "the lock was not given back");
+            }
+            result
+        });
+        let result = match work.await {
+            Ok(result) => result,
+            Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
+        };
+        watchdog.abort();
+        let _ = watchdog.await;
+        let mut ended = running.snapshot();
+        ended.completed_at = Some(Timestamp::now().to_string());
+        ended.phase = None;
+        match &result {
+            Ok(()) => ended.status = Status::Completed,
+            Err(error) => {
+                tracing::error!(operation = %ended.operation, id = %ended.operation_id, %error, "failed");
+                ended.status = Status::Failed;
+                ended.error = Some(error.to_string());
+            }
+        }
+        ended.bytes_per_second = None;
+        ended.eta_seconds = None;
+        if let Err(error) = self.history.write(&ended) {
+            tracing::error!(%error, "the end of an operation is not kept");
+            ended.warnings.push(error.to_string());
+        }
+        // The slot is free before the status stops saying `running`: who sees the end may start the next at once.
+        drop(instance);
+        let gate = self.slot.lock().await;
+        running.update(|operation| *operation = ended);
+        running.finish();
+        drop(gate);
+    }
+}
+
+async fn delete(context: &Context) -> Result<()> {
+    context.running.phase("deleting");
+    let journal = context.journal("delete");
+    context.repository.delete(&context.id, &journal).await
+}
+
+impl Context {
+    pub(super) fn journal(&self, operation: &str) -> Journal {
+        let holder = Holder::this(operation, &self.operation_id);
+        Journal {
+            operation: holder.operation,
+            backup_id: self.id.to_string(),
+            operation_id: holder.operation_id,
+            pid: holder.pid,
+            host: holder.host,
+            started_at: Timestamp::now(),
+        }
+    }
+}

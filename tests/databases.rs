@@ -1,0 +1,264 @@
+//! SQLite: consistent snapshots under writers, and restores into whatever is live.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use support::{Instance, database_rows, text, timely};
+
+fn open(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA synchronous = NORMAL",
+        )
+        .unwrap();
+    connection
+}
+
+/// Two connections that commit a numbered row after the other until they are told to stop, and checkpoint now and then.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    /// What each has committed.
+    counts: Vec<Arc<AtomicI64>>,
+    threads: Vec<JoinHandle<Connection>>,
+}
+
+impl Writers {
+    fn start(path: &Path) -> Self {
+        open(path)
+            .execute_batch(
+                "DROP TABLE IF EXISTS probe; CREATE TABLE probe (writer INTEGER, number INTEGER, filler BLOB)",
+            )
+            .unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let counts: Vec<_> = (0..2).map(|_| Arc::new(AtomicI64::new(0))).collect();
+        let threads = (counts.iter().enumerate())
+            .map(|(writer, count)| {
+                let (path, stop, count) = (path.to_owned(), stop.clone(), count.clone());
+                let writer = i64::try_from(writer).unwrap();
+                std::thread::spawn(move || {
+                    let connection = open(&path);
+                    for number in 1.. {
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let insert = "INSERT INTO probe VALUES (?1, ?2, randomblob(500))";
+                        while let Err(error) = connection.execute(insert, [writer, number]) {
+                            let busy = error.sqlite_error_code()
+                                == Some(rusqlite::ErrorCode::DatabaseBusy);
+                            assert!(busy, "a writer met {error}");
+                        }
+                        count.store(number, Ordering::SeqCst);
+                        if number % 50 == 0 {
+                            // Busy is an answer like any other here.
+                            let _ =
+                                connection
+                                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                        }
+                    }
+                    connection
+                })
+            })
+            .collect();
+        Self {
+            stop,
+            counts,
+            threads,
+        }
+    }
+
+    fn counts(&self) -> Vec<i64> {
+        (self.counts.iter())
+            .map(|count| count.load(Ordering::SeqCst))
+            .collect()
+    }
+
+    /// Waits until each has committed some more.
+    fn go_on(&self) -> Vec<i64> {
+        let before = self.counts();
+        while self
+            .counts()
+            .iter()
+            .zip(&before)
+            .any(|(now, then)| *now < then + 20)
+        {
+            assert!(!self.threads.iter().any(JoinHandle::is_finished));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.counts()
+    }
+
+    fn stop(self) -> Vec<Connection> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    }
+}
+
+/// For each writer the highest number, and how many rows there are.
+fn written(connection: &Connection) -> Vec<(i64, i64)> {
+    let check: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    (0..2)
+        .map(|writer| {
+            let query = "SELECT coalesce(max(number), 0), count(*) FROM probe WHERE writer = ?1";
+            connection
+                .query_row(query, [writer], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap()
+        })
+        .collect()
+}
+
+/// Lost otherwise: rows that were committed before the backup began; or the backup, which writers would hold up for ever.
+#[test]
+fn a_backup_under_two_writers_ends_and_has_every_row_committed_before_it_began() {
+    let instance = Instance::new();
+    let writers = Writers::start(&instance.path("data/arc.db"));
+    for _ in 0..5 {
+        let before = writers.go_on();
+        let output = timely(&instance, &["backup"]);
+        assert!(output.status.success(), "{}", text(&output));
+        let id = String::from_utf8(output.stdout).unwrap();
+        let snapshot = instance.backup_folder(id.trim()).join("metadata/arc.db");
+        let uri = format!("file:{}?immutable=1", snapshot.display());
+        let flags =
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+        let found = written(&Connection::open_with_flags(uri, flags).unwrap());
+        for ((highest, count), before) in found.into_iter().zip(before) {
+            assert!(
+                highest >= before,
+                "row {before} was committed before, {highest} is the last"
+            );
+            assert_eq!(highest, count, "a row in between is missing");
+        }
+    }
+    writers.stop();
+}
+
+/// Lost otherwise: a restore that a busy Arc never lets in, or that it does not see.
+#[test]
+fn a_restore_under_two_writers_is_seen_by_both_at_once() {
+    let instance = Instance::new();
+    let path = instance.path("data/arc.db");
+    let id = instance.backup();
+    let tokens = database_rows(&path);
+    for _ in 0..3 {
+        let writers = Writers::start(&path);
+        // The state that comes back has the table, so that the writers can go on, and none of their rows.
+        let empty = timely(&instance, &["backup"]);
+        assert!(empty.status.success(), "{}", text(&empty));
+        let id = String::from_utf8(empty.stdout).unwrap();
+        let kept = writers.go_on();
+        let output = timely(&instance, &["restore", id.trim(), "--no-data", "--yes"]);
+        assert!(output.status.success(), "{}", text(&output));
+        let after = writers.go_on();
+        for connection in writers.stop() {
+            for (writer, (kept, after)) in kept.iter().zip(&after).enumerate() {
+                let query = "SELECT count(*) FROM probe WHERE writer = ?1 AND number = ?2";
+                let count = |number: i64| -> i64 {
+                    let writer = i64::try_from(writer).unwrap();
+                    connection
+                        .query_row(query, [writer, number], |row| row.get(0))
+                        .unwrap()
+                };
+                assert_eq!(
+                    count(*kept),
+                    0,
+                    "what was written before the restore is still there"
+                );
+                assert_eq!(count(*after), 1, "what was written after it is gone");
+            }
+        }
+    }
+    instance.ok(&["restore", &id, "--no-data", "--yes"]);
+    assert_eq!(database_rows(&path), tokens);
+}
+
+/// Lost otherwise: an instance whose database broke, which is when a backup is needed.
+#[test]
+fn a_database_that_is_garbage_missing_corrupt_or_of_another_page_size_is_restored_and_kept() {
+    for (case, ruin) in [
+        ("garbage", "garbage"),
+        ("missing", ""),
+        ("corrupt pages", ""),
+        (
+            "page size",
+            "PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM; PRAGMA journal_mode = WAL; CREATE TABLE other(x);",
+        ),
+    ] {
+        let instance = Instance::new();
+        let path = instance.path("data/arc.db");
+        let expected = database_rows(&path);
+        let id = instance.backup();
+        match case {
+            "garbage" => std::fs::write(&path, ruin.repeat(1000)).unwrap(),
+            "missing" => std::fs::remove_file(&path).unwrap(),
+            "corrupt pages" => {
+                let file = std::fs::File::options().write(true).open(&path).unwrap();
+                for page in 1..20 {
+                    file.write_all_at(&[0xa5; 3000], page * 4096 + 500).unwrap();
+                }
+            }
+            _ => rusqlite::Connection::open(&path)
+                .unwrap()
+                .execute_batch(ruin)
+                .unwrap(),
+        }
+        instance.ok(&["restore", &id, "--no-data", "--yes"]);
+        assert_eq!(database_rows(&path), expected, "{case}");
+        let kept = instance.path("data/arc.db.before-restore");
+        match case {
+            "garbage" => assert_eq!(
+                std::fs::read(&kept).unwrap(),
+                ruin.repeat(1000).into_bytes()
+            ),
+            "missing" => assert!(!kept.exists()),
+            "corrupt pages" => assert_eq!(
+                std::fs::read(&kept).unwrap()[4096 + 500..][..3000],
+                [0xa5; 3000]
+            ),
+            _ => assert_ne!(database_rows(&kept), Vec::<String>::new()),
+        }
+    }
+}
+
+/// Lost otherwise: the link between a running Arc and its database: it would go on with the old one.
+#[test]
+fn a_process_that_has_the_database_open_sees_what_was_restored() {
+    let instance = Instance::new();
+    let path = instance.path("data/arc.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000")
+        .unwrap();
+    let tokens = || {
+        other
+            .query_row("SELECT count(*) FROM api_tokens", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap()
+    };
+    other
+        .execute_batch("INSERT INTO api_tokens (name, token_hash) VALUES ('committed-before', 'x')")
+        .unwrap();
+    let id = instance.backup();
+    other.execute_batch("DELETE FROM api_tokens").unwrap();
+    assert_eq!(tokens(), 0);
+    instance.ok(&["restore", &id, "--no-data", "--yes"]);
+    assert_eq!(tokens(), 10);
+    other
+        .execute_batch("INSERT INTO api_tokens (name, token_hash) VALUES ('afterwards', 'x')")
+        .unwrap();
+}

@@ -1,0 +1,141 @@
+//! Bad input, and files that no backup can hold: told apart, and named.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use serde_json::Value;
+use support::{
+    ARC_OLD, Instance, UNKNOWN, files, make_fifo, refused, text, timely, timely_json, tree,
+};
+
+/// Lost otherwise: a script that reads the document, to an empty one.
+#[test]
+fn json_is_one_document_also_for_what_is_damaged_or_unknown() {
+    let instance = Instance::new();
+    for command in ["verify", "restore", "delete"] {
+        let yes = if command == "verify" {
+            "--quick"
+        } else {
+            "--yes"
+        };
+        let (code, document) = timely_json(&instance, &[command, UNKNOWN, yes]);
+        assert_eq!(code, Some(1), "{document}");
+    }
+}
+
+fn expect(instance: &Instance, arguments: &[&str], code: i32, named: &str) {
+    let output = timely(instance, arguments);
+    let (got, said) = (output.status.code(), text(&output));
+    assert_eq!(got, Some(code), "{arguments:?}: {said}");
+    assert!(
+        said.contains(named) && !said.contains("panicked"),
+        "{arguments:?}: {said}"
+    );
+}
+
+/// Lost otherwise: an operator's time, or a script's ability to tell a mistake from a failure.
+#[test]
+fn every_command_tells_bad_input_from_failure() {
+    let instance = Instance::new();
+    let before = instance.live();
+    let with_id = |id| {
+        [
+            "show ID",
+            "verify ID",
+            "restore ID --yes",
+            "delete ID --yes",
+        ]
+        .map(|text| -> Vec<&str> {
+            text.split(' ')
+                .map(|word| if word == "ID" { id } else { word })
+                .collect()
+        })
+    };
+    let long = format!("backup-20260101-000000-{}", "0".repeat(5000));
+    let wrong = "|..|/etc|backup-|backup-20260101-000000-0000000g|backup-20260101-000000-00000000/..|backup-20260101-000000-00000000\n";
+    for id in wrong.split('|').chain([&*long]) {
+        for arguments in with_id(id) {
+            expect(&instance, &arguments, 2, "");
+        }
+    }
+    for arguments in with_id(UNKNOWN) {
+        expect(&instance, &arguments, 1, UNKNOWN);
+    }
+    expect(&instance, &["restore", ARC_OLD], 2, "--yes");
+    expect(&instance, &["delete", ARC_OLD], 2, "--yes");
+    for command in ["backup", "list"] {
+        expect(&instance, &[command, "--target", "moon"], 2, "local");
+    }
+    expect(&instance, &["verify", ARC_OLD, "--sample", "0%"], 2, "0%");
+    expect(&instance, &["nonsense"], 2, "nonsense");
+    for (config, named) in [
+        ("[backup]\ntimeout = \"soon\"\n", "backup.timeout"),
+        (
+            "[backup.targets.x]\ntype = \"ftp\"\n",
+            "backup.targets.x.type",
+        ),
+    ] {
+        expect(&Instance::with_config(config), &["list"], 2, named);
+    }
+    let broken = Instance::with_config("[storage]\nbackend = \"local\"\nlocal_path = \n");
+    let s3 = Instance::with_config("[storage]\nbackend = \"s3\"\ns3_bucket = \"b\"\n");
+    let plain = ["backup", "list", "status", "history", "sweep"].map(|command| vec![command]);
+    let serve = vec!["serve", "--listen", "127.0.0.1:0"];
+    for arguments in with_id(UNKNOWN).into_iter().chain(plain).chain([serve]) {
+        let absent = [&["--config", "absent.toml"], &arguments[..]].concat();
+        expect(&instance, &absent, 2, "absent.toml");
+        expect(&broken, &arguments, 2, "line 3");
+        expect(&s3, &arguments, 2, "s3");
+    }
+    assert_eq!(files(&s3.path("")), ["arc.toml"], "a wrong start left this");
+    assert!(instance.live() == before);
+}
+
+/// Lost otherwise: the knowledge of what is not in the backup, or the backup itself, waiting on a FIFO.
+#[test]
+fn what_no_backup_can_hold_is_named_and_never_waited_on() {
+    let instance = Instance::new();
+    let folder = instance.path("data/arc/iot/temperature");
+    make_fifo(&folder.join("fifo.parquet"));
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("s.parquet")).unwrap();
+    symlink("nowhere", folder.join("dangling.parquet")).unwrap();
+    let invalid = std::ffi::OsStr::from_bytes(b"invalid\xff.parquet");
+    std::fs::write(folder.join(invalid), b"x").unwrap();
+    std::fs::write(folder.join("back\\slash.parquet"), b"x").unwrap();
+    let (code, operation) = timely_json(&instance, &["backup"]);
+    assert_eq!(code, Some(0), "{operation}");
+    let id = operation["backup_id"].as_str().unwrap();
+    let manifest: Value = serde_json::from_str(&instance.ok(&["show", id])).unwrap();
+    for document in [&operation, &manifest] {
+        assert_eq!(document["special_files"], 3, "{document}");
+        assert_eq!(document["unaddressable_files"], 2, "{document}");
+        let special = document["special_sample"].to_string();
+        for name in ["fifo.parquet", "s.parquet", "dangling.parquet"] {
+            assert!(special.contains(name), "{special}");
+        }
+        let unaddressable = document["unaddressable_sample"].to_string();
+        assert!(unaddressable.contains("slash") && unaddressable.contains("invalid"));
+    }
+    instance.ok(&["verify", id]);
+}
+
+/// Lost otherwise: whatever lies behind a link in the live storage.
+#[test]
+fn a_restore_writes_through_no_linked_folder() {
+    for linked in ["iot", "iot/temperature/2026/11/20"] {
+        let instance = Instance::new();
+        let id = instance.backup();
+        let place = instance.path("data/arc").join(linked);
+        let outside = instance.path("outside");
+        std::fs::rename(&place, &outside).unwrap();
+        let gone = outside.join(&files(&outside)[0]);
+        std::fs::remove_file(gone).unwrap();
+        symlink(&outside, &place).unwrap();
+        let before = tree(&outside);
+        refused(&instance, &id, linked, linked);
+        assert!(tree(&outside) == before && place.is_symlink());
+    }
+}

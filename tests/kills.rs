@@ -1,0 +1,173 @@
+//! Kills at any moment, and two processes at once: nothing lost, nothing half listed.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{
+    Instance, change_live, database_rows, enlarge, kill_within, named_like, whole_backups, xorshift,
+};
+
+/// Lost otherwise: an earlier backup, or the trust that what is listed is whole, when the power goes.
+#[test]
+fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_clears_up() {
+    let instance = Instance::new();
+    enlarge(&instance);
+    let began = Instant::now();
+    instance.backup();
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut random = xorshift(0x5eed_0001);
+    let mut known = BTreeSet::new();
+    for round in 0..25 {
+        let range = if round % 2 == 0 { 40_000 } else { whole };
+        kill_within(&instance, &["backup"], random(range));
+        whole_backups(&instance, &mut known);
+        if round % 3 == 0 {
+            // Something that can't be reused, so that copies are killed and not only links.
+            let fresh = format!("data/arc/iot/fresh{round}.parquet");
+            std::fs::write(instance.path(&fresh), vec![7; 1 << 20]).unwrap();
+            instance.backup();
+            let listed = whole_backups(&instance, &mut known);
+            let folders = std::fs::read_dir(instance.path("data/backups")).unwrap();
+            assert_eq!(
+                folders.count(),
+                listed + 1,
+                "round {round}: an unfinished one"
+            );
+            let left = named_like(&instance.path("data"), &[".tmp", "-freeze"]);
+            assert_eq!(left, Vec::<String>::new(), "round {round}");
+        }
+    }
+    for id in known {
+        instance.ok(&["verify", &id]);
+    }
+}
+
+/// Lost otherwise: the live data, left between two states with no way on.
+#[test]
+fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
+    let instance = Instance::new();
+    enlarge(&instance);
+    let database = instance.path("data/arc.db");
+    let (live, rows) = (instance.live(), database_rows(&database));
+    let id = instance.backup();
+    let change = || {
+        change_live(&instance);
+        std::fs::remove_dir_all(instance.path("data/arc/iot/vibration")).unwrap();
+    };
+    change();
+    let began = Instant::now();
+    instance.ok(&["restore", &id, "--yes"]);
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut random = xorshift(0x5eed_0002);
+    let mut known = BTreeSet::new();
+    for round in 0..25 {
+        change();
+        let range = if round % 2 == 0 { 40_000 } else { whole };
+        let micros = random(range);
+        kill_within(&instance, &["restore", &id, "--yes"], micros);
+        whole_backups(&instance, &mut known);
+        instance.ok(&["restore", &id, "--yes"]);
+        let case = format!("round {round}, killed after {micros} µs");
+        assert!(instance.live() == live, "{case}: not the backup's state");
+        assert_eq!(database_rows(&database), rows, "{case}");
+        let left = named_like(&instance.path("data"), &[".tmp", "restore-in-progress"]);
+        assert_eq!(left, Vec::<String>::new(), "{case}");
+    }
+    instance.ok(&["verify", &id]);
+}
+
+/// Lost otherwise: other backups, or a half backup that is listed, when a deletion is cut short.
+#[test]
+fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
+    let instance = Instance::new();
+    enlarge(&instance);
+    let kept = instance.backup();
+    let mut victim = instance.backup();
+    let began = Instant::now();
+    instance.ok(&["delete", &victim, "--yes"]);
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut random = xorshift(0x5eed_0003);
+    let (mut cut_short, mut swept) = (0, 0);
+    victim = instance.backup();
+    for round in 0..25 {
+        kill_within(&instance, &["delete", &victim, "--yes"], random(whole * 2));
+        // Whatever is listed is whole, each time anew.
+        whole_backups(&instance, &mut BTreeSet::new());
+        let (_, list) = instance.json(&["list"]);
+        if !list.to_string().contains(&victim) {
+            let there = instance.backup_folder(&victim).exists();
+            cut_short += usize::from(there);
+            if round % 2 == 0 {
+                let dry = instance.ok(&["sweep"]);
+                assert_eq!(dry.contains(&victim), there, "round {round}: {dry}");
+                instance.ok(&["sweep", "--apply"]);
+                swept += usize::from(there);
+            } else {
+                let next = instance.backup();
+                instance.ok(&["delete", &next, "--yes"]);
+            }
+            assert!(!instance.backup_folder(&victim).exists(), "round {round}");
+            victim = instance.backup();
+        }
+    }
+    assert!(cut_short > 0 && swept > 0, "no kill fell into a deletion");
+    instance.ok(&["verify", &kept]);
+}
+
+/// Lost otherwise: two operations that take each other's files for leavings.
+#[test]
+fn a_second_command_is_busy_within_a_second_until_the_holder_is_dead() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    instance.configure("concurrency = 1");
+    let big = ["a", "b"].map(|n| instance.path(&format!("data/arc/iot/{n}.parquet")));
+    for path in &big {
+        std::fs::File::create(path)
+            .unwrap()
+            .set_len(600 << 20)
+            .unwrap();
+    }
+    let mut command = instance.command(&["backup"]);
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut holder = quiet.spawn().unwrap();
+    let lock = instance.path("data/backups/.arc-backup/lock");
+    let pid = holder.id().to_string();
+    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&pid)) {
+        assert!(holder.try_wait().unwrap().is_none(), "ended too early");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let restore = ["restore", &*id, "--yes"];
+    let (delete, verify) = (["delete", &*id, "--yes"], ["verify", &*id]);
+    for arguments in [&["backup"][..], &restore, &delete, &verify] {
+        let began = Instant::now();
+        let output = instance.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{arguments:?} took its time"
+        );
+        assert!(
+            said.contains("backup") && said.contains(&pid),
+            "{arguments:?}: {said}"
+        );
+    }
+    assert!(instance.run(&["list"]).status.success());
+    assert!(holder.try_wait().unwrap().is_none(), "the holder ended");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let (_, status) = instance.json(&["status"]);
+    assert_eq!(
+        (&status["status"], &status["error"]),
+        (&"failed".into(), &"interrupted".into())
+    );
+    for path in big {
+        std::fs::remove_file(path).unwrap();
+    }
+    instance.ok(&["verify", &id]);
+    instance.backup();
+}
