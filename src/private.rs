@@ -5,20 +5,53 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Makes a file of mode 0600, for writing and reading; one that is there is emptied.
+/// Makes a file of mode 0600, for writing and reading; one that is there is emptied. Made by root, it is given to the
+/// owner of its folder: the next one who comes may be Arc's own user.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
+        .open(path)?;
+    give_if_possible(folder_of(path), path);
+    Ok(file)
 }
 
-/// Makes a folder of mode 0700, and those above it, where they are missing.
+/// Makes a folder of mode 0700, and those above it, where they are missing. Made by root, each is given to the owner of
+/// the one above.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(path);
+    if above != path {
+        create_folder(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            give_if_possible(above, path);
+            Ok(())
+        }
+    }
+}
+
+/// As [`give_to_owner_of`]; a file system that knows no owners is no reason to do without a file.
+pub(crate) fn give_if_possible(like: &Path, path: &Path) {
+    if let Err(error) = give_to_owner_of(like, path) {
+        tracing::debug!(%error, path = %path.display(), "the owner stays as it is");
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) => Path::new("."),
+        None => path,
+    }
 }
 
 /// Gives the file at `path` to the owner of `like`, where this runs as root: Arc itself seldom does.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_backup_core::{Sink, Source};
+#[cfg(feature = "local")]
+use arc_backup_local::{LocalConfig, LocalSink};
 
 use crate::config::{Settings, TargetSettings};
 use crate::repository::Repository;
@@ -150,7 +152,11 @@ impl Registry {
     fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
         match settings.storage.kind.as_str() {
             #[cfg(feature = "local")]
-            "local" => Ok(local(settings.storage.local_path.clone())),
+            "local" => {
+                let mut config = LocalConfig::new(&settings.storage.local_path);
+                config.folders_like_root = true;
+                Ok(Arc::new(LocalSink::new(config)))
+            }
             kind => Err(self.unknown("storage.backend", kind)),
         }
     }
@@ -158,9 +164,7 @@ impl Registry {
 
 #[cfg(feature = "local")]
 fn local(root: PathBuf) -> Arc<dyn Sink> {
-    Arc::new(arc_backup_local::LocalSink::new(
-        arc_backup_local::LocalConfig { root },
-    ))
+    Arc::new(LocalSink::new(LocalConfig::new(root)))
 }
 
 fn is_built(feature: &str) -> bool {

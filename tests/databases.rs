@@ -234,6 +234,61 @@ fn a_database_that_is_garbage_missing_corrupt_or_of_another_page_size_is_restore
     }
 }
 
+/// Lost otherwise: an operation that waits for ever, and holds the lock of all others.
+#[test]
+fn a_fifo_in_a_databases_place_is_named_and_never_waited_on() {
+    let instance = Instance::new();
+    let path = instance.path("data/arc.db");
+    let expected = database_rows(&path);
+    let id = instance.backup();
+    std::fs::remove_file(&path).unwrap();
+    support::make_fifo(&path);
+    let output = timely(&instance, &["backup"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("auth.db_path"), "{}", text(&output));
+    let output = timely(&instance, &["restore", &id, "--no-data", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(database_rows(&path), expected);
+}
+
+/// Lost otherwise: every token, or the configuration, to a backup of Arc's that has no checksum to tell it by.
+#[test]
+fn arcs_own_backup_with_an_empty_database_or_a_broken_configuration_changes_nothing() {
+    let instance = Instance::new();
+    let id = support::ARC_NEW;
+    let folder = instance.backup_folder(id);
+    for (file, bytes, options) in [
+        ("metadata/arc.db", &b""[..], &["--no-data"][..]),
+        ("metadata/arc.db", b"no database at all", &["--no-data"]),
+        (
+            "config/arc.toml",
+            b"[[[",
+            &["--no-data", "--no-metadata", "--with-config"],
+        ),
+    ] {
+        let original = std::fs::read(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), bytes).unwrap();
+        let before = (
+            std::fs::read(instance.path("arc.toml")).unwrap(),
+            database_rows(&instance.path("data/arc.db")),
+        );
+        let output = timely(&instance, &[&["restore", id, "--yes"], options].concat());
+        assert_eq!(output.status.code(), Some(1), "{file}: {}", text(&output));
+        let after = (
+            std::fs::read(instance.path("arc.toml")).unwrap(),
+            database_rows(&instance.path("data/arc.db")),
+        );
+        assert!(before == after, "{file} was put into force");
+        if file.ends_with(".db") {
+            let output = timely(&instance, &["verify", id]);
+            assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+            assert!(text(&output).contains(file), "{}", text(&output));
+        }
+        std::fs::write(folder.join(file), original).unwrap();
+    }
+    instance.ok(&["verify", id]);
+}
+
 /// Lost otherwise: the link between a running Arc and its database: it would go on with the old one.
 #[test]
 fn a_process_that_has_the_database_open_sees_what_was_restored() {

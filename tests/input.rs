@@ -24,6 +24,15 @@ fn json_is_one_document_also_for_what_is_damaged_or_unknown() {
         let (code, document) = timely_json(&instance, &[command, UNKNOWN, yes]);
         assert_eq!(code, Some(1), "{document}");
     }
+    for arguments in [
+        &["zap"][..],
+        &["show"],
+        &["verify", ARC_OLD, "--sample", "0"],
+    ] {
+        let (code, document) = timely_json(&instance, arguments);
+        assert_eq!(code, Some(2), "{document}");
+        assert!(document["error"].is_string(), "{document}");
+    }
 }
 
 fn expect(instance: &Instance, arguments: &[&str], code: i32, named: &str) {
@@ -34,6 +43,40 @@ fn expect(instance: &Instance, arguments: &[&str], code: i32, named: &str) {
         said.contains(named) && !said.contains("panicked"),
         "{arguments:?}: {said}"
     );
+}
+
+/// Lost otherwise: all backups, which would be data of themselves and set aside by a restore; or one of two databases.
+#[test]
+fn folders_that_must_be_apart_are_refused_when_they_are_one() {
+    for (config, named) in [
+        (
+            "[storage]\nlocal_path = \"./d\"\n[backup]\nlocal_path = \"./x/../d\"\n",
+            "backup.local_path",
+        ),
+        (
+            "[storage]\nlocal_path = \"./d\"\n[backup]\nstate_path = \"./d/history.db\"\n",
+            "backup.state_path",
+        ),
+        (
+            "[backup.targets.a]\ntype = \"local\"\nlocal_path = \"./data/backups\"\n",
+            "another target",
+        ),
+    ] {
+        expect(&Instance::with_config(config), &["list"], 2, named);
+    }
+}
+
+/// Lost otherwise: the outcome of a backup whose messages nobody reads.
+#[test]
+fn a_closed_standard_error_costs_no_exit_code() {
+    let instance = Instance::new();
+    let mut command = instance.command(&["backup"]);
+    let mut child = (command.stdout(std::process::Stdio::piped()))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// Lost otherwise: an operator's time, or a script's ability to tell a mistake from a failure.
@@ -58,7 +101,12 @@ fn every_command_tells_bad_input_from_failure() {
     let wrong = "|..|/etc|backup-|backup-20260101-000000-0000000g|backup-20260101-000000-00000000/..|backup-20260101-000000-00000000\n";
     for id in wrong.split('|').chain([&*long]) {
         for arguments in with_id(id) {
-            expect(&instance, &arguments, 2, "");
+            let named = if arguments.contains(&"") {
+                "`` is no backup id"
+            } else {
+                "no backup id"
+            };
+            expect(&instance, &arguments, 2, named);
         }
     }
     for arguments in with_id(UNKNOWN) {
@@ -120,6 +168,27 @@ fn what_no_backup_can_hold_is_named_and_never_waited_on() {
         assert!(unaddressable.contains("slash") && unaddressable.contains("invalid"));
     }
     instance.ok(&["verify", id]);
+}
+
+/// Lost otherwise: a restore that can't be completed: it finds out after its first change that it can keep nothing.
+#[test]
+fn a_restore_that_can_set_nothing_aside_changes_nothing() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    support::change_live(&instance);
+    let place = instance.path("data/arc.before-restore");
+    std::fs::write(&place, b"a file where the folder would be").unwrap();
+    let before = instance.live();
+    let output = instance.run(&["restore", &id, "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output).contains("arc.before-restore"),
+        "{}",
+        text(&output)
+    );
+    assert!(instance.live() == before, "live data changed");
+    std::fs::remove_file(place).unwrap();
+    instance.ok(&["restore", &id, "--yes"]);
 }
 
 /// Lost otherwise: whatever lies behind a link in the live storage.

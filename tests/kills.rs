@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use support::{
-    Instance, change_live, database_rows, enlarge, kill_within, named_like, whole_backups, xorshift,
+    Instance, change_live, database_rows, enlarge, kill_within, named_like, text as text_of,
+    whole_backups, xorshift,
 };
 
 /// Lost otherwise: an earlier backup, or the trust that what is listed is whole, when the power goes.
@@ -63,12 +64,23 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
     instance.ok(&["restore", &id, "--yes"]);
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(0x5eed_0002);
-    let mut known = BTreeSet::new();
+    let (mut known, mut marks) = (BTreeSet::new(), 0);
     for round in 0..25 {
         change();
         let range = if round % 2 == 0 { 40_000 } else { whole };
         let micros = random(range);
+        let changed = instance.live();
         kill_within(&instance, &["restore", &id, "--yes"], micros);
+        let (_, status) = instance.json(&["status"]);
+        let marked = status["restore_in_progress"]["backup_id"] == *id;
+        let mut now = instance.live();
+        // What is staged lies beside the live files, and is none of them.
+        now.retain(|path, _| !path.contains(".arc-backup-"));
+        assert!(
+            marked || now == changed || now == live,
+            "round {round}: neither old nor new, and not marked: {status}"
+        );
+        marks += usize::from(marked);
         whole_backups(&instance, &mut known);
         instance.ok(&["restore", &id, "--yes"]);
         let case = format!("round {round}, killed after {micros} µs");
@@ -77,7 +89,54 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
         let left = named_like(&instance.path("data"), &[".tmp", "restore-in-progress"]);
         assert_eq!(left, Vec::<String>::new(), "{case}");
     }
+    assert!(
+        marks > 0,
+        "no kill fell between the first change and the last"
+    );
     instance.ok(&["verify", &id]);
+}
+
+/// Lost otherwise: the knowledge that the data is half restored, once something else was restored.
+#[test]
+fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let marker = instance.path("data/backups/.arc-backup/restore-in-progress.json");
+    let text = format!(
+        r#"{{"operation_id":"x","backup_id":"{id}","sections":["data","metadata"],"phase":"applying","written_at":""}}"#
+    );
+    std::fs::write(&marker, text).unwrap();
+    for left_out in ["--no-data", "--no-metadata"] {
+        let output = instance.run(&["restore", &id, "--yes", left_out]);
+        assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+        assert!(text_of(&output).contains("was interrupted"));
+        assert!(marker.exists());
+    }
+    let (_, made) = instance.json(&["backup"]);
+    assert!(
+        made["warnings"].to_string().contains("was interrupted"),
+        "{made}"
+    );
+    instance.ok(&["restore", &id, "--yes"]);
+    assert!(!marker.exists());
+    let (_, status) = instance.json(&["status"]);
+    assert!(status.get("restore_in_progress").is_none(), "{status}");
+}
+
+/// Lost otherwise: the room that a killed restore took on the live disk, for as long as nobody restores again.
+#[test]
+fn what_a_killed_restore_staged_goes_with_the_next_backup() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let state = instance.path("data/backups/.arc-backup");
+    let marker = format!(
+        r#"{{"operation_id":"op-1","backup_id":"{id}","sections":["data"],"phase":"staging","written_at":""}}"#
+    );
+    std::fs::write(state.join("restore-in-progress.json"), marker).unwrap();
+    let staged = instance.path("data/arc/iot/.arc-backup-op-1-a.parquet.tmp");
+    std::fs::write(&staged, b"staged").unwrap();
+    instance.backup();
+    assert!(!staged.exists());
 }
 
 /// Lost otherwise: other backups, or a half backup that is listed, when a deletion is cut short.

@@ -138,7 +138,13 @@ fn a_backup_without_data_files_restores_to_none_and_sets_aside_what_is_live() {
     let instance = Instance::new();
     let (data, elsewhere) = (instance.path("data/arc"), instance.path("elsewhere"));
     std::fs::rename(&data, &elsewhere).unwrap();
+    // Nothing is there: a volume that is not mounted, and no state to back up.
+    let output = instance.run(&["backup"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(support::text(&output).contains("storage.local_path"));
+    std::fs::create_dir(&data).unwrap();
     let id = instance.backup();
+    std::fs::remove_dir(&data).unwrap();
     std::fs::rename(&elsewhere, &data).unwrap();
     let live: Vec<_> = instance.live().into_iter().collect();
     let (code, operation) = instance.json(&["restore", &id, "--no-metadata", "--yes"]);

@@ -8,7 +8,7 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 use serde_json::Value;
 
-use crate::operations::{ListAnswer, Operation, TargetError};
+use crate::operations::{ListAnswer, Operation, RestoreInProgress, TargetError};
 use crate::repository::{Damaged, Loaded, Summary};
 
 /// An operation was accepted, and goes on by itself.
@@ -250,9 +250,12 @@ pub(super) struct HealthBody {
 
 /// Nothing has run.
 #[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub(super) struct IdleBody {
     /// `idle`.
     pub(super) status: String,
+    /// A restore that was interrupted while it changed live data, and has not been completed.
+    pub(super) restore_in_progress: Option<RestoreInProgress>,
 }
 
 /// The operation that runs or ran last, or `idle`.

@@ -1,11 +1,15 @@
 //! The service: routes, and what goes around them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
+use poem::endpoint::make_sync;
+use poem::error::ParsePathError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::middleware::{CatchPanic, NormalizePath, TrailingSlash};
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route};
+use poem::web::Html;
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get};
 use poem_openapi::OpenApiService;
 use poem_openapi::types::ToJSON;
 
@@ -21,9 +25,14 @@ const BODY_LIMIT: usize = 1 << 20;
 pub(super) struct Shared {
     pub(super) engine: Arc<ArcBackup>,
     pub(super) authenticator: Arc<Authenticator>,
+    /// How long the answer to a deletion waits for its end.
+    pub(super) delete_wait: Duration,
 }
 
-fn service() -> OpenApiService<Api, ()> {
+/// How long a deletion is waited for; then it is 202, and goes on.
+const DELETE_WAIT: Duration = Duration::from_secs(25);
+
+pub(super) fn service() -> OpenApiService<Api, ()> {
     OpenApiService::new(Api, "arc-backup", env!("CARGO_PKG_VERSION"))
         .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc.")
 }
@@ -31,7 +40,7 @@ fn service() -> OpenApiService<Api, ()> {
 /// The OpenAPI document, as JSON.
 #[must_use]
 pub fn document() -> String {
-    service().spec()
+    super::document::of(&service())
 }
 
 /// The whole service.
@@ -40,14 +49,32 @@ pub fn app(
     engine: Arc<ArcBackup>,
     authenticator: Arc<Authenticator>,
 ) -> BoxEndpoint<'static, Response> {
+    app_with(engine, authenticator, DELETE_WAIT)
+}
+
+pub(super) fn app_with(
+    engine: Arc<ArcBackup>,
+    authenticator: Arc<Authenticator>,
+    delete_wait: Duration,
+) -> BoxEndpoint<'static, Response> {
     let service = service();
+    let (document, page) = (
+        super::document::of(&service),
+        super::document::page_of(&service),
+    );
+    let json = make_sync(move |_| {
+        document
+            .clone()
+            .with_content_type("application/json; charset=utf-8")
+    });
     Route::new()
-        .at("/openapi.json", service.spec_endpoint())
-        .nest("/docs", service.swagger_ui())
+        .at("/openapi.json", get(json))
+        .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", service)
         .data(Arc::new(Shared {
             engine,
             authenticator,
+            delete_wait,
         }))
         .around(limit_body)
         .catch_all_error(in_json)
@@ -93,6 +120,9 @@ async fn in_json(fault: poem::Error) -> Response {
     match status {
         StatusCode::NOT_FOUND => error(status, "Not Found"),
         StatusCode::METHOD_NOT_ALLOWED => error(status, "Method Not Allowed"),
+        StatusCode::BAD_REQUEST if fault.is::<ParsePathError>() => {
+            error(status, "Invalid backup ID format")
+        }
         _ => error(status, &fault.to_string()),
     }
 }

@@ -116,7 +116,7 @@ impl<'a> ApiExtractor<'a> for Watcher {
         let (token, checked) = check(request).await;
         let started = || {
             let running = request.data::<Arc<Shared>>()?.engine.current()?;
-            // Its own operation only: the status, or that operation by its id.
+            // Its own operation only: while the status is of that, or by its id.
             let own = match request
                 .uri()
                 .path()
@@ -124,7 +124,10 @@ impl<'a> ApiExtractor<'a> for Watcher {
                 .split_once("/operations/")
             {
                 Some((_, id)) => id == running.snapshot().operation_id,
-                None => true,
+                None => {
+                    let shown = request.data::<Arc<Shared>>()?.engine.status().ok()??;
+                    shown.operation_id == running.snapshot().operation_id
+                }
             };
             Some(own && running.who.fingerprint? == fingerprint(token.as_deref()?))
         };
@@ -138,10 +141,38 @@ impl<'a> ApiExtractor<'a> for Watcher {
 
 /// A request's fields, and which of them are not known.
 pub(super) trait Fields: ParseFromJSON {
-    /// The names of all fields.
-    const KNOWN: &'static [&'static str];
-    /// Those of them that are texts: poem-openapi would take a number for one.
-    const TEXTS: &'static [&'static str];
+    /// The names of all fields, and what each must be: poem-openapi's own messages do not name the field.
+    const KNOWN: &'static [(&'static str, Kind)];
+}
+
+/// What a field must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    Truth,
+    Number,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::Text => value.is_string(),
+            Self::Truth => value.is_boolean(),
+            Self::Number => value.is_number(),
+            Self::Choice(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Text => "a string".to_owned(),
+            Self::Truth => "true or false".to_owned(),
+            Self::Number => "a number".to_owned(),
+            Self::Choice(texts) => format!("one of {}", texts.join(", ")),
+        }
+    }
 }
 
 /// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of.
@@ -190,20 +221,22 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
         let Value::Object(object) = &value else {
             return Err(refuse("expected a JSON object".to_owned()).into());
         };
-        let is_text = |name: &&&str| {
-            object
-                .get(**name)
-                .is_none_or(|v| v.is_string() || v.is_null())
-        };
-        if let Some(name) = T::TEXTS.iter().find(|name| !is_text(name)) {
-            return Err(refuse(format!("{name} must be a string")).into());
+        for (name, kind) in T::KNOWN {
+            let fits = match object.get(*name) {
+                None | Some(Value::Null) => true,
+                Some(value) => kind.fits(value),
+            };
+            if !fits {
+                return Err(refuse(format!("{name} must be {}", kind.words())).into());
+            }
         }
         let warnings = (object.keys())
-            .filter(|name| !T::KNOWN.contains(&name.as_str()))
+            .filter(|name| !T::KNOWN.iter().any(|(known, _)| known == name))
             .map(|name| {
+                let known: Vec<_> = T::KNOWN.iter().map(|(known, _)| *known).collect();
                 format!(
                     "unknown field {name:?} was ignored; known: {}",
-                    T::KNOWN.join(", ")
+                    known.join(", ")
                 )
             })
             .collect();

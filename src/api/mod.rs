@@ -2,9 +2,14 @@
 
 mod answers;
 mod app;
+mod document;
 mod extract;
 mod faults;
+mod requests;
 mod routes;
+mod starting;
+#[cfg(test)]
+mod tests;
 
 pub use answers::{list_answer, manifest_answer};
 pub use app::{app, document};

@@ -1,26 +1,24 @@
 //! The endpoints.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{Object, OpenApi, Tags};
+use poem_openapi::{OpenApi, Tags};
 
 use super::answers::{
-    Accepted, Deleted, DeletedBody, FileBody, FilesBody, HealthBody, IdleBody, ListBody,
-    ManifestBody, OperationsBody, Started, StatusBody, list_answer, manifest_answer,
+    Deleted, DeletedBody, FileBody, FilesBody, HealthBody, IdleBody, ListBody, ManifestBody,
+    OperationsBody, Started, StatusBody, list_answer, manifest_answer,
 };
 use super::app::Shared;
-use super::extract::{Admin, Body, Fields, Watcher};
+use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
-use crate::auth::Identity;
+use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
+use super::starting::{accepted, start, who};
 use crate::manifest::{BackupId, InventoryFault};
-use crate::operations::{ExtraFilesPolicy, Operation, Request, RestoreOptions, VerifyMode, Who};
+use crate::operations::{Operation, Request, RestoreOptions, VerifyMode};
 
-/// How long a deletion is waited for.
-const DELETE_WAIT: Duration = Duration::from_secs(25);
 /// Files or operations on a page, if not asked otherwise, and at most.
 const PAGE: u64 = 100;
 const PAGE_LIMIT: u64 = 10_000;
@@ -33,79 +31,6 @@ enum Tag {
     Operations,
     /// Whether the service answers.
     Service,
-}
-
-/// What to back up.
-#[derive(Debug, Default, Object)]
-struct CreateBackup {
-    /// With the SQLite databases. Default: `backup.include_metadata`, else true.
-    include_metadata: Option<bool>,
-    /// With `arc.toml`. Default: `backup.include_config`, else true.
-    include_config: Option<bool>,
-    /// The target to write to. Default: `backup.default_target`, else `local`.
-    target: Option<String>,
-}
-
-impl Fields for CreateBackup {
-    const KNOWN: &'static [&'static str] = &["include_metadata", "include_config", "target"];
-    const TEXTS: &'static [&'static str] = &["target"];
-}
-
-/// What to restore.
-#[derive(Debug, Default, Object)]
-#[oai(example)]
-struct RestoreBackup {
-    /// The backup; required.
-    backup_id: Option<String>,
-    /// Restore Parquet files and their companions. Default true.
-    restore_data: Option<bool>,
-    /// Restore the SQLite databases. Default true.
-    restore_metadata: Option<bool>,
-    /// Restore `arc.toml`. Default false.
-    restore_config: Option<bool>,
-    /// Must be true: live data is overwritten.
-    confirm: Option<bool>,
-    /// What becomes of live files that the backup does not hold. Default `set_aside`.
-    extra_files: Option<ExtraFilesPolicy>,
-}
-
-impl poem_openapi::types::Example for RestoreBackup {
-    fn example() -> Self {
-        Self {
-            backup_id: Some("backup-20260211-143022-a1b2c3d4".to_owned()),
-            restore_data: Some(true),
-            restore_metadata: Some(true),
-            restore_config: Some(false),
-            confirm: Some(true),
-            extra_files: None,
-        }
-    }
-}
-
-impl Fields for RestoreBackup {
-    const KNOWN: &'static [&'static str] = &[
-        "backup_id",
-        "restore_data",
-        "restore_metadata",
-        "restore_config",
-        "confirm",
-        "extra_files",
-    ];
-    const TEXTS: &'static [&'static str] = &["backup_id", "extra_files"];
-}
-
-/// How to verify.
-#[derive(Debug, Default, Object)]
-struct VerifyBackup {
-    /// `full` (default): every byte; `quick`: every file is there with its size; `sample`: a share of the files.
-    mode: Option<String>,
-    /// For `sample`: percent of the files, more than 0 and at most 100.
-    percent: Option<f64>,
-}
-
-impl Fields for VerifyBackup {
-    const KNOWN: &'static [&'static str] = &["mode", "percent"];
-    const TEXTS: &'static [&'static str] = &["mode"];
 }
 
 pub(super) struct Api;
@@ -189,6 +114,7 @@ impl Api {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
             None => StatusBody::Idle(IdleBody {
                 status: "idle".to_owned(),
+                restore_in_progress: shared.engine.restore_in_progress(),
             }),
         }))
     }
@@ -358,7 +284,7 @@ impl Api {
             .engine
             .start(Request::Delete(id.clone()), who(admin.0))
             .await?;
-        match tokio::time::timeout(DELETE_WAIT, running.wait()).await {
+        match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {
                 error: Some(error), ..
             }) => Err(Fault::Internal(Json(body(error)))),
@@ -465,8 +391,11 @@ impl Api {
     ) -> Result<Started, Fault> {
         let id = BackupId::parse(&id)?;
         let mode = match (request.fields.mode.as_deref(), request.fields.percent) {
-            (None | Some("full"), _) => VerifyMode::Full,
-            (Some("quick"), _) => VerifyMode::Quick,
+            (None | Some("full"), None) => VerifyMode::Full,
+            (Some("quick"), None) => VerifyMode::Quick,
+            (None | Some("full" | "quick"), Some(_)) => {
+                return Err(Fault::bad("percent goes with the mode sample", None));
+            }
             (Some("sample"), Some(percent)) if percent > 0.0 && percent <= 100.0 => {
                 VerifyMode::Sample(percent / 100.0)
             }
@@ -477,10 +406,7 @@ impl Api {
                 ));
             }
             (Some(other), _) => {
-                return Err(Fault::bad(
-                    &format!("unknown mode {other:?}: expected full, quick or sample"),
-                    None,
-                ));
+                return Err(Fault::bad(&format!("unknown mode {other:?}"), None));
             }
         };
         start(
@@ -515,50 +441,4 @@ fn page(limit: Option<u64>) -> Result<u64, Fault> {
         Some(limit @ 1..=PAGE_LIMIT) => Ok(limit),
         Some(_) => Err(Fault::bad("limit must be from 1 to 10000", None)),
     }
-}
-
-fn who(identity: Identity) -> Who {
-    Who {
-        actor: identity.name,
-        origin: "rest",
-        fingerprint: Some(identity.fingerprint),
-    }
-}
-
-fn accepted(
-    operation: &Operation,
-    message: &str,
-    restart_required: Option<bool>,
-    warnings: Vec<String>,
-) -> Started {
-    Started::Accepted(Json(Accepted {
-        message: message.to_owned(),
-        status: "running".to_owned(),
-        backup_id: operation.backup_id.clone(),
-        operation_id: operation.operation_id.clone(),
-        restart_required,
-        warnings,
-    }))
-}
-
-async fn start(
-    shared: &Arc<Shared>,
-    identity: Identity,
-    request: Request,
-    message: &str,
-    restart_required: Option<bool>,
-    warnings: Vec<String>,
-) -> Result<Started, Fault> {
-    let forget = matches!(&request, Request::Restore(_, options) if options.metadata);
-    let running = shared.engine.start(request, who(identity)).await?;
-    let answer = accepted(&running.snapshot(), message, restart_required, warnings);
-    if forget {
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            running.wait().await;
-            // The restored database has other tokens.
-            shared.authenticator.forget();
-        });
-    }
-    Ok(answer)
 }

@@ -12,12 +12,18 @@ use crate::{Error, Registry, Result};
 /// The id that Arc's documentation page uses.
 const PAGE_ID: &str = "backup-20260211-143022-a1b2c3d4";
 
-pub(super) async fn run(folder: &Path, listen: &str, registry: &Registry) -> Result<u8> {
+pub(super) async fn run(
+    folder: &Path,
+    listen: &str,
+    json: bool,
+    registry: &Registry,
+) -> Result<u8> {
     let instance =
         make_instance(folder, &DemoOptions::default()).map_err(|e| Error::Failed(e.to_string()))?;
     std::env::set_current_dir(folder).map_err(|e| Error::io("enter", folder, e))?;
     let settings = Settings::load(&Overrides {
         config: Some("arc.toml".into()),
+        ignore_environment: true,
     })?;
     let engine = ArcBackup::new(settings, registry)?;
     let id = BackupId::parse(PAGE_ID)?;
@@ -37,9 +43,19 @@ pub(super) async fn run(folder: &Path, listen: &str, registry: &Registry) -> Res
             return Err(Error::Failed(error));
         }
     }
-    let text = move |address: &str| {
+    let text = move |address: &str, _: Option<&str>| {
         // The page's lines say localhost:8000; they work unchanged on the default address.
         let base = format!("http://{}", address.replace("127.0.0.1", "localhost"));
+        if json {
+            let document = serde_json::json!({
+                "address": base,
+                "folder": folder_name(),
+                "token": instance.token,
+                "created": instance.created,
+            });
+            output::line(&document.to_string());
+            return;
+        }
         let what = if instance.created { "made" } else { "found" };
         output::line(&format!(
             r#"Sample instance {what} in {folder}: {files} Parquet files, {rows} rows, one backup.

@@ -6,6 +6,7 @@ mod operate;
 mod output;
 mod serve;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -15,6 +16,7 @@ use crate::config::{Overrides, Settings};
 use crate::operations::ArcBackup;
 use crate::{Error, Registry, Result};
 use arguments::{Arguments, Command};
+use output::complain;
 
 /// Done.
 const DONE: u8 = 0;
@@ -30,7 +32,10 @@ const BUSY: u8 = 3;
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 busy.
 #[must_use]
 pub fn main(registry: Registry) -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
     let default_level = match arguments.command {
         Command::Serve { .. } | Command::Demo { .. } => "info",
         // The command itself tells how its operation ended.
@@ -43,6 +48,7 @@ pub fn main(registry: Registry) -> ExitCode {
                 .unwrap_or_else(|_| EnvFilter::new(default_level)),
         )
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -50,7 +56,7 @@ pub fn main(registry: Registry) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            complain!("error: cannot start: {error}");
             return ExitCode::from(FAILED);
         }
     };
@@ -61,13 +67,30 @@ pub fn main(registry: Registry) -> ExitCode {
             if json {
                 output::line(&serde_json::json!({"error": error.to_string()}).to_string());
             }
-            eprintln!("error: {error}");
+            complain!("error: {error}");
             exit_code(&error)
         }
     };
     // Blocking work that a cancelled operation left must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ExitCode::from(code)
+}
+
+/// Tells what is wrong with the arguments, or what was asked of the program itself (`--help`).
+fn refuse(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.to_string();
+        let text = text.trim_start_matches("error: ").trim_end();
+        output::line(&serde_json::json!({"error": text}).to_string());
+    }
+    // A reader that went away is no fault.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::from(DONE)
+    }
 }
 
 fn exit_code(error: &Error) -> u8 {
@@ -89,18 +112,27 @@ async fn run(arguments: Arguments, registry: &Registry) -> Result<u8> {
             output::line(&crate::api::document());
             return Ok(DONE);
         }
-        Command::Demo { folder, listen } => return demo::run(&folder, &listen, registry).await,
+        Command::Demo { folder, listen } => {
+            if arguments.config.is_some() {
+                return Err(Error::Invalid(
+                    "demo makes a configuration of its own: --config does not go with it"
+                        .to_owned(),
+                ));
+            }
+            return demo::run(&folder, &listen, json, registry).await;
+        }
         _ => {}
     }
     let settings = Settings::load(&Overrides {
         config: arguments.config,
+        ..Overrides::default()
     })?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let engine = ArcBackup::new(settings, registry)?;
     match arguments.command {
-        Command::Serve { listen } => serve::run(engine, listen.as_deref()).await,
+        Command::Serve { listen } => serve::run(engine, listen.as_deref(), json).await,
         command => operate::run(&engine, command, json).await,
     }
 }

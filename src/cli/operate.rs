@@ -7,7 +7,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::json;
 
 use super::arguments::{Command, RestoreArguments, mode};
-use super::output::{follow, line, tell};
+use super::output::{complain, follow, line, tell};
 use super::{DONE, FAILED};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
@@ -58,7 +58,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
                 (false, Some(operation)) => line(&row(&operation)),
             }
             if let Some(marker) = engine.restore_in_progress() {
-                eprintln!(
+                complain!(
                     "a restore of {} was interrupted while live data changed: run the same restore again to complete it",
                     marker.backup_id
                 );
@@ -163,10 +163,9 @@ fn confirm(yes: bool, question: &str) -> Result<()> {
             "without a terminal to ask on, this needs --yes".to_owned(),
         ));
     }
-    eprint!("{question} [y/N] ");
     let mut answer = String::new();
-    let read = std::io::stderr()
-        .flush()
+    let read = write!(std::io::stderr(), "{question} [y/N] ")
+        .and_then(|()| std::io::stderr().flush())
         .and_then(|()| std::io::stdin().read_line(&mut answer));
     match (read, answer.trim()) {
         (Ok(_), "y" | "Y" | "yes") => Ok(()),
@@ -211,13 +210,15 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, json: bool) -> Resu
         ));
     }
     for damaged in &answer.damaged {
-        eprintln!(
+        complain!(
             "damaged: {} in {}: {}",
-            damaged.backup_id, damaged.target, damaged.detail
+            damaged.backup_id,
+            damaged.target,
+            damaged.detail
         );
     }
     for error in &answer.errors {
-        eprintln!("error: target {}: {}", error.target, error.detail);
+        complain!("error: target {}: {}", error.target, error.detail);
     }
     Ok(if answer.errors.is_empty() {
         DONE
@@ -230,21 +231,24 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
     let swept = engine.sweep(apply).await?;
     if json {
         let targets: Vec<_> = (swept.iter())
-            .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries}))
+            .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
             .collect();
         line(&pretty(&json!({"applied": apply, "targets": targets})));
-        return Ok(DONE);
-    }
-    for (target, swept) in &swept {
-        for id in &swept.unfinished {
-            line(&format!(
-                "{target}: {id} {}",
-                if apply { "removed" } else { "unfinished" }
-            ));
+    } else {
+        for (target, swept) in &swept {
+            for id in &swept.unfinished {
+                let removed = apply && !swept.faults.iter().any(|fault| fault.starts_with(id));
+                let what = if removed { "removed" } else { "unfinished" };
+                line(&format!("{target}: {id} {what}"));
+            }
+            for fault in &swept.faults {
+                complain!("error: {target}: {fault}");
+            }
+        }
+        if !apply {
+            line("nothing was removed: use --apply");
         }
     }
-    if !apply {
-        line("nothing was removed: use --apply");
-    }
-    Ok(DONE)
+    let done = swept.iter().all(|(_, swept)| swept.faults.is_empty());
+    Ok(if done { DONE } else { FAILED })
 }

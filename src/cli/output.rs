@@ -7,10 +7,40 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::operations::{Operation, Running};
 
-/// Prints a line on standard output. A reader that went away (`| head`) is no fault.
+/// Prints a line on standard output. A reader that went away (`| head`) is no fault; an answer that could not be
+/// written otherwise is, and ends the program.
 pub(super) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            print_error(&format!("error: cannot write to standard output: {error}"));
+            std::process::exit(i32::from(super::FAILED));
+        }
+        _ => {}
+    }
+}
+
+/// Prints a line on standard error, as `eprintln!` does, but without a panic where nobody reads it.
+macro_rules! complain {
+    ($($argument:tt)*) => {
+        $crate::cli::output::print_error(&format!($($argument)*))
+    };
+}
+pub(super) use complain;
+
+/// Names of files may hold what a terminal obeys: control characters are shown, never sent.
+pub(super) fn print_error(text: &str) {
+    let shown: String = (text.chars())
+        .flat_map(|c| {
+            let (plain, escaped) = if c.is_control() {
+                (None, Some(c.escape_default()))
+            } else {
+                (Some(c), None)
+            };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect();
+    let _ = writeln!(std::io::stderr(), "{shown}");
 }
 
 /// How long an operation runs before a plain line tells how far it is, and how long until the next.
@@ -34,7 +64,7 @@ async fn follow_with_lines(running: &Running) -> Operation {
             ended = running.wait() => return ended,
             () = tokio::time::sleep(wait) => {
                 let now = running.snapshot();
-                eprintln!(
+                complain!(
                     "{}: {}/{} files, {}/{}",
                     now.phase.as_deref().unwrap_or("running"),
                     now.processed_files,
@@ -75,28 +105,28 @@ async fn follow_with_bar(running: &Running) -> Operation {
 /// Tells of an ended operation in words, on standard error.
 pub(super) fn tell(operation: &Operation) {
     for problem in operation.problems.iter().take(50) {
-        eprintln!("{}: {} ({})", problem.path, problem.detail, problem.kind);
+        complain!("{}: {} ({})", problem.path, problem.detail, problem.kind);
     }
     if operation.problem_count > 50 {
-        eprintln!(
+        complain!(
             "… and {} more problems (all with --json)",
             operation.problem_count - 50
         );
     }
     for warning in &operation.warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     for omitted in &operation.not_included {
-        eprintln!("not included: {omitted}");
+        complain!("not included: {omitted}");
     }
     if let Some(count) = operation.special_files {
-        eprintln!(
+        complain!(
             "not included: {count} links or special files: {}",
             operation.special_sample.join(", ")
         );
     }
     if let Some(count) = operation.unaddressable_files {
-        eprintln!(
+        complain!(
             "not included: {count} files whose names no key can carry: {}",
             operation.unaddressable_sample.join(", ")
         );
@@ -106,20 +136,21 @@ pub(super) fn tell(operation: &Operation) {
             .set_aside_location
             .as_deref()
             .unwrap_or("nowhere any more: removed");
-        eprintln!("{count} live files set aside: {place}");
+        complain!("{count} live files set aside: {place}");
     }
     for kept in &operation.kept {
-        eprintln!("kept what was there: {kept}");
+        complain!("kept what was there: {kept}");
     }
     if operation.restart_required == Some(true) {
-        eprintln!("restart Arc: it keeps tokens and configuration in memory");
+        complain!("restart Arc: it keeps tokens and configuration in memory");
     }
     match &operation.error {
-        Some(error) => eprintln!(
+        Some(error) => complain!(
             "{} {} failed: {error}",
-            operation.operation, operation.backup_id
+            operation.operation,
+            operation.backup_id
         ),
-        None => eprintln!(
+        None => complain!(
             "{} {} {}: {} files, {}",
             operation.operation,
             operation.backup_id,

@@ -14,21 +14,34 @@ use crate::{Error, Result};
 /// How long open connections may go on after the service was asked to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(engine: Arc<ArcBackup>, listen: Option<&str>) -> Result<u8> {
+pub(super) async fn run(engine: Arc<ArcBackup>, listen: Option<&str>, json: bool) -> Result<u8> {
     let listen = listen
         .unwrap_or(&engine.settings().backup.listen)
         .to_owned();
-    serve(engine, &listen, |address| {
+    serve(engine, &listen, |address, token| {
+        if json {
+            let mut document = serde_json::json!({"address": format!("http://{address}")});
+            if let Some(token) = token {
+                document["generated_token"] = token.into();
+            }
+            output::line(&document.to_string());
+            return;
+        }
+        if let Some(token) = token {
+            output::line(&format!(
+                "No database and no bootstrap token: this admin token was made, and is shown once:\n{token}"
+            ));
+        }
         output::line(&format!("arc-backup listens on http://{address}"));
     })
     .await
 }
 
-/// Serves until the process is asked to end; `ready` is told the address once it answers.
+/// Serves until the process is asked to end; `ready` is told the address once it answers, and a token that was made.
 pub(super) async fn serve(
     engine: Arc<ArcBackup>,
     listen: &str,
-    ready: impl FnOnce(&str),
+    ready: impl FnOnce(&str, Option<&str>),
 ) -> Result<u8> {
     if !engine.settings().backup.enabled {
         return Err(Error::Config(
@@ -50,27 +63,22 @@ pub(super) async fn serve(
         let authenticator = authenticator.clone();
         tokio::task::spawn_blocking(move || authenticator.ensure_token()).await
     };
-    match ensured {
-        Ok(Ok(Some(token))) => {
-            output::line(&format!(
-                "No database and no bootstrap token: this admin token was made, and is shown once:\n{token}"
-            ));
+    let generated = match ensured {
+        Ok(Ok(token)) => token,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "tokens can't be read");
+            None
         }
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "tokens can't be read"),
         Err(error) => return Err(Error::Failed(format!("internal fault: {error}"))),
-    }
+    };
     let app = crate::api::app(engine.clone(), authenticator);
     let ending = engine.clone();
     let shutdown = async move {
         let reason = asked_to_end().await;
         tracing::info!("{reason}");
-        if let Some(running) = ending.current().filter(|running| !running.is_done()) {
-            running.cancel(reason);
-            running.wait().await;
-        }
+        ending.close(reason).await;
     };
-    ready(&address);
+    ready(&address, generated.as_deref());
     poem::Server::new_with_acceptor(acceptor)
         .run_with_graceful_shutdown(app, shutdown, Some(GRACE))
         .await

@@ -29,14 +29,13 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
             .map(|n| n.to_string_lossy().into_owned())
             .unwrap_or_default();
         let prefix = setting.split('.').next().unwrap_or_default();
-        let mut file = fixed_name.map_or_else(|| own.clone(), str::to_owned);
-        if file.is_empty()
-            || arc_backup_core::Key::parse(&file).is_err()
-            || !names.insert(file.clone())
-        {
-            file = format!("{prefix}.db");
-            names.insert(file.clone());
-        }
+        let wanted = fixed_name.map_or_else(|| own.clone(), str::to_owned);
+        let file = std::iter::once(wanted)
+            .chain(std::iter::once(format!("{prefix}.db")))
+            .chain((2..).map(|number| format!("{prefix}-{number}.db")))
+            .find(|name| arc_backup_core::Key::parse(name).is_ok() && !names.contains(name))
+            .unwrap_or_default();
+        names.insert(file.clone());
         found.push(Database {
             file,
             setting: setting.to_owned(),

@@ -5,6 +5,7 @@
 
 mod databases;
 mod settings;
+mod state;
 mod targets;
 mod values;
 

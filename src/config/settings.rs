@@ -26,11 +26,37 @@ const OURS: [&str; 13] = [
     "sections",
 ];
 
+/// The keys of a target: those of Arc's own storage, and `type`.
+const TARGET_KEYS: [&str; 20] = [
+    "type",
+    "local_path",
+    "s3_bucket",
+    "s3_region",
+    "s3_endpoint",
+    "s3_access_key",
+    "s3_secret_key",
+    "s3_use_ssl",
+    "s3_path_style",
+    "s3_prefix",
+    "s3_checksums",
+    "azure_connection_string",
+    "azure_account_name",
+    "azure_account_key",
+    "azure_sas_token",
+    "azure_container",
+    "azure_endpoint",
+    "azure_use_managed_identity",
+    "azure_prefix",
+    "concurrency",
+];
+
 /// What the command line says over the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The file given by `--config`.
     pub config: Option<PathBuf>,
+    /// Leaves `ARC_…` variables out: the demo must not touch the instance that they name.
+    pub ignore_environment: bool,
 }
 
 /// Everything that is configured, checked.
@@ -123,12 +149,27 @@ impl Settings {
         let exists = found.is_some();
         let path = found.unwrap_or_else(|| PathBuf::from("arc.toml"));
         let environment = std::env::vars_os()
+            .filter(|_| !overrides.ignore_environment)
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let values = Values::parse(&text, &path.display().to_string(), environment)?;
         Self::from_values(values, path, exists)
     }
 
     fn from_values(values: Values, config_path: PathBuf, config_exists: bool) -> Result<Self> {
+        for table in [
+            "storage",
+            "auth",
+            "backup",
+            "backup.targets",
+            "retention",
+            "continuous_query",
+            "iceberg",
+        ] {
+            values.check_table(table)?;
+        }
+        for target in values.keys("backup.targets") {
+            values.check_table(&format!("backup.targets.{target}"))?;
+        }
         let path = |key: &str, default: &str| -> Result<PathBuf> {
             let text = values.text(key)?.unwrap_or_else(|| default.to_owned());
             if text.trim().is_empty() {
@@ -150,9 +191,7 @@ impl Settings {
             }
         };
         let local_path = path("backup.local_path", "./data/backups")?;
-        let default_state = local_path
-            .join(crate::repository::OWN_FOLDER)
-            .join("history.db");
+        let default_state = super::state::default_path(&local_path);
         let targets = targets(&values)?;
         let backup = BackupSettings {
             enabled: values.truth("backup.enabled", true)?,
@@ -162,9 +201,10 @@ impl Settings {
             timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
             include_metadata: values.truth("backup.include_metadata", true)?,
             include_config: values.truth("backup.include_config", true)?,
-            state_path: values
-                .text("backup.state_path")?
-                .map_or(default_state, PathBuf::from),
+            state_path: match values.text("backup.state_path")? {
+                Some(_) => path("backup.state_path", "")?,
+                None => default_state,
+            },
             default_target: values
                 .text("backup.default_target")?
                 .unwrap_or_else(|| "local".to_owned()),
@@ -216,6 +256,34 @@ impl Settings {
         })
     }
 
+    /// Refuses a folder of backups or of state that is the storage root itself: whatever lies in it would be data.
+    pub(crate) fn check_apart(&self, target_roots: &[(String, PathBuf)]) -> Result<()> {
+        let root = real_path(&self.storage.local_path);
+        let state = (
+            "backup.state_path".to_owned(),
+            self.backup.state_folder().to_owned(),
+        );
+        for (key, path) in target_roots.iter().chain([&state]) {
+            if target_roots
+                .iter()
+                .any(|(other, root)| other != key && real_path(root) == real_path(path))
+                && key != "backup.state_path"
+            {
+                return Err(Error::Config(format!(
+                    "`{key}` is the folder of another target too ({}): each needs its own",
+                    path.display()
+                )));
+            }
+            if self.storage.kind == "local" && real_path(path) == root {
+                return Err(Error::Config(format!(
+                    "`{key}` is in the folder of `storage.local_path` ({}): choose another folder, inside it or elsewhere",
+                    root.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The keys under the storage root that are no data: backups, databases, state, `arc.toml`, wherever these lie under it.
     #[must_use]
     pub fn excluded_keys(&self, target_roots: &[PathBuf]) -> Vec<String> {
@@ -225,6 +293,7 @@ impl Settings {
         let root = real_path(&self.storage.local_path);
         let mut paths = vec![
             self.backup.local_path.clone(),
+            self.backup.state_folder().to_owned(),
             self.backup.state_path.clone(),
             self.config_path.clone(),
         ];
@@ -260,12 +329,36 @@ fn search() -> Vec<PathBuf> {
 }
 
 fn misspelt(values: &Values) -> Vec<String> {
-    (values.keys("backup").iter())
+    let in_file = (values.keys("backup").into_iter())
         .filter(|key| !OURS.contains(&key.as_str()))
-        .map(|key| {
+        .map(|key| format!("backup.{key}"));
+    let in_environment = (values.variables("ARC_BACKUP_"))
+        .filter(|name| !name.starts_with("TARGETS_") && *name != "LOG")
+        .filter(|name| !OURS.contains(&name.to_ascii_lowercase().as_str()))
+        .map(|name| format!("ARC_BACKUP_{name}"));
+    let targets = (values.keys("backup.targets").into_iter()).flat_map(|target| {
+        let table = format!("backup.targets.{target}");
+        // What else a third party's type takes is its own.
+        let built_in = matches!(
+            values
+                .text(&format!("{table}.type"))
+                .ok()
+                .flatten()
+                .as_deref(),
+            Some("local" | "s3" | "minio" | "azure" | "azblob")
+        );
+        (values.keys(&table).into_iter())
+            .filter(move |key| built_in && !TARGET_KEYS.contains(&key.as_str()))
+            .map(move |key| format!("{table}.{key}"))
+    });
+    in_file
+        .chain(in_environment)
+        .map(|name| (name, &OURS[..]))
+        .chain(targets.map(|name| (name, &TARGET_KEYS[..])))
+        .map(|(name, known)| {
             format!(
-                "`backup.{key}` is no known key and is ignored; known: {}",
-                OURS.join(", ")
+                "`{name}` is no known key and is ignored; known: {}",
+                known.join(", ")
             )
         })
         .collect()
@@ -333,6 +426,14 @@ mod tests {
             ("arc.db", "auth.db_path"),
             ("cq.db", "continuous_query.db_path"),
         ];
+        // Two files of one name would be one file in the backup.
+        let read = settings(
+            "[retention]\ndb_path = \"./data/continuous_query.db\"\n[continuous_query]\ndb_path = \"./o/arc.db\"\n[iceberg]\ncatalog_db_path = \"./p/arc.db\"\n",
+        );
+        let names: std::collections::BTreeSet<_> = (read.expect("valid").databases.into_iter())
+            .map(|database| database.file)
+            .collect();
+        assert_eq!(names.len(), 4, "{names:?}");
         assert_eq!(
             files
                 .iter()
@@ -347,6 +448,9 @@ mod tests {
     fn misspelt_keys_warn_and_wrong_values_fail() {
         let read = settings("[backup]\nincude_config = false\n").expect("valid");
         assert!(read.warnings[0].contains("backup.incude_config"));
+        let read =
+            settings("[backup.targets.x]\ntype = \"local\"\nlocal_pth = \"y\"\n").expect("valid");
+        assert!(read.warnings[0].contains("backup.targets.x.local_pth"));
         for (wrong, named) in [
             ("[storage]\nbackend = \"ftp\"\n", "storage.backend"),
             ("[backup]\ndefault_target = \"moon\"\n", "moon"),
@@ -356,6 +460,12 @@ mod tests {
                 "backup.targets.off.type",
             ),
             ("[backup]\nlocal_path = 3\n", "backup.local_path"),
+            ("[backup]\nlisten = 8001\n", "8001"),
+            ("[backup]\ntimeout = -5\n", "-5"),
+            ("[backup]\nstate_path = \"\"\n", "backup.state_path"),
+            ("backup = 5\n", "table"),
+            ("storage = \"x\"\n", "`storage`"),
+            ("[backup]\ntargets = 5\n", "backup.targets"),
         ] {
             let error = settings(wrong).expect_err(wrong).to_string();
             assert!(error.contains(named), "{error}");

@@ -77,6 +77,9 @@ impl Values {
         let found = match self.get(key) {
             // A value is shown only where it can't be a secret.
             Some(Value::String(text)) if !is_secret(key) => format!(", not {text:?}"),
+            Some(Value::Integer(value)) if !is_secret(key) => format!(", not {value}"),
+            Some(Value::Float(value)) if !is_secret(key) => format!(", not {value}"),
+            Some(Value::Boolean(value)) if !is_secret(key) => format!(", not {value}"),
             Some(value) if !value.is_str() => format!(", not a value of type {}", value.type_str()),
             _ => String::new(),
         };
@@ -147,6 +150,32 @@ impl Values {
                 "a duration from 1s to 365d, such as 90s, 30m, 2h or 1d, or a number of seconds",
             )),
         }
+    }
+
+    /// What variables of this prefix are called behind it.
+    pub fn variables<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.environment
+            .keys()
+            .filter_map(move |name| name.strip_prefix(prefix))
+    }
+
+    /// Refuses what should be a table and is none.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the key.
+    pub fn check_table(&self, key: &str) -> Result<()> {
+        let mut value = Some(&self.table);
+        for segment in key.split('.') {
+            let found = value.and_then(|table| table.get(segment));
+            value = found.and_then(Value::as_table);
+            if let (Some(found), None) = (found, value) {
+                return Err(Error::Config(format!(
+                    "`{key}` must be a table (`[{key}]`), not a value of type {}",
+                    found.type_str()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The keys of a table in the file.

@@ -118,6 +118,7 @@ pub struct Spool {
     path: PathBuf,
     file: BufWriter<File>,
     hasher: Hasher,
+    last: Option<Key>,
     entries: u64,
     bytes: u64,
 }
@@ -133,6 +134,7 @@ impl Spool {
             path: path.to_owned(),
             file: BufWriter::new(file),
             hasher: Hasher::new(),
+            last: None,
             entries: 0,
             bytes: 0,
         })
@@ -141,8 +143,17 @@ impl Spool {
     /// Appends a record.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// When it can't be written, or is not behind the last one: a list out of order is one that nobody can read.
     pub fn push(&mut self, record: &Record) -> Result<()> {
+        if let Some(last) = &self.last
+            && *last >= record.path
+        {
+            return Err(Error::Failed(format!(
+                "`{}` comes behind `{last}`: a source must list its entries once, in byte order of keys",
+                record.path
+            )));
+        }
+        self.last = Some(record.path.clone());
         let mut line = serde_json::to_vec(&record.to_line()).map_err(|e| {
             Error::Failed(format!("cannot write the record of `{}`: {e}", record.path))
         })?;

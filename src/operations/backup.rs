@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::restore;
 use crate::manifest::{
     self, Consistency, DatabaseIncluded, Inventory, Manifest, Record, SectionTotals, SourceInfo,
     Spool,
@@ -29,7 +30,22 @@ use crate::{Error, Result};
 pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
     let repository = &context.repository;
     context.running.phase("preparing");
-    repository.sweep(true).await?;
+    for fault in repository.sweep(true).await?.faults {
+        let text = format!("what an interrupted operation left can't be removed: {fault}");
+        context
+            .running
+            .update(|operation| operation.warnings.push(text));
+    }
+    restore::discard_staged(&context.settings, &context.sources).await?;
+    if let Some(marker) = restore::marker(&context.settings) {
+        let text = format!(
+            "a restore of {} was interrupted while it changed live data, and was not completed: this backup is of what it left",
+            marker.backup_id
+        );
+        context
+            .running
+            .update(|operation| operation.warnings.push(text));
+    }
     if repository.load(&context.id).await.is_ok() {
         return Err(Error::Failed(format!(
             "backup `{}` exists already",
@@ -49,7 +65,11 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         }
         return made;
     }
-    repository.end_journal(&context.id).await
+    if let Err(error) = repository.end_journal(&context.id).await {
+        // The backup is published and whole; the journal goes with the next sweep.
+        tracing::warn!(%error, "the journal of a backup that is done stays for now");
+    }
+    Ok(())
 }
 
 async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
@@ -80,7 +100,7 @@ async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
         }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),
-            scratch: context.scratch.path().to_owned(),
+            scratch: context.scratch()?.to_owned(),
             cancel: context.running.cancel.clone(),
         };
         let frozen = source.freeze(freeze).await?;
@@ -123,7 +143,7 @@ async fn copy_section(
     collected: &mut Collected,
 ) -> Result<()> {
     let running = &context.running;
-    let mut listed = Spool::create(&context.scratch.path().join(format!("{section}.listing")))?;
+    let mut listed = Spool::create(&context.scratch()?.join(format!("{section}.listing")))?;
     let mut entries = frozen.entries();
     while let Some(entry) = entries.next().await {
         context.check_cancelled()?;
@@ -137,7 +157,7 @@ async fn copy_section(
     drop(entries);
     let listed = listed.finish()?.unsealed();
     running.phase("copying");
-    let mut copied = Spool::create(&context.scratch.path().join(format!("{section}.inventory")))?;
+    let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
     let writer = BackupWriter {
         repository: &context.repository,
         folder: format!("{}/{section}", context.id),
@@ -185,7 +205,7 @@ pub(super) fn to_core(error: Error) -> CoreError {
 }
 
 fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventory> {
-    let mut spool = Spool::create(&context.scratch.path().join("inventory.jsonl"))?;
+    let mut spool = Spool::create(&context.scratch()?.join("inventory.jsonl"))?;
     for inventory in collected.inventories.values() {
         for record in inventory.records()? {
             spool.push(&record?)?;

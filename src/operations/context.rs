@@ -1,10 +1,12 @@
 //! What every operation is given.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{ErrorKind, LockGuard, Source};
 
 use super::Running;
+use super::scratch::ScratchFolders;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::pipeline::{CopyFault, Plan};
@@ -20,12 +22,22 @@ pub(super) struct Context {
     pub(super) id: BackupId,
     pub(super) operation_id: String,
     pub(super) running: Arc<Running>,
-    pub(super) scratch: Scratch,
+    pub(super) scratch_folders: ScratchFolders,
+    pub(super) scratch: OnceLock<Scratch>,
     /// Absent where the target can only be read.
     pub(super) lock: Option<Box<dyn LockGuard>>,
 }
 
 impl Context {
+    /// The operation's scratch folder, made when it is first needed: a deletion must go on a disk that is full.
+    pub(super) fn scratch(&self) -> Result<&Path> {
+        if self.scratch.get().is_none() {
+            let made = self.scratch_folders.for_operation(&self.operation_id)?;
+            let _ = self.scratch.set(made);
+        }
+        Ok(self.scratch.get().map_or(Path::new("."), Scratch::path))
+    }
+
     pub(super) fn plan(&self) -> Plan {
         Plan {
             progress: self.running.progress.clone(),

@@ -1,6 +1,7 @@
 //! The service behind REST and the command line: one slot, in the process and across processes.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup_core::{LockGuard, Source};
@@ -28,6 +29,7 @@ pub struct ArcBackup {
     pub(super) scratch: ScratchFolders,
     pub(super) slot: tokio::sync::Mutex<()>,
     pub(super) current: Mutex<Option<Arc<Running>>>,
+    pub(super) closing: AtomicBool,
 }
 
 /// A target that can't be listed.
@@ -57,9 +59,18 @@ impl ArcBackup {
     /// [`Error::Config`] when a storage or target can't be made of the configuration.
     pub fn new(settings: Settings, registry: &Registry) -> Result<Arc<Self>> {
         let repositories = registry.repositories(&settings)?;
-        let roots: Vec<_> = (repositories.iter())
-            .filter_map(|repository| repository.sink().capabilities().local_root)
+        let named_roots: Vec<_> = (repositories.iter())
+            .filter_map(|repository| {
+                let target = settings
+                    .targets
+                    .iter()
+                    .find(|t| t.name == repository.name())?;
+                let root = repository.sink().capabilities().local_root?;
+                Some((format!("{}.local_path", target.key), root))
+            })
             .collect();
+        settings.check_apart(&named_roots)?;
+        let roots: Vec<_> = named_roots.into_iter().map(|(_, root)| root).collect();
         let sources = registry.sources(&settings, &roots)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone()),
@@ -69,6 +80,7 @@ impl ArcBackup {
             repositories,
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
+            closing: AtomicBool::new(false),
         }))
     }
 
@@ -164,6 +176,32 @@ impl ArcBackup {
         Err(fault)
     }
 
+    /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
+    pub(super) async fn locate_anything(&self, id: &BackupId) -> Result<&Repository> {
+        match self.locate(id).await {
+            Err(Error::NotFound(_)) => {}
+            found => return found,
+        }
+        for repository in &self.repositories {
+            if repository.has_anything_of(id).await? {
+                return Ok(repository);
+            }
+        }
+        Err(Error::NotFound(id.to_string()))
+    }
+
+    /// Ends the operation that runs, and lets no other begin. Returns when it has ended.
+    pub async fn close(&self, reason: &str) {
+        // With the slot, so that an operation has either begun, and is cancelled, or never begins.
+        let slot = self.slot.lock().await;
+        self.closing.store(true, Ordering::SeqCst);
+        drop(slot);
+        if let Some(running) = self.current().filter(|running| !running.is_done()) {
+            running.cancel(reason);
+            running.wait().await;
+        }
+    }
+
     /// The inventory of a backup, in a private local copy that is removed with the scratch folder's guard.
     ///
     /// # Errors
@@ -239,8 +277,14 @@ impl ArcBackup {
             .list(0, 5)?
             .iter()
             .any(|operation| operation.status == Status::Running);
-        if stale && self.busy().is_none() {
-            self.settle_interrupted()?;
+        let runs_here = self.current().is_some_and(|running| !running.is_done());
+        if stale && !runs_here {
+            // Nobody can begin an operation meanwhile, which would be taken for an interrupted one.
+            if let Some(settled) =
+                InstanceLock::while_free(&self.lock_path(), || self.settle_interrupted())
+            {
+                settled?;
+            }
         }
         Ok(())
     }
@@ -301,7 +345,7 @@ impl ArcBackup {
         }
         if apply {
             self.scratch.clean()?;
-            restore::sweep(&self.settings, &self.sources).await?;
+            restore::discard_staged(&self.settings, &self.sources).await?;
         }
         Ok(all)
     }

@@ -127,6 +127,9 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
         use std::os::unix::fs::PermissionsExt;
         // Names of tokens and paths are nobody else's business. On a foreign file system modes may not exist.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        if let Some(folder) = path.parent() {
+            crate::private::give_if_possible(folder, path);
+        }
     }
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;

@@ -35,6 +35,9 @@ impl InstanceLock {
             .mode(0o600)
             .open(path)
             .map_err(fault)?;
+        if let Some(folder) = path.parent() {
+            crate::private::give_if_possible(folder, path);
+        }
         let mut tries = 0;
         loop {
             match file.try_lock() {
@@ -49,10 +52,32 @@ impl InstanceLock {
                 Err(TryLockError::Error(error)) => return Err(fault(error)),
             }
         }
-        file.set_len(0).map_err(fault)?;
-        file.rewind().map_err(fault)?;
-        file.write_all(holder.to_text().as_bytes()).map_err(fault)?;
-        Ok(Self(file))
+        let mut lock = Self(file);
+        match lock.write(holder) {
+            // On a full disk the lock holds all the same, without a name: or nothing could be deleted.
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
+            written => written.map_err(fault)?,
+        }
+        Ok(lock)
+    }
+
+    fn write(&mut self, holder: &Holder) -> std::io::Result<()> {
+        self.0.set_len(0)?;
+        self.0.rewind()?;
+        self.0.write_all(holder.to_text().as_bytes())
+    }
+
+    /// Does `work` while nobody holds the lock in the file `path`, and nobody can take it; `None` where somebody does.
+    pub(super) fn while_free<T>(path: &Path, work: impl FnOnce() -> T) -> Option<T> {
+        let file = File::options().read(true).open(path).ok();
+        if let Some(file) = &file {
+            match file.try_lock_shared() {
+                Err(TryLockError::WouldBlock) => return None,
+                // A file system without locks has no other process that takes one.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+            }
+        }
+        Some(work())
     }
 
     /// Who holds the lock in the file `path`; `None` when nobody does.

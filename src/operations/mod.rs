@@ -18,7 +18,7 @@ mod verify;
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::Holder;
-pub use operation::{Operation, Problem, RestoreInProgress};
+pub use operation::{Operation, Problem, RestoreInProgress, Status};
 pub use request::Request;
 pub use restore::{ExtraFilesPolicy, RestoreOptions};
 pub use running::{Running, Who};

@@ -117,6 +117,10 @@ pub struct RestoreInProgress {
     pub operation_id: String,
     /// The backup that it restores.
     pub backup_id: String,
+    /// The sections that it restores: `data`, `metadata`, `config`, ….
+    #[serde(default)]
+    #[oai(default)]
+    pub sections: Vec<String>,
     /// `staging`: nothing live has changed; `applying`: it has.
     pub phase: String,
     /// When it came to that phase, RFC 3339.

@@ -9,12 +9,20 @@ use crate::manifest::{Inventory, Record};
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
 
 /// Compares the backup's listing with its inventory, both in byte order, and notes what differs as problems.
-pub(super) async fn check(context: &Context, inventory: &Inventory) -> Result<()> {
+pub(super) async fn check(
+    context: &Context,
+    inventory: &Inventory,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<()> {
+    let in_wanted = |path: &str| wanted(path.split('/').next().unwrap_or_default());
     let sink = context.repository.sink();
     let mut listing = sink.list(ListOptions::within(&folder(&context.id)));
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let prefix = format!("{}/", context.id);
-    let mut records = inventory.records()?;
+    let mut records = inventory.records()?.filter(|record| match record {
+        Ok(record) => wanted(record.section()),
+        Err(_) => true,
+    });
     let mut record = next_stored_here(context, &mut records).await?;
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
@@ -23,6 +31,9 @@ pub(super) async fn check(context: &Context, inventory: &Inventory) -> Result<()
             Listed::Object(meta) => meta,
             Listed::Other { path, kind } => {
                 let path = path.strip_prefix(&prefix).unwrap_or(&path).to_owned();
+                if !in_wanted(&path) {
+                    continue;
+                }
                 context
                     .running
                     .problem(path, "unexpected", format!("is {}", kind.as_str()));
@@ -30,6 +41,9 @@ pub(super) async fn check(context: &Context, inventory: &Inventory) -> Result<()
             }
         };
         let path = meta.key.strip_prefix(prefix.as_str()).unwrap_or(&meta.key);
+        if !in_wanted(path) {
+            continue;
+        }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
             note_missing(context, &missing);
             record = next_stored_here(context, &mut records).await?;
@@ -85,6 +99,32 @@ async fn next_stored_here(
         }
     }
     Ok(None)
+}
+
+/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+pub(super) fn check_counts(
+    context: &Context,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let mut contents = crate::source::Contents::default();
+    for record in inventory.records()? {
+        let record = record?;
+        if record.section() == crate::source::DATA {
+            contents.add(&record.entry.key, record.entry.size);
+        }
+    }
+    let manifest = &loaded.manifest;
+    let says = (manifest.total_files, manifest.total_size_bytes);
+    let lists = (contents.parquet_files, contents.parquet_bytes);
+    if says != lists {
+        let text = format!(
+            "it says {} Parquet files of {} bytes; the inventory lists {} of {}",
+            says.0, says.1, lists.0, lists.1
+        );
+        context.running.problem("manifest.json", "manifest", text);
+    }
+    Ok(())
 }
 
 /// For a backup that Arc made, its manifest's counts are what there is to check.

@@ -4,8 +4,8 @@
 //! changes. From then on a marker in the state folder says what is going on, and running the same restore again
 //! completes it.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_backup_core::{
@@ -29,10 +29,11 @@ use crate::{Error, Result};
 /// What becomes of live files that the backup does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, poem_openapi::Enum, clap::ValueEnum)]
 #[oai(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
+#[value(rename_all = "kebab-case")]
 pub enum ExtraFilesPolicy {
     /// They are moved beside the storage root and kept.
     #[default]
+    #[value(alias = "set_aside")]
     SetAside,
     /// They stay: Arc may serve rows twice.
     Keep,
@@ -91,12 +92,13 @@ pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
     (marker.phase == APPLYING).then_some(marker)
 }
 
-fn write_marker(context: &Context, phase: &str) -> Result<()> {
+fn write_marker(context: &Context, phase: &str, sections: &[String]) -> Result<()> {
     let path = marker_path(&context.settings);
     let temporary = path.with_extension("json.tmp");
     let marker = RestoreInProgress {
         operation_id: context.operation_id.clone(),
         backup_id: context.id.to_string(),
+        sections: sections.to_vec(),
         phase: phase.to_owned(),
         written_at: Timestamp::now().to_string(),
     };
@@ -122,7 +124,7 @@ fn remove_marker(settings: &Settings) -> Result<()> {
 }
 
 /// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
-pub(super) async fn sweep(settings: &Settings, sources: &[Arc<dyn Source>]) -> Result<()> {
+pub(super) async fn discard_staged(settings: &Settings, sources: &[Arc<dyn Source>]) -> Result<()> {
     if !marker_path(settings).exists() {
         return Ok(());
     }
@@ -143,8 +145,8 @@ struct Part {
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
     context.running.phase("checking");
-    sweep(&context.settings, &context.sources).await?;
-    let loaded = verify::load(context).await?;
+    discard_staged(&context.settings, &context.sources).await?;
+    let loaded = verify::load(context, &|section| options.includes(section)).await?;
     context.failure("the backup is not whole, nothing was changed")?;
     let Some((_, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));
@@ -167,23 +169,78 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         return Err(error);
     }
     context.running.phase(APPLYING);
-    write_marker(context, APPLYING)?;
+    let sections: Vec<_> = parts.iter().map(|part| part.section.clone()).collect();
+    write_marker(context, APPLYING, &sections)?;
     for part in &parts {
-        part.restore.apply().await.map_err(|error| {
+        let applied = part.restore.apply().await;
+        // Also where it failed half-way: what Arc holds in memory is no longer what is there.
+        if [source::METADATA, source::CONFIG].contains(&part.section.as_str()) {
+            context
+                .running
+                .update(|operation| operation.restart_required = Some(true));
+        }
+        applied.map_err(|error| {
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
         })?;
     }
     context.running.phase("checking what was restored");
-    for part in &parts {
+    // The data last: with `extra_files = remove` its end is the removal of what was set aside.
+    for part in parts.iter().rev() {
         let summary = part.restore.finish().await?;
         report(context, &summary);
+        context.failure("what was restored is not as it should be")?;
     }
-    context.failure("what was restored is not as it should be")?;
-    let restart = options.metadata || options.config;
     context
         .running
-        .update(|operation| operation.restart_required = Some(restart));
+        .update(|operation| _ = operation.restart_required.get_or_insert(false));
     remove_marker(&context.settings)
+}
+
+/// Refuses a restore that would leave out what an interrupted one has half done: its marker must not go before that is whole.
+fn check_covers_interrupted(context: &Context, order: &[&String]) -> Result<()> {
+    let Some(marker) = marker(&context.settings) else {
+        return Ok(());
+    };
+    let left_out: Vec<_> = (marker.sections.iter())
+        .filter(|section| !order.contains(section))
+        .map(String::as_str)
+        .collect();
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "a restore of `{}` was interrupted while it changed live data, and this one leaves out a part of it ({}): run that \
+         restore again, or one that restores these too; nothing was changed",
+        marker.backup_id,
+        left_out.join(", ")
+    )))
+}
+
+/// Whether local disk has room for what will be written, before anything is. What goes to one file system is added up.
+fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let mut by_device: BTreeMap<u64, (&Path, u64)> = BTreeMap::new();
+    for (path, bytes) in rooms {
+        let existing = path.ancestors().find(|path| path.exists());
+        let existing = existing.filter(|path| !path.as_os_str().is_empty());
+        let existing = existing.unwrap_or(Path::new("."));
+        let device = std::fs::metadata(existing)
+            .map_err(|e| Error::io("look at", existing, e))?
+            .dev();
+        let needed = &mut by_device.entry(device).or_insert((existing, 0)).1;
+        *needed = needed.saturating_add(*bytes);
+    }
+    for (path, needed) in by_device.into_values() {
+        let room = rustix::fs::statvfs(path).map_err(|e| Error::io("look at", path, e.into()))?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        if free < needed {
+            return Err(Error::Failed(format!(
+                "no room to restore at `{}`: it needs {needed} bytes and {free} are free; nothing was changed",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Everything up to the first live change.
@@ -229,7 +286,24 @@ async fn stage(
                 .update(|operation| operation.warnings.push(text));
         }
     }
-    write_marker_unless_applying(context)?;
+    for section in &order {
+        if !context
+            .sources
+            .iter()
+            .any(|source| source.section() == section.as_str())
+        {
+            return Err(Error::Failed(format!(
+                "backup `{id}` has a section `{section}` that this program has no source for: restore with the program that \
+                 made it, or without data (restore_data = false, --no-data); nothing was changed"
+            )));
+        }
+    }
+    check_covers_interrupted(context, &order)?;
+    if marker(&context.settings).is_none() {
+        let sections: Vec<_> = order.iter().map(|section| (*section).clone()).collect();
+        write_marker(context, "staging", &sections)?;
+    }
+    let mut rooms = Vec::new();
     for record in inventory.records()? {
         let record = record?;
         if order.iter().any(|section| *section == record.section()) {
@@ -237,30 +311,20 @@ async fn stage(
         }
     }
     for section in &order {
-        let Some(source) = context
-            .sources
-            .iter()
-            .find(|source| source.section() == section.as_str())
+        let Some(source) =
+            (context.sources.iter()).find(|source| source.section() == section.as_str())
         else {
-            let text = format!(
-                "the section `{section}` was not restored: this program has no source for it"
-            );
-            context
-                .running
-                .update(|operation| operation.warnings.push(text));
             continue;
         };
-        let restore = source.restore(staging(context, options)).await?;
+        let restore = source.restore(staging(context, options)?).await?;
         let summary = restore.plan(section_entries(inventory, section)?).await?;
-        context.running.update(|operation| {
-            operation.unchanged_files =
-                Some(operation.unchanged_files.unwrap_or(0) + summary.unchanged_files)
-        });
+        rooms.extend(summary.room);
         parts.push(Part {
             section: (*section).clone(),
             restore,
         });
     }
+    check_room(&rooms)?;
     context.running.phase("staging");
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
     for part in parts.iter().rev() {
@@ -276,24 +340,17 @@ async fn stage(
     context.check_cancelled()
 }
 
-fn write_marker_unless_applying(context: &Context) -> Result<()> {
-    match marker(&context.settings) {
-        Some(_) => Ok(()),
-        None => write_marker(context, "staging"),
-    }
-}
-
-fn staging(context: &Context, options: &RestoreOptions) -> Staging {
-    Staging {
+fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {
+    Ok(Staging {
         operation_id: context.operation_id.clone(),
-        scratch: context.scratch.path().to_owned(),
+        scratch: context.scratch()?.to_owned(),
         cancel: context.running.cancel.clone(),
         extra_files: match options.extra_files {
             ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
             ExtraFilesPolicy::Keep => ExtraFiles::Keep,
             ExtraFilesPolicy::Remove => ExtraFiles::Remove,
         },
-    }
+    })
 }
 
 fn section_entries(inventory: &Inventory, section: &str) -> Result<EntryStream<'static>> {
@@ -439,6 +496,7 @@ fn report(context: &Context, summary: &RestoreSummary) {
     context.running.update(|operation| {
         operation.warnings.extend(summary.warnings.iter().cloned());
         operation.kept.extend(summary.kept.iter().cloned());
+        *operation.unchanged_files.get_or_insert(0) += summary.unchanged_files;
         *operation.set_aside_files.get_or_insert(0) += summary.set_aside_files;
         if summary.set_aside_location.is_some() {
             operation

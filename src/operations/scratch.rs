@@ -12,7 +12,7 @@ const OPERATIONS: &str = "operations";
 const READS: &str = "reads";
 
 /// `<state folder>/scratch`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ScratchFolders(PathBuf);
 
 impl ScratchFolders {

@@ -1,6 +1,7 @@
 //! Starting an operation, and what goes on around it while it runs.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_backup_core::ErrorKind;
@@ -25,6 +26,9 @@ impl ArcBackup {
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
         let _slot = self.slot.lock().await;
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::Cancelled("the service is ending".to_owned()));
+        }
         if let Some(holder) = self.busy() {
             return Err(Error::Busy(Box::new(holder)));
         }
@@ -44,7 +48,8 @@ impl ArcBackup {
                 (self.repository(target.as_deref())?, id)
             }
             Request::Restore(id, _) => (self.find(id).await?.0, id.clone()),
-            Request::Verify(id, _) | Request::Delete(id) => (self.locate(id).await?, id.clone()),
+            Request::Verify(id, _) => (self.locate(id).await?, id.clone()),
+            Request::Delete(id) => (self.locate_anything(id).await?, id.clone()),
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock = match repository.lock(&holder).await {
@@ -68,13 +73,20 @@ impl ArcBackup {
             ..Operation::default()
         };
         let running = Running::new(operation, started, who);
-        self.history.write(&running.snapshot())?;
+        if let Err(error) = self.history.write(&running.snapshot()) {
+            // Deleting is what gives a full disk its room back.
+            if !matches!(request, Request::Delete(_)) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the deletion is not kept in the history");
+        }
         let context = Context {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
             repository: repository.clone(),
             id,
-            scratch: self.scratch.for_operation(&operation_id)?,
+            scratch_folders: self.scratch.clone(),
+            scratch: OnceLock::new(),
             operation_id,
             running: running.clone(),
             lock,

@@ -24,7 +24,11 @@ pub enum VerifyMode {
 }
 
 /// Reads the manifest and inventory of the operation's backup, noting as a problem what is wrong with either.
-pub(super) async fn load(context: &Context) -> Result<Option<(Loaded, Inventory)>> {
+/// Of the files only those in the `wanted` sections are looked for.
+pub(super) async fn load(
+    context: &Context,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
         Err(Error::Damaged { detail, .. }) => {
@@ -35,7 +39,7 @@ pub(super) async fn load(context: &Context) -> Result<Option<(Loaded, Inventory)
     };
     let inventory = match context
         .repository
-        .inventory(&context.id, &loaded, context.scratch.path())
+        .inventory(&context.id, &loaded, context.scratch()?)
         .await
     {
         Ok(inventory) => inventory,
@@ -53,8 +57,10 @@ pub(super) async fn load(context: &Context) -> Result<Option<(Loaded, Inventory)
         .running
         .update(|operation| operation.verified = Some(loaded.sealed));
     context.running.phase("checking");
-    presence::check(context, &inventory).await?;
-    if !loaded.sealed {
+    presence::check(context, &inventory, wanted).await?;
+    if loaded.sealed {
+        presence::check_counts(context, &loaded, &inventory)?;
+    } else {
         presence::check_arcs_counts(context, &loaded, &inventory)?;
     }
     Ok(Some((loaded, inventory)))
@@ -63,7 +69,7 @@ pub(super) async fn load(context: &Context) -> Result<Option<(Loaded, Inventory)
 /// Verifies a backup: goes on after the first fault and names every one.
 pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
     context.running.phase("reading the inventory");
-    if let Some((loaded, inventory)) = load(context).await? {
+    if let Some((loaded, inventory)) = load(context, &|_| true).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context
@@ -71,8 +77,42 @@ pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
                 .update(|operation| operation.warnings.push(text.to_owned()));
         }
         read(context, &inventory, mode).await?;
+        if !loaded.sealed && mode == VerifyMode::Full {
+            check_databases(context, &inventory).await?;
+        }
     }
     context.failure("the backup does not verify")
+}
+
+/// Opens the databases of a backup without checksums: SQLite's own check is what there is.
+async fn check_databases(context: &Context, inventory: &Inventory) -> Result<()> {
+    let reader = context.repository.reader(&context.id);
+    for record in inventory.records()? {
+        let record = record?;
+        if record.section() != crate::source::METADATA || !record.path.ends_with(".db") {
+            continue;
+        }
+        let entry = Entry::new(record.path.clone(), record.entry.size);
+        let path = context.scratch()?.join("database");
+        let copied = async {
+            let mut pieces = crate::pipeline::pieces(reader.open(&entry).await?, &entry.key);
+            let mut copy = crate::private::create_file(&path)
+                .map_err(|e| CoreError::from_io("write", path.display().to_string(), e))?;
+            while let Some(piece) = pieces.next().await {
+                std::io::Write::write_all(&mut copy, &piece?)
+                    .map_err(|e| CoreError::from_io("write", path.display().to_string(), e))?;
+            }
+            Ok::<_, CoreError>(())
+        };
+        copied.await?;
+        let checked = tokio::task::spawn_blocking(move || crate::source::check_file(&path)).await;
+        if let Ok(Err(error)) = checked {
+            context
+                .running
+                .problem(record.path.as_str(), "unreadable", error.detail());
+        }
+    }
+    Ok(())
 }
 
 async fn read(context: &Context, inventory: &Inventory, mode: VerifyMode) -> Result<()> {

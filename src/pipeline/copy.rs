@@ -88,27 +88,36 @@ pub enum CopyFault {
 }
 
 impl Plan {
-    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends the stream.
+    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends the stream. Dropping the
+    /// stream ends the copies that are under way.
     pub fn run<'a>(
         &'a self,
         entries: EntryStream<'a>,
         reader: &'a dyn Reader,
         writer: &'a dyn Writer,
     ) -> BoxStream<'a, Result<Outcome, Error>> {
+        let cancel = self.cancel.child_token();
+        let ends_with_the_stream = cancel.clone().drop_guard();
         entries
-            .map(move |entry| async move {
-                let mut entry = entry?;
-                let fault = match self.copy(&entry, reader, writer).await {
-                    Ok(digest) => {
-                        entry.sha256 = Some(digest);
-                        self.progress.add_files(1);
-                        None
-                    }
-                    Err(fault) => Some(fault),
-                };
-                Ok(Outcome { entry, fault })
+            .map(move |entry| {
+                let cancel = cancel.clone();
+                async move {
+                    let mut entry = entry?;
+                    let fault = match self.copy(&entry, reader, writer, &cancel).await {
+                        Ok(digest) => {
+                            entry.sha256 = Some(digest);
+                            self.progress.add_files(1);
+                            None
+                        }
+                        Err(fault) => Some(fault),
+                    };
+                    Ok(Outcome { entry, fault })
+                }
             })
             .buffered(self.concurrency.max(1))
+            .inspect(move |_| {
+                let _ = &ends_with_the_stream;
+            })
             .boxed()
     }
 
@@ -117,16 +126,17 @@ impl Plan {
         entry: &Entry,
         reader: &dyn Reader,
         writer: &dyn Writer,
+        cancel: &CancellationToken,
     ) -> Result<Digest, CopyFault> {
-        if self.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             return Err(CopyFault::Cancelled);
         }
         let body = reader.open(entry).await.map_err(CopyFault::Read)?;
         let mut upload = writer.begin(entry).await.map_err(CopyFault::Write)?;
         let copied = match tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(CopyFault::Cancelled),
-            copied = self.transfer(entry, body, upload.as_mut()) => copied,
+            () = cancel.cancelled() => Err(CopyFault::Cancelled),
+            copied = self.transfer(entry, body, upload.as_mut(), cancel) => copied,
         } {
             Ok((size, _)) if size != entry.size => Err(CopyFault::Size {
                 key: entry.key.to_string(),
@@ -162,6 +172,7 @@ impl Plan {
         entry: &Entry,
         body: Body,
         mut upload: Option<&mut Box<dyn Upload>>,
+        cancel: &CancellationToken,
     ) -> Result<(u64, Digest), CopyFault> {
         if let Body::File { file, .. } = body {
             let target = match upload
@@ -174,7 +185,7 @@ impl Plan {
             };
             if target.is_some() || upload.is_none() {
                 let (size, key) = (entry.size, entry.key.to_string());
-                let (progress, cancel) = (self.progress.clone(), self.cancel.clone());
+                let (progress, cancel) = (self.progress.clone(), cancel.clone());
                 return tokio::task::spawn_blocking(move || {
                     copy_file(file, target, size, &key, &progress, &cancel)
                 })
@@ -186,7 +197,7 @@ impl Plan {
             return self
                 .stream(
                     entry,
-                    file_pieces(file, entry.size + 1, entry.key.to_string()),
+                    file_pieces(file, entry.size.saturating_add(1), entry.key.to_string()),
                     upload,
                 )
                 .await;
@@ -231,7 +242,7 @@ fn copy_file(
     // No larger than the file: most of Arc's are a few KiB.
     let mut buffer = vec![
         0;
-        usize::try_from(expected + 1)
+        usize::try_from(expected.saturating_add(1))
             .unwrap_or(PIECE_BYTES)
             .min(PIECE_BYTES)
     ];

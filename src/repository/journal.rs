@@ -34,6 +34,8 @@ pub struct Swept {
     pub unfinished: Vec<String>,
     /// Leavings of uploads in the tool's own folder.
     pub temporaries: u64,
+    /// What could not be removed, and why.
+    pub faults: Vec<String>,
 }
 
 impl Repository {
@@ -65,21 +67,20 @@ impl Repository {
     /// A backup that was published stays, whatever its journal says: its manifest is written last. A deletion
     /// that had not begun (the manifest is still there) is forgotten; one that had is finished.
     ///
+    /// What can't be removed is left to the next sweep, and named in [`Swept::faults`].
+    ///
     /// # Errors
-    /// What the sink answers.
+    /// When the journals can't be read.
     pub async fn sweep(&self, apply: bool) -> Result<Swept> {
         let mut swept = Swept::default();
         for id in self.journalled().await? {
             let published = self.is_published(&id).await?;
             if !published {
                 swept.unfinished.push(id.to_string());
-                if apply {
-                    tracing::info!(backup = %id, "removing what an interrupted operation left");
-                    self.remove_backup(&id).await?;
-                }
             }
-            if apply {
-                self.end_journal(&id).await?;
+            if apply && let Err(error) = self.sweep_one(&id, published).await {
+                tracing::warn!(backup = %id, %error, "what an interrupted operation left can't be removed");
+                swept.faults.push(format!("{id}: {error}"));
             }
         }
         if apply {
@@ -87,6 +88,14 @@ impl Repository {
             swept.temporaries = self.sink().discard_unfinished(Some(&folder)).await?;
         }
         Ok(swept)
+    }
+
+    async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {
+        if !published {
+            tracing::info!(backup = %id, "removing what an interrupted operation left");
+            self.remove_backup(id).await?;
+        }
+        self.end_journal(id).await
     }
 
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is no answer: it must not cost a backup.

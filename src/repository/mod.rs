@@ -6,7 +6,7 @@ mod read;
 
 use std::sync::Arc;
 
-use arc_backup_core::{GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions};
+use arc_backup_core::{ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions};
 
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
@@ -91,16 +91,31 @@ impl Repository {
     /// # Errors
     /// What the sink answers; deleting again goes on.
     pub async fn delete(&self, id: &BackupId, journal: &Journal) -> Result<()> {
-        self.begin_journal(journal).await?;
+        match self.begin_journal(journal).await {
+            // On a full disk the deletion goes without: interrupted, it leaves a folder without a manifest, which the list
+            // names as damaged and which can be deleted again.
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {}
+            begun => begun?,
+        }
         self.remove_backup(id).await?;
         self.end_journal(id).await
     }
 
+    /// Whether there is a folder of that name, or a journal that says that there was.
+    pub(crate) async fn has_anything_of(&self, id: &BackupId) -> Result<bool> {
+        let children = self.sink.list_children(None).await?;
+        let there = children.iter().any(|child| child.name() == id.as_str());
+        Ok(there || self.journalled().await?.contains(id))
+    }
+
     pub(crate) async fn remove_backup(&self, id: &BackupId) -> Result<()> {
         let folder = folder(id);
-        // Where the folder is a link or the manifest no file, there is no manifest to delete first.
-        if let Ok(Some(_)) = self.sink.head(&manifest_key(id)).await {
-            self.sink.delete(&[manifest_key(id)]).await?;
+        match self.sink.head(&manifest_key(id)).await {
+            Ok(Some(_)) => self.sink.delete(&[manifest_key(id)]).await?,
+            Ok(None) => {}
+            // Where the folder is a link or the manifest no file, there is no manifest to delete first.
+            Err(error) if error.kind() == ErrorKind::Invalid => {}
+            Err(error) => return Err(error.into()),
         }
         self.sink.remove_tree(&folder).await?;
         Ok(())

@@ -33,10 +33,12 @@ impl Repository {
             id: id.to_string(),
             detail,
         };
-        let bytes = match self
-            .read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
-            .await
-        {
+        let mut read = self.read_manifest(id).await;
+        if matches!(read, Ok(None)) && !self.journalled().await?.contains(id) {
+            // It may have been published since, by somebody whose journal is gone with that.
+            read = self.read_manifest(id).await;
+        }
+        let bytes = match read {
             Ok(Some(bytes)) => bytes,
             Ok(None) => {
                 return Err(match self.is_there(id).await? {
@@ -60,6 +62,14 @@ impl Repository {
             Err(error) => return Err(error.into()),
         };
         check_manifest(id, &bytes).map_err(damaged)
+    }
+
+    async fn read_manifest(
+        &self,
+        id: &BackupId,
+    ) -> Result<Option<Vec<u8>>, arc_backup_core::Error> {
+        self.read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
+            .await
     }
 
     async fn is_there(&self, id: &BackupId) -> Result<Option<Child>> {

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::CONFIG;
-use super::sqlite_restore::{FileUpload, discard_staged, rotate_kept, sync_folder};
+use super::put_back::sync_folder;
+use super::sqlite_restore::{FileUpload, discard_staged, rotate_kept};
 
 const NAME: &str = "arc.toml";
 
@@ -154,7 +155,18 @@ impl Restore for ConfigRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        Ok(())
+        if self.state().0.is_none() {
+            return Ok(());
+        }
+        let fault = |detail: String| {
+            let subject = format!("config/{NAME}");
+            Error::new(ErrorKind::Corrupt, "restore", subject, detail)
+        };
+        let text = std::fs::read_to_string(self.staged_path()).map_err(|e| fault(e.to_string()))?;
+        // The message alone: the error's own text quotes the line, which may hold a secret.
+        text.parse::<toml::Table>()
+            .map(drop)
+            .map_err(|e| fault(format!("it is no valid TOML: {}", e.message())))
     }
 
     async fn apply(&self) -> Result<()> {

@@ -4,6 +4,7 @@ mod config;
 mod contents;
 mod parquet;
 mod parquet_restore;
+mod put_back;
 mod snapshot;
 mod sqlite;
 mod sqlite_restore;
@@ -11,8 +12,10 @@ mod sqlite_restore;
 pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};
 pub use parquet::ParquetSource;
+pub(crate) use put_back::sync_folder;
+pub(crate) use snapshot::check_file;
 pub use sqlite::{Database, SqliteSource};
-pub(crate) use sqlite_restore::{beside, sync_folder};
+pub(crate) use sqlite_restore::beside;
 
 /// The section of Parquet files and their companions.
 pub const DATA: &str = "data";

@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, Freeze, Frozen, GetOptions, ListOptions, Listed, Origin,
-    OtherKind, Restore, Result, Sink, Source, SourceReport, Staging,
+    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions, Key, ListOptions,
+    Listed, Origin, OtherKind, Restore, Result, Sink, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::StreamExt;
 
 use super::parquet_restore::ParquetRestore;
 use super::{DATA, Exclusions, SAMPLE};
+
+/// The longest key that still is one in a backup, behind `{backup_id}/data/`.
+const LONGEST_KEY: usize = Key::MAX_BYTES - "backup-YYYYMMDD-HHMMSS-xxxxxxxx/data/".len();
 
 /// Everything that belongs to the data in Arc's data storage, which is a [`Sink`] too.
 #[derive(Debug, Clone)]
@@ -39,6 +42,17 @@ impl Source for ParquetSource {
     }
 
     async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
+        if let Some(root) = self.storage.capabilities().local_root
+            && !root.is_dir()
+        {
+            // A volume that is not mounted must not become a backup of nothing.
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "read",
+                root.display().to_string(),
+                "the storage root (`storage.local_path`) is no folder: is its volume mounted, and the working directory Arc's (-C)?",
+            ));
+        }
         let mut report = SourceReport::default();
         report.origin = Some(Origin {
             kind: self.kind.clone(),
@@ -99,6 +113,10 @@ impl Frozen for ParquetListing {
             .list(options)
             .filter_map(async move |item| match item {
                 Ok(Listed::Object(meta)) if self.source.exclusions.exclude(&meta.key) => None,
+                Ok(Listed::Object(meta)) if meta.key.len() > LONGEST_KEY => {
+                    self.other(meta.key.to_string(), OtherKind::Unaddressable);
+                    None
+                }
                 Ok(Listed::Object(meta)) => Some(Ok(Entry {
                     key: meta.key,
                     size: meta.size,

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
@@ -27,6 +28,8 @@ pub(super) struct ParquetRestore {
     /// The decisions of `plan`, then one more line for each file that was staged.
     steps: Mutex<Option<BufWriter<File>>>,
     summary: Mutex<RestoreSummary>,
+    /// Whether the backup tells no digests.
+    unsealed: AtomicBool,
     durability: tokio::sync::OnceCell<Box<dyn Durability>>,
 }
 
@@ -39,6 +42,8 @@ struct Step {
     sha256: Option<String>,
     modified: Option<jiff::Timestamp>,
     mode: Option<u32>,
+    /// The entity tag that the live file had when it was found to be the same.
+    etag: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +55,8 @@ enum Action {
     Need,
     /// Its bytes are staged.
     Staged,
+    /// Its bytes turned out to be those of the live file: nothing is to be done.
+    Found,
     /// Live, and not in the backup.
     Extra,
 }
@@ -62,6 +69,7 @@ impl ParquetRestore {
             staging,
             steps: Mutex::new(None),
             summary: Mutex::default(),
+            unsealed: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
         }
     }
@@ -151,7 +159,15 @@ impl ParquetRestore {
     async fn digest(&self, key: &Key) -> Result<Option<Digest>> {
         let object = match self.storage.get(key, GetOptions::default()).await {
             Ok(object) => object,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            // A live file that is gone or can't be read is one to replace.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         if let Body::File { mut file, .. } = object.body {
@@ -179,6 +195,30 @@ impl ParquetRestore {
         Ok(Some(hasher.finish()))
     }
 
+    /// How a live file differs from what the restore left there, by what a listing tells.
+    fn changed(&self, step: &Step, live: &Meta) -> Option<String> {
+        if step.action == Action::Extra {
+            return None;
+        }
+        if live.size != step.size {
+            return Some(format!(
+                "changed while restoring: it has {} bytes, not {}",
+                live.size, step.size
+            ));
+        }
+        let rewritten = match step.action {
+            Action::Same => step.etag.is_some() && step.etag != live.etag,
+            // Found to be the same only when it was staged: then its own time stays.
+            _ if self.unsealed.load(Ordering::Relaxed) => false,
+            _ => {
+                self.storage.capabilities().attributes
+                    && step.modified.is_some()
+                    && step.modified.map(crate::system_time) != live.modified
+            }
+        };
+        rewritten.then(|| "changed while restoring: it was rewritten".to_owned())
+    }
+
     fn note_applied(&self, aside: u64) {
         let mut summary = self.summary();
         summary.set_aside_files = aside;
@@ -194,6 +234,26 @@ impl ParquetRestore {
         }
     }
 
+    async fn remove_aside(&self) -> Result<()> {
+        match self.storage.remove_aside(&self.staging.operation_id).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// How many bytes will be set aside; `None` where nothing will.
+    fn replaced_bytes(&self) -> Result<Option<u64>> {
+        let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
+        let mut bytes = None;
+        for step in self.steps()? {
+            let step = step?;
+            if step.action == Action::Extra && !keep_extra {
+                *bytes.get_or_insert(0) += step.size;
+            }
+        }
+        Ok(bytes)
+    }
+
     fn extra(&self, live: &Meta) -> Result<()> {
         self.note(&Step {
             key: live.key.to_string(),
@@ -202,18 +262,29 @@ impl ParquetRestore {
             sha256: None,
             modified: None,
             mode: None,
+            etag: None,
         })
     }
 
     async fn compare(&self, entry: Entry, live: Option<&Meta>) -> Result<()> {
         if self.exclusions.exclude(&entry.key) {
             // What is no data in this configuration is not written: it would overwrite what lies there.
-            let text = format!(
-                "`data/{}` was left out: its place holds something else in this configuration",
-                entry.key
-            );
+            let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
+            if entry.sha256.is_some() {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "restore",
+                    format!("data/{}", entry.key),
+                    text,
+                ));
+            }
+            // Arc's own backups hold whatever lay under its root.
+            let text = format!("`data/{}` was left out: {text}", entry.key);
             self.summary().warnings.push(text);
             return Ok(());
+        }
+        if entry.sha256.is_none() {
+            self.unsealed.store(true, Ordering::Relaxed);
         }
         let same = match live {
             Some(live) => self.is_same(&entry, live).await?,
@@ -229,7 +300,11 @@ impl ParquetRestore {
         }
         drop(summary);
         let action = if same { Action::Same } else { Action::Need };
-        self.note(&step(&entry, action))
+        let etag = live.filter(|_| same).and_then(|live| live.etag.clone());
+        self.note(&Step {
+            etag,
+            ..step(&entry, action)
+        })
     }
 }
 
@@ -243,6 +318,7 @@ fn step(entry: &Entry, action: Action) -> Step {
             .modified
             .and_then(|time| jiff::Timestamp::try_from(time).ok()),
         mode: entry.mode,
+        etag: None,
     }
 }
 
@@ -298,15 +374,20 @@ impl Restore for ParquetRestore {
             at = Self::next_live(&mut live).await?;
         }
         let needed = self.summary().needed_bytes;
-        if let Some(free) = self.storage.free_space().await?
-            && free < needed
-        {
-            return Err(Error::new(
-                ErrorKind::NoSpace,
-                "restore to",
-                self.storage.location(),
-                format!("it needs {needed} bytes and {free} are free; nothing was changed"),
-            ));
+        match self.storage.capabilities().local_root {
+            Some(root) => self.summary().room.push((root, needed)),
+            None => {
+                if let Some(free) = self.storage.free_space().await?
+                    && free < needed
+                {
+                    return Err(Error::new(
+                        ErrorKind::NoSpace,
+                        "restore to",
+                        self.storage.location(),
+                        format!("it needs {needed} bytes and {free} are free; nothing was changed"),
+                    ));
+                }
+            }
         }
         Ok(self.summary().clone())
     }
@@ -338,10 +419,29 @@ impl Restore for ParquetRestore {
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
+        // A backup that Arc made tells no digests: only now is it known whether the live file is the same.
+        if self.unsealed.load(Ordering::Relaxed)
+            && let Some(live) = self.storage.head(&entry.key).await?
+            && self.is_same(entry, &live).await?
+        {
+            (self
+                .storage
+                .discard_staged(&entry.key, &self.staging.operation_id))
+            .await?;
+            let mut summary = self.summary();
+            summary.unchanged_files += 1;
+            drop(summary);
+            return self.note(&step(entry, Action::Found));
+        }
         self.note(&step(entry, Action::Staged))
     }
 
     async fn ready(&self) -> Result<()> {
+        let bytes = self.replaced_bytes()?;
+        if bytes.is_some() || self.summary().needed_files > 0 {
+            let area = &self.staging.operation_id;
+            (self.storage.prepare_aside(area, bytes.unwrap_or(0))).await?;
+        }
         match self.durability.get() {
             Some(durability) => durability.sync().await,
             None => Ok(()),
@@ -357,7 +457,7 @@ impl Restore for ParquetRestore {
             let step = step?;
             let key = step.key()?;
             match step.action {
-                Action::Same | Action::Need => {}
+                Action::Same | Action::Need | Action::Found => {}
                 Action::Extra if keep_extra => self.summary().kept_extra_files += 1,
                 Action::Extra => match self.storage.set_aside(&key, area, AsideMode::Move).await {
                     Ok(()) => aside += 1,
@@ -382,7 +482,7 @@ impl Restore for ParquetRestore {
     async fn finish(&self) -> Result<RestoreSummary> {
         let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
         let mut expected = self.steps()?.filter(|step| {
-            !matches!(step, Ok(step) if step.action == Action::Staged || (step.action == Action::Extra && !keep_extra))
+            !matches!(step, Ok(step) if matches!(step.action, Action::Staged | Action::Found) || (step.action == Action::Extra && !keep_extra))
         });
         let mut live = self.live();
         let mut at = Self::next_live(&mut live).await?;
@@ -403,14 +503,8 @@ impl Restore for ParquetRestore {
             }
             match at.take_if(|meta| *meta.key == *step.key) {
                 Some(meta) => {
-                    if meta.size != step.size && step.action != Action::Extra {
-                        let text = format!(
-                            "changed while restoring: it has {} bytes, not {}",
-                            meta.size, step.size
-                        );
-                        self.summary()
-                            .problems
-                            .push((format!("data/{}", step.key), text));
+                    if let Some(text) = self.changed(&step, &meta) {
+                        (self.summary().problems).push((format!("data/{}", step.key), text));
                     }
                     at = Self::next_live(&mut live).await?;
                 }
@@ -428,13 +522,9 @@ impl Restore for ParquetRestore {
             at = Self::next_live(&mut live).await?;
         }
         let summary = self.summary().clone();
-        if self.staging.extra_files == ExtraFiles::Remove
-            && summary.problems.is_empty()
-            && summary.set_aside_files > 0
-        {
-            self.storage
-                .remove_aside(&self.staging.operation_id)
-                .await?;
+        let remove = self.staging.extra_files == ExtraFiles::Remove && summary.problems.is_empty();
+        if remove || summary.set_aside_files == 0 {
+            self.remove_aside().await?;
             self.summary().set_aside_location = None;
         }
         Ok(self.summary().clone())
@@ -449,6 +539,7 @@ impl Restore for ParquetRestore {
                     .await?;
             }
         }
-        Ok(())
+        // Nothing was set aside yet: this takes back what was made to try it.
+        self.remove_aside().await
     }
 }

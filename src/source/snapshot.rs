@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a busy database is waited for.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(30);
+/// How long between two looks at a busy database.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_micros(200);
 /// Pages copied before a look at whether to go on: 4 MiB of a usual database.
 const STEP_PAGES: i32 = 1024;
 
@@ -18,6 +20,8 @@ pub(super) fn sqlite_error(operation: &'static str, path: &Path, error: rusqlite
     let kind = match error.sqlite_error_code() {
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => ErrorKind::Busy,
         Some(Code::NotADatabase | Code::DatabaseCorrupt) => ErrorKind::Corrupt,
+        // What SQLite says to pages of another size.
+        Some(Code::ReadOnly) => ErrorKind::Unsupported,
         Some(Code::DiskFull) => ErrorKind::NoSpace,
         Some(Code::PermissionDenied | Code::CannotOpen) => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
@@ -55,7 +59,9 @@ pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Re
     crate::private::create_file(to)
         .map_err(|e| Error::from_io("write", to.display().to_string(), e))?;
     let mut copy = Connection::open(to).map_err(|e| sqlite_error("write", to, e))?;
-    run(&source, &mut copy, live, Some(cancel))?;
+    let backup = Backup::new(&source, &mut copy).map_err(|e| sqlite_error("copy", live, e))?;
+    finish(&backup, live, Some(cancel))?;
+    drop(backup);
     let fault = |e| sqlite_error("write", to, e);
     // The header of a database in WAL mode asks for a `-wal` beside it; a snapshot is one file.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
@@ -109,16 +115,47 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<()> {
     }
 }
 
+/// Checks a database that lies still: SQLite's own check, and that it holds a table. An empty file passes the first.
+pub(crate) fn check_file(path: &Path) -> Result<()> {
+    let connection = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    check(&connection, path)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|e| sqlite_error("check", path, e))?;
+    if tables == 0 {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "check",
+            path.display().to_string(),
+            "it is an empty database",
+        ));
+    }
+    Ok(())
+}
+
+/// Takes the locks of a copy, waiting for a busy target up to [`BUSY_LIMIT`]. From then on nobody else writes to it.
+pub(super) fn take_locks(backup: &Backup<'_, '_>, subject: &Path) -> Result<()> {
+    steps(backup, subject, None, 0).map(drop)
+}
+
 /// Copies all pages, waiting for a busy target up to [`BUSY_LIMIT`].
-pub(super) fn run(
-    source: &Connection,
-    to: &mut Connection,
+pub(super) fn finish(
+    backup: &Backup<'_, '_>,
     subject: &Path,
     cancel: Option<&CancellationToken>,
 ) -> Result<()> {
-    let fault = |e| sqlite_error("copy", subject, e);
-    let backup = Backup::new(source, to).map_err(fault)?;
-    let mut busy_since = None;
+    while !steps(backup, subject, cancel, STEP_PAGES)? {}
+    Ok(())
+}
+
+/// Copies the next pages; tells whether they were the last.
+fn steps(
+    backup: &Backup<'_, '_>,
+    subject: &Path,
+    cancel: Option<&CancellationToken>,
+    pages: i32,
+) -> Result<bool> {
+    let since = Instant::now();
     loop {
         if cancel.is_some_and(CancellationToken::is_cancelled) {
             return Err(Error::new(
@@ -128,24 +165,26 @@ pub(super) fn run(
                 "cancelled",
             ));
         }
-        match backup.step(STEP_PAGES).map_err(fault)? {
-            StepResult::Done => return Ok(()),
-            StepResult::Busy | StepResult::Locked => {
-                let since = *busy_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > BUSY_LIMIT {
-                    return Err(Error::new(
-                        ErrorKind::Busy,
-                        "write",
-                        subject.display().to_string(),
-                        format!(
-                            "another process has held it for {} s: stop it or try again",
-                            BUSY_LIMIT.as_secs()
-                        ),
-                    ));
-                }
-                std::thread::sleep(Duration::from_millis(20));
+        match backup
+            .step(pages)
+            .map_err(|e| sqlite_error("copy", subject, e))?
+        {
+            StepResult::Done => return Ok(true),
+            StepResult::Busy | StepResult::Locked if since.elapsed() > BUSY_LIMIT => {
+                return Err(Error::new(
+                    ErrorKind::Busy,
+                    "write",
+                    subject.display().to_string(),
+                    format!(
+                        "another process has held it for {} s: stop it or try again",
+                        BUSY_LIMIT.as_secs()
+                    ),
+                ));
             }
-            _ => busy_since = None,
+            // Writers that commit one transaction after the other leave gaps of microseconds: whoever looks seldom
+            // never finds one.
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(BUSY_PAUSE),
+            _ => return Ok(false),
         }
     }
 }

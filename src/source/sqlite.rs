@@ -54,6 +54,23 @@ impl Source for SqliteSource {
         };
         for database in &self.databases {
             let modified = match std::fs::metadata(&database.path) {
+                Ok(meta) if !meta.is_file() => {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "snapshot",
+                        database.path.display().to_string(),
+                        format!("`{}` names no regular file", database.setting),
+                    ));
+                }
+                Ok(meta) if meta.len() == 0 => {
+                    let text = format!(
+                        "{} (`{}`) is an empty file, no database yet",
+                        database.path.display(),
+                        database.setting
+                    );
+                    view.report.not_included.push(text);
+                    continue;
+                }
                 Ok(meta) => meta.modified().ok(),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let text = format!(

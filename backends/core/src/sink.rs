@@ -148,6 +148,16 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         Err(unsupported("set aside", key))
     }
 
+    /// Makes sure, before anything changes, that objects of `bytes` in all can be set aside for the operation `area`:
+    /// that the place can be written, and has room where setting aside needs any. [`remove_aside`](Sink::remove_aside)
+    /// takes back what this made.
+    ///
+    /// The default finds out when it is done.
+    async fn prepare_aside(&self, area: &str, bytes: u64) -> Result<()> {
+        let _ = (area, bytes);
+        Ok(())
+    }
+
     /// Removes all that was set aside by the operation `area`. Needs [`Capabilities::aside`].
     async fn remove_aside(&self, area: &str) -> Result<()> {
         Err(Error::new(

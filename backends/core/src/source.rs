@@ -170,6 +170,9 @@ pub struct RestoreSummary {
     pub needed_files: u64,
     /// Their bytes.
     pub needed_bytes: u64,
+    /// What must be free on local disk before anything changes: a path, and how many bytes are needed where it is. Those
+    /// of all sources are added up for each file system.
+    pub room: Vec<(PathBuf, u64)>,
     /// Live files that were moved or copied aside.
     pub set_aside_files: u64,
     /// Where to.

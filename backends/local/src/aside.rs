@@ -64,6 +64,44 @@ fn is_aside(place: &Root, path: &str) -> Result<bool, Fault> {
     })
 }
 
+/// Makes the folder `area`, tries it with a file, and looks for room where files would be copied there.
+pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> {
+    check_word(area, "operation")?;
+    let Some(live) = present(root.open())? else {
+        return Ok(());
+    };
+    let place = Root::new(aside_path(root.path()));
+    let inside = |fault: Fault| fault.at(format!("{}/{area}", place.text()));
+    let opened = place.open_or_create()?;
+    if let (Some(owner), true) = (
+        live.owner_to_give(),
+        opened.status.owner != live.status.owner,
+    ) {
+        give(&*opened.folder, owner)?;
+    }
+    let (folder, mut new_folders) = place.open()?.ensure(area).map_err(inside)?;
+    let probe = random_name();
+    let write = || -> Result<(), Fault> {
+        drop(folder.create_file(&probe)?);
+        folder.unlink(&probe)?;
+        Ok(())
+    };
+    write().map_err(inside)?;
+    if opened.status.device != live.status.device {
+        let room = rustix::fs::statvfs(place.path())?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        if free < bytes {
+            let text = format!("it needs {bytes} bytes and {free} are free");
+            return Err(inside(Fault::Io(io::Error::new(
+                io::ErrorKind::StorageFull,
+                text,
+            ))));
+        }
+    }
+    new_folders.keep();
+    Ok(())
+}
+
 /// Removes what the operation `area` has set aside.
 pub(crate) fn remove_aside(root: &Root, area: &str) -> Result<(), Fault> {
     check_word(area, "operation")?;

@@ -184,18 +184,28 @@ impl Folder {
         rustix::fs::openat(self, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
     }
 
-    /// Makes the folder `name`, private to the owner. Tells whether it was missing.
-    pub(crate) fn make_folder(&self, name: &str, owner: Option<Owner>) -> Result<bool, Errno> {
+    /// Makes the folder `name` of this mode. Tells whether it was missing.
+    pub(crate) fn make_folder(
+        &self,
+        name: &str,
+        owner: Option<Owner>,
+        mode: u32,
+    ) -> Result<bool, Errno> {
         match rustix::fs::mkdirat(self, name, Mode::RWXU) {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(false),
             Err(errno) => return Err(errno),
         }
-        if let Some(owner) = owner {
-            let folder = self.child(name)?;
-            if folder.own_status()?.owner != owner {
-                give(&folder, owner)?;
-            }
+        let folder = self.child(name)?;
+        let status = folder.own_status()?;
+        if let Some(owner) = owner
+            && status.owner != owner
+        {
+            give(&folder, owner)?;
+        }
+        // The process's mask has no say in it.
+        if status.mode != mode {
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
         }
         Ok(true)
     }

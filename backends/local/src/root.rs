@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +15,12 @@ use crate::status::{Owner, Status};
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     path: Arc<Path>,
+    /// Whether new folders get the mode of the root.
+    like_root: bool,
 }
+
+/// The mode of folders that may hold secrets.
+const PRIVATE: u32 = 0o700;
 
 impl Root {
     /// The root at `path`, made absolute: a later change of the working directory must not move it.
@@ -23,7 +28,16 @@ impl Root {
         let path = std::path::absolute(&path).unwrap_or(path);
         // Without a trailing slash, so that a name beside it can be made by appending.
         let path: PathBuf = path.components().collect();
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            like_root: false,
+        }
+    }
+
+    /// The same, with new folders of the mode of the root.
+    pub(crate) fn like_root(mut self, like_root: bool) -> Self {
+        self.like_root = like_root;
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -41,6 +55,7 @@ impl Root {
             let status = folder.own_status()?;
             Ok(OpenRoot {
                 folder: Arc::new(folder),
+                folder_mode: if self.like_root { status.mode } else { PRIVATE },
                 status,
             })
         };
@@ -51,11 +66,7 @@ impl Root {
     pub(crate) fn open_or_create(&self) -> Result<OpenRoot, Fault> {
         match self.open() {
             Err(Fault::Absent) => {
-                let created = DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&self.path);
-                created.map_err(|error| self.named(error))?;
+                self.create(&self.path).map_err(|error| self.named(error))?;
                 match self.open() {
                     Err(Fault::Absent) => Err(self.named(io::ErrorKind::NotFound.into())),
                     other => other,
@@ -63,6 +74,33 @@ impl Root {
             }
             other => other,
         }
+    }
+
+    /// Makes the folder and those above it. Made by the superuser, each is given to the owner of the one above.
+    fn create(&self, path: &Path) -> io::Result<()> {
+        let above = match path.parent() {
+            Some(above) if !above.as_os_str().is_empty() => above,
+            _ => Path::new("."),
+        };
+        if !above.exists() {
+            self.create(above)?;
+        }
+        let like = std::fs::metadata(above)?;
+        match DirBuilder::new().mode(PRIVATE).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                return Ok(());
+            }
+            created => created?,
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(path, Some(like.uid()), Some(like.gid()))?;
+        }
+        if self.like_root {
+            // Without the bits that are a shared folder's own: sticky, set-group-id.
+            let mode = std::fs::Permissions::from_mode(like.mode() & 0o777 | PRIVATE);
+            std::fs::set_permissions(path, mode)?;
+        }
+        Ok(())
     }
 
     /// An error about the root itself, whatever key was asked for.
@@ -79,6 +117,8 @@ impl Root {
 pub(crate) struct OpenRoot {
     pub(crate) folder: Arc<Folder>,
     pub(crate) status: Status,
+    /// The mode of new folders.
+    folder_mode: u32,
 }
 
 impl OpenRoot {
@@ -128,7 +168,7 @@ impl OpenRoot {
             end += segment.len();
             current = match current.child(segment) {
                 Err(rustix::io::Errno::NOENT) => {
-                    if current.make_folder(segment, owner)? {
+                    if current.make_folder(segment, owner, self.folder_mode)? {
                         made.push(path[..end].to_owned());
                     }
                     current.child(segment)?

@@ -30,7 +30,7 @@ impl LocalSink {
     #[must_use]
     pub fn new(config: LocalConfig) -> Self {
         Self {
-            root: Root::new(config.root),
+            root: Root::new(config.root).like_root(config.folders_like_root),
         }
     }
 
@@ -164,6 +164,14 @@ impl Sink for LocalSink {
         let area = area.to_owned();
         self.with_key("set aside", key, move |root, key| {
             aside::set_aside(root, &key, &area, mode)
+        })
+        .await
+    }
+
+    async fn prepare_aside(&self, area: &str, bytes: u64) -> Result<()> {
+        let (root, name) = (self.root.clone(), area.to_owned());
+        blocking("prepare to set aside", area, move || {
+            aside::prepare(&root, &name, bytes)
         })
         .await
     }

@@ -127,6 +127,11 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
         "nobody is told where things are set aside"
     );
     for _ in 0..2 {
+        let prepared = sink.prepare_aside("op-1", 100).await;
+        prepared.unwrap_or_else(|error| panic!("prepare_aside fails: {error}"));
+    }
+    assert_eq!(list_all(sink).await.len(), 3, "what was prepared shows");
+    for _ in 0..2 {
         let kept = sink
             .set_aside(&key("a/keep"), "op-1", AsideMode::Keep)
             .await;

@@ -1,0 +1,72 @@
+//! What is asked for in a body.
+
+use poem_openapi::Object;
+
+use super::extract::{Fields, Kind};
+use crate::operations::ExtraFilesPolicy;
+
+/// What to back up.
+#[derive(Debug, Default, Object)]
+pub(super) struct CreateBackup {
+    /// With the SQLite databases. Default: `backup.include_metadata`, else true.
+    pub(super) include_metadata: Option<bool>,
+    /// With `arc.toml`. Default: `backup.include_config`, else true.
+    pub(super) include_config: Option<bool>,
+    /// The target to write to. Default: `backup.default_target`, else `local`.
+    pub(super) target: Option<String>,
+}
+
+impl Fields for CreateBackup {
+    const KNOWN: &'static [(&'static str, Kind)] = &[
+        ("include_metadata", Kind::Truth),
+        ("include_config", Kind::Truth),
+        ("target", Kind::Text),
+    ];
+}
+
+/// What to restore.
+#[derive(Debug, Default, Object)]
+pub(super) struct RestoreBackup {
+    /// The backup; required.
+    pub(super) backup_id: Option<String>,
+    /// Restore Parquet files and their companions. Default true.
+    pub(super) restore_data: Option<bool>,
+    /// Restore the SQLite databases. Default true.
+    pub(super) restore_metadata: Option<bool>,
+    /// Restore `arc.toml`. Default false.
+    pub(super) restore_config: Option<bool>,
+    /// Must be true: live data is overwritten.
+    pub(super) confirm: Option<bool>,
+    /// What becomes of live files that the backup does not hold. Default `set_aside`.
+    pub(super) extra_files: Option<ExtraFilesPolicy>,
+}
+
+impl Fields for RestoreBackup {
+    const KNOWN: &'static [(&'static str, Kind)] = &[
+        ("backup_id", Kind::Text),
+        ("restore_data", Kind::Truth),
+        ("restore_metadata", Kind::Truth),
+        ("restore_config", Kind::Truth),
+        ("confirm", Kind::Truth),
+        (
+            "extra_files",
+            Kind::Choice(&["set_aside", "keep", "remove"]),
+        ),
+    ];
+}
+
+/// How to verify.
+#[derive(Debug, Default, Object)]
+pub(super) struct VerifyBackup {
+    /// `full` (default): every byte; `quick`: every file is there with its size; `sample`: a share of the files.
+    pub(super) mode: Option<String>,
+    /// For `sample`: percent of the files, more than 0 and at most 100.
+    pub(super) percent: Option<f64>,
+}
+
+impl Fields for VerifyBackup {
+    const KNOWN: &'static [(&'static str, Kind)] = &[
+        ("mode", Kind::Choice(&["full", "quick", "sample"])),
+        ("percent", Kind::Number),
+    ];
+}

@@ -1,0 +1,57 @@
+//! Starting an operation, and the answer to that.
+
+use std::sync::Arc;
+
+use poem_openapi::payload::Json;
+
+use super::answers::{Accepted, Started};
+use super::app::Shared;
+use super::faults::Fault;
+use crate::auth::Identity;
+use crate::operations::{Operation, Request, Who};
+
+pub(super) fn who(identity: Identity) -> Who {
+    Who {
+        actor: identity.name,
+        origin: "rest",
+        fingerprint: Some(identity.fingerprint),
+    }
+}
+
+pub(super) fn accepted(
+    operation: &Operation,
+    message: &str,
+    restart_required: Option<bool>,
+    warnings: Vec<String>,
+) -> Started {
+    Started::Accepted(Json(Accepted {
+        message: message.to_owned(),
+        status: "running".to_owned(),
+        backup_id: operation.backup_id.clone(),
+        operation_id: operation.operation_id.clone(),
+        restart_required,
+        warnings,
+    }))
+}
+
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    identity: Identity,
+    request: Request,
+    message: &str,
+    restart_required: Option<bool>,
+    warnings: Vec<String>,
+) -> Result<Started, Fault> {
+    let forget = matches!(&request, Request::Restore(_, options) if options.metadata);
+    let running = shared.engine.start(request, who(identity)).await?;
+    let answer = accepted(&running.snapshot(), message, restart_required, warnings);
+    if forget {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            running.wait().await;
+            // The restored database has other tokens.
+            shared.authenticator.forget();
+        });
+    }
+    Ok(answer)
+}

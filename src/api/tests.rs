@@ -1,0 +1,165 @@
+//! What takes a sink of its own to show: slow deletions, panics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_backup_core::{
+    Capabilities, Child, GetOptions, Key, ListOptions, ListStream, LockOutcome, MemorySink, Meta,
+    Object, Result, Sink, Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use poem::endpoint::BoxEndpoint;
+use poem::http::{Method, StatusCode};
+use poem::{Endpoint, Request, Response};
+use serde_json::Value;
+
+use super::app::app_with;
+use crate::Registry;
+use crate::auth::Authenticator;
+use crate::config::{Overrides, Settings};
+use crate::operations::ArcBackup;
+
+/// A sink in memory whose deletions wait for leave, and whose listing panics when it is told to.
+#[derive(Debug, Default)]
+struct OddSink {
+    inner: MemorySink,
+    held: AtomicBool,
+    panics: AtomicBool,
+}
+
+#[async_trait]
+impl Sink for OddSink {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
+        self.inner.begin(key, options).await
+    }
+    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
+        self.inner.get(key, options).await
+    }
+    async fn head(&self, key: &Key) -> Result<Option<Meta>> {
+        self.inner.head(key).await
+    }
+    fn list(&self, options: ListOptions) -> ListStream {
+        self.inner.list(options)
+    }
+    async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
+        assert!(!self.panics.load(Ordering::Relaxed), "as it was told to");
+        self.inner.list_children(folder).await
+    }
+    async fn delete(&self, keys: &[Key]) -> Result<()> {
+        while self.held.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.inner.delete(keys).await
+    }
+    async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
+        self.inner.lock(key, holder).await
+    }
+    async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
+        self.inner.lock_holder(key).await
+    }
+}
+
+struct Service {
+    sink: Arc<OddSink>,
+    app: BoxEndpoint<'static, Response>,
+    _folder: tempfile::TempDir,
+}
+
+impl Service {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().display();
+        std::fs::create_dir(folder.path().join("data")).expect("room");
+        std::fs::write(folder.path().join("data/a.parquet"), b"rows").expect("room");
+        let config = folder.path().join("arc.toml");
+        let text = format!(
+            "[storage]\nlocal_path = \"{root}/data\"\n[auth]\nenabled = false\ndb_path = \"{root}/arc.db\"\n\
+             [backup]\nlocal_path = \"{root}/backups\"\ndefault_target = \"odd\"\n[backup.targets.odd]\ntype = \"odd\"\n"
+        );
+        std::fs::write(&config, text).expect("room");
+        let settings = Settings::load(&Overrides {
+            config: Some(config),
+            ignore_environment: true,
+        })
+        .expect("a valid configuration");
+        let sink = Arc::new(OddSink::default());
+        let mut registry = Registry::new();
+        let made = sink.clone();
+        registry.add_sink("odd", move |_, _| Ok(made.clone() as Arc<dyn Sink>));
+        let authenticator = Arc::new(Authenticator::new(settings.auth.clone()));
+        let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
+        Self {
+            sink,
+            app: app_with(engine, authenticator, Duration::from_millis(200)),
+            _folder: folder,
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
+        let request = Request::builder().method(method).uri_str(path).finish();
+        let response = self.app.get_response(request).await;
+        let status = response.status();
+        let text = response.into_body().into_string().await.expect("a text");
+        (status, serde_json::from_str(&text).expect("JSON"))
+    }
+
+    async fn wait(&self) -> Value {
+        loop {
+            let (_, status) = self.ask(Method::GET, "/api/v1/backup/status").await;
+            if status["status"] != "running" {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A client that gives up after 30 s would never learn what became of a large deletion.
+#[tokio::test]
+async fn a_long_deletion_answers_202_and_goes_on() {
+    let service = Service::new();
+    let (status, begun) = service.ask(Method::POST, "/api/v1/backup").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+    let made = service.wait().await;
+    assert_eq!(made["status"], "completed", "{made}");
+    let path = format!(
+        "/api/v1/backup/{}",
+        made["backup_id"].as_str().expect("an id")
+    );
+    service.sink.held.store(true, Ordering::Relaxed);
+    let (status, answer) = service.ask(Method::DELETE, &path).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert_eq!(answer["status"], "running");
+    let (status, busy) = service.ask(Method::DELETE, &path).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{busy}");
+    assert_eq!(busy["operation"], "delete");
+    service.sink.held.store(false, Ordering::Relaxed);
+    assert_eq!(service.wait().await["status"], "completed");
+    let (status, _) = service.ask(Method::GET, &path).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let left = service.sink.inner.list_children(None).await;
+    assert_eq!(left.expect("a listing"), Vec::new());
+}
+
+/// A panic must be an answer, not a connection that closes; and an operation that panics must not run for ever.
+#[tokio::test]
+async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
+    let service = Service::new();
+    service.sink.panics.store(true, Ordering::Relaxed);
+    let (status, answer) = service.ask(Method::GET, "/api/v1/backup").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer["error"], "Internal server error");
+    service.ask(Method::POST, "/api/v1/backup").await;
+    let ended = service.wait().await;
+    assert_eq!(ended["status"], "failed", "{ended}");
+    service.sink.panics.store(false, Ordering::Relaxed);
+    let (status, list) = service.ask(Method::GET, "/api/v1/backup").await;
+    assert_eq!((status, &list["count"]), (StatusCode::OK, &0.into()));
+}

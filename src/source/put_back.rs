@@ -1,0 +1,224 @@
+//! Putting a snapshot into force where a database lives.
+//!
+//! Through SQLite's own backup into the live file, so that it is one transaction that locks, journals and
+//! concurrent readers respect. Where that can't work, the live file is moved aside and the snapshot renamed in.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use arc_backup_core::{Error, ErrorKind, Result};
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio_util::sync::CancellationToken;
+
+use super::snapshot::{
+    BUSY_LIMIT, BUSY_PAUSE, check, finish, open_live, snapshot, sqlite_error, take_locks,
+};
+use super::sqlite_restore::{beside, io, remove_database, rotate_kept};
+
+/// What is in a database's place.
+#[derive(Debug, PartialEq, Eq)]
+enum Live {
+    Missing,
+    Database,
+    /// A file that is no database, a folder, a FIFO, a link to nowhere: never opened for longer than a look.
+    Other,
+}
+
+fn look_at(path: &Path) -> Result<Live> {
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(_) if std::fs::symlink_metadata(path).is_ok() => return Ok(Live::Other),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Live::Missing),
+        Err(error) => return Err(io("look at", path, error)),
+    };
+    if !meta.is_file() {
+        return Ok(Live::Other);
+    }
+    // Through SQLite: a plain open and close of the file would drop this process's locks on it.
+    let connection = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let schema = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    Ok(match schema {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Live::Other,
+        // Any other fault is met again, and dealt with, when it is written.
+        _ => Live::Database,
+    })
+}
+
+/// Waits for a writer that holds the live database in a transaction: before the first change is the time to find out.
+pub(super) fn wait_until_free(path: &Path) -> Result<()> {
+    if look_at(path)? != Live::Database {
+        return Ok(());
+    }
+    let Ok(connection) = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+        return Ok(());
+    };
+    // SQLite's own waiting sleeps ever longer, and under writers that never rest it comes late each time.
+    let _ = connection.busy_timeout(Duration::ZERO);
+    let since = Instant::now();
+    loop {
+        match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+            Err(error) if is_busy(&error) => {
+                if since.elapsed() > BUSY_LIMIT {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "write",
+                        path.display().to_string(),
+                        format!(
+                            "another process has held it for {} s: stop it or try again",
+                            BUSY_LIMIT.as_secs()
+                        ),
+                    ));
+                }
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            // Any other fault is met again, and dealt with, when it is written.
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+/// Puts the snapshot `staged` into force at `live`; answers where the state of before is kept.
+pub(super) fn put_back(live: &Path, staged: &Path, operation_id: &str) -> Result<Option<PathBuf>> {
+    let found = look_at(live)?;
+    if found == Live::Missing {
+        rename_in(live, staged)?;
+        return Ok(None);
+    }
+    let kept = rotate_kept(live, operation_id)?;
+    if found == Live::Other {
+        move_raw(live, &kept)?;
+        rename_in(live, staged)?;
+        return Ok(Some(kept));
+    }
+    let mut is_kept = false;
+    match write_into(live, staged, &kept, &mut is_kept) {
+        Ok(()) => remove_database(staged),
+        // Its pages can't be read, or SQLite can't write these pages over those.
+        Err(Unwritten::Impossible(error)) => {
+            tracing::warn!(%error, "the live database can't be written through SQLite; its file is replaced");
+            if !is_kept {
+                remove_database(&kept);
+                move_raw(live, &kept)?;
+            }
+            rename_in(live, staged)?;
+        }
+        Err(Unwritten::Now(error)) => {
+            if !is_kept {
+                remove_database(&kept);
+            }
+            return Err(error);
+        }
+    }
+    Ok(Some(kept))
+}
+
+/// Why nothing was written into the live database.
+enum Unwritten {
+    /// It can't be done this way.
+    Impossible(Error),
+    /// Another try may succeed: it is busy, the disk is full, …; or the end of it could not be checked.
+    Now(Error),
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Corrupt | ErrorKind::Unsupported => Self::Impossible(error),
+            _ => Self::Now(error),
+        }
+    }
+}
+
+/// Writes the snapshot into the live database, as one transaction, and keeps what was there before.
+fn write_into(
+    live: &Path,
+    staged: &Path,
+    kept: &Path,
+    is_kept: &mut bool,
+) -> Result<(), Unwritten> {
+    let mut to = open_live(live, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let fault = |e| sqlite_error("write", live, e);
+    let size = |c: &Connection| c.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0));
+    let mode: String = to
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(fault)?;
+    let is_wal = mode == "wal";
+    let source = open_live(staged, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let wanted = size(&to).map_err(fault)?;
+    if is_wal && size(&source).map_err(|e| sqlite_error("read", staged, e))? != wanted {
+        // SQLite can't change the page size of a database in WAL mode: the copy takes that of the live one.
+        source
+            .execute_batch(&format!("PRAGMA page_size = {wanted}; VACUUM"))
+            .map_err(|e| sqlite_error("convert", staged, e))?;
+    }
+    let mut keep = || -> Result<()> {
+        snapshot(live, kept, &CancellationToken::new())?;
+        *is_kept = true;
+        Ok(())
+    };
+    if !is_wal {
+        // Its write lock keeps readers out too.
+        keep()?;
+    }
+    // As in `wait_until_free`.
+    to.busy_timeout(Duration::ZERO).map_err(fault)?;
+    let backup = Backup::new(&source, &mut to).map_err(fault)?;
+    take_locks(&backup, live)?;
+    if is_wal {
+        // With the write lock held nobody commits between what is kept and what replaces it.
+        keep()?;
+    }
+    finish(&backup, live, None)?;
+    drop(backup);
+    to.busy_timeout(BUSY_LIMIT).map_err(fault)?;
+    check(&to, live).map_err(Unwritten::Now)
+}
+
+/// Moves what is at `live` to `kept`, byte for byte. `kept` is on the same file system: it stands beside it.
+fn move_raw(live: &Path, kept: &Path) -> Result<()> {
+    for suffix in ["-wal", "-shm", ""] {
+        let from = beside(live, suffix);
+        if std::fs::symlink_metadata(&from).is_ok() {
+            std::fs::rename(&from, beside(kept, suffix)).map_err(|e| io("keep", &from, e))?;
+        }
+    }
+    sync_folder(live)
+}
+
+fn rename_in(live: &Path, staged: &Path) -> Result<()> {
+    // Leavings of a database that is gone would be taken for part of the new one.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        match std::fs::remove_file(beside(live, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", &beside(live, suffix), error));
+            }
+            _ => {}
+        }
+    }
+    crate::private::give_if_possible(folder_of(live), staged);
+    std::fs::rename(staged, live).map_err(|e| io("write", live, e))?;
+    sync_folder(live)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Makes durable what became of the name `path`.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|e| io("sync", folder, e))
+}
