@@ -112,12 +112,10 @@ impl Registry {
     pub(crate) fn sources(
         &self,
         settings: &Settings,
-        target_roots: &[PathBuf],
+        storage: Arc<dyn Sink>,
+        excluded: Vec<String>,
     ) -> Result<Vec<Arc<dyn Source>>> {
-        let exclusions = Exclusions {
-            keys: settings.excluded_keys(target_roots),
-        };
-        let storage = self.storage(settings)?;
+        let exclusions = Exclusions { keys: excluded };
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(ParquetSource::new(
                 storage,
@@ -149,7 +147,7 @@ impl Registry {
         Ok(sources)
     }
 
-    fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
+    pub(crate) fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
         match settings.storage.kind.as_str() {
             #[cfg(feature = "local")]
             "local" => {

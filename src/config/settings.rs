@@ -112,8 +112,8 @@ pub struct BackupSettings {
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
     pub default_target: String,
-    /// `backup.concurrency`: files copied at once, default 8.
-    pub concurrency: usize,
+    /// `backup.concurrency`: files copied at once; by default 8, and what a store over a network is best asked with.
+    pub concurrency: Option<usize>,
 }
 
 impl BackupSettings {
@@ -209,8 +209,10 @@ impl Settings {
                 .text("backup.default_target")?
                 .unwrap_or_else(|| "local".to_owned()),
             // At most 256: each copy under way holds a piece of 256 KiB and two descriptors.
-            concurrency: usize::try_from(values.number("backup.concurrency", 8, 1, 256)?)
-                .unwrap_or(8),
+            concurrency: match values.get("backup.concurrency") {
+                Some(_) => usize::try_from(values.number("backup.concurrency", 8, 1, 256)?).ok(),
+                None => None,
+            },
             local_path,
         };
         if !targets

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{ErrorKind, LockGuard, Source};
+use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
 use super::Running;
 use super::scratch::ScratchFolders;
@@ -14,10 +14,15 @@ use crate::private::Scratch;
 use crate::repository::Repository;
 use crate::{Error, Result};
 
+/// How many files are copied at once on local disk.
+const CONCURRENCY: usize = 8;
+
 /// What every operation is given.
 pub(super) struct Context {
     pub(super) settings: Arc<Settings>,
     pub(super) sources: Vec<Arc<dyn Source>>,
+    /// Arc's data storage.
+    pub(super) storage: Arc<dyn Sink>,
     pub(super) repository: Repository,
     pub(super) id: BackupId,
     pub(super) operation_id: String,
@@ -42,7 +47,12 @@ impl Context {
         Plan {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.clone(),
-            concurrency: self.settings.backup.concurrency,
+            concurrency: self.settings.backup.concurrency.unwrap_or_else(|| {
+                [self.repository.sink(), &self.storage]
+                    .iter()
+                    .filter_map(|sink| sink.capabilities().concurrency)
+                    .fold(CONCURRENCY, usize::max)
+            }),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_backup_core::{LockGuard, Source};
+use arc_backup_core::{Key, LockGuard, Sink, Source};
 use futures::future::join_all;
 use jiff::Timestamp;
 
@@ -24,6 +24,7 @@ use crate::{Error, Result};
 pub struct ArcBackup {
     pub(super) settings: Arc<Settings>,
     pub(super) sources: Vec<Arc<dyn Source>>,
+    pub(super) storage: Arc<dyn Sink>,
     repositories: Vec<Repository>,
     pub(super) history: History,
     pub(super) scratch: ScratchFolders,
@@ -71,12 +72,16 @@ impl ArcBackup {
             .collect();
         settings.check_apart(&named_roots)?;
         let roots: Vec<_> = named_roots.into_iter().map(|(_, root)| root).collect();
-        let sources = registry.sources(&settings, &roots)?;
+        let storage = registry.storage(&settings)?;
+        let mut excluded = settings.excluded_keys(&roots);
+        excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
+        let sources = registry.sources(&settings, storage.clone(), excluded)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone()),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
             settings: Arc::new(settings),
             sources,
+            storage,
             repositories,
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
@@ -355,4 +360,43 @@ impl ArcBackup {
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         restore::marker(&self.settings)
     }
+}
+
+/// The keys in Arc's data storage that are a target's: where both are in one bucket or container.
+fn shared_with_storage(
+    settings: &Settings,
+    storage: &Arc<dyn Sink>,
+    repositories: &[Repository],
+) -> Result<Vec<String>> {
+    let probe = Key::parse("x").expect("a fixed name");
+    let root = |sink: &Arc<dyn Sink>| {
+        let address = sink.address(&probe)?;
+        let path = address.path.strip_suffix("x")?.to_owned();
+        Some((address.store, path))
+    };
+    let Some((store, storage_path)) = root(storage) else {
+        return Ok(Vec::new());
+    };
+    let mut keys = Vec::new();
+    for repository in repositories {
+        let Some((_, path)) = root(repository.sink()).filter(|(other, _)| *other == store) else {
+            continue;
+        };
+        match path.strip_prefix(&storage_path) {
+            Some("") => {
+                let key = settings
+                    .targets
+                    .iter()
+                    .find(|target| target.name == repository.name())
+                    .map_or("a target", |target| &target.key);
+                return Err(Error::Config(format!(
+                    "`{key}` is the place of Arc's data storage ({}): choose another prefix or bucket",
+                    storage.location()
+                )));
+            }
+            Some(inside) => keys.push(inside.trim_end_matches('/').to_owned()),
+            None => {}
+        }
+    }
+    Ok(keys)
 }

@@ -172,7 +172,13 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     let sections: Vec<_> = parts.iter().map(|part| part.section.clone()).collect();
     write_marker(context, APPLYING, &sections)?;
     for part in &parts {
-        let applied = part.restore.apply().await;
+        let applied = async {
+            if part.restore.changes_while_staging() {
+                copy_part(context, &inventory, part, COPYING_FAILED).await?;
+            }
+            part.restore.apply().await.map_err(Error::from)
+        };
+        let applied = applied.await;
         // Also where it failed half-way: what Arc holds in memory is no longer what is there.
         if [source::METADATA, source::CONFIG].contains(&part.section.as_str()) {
             context
@@ -328,7 +334,10 @@ async fn stage(
     context.running.phase("staging");
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
     for part in parts.iter().rev() {
-        copy_part(context, inventory, part).await?;
+        // A storage that can't stage has its turn when all else is staged.
+        if !part.restore.changes_while_staging() {
+            copy_part(context, inventory, part, STAGING_FAILED).await?;
+        }
     }
     context.running.phase("verifying");
     for part in parts.iter() {
@@ -350,6 +359,10 @@ fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {
             ExtraFilesPolicy::Keep => ExtraFiles::Keep,
             ExtraFilesPolicy::Remove => ExtraFiles::Remove,
         },
+        aside: Some((
+            context.repository.sink().clone(),
+            crate::repository::own(&format!("before-restore/{}", context.operation_id)),
+        )),
     })
 }
 
@@ -384,7 +397,15 @@ fn stored_elsewhere(
     Ok(elsewhere)
 }
 
-async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
+const STAGING_FAILED: &str = "the backup could not be read or staged, nothing was changed";
+const COPYING_FAILED: &str = "the backup could not be read or written, and a part of it is live";
+
+async fn copy_part(
+    context: &Context,
+    inventory: &Inventory,
+    part: &Part,
+    failed: &str,
+) -> Result<()> {
     let reader = PartReader {
         context,
         section: &part.section,
@@ -399,8 +420,7 @@ async fn copy_part(context: &Context, inventory: &Inventory, part: &Part) -> Res
             None => part.restore.staged(&outcome.entry).await?,
             Some(fault) => {
                 context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
-                return context
-                    .failure("the backup could not be read or staged, nothing was changed");
+                return context.failure(failed);
             }
         }
     }

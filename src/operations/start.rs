@@ -83,6 +83,7 @@ impl ArcBackup {
         let context = Context {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
+            storage: self.storage.clone(),
             repository: repository.clone(),
             id,
             scratch_folders: self.scratch.clone(),

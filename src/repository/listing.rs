@@ -1,10 +1,14 @@
 //! The list of backups.
 
-use arc_backup_core::Child;
+use arc_backup_core::{Child, ErrorKind};
+use futures::{StreamExt, stream};
 
 use super::{Loaded, Repository};
 use crate::manifest::BackupId;
 use crate::{Error, Result};
+
+/// How many manifests are read at once.
+const MANIFESTS_AT_ONCE: usize = 16;
 
 /// What a list says of one backup.
 #[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
@@ -56,32 +60,42 @@ impl Repository {
     pub async fn list(&self) -> Result<Listing> {
         let unfinished = self.journalled().await?;
         let mut listing = Listing::default();
-        for child in self.sink().list_children(None).await? {
-            let Ok(id) = BackupId::parse(child.name()) else {
-                continue;
-            };
+        let children = self.sink().list_children(None).await?;
+        let found = children.into_iter().filter_map(|child| {
+            let id = BackupId::parse(child.name()).ok()?;
+            Some((id, child))
+        });
+        // Many manifests at once: each is a request, and most of it is waiting.
+        let mut rows = stream::iter(found)
+            .map(async |(id, child)| {
+                let loaded = match child {
+                    Child::Folder(_) => self.load(&id).await,
+                    Child::Object(_) => Err(damaged(&id, "is a file, not a folder".to_owned())),
+                    Child::Other(_, kind) => Err(damaged(&id, format!("is {}", kind.as_str()))),
+                };
+                (id, loaded)
+            })
+            .buffered(MANIFESTS_AT_ONCE);
+        while let Some((id, loaded)) = rows.next().await {
             let damaged = |detail: String| Damaged {
                 backup_id: id.to_string(),
                 target: self.name().to_owned(),
                 detail,
             };
-            match child {
-                Child::Folder(_) => match self.load(&id).await {
-                    Ok(loaded) => listing.backups.push(self.summary(&loaded)),
-                    // Between the listing and now it went: deleted, or never finished.
-                    Err(Error::NotFound(_)) => {}
-                    Err(_) if unfinished.contains(&id) => {}
-                    Err(Error::Damaged { detail, .. }) => listing.damaged.push(damaged(detail)),
-                    Err(error) => listing.damaged.push(damaged(error.to_string())),
-                },
-                Child::Object(_) => listing
-                    .damaged
-                    .push(damaged("is a file, not a folder".to_owned())),
-                Child::Other(_, kind) => listing
-                    .damaged
-                    .push(damaged(format!("is {}", kind.as_str()))),
+            match loaded {
+                Ok(loaded) => listing.backups.push(self.summary(&loaded)),
+                // Between the listing and now it went: deleted, or never finished.
+                Err(Error::NotFound(_)) => {}
+                Err(_) if unfinished.contains(&id) => {}
+                Err(Error::Damaged { detail, .. }) => listing.damaged.push(damaged(detail)),
+                // A target that can't be asked says nothing about its backups.
+                Err(Error::Storage(error)) if error.kind() == ErrorKind::Unavailable => {
+                    return Err(error.into());
+                }
+                Err(error) => listing.damaged.push(damaged(error.to_string())),
             }
         }
+        drop(rows);
         listing.backups.sort_by(newest_first);
         listing
             .damaged
@@ -101,6 +115,13 @@ impl Repository {
             target: self.name().to_owned(),
             verified: loaded.sealed,
         }
+    }
+}
+
+fn damaged(id: &BackupId, detail: String) -> Error {
+    Error::Damaged {
+        id: id.to_string(),
+        detail,
     }
 }
 

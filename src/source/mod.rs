@@ -1,5 +1,6 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
+mod aside;
 mod config;
 mod contents;
 mod parquet;

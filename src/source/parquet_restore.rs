@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
@@ -15,19 +15,27 @@ use arc_backup_core::{
     Result, Sink, Staging, Upload, WriteOptions,
 };
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::Exclusions;
+use super::aside::Aside;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
     storage: Arc<dyn Sink>,
+    /// Whether the storage can stage; else an object that is committed is live at once.
+    stages: bool,
+    aside: Aside,
     exclusions: Exclusions,
     staging: Staging,
     /// The decisions of `plan`, then one more line for each file that was staged.
     steps: Mutex<Option<BufWriter<File>>>,
     summary: Mutex<RestoreSummary>,
+    /// What the plan says will be set aside.
+    aside_bytes: AtomicU64,
+    /// What was set aside so far.
+    aside_files: AtomicU64,
     /// Whether the backup tells no digests.
     unsealed: AtomicBool,
     durability: tokio::sync::OnceCell<Box<dyn Durability>>,
@@ -63,7 +71,16 @@ enum Action {
 
 impl ParquetRestore {
     pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
+        let aside = Aside::new(
+            storage.clone(),
+            staging.operation_id.as_str(),
+            staging.aside.clone(),
+        );
         Self {
+            stages: storage.capabilities().staging,
+            aside,
+            aside_bytes: AtomicU64::new(0),
+            aside_files: AtomicU64::new(0),
             storage,
             exclusions,
             staging,
@@ -147,12 +164,18 @@ impl ParquetRestore {
     }
 
     async fn is_same(&self, entry: &Entry, live: &Meta) -> Result<bool> {
-        match entry.sha256 {
-            Some(digest) if live.size == entry.size => {
-                Ok(self.digest(&live.key).await? == Some(digest))
-            }
-            _ => Ok(false),
+        let Some(digest) = entry.sha256 else {
+            return Ok(false);
+        };
+        if live.size != entry.size {
+            return Ok(false);
         }
+        // A store's tag of the very object that was backed up: it is that object still, and need not be read. (On local disk
+        // a tag is made of times and numbers of files, which may come again.)
+        if !self.stages && entry.etag.is_some() && entry.etag == live.etag {
+            return Ok(true);
+        }
+        Ok(self.digest(&live.key).await? == Some(digest))
     }
 
     /// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
@@ -222,9 +245,7 @@ impl ParquetRestore {
     fn note_applied(&self, aside: u64) {
         let mut summary = self.summary();
         summary.set_aside_files = aside;
-        summary.set_aside_location = (aside > 0)
-            .then(|| self.storage.aside_location(&self.staging.operation_id))
-            .flatten();
+        summary.set_aside_location = (aside > 0).then(|| self.aside.location()).flatten();
         if summary.kept_extra_files > 0 {
             let text = format!(
                 "{} live files that the backup does not hold were kept beside the restored ones: Arc may serve rows twice",
@@ -234,27 +255,43 @@ impl ParquetRestore {
         }
     }
 
-    async fn remove_aside(&self) -> Result<()> {
-        match self.storage.remove_aside(&self.staging.operation_id).await {
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
-            removed => removed,
+    /// Sets `key` aside, if it is there.
+    async fn set_aside(&self, key: &Key, mode: AsideMode) -> Result<()> {
+        match self.aside.keep(key, mode).await {
+            Ok(()) => {
+                self.aside_files.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    /// How many bytes will be set aside; `None` where nothing will.
-    fn replaced_bytes(&self) -> Result<Option<u64>> {
-        let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
-        let mut bytes = None;
-        for step in self.steps()? {
-            let step = step?;
-            if step.action == Action::Extra && !keep_extra {
-                *bytes.get_or_insert(0) += step.size;
+    async fn apply_step(&self, step: &Step) -> Result<()> {
+        let key = step.key()?;
+        match step.action {
+            Action::Same | Action::Need | Action::Found => {}
+            Action::Extra if self.staging.extra_files == ExtraFiles::Keep => {
+                self.summary().kept_extra_files += 1;
             }
+            Action::Extra => self.set_aside(&key, AsideMode::Move).await?,
+            // Whatever is there now, also what came since it was planned.
+            Action::Staged if self.stages => {
+                self.set_aside(&key, AsideMode::Keep).await?;
+                self.storage
+                    .promote(&key, &self.staging.operation_id)
+                    .await?;
+            }
+            // Set aside and replaced when it was committed.
+            Action::Staged => {}
         }
-        Ok(bytes)
+        Ok(())
     }
 
     fn extra(&self, live: &Meta) -> Result<()> {
+        if self.staging.extra_files != ExtraFiles::Keep {
+            self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
+        }
         self.note(&Step {
             key: live.key.to_string(),
             action: Action::Extra,
@@ -290,6 +327,9 @@ impl ParquetRestore {
             Some(live) => self.is_same(&entry, live).await?,
             None => false,
         };
+        if let Some(live) = live.filter(|_| !same) {
+            self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
+        }
         let mut summary = self.summary();
         if same {
             summary.unchanged_files += 1;
@@ -412,15 +452,20 @@ impl Restore for ParquetRestore {
             size_hint: Some(entry.size),
             modified: entry.modified,
             mode: entry.mode,
-            stage: Some(self.staging.operation_id.clone()),
+            stage: self.stages.then(|| self.staging.operation_id.clone()),
             ..WriteOptions::default()
         };
+        if !self.stages {
+            // What is there goes when this is committed.
+            self.set_aside(&entry.key, AsideMode::Keep).await?;
+        }
         self.storage.begin(&entry.key, options).await
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
         // A backup that Arc made tells no digests: only now is it known whether the live file is the same.
-        if self.unsealed.load(Ordering::Relaxed)
+        if self.stages
+            && self.unsealed.load(Ordering::Relaxed)
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {
@@ -437,10 +482,10 @@ impl Restore for ParquetRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        let bytes = self.replaced_bytes()?;
-        if bytes.is_some() || self.summary().needed_files > 0 {
-            let area = &self.staging.operation_id;
-            (self.storage.prepare_aside(area, bytes.unwrap_or(0))).await?;
+        let bytes = self.aside_bytes.load(Ordering::Relaxed);
+        // On local disk also what appears until then is set aside.
+        if bytes > 0 || (self.stages && self.summary().needed_files > 0) {
+            self.aside.prepare(bytes).await?;
         }
         match self.durability.get() {
             Some(durability) => durability.sync().await,
@@ -449,33 +494,14 @@ impl Restore for ParquetRestore {
     }
 
     async fn apply(&self) -> Result<()> {
-        let area = &self.staging.operation_id;
         let durability = self.storage.durability().await?;
-        let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
-        let mut aside = 0;
-        for step in self.steps()? {
-            let step = step?;
-            let key = step.key()?;
-            match step.action {
-                Action::Same | Action::Need | Action::Found => {}
-                Action::Extra if keep_extra => self.summary().kept_extra_files += 1,
-                Action::Extra => match self.storage.set_aside(&key, area, AsideMode::Move).await {
-                    Ok(()) => aside += 1,
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
-                },
-                Action::Staged => {
-                    // Whatever is there now, also what came since it was planned.
-                    match self.storage.set_aside(&key, area, AsideMode::Keep).await {
-                        Ok(()) => aside += 1,
-                        Err(error) if error.kind() == ErrorKind::NotFound => {}
-                        Err(error) => return Err(error),
-                    }
-                    self.storage.promote(&key, area).await?;
-                }
-            }
-        }
-        self.note_applied(aside);
+        // A store over a network answers many at once; on local disk one after the other is as fast.
+        let at_once = self.storage.capabilities().concurrency.unwrap_or(1);
+        let outcome = stream::iter(self.steps()?)
+            .try_for_each_concurrent(at_once, async |step| self.apply_step(&step).await)
+            .await;
+        self.note_applied(self.aside_files.load(Ordering::Relaxed));
+        outcome?;
         durability.sync().await
     }
 
@@ -524,7 +550,7 @@ impl Restore for ParquetRestore {
         let summary = self.summary().clone();
         let remove = self.staging.extra_files == ExtraFiles::Remove && summary.problems.is_empty();
         if remove || summary.set_aside_files == 0 {
-            self.remove_aside().await?;
+            self.aside.remove().await?;
             self.summary().set_aside_location = None;
         }
         Ok(self.summary().clone())
@@ -533,13 +559,17 @@ impl Restore for ParquetRestore {
     async fn abort(&self) -> Result<()> {
         for step in self.steps()? {
             let step = step?;
-            if step.action == Action::Need {
+            if step.action == Action::Need && self.stages {
                 self.storage
                     .discard_staged(&step.key()?, &self.staging.operation_id)
                     .await?;
             }
         }
         // Nothing was set aside yet: this takes back what was made to try it.
-        self.remove_aside().await
+        self.aside.remove().await
+    }
+
+    fn changes_while_staging(&self) -> bool {
+        !self.stages
     }
 }

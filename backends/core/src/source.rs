@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Body, Entry, Result, Upload};
+use crate::{Body, Entry, Key, Result, Sink, Upload};
 
 /// A stream of entries, in byte order of their keys.
 pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
@@ -105,6 +106,9 @@ pub struct Staging {
     pub cancel: CancellationToken,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
+    /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a folder of the operation's own
+    /// in the target that holds the backup.
+    pub aside: Option<(Arc<dyn Sink>, Key)>,
 }
 
 /// What becomes of live files that the backup does not hold.

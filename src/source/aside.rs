@@ -1,0 +1,134 @@
+//! Where a restore keeps what it replaces.
+//!
+//! Beside the storage, where that can: a folder beside the root on local disk, a prefix beside the prefix on S3 and
+//! Azure. Else in the target that holds the backup.
+
+use std::sync::Arc;
+
+use arc_backup_core::{AsideMode, Error, ErrorKind, GetOptions, Key, Result, Sink, WriteOptions};
+use futures::StreamExt;
+
+/// The place for what one operation sets aside.
+#[derive(Debug, Clone)]
+pub(super) struct Aside {
+    storage: Arc<dyn Sink>,
+    area: String,
+    target: Option<(Arc<dyn Sink>, Key)>,
+}
+
+impl Aside {
+    pub(super) fn new(
+        storage: Arc<dyn Sink>,
+        area: impl Into<String>,
+        target: Option<(Arc<dyn Sink>, Key)>,
+    ) -> Self {
+        let target = target.filter(|_| !storage.capabilities().aside);
+        Self {
+            storage,
+            area: area.into(),
+            target,
+        }
+    }
+
+    /// Makes sure, before anything changes, that `bytes` can be set aside.
+    pub(super) async fn prepare(&self, bytes: u64) -> Result<()> {
+        let Some((target, folder)) = &self.target else {
+            return self.storage.prepare_aside(&self.area, bytes).await;
+        };
+        let probe = join(folder, "probe")?;
+        let outcome = async {
+            let upload = target.begin(&probe, WriteOptions::default()).await?;
+            upload.commit().await?;
+            target.delete(&[probe.clone()]).await
+        };
+        outcome.await.map_err(|error| {
+            Error::new(
+                error.kind(),
+                "set aside in",
+                target.location(),
+                format!("{}; nothing was changed", error.detail()),
+            )
+            .with_source(error)
+        })
+    }
+
+    /// Keeps `key`; fails with [`ErrorKind::NotFound`] when it is absent.
+    pub(super) async fn keep(&self, key: &Key, mode: AsideMode) -> Result<()> {
+        let Some((target, folder)) = &self.target else {
+            return self.storage.set_aside(key, &self.area, mode).await;
+        };
+        let to = join(folder, key)?;
+        self.copy(target, key, &to).await?;
+        if mode == AsideMode::Move {
+            self.storage.delete(std::slice::from_ref(key)).await?;
+        }
+        Ok(())
+    }
+
+    /// Within the store where both are in one; else through here.
+    async fn copy(&self, target: &Arc<dyn Sink>, key: &Key, to: &Key) -> Result<()> {
+        if let (Some(from), Some(there)) = (self.storage.address(key), target.address(to))
+            && from.store == there.store
+            && target.capabilities().server_copy
+        {
+            match target.copy_from(&from, to).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                copied => return copied.map(drop),
+            }
+        }
+        let object = self.storage.get(key, GetOptions::default()).await?;
+        let options = WriteOptions {
+            size_hint: Some(object.meta.size),
+            modified: object.meta.modified,
+            ..WriteOptions::default()
+        };
+        let mut upload = target.begin(to, options).await?;
+        let mut pieces = crate::pipeline::pieces(object.body, key);
+        let mut size = 0;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            size += piece.len() as u64;
+            upload.write(piece).await?;
+        }
+        if size != object.meta.size {
+            upload.abort().await?;
+            let text = format!("it has {size} bytes, not {}", object.meta.size);
+            return Err(Error::new(
+                ErrorKind::Changed,
+                "set aside",
+                key.as_str(),
+                text,
+            ));
+        }
+        upload.commit().await.map(drop)
+    }
+
+    /// Removes all that was set aside.
+    pub(super) async fn remove(&self) -> Result<()> {
+        let removed = match &self.target {
+            Some((target, folder)) => target.remove_tree(folder).await,
+            None => self.storage.remove_aside(&self.area).await,
+        };
+        match removed {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Where it is, for people.
+    pub(super) fn location(&self) -> Option<String> {
+        match &self.target {
+            Some((target, folder)) => Some(format!(
+                "{}/{folder}",
+                target.location().trim_end_matches('/')
+            )),
+            None => self.storage.aside_location(&self.area),
+        }
+    }
+}
+
+fn join(folder: &Key, rest: &str) -> Result<Key> {
+    folder
+        .join(rest)
+        .map_err(|e| Error::new(ErrorKind::Invalid, "set aside", rest, e.to_string()))
+}
