@@ -9,6 +9,7 @@
 //! - [`pipeline`]: the one copy engine
 //! - [`manifest`], [`repository`]: what a backup is, and the backups in a target
 //! - [`operations`]: backup, restore, verify, delete; the one slot, progress, history
+//! - [`doctor`]: whether all of it can work
 //! - [`auth`], [`api`], [`cli`]: the surfaces
 
 pub mod api;
@@ -16,6 +17,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod error;
 pub mod manifest;
 pub mod operations;

@@ -11,6 +11,7 @@ use super::answers::OperationsBody;
 use super::answers::{Accepted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody};
 use super::faults::{ErrorBody, body};
 use super::routes::Api;
+use crate::doctor::{Check, Report};
 use crate::operations::{Operation, Status};
 use crate::repository::Summary;
 
@@ -20,7 +21,7 @@ const STARTED: &str = "2026-02-11T14:30:22.104Z";
 const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 /// The statuses of refusal and failure that each operation can answer.
-const FAULTS: [(&str, &[u16]); 12] = [
+const FAULTS: [(&str, &[u16]); 13] = [
     ("create_backup", &[400, 401, 403, 409, 413, 500]),
     ("list_backups", &[400, 401, 403, 500]),
     ("get_status", &[401, 403, 500]),
@@ -32,6 +33,7 @@ const FAULTS: [(&str, &[u16]); 12] = [
     ("delete_backup", &[400, 401, 403, 404, 409, 500]),
     ("list_files", &[400, 401, 403, 404, 422, 500]),
     ("verify_backup", &[400, 401, 403, 404, 409, 413, 500]),
+    ("run_doctor", &[401, 403, 413, 500]),
     ("get_health", &[]),
 ];
 
@@ -153,6 +155,18 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             }],
             count: 1,
             next: None,
+        }
+        .to_json(),
+        ("run_doctor", "200") => Report {
+            ok: false,
+            checks: vec![Check {
+                subject: "target offsite".to_owned(),
+                check: "put".to_owned(),
+                ok: false,
+                detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
+                setting: Some("backup.targets.offsite.s3_access_key".to_owned()),
+                remedy: Some("grant s3:PutObject to the key".to_owned()),
+            }],
         }
         .to_json(),
         ("get_health", "200") => HealthBody {

@@ -420,6 +420,24 @@ impl Api {
         .await
     }
 
+    /// Check everything that the configuration names
+    ///
+    /// Credentials, reach and each right of the data storage and of every target, with an object of its own that is gone
+    /// afterwards; clock, room, databases, configuration. Takes some seconds; 200 also where something is wrong.
+    #[oai(
+        path = "/api/v1/backup/doctor",
+        method = "post",
+        operation_id = "run_doctor",
+        tag = "Tag::Operations"
+    )]
+    async fn doctor(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+    ) -> Result<Json<crate::doctor::Report>, Fault> {
+        Ok(Json(crate::doctor::examine(&shared.engine).await))
+    }
+
     /// Whether the service answers
     #[oai(
         path = "/health",

@@ -94,6 +94,8 @@ pub(super) enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Check that everything the configuration names can be reached and used.
+    Doctor,
     /// Print the OpenAPI document of the REST API.
     Openapi,
     /// Make a small sample instance, and serve it.

@@ -78,6 +78,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             Ok(DONE)
         }
         Command::Sweep { apply } => sweep(engine, apply, json).await,
+        Command::Doctor => doctor(engine, json).await,
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }
 }
@@ -225,6 +226,33 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, json: bool) -> Resu
     } else {
         FAILED
     })
+}
+
+async fn doctor(engine: &ArcBackup, json: bool) -> Result<u8> {
+    let report = crate::doctor::examine(engine).await;
+    if json {
+        line(&report.to_json_string());
+    } else {
+        let width = |column: fn(&crate::doctor::Check) -> &str| {
+            let widths = report
+                .checks
+                .iter()
+                .map(|check| column(check).chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let (subject, name) = (width(|check| &check.subject), width(|check| &check.check));
+        for check in &report.checks {
+            let mark = if check.ok { "ok   " } else { "FAULT" };
+            line(&format!(
+                "{mark}  {:subject$}  {:name$}  {}",
+                check.subject, check.check, check.detail
+            ));
+            if let Some(remedy) = &check.remedy {
+                line(&format!("       {:subject$}  {:name$}  → {remedy}", "", ""));
+            }
+        }
+    }
+    Ok(if report.ok { DONE } else { FAILED })
 }
 
 async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {

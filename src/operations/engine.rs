@@ -14,7 +14,7 @@ use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
 use super::{Holder, RestoreInProgress, restore};
-use crate::config::Settings;
+use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
 use crate::repository::{Damaged, Loaded, Repository, Summary, Swept};
@@ -97,6 +97,23 @@ impl ArcBackup {
 
     pub(super) fn lock_path(&self) -> PathBuf {
         self.settings.backup.state_folder().join("instance.lock")
+    }
+
+    /// Arc's data storage.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Sink> {
+        &self.storage
+    }
+
+    /// The targets, with their settings.
+    pub fn targets(&self) -> impl Iterator<Item = (&TargetSettings, &Repository)> {
+        self.settings.targets.iter().filter_map(|target| {
+            let found = self
+                .repositories
+                .iter()
+                .find(|repository| repository.name() == target.name)?;
+            Some((target, found))
+        })
     }
 
     /// The operation that runs in this process, or ran last.

@@ -14,7 +14,7 @@ pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};
 pub use parquet::ParquetSource;
 pub(crate) use put_back::sync_folder;
-pub(crate) use snapshot::check_file;
+pub(crate) use snapshot::{check_file, look_at_database};
 pub use sqlite::{Database, SqliteSource};
 pub(crate) use sqlite_restore::beside;
 

@@ -188,3 +188,33 @@ fn steps(
         }
     }
 }
+
+/// What there is to say of a live database; `None` where there is none.
+pub(crate) fn look_at_database(path: &Path) -> Result<Option<String>> {
+    let meta = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        found => found.map_err(|e| Error::from_io("read", path.display().to_string(), e))?,
+    };
+    if !meta.is_file() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "read",
+            path.display().to_string(),
+            "it is no regular file",
+        ));
+    }
+    let connection = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_| open_live(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    let tables: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|e| sqlite_error("read", path, e))?;
+    Ok(Some(format!(
+        "{}: {tables} tables, {} bytes",
+        path.display(),
+        meta.len()
+    )))
+}

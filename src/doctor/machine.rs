@@ -1,0 +1,100 @@
+//! What is on this machine: configuration, state folder, databases.
+
+use super::Check;
+use crate::operations::ArcBackup;
+
+pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
+    let subject = "configuration";
+    let settings = engine.settings();
+    let path = settings.config_path.display();
+    let mut checks = vec![if settings.config_exists {
+        Check::good(subject, "file", format!("{path}"))
+    } else {
+        Check::good(
+            subject,
+            "file",
+            "none was found: Arc's defaults and the environment are in force",
+        )
+    }];
+    checks.extend(settings.warnings.iter().map(|warning| {
+        let setting = warning.split('`').nth(1).unwrap_or("backup").to_owned();
+        Check::bad(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
+    }));
+    checks.extend(
+        settings
+            .not_included
+            .iter()
+            .map(|text| Check::good(subject, "not included", text.as_str())),
+    );
+    if !settings.auth.enabled {
+        checks.push(Check::good(
+            subject,
+            "tokens",
+            "`auth.enabled` is false: whoever reaches the service may restore and delete",
+        ));
+    }
+    checks
+}
+
+pub(super) fn state(engine: &ArcBackup) -> Vec<Check> {
+    let subject = "state";
+    let folder = engine.settings().backup.state_folder();
+    let place = folder.display().to_string();
+    let made = crate::private::create_folder(folder)
+        .and_then(|()| tempfile_in(folder))
+        .map_err(|error| crate::Error::io("write to", folder, error));
+    let mut checks = vec![match made {
+        Ok(()) => Check::good(subject, "write", place),
+        Err(error) => Check::bad(subject, "write", error.to_string()).look_at(
+            "backup.state_path",
+            "set it to a file in a folder that can be written",
+        ),
+    }];
+    if let Some(marker) = engine.restore_in_progress() {
+        let text = format!(
+            "a restore of {} was interrupted while it changed live data",
+            marker.backup_id
+        );
+        checks.push(
+            Check::bad(subject, "restore", text)
+                .look_at("backup.state_path", "run the same restore again"),
+        );
+    }
+    checks
+}
+
+/// Whether a file can be made in `folder`; it is gone again.
+fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".doctor-{}.tmp", std::process::id()));
+    crate::private::create_file(&path)?;
+    std::fs::remove_file(path)
+}
+
+pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for database in engine.settings().databases.clone() {
+        let subject = format!("database {}", database.file);
+        let remedy = "run as the user that Arc runs as, in Arc's working directory (-C)";
+        let path = database.path.clone();
+        let read =
+            tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
+        let check = match read {
+            Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
+            Ok(Ok(None)) => {
+                let text = format!("{} does not exist", database.path.display());
+                // Arc makes its database when it first starts; one of the others may never be needed.
+                if database.setting == "auth.db_path" && engine.settings().auth.enabled {
+                    Check::bad(&subject, "read", text).look_at(database.setting.as_str(), remedy)
+                } else {
+                    Check::good(&subject, "read", text)
+                }
+            }
+            Ok(Err(error)) => {
+                Check::bad(&subject, "read", error.to_string()).look_at(&database.setting, remedy)
+            }
+            Err(error) => Check::bad(&subject, "read", error.to_string()),
+        };
+        checks.push(check);
+    }
+    checks
+}

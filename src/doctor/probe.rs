@@ -1,0 +1,334 @@
+//! One storage: each right, with an object of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_backup_core::{
+    Digest, Error, ErrorKind, GetOptions, Key, ListOptions, Meta, Result, Sink, WriteOptions,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use indicatif::HumanBytes;
+
+use super::Check;
+use crate::repository::Repository;
+
+/// How far this machine's clock may be from the store's. S3 refuses requests at 15 minutes.
+const SKEW_LIMIT: Duration = Duration::from_secs(60);
+/// The object that throughput is measured with.
+const MEASURED_BYTES: usize = 8 << 20;
+/// How many small requests latency is measured with.
+const MEASURED_REQUESTS: usize = 5;
+/// Room on local disk below which the next backup is in doubt, where nothing better is known.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+pub(super) struct Probe<'a> {
+    subject: &'a str,
+    table: &'a str,
+    sink: &'a Arc<dyn Sink>,
+    repository: Option<&'a Repository>,
+    checks: std::sync::Mutex<Vec<Check>>,
+}
+
+impl<'a> Probe<'a> {
+    pub(super) fn new(
+        subject: &'a str,
+        table: &'a str,
+        sink: &'a Arc<dyn Sink>,
+        repository: Option<&'a Repository>,
+    ) -> Self {
+        Self {
+            subject,
+            table,
+            sink,
+            repository,
+            checks: std::sync::Mutex::default(),
+        }
+    }
+
+    fn push(&self, check: Check) {
+        self.checks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(check);
+    }
+
+    fn note<T>(
+        &self,
+        check: &str,
+        outcome: Result<T>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                self.push(Check::good(self.subject, check, detail(&value)));
+                Some(value)
+            }
+            Err(error) => {
+                self.push(Check::failed(self.subject, check, self.table, &error));
+                None
+            }
+        }
+    }
+
+    pub(super) async fn run(self) -> Vec<Check> {
+        let name = match crate::random_hex::<8>() {
+            Ok(hex) => format!(".arc-backup/probe-{hex}"),
+            Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
+        };
+        let key = |suffix: &str| Key::parse(&format!("{name}{suffix}")).expect("a fixed form");
+        let (small, copy, large) = (key(""), key("-copy"), key("-large"));
+        let reached = self.list().await;
+        if reached {
+            // What writes leaves something, whatever becomes of the checks in between.
+            self.objects(&small, &copy, &large).await;
+            self.remove(&[small, copy, large]).await;
+        }
+        self.room().await;
+        self.checks
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether the place answers at all; without that, everything else would fail for the same reason.
+    async fn list(&self) -> bool {
+        let begun = Instant::now();
+        if let Some(root) = self.sink.capabilities().local_root
+            && self.repository.is_none()
+            && !root.is_dir()
+        {
+            let text = format!("{} is no folder", root.display());
+            self.push(Check::bad(self.subject, "list", text).look_at(
+                "storage.local_path",
+                "mount its volume, or run in Arc's working directory (-C)",
+            ));
+            return false;
+        }
+        let first = self.sink.list(ListOptions::default()).next().await;
+        let outcome = first.transpose().map(|_| ());
+        self.note("list", outcome, |()| {
+            format!("{}, {:.1?}", self.sink.location(), begun.elapsed())
+        })
+        .is_some()
+    }
+
+    async fn objects(&self, small: &Key, copy: &Key, large: &Key) {
+        let bytes = noise(4096);
+        let put = self.put(small, &bytes, false).await;
+        let Some(meta) = self.note("put", put, |_| "an object of 4 KiB".to_owned()) else {
+            return;
+        };
+        let head = self.sink.head(small).await.and_then(|found| {
+            found.ok_or_else(|| {
+                fault(
+                    ErrorKind::NotFound,
+                    "read",
+                    small,
+                    "it is not there although it was written",
+                )
+            })
+        });
+        if let Some(meta) = self.note("head", head, |meta| format!("{} bytes", meta.size)) {
+            self.clock(&meta);
+        }
+        let whole = self.get(small, GetOptions::default(), &bytes).await;
+        self.note("get", whole, |()| "the same bytes came back".to_owned());
+        let range = GetOptions {
+            range: Some(1000..3000),
+            ..GetOptions::default()
+        };
+        let part = self.get(small, range, &bytes[1000..3000]).await;
+        self.note("range", part, |()| "a part of it came back".to_owned());
+        self.conditions(small, &meta, &bytes).await;
+        if self.sink.capabilities().server_copy
+            && let Some(from) = self.sink.address(small)
+        {
+            let copied = self.sink.copy_from(&from, copy).await;
+            self.note("copy", copied, |_| "within the store".to_owned());
+        }
+        self.measure(small, large).await;
+    }
+
+    async fn conditions(&self, key: &Key, meta: &Meta, bytes: &[u8]) {
+        let matching = |etag: Option<String>| GetOptions {
+            if_match: etag,
+            ..GetOptions::default()
+        };
+        let outcome = async {
+            self.get(key, matching(meta.etag.clone()), bytes).await?;
+            // A store that does not look at the condition would let a changed file pass for the one that was listed.
+            match self
+                .get(
+                    key,
+                    matching(Some("\"0123456789abcdef\"".to_owned())),
+                    bytes,
+                )
+                .await
+            {
+                Err(error) if error.kind() == ErrorKind::Changed => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => Err(fault(
+                    ErrorKind::Unsupported,
+                    "read",
+                    key,
+                    "the store ignores If-Match",
+                )),
+            }
+        };
+        self.note("conditional get", outcome.await, |()| {
+            "another version is refused".to_owned()
+        });
+        let outcome = match self.put(key, bytes, true).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(fault(
+                ErrorKind::Unsupported,
+                "write",
+                key,
+                "the store ignores If-None-Match: two writers could hold one lock",
+            )),
+        };
+        self.note("conditional put", outcome, |()| {
+            "what exists is not overwritten".to_owned()
+        });
+    }
+
+    fn clock(&self, meta: &Meta) {
+        // On local disk it is the same clock.
+        let (Some(theirs), None) = (meta.modified, self.sink.capabilities().local_root) else {
+            return;
+        };
+        let ours = SystemTime::now();
+        let skew = ours
+            .duration_since(theirs)
+            .unwrap_or_else(|error| error.duration());
+        let text = format!("{skew:.0?} from the store's");
+        self.push(if skew <= SKEW_LIMIT {
+            Check::good(self.subject, "clock", text)
+        } else {
+            Check::bad(self.subject, "clock", text).look_at(
+                self.table,
+                "set this machine's clock (NTP): signatures are refused when it is far off",
+            )
+        });
+    }
+
+    async fn measure(&self, small: &Key, large: &Key) {
+        let outcome = async {
+            let mut times = Vec::new();
+            for _ in 0..MEASURED_REQUESTS {
+                let begun = Instant::now();
+                self.sink.head(small).await?;
+                times.push(begun.elapsed());
+            }
+            times.sort_unstable();
+            let bytes = noise(MEASURED_BYTES);
+            let begun = Instant::now();
+            self.put(large, &bytes, false).await?;
+            let up = begun.elapsed();
+            let begun = Instant::now();
+            self.get(large, GetOptions::default(), &bytes).await?;
+            Ok((times[times.len() / 2], rate(up), rate(begun.elapsed())))
+        };
+        self.note("speed", outcome.await, |(latency, up, down)| {
+            format!(
+                "{latency:.1?} a request, writes {}/s, reads {}/s (one object of {})",
+                HumanBytes(*up),
+                HumanBytes(*down),
+                HumanBytes(MEASURED_BYTES as u64)
+            )
+        });
+    }
+
+    async fn remove(&self, keys: &[Key]) {
+        let outcome = async {
+            self.sink.delete(keys).await?;
+            for key in keys {
+                if self.sink.head(key).await?.is_some() {
+                    return Err(fault(ErrorKind::Other, "delete", key, "it is still there"));
+                }
+            }
+            Ok(())
+        };
+        self.note("delete", outcome.await, |()| "no probe is left".to_owned());
+    }
+
+    /// Room on local disk, against the newest backup that is there.
+    async fn room(&self) {
+        let Ok(Some(free)) = self.sink.free_space().await else {
+            return;
+        };
+        let newest = match self.repository {
+            Some(repository) => match repository.list().await {
+                Ok(listing) => listing
+                    .backups
+                    .first()
+                    .map(|backup| backup.total_size_bytes),
+                Err(_) => None,
+            },
+            None => None,
+        };
+        let text = match newest {
+            Some(newest) => format!(
+                "{} free; the newest backup has {}",
+                HumanBytes(free),
+                HumanBytes(newest)
+            ),
+            None => format!("{} free", HumanBytes(free)),
+        };
+        self.push(if free >= newest.unwrap_or(0).max(LITTLE_ROOM) {
+            Check::good(self.subject, "room", text)
+        } else {
+            Check::bad(self.subject, "room", text)
+                .look_at(self.table, "free or add room, or delete old backups")
+        });
+    }
+
+    async fn put(&self, key: &Key, bytes: &[u8], create_new: bool) -> Result<Meta> {
+        let options = WriteOptions {
+            size_hint: Some(bytes.len() as u64),
+            create_new,
+            ..WriteOptions::default()
+        };
+        let mut upload = self.sink.begin(key, options).await?;
+        upload.write(Bytes::copy_from_slice(bytes)).await?;
+        upload.commit().await
+    }
+
+    async fn get(&self, key: &Key, options: GetOptions, wanted: &[u8]) -> Result<()> {
+        let object = self.sink.get(key, options).await?;
+        let got = object.body.collect(wanted.len() as u64, key).await?;
+        if Digest::of(&got) == Digest::of(wanted) {
+            Ok(())
+        } else {
+            Err(fault(
+                ErrorKind::Corrupt,
+                "read",
+                key,
+                "other bytes came back than were written",
+            ))
+        }
+    }
+}
+
+fn rate(took: Duration) -> u64 {
+    // A float's range is far beyond any rate.
+    (MEASURED_BYTES as f64 / took.as_secs_f64().max(1e-6)) as u64
+}
+
+fn fault(kind: ErrorKind, operation: &'static str, key: &Key, detail: &str) -> Error {
+    Error::new(kind, operation, key.as_str(), detail)
+}
+
+/// Bytes that no store compresses.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(count)
+    .collect()
+}
