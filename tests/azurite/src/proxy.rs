@@ -63,6 +63,8 @@ struct State {
     counts: BTreeMap<String, usize>,
     rules: Vec<Rule>,
     latency: Duration,
+    page: Option<u32>,
+    knows_start_from: bool,
     under_way: usize,
     most_under_way: usize,
 }
@@ -167,6 +169,17 @@ impl Proxy {
         self.lock().latency = latency;
     }
 
+    /// Lets the server list no more than so many names at once. For sinks with a SAS: of a request with a signature of
+    /// its own the query can't be changed.
+    pub fn set_page(&self, names: u32) {
+        self.lock().page = Some(names);
+    }
+
+    /// Gives listings the `startFrom` that Azure has and Azurite passes over in silence. For sinks with a SAS.
+    pub fn know_start_from(&self) {
+        self.lock().knows_start_from = true;
+    }
+
     /// How many requests of this verb came: the HTTP method, and `comp` of the query where there is one: `PUT block`.
     pub fn count(&self, verb: &str) -> usize {
         self.lock().counts.get(verb).copied().unwrap_or(0)
@@ -251,6 +264,7 @@ async fn handle(
     link: Arc<tokio::sync::Mutex<Option<Sender>>>,
 ) -> Result<Response<Body>, std::io::Error> {
     let (fault, latency) = judge(&request, &state);
+    let request = listing(request, &state);
     let _under_way = UnderWay::new(&state);
     tokio::time::sleep(latency).await;
     match fault {
@@ -338,6 +352,58 @@ fn judge<B>(request: &hyper::Request<B>, state: &Mutex<State>) -> (Option<Fault>
     *count += 1;
     let fault = state.rules.iter_mut().find_map(|rule| rule(&seen));
     (fault, state.latency)
+}
+
+/// Changes the query of a listing as the proxy was told to.
+fn listing(
+    mut request: hyper::Request<Incoming>,
+    state: &Mutex<State>,
+) -> hyper::Request<Incoming> {
+    let (page, knows_start_from) = {
+        let state = lock(state);
+        (state.page, state.knows_start_from)
+    };
+    let uri = request.uri();
+    let query = uri.query().unwrap_or_default();
+    if !query.contains("comp=list&") || (page.is_none() && !knows_start_from) {
+        return request;
+    }
+    let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
+    if let Some(names) = page {
+        pairs.push(format!("maxresults={names}"));
+    }
+    let has_marker = pairs.iter().any(|pair| pair.starts_with("marker="));
+    if knows_start_from {
+        for pair in &mut pairs {
+            if let Some(from) = pair.strip_prefix("startFrom=") {
+                // Azurite's marker is the name that a page ended with: one just before this.
+                *pair = if has_marker {
+                    String::new()
+                } else {
+                    format!("marker={}", just_before(from))
+                };
+            }
+        }
+    }
+    pairs.retain(|pair| !pair.is_empty());
+    let target = format!("{}?{}", uri.path(), pairs.join("&"));
+    *request.uri_mut() = target.parse().expect("a valid query stays one");
+    request
+}
+
+/// A name, percent-encoded, that comes before this one and behind all that do.
+fn just_before(encoded: &str) -> String {
+    let last = encoded
+        .chars()
+        .next_back()
+        .expect("a name has a last character");
+    assert!(last.is_ascii_alphanumeric(), "not made for {encoded}");
+    let before = char::from(last as u8 - 1);
+    let kept = &encoded[..encoded.len() - 1];
+    format!(
+        "{kept}{}%F4%8F%BF%BF",
+        crate::sign::escape(&before.to_string())
+    )
 }
 
 async fn pass_on(
