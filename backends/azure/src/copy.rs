@@ -156,6 +156,13 @@ pub(crate) async fn delete(
         .await;
     match deleted {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        // What an earlier try deleted, whose answer was lost, does not match either.
+        Err(error) if error.kind() == ErrorKind::Changed => {
+            match store.head(operation, subject, name).await? {
+                Some(_) => Err(error),
+                None => Ok(()),
+            }
+        }
         done => done,
     }
 }

@@ -111,7 +111,7 @@ impl Faults {
                 ErrorKind::PermissionDenied,
                 format!("no token of Entra ID: {fault}: check {}", self.setting()),
             ),
-            _ => error(ErrorKind::Other, first_line(&fault.to_string())),
+            SdkKind::Other => error(ErrorKind::Other, first_line(&fault.to_string())),
         }
     }
 
@@ -163,7 +163,7 @@ impl Faults {
                 "it has snapshots, which are not deleted with it: delete them first".to_owned(),
                 false,
             ),
-            (412, "LeaseIdMissing") | (409, "LeaseIdMissing") => (
+            (409 | 412, "LeaseIdMissing") => (
                 ErrorKind::Busy,
                 format!("somebody holds a lease on it: {said}"),
                 false,
@@ -180,11 +180,11 @@ impl Faults {
                 format!("its bytes arrived damaged at the store: {said}"),
                 true,
             ),
-            (408 | 429, _) | (503, _) => (ErrorKind::Throttled, said, true),
+            (429 | 503, _) => (ErrorKind::Throttled, said, true),
             (_, "FeatureNotSupported" | "NotImplemented") | (501, _) => {
                 (ErrorKind::Unsupported, said, false)
             }
-            (500.., _) => (ErrorKind::Unavailable, said, true),
+            (408 | 500.., _) => (ErrorKind::Unavailable, said, true),
             (413, _) => (
                 ErrorKind::Invalid,
                 format!("it is too large for one request: {said}"),

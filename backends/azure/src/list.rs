@@ -380,7 +380,7 @@ pub(crate) async fn list_children(store: &Store, folder: Option<&Key>) -> Result
                 name
             };
             // The folder's own marker, or a name that begins with `/`.
-            if (name.is_empty() && !is_folder) || (directory && !is_folder) {
+            if !is_folder && (name.is_empty() || directory) {
                 continue;
             }
             children.push(match Key::parse(name) {

@@ -93,7 +93,7 @@ pub(crate) async fn holder(
             };
             async move {
                 let answer = blob.download(Some(options)).await?;
-                let state = answer.properties.lease_state.clone();
+                let state = answer.properties.lease_state;
                 Ok((state, answer.body.collect().await?))
             }
         })
