@@ -18,6 +18,9 @@ const PIECE_BYTES: usize = 256 << 10;
 pub trait RangeReader: Send + Sync + 'static {
     /// Opens `range` for reading, once, without retries of its own. The body gives exactly these bytes or an error;
     /// [`ErrorKind::Changed`] when the object is no longer the version it was.
+    ///
+    /// A body that has to hold its bytes back until it has checked them gives empty pieces meanwhile: each is a sign
+    /// of life, and no progress.
     async fn open(&self, range: Range<u64>) -> Result<ByteStream>;
 }
 
@@ -199,7 +202,9 @@ impl Resumed {
             }
             let error = match self.piece().await {
                 Ok(piece) => {
-                    self.tries = 0;
+                    if !piece.is_empty() {
+                        self.tries = 0;
+                    }
                     self.range.start += piece.len() as u64;
                     self.rest = piece;
                     continue;
@@ -329,6 +334,32 @@ mod tests {
             let wanted: Vec<u8> = range.clone().map(byte).collect();
             assert!(got == wanted, "{range:?} gives {} bytes", got.len());
         }
+    }
+
+    /// Shows that it lives, and then that what it read is damaged.
+    struct Damaged(AtomicU64);
+
+    #[async_trait]
+    impl RangeReader for Damaged {
+        async fn open(&self, _range: Range<u64>) -> Result<ByteStream> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let damaged = || Error::new(ErrorKind::Corrupt, "read", "a", "damaged").retryable();
+            Ok(stream::iter([Ok(Bytes::new()), Ok(Bytes::new()), Err(damaged())]).boxed())
+        }
+    }
+
+    /// Signs of life are no progress: bytes that never come right must end a read, not try for ever.
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_where_only_empty_pieces_come() {
+        let reader = Arc::new(Damaged(AtomicU64::new(0)));
+        let mut body = read_ranges(reader.clone(), plan(), 0..50, None);
+        let error = body
+            .next()
+            .await
+            .expect("an answer")
+            .expect_err("no byte is right");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(reader.0.load(Ordering::Relaxed), 8);
     }
 
     /// A stream that never gives a byte is given up.

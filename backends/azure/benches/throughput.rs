@@ -1,0 +1,216 @@
+//! Uploads and downloads by the sink, beside a bare loop over the SDK with the same sizes and concurrency on the same
+//! server in the same run. The loop checks nothing and retries nothing: it is what the sink's care is measured by.
+//!
+//! `cargo bench -p arc-backup-azure`; needs Node.
+
+use std::hint::black_box;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use arc_backup_azure::{AzureConfig, AzureSink};
+use arc_backup_core::{GetOptions, Key, Sink, WriteOptions};
+use arc_backup_test_azurite::{Azurite, Lasts};
+use azure_core::http::{RequestContent, Url};
+use azure_storage_blob::models::{BlobClientDownloadOptions, BlockBlobClientUploadOptions};
+use azure_storage_blob::{BlobContainerClient, BlobContainerClientOptions};
+use bytes::Bytes;
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use futures::StreamExt as _;
+
+const SIZE: usize = 64 << 20;
+const PART: usize = 8 << 20;
+const RANGE: usize = 4 << 20;
+const UPLOADS: usize = 5;
+const DOWNLOADS: usize = 8;
+
+fn pattern() -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(SIZE).collect()
+}
+
+/// The SDK's client with the SDK's own transport would bring another TLS library: it gets reqwest as it is.
+fn bare(azurite: &Azurite, container: &str) -> BlobContainerClient {
+    let sas = azurite.account_sas("rwdlac", Lasts::For(std::time::Duration::from_secs(3600)));
+    let url = format!("{}/{container}?{sas}", azurite.endpoint());
+    let mut options = BlobContainerClientOptions::default();
+    options.client_options.transport = Some(azure_core::http::Transport::new(Arc::new(Plain(
+        reqwest::Client::builder()
+            .http1_only()
+            .build()
+            .expect("a client"),
+    ))));
+    BlobContainerClient::new(Url::parse(&url).expect("a URL"), None, Some(options))
+        .expect("a client")
+}
+
+#[derive(Debug)]
+struct Plain(reqwest::Client);
+
+#[async_trait::async_trait]
+impl azure_core::http::HttpClient for Plain {
+    async fn execute_request(
+        &self,
+        request: &azure_core::http::Request,
+    ) -> azure_core::Result<azure_core::http::AsyncRawResponse> {
+        use azure_core::http::{Body, headers::Headers};
+        let other = |error: reqwest::Error| {
+            azure_core::Error::with_error(azure_core::error::ErrorKind::Io, error, "sending")
+        };
+        let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes());
+        let mut builder = self
+            .0
+            .request(method.expect("a method"), request.url().clone());
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        builder = match request.body() {
+            Body::Bytes(bytes) => builder.body(bytes.clone()),
+            Body::SeekableStream(_) => unreachable!("the benchmark sends bytes"),
+        };
+        let response = builder.send().await.map_err(other)?;
+        let mut headers = Headers::new();
+        for (name, value) in response.headers() {
+            headers.insert(
+                name.as_str().to_owned(),
+                value.to_str().unwrap_or_default().to_owned(),
+            );
+        }
+        let status = response.status().as_u16().into();
+        let body = futures::stream::unfold(response, move |mut response| async move {
+            Some((response.chunk().await.transpose()?.map_err(other), response))
+        });
+        Ok(azure_core::http::AsyncRawResponse::new(
+            status,
+            headers,
+            Box::pin(body),
+        ))
+    }
+}
+
+async fn sink_upload(sink: &AzureSink, key: &Key, bytes: Bytes) {
+    let options = WriteOptions {
+        size_hint: Some(SIZE as u64),
+        ..WriteOptions::default()
+    };
+    let mut upload = sink.begin(key, options).await.expect("begun");
+    for start in (0..SIZE).step_by(1 << 20) {
+        upload
+            .write(bytes.slice(start..start + (1 << 20)))
+            .await
+            .expect("written");
+    }
+    upload.commit().await.expect("committed");
+}
+
+async fn sink_download(sink: &AzureSink, key: &Key) -> usize {
+    let object = sink.get(key, GetOptions::default()).await.expect("opened");
+    let arc_backup_core::Body::Stream(mut body) = object.body else {
+        unreachable!("a store gives a stream");
+    };
+    let mut len = 0;
+    while let Some(piece) = body.next().await {
+        len += piece.expect("read").len();
+    }
+    len
+}
+
+async fn bare_upload(client: &BlobContainerClient, bytes: Bytes) {
+    let options = BlockBlobClientUploadOptions {
+        partition_size: NonZero::new(PART as u64),
+        parallel: NonZero::new(UPLOADS),
+        ..BlockBlobClientUploadOptions::default()
+    };
+    let content: RequestContent<Bytes, azure_core::http::NoFormat> = bytes.into();
+    client
+        .blob_client("bare")
+        .upload(content, Some(options))
+        .await
+        .expect("uploaded");
+}
+
+async fn bare_download(client: &BlobContainerClient) -> usize {
+    let options = BlobClientDownloadOptions {
+        partition_size: NonZero::new(RANGE),
+        parallel: NonZero::new(DOWNLOADS),
+        // The server's work is the same for both; the loop does not look at it.
+        range: Some((0..SIZE as u64).into()),
+        range_get_content_md5: Some(true),
+        ..BlobClientDownloadOptions::default()
+    };
+    let answer = client
+        .blob_client("bare")
+        .download(Some(options))
+        .await
+        .expect("opened");
+    let mut body = answer.body;
+    let mut len = 0;
+    while let Some(piece) = body.next().await {
+        len += piece.expect("read").len();
+    }
+    len
+}
+
+fn throughput(criterion: &mut Criterion) {
+    // The plain client asks for one, although it speaks no TLS here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let azurite = Azurite::start();
+    let container = runtime.block_on(azurite.container());
+    let sink = AzureSink::new(AzureConfig {
+        connection_string: Some(azurite.connection_string()),
+        container: container.clone(),
+        part_bytes: PART as u64,
+        part_parallel: UPLOADS as u64,
+        range_bytes: RANGE as u64,
+        range_parallel: DOWNLOADS,
+        ..AzureConfig::default()
+    })
+    .expect("a sink");
+    let client = bare(&azurite, &container);
+    let key = Key::parse("sink").expect("a key");
+    let bytes = pattern();
+    runtime.block_on(async {
+        sink_upload(&sink, &key, bytes.clone()).await;
+        bare_upload(&client, bytes.clone()).await;
+        assert_eq!(
+            (
+                sink_download(&sink, &key).await,
+                bare_download(&client).await
+            ),
+            (SIZE, SIZE)
+        );
+    });
+    for (name, upload) in [("upload", true), ("download", false)] {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Bytes(SIZE as u64));
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
+        group.bench_function("sink", |bench| {
+            bench.to_async(&runtime).iter(|| async {
+                if upload {
+                    sink_upload(&sink, &key, bytes.clone()).await;
+                } else {
+                    black_box(sink_download(&sink, &key).await);
+                }
+            });
+        });
+        group.bench_function("bare SDK", |bench| {
+            bench.to_async(&runtime).iter(|| async {
+                if upload {
+                    bare_upload(&client, bytes.clone()).await;
+                } else {
+                    black_box(bare_download(&client).await);
+                }
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, throughput);
+criterion_main!(benches);

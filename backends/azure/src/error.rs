@@ -1,0 +1,322 @@
+//! What Azure answers, and the one place where it becomes an [`Error`].
+
+use arc_backup_core::{Error, ErrorKind};
+use azure_core::error::ErrorKind as SdkKind;
+use azure_core::http::RawResponse;
+
+use crate::account::{Account, Credentials};
+
+/// What the store answered: kept as the source of an [`Error`], for the log and for those who decide by its code.
+/// Holds nothing of the request.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{status} {code}: {message}")]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// The store's code in an error: `BlobNotFound`.
+pub(crate) fn code_of(error: &Error) -> Option<&str> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(answer) = error.downcast_ref::<Answer>() {
+            return Some(&answer.code);
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// The error for what was there and is another thing now.
+pub(crate) fn changed(operation: &'static str, subject: &str) -> Error {
+    Error::new(
+        ErrorKind::Changed,
+        operation,
+        subject,
+        "it has changed since it was listed",
+    )
+}
+
+/// The error for what is not there.
+pub(crate) fn absent(operation: &'static str, subject: &str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, subject, "it does not exist")
+}
+
+/// Turns faults into errors that name the setting to look at.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    host: String,
+    endpoint_setting: &'static str,
+    container: String,
+    credentials: Credentials,
+}
+
+impl Faults {
+    pub(crate) fn new(account: &Account, container: &str) -> Self {
+        let host = account.endpoint.host_str().unwrap_or_default();
+        Self {
+            host: match account.endpoint.port() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            },
+            endpoint_setting: account.endpoint_setting,
+            container: container.to_owned(),
+            credentials: account.credentials.clone(),
+        }
+    }
+
+    /// The error that a caller sees, who asked to `operation` the `subject`.
+    pub(crate) fn about(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        fault: &azure_core::Error,
+    ) -> Error {
+        let error = |kind, detail: String| Error::new(kind, operation, subject, detail);
+        match fault.kind() {
+            SdkKind::HttpResponse {
+                status,
+                error_code,
+                raw_response,
+            } => self.answered(
+                operation,
+                subject,
+                answer(
+                    (*status).into(),
+                    error_code.as_deref(),
+                    raw_response.as_deref(),
+                ),
+            ),
+            SdkKind::Connection => error(
+                ErrorKind::Unavailable,
+                format!(
+                    "cannot connect to {}: {fault}: check `{}` and the network",
+                    self.host, self.endpoint_setting
+                ),
+            )
+            .retryable(),
+            SdkKind::Io => error(
+                ErrorKind::Unavailable,
+                format!("the connection to {} broke: {fault}", self.host),
+            )
+            .retryable(),
+            // An answer that is no XML was damaged, or is a proxy's.
+            SdkKind::DataConversion => error(
+                ErrorKind::Corrupt,
+                format!("the answer of {} makes no sense", self.host),
+            )
+            .retryable(),
+            SdkKind::Credential => error(
+                ErrorKind::PermissionDenied,
+                format!("no token of Entra ID: {fault}: check {}", self.setting()),
+            ),
+            SdkKind::Other => error(ErrorKind::Other, first_line(&fault.to_string())),
+        }
+    }
+
+    fn answered(&self, operation: &'static str, subject: &str, answer: Answer) -> Error {
+        let Answer {
+            status,
+            code,
+            message,
+        } = &answer;
+        let said = if message.is_empty() {
+            format!("{status} {code}")
+        } else {
+            format!("{message} ({status} {code})")
+        };
+        let (kind, detail, retryable) = match (*status, code.as_str()) {
+            (_, "ContainerNotFound" | "ContainerBeingDeleted" | "ContainerDisabled") => (
+                ErrorKind::Unavailable,
+                format!(
+                    "the container `{}` does not exist or is being deleted ({code}): check `azure_container`",
+                    self.container
+                ),
+                false,
+            ),
+            (404, _) => (ErrorKind::NotFound, "it does not exist".to_owned(), false),
+            (401, _)
+            | (
+                403,
+                "AuthenticationFailed"
+                | "InvalidAuthenticationInfo"
+                | "NoAuthenticationInformation",
+            ) => (
+                ErrorKind::PermissionDenied,
+                self.not_authenticated(&said),
+                false,
+            ),
+            (403, _) => (
+                ErrorKind::PermissionDenied,
+                self.not_allowed(operation, &said),
+                false,
+            ),
+            (409, "BlobAlreadyExists") => (
+                ErrorKind::AlreadyExists,
+                "it exists already".to_owned(),
+                false,
+            ),
+            (409, "PendingCopyOperation") => (ErrorKind::Busy, said, false),
+            (409, "SnapshotsPresent") => (
+                ErrorKind::Unsupported,
+                "it has snapshots, which are not deleted with it: delete them first".to_owned(),
+                false,
+            ),
+            (409 | 412, "LeaseIdMissing") => (
+                ErrorKind::Busy,
+                format!("somebody holds a lease on it: {said}"),
+                false,
+            ),
+            (409 | 412, code) if code.starts_with("Lease") => (ErrorKind::Busy, said, false),
+            (412, _) => (
+                ErrorKind::Changed,
+                "it has changed since it was listed".to_owned(),
+                false,
+            ),
+            // Azurite says InvalidOperation; nothing else that is asked here can be answered so.
+            (400, "Md5Mismatch" | "InvalidMd5" | "InvalidOperation") => (
+                ErrorKind::Corrupt,
+                format!("its bytes arrived damaged at the store: {said}"),
+                true,
+            ),
+            (429 | 503, _) => (ErrorKind::Throttled, said, true),
+            (_, "FeatureNotSupported" | "NotImplemented") | (501, _) => {
+                (ErrorKind::Unsupported, said, false)
+            }
+            (408 | 500.., _) => (ErrorKind::Unavailable, said, true),
+            (413, _) => (
+                ErrorKind::Invalid,
+                format!("it is too large for one request: {said}"),
+                false,
+            ),
+            (400, _) => (ErrorKind::Invalid, said, false),
+            _ => (ErrorKind::Other, said, false),
+        };
+        let error = Error::new(kind, operation, subject, detail).with_source(answer);
+        if retryable { error.retryable() } else { error }
+    }
+
+    /// What to look at where the store does not know who asks.
+    fn not_authenticated(&self, said: &str) -> String {
+        match &self.credentials {
+            Credentials::Key {
+                account, setting, ..
+            } => format!(
+                "the store refuses the signature: check the key in `{setting}`, that it is one of the account \
+                 `{account}`, and this machine's clock: {said}"
+            ),
+            Credentials::Sas(sas) => match sas.out_of_time() {
+                Some(reason) => format!("{reason}: {said}"),
+                None => format!(
+                    "the store refuses the SAS token of `{}`: check that it is whole, for this account and \
+                     container, not revoked, and this machine's clock: {said}",
+                    sas.setting
+                ),
+            },
+            Credentials::Identity { .. } => {
+                format!(
+                    "the store refuses the token of Entra ID: check {}: {said}",
+                    self.setting()
+                )
+            }
+        }
+    }
+
+    /// What to look at where the store knows who asks, and does not let it.
+    fn not_allowed(&self, operation: &'static str, said: &str) -> String {
+        let (letters, action) = match operation {
+            "read" => ("r", "blobs/read"),
+            "list" => ("l", "blobs/read"),
+            "delete" => ("d", "blobs/delete"),
+            "copy" | "set aside" => ("rcw", "blobs/read, blobs/write and blobs/add/action"),
+            "read the lock" => ("r", "blobs/read"),
+            "lock" | "hold the lock" | "release" => ("rcwd", "blobs/write and blobs/delete"),
+            _ => ("cw", "blobs/write and blobs/add/action"),
+        };
+        match &self.credentials {
+            Credentials::Key { setting, .. } => format!(
+                "the account does not allow it, although the key in `{setting}` is right: check its firewall and \
+                 whether keys may be used: {said}"
+            ),
+            Credentials::Sas(sas) => {
+                if let Some(reason) = sas.out_of_time() {
+                    return format!("{reason}: {said}");
+                }
+                let missing: String = letters
+                    .chars()
+                    .filter(|&letter| !sas.grants(letter))
+                    .collect();
+                let missing = if missing.is_empty() {
+                    letters
+                } else {
+                    &missing
+                };
+                format!(
+                    "the SAS token of `{}` does not allow it: it needs the permission `{missing}`: {said}",
+                    sas.setting
+                )
+            }
+            Credentials::Identity { .. } => format!(
+                "the identity may not do it: assign it the role `Storage Blob Data Contributor` for the container \
+                 `{}` of `azure_container`, or one with {action}: {said}",
+                self.container
+            ),
+        }
+    }
+
+    fn setting(&self) -> String {
+        match &self.credentials {
+            Credentials::Key { setting, .. } => format!("`{setting}`"),
+            Credentials::Sas(sas) => format!("`{}`", sas.setting),
+            Credentials::Identity { managed_only: true } => {
+                "`azure_use_managed_identity` and the identity of this machine or pod".to_owned()
+            }
+            Credentials::Identity {
+                managed_only: false,
+            } => {
+                "that one of `azure_connection_string`, `azure_sas_token`, `azure_account_key` or \
+                 `azure_use_managed_identity` is set, or the environment has an identity"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+fn answer(status: u16, code: Option<&str>, response: Option<&RawResponse>) -> Answer {
+    let body = response
+        .map(|response| response.body().as_ref())
+        .unwrap_or_default();
+    let body = String::from_utf8_lossy(body);
+    // In place of a missing code the SDK puts the status.
+    let code = code
+        .filter(|code| code.parse::<u16>().is_err())
+        .or_else(|| element(&body, "Code"))
+        .unwrap_or_default();
+    Answer {
+        status,
+        code: code.to_owned(),
+        message: first_line(element(&body, "Message").unwrap_or_default()),
+    }
+}
+
+/// The text of the first element of this name.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
+/// The first line of a message, which ends in ids and times, as a part of a sentence.
+fn first_line(text: &str) -> String {
+    let line = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_end_matches('.');
+    let mut characters = line.chars().take(300);
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
