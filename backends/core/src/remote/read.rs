@@ -19,6 +19,15 @@ pub trait RangeReader: Send + Sync + 'static {
     /// Opens `range` for reading, once, without retries of its own. The body gives exactly these bytes or an error;
     /// [`ErrorKind::Changed`] when the object is no longer the version it was.
     async fn open(&self, range: Range<u64>) -> Result<ByteStream>;
+
+    /// As [`open`](Self::open), for a reader that keeps bytes back, to check them before it hands them on: it beats as
+    /// they arrive, so that a slow body is not taken for a dead one.
+    ///
+    /// The default is for readers that hand on what comes: each piece is a beat by itself.
+    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+        let _ = beat;
+        self.open(range).await
+    }
 }
 
 /// How an object is read.
@@ -224,7 +233,7 @@ impl Resumed {
             let opened = plan
                 .caller
                 .once("read", &plan.subject, &beat, || {
-                    self.reader.open(range.clone())
+                    self.reader.open_beating(range.clone(), beat.clone())
                 })
                 .await?;
             self.body = Some(opened);
@@ -329,6 +338,39 @@ mod tests {
             let wanted: Vec<u8> = range.clone().map(byte).collect();
             assert!(got == wanted, "{range:?} gives {} bytes", got.len());
         }
+    }
+
+    /// Keeps the whole body back for longer than the policy bears silence, while its bytes trickle in.
+    struct Checking;
+
+    #[async_trait]
+    impl RangeReader for Checking {
+        async fn open(&self, _: Range<u64>) -> Result<ByteStream> {
+            unreachable!("a reader that beats is opened as one")
+        }
+
+        async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+            Ok(stream::once(async move {
+                for _ in 0..30 {
+                    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+                    beat.beat();
+                }
+                Ok(range.map(byte).collect())
+            })
+            .boxed())
+        }
+    }
+
+    /// A body that is checked before it is handed on may come slowly.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_back_is_not_dead() {
+        let mut body = read_ranges(Arc::new(Checking), plan(), 0..50, None);
+        let piece = body
+            .next()
+            .await
+            .expect("it comes")
+            .expect("it is not given up");
+        assert_eq!(piece.len(), 50);
     }
 
     /// A stream that never gives a byte is given up.
