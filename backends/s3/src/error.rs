@@ -46,6 +46,7 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Connection,
+    Answer,
     Timeout,
     Certificate,
     NoCredentials,
@@ -64,8 +65,9 @@ impl Fault {
         let way = match error {
             SdkError::ServiceError(_) => None,
             SdkError::TimeoutError(_) => Some(Way::Timeout),
-            // An answer that can't be read broke off, or is a proxy's; its status still counts.
-            SdkError::ResponseError(_) => (answer < 400).then_some(Way::Connection),
+            // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
+            // the upload's or the bucket's.
+            SdkError::ResponseError(_) => Some(Way::Answer),
             _ if cause.contains("no providers in chain provided credentials")
                 || cause.contains("not loaded")
                 || cause.contains("credentials provider was not") =>
@@ -163,6 +165,10 @@ impl Fault {
             Way::Connection => retry(
                 ErrorKind::Unavailable,
                 format!("{endpoint} can't be reached: {innermost}; see `s3_endpoint`, `s3_use_ssl` and the network"),
+            ),
+            Way::Answer => retry(
+                ErrorKind::Unavailable,
+                format!("an answer of {endpoint} with status {} can't be read: {innermost}; see `s3_endpoint`", self.status),
             ),
             Way::Timeout => retry(
                 ErrorKind::Unavailable,

@@ -213,7 +213,11 @@ struct Altered {
     alteration: Alteration,
     size: SizeHint,
     passed: u64,
+    cut: Option<Pin<Box<tokio::time::Sleep>>>,
 }
+
+/// How long what is to be sent before a cut has for leaving.
+const FLUSH: Duration = Duration::from_millis(20);
 
 impl Altered {
     fn new(body: Body, alteration: Alteration) -> Self {
@@ -222,6 +226,7 @@ impl Altered {
             body,
             alteration,
             passed: 0,
+            cut: None,
         }
     }
 }
@@ -239,6 +244,11 @@ impl http_body::Body for Altered {
             Alteration::Flip(_) => None,
         };
         if limit.is_some_and(|after| self.passed >= after) {
+            // What came before the cut leaves first: hyper drops what it has not sent yet.
+            let flushed = self
+                .cut
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH)));
+            ready!(flushed.as_mut().poll(context));
             return Poll::Ready(Some(Err(Closed.into())));
         }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
