@@ -199,6 +199,9 @@ pub trait Upload: Send {
     }
 
     /// Makes the object visible, whole and at once, or, with [`WriteOptions::stage`], ready to be promoted.
+    ///
+    /// What it returns is what [`Sink::head`] would say, but for the modification time, which is `None` where the
+    /// store does not tell it with its answer: asking for it would be a request more for every object.
     async fn commit(self: Box<Self>) -> Result<Meta>;
 
     /// Gives the object up; nothing of it stays.

@@ -22,6 +22,15 @@ pub trait RangeReader: Send + Sync + 'static {
     /// A body that has to hold its bytes back until it has checked them gives empty pieces meanwhile: each is a sign
     /// of life, and no progress.
     async fn open(&self, range: Range<u64>) -> Result<ByteStream>;
+
+    /// As [`open`](Self::open), for a reader that keeps bytes back, to check them before it hands them on: it beats as
+    /// they arrive, so that a slow body is not taken for a dead one.
+    ///
+    /// The default is for readers that hand on what comes: each piece is a beat by itself.
+    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+        let _ = beat;
+        self.open(range).await
+    }
 }
 
 /// How an object is read.
@@ -229,7 +238,7 @@ impl Resumed {
             let opened = plan
                 .caller
                 .once("read", &plan.subject, &beat, || {
-                    self.reader.open(range.clone())
+                    self.reader.open_beating(range.clone(), beat.clone())
                 })
                 .await?;
             self.body = Some(opened);
@@ -360,6 +369,39 @@ mod tests {
             .expect_err("no byte is right");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert_eq!(reader.0.load(Ordering::Relaxed), 8);
+    }
+
+    /// Keeps the whole body back for longer than the policy bears silence, while its bytes trickle in.
+    struct Checking;
+
+    #[async_trait]
+    impl RangeReader for Checking {
+        async fn open(&self, _: Range<u64>) -> Result<ByteStream> {
+            unreachable!("a reader that beats is opened as one")
+        }
+
+        async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+            Ok(stream::once(async move {
+                for _ in 0..30 {
+                    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+                    beat.beat();
+                }
+                Ok(range.map(byte).collect())
+            })
+            .boxed())
+        }
+    }
+
+    /// A body that is checked before it is handed on may come slowly.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_back_is_not_dead() {
+        let mut body = read_ranges(Arc::new(Checking), plan(), 0..50, None);
+        let piece = body
+            .next()
+            .await
+            .expect("it comes")
+            .expect("it is not given up");
+        assert_eq!(piece.len(), 50);
     }
 
     /// A stream that never gives a byte is given up.

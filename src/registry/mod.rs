@@ -2,6 +2,11 @@
 //!
 //! The one place that names a backend. A third party's binary adds its own before it calls [`crate::main`].
 
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(feature = "s3")]
+mod s3;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +60,18 @@ impl Registry {
             };
             Ok(local(root))
         });
+        #[cfg(feature = "s3")]
+        for kind in ["s3", "minio"] {
+            registry.add_sink(kind, |target, settings| {
+                s3::sink(&settings.values, &target.key)
+            });
+        }
+        #[cfg(feature = "azure")]
+        for kind in ["azure", "azblob"] {
+            registry.add_sink(kind, |target, settings| {
+                azure::sink(&settings.values, &target.key)
+            });
+        }
         registry
     }
 
@@ -104,8 +121,7 @@ impl Registry {
             Some(feature) if !is_built(feature) => {
                 format!("`{key}` is {kind:?}: built without the `{feature}` feature")
             }
-            Some(_) => format!("`{key}` is {kind:?}: this release has no backend for it yet"),
-            None => format!("`{key}` must be one of {}, not {kind:?}", known.join(", ")),
+            _ => format!("`{key}` must be one of {}, not {kind:?}", known.join(", ")),
         })
     }
 
@@ -155,6 +171,10 @@ impl Registry {
                 config.folders_like_root = true;
                 Ok(Arc::new(LocalSink::new(config)))
             }
+            #[cfg(feature = "s3")]
+            "s3" => s3::sink(&settings.values, "storage"),
+            #[cfg(feature = "azure")]
+            "azure" => azure::sink(&settings.values, "storage"),
             kind => Err(self.unknown("storage.backend", kind)),
         }
     }
@@ -163,6 +183,12 @@ impl Registry {
 #[cfg(feature = "local")]
 fn local(root: PathBuf) -> Arc<dyn Sink> {
     Arc::new(LocalSink::new(LocalConfig::new(root)))
+}
+
+/// A backend's fault of configuration, with the table that its setting is in.
+#[cfg(any(feature = "s3", feature = "azure"))]
+fn in_table(table: &str, error: &arc_backup_core::Error) -> Error {
+    Error::Config(format!("`{table}.{}`: {}", error.subject(), error.detail()))
 }
 
 fn is_built(feature: &str) -> bool {

@@ -1,0 +1,113 @@
+//! Setting aside: keeping what a restore replaces, beside the prefix, by copies within the store.
+
+use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+
+use crate::copy::{Source, copy};
+use crate::delete::{delete_key, remove_below};
+use crate::error::{Call, absent};
+use crate::read::head_answer;
+use crate::store::{Shared, Store};
+
+/// What stands behind the prefix, without its last `/`.
+const SUFFIX: &str = ".before-restore/";
+
+/// Versions of one key that are kept, at the most.
+const MOST_VERSIONS: u32 = 10_000;
+
+fn setting_aside(subject: &str) -> Call<'_> {
+    Call {
+        operation: "set aside",
+        subject,
+        permission: "s3:GetObject",
+    }
+}
+
+/// What the names start with of all that the operation `area` sets aside.
+pub(crate) fn area_prefix(store: &Store, area: &str) -> String {
+    let prefix = store.config.prefix.trim_end_matches('/');
+    format!("{prefix}{SUFFIX}{area}/")
+}
+
+fn check(store: &Store, subject: &str, area: &str) -> Result<()> {
+    let refuse = |kind, reason: &str| Err(Error::new(kind, "set aside", subject, reason));
+    if store.config.prefix.is_empty() {
+        return refuse(
+            ErrorKind::Unsupported,
+            "there is no place beside a whole bucket; see `s3_prefix`",
+        );
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if area.is_empty() || !area.chars().all(is_word) {
+        return refuse(
+            ErrorKind::Invalid,
+            "the operation has letters, digits and `-` only",
+        );
+    }
+    Ok(())
+}
+
+pub(crate) async fn set_aside(
+    store: &Shared,
+    key: &Key,
+    area: &str,
+    mode: AsideMode,
+) -> Result<()> {
+    check(store, key, area)?;
+    let call = setting_aside(key);
+    let wanted = format!("{}{key}", area_prefix(store, area));
+    let from = store.name(key);
+    let Some(there) = head_answer(store, call, &from).await? else {
+        // Moved there before: an operation that is run again finds its work done.
+        let done = mode == AsideMode::Move && head_answer(store, call, &wanted).await?.is_some();
+        return if done {
+            Ok(())
+        } else {
+            Err(absent("set aside", key))
+        };
+    };
+    let source = Source {
+        bucket: store.bucket(),
+        name: &from,
+    };
+    for number in 0..MOST_VERSIONS {
+        let name = match number {
+            0 => wanted.clone(),
+            number => format!("{wanted}.{number}"),
+        };
+        match head_answer(store, call, &name).await? {
+            Some(kept) if !is_same(&kept, &there) => continue,
+            Some(_) => {}
+            None => {
+                copy(store, &source, &there, key, name).await?;
+            }
+        }
+        if mode == AsideMode::Move {
+            delete_key(store, key).await?;
+        }
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::AlreadyExists,
+        "set aside",
+        key.as_str(),
+        "too many versions of it are kept already",
+    ))
+}
+
+/// Whether two objects have the same bytes, as far as the store tells. A copy of an object that was uploaded in parts
+/// has an entity tag of its own; its checksum is the same. In doubt they are two, and both are kept.
+fn is_same(a: &HeadObjectOutput, b: &HeadObjectOutput) -> bool {
+    if a.content_length() != b.content_length() {
+        return false;
+    }
+    let both = |of: fn(&HeadObjectOutput) -> Option<&str>| of(a).is_some() && of(a) == of(b);
+    both(HeadObjectOutput::e_tag)
+        || both(HeadObjectOutput::checksum_crc64_nvme)
+        || both(HeadObjectOutput::checksum_sha256)
+}
+
+pub(crate) async fn remove_aside(store: &Store, area: &str) -> Result<()> {
+    check(store, area, area)?;
+    remove_below(store, &area_prefix(store, area)).await
+}

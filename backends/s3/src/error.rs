@@ -1,0 +1,434 @@
+//! What S3 answers, and the one place where it becomes an [`Error`].
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use arc_backup_core::{Error, ErrorKind};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+/// What was tried, on what, and the permission that it needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) subject: &'a str,
+    pub(crate) permission: &'static str,
+}
+
+/// Where requests go, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) bucket: String,
+    pub(crate) region: String,
+    /// The endpoint, or AWS.
+    pub(crate) endpoint: String,
+    /// Whether the keys are the configuration's own.
+    pub(crate) has_keys: bool,
+}
+
+/// The code that a bare refusal, an answer without a body, is given here.
+const BARE: &str = "";
+
+/// A fault, before it is known what it means to the caller.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// The status of the answer; 0 where there was none.
+    pub(crate) status: u16,
+    /// The code in the answer; empty where there was none.
+    pub(crate) code: String,
+    message: String,
+    /// What went wrong on the way, where there was no answer.
+    way: Option<Way>,
+    cause: String,
+}
+
+/// What goes wrong before there is an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Connection,
+    Answer,
+    Timeout,
+    Certificate,
+    NoCredentials,
+    Request,
+}
+
+impl Fault {
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + 'static,
+    {
+        let cause = chain(error);
+        let answer = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+        let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
+        let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
+        let way = match error {
+            SdkError::ServiceError(_) => None,
+            SdkError::TimeoutError(_) => Some(Way::Timeout),
+            // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
+            // the upload's or the bucket's.
+            SdkError::ResponseError(_) => Some(Way::Answer),
+            _ if cause.contains("no providers in chain provided credentials")
+                || cause.contains("not loaded")
+                || cause.contains("credentials provider was not") =>
+            {
+                Some(Way::NoCredentials)
+            }
+            _ if cause.contains("certificate") || cause.contains("InvalidContentType") => {
+                Some(Way::Certificate)
+            }
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Some(Way::Timeout),
+            SdkError::ConstructionFailure(_) => Some(Way::Request),
+            _ => Some(Way::Connection),
+        };
+        Self {
+            status: answer,
+            code: text(meta.and_then(|meta| meta.code())),
+            message: text(meta.and_then(|meta| meta.message())),
+            way,
+            cause,
+        }
+    }
+
+    /// An answer about one of several things that a request was about.
+    pub(crate) fn answer(status: u16, code: &str, message: &str) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            way: None,
+            cause: format!("{code}: {message}"),
+        }
+    }
+
+    /// A body that broke off.
+    pub(crate) fn broken(error: &(dyn StdError + 'static)) -> Self {
+        Self {
+            status: 0,
+            code: BARE.to_owned(),
+            message: String::new(),
+            way: Some(Way::Connection),
+            cause: chain(error),
+        }
+    }
+
+    /// Whether the object is not there, as far as this answer tells.
+    pub(crate) fn is_absent(&self) -> bool {
+        match self.code.as_str() {
+            "NoSuchKey" | "NotFound" => true,
+            "NoSuchBucket" | "NoSuchUpload" => false,
+            _ => self.status == 404,
+        }
+    }
+
+    /// Whether a condition of the request does not hold.
+    pub(crate) fn is_unmet(&self) -> bool {
+        self.status == 412 || self.code == "PreconditionFailed"
+    }
+
+    /// Whether the upload is not there any more.
+    pub(crate) fn is_no_upload(&self) -> bool {
+        self.code == "NoSuchUpload"
+    }
+
+    /// Whether the range starts behind the end.
+    pub(crate) fn is_behind_end(&self) -> bool {
+        self.status == 416 || self.code == "InvalidRange"
+    }
+
+    /// Whether it refuses without a word of the reason, as answers to HEAD do.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.status, 301 | 307 | 400 | 401 | 403)
+            && matches!(self.code.as_str(), BARE | "Forbidden" | "BadRequest")
+    }
+
+    /// The error that a caller sees.
+    pub(crate) fn about(&self, call: Call<'_>, place: &Place) -> Error {
+        let verdict = match self.way {
+            Some(way) => self.on_the_way(way, place),
+            None => self.answered(call, place),
+        };
+        let Verdict {
+            kind,
+            detail,
+            retryable,
+        } = verdict;
+        let error = Error::new(kind, call.operation, call.subject, detail)
+            .with_source(Cause(self.cause.clone()));
+        if retryable { error.retryable() } else { error }
+    }
+
+    fn on_the_way(&self, way: Way, place: &Place) -> Verdict {
+        let endpoint = &place.endpoint;
+        let innermost = innermost(&self.cause);
+        match way {
+            Way::Connection => retry(
+                ErrorKind::Unavailable,
+                format!("{endpoint} can't be reached: {innermost}; see `s3_endpoint`, `s3_use_ssl` and the network"),
+            ),
+            Way::Answer => retry(
+                ErrorKind::Unavailable,
+                format!("an answer of {endpoint} with status {} can't be read: {innermost}; see `s3_endpoint`", self.status),
+            ),
+            Way::Timeout => retry(
+                ErrorKind::Unavailable,
+                format!("{endpoint} does not answer in time; see `s3_endpoint` and the network"),
+            ),
+            Way::Certificate => fatal(
+                ErrorKind::Unavailable,
+                format!("no trusted TLS with {endpoint}: {innermost}; see `s3_endpoint` and `s3_use_ssl`"),
+            ),
+            Way::NoCredentials => fatal(
+                ErrorKind::PermissionDenied,
+                "no credentials: `s3_access_key` and `s3_secret_key` are not set, and neither environment, profile, \
+                 web identity nor instance role gives any"
+                    .to_owned(),
+            ),
+            Way::Request => fatal(ErrorKind::Invalid, format!("no request can be made: {innermost}")),
+        }
+    }
+
+    fn answered(&self, call: Call<'_>, place: &Place) -> Verdict {
+        let Place { bucket, region, .. } = place;
+        let keys = if place.has_keys {
+            "`s3_access_key`"
+        } else {
+            "the credentials of the environment"
+        };
+        match (self.code.as_str(), self.status) {
+            ("NoSuchBucket", _) => fatal(
+                ErrorKind::Invalid,
+                format!("there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`"),
+            ),
+            ("NoSuchKey" | "NotFound", _) => {
+                fatal(ErrorKind::NotFound, "it does not exist".to_owned())
+            }
+            ("NoSuchUpload", _) => fatal(
+                ErrorKind::Other,
+                "its multipart upload was aborted meanwhile, by a lifecycle rule or another"
+                    .to_owned(),
+            ),
+            (
+                "InvalidAccessKeyId"
+                | "NotSignedUp"
+                | "InvalidClientTokenId"
+                | "UnrecognizedClientException",
+                _,
+            ) => fatal(
+                ErrorKind::PermissionDenied,
+                format!("the store does not know the access key; see {keys}"),
+            ),
+            ("SignatureDoesNotMatch", _) => fatal(
+                ErrorKind::PermissionDenied,
+                "the secret key is not that of the access key; see `s3_secret_key`".to_owned(),
+            ),
+            (
+                "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException",
+                _,
+            ) => fatal(
+                ErrorKind::PermissionDenied,
+                format!("the session of the credentials has expired or is not valid; see {keys}"),
+            ),
+            ("RequestTimeTooSkewed", _) => fatal(
+                ErrorKind::PermissionDenied,
+                "the clock of this machine and that of the store differ too much; set the clock"
+                    .to_owned(),
+            ),
+            (
+                "AuthorizationHeaderMalformed"
+                | "PermanentRedirect"
+                | "IllegalLocationConstraintException"
+                | "IncorrectEndpoint"
+                | "TemporaryRedirect",
+                _,
+            )
+            | (_, 301 | 307) => fatal(
+                ErrorKind::Invalid,
+                format!(
+                    "the bucket `{bucket}` is not in the region `{region}`; see `s3_region` and `s3_endpoint`{}",
+                    self.said()
+                ),
+            ),
+            (
+                "SlowDown"
+                | "ServiceUnavailable"
+                | "Throttling"
+                | "ThrottlingException"
+                | "TooManyRequests"
+                | "RequestLimitExceeded"
+                | "SlowDownRead"
+                | "SlowDownWrite"
+                | "BandwidthLimitExceeded",
+                _,
+            )
+            | (_, 429 | 503) => retry(
+                ErrorKind::Throttled,
+                format!("the store asks to slow down{}", self.said()),
+            ),
+            (
+                "BadDigest"
+                | "XAmzContentSHA256Mismatch"
+                | "XAmzContentChecksumMismatch"
+                | "IncompleteBody"
+                | "ContentSHA256Mismatch",
+                _,
+            ) => retry(
+                ErrorKind::Corrupt,
+                "its bytes arrived damaged at the store".to_owned(),
+            ),
+            (
+                "RequestTimeout"
+                | "RequestTimeoutException"
+                | "ConditionalRequestConflict"
+                | "OperationAborted",
+                _,
+            )
+            | (_, 408) => retry(
+                ErrorKind::Unavailable,
+                format!("the store did not do it this time{}", self.said()),
+            ),
+            (
+                "QuotaExceeded"
+                | "QuotaExceededException"
+                | "XMinioAdminBucketQuotaExceeded"
+                | "XMinioStorageFull"
+                | "InsufficientCapacity",
+                _,
+            )
+            | (_, 507) => fatal(
+                ErrorKind::NoSpace,
+                format!("the store is full or its quota reached{}", self.said()),
+            ),
+            ("NotImplemented", _) | (_, 501) => fatal(
+                ErrorKind::Unsupported,
+                format!(
+                    "the store does not know this request{}; where it is the checksum, set `s3_checksums = \"when_required\"`",
+                    self.said()
+                ),
+            ),
+            ("MethodNotAllowed", _) | (_, 405) => fatal(
+                ErrorKind::Unsupported,
+                format!("the store does not allow this request{}", self.said()),
+            ),
+            ("PreconditionFailed", _) | (_, 412) => fatal(
+                ErrorKind::Changed,
+                "it has changed since it was listed".to_owned(),
+            ),
+            ("AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden", _)
+            | (_, 401 | 403) => fatal(
+                ErrorKind::PermissionDenied,
+                format!(
+                    "access denied: {keys} needs the permission `{}` on the bucket `{bucket}`",
+                    call.permission
+                ),
+            ),
+            (_, 404) => fatal(ErrorKind::NotFound, "it does not exist".to_owned()),
+            ("InternalError", _) | (_, 500..) => retry(
+                ErrorKind::Unavailable,
+                format!("the store failed{}", self.said()),
+            ),
+            (BARE, status) => fatal(
+                ErrorKind::Other,
+                format!("the store answers with status {status}"),
+            ),
+            _ => fatal(
+                ErrorKind::Invalid,
+                format!("the store refuses it{}", self.said()),
+            ),
+        }
+    }
+
+    /// What the store says itself.
+    fn said(&self) -> String {
+        match (self.code.as_str(), self.message.as_str()) {
+            (BARE, _) if self.status != 0 => format!(" (status {})", self.status),
+            (BARE, _) => String::new(),
+            (code, "") => format!(" ({code})"),
+            (code, message) => format!(" ({code}: {})", message.trim_end_matches('.')),
+        }
+    }
+}
+
+struct Verdict {
+    kind: ErrorKind,
+    detail: String,
+    retryable: bool,
+}
+
+fn fatal(kind: ErrorKind, detail: String) -> Verdict {
+    Verdict {
+        kind,
+        detail,
+        retryable: false,
+    }
+}
+
+fn retry(kind: ErrorKind, detail: String) -> Verdict {
+    Verdict {
+        kind,
+        detail,
+        retryable: true,
+    }
+}
+
+/// The error for a body that broke off on its way here, or came damaged.
+pub(crate) fn broken_body(subject: &str, error: &(dyn StdError + 'static)) -> Error {
+    let cause = chain(error);
+    if cause.contains("checksum mismatch") {
+        return damaged(subject).with_source(Cause(cause));
+    }
+    let detail = format!("the connection broke: {}", innermost(&cause));
+    Error::new(ErrorKind::Unavailable, "read", subject, detail)
+        .with_source(Cause(cause))
+        .retryable()
+}
+
+/// The error for bytes that are not those that the store has a checksum of.
+pub(crate) fn damaged(subject: &str) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "read",
+        subject,
+        "its bytes do not match the checksum that the store keeps of it",
+    )
+    .retryable()
+}
+
+/// The error for an object that is not there.
+pub(crate) fn absent(operation: &'static str, subject: &str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, subject, "it does not exist")
+}
+
+/// What the SDK says, without its structures: these hold requests, and requests hold credentials.
+#[derive(Debug)]
+struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Cause {}
+
+/// An error and its causes, in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// The last cause of a chain.
+fn innermost(chain: &str) -> String {
+    let without_number = chain.split(" (os error").next().unwrap_or(chain);
+    let last = without_number.rsplit(": ").next().unwrap_or(without_number);
+    last.to_lowercase()
+}

@@ -1,0 +1,395 @@
+//! Locks: an object that its holder keeps changing, so that others see that it lives.
+//!
+//! A lock is created only if it is absent, renewed and taken over only if it is still the very one that was seen, and
+//! so never held by two, as long as the store keeps conditional writes. Clocks of different machines are not compared: a
+//! holder counts as dead when its lock has stayed the same for a stated time by the clock of who waits.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_backup_core::{Error, ErrorKind, Key, LockGuard, LockOutcome, Result};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::checksum::Sum;
+use crate::error::{Call, Fault};
+use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
+
+/// How often a change under one's hands is followed up.
+const TRIES: u32 = 5;
+
+/// What a sink knows of locks.
+#[derive(Debug, Default)]
+pub(crate) struct Locks {
+    /// Taking and giving back follow each other: a store without conditional deletes must not lose what was taken
+    /// between a look and a delete.
+    turn: tokio::sync::Mutex<()>,
+    /// Locks of others, by name.
+    seen: Mutex<HashMap<String, Seen>>,
+    /// Nonces of locks that were dropped here, and may still be there.
+    dropped: Mutex<HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    etag: String,
+    since: Instant,
+}
+
+fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Locks {
+    /// For how long the lock of this name has been seen with this entity tag, from this look on.
+    fn unchanged_for(&self, name: &str, etag: &str) -> Duration {
+        let mut seen = lock_of(&self.seen);
+        match seen.get(name) {
+            Some(before) if before.etag == etag => before.since.elapsed(),
+            _ => {
+                let now = Seen {
+                    etag: etag.to_owned(),
+                    since: Instant::now(),
+                };
+                seen.insert(name.to_owned(), now);
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// What the object of a lock holds, as JSON.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Record {
+    holder: String,
+    nonce: String,
+    beat: u64,
+}
+
+/// A lock as it is in the store.
+struct There {
+    record: Record,
+    etag: String,
+}
+
+enum Condition {
+    Absent,
+    Is(String),
+}
+
+fn locking(key: &str) -> Call<'_> {
+    Call {
+        operation: "lock",
+        subject: key,
+        permission: "s3:PutObject",
+    }
+}
+
+/// Takes the lock `key`, if it is free.
+pub(crate) async fn lock(store: &Shared, key: &Key, holder: &str) -> Result<LockOutcome> {
+    let _turn = store.locks.turn.lock().await;
+    let name = store.name(key);
+    let record = Record {
+        holder: holder.to_owned(),
+        nonce: nonce(),
+        beat: 0,
+    };
+    let mut other = String::new();
+    for _ in 0..TRIES {
+        let condition = match look(store, key, &name).await? {
+            None => Condition::Absent,
+            // The answer to our own request was lost.
+            Some(there) if there.record.nonce == record.nonce => {
+                return Ok(held(store, key, name, record, there.etag));
+            }
+            Some(there) => {
+                let unchanged = store.locks.unchanged_for(&name, &there.etag);
+                let dropped = lock_of(&store.locks.dropped).contains(&there.record.nonce);
+                other = there.record.holder;
+                if unchanged < store.config.lock_expiry && !dropped {
+                    return Ok(LockOutcome::Busy(other));
+                }
+                if !dropped {
+                    tracing::warn!(
+                        key = key.as_str(),
+                        holder = other,
+                        ?unchanged,
+                        "taking a lock whose holder is gone"
+                    );
+                }
+                Condition::Is(there.etag)
+            }
+        };
+        if let Some(etag) = put(store, key, &name, &record, &condition).await? {
+            return Ok(held(store, key, name, record, etag));
+        }
+    }
+    Ok(LockOutcome::Busy(other))
+}
+
+/// Who holds the lock `key`.
+pub(crate) async fn lock_holder(store: &Store, key: &Key) -> Result<Option<String>> {
+    let name = store.name(key);
+    let Some(there) = look(store, key, &name).await? else {
+        return Ok(None);
+    };
+    if lock_of(&store.locks.dropped).contains(&there.record.nonce) {
+        return Ok(None);
+    }
+    // Who asks first and locks later has waited meanwhile.
+    store.locks.unchanged_for(&name, &there.etag);
+    Ok(Some(there.record.holder))
+}
+
+fn held(store: &Shared, key: &Key, name: String, record: Record, etag: String) -> LockOutcome {
+    lock_of(&store.locks.seen).remove(&name);
+    let lock = Arc::new(Held {
+        store: store.clone(),
+        key: key.clone(),
+        name,
+        nonce: record.nonce.clone(),
+        state: tokio::sync::Mutex::new(State {
+            record,
+            etag,
+            lost: false,
+        }),
+    });
+    let renewed = lock.clone();
+    let renewal = tokio::spawn(async move { renewed.renew_for_ever().await });
+    LockOutcome::Held(Box::new(S3Lock {
+        lock: Some(lock),
+        renewal,
+    }))
+}
+
+/// The lock as it is now; `None` when it is absent.
+async fn look(store: &Store, key: &Key, name: &str) -> Result<Option<There>> {
+    let call = Call {
+        operation: "read the lock",
+        permission: "s3:GetObject",
+        ..locking(key)
+    };
+    let asked = store
+        .attempt(&store.lock_caller, call, |client, _| {
+            let request = client.get_object().bucket(store.bucket()).key(name);
+            async {
+                let answer = request.send().await.map_err(|error| Fault::of(&error))?;
+                let etag = answer.e_tag().map(unquoted).unwrap_or_default();
+                let body = answer
+                    .body
+                    .collect()
+                    .await
+                    .map_err(|error| Fault::broken(&error))?;
+                Ok((body.into_bytes(), etag))
+            }
+        })
+        .await;
+    match asked {
+        Ok((body, etag)) => Ok(Some(There {
+            // What is no record is somebody's all the same.
+            record: serde_json::from_slice(&body).unwrap_or_default(),
+            etag,
+        })),
+        Err((Some(fault), _)) if fault.is_absent() => Ok(None),
+        Err((_, error)) => Err(error),
+    }
+}
+
+/// Writes the lock under a condition; its new entity tag, or `None` when the condition does not hold.
+async fn put(
+    store: &Store,
+    key: &Key,
+    name: &str,
+    record: &Record,
+    condition: &Condition,
+) -> Result<Option<String>> {
+    let body = serde_json::to_vec(record).expect("texts and a number are JSON");
+    let body = Bytes::from(body);
+    let sum = Sum::of(&body, store.config.checksums);
+    let asked = store
+        .attempt(&store.lock_caller, locking(key), |client, _| {
+            let request = client
+                .put_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_checksum_crc64_nvme(sum.crc64_text())
+                .set_content_md5(sum.md5_text())
+                .body(body.clone().into());
+            let request = match condition {
+                Condition::Absent => request.if_none_match("*"),
+                Condition::Is(etag) => request.if_match(quoted(etag)),
+            };
+            async { request.send().await.map_err(|error| Fault::of(&error)) }
+        })
+        .await;
+    match asked {
+        Ok(answer) => {
+            let etag = answer.e_tag().map(unquoted);
+            Ok(Some(
+                etag.ok_or_else(|| odd_answer(locking(key), "`ETag`"))?,
+            ))
+        }
+        Err((Some(fault), _)) if fault.is_unmet() || fault.is_absent() => Ok(None),
+        Err((_, error)) => Err(error),
+    }
+}
+
+struct Held {
+    store: Shared,
+    key: Key,
+    name: String,
+    nonce: String,
+    /// Locked for a whole renewal, so that no two of them follow the same entity tag.
+    state: tokio::sync::Mutex<State>,
+}
+
+struct State {
+    record: Record,
+    etag: String,
+    lost: bool,
+}
+
+impl Held {
+    async fn renew_for_ever(&self) {
+        loop {
+            tokio::time::sleep(self.store.config.lock_renewal).await;
+            match self.renew().await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Busy => return,
+                Err(error) => tracing::warn!(%error, "a lock is not renewed"),
+            }
+        }
+    }
+
+    /// Writes the next beat; [`ErrorKind::Busy`] when the lock is another's or gone.
+    async fn renew(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.record.beat += 1;
+        for _ in 0..TRIES {
+            if state.lost {
+                break;
+            }
+            let condition = Condition::Is(state.etag.clone());
+            if let Some(etag) = put(
+                &self.store,
+                &self.key,
+                &self.name,
+                &state.record,
+                &condition,
+            )
+            .await?
+            {
+                state.etag = etag;
+                return Ok(());
+            }
+            match look(&self.store, &self.key, &self.name).await? {
+                // A renewal whose answer was lost, or that nobody waited for.
+                Some(there) if there.record.nonce == self.nonce => state.etag = there.etag,
+                _ => state.lost = true,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            "hold the lock",
+            self.key.as_str(),
+            "it was lost: another took or removed it, as if this process were dead",
+        ))
+    }
+
+    /// Removes the lock if it is still this one.
+    async fn give_back(&self) -> Result<()> {
+        let _turn = self.store.locks.turn.lock().await;
+        // A renewal under way ends first.
+        let _state = self.state.lock().await;
+        let mut conditional = true;
+        for _ in 0..TRIES {
+            match look(&self.store, &self.key, &self.name).await? {
+                Some(there) if there.record.nonce == self.nonce => {
+                    let condition = conditional.then(|| quoted(&there.etag));
+                    match self.delete(condition).await {
+                        Ok(()) => return Ok(()),
+                        Err((Some(fault), _)) if fault.is_unmet() => {}
+                        Err((Some(fault), _)) if fault.is_absent() => return Ok(()),
+                        Err((_, error))
+                            if error.kind() == ErrorKind::Unsupported && conditional =>
+                        {
+                            conditional = false;
+                        }
+                        Err((_, error)) => return Err(error),
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, if_match: Option<String>) -> Result<(), (Option<Fault>, Error)> {
+        let store = &*self.store;
+        let call = Call {
+            operation: "release the lock",
+            permission: "s3:DeleteObject",
+            ..locking(&self.key)
+        };
+        let sent = store
+            .attempt(&store.lock_caller, call, |client, _| {
+                let request = client
+                    .delete_object()
+                    .bucket(store.bucket())
+                    .key(&self.name)
+                    .set_if_match(if_match.clone());
+                async { request.send().await.map_err(|error| Fault::of(&error)) }
+            })
+            .await;
+        sent.map(|_| ())
+    }
+}
+
+/// A lock that is held and renewed until it is released or dropped.
+struct S3Lock {
+    /// `None` when it was released.
+    lock: Option<Arc<Held>>,
+    renewal: JoinHandle<()>,
+}
+
+#[async_trait]
+impl LockGuard for S3Lock {
+    async fn check(&self) -> Result<()> {
+        match &self.lock {
+            Some(lock) => lock.renew().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn release(mut self: Box<Self>) -> Result<()> {
+        self.renewal.abort();
+        match self.lock.take() {
+            Some(lock) => lock.give_back().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for S3Lock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        let Some(lock) = self.lock.take() else {
+            return;
+        };
+        // Whoever locks next with this sink need not wait for the store to hear of it.
+        lock_of(&lock.store.locks.dropped).insert(lock.nonce.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                match lock.give_back().await {
+                    Ok(()) => {
+                        lock_of(&lock.store.locks.dropped).remove(&lock.nonce);
+                    }
+                    Err(error) => tracing::warn!(%error, "a lock stays until it expires"),
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What every request needs: the client, the bucket, names, retries and buffers.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_backup_core::remote::{Beat, Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
+use aws_config::BehaviorVersion;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::DateTime;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::sync::OnceCell;
+
+use crate::config::S3Config;
+use crate::error::{Call, Fault, Place};
+use crate::lock::Locks;
+use crate::unfinished::Begun;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Requests for locks that are under way at once: they must not wait behind bodies.
+const LOCK_REQUESTS: usize = 4;
+
+pub(crate) struct Store {
+    pub(crate) config: S3Config,
+    pub(crate) place: Place,
+    pub(crate) caller: Caller,
+    pub(crate) lock_caller: Caller,
+    pub(crate) writes: Budget,
+    pub(crate) locks: Locks,
+    pub(crate) begun: Begun,
+    reads: Budget,
+    client: OnceCell<Client>,
+    /// Whether the bucket has answered: after that, a bare 404 is an object's.
+    bucket_seen: AtomicBool,
+}
+
+impl Store {
+    pub(crate) fn new(config: S3Config) -> Self {
+        let endpoint = match &config.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => format!("AWS S3 in `{}`", config.region),
+        };
+        Self {
+            place: Place {
+                bucket: config.bucket.clone(),
+                region: config.region.clone(),
+                endpoint,
+                has_keys: config.access_key.is_some(),
+            },
+            caller: Caller::new(config.retry.clone(), config.requests),
+            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS),
+            writes: Budget::new(config.buffer_bytes),
+            reads: Budget::new(config.buffer_bytes),
+            locks: Locks::default(),
+            begun: Begun::default(),
+            client: OnceCell::new(),
+            bucket_seen: AtomicBool::new(false),
+            config,
+        }
+    }
+
+    /// The client, made with the first request: the default chain may have to ask the network for credentials.
+    pub(crate) async fn client(&self) -> &Client {
+        self.client.get_or_init(|| make_client(&self.config)).await
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.config.bucket
+    }
+
+    /// The name of the object `key`.
+    pub(crate) fn name(&self, key: &str) -> String {
+        format!("{}{key}", self.config.prefix)
+    }
+
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("s3://{}/{name}", self.config.bucket)
+    }
+
+    pub(crate) fn part_limits(&self) -> PartLimits {
+        PartLimits {
+            part_bytes: self.config.part_bytes,
+            most_parts: S3Config::MOST_PARTS,
+            parallel: self.config.parallel as u64,
+        }
+    }
+
+    pub(crate) fn read_plan(&self, subject: &str) -> ReadPlan {
+        ReadPlan {
+            caller: self.caller.clone(),
+            budget: self.reads.clone(),
+            range_bytes: self.config.range_bytes,
+            parallel: self.config.parallel,
+            subject: subject.to_owned(),
+        }
+    }
+
+    /// Does a request with retries, and makes an error of what goes wrong.
+    pub(crate) async fn call<T, E, F, Fut>(&self, call: Call<'_>, mut attempt: F) -> Result<T>
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        F: FnMut(Client, Beat) -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let done = self
+            .attempt(&self.caller, call, |client, beat| {
+                let sent = attempt(client, beat);
+                async { sent.await.map_err(|error| Fault::of(&error)) }
+            })
+            .await;
+        done.map_err(|(fault, error)| {
+            drop(fault);
+            error
+        })
+    }
+
+    /// Does a request with retries. What goes wrong comes as the store's answer, where the last try had one, with the
+    /// error that it makes.
+    pub(crate) async fn attempt<T, F, Fut>(
+        &self,
+        caller: &Caller,
+        call: Call<'_>,
+        mut attempt: F,
+    ) -> Result<T, (Option<Fault>, Error)>
+    where
+        F: FnMut(Client, Beat) -> Fut,
+        Fut: Future<Output = Result<T, Fault>>,
+    {
+        let client = self.client().await;
+        let last = std::sync::Mutex::new(None);
+        let set = |fault| {
+            *last
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = fault
+        };
+        let done = caller
+            .call(call.operation, call.subject, |beat| {
+                // An attempt that is given up as too slow leaves no fault of an earlier one behind.
+                set(None);
+                let sent = attempt(client.clone(), beat);
+                let set = &set;
+                async move {
+                    sent.await.map_err(|fault| {
+                        let error = fault.about(call, &self.place);
+                        set(Some(fault));
+                        error
+                    })
+                }
+            })
+            .await;
+        let fault = last
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match done {
+            Ok(value) => {
+                self.bucket_seen.store(true, Ordering::Relaxed);
+                Ok(value)
+            }
+            Err(error) => Err((fault, error)),
+        }
+    }
+
+    /// The error of a request whose answer has no body, and so no reason: a listing gives it. `None` when the answer is
+    /// just what it says.
+    pub(crate) async fn explained(&self, call: Call<'_>, fault: &Fault) -> Option<Error> {
+        let doubtful =
+            fault.is_bare() || (fault.is_absent() && !self.bucket_seen.load(Ordering::Relaxed));
+        if !doubtful {
+            return None;
+        }
+        let asked = self
+            .attempt(&self.caller, call, |client, _| {
+                let request = client
+                    .list_objects_v2()
+                    .bucket(self.bucket())
+                    .prefix(&self.config.prefix)
+                    .max_keys(1);
+                async { request.send().await.map_err(|error| Fault::of(&error)) }
+            })
+            .await;
+        match asked {
+            Ok(_) => None,
+            Err((Some(reason), error)) => {
+                let denied = matches!(reason.code.as_str(), "AccessDenied" | "AllAccessDisabled");
+                if denied {
+                    // There is a bucket, and this answer says no more than the first.
+                    self.bucket_seen.store(true, Ordering::Relaxed);
+                }
+                (!denied).then_some(error)
+            }
+            Err((None, error)) => Some(error),
+        }
+    }
+
+    /// The facts of an object. S3 tells times in whole seconds, its listings in finer ones with some stores: whole
+    /// seconds are what all answers agree in.
+    pub(crate) fn meta(
+        key: &Key,
+        size: u64,
+        etag: Option<&str>,
+        modified: Option<&DateTime>,
+    ) -> Meta {
+        Meta {
+            key: key.clone(),
+            size,
+            modified: modified.and_then(|time| {
+                let seconds = u64::try_from(time.secs()).ok()?;
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+            }),
+            mode: None,
+            etag: etag.map(unquoted),
+        }
+    }
+}
+
+/// An entity tag as it is kept: some answers have it in quotes and some have not.
+pub(crate) fn unquoted(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+/// An entity tag as a condition has it.
+pub(crate) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// A size as the SDK has it.
+pub(crate) fn size(len: Option<i64>) -> u64 {
+    len.and_then(|len| u64::try_from(len).ok()).unwrap_or(0)
+}
+
+/// A text that no two uploads share.
+pub(crate) fn nonce() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// The error for an answer that lacks what it must have.
+pub(crate) fn odd_answer(call: Call<'_>, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Other,
+        call.operation,
+        call.subject,
+        format!("the store's answer has no {what}; see `s3_endpoint`"),
+    )
+}
+
+async fn make_client(config: &S3Config) -> Client {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let region = Region::new(config.region.clone());
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+    let mut builder = match (&config.access_key, &config.secret_key) {
+        (Some(access_key), Some(secret_key)) => {
+            let keys = Credentials::new(access_key, secret_key, None, None, "arc.toml");
+            aws_sdk_s3::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .credentials_provider(keys)
+        }
+        _ => {
+            let shared = aws_config::defaults(BehaviorVersion::latest())
+                .http_client(http.clone())
+                .region(region.clone())
+                .load()
+                .await;
+            aws_sdk_s3::config::Builder::from(&shared)
+        }
+    };
+    if let Some(endpoint) = &config.endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    let built = builder
+        .http_client(http)
+        .region(region)
+        .force_path_style(config.path_style)
+        .timeout_config(timeouts)
+        // Retries, stalls and checksums are the sink's own business: two that do the same would multiply.
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    Client::from_conf(built)
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A store that many share.
+pub(crate) type Shared = Arc<Store>;

@@ -1,0 +1,155 @@
+//! Writing an object: one request where it is small, a multipart upload where it is not.
+
+use std::sync::Arc;
+
+use arc_backup_core::remote::{Collected, Parts};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Result, Upload, WriteOptions};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::body::beating;
+use crate::checksum::Sum;
+use crate::error::Fault;
+use crate::multipart::{Multipart, NONCE, Uploaded, settle};
+use crate::store::{Shared, Store, odd_answer};
+
+pub(crate) struct S3Upload {
+    store: Shared,
+    key: Key,
+    create_new: bool,
+    multipart: Arc<Multipart>,
+    /// `None` when the upload has ended, well or not.
+    parts: Option<Parts>,
+}
+
+impl S3Upload {
+    pub(crate) async fn begin(store: &Shared, key: &Key, options: WriteOptions) -> Result<Self> {
+        if options.stage.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "stage",
+                key.as_str(),
+                "S3 can't keep an object beside its place",
+            ));
+        }
+        let multipart = Arc::new(Multipart::new(store, key, store.name(key)));
+        let uploaded = Arc::new(Uploaded(multipart.clone()));
+        let limits = store.part_limits();
+        let parts = Parts::new(uploaded, &limits, &store.writes, options.size_hint).await;
+        Ok(Self {
+            store: store.clone(),
+            key: key.clone(),
+            create_new: options.create_new,
+            multipart,
+            parts: Some(parts),
+        })
+    }
+
+    /// An error about a part, as one about the object.
+    fn named(&self, error: Error) -> Error {
+        if error.subject() == self.key.as_str() {
+            return error;
+        }
+        Error::new(error.kind(), "write", self.key.as_str(), error.detail()).with_source(error)
+    }
+
+    fn parts(&mut self) -> &mut Parts {
+        self.parts
+            .as_mut()
+            .expect("it is taken by commit, abort and drop only")
+    }
+
+    async fn finish(&mut self) -> Result<Meta> {
+        let collected = self.parts().finish().await;
+        match collected.map_err(|error| self.named(error))? {
+            Collected::Small(bytes) => self.put(bytes).await,
+            Collected::Parts(_) => self.multipart.complete(self.create_new).await,
+        }
+    }
+
+    async fn put(&self, bytes: Bytes) -> Result<Meta> {
+        let (store, call) = (&*self.store, self.multipart.call());
+        let (name, nonce) = (self.multipart.name(), self.multipart.nonce());
+        let sum = Sum::of(&bytes, store.config.checksums);
+        let done = store
+            .attempt(&store.caller, call, |client, beat| {
+                let mut request = client
+                    .put_object()
+                    .bucket(store.bucket())
+                    .key(name)
+                    .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+                    .set_checksum_crc64_nvme(sum.crc64_text())
+                    .set_content_md5(sum.md5_text())
+                    .body(beating(&bytes, beat));
+                if self.create_new {
+                    request = request.if_none_match("*").metadata(NONCE, nonce);
+                }
+                async { request.send().await.map_err(|error| Fault::of(&error)) }
+            })
+            .await;
+        match done {
+            Ok(answer) => {
+                let etag = answer.e_tag().ok_or_else(|| odd_answer(call, "`ETag`"))?;
+                Ok(Store::meta(&self.key, bytes.len() as u64, Some(etag), None))
+            }
+            Err((Some(fault), error)) if fault.is_unmet() => {
+                settle(store, call, &self.key, name, nonce, fault, error).await
+            }
+            Err((_, error)) => Err(error),
+        }
+    }
+
+    /// Ends what was begun.
+    async fn end(&mut self) -> Result<()> {
+        if let Some(mut parts) = self.parts.take() {
+            parts.stop().await;
+        }
+        self.multipart.abort().await
+    }
+}
+
+#[async_trait]
+impl Upload for S3Upload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let written = self.parts().write(bytes).await;
+        written.map_err(|error| self.named(error))
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Meta> {
+        match self.finish().await {
+            Ok(meta) => {
+                self.parts = None;
+                Ok(meta)
+            }
+            Err(error) => {
+                // The first fault is the one to tell of.
+                if let Err(left) = self.end().await {
+                    tracing::warn!(error = %left, key = self.key.as_str(), "an upload is left behind");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        self.end().await
+    }
+}
+
+impl Drop for S3Upload {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.parts.take() else {
+            return;
+        };
+        let multipart = self.multipart.clone();
+        // Without a runtime there is nobody who could tell the store; `discard_unfinished` will.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                parts.stop().await;
+                if let Err(error) = multipart.abort().await {
+                    tracing::warn!(%error, "an upload is left behind");
+                }
+            });
+        }
+    }
+}

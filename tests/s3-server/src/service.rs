@@ -1,0 +1,342 @@
+//! The requests of S3 that the product makes, over the [`Store`].
+
+use std::sync::Arc;
+
+use s3s::dto::*;
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+use crate::checks::{Claims, Received, Sum, receive};
+use crate::listing;
+use crate::multipart;
+use crate::store::{Store, Stored, names};
+
+/// Keys in one DeleteObjects, and parts in one object, at the most.
+const MOST_KEYS: usize = 1000;
+
+pub(crate) struct Service(pub(crate) Arc<Store>);
+
+impl Service {
+    /// Stores that know no checksums refuse what names one.
+    fn check_headers<T>(&self, request: &S3Request<T>) -> S3Result<()> {
+        let named = |name: &&str| request.headers.contains_key(*name);
+        let unknown = [
+            "x-amz-checksum-crc64nvme",
+            "x-amz-sdk-checksum-algorithm",
+            "x-amz-checksum-algorithm",
+        ];
+        if self.0.options.refuse_checksums && unknown.iter().any(named) {
+            return Err(s3_error!(
+                NotImplemented,
+                "A header you provided implies functionality that is not implemented"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The checksum in the fields of an answer.
+macro_rules! with_sum {
+    ($output:ident, $sum:expr) => {
+        match $sum {
+            Sum::Crc64(sum) => $output.checksum_crc64nvme = Some(sum),
+            Sum::Crc32(sum) => $output.checksum_crc32 = Some(sum),
+            Sum::Crc32c(sum) => $output.checksum_crc32c = Some(sum),
+            Sum::Sha256(sum) => $output.checksum_sha256 = Some(sum),
+        }
+        $output.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
+    };
+}
+
+fn check_readable(object: &Stored, if_match: Option<&ETagCondition>) -> S3Result<()> {
+    match if_match {
+        Some(wanted) if !names(wanted, object) => Err(s3_error!(PreconditionFailed)),
+        _ => Ok(()),
+    }
+}
+
+/// The object that a copy is made of.
+pub(crate) fn copy_source(
+    store: &Store,
+    source: &CopySource,
+    if_match: Option<&ETagCondition>,
+) -> S3Result<Stored> {
+    let CopySource::Bucket { bucket, key, .. } = source else {
+        return Err(s3_error!(NotImplemented));
+    };
+    let mut state = store.state();
+    let object = state.bucket(bucket)?.object(key)?.clone();
+    check_readable(&object, if_match)?;
+    Ok(object)
+}
+
+#[async_trait::async_trait]
+impl S3 for Service {
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        self.check_headers(&request)?;
+        let input = request.input;
+        self.0.state().bucket(&input.bucket)?;
+        let claims = Claims {
+            md5: input.content_md5,
+            crc64: input.checksum_crc64nvme,
+            crc32: input.checksum_crc32,
+            crc32c: input.checksum_crc32c,
+            sha256: input.checksum_sha256,
+            trailers: request.trailing_headers,
+        };
+        let received = receive(&self.0, input.body, input.content_length, claims).await?;
+        let object = Stored::new(received, input.metadata.unwrap_or_default());
+        let mut output = PutObjectOutput {
+            e_tag: Some(object.e_tag()),
+            ..PutObjectOutput::default()
+        };
+        with_sum!(output, object.sum.clone());
+        let mut state = self.0.state();
+        let bucket = state.bucket(&input.bucket)?;
+        bucket.may_write(
+            &input.key,
+            input.if_match.as_ref(),
+            input.if_none_match.as_ref(),
+        )?;
+        bucket.objects.insert(input.key, object);
+        Ok(S3Response::new(output))
+    }
+
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let object = {
+            let mut state = self.0.state();
+            state.bucket(&input.bucket)?.object(&input.key)?.clone()
+        };
+        check_readable(&object, input.if_match.as_ref())?;
+        let whole = object.blob.len();
+        let range = match input.range {
+            Some(range) => Some(range.check(whole).map_err(|_| s3_error!(InvalidRange))?),
+            None => None,
+        };
+        let blob = match &range {
+            Some(range) => object.blob.slice(range.clone()),
+            None => object.blob.clone(),
+        };
+        let mut output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: Some(blob.len() as i64),
+            content_range: (range.as_ref())
+                .map(|range| format!("bytes {}-{}/{whole}", range.start, range.end - 1)),
+            e_tag: Some(object.e_tag()),
+            last_modified: Some(Timestamp::from(object.modified)),
+            metadata: Some(object.metadata),
+            body: Some(blob.stream()),
+            ..GetObjectOutput::default()
+        };
+        // The checksum is the whole object's: with a range there is none.
+        let asked = input.checksum_mode.is_some() && !self.0.options.refuse_checksums;
+        if asked && range.is_none() {
+            with_sum!(output, object.sum);
+        }
+        Ok(S3Response::new(output))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let mut state = self.0.state();
+        let object = state.bucket(&input.bucket)?.object(&input.key)?.clone();
+        check_readable(&object, input.if_match.as_ref())?;
+        let mut output = HeadObjectOutput {
+            content_length: Some(object.blob.len() as i64),
+            e_tag: Some(object.e_tag()),
+            last_modified: Some(Timestamp::from(object.modified)),
+            metadata: Some(object.metadata),
+            ..HeadObjectOutput::default()
+        };
+        if input.checksum_mode.is_some() && !self.0.options.refuse_checksums {
+            with_sum!(output, object.sum);
+        }
+        Ok(S3Response::new(output))
+    }
+
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.0.state().bucket(&request.input.bucket)?;
+        Ok(S3Response::new(HeadBucketOutput::default()))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let mut state = self.0.state();
+        let bucket = state.bucket(&request.input.bucket)?;
+        let output = listing::list_objects(bucket, request.input, self.0.options.page_keys)?;
+        Ok(S3Response::new(output))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let input = request.input;
+        if input.delete.objects.len() > MOST_KEYS {
+            return Err(s3_error!(
+                MalformedXML,
+                "The XML you provided was not well-formed"
+            ));
+        }
+        let mut state = self.0.state();
+        let bucket = state.bucket(&input.bucket)?;
+        let mut output = DeleteObjectsOutput::default();
+        let mut errors = Vec::new();
+        for object in input.delete.objects {
+            if let Some(code) = self.0.refusal_of_delete(&object.key) {
+                errors.push(Error {
+                    key: Some(object.key),
+                    code: Some(code.to_owned()),
+                    message: Some("it can't be deleted".to_owned()),
+                    ..Error::default()
+                });
+                continue;
+            }
+            bucket.objects.remove(&object.key);
+        }
+        output.errors = (!errors.is_empty()).then_some(errors);
+        Ok(S3Response::new(output))
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        let mut state = self.0.state();
+        let bucket = state.bucket(&input.bucket)?;
+        if let (Some(wanted), Some(object)) = (&input.if_match, bucket.objects.get(&input.key))
+            && !names(wanted, object)
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        bucket.objects.remove(&input.key);
+        Ok(S3Response::with_status(
+            DeleteObjectOutput::default(),
+            hyper::StatusCode::NO_CONTENT,
+        ))
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = request.input;
+        let source = copy_source(
+            &self.0,
+            &input.copy_source,
+            input.copy_source_if_match.as_ref(),
+        )?;
+        if source.blob.len() > self.0.options.copy_limit_bytes {
+            return Err(s3_error!(
+                InvalidRequest,
+                "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"
+            ));
+        }
+        let received = Received {
+            blob: source.blob,
+            crc64: source.crc64,
+            sum: source.sum,
+        };
+        let object = Stored::new(received, source.metadata);
+        let output = CopyObjectOutput {
+            copy_object_result: Some(CopyObjectResult {
+                e_tag: Some(object.e_tag()),
+                last_modified: Some(Timestamp::from(object.modified)),
+                ..CopyObjectResult::default()
+            }),
+            ..CopyObjectOutput::default()
+        };
+        let mut state = self.0.state();
+        state
+            .bucket(&input.bucket)?
+            .objects
+            .insert(input.key, object);
+        Ok(S3Response::new(output))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.check_headers(&request)?;
+        multipart::create(&self.0, request.input).map(S3Response::new)
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.check_headers(&request)?;
+        let trailers = request.trailing_headers;
+        multipart::upload(&self.0, request.input, trailers)
+            .await
+            .map(S3Response::new)
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        multipart::copy(&self.0, request.input).map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        multipart::complete(&self.0, request.input).map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let input = request.input;
+        let mut state = self.0.state();
+        let bucket = state.bucket(&input.bucket)?;
+        bucket.upload(&input.key, &input.upload_id)?;
+        bucket.uploads.remove(&(input.key, input.upload_id));
+        Ok(S3Response::with_status(
+            AbortMultipartUploadOutput::default(),
+            hyper::StatusCode::NO_CONTENT,
+        ))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let mut state = self.0.state();
+        let bucket = state.bucket(&request.input.bucket)?;
+        let options = &self.0.options;
+        let output = listing::list_uploads(
+            bucket,
+            &request.input,
+            options.lists_uploads_of_exact_keys_only,
+            options.page_keys,
+        );
+        Ok(S3Response::new(output))
+    }
+
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
+        multipart::list(&self.0, request.input).map(S3Response::new)
+    }
+}

@@ -1,0 +1,159 @@
+//! Buckets, objects and unfinished uploads, in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use s3s::dto::{ETag, ETagCondition};
+use s3s::{S3Result, s3_error};
+
+use crate::ServerOptions;
+use crate::blob::Blob;
+use crate::checks::{Received, Sum, crc64_text};
+
+pub(crate) struct Store {
+    pub(crate) options: ServerOptions,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    pub(crate) buckets: BTreeMap<String, Bucket>,
+    uploads_begun: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Bucket {
+    pub(crate) objects: BTreeMap<String, Stored>,
+    /// By key and upload id.
+    pub(crate) uploads: BTreeMap<(String, String), Unfinished>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Stored {
+    pub(crate) blob: Blob,
+    pub(crate) etag: String,
+    pub(crate) crc64: u64,
+    pub(crate) sum: Sum,
+    pub(crate) modified: SystemTime,
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+pub(crate) struct Unfinished {
+    pub(crate) begun: SystemTime,
+    pub(crate) metadata: HashMap<String, String>,
+    pub(crate) parts: BTreeMap<i32, Stored>,
+}
+
+impl Stored {
+    pub(crate) fn new(received: Received, metadata: HashMap<String, String>) -> Self {
+        Self {
+            // As with S3, the same bytes have the same entity tag; what it is made of is nobody's business.
+            etag: format!("{:016x}{:016x}", received.crc64, received.blob.len()),
+            blob: received.blob,
+            crc64: received.crc64,
+            sum: received.sum,
+            modified: SystemTime::now(),
+            metadata,
+        }
+    }
+
+    pub(crate) fn of(bytes: Bytes) -> Self {
+        let crc64 = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+        let received = Received {
+            blob: bytes.into(),
+            crc64,
+            sum: Sum::Crc64(crc64_text(crc64)),
+        };
+        Self::new(received, HashMap::new())
+    }
+
+    pub(crate) fn e_tag(&self) -> ETag {
+        ETag::Strong(self.etag.clone())
+    }
+}
+
+impl Store {
+    pub(crate) fn new(options: ServerOptions) -> Self {
+        let buckets = options.buckets.iter();
+        let buckets = buckets
+            .map(|name| (name.clone(), Bucket::default()))
+            .collect();
+        Self {
+            options,
+            state: Mutex::new(State {
+                buckets,
+                uploads_begun: 0,
+            }),
+        }
+    }
+
+    /// The code by which a delete of many refuses this key.
+    pub(crate) fn refusal_of_delete(&self, key: &str) -> Option<&'static str> {
+        let refused = self
+            .options
+            .undeletable
+            .as_ref()
+            .is_some_and(|part| key.contains(part.as_str()));
+        refused.then_some("AccessDenied")
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(crate) fn bucket(&mut self, name: &str) -> S3Result<&mut Bucket> {
+        let known = self.buckets.get_mut(name);
+        known.ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+    }
+
+    pub(crate) fn upload_id(&mut self) -> String {
+        self.uploads_begun += 1;
+        format!("upload-{:08}", self.uploads_begun)
+    }
+}
+
+impl Bucket {
+    pub(crate) fn object(&self, key: &str) -> S3Result<&Stored> {
+        let object = self.objects.get(key);
+        object.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+    }
+
+    pub(crate) fn upload(&mut self, key: &str, id: &str) -> S3Result<&mut Unfinished> {
+        let upload = self.uploads.get_mut(&(key.to_owned(), id.to_owned()));
+        upload.ok_or_else(|| s3_error!(NoSuchUpload, "The specified upload does not exist."))
+    }
+
+    /// Whether the conditions of a write hold.
+    pub(crate) fn may_write(
+        &self,
+        key: &str,
+        if_match: Option<&ETagCondition>,
+        if_none_match: Option<&ETagCondition>,
+    ) -> S3Result<()> {
+        let there = self.objects.get(key);
+        match (if_match, there) {
+            (Some(_), None) => return Err(s3_error!(NoSuchKey)),
+            (Some(wanted), Some(there)) if !names(wanted, there) => {
+                return Err(s3_error!(PreconditionFailed));
+            }
+            _ => {}
+        }
+        match (if_none_match, there) {
+            (Some(unwanted), Some(there)) if names(unwanted, there) => {
+                Err(s3_error!(PreconditionFailed))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a condition names this object.
+pub(crate) fn names(condition: &ETagCondition, object: &Stored) -> bool {
+    match condition {
+        ETagCondition::Any => true,
+        ETagCondition::ETag(etag) => etag.value() == object.etag,
+    }
+}
