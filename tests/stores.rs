@@ -366,8 +366,8 @@ fn doctor_and_the_failing_operation_name_the_setting() {
     for (place, from, to, setting) in [
         (
             azure,
-            "DefaultEndpointsProtocol",
-            "garbage",
+            "AccountKey=",
+            "AccountKey;",
             "azure_connection_string",
         ),
         (

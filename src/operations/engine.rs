@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup_core::{Key, LockGuard, Sink, Source};
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 use super::history::History;
@@ -176,8 +178,9 @@ impl ArcBackup {
     /// [`Error::NotFound`]; [`Error::Damaged`] when something is there that is no backup.
     pub async fn find(&self, id: &BackupId) -> Result<(&Repository, Loaded)> {
         let mut fault = Error::NotFound(id.to_string());
-        for repository in &self.repositories {
-            match repository.load(id).await {
+        let mut asked = self.ask_all(id);
+        while let Some((repository, found)) = asked.next().await {
+            match found {
                 Ok(loaded) => return Ok((repository, loaded)),
                 Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,
@@ -186,10 +189,24 @@ impl ArcBackup {
         Err(fault)
     }
 
+    /// Asks all targets at once: one that is dead holds up nobody who looks for what another has.
+    fn ask_all<'a>(
+        &'a self,
+        id: &BackupId,
+    ) -> FuturesUnordered<BoxFuture<'a, (&'a Repository, Result<Loaded>)>> {
+        (self.repositories.iter())
+            .map(|repository| {
+                let id = id.clone();
+                async move { (repository, repository.load(&id).await) }.boxed()
+            })
+            .collect()
+    }
+
     pub(super) async fn locate(&self, id: &BackupId) -> Result<&Repository> {
         let mut fault = Error::NotFound(id.to_string());
-        for repository in &self.repositories {
-            match repository.load(id).await {
+        let mut asked = self.ask_all(id);
+        while let Some((repository, found)) = asked.next().await {
+            match found {
                 Ok(_) | Err(Error::Damaged { .. }) => return Ok(repository),
                 Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,

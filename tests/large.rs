@@ -1,0 +1,176 @@
+//! What takes minutes: large files and many, on both clouds. Run with
+//! `cargo test --release --test large -- --ignored --nocapture --test-threads 1`; needs some 15 GiB of room and of memory.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "support/stores.rs"]
+mod stores;
+mod support;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use arc_backup_core::{Digest, Hasher};
+use arc_backup_test_azurite::Azurite;
+use arc_backup_test_s3::{S3Server, ServerOptions};
+use stores::{Kind, Place, SECRETS, configure, runtime};
+use support::Instance;
+
+const MIB: u64 = 1 << 20;
+
+fn server(spill: &Path, latency: Duration) -> S3Server {
+    let options = ServerOptions {
+        buckets: vec!["data".to_owned(), "backups".to_owned()],
+        secret_key: SECRETS[0].to_owned(),
+        spill_to: Some(spill.to_owned()),
+        latency,
+        ..ServerOptions::default()
+    };
+    S3Server::start(options).unwrap()
+}
+
+/// Runs the program, which must succeed; answers the most memory it had, in bytes, how long it took, and what it printed.
+fn measured(instance: &Instance, arguments: &[&str]) -> (u64, Duration, String) {
+    let begun = Instant::now();
+    let mut command = instance.command(arguments);
+    let mut child = (command.stdout(Stdio::piped()).stderr(Stdio::inherit()))
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let ended = loop {
+        // The high-water mark only grows: what is missed after the last look is little.
+        if let Ok(text) = std::fs::read_to_string(&status)
+            && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
+        {
+            let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            most = most.max(kib << 10);
+        }
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(ended.success(), "{arguments:?} failed");
+    let mut printed = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut printed).unwrap();
+    (most, begun.elapsed(), printed.trim().to_owned())
+}
+
+fn noise(state: &mut u64, bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(8) {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        chunk.copy_from_slice(&state.to_le_bytes()[..chunk.len()]);
+    }
+}
+
+fn digest_of(path: &Path) -> Digest {
+    let mut file = std::fs::File::open(path).unwrap();
+    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 1 << 20]);
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer).unwrap() {
+            0 => return hasher.finish(),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Lost otherwise: the machine's memory, to one large file.
+#[test]
+#[ignore = "5 GiB to each cloud and back"]
+fn a_file_of_5_gib_goes_through_in_less_than_200_mib() {
+    let spill = tempfile::tempdir().unwrap();
+    for kind in [Kind::S3, Kind::Azure] {
+        let instance = Instance::new();
+        let server = server(spill.path(), Duration::ZERO);
+        let far = match kind {
+            Kind::Azure => Place::azure(Azurite::shared(), "of/arc-1"),
+            _ => Place::s3(&server, "backups", "of/arc-1"),
+        };
+        configure(&instance, &Place::local(&instance, "data/arc"), &far);
+        let path = instance.path("data/arc/iot/large/2026/11/20/00/large.parquet");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = std::fs::File::create(&path).unwrap();
+        let (mut state, mut block) = (0x9e37_79b9_7f4a_7c15, vec![0; MIB as usize]);
+        for _ in 0..5 << 10 {
+            noise(&mut state, &mut block);
+            file.write_all(&block).unwrap();
+        }
+        drop(file);
+        let digest = digest_of(&path);
+        let (up, up_took, id) = measured(&instance, &["backup", "--target", "far"]);
+        std::fs::remove_file(&path).unwrap();
+        let (down, down_took, _) = measured(&instance, &["restore", &id, "--yes", "--no-metadata"]);
+        assert_eq!(digest_of(&path), digest, "{kind:?}: other bytes came back");
+        println!(
+            "{kind:?}: backup of 5 GiB {up_took:.1?}, {} MiB; restore {down_took:.1?}, {} MiB",
+            up / MIB,
+            down / MIB
+        );
+        assert!(
+            up < 200 * MIB && down < 200 * MIB,
+            "{kind:?}: {up} and {down} bytes of memory"
+        );
+        instance.ok(&["delete", &id, "--yes"]);
+    }
+}
+
+/// Lost otherwise: hours of every day, to a store that is 20 ms away.
+#[test]
+#[ignore = "20,000 objects to each cloud and back at 20 ms"]
+fn small_objects_go_many_at_once() {
+    let spill = tempfile::tempdir().unwrap();
+    for kind in [Kind::S3, Kind::Azure] {
+        let server = server(spill.path(), Duration::from_millis(20));
+        let proxy = runtime().block_on(Azurite::shared().proxy());
+        proxy.set_latency(Duration::from_millis(20));
+        let run = |count: usize, concurrency: Option<usize>| {
+            let instance = Instance::new();
+            let mut far = match kind {
+                Kind::Azure => Place::azure(Azurite::shared(), "of/arc-1"),
+                _ => Place::s3(&server, "backups", &format!("of/arc-{count}")),
+            };
+            let direct = Azurite::shared().connection_string();
+            far.config = far.config.replace(&direct, &proxy.connection_string());
+            configure(&instance, &Place::local(&instance, "data/arc"), &far);
+            if let Some(concurrency) = concurrency {
+                let path = instance.path("arc.toml");
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text = text.replacen(
+                    "[backup]",
+                    &format!("[backup]\nconcurrency = {concurrency}"),
+                    1,
+                );
+                std::fs::write(&path, text).unwrap();
+            }
+            let root = instance.path("data/arc");
+            std::fs::remove_dir_all(&root).unwrap();
+            let (mut state, mut bytes) = (1, vec![0; 1200]);
+            for number in 0..count {
+                let folder =
+                    root.join(format!("iot/m{}/2026/11/20/{:02}", number % 7, number % 24));
+                std::fs::create_dir_all(&folder).unwrap();
+                noise(&mut state, &mut bytes);
+                std::fs::write(folder.join(format!("{number}.parquet")), &bytes).unwrap();
+            }
+            let options = ["--no-metadata", "--no-config"];
+            let (_, up, id) = measured(
+                &instance,
+                &[&["backup", "--target", "far"], &options[..]].concat(),
+            );
+            std::fs::remove_dir_all(&root).unwrap();
+            let (_, down, _) = measured(&instance, &["restore", &id, "--yes", "--no-metadata"]);
+            [up, down].map(|took| count as f64 / took.as_secs_f64())
+        };
+        let one = run(2_000, Some(1));
+        let many = run(20_000, None);
+        println!(
+            "{kind:?}: objects a second one at a time {one:.0?}, many at once {many:.0?}: {:.1} and {:.1} times (up, down)",
+            many[0] / one[0],
+            many[1] / one[1]
+        );
+    }
+}
