@@ -161,10 +161,10 @@ fn large(criterion: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(8));
     group.bench_function("upload/bare", |b| {
-        b.iter(|| runtime.block_on(upload_bare(&client, &bytes)))
+        b.iter(|| runtime.block_on(upload_bare(&client, &bytes)));
     });
     group.bench_function("upload/sink", |b| {
-        b.iter(|| runtime.block_on(upload_sink(&sink, "a", &bytes)))
+        b.iter(|| runtime.block_on(upload_sink(&sink, "a", &bytes)));
     });
     group.bench_function("download/bare", |b| {
         b.iter(|| assert_eq!(runtime.block_on(download_bare(&client, LARGE)), LARGE));

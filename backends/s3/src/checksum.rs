@@ -92,12 +92,11 @@ impl Expected {
             ),
             (answer.checksum_sha256(), Algorithm::Sha256),
         ];
-        let found = known.into_iter().find_map(|(text, algorithm)| {
+        known.into_iter().find_map(|(text, algorithm)| {
             // Composite ones end in the number of parts.
             let text = text.filter(|text| !text.contains('-'))?.to_owned();
             Some(Self { algorithm, text })
-        });
-        found
+        })
     }
 
     pub(crate) fn begin(&self) -> Check {

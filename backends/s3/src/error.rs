@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use arc_backup_core::{Error, ErrorKind};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
@@ -50,6 +51,7 @@ enum Way {
     Timeout,
     Certificate,
     NoCredentials,
+    NoCredentialsNow,
     Request,
 }
 
@@ -62,18 +64,14 @@ impl Fault {
         let answer = error.raw_response().map_or(0, |raw| raw.status().as_u16());
         let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
         let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
+        let missing = missing_credentials(error);
         let way = match error {
             SdkError::ServiceError(_) => None,
             SdkError::TimeoutError(_) => Some(Way::Timeout),
             // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
             // the upload's or the bucket's.
             SdkError::ResponseError(_) => Some(Way::Answer),
-            _ if cause.contains("no providers in chain provided credentials")
-                || cause.contains("not loaded")
-                || cause.contains("credentials provider was not") =>
-            {
-                Some(Way::NoCredentials)
-            }
+            _ if missing.is_some() => missing,
             _ if cause.contains("certificate") || cause.contains("InvalidContentType") => {
                 Some(Way::Certificate)
             }
@@ -183,6 +181,10 @@ impl Fault {
                 "no credentials: `s3_access_key` and `s3_secret_key` are not set, and neither environment, profile, \
                  web identity nor instance role gives any"
                     .to_owned(),
+            ),
+            Way::NoCredentialsNow => retry(
+                ErrorKind::Unavailable,
+                format!("the credentials of the environment can't be had: {innermost}; see `s3_access_key`"),
             ),
             Way::Request => fatal(ErrorKind::Invalid, format!("no request can be made: {innermost}")),
         }
@@ -410,6 +412,24 @@ impl fmt::Display for Cause {
 }
 
 impl StdError for Cause {}
+
+/// Whether there are no credentials, or none at the moment.
+fn missing_credentials(error: &(dyn StdError + 'static)) -> Option<Way> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        match cause.downcast_ref() {
+            Some(
+                CredentialsError::CredentialsNotLoaded(_)
+                | CredentialsError::InvalidConfiguration(_),
+            ) => {
+                return Some(Way::NoCredentials);
+            }
+            Some(_) => return Some(Way::NoCredentialsNow),
+            None => next = cause.source(),
+        }
+    }
+    None
+}
 
 /// An error and its causes, in one line.
 fn chain(error: &(dyn StdError + 'static)) -> String {

@@ -74,7 +74,7 @@ pub(crate) fn list(store: Shared, options: ListOptions) -> ListStream {
 }
 
 /// Whether `path` is `folder` or in it.
-fn within(path: &str, folder: &str) -> bool {
+pub(crate) fn within(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -188,7 +188,7 @@ pub(crate) async fn list_children(store: &Store, folder: Option<&Key>) -> Result
         }
         match page.next_continuation_token() {
             Some(token) if page.is_truncated() == Some(true) => {
-                from = From::Token(token.to_owned())
+                from = From::Token(token.to_owned());
             }
             _ => break,
         }

@@ -1,8 +1,8 @@
 //! What every request needs: the client, the bucket, names, retries and buffers.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{Beat, Budget, Caller, PartLimits, ReadPlan};
@@ -120,10 +120,7 @@ impl Store {
                 async { sent.await.map_err(|error| Fault::of(&error)) }
             })
             .await;
-        done.map_err(|(fault, error)| {
-            drop(fault);
-            error
-        })
+        done.map_err(|(_, error)| error)
     }
 
     /// Does a request with retries. What goes wrong comes as the store's answer, where the last try had one, with the
@@ -139,11 +136,9 @@ impl Store {
         Fut: Future<Output = Result<T, Fault>>,
     {
         let client = self.client().await;
-        let last = std::sync::Mutex::new(None);
+        let last = Mutex::new(None);
         let set = |fault| {
-            *last
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = fault
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         };
         let done = caller
             .call(call.operation, call.subject, |beat| {
@@ -160,9 +155,7 @@ impl Store {
                 }
             })
             .await;
-        let fault = last
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fault = last.into_inner().unwrap_or_else(PoisonError::into_inner);
         match done {
             Ok(value) => {
                 self.bucket_seen.store(true, Ordering::Relaxed);

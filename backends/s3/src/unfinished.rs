@@ -1,18 +1,21 @@
 //! Multipart uploads that nobody will end: the store keeps their parts, and bills for them, without listing them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{Key, Result};
 use aws_sdk_s3::types::EncodingType;
 
 use crate::error::{Call, Fault};
-use crate::list::text;
+use crate::list::{text, within};
 use crate::store::Store;
 
-/// How many uploads of each name this process has under way.
+/// How many uploads of each name this process has under way, and the names of those that it could not end.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Begun(Arc<Mutex<HashMap<String, usize>>>);
+pub(crate) struct Begun {
+    counts: Arc<Mutex<HashMap<String, usize>>>,
+    left: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Begun {
     /// Counts an upload of `name` for as long as the guard lives.
@@ -29,8 +32,17 @@ impl Begun {
         self.counts().get(name) == Some(&1)
     }
 
-    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes note that an upload of `name` could not be ended.
+    fn leave(&self, name: &str) {
+        self.left().insert(name.to_owned());
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +83,10 @@ pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) ->
         .await;
     match done {
         Err((Some(fault), _)) if fault.is_no_upload() || fault.is_absent() => Ok(()),
-        Err((_, error)) => Err(error),
+        Err((_, error)) => {
+            store.begun.leave(name);
+            Err(error)
+        }
         Ok(_) => Ok(()),
     }
 }
@@ -82,6 +97,7 @@ pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: O
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, key = subject, "an upload may be left behind");
+            store.begun.leave(name);
             return;
         }
     };
@@ -95,22 +111,29 @@ pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: O
     }
 }
 
-/// Aborts all uploads in `folder`, or under the whole prefix, and tells how many there were.
+/// Aborts all uploads of the key `folder` or in the folder of that name, or all under the whole prefix, and tells how many
+/// there were.
+///
+/// Some stores (MinIO) list uploads by their exact names only: there, those are found that this process left, and
+/// that of the key `folder`.
 pub(crate) async fn discard(store: &Store, folder: Option<&Key>) -> Result<u64> {
-    let prefix = match folder {
-        Some(folder) => store.name(&format!("{folder}/")),
-        None => store.name(""),
+    let prefix = store.name(folder.map_or("", Key::as_str));
+    let is_within = |name: &str| {
+        let path = name.strip_prefix(&store.config.prefix);
+        path.is_some_and(|path| folder.is_none_or(|folder| within(path, folder)))
     };
-    let mut count = 0;
-    for (name, id) in list(store, &prefix).await? {
-        // Only what is ours to end, whatever the store takes a prefix for.
-        if let Some(path) = name.strip_prefix(&store.config.prefix)
-            && name.starts_with(&prefix)
-        {
-            abort(store, path, &name, &id).await?;
-            count += 1;
-        }
+    let mut found = BTreeSet::from_iter(list(store, &prefix).await?);
+    let left = store.begun.left().clone();
+    for name in left.iter().filter(|name| is_within(name)) {
+        found.extend(list(store, name).await?);
     }
+    let mut count = 0;
+    // Only what is ours to end, whatever the store takes a prefix for.
+    for (name, id) in found.iter().filter(|(name, _)| is_within(name)) {
+        abort(store, &name[store.config.prefix.len()..], name, id).await?;
+        count += 1;
+    }
+    store.begun.left().retain(|name| !is_within(name));
     Ok(count)
 }
 

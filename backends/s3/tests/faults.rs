@@ -425,3 +425,33 @@ async fn discards_what_a_crash_left_and_nothing_of_others() {
         .collect();
     assert_eq!(left, ["pq/a/x"]);
 }
+
+/// Lost if it fails: parts that are billed for ever, on a store that lists uploads by their exact names only.
+#[tokio::test(flavor = "multi_thread")]
+async fn discards_what_it_left_where_only_exact_names_are_listed() {
+    let server = server_with(|options| options.lists_uploads_of_exact_keys_only = true);
+    let sink = sink(&server, "p");
+    server.fault(Rule::new(Fault::Deny).verb(Verb::AbortMultipartUpload));
+    for at in ["a/x", "a/y", "b/x"] {
+        let mut upload = sink.begin(&key(at), WriteOptions::default()).await.unwrap();
+        upload.write(pattern(250_000, 1)).await.unwrap();
+        while server
+            .uploads(BUCKET)
+            .iter()
+            .all(|(name, _)| !name.ends_with(at))
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(upload.abort().await.is_err());
+    }
+    server.heal();
+    assert_eq!(sink.discard_unfinished(Some(&key("a"))).await.unwrap(), 2);
+    // Another process knows the key from its journal.
+    let other = support::sink(&server, "p");
+    assert_eq!(other.discard_unfinished(Some(&key("b"))).await.unwrap(), 0);
+    assert_eq!(
+        other.discard_unfinished(Some(&key("b/x"))).await.unwrap(),
+        1
+    );
+    clean(&server, "all are discarded");
+}

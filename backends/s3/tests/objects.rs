@@ -145,7 +145,7 @@ async fn what_is_no_object_of_ours_is_told() {
                 path,
                 kind: OtherKind::Unaddressable,
             } => (path.as_str(), false),
-            other => panic!("{other:?}"),
+            other @ Listed::Other { .. } => panic!("{other:?}"),
         })
         .collect();
     let wanted = [

@@ -273,3 +273,37 @@ async fn debug_shows_no_secret() {
     assert!(!text.contains(&server.options().secret_key), "{text}");
     assert!(!text.contains(&server.options().access_key), "{text}");
 }
+
+/// Lost if it fails: an operator without keys, who is told of a dispatch failure.
+#[tokio::test]
+async fn missing_credentials_are_named() {
+    const CHILD: &str = "ARC_BACKUP_TEST_WITHOUT_CREDENTIALS";
+    if std::env::var_os(CHILD).is_none() {
+        // The default chain reads the environment: this one must have nothing for it.
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "missing_credentials_are_named", "--nocapture"]);
+        child
+            .env_clear()
+            .env(CHILD, "1")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        let output = child.env("HOME", "/nonexistent").output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        return;
+    }
+    let server = server();
+    let mut config = config(&server, "p");
+    (config.access_key, config.secret_key) = (None, None);
+    let sink = S3Sink::new(config).unwrap();
+    for (what, error) in all_errors(&sink).await {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{what}: {error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("`s3_access_key`") && text.contains("web identity"),
+            "{what}: {text} {error:?}"
+        );
+    }
+}
