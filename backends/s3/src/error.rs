@@ -66,6 +66,12 @@ impl Fault {
         let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
         let missing = missing_credentials(error);
         let way = match error {
+            // A success that can't be read: its bytes were damaged on the way.
+            SdkError::ServiceError(_)
+                if (200..300).contains(&answer) && meta.and_then(|meta| meta.code()).is_none() =>
+            {
+                Some(Way::Answer)
+            }
             SdkError::ServiceError(_) => None,
             SdkError::TimeoutError(_) => Some(Way::Timeout),
             // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
