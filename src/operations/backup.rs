@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::restore;
+use super::{marker, restore};
 use crate::manifest::{
     self, Consistency, DatabaseIncluded, Inventory, Manifest, Record, SectionTotals, SourceInfo,
     Spool,
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
             .update(|operation| operation.warnings.push(text));
     }
     restore::discard_staged(&context.settings, &context.sources).await?;
-    if let Some(marker) = restore::marker(&context.settings) {
+    if let Some(marker) = marker::marker(&context.settings) {
         let text = format!(
             "a restore of {} was interrupted while it changed live data, and was not completed: this backup is of what it left",
             marker.backup_id

@@ -15,7 +15,7 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, restore};
+use super::{Holder, RestoreInProgress, marker, restore};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
@@ -392,11 +392,11 @@ impl ArcBackup {
     /// What a restore that was interrupted after its first change says of itself.
     #[must_use]
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
-        restore::marker(&self.settings)
+        marker::marker(&self.settings)
     }
 }
 
-/// The keys in Arc's data storage that are a target's: where both are in one bucket or container.
+/// The keys in Arc's data storage that are a target's: where both are in one bucket or container. Refuses places that are one.
 fn shared_with_storage(
     settings: &Settings,
     storage: &Arc<dyn Sink>,
@@ -406,31 +406,36 @@ fn shared_with_storage(
     let root = |sink: &Arc<dyn Sink>| {
         let address = sink.address(&probe)?;
         let path = address.path.strip_suffix("x")?.to_owned();
-        Some((address.store, path))
+        Some((address.place, path))
     };
-    let Some((store, storage_path)) = root(storage) else {
-        return Ok(Vec::new());
+    let refuse = |repository: &Repository, other: &str| {
+        let target = (settings.targets.iter()).find(|target| target.name == repository.name());
+        Err(Error::Config(format!(
+            "`{}` is the place of {other} ({}): choose another prefix, bucket or container",
+            target.map_or("a target", |target| &target.key),
+            repository.sink().location()
+        )))
     };
     let mut keys = Vec::new();
+    let mut places: Vec<((String, String), &Repository)> = Vec::new();
+    let of_storage = root(storage);
     for repository in repositories {
-        let Some((_, path)) = root(repository.sink()).filter(|(other, _)| *other == store) else {
+        let Some(place) = root(repository.sink()) else {
             continue;
         };
-        match path.strip_prefix(&storage_path) {
-            Some("") => {
-                let key = settings
-                    .targets
-                    .iter()
-                    .find(|target| target.name == repository.name())
-                    .map_or("a target", |target| &target.key);
-                return Err(Error::Config(format!(
-                    "`{key}` is the place of Arc's data storage ({}): choose another prefix or bucket",
-                    storage.location()
-                )));
-            }
-            Some(inside) => keys.push(inside.trim_end_matches('/').to_owned()),
-            None => {}
+        if let Some((_, other)) = places.iter().find(|(other, _)| *other == place) {
+            return refuse(repository, &format!("the target {:?}", other.name()));
         }
+        if let Some((host, path)) = &of_storage
+            && *host == place.0
+        {
+            match place.1.strip_prefix(path.as_str()) {
+                Some("") => return refuse(repository, "Arc's data storage"),
+                Some(inside) => keys.push(inside.trim_end_matches('/').to_owned()),
+                None => {}
+            }
+        }
+        places.push((place, repository));
     }
     Ok(keys)
 }

@@ -4,8 +4,7 @@
 //! changes. From then on a marker in the state folder says what is going on, and running the same restore again
 //! completes it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{
@@ -14,11 +13,13 @@ use arc_backup_core::{
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 
-use super::RestoreInProgress;
 use super::backup::to_core;
 use super::context::Context;
+use super::marker::{
+    APPLYING, check_covers_interrupted, marker, marker_path, remove_marker, write_marker,
+};
+use super::room::check_room;
 use super::verify::{self, NoWriter};
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
@@ -74,52 +75,6 @@ impl RestoreOptions {
             // A section of a third party is data.
             _ => self.data,
         }
-    }
-}
-
-const MARKER: &str = "restore-in-progress.json";
-/// The phase in which live data changes.
-const APPLYING: &str = "applying";
-
-fn marker_path(settings: &Settings) -> PathBuf {
-    settings.backup.state_folder().join(MARKER)
-}
-
-/// The marker of a restore that was interrupted after its first change.
-pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
-    let text = std::fs::read(marker_path(settings)).ok()?;
-    let marker: RestoreInProgress = serde_json::from_slice(&text).ok()?;
-    (marker.phase == APPLYING).then_some(marker)
-}
-
-fn write_marker(context: &Context, phase: &str, sections: &[String]) -> Result<()> {
-    let path = marker_path(&context.settings);
-    let temporary = path.with_extension("json.tmp");
-    let marker = RestoreInProgress {
-        operation_id: context.operation_id.clone(),
-        backup_id: context.id.to_string(),
-        sections: sections.to_vec(),
-        phase: phase.to_owned(),
-        written_at: Timestamp::now().to_string(),
-    };
-    let text = serde_json::to_vec(&marker).expect("plain data is valid JSON");
-    let write = || {
-        let mut file = crate::private::create_file(&temporary)?;
-        std::io::Write::write_all(&mut file, &text)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, &path)
-    };
-    write().map_err(|e| Error::io("write", &path, e))?;
-    Ok(crate::sync_folder(&path)?)
-}
-
-fn remove_marker(settings: &Settings) -> Result<()> {
-    let path = marker_path(settings);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", &path, error))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -200,53 +155,6 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         .running
         .update(|operation| _ = operation.restart_required.get_or_insert(false));
     remove_marker(&context.settings)
-}
-
-/// Refuses a restore that would leave out what an interrupted one has half done: its marker must not go before that is whole.
-fn check_covers_interrupted(context: &Context, order: &[&String]) -> Result<()> {
-    let Some(marker) = marker(&context.settings) else {
-        return Ok(());
-    };
-    let left_out: Vec<_> = (marker.sections.iter())
-        .filter(|section| !order.contains(section))
-        .map(String::as_str)
-        .collect();
-    if left_out.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Failed(format!(
-        "a restore of `{}` was interrupted while it changed live data, and this one leaves out a part of it ({}): run that \
-         restore again, or one that restores these too; nothing was changed",
-        marker.backup_id,
-        left_out.join(", ")
-    )))
-}
-
-/// Whether local disk has room for what will be written, before anything is. What goes to one file system is added up.
-fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let mut by_device: BTreeMap<u64, (&Path, u64)> = BTreeMap::new();
-    for (path, bytes) in rooms {
-        let existing = path.ancestors().find(|path| path.exists());
-        let existing = existing.filter(|path| !path.as_os_str().is_empty());
-        let existing = existing.unwrap_or(Path::new("."));
-        let device = std::fs::metadata(existing)
-            .map_err(|e| Error::io("look at", existing, e))?
-            .dev();
-        let needed = &mut by_device.entry(device).or_insert((existing, 0)).1;
-        *needed = needed.saturating_add(*bytes);
-    }
-    for (path, needed) in by_device.into_values() {
-        let room = rustix::fs::statvfs(path).map_err(|e| Error::io("look at", path, e.into()))?;
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
-        if free < needed {
-            return Err(Error::Failed(format!(
-                "no room to restore at `{}`: it needs {needed} bytes and {free} are free; nothing was changed",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Everything up to the first live change.

@@ -39,7 +39,7 @@ impl Aside {
         let outcome = async {
             let upload = target.begin(&probe, WriteOptions::default()).await?;
             upload.commit().await?;
-            target.delete(&[probe.clone()]).await
+            target.delete(std::slice::from_ref(&probe)).await
         };
         outcome.await.map_err(|error| {
             Error::new(

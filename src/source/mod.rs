@@ -9,6 +9,7 @@ mod put_back;
 mod snapshot;
 mod sqlite;
 mod sqlite_restore;
+mod steps;
 
 pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};

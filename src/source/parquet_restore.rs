@@ -3,9 +3,6 @@
 //! The backup's entries and the live listing are both in byte order: one pass over the two decides what each
 //! file needs, and writes the decision to a file, so that a million files need no memory.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,10 +13,10 @@ use arc_backup_core::{
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
 
 use super::Exclusions;
 use super::aside::Aside;
+use super::steps::{Action, Step, Steps, step};
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
@@ -29,8 +26,7 @@ pub(super) struct ParquetRestore {
     aside: Aside,
     exclusions: Exclusions,
     staging: Staging,
-    /// The decisions of `plan`, then one more line for each file that was staged.
-    steps: Mutex<Option<BufWriter<File>>>,
+    steps: Steps,
     summary: Mutex<RestoreSummary>,
     /// What the plan says will be set aside.
     aside_bytes: AtomicU64,
@@ -39,34 +35,6 @@ pub(super) struct ParquetRestore {
     /// Whether the backup tells no digests.
     unsealed: AtomicBool,
     durability: tokio::sync::OnceCell<Box<dyn Durability>>,
-}
-
-/// One decision.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Step {
-    key: String,
-    action: Action,
-    size: u64,
-    sha256: Option<String>,
-    modified: Option<jiff::Timestamp>,
-    mode: Option<u32>,
-    /// The entity tag that the live file had when it was found to be the same.
-    etag: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Action {
-    /// Live and the same.
-    Same,
-    /// Its bytes are needed.
-    Need,
-    /// Its bytes are staged.
-    Staged,
-    /// Its bytes turned out to be those of the live file: nothing is to be done.
-    Found,
-    /// Live, and not in the backup.
-    Extra,
 }
 
 impl ParquetRestore {
@@ -83,55 +51,16 @@ impl ParquetRestore {
             aside_files: AtomicU64::new(0),
             storage,
             exclusions,
+            steps: Steps::new(staging.scratch.join("data.steps")),
             staging,
-            steps: Mutex::new(None),
             summary: Mutex::default(),
             unsealed: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
         }
     }
 
-    fn path(&self) -> PathBuf {
-        self.staging.scratch.join("data.steps")
-    }
-
     fn summary(&self) -> MutexGuard<'_, RestoreSummary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
-        Error::from_io(operation, self.path().display().to_string(), error)
-    }
-
-    fn note(&self, step: &Step) -> Result<()> {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        if steps.is_none() {
-            let file =
-                crate::private::create_file(&self.path()).map_err(|e| self.io("write", e))?;
-            *steps = Some(BufWriter::new(file));
-        }
-        let mut line = serde_json::to_vec(step).expect("plain data is valid JSON");
-        line.push(b'\n');
-        match steps.as_mut() {
-            Some(file) => file.write_all(&line).map_err(|e| self.io("write", e)),
-            None => Ok(()),
-        }
-    }
-
-    fn steps(&self) -> Result<Box<dyn Iterator<Item = Result<Step>> + Send>> {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = steps.as_mut() else {
-            return Ok(Box::new(std::iter::empty()));
-        };
-        file.flush().map_err(|e| self.io("write", e))?;
-        let path = self.path();
-        let file = File::open(&path).map_err(|e| self.io("read", e))?;
-        Ok(Box::new(BufReader::new(file).lines().map(move |line| {
-            let name = || path.display().to_string();
-            let line = line.map_err(|e| Error::from_io("read", name(), e))?;
-            serde_json::from_str(&line)
-                .map_err(|e| Error::new(ErrorKind::Corrupt, "read", name(), e.to_string()))
-        })))
     }
 
     /// What is live and belongs to the data.
@@ -292,7 +221,7 @@ impl ParquetRestore {
         if self.staging.extra_files != ExtraFiles::Keep {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        self.note(&Step {
+        self.steps.note(&Step {
             key: live.key.to_string(),
             action: Action::Extra,
             size: live.size,
@@ -341,45 +270,9 @@ impl ParquetRestore {
         drop(summary);
         let action = if same { Action::Same } else { Action::Need };
         let etag = live.filter(|_| same).and_then(|live| live.etag.clone());
-        self.note(&Step {
+        self.steps.note(&Step {
             etag,
             ..step(&entry, action)
-        })
-    }
-}
-
-fn step(entry: &Entry, action: Action) -> Step {
-    Step {
-        key: entry.key.to_string(),
-        action,
-        size: entry.size,
-        sha256: entry.sha256.map(|digest| digest.to_string()),
-        modified: entry
-            .modified
-            .and_then(|time| jiff::Timestamp::try_from(time).ok()),
-        mode: entry.mode,
-        etag: None,
-    }
-}
-
-impl Step {
-    fn key(&self) -> Result<Key> {
-        Key::parse(&self.key).map_err(|e| {
-            Error::new(
-                ErrorKind::Invalid,
-                "restore",
-                self.key.as_str(),
-                e.to_string(),
-            )
-        })
-    }
-
-    fn entry(&self) -> Result<Entry> {
-        Ok(Entry {
-            sha256: self.sha256.as_ref().and_then(|digest| digest.parse().ok()),
-            modified: self.modified.map(crate::system_time),
-            mode: self.mode,
-            ..Entry::new(self.key()?, self.size)
         })
     }
 }
@@ -433,7 +326,7 @@ impl Restore for ParquetRestore {
     }
 
     fn needed(&self) -> EntryStream<'_> {
-        match self.steps() {
+        match self.steps.read() {
             Ok(steps) => stream::iter(steps.filter_map(|step| match step {
                 Ok(step) if step.action == Action::Need => Some(step.entry()),
                 Ok(_) => None,
@@ -476,9 +369,9 @@ impl Restore for ParquetRestore {
             let mut summary = self.summary();
             summary.unchanged_files += 1;
             drop(summary);
-            return self.note(&step(entry, Action::Found));
+            return self.steps.note(&step(entry, Action::Found));
         }
-        self.note(&step(entry, Action::Staged))
+        self.steps.note(&step(entry, Action::Staged))
     }
 
     async fn ready(&self) -> Result<()> {
@@ -497,7 +390,7 @@ impl Restore for ParquetRestore {
         let durability = self.storage.durability().await?;
         // A store over a network answers many at once; on local disk one after the other is as fast.
         let at_once = self.storage.capabilities().concurrency.unwrap_or(1);
-        let outcome = stream::iter(self.steps()?)
+        let outcome = stream::iter(self.steps.read()?)
             .try_for_each_concurrent(at_once, async |step| self.apply_step(&step).await)
             .await;
         self.note_applied(self.aside_files.load(Ordering::Relaxed));
@@ -507,7 +400,7 @@ impl Restore for ParquetRestore {
 
     async fn finish(&self) -> Result<RestoreSummary> {
         let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
-        let mut expected = self.steps()?.filter(|step| {
+        let mut expected = self.steps.read()?.filter(|step| {
             !matches!(step, Ok(step) if matches!(step.action, Action::Staged | Action::Found) || (step.action == Action::Extra && !keep_extra))
         });
         let mut live = self.live();
@@ -557,7 +450,7 @@ impl Restore for ParquetRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        for step in self.steps()? {
+        for step in self.steps.read()? {
             let step = step?;
             if step.action == Action::Need && self.stages {
                 self.storage

@@ -14,7 +14,9 @@ use arc_backup_test_s3::{S3Server, ServerOptions};
 use futures::StreamExt;
 use tokio::runtime::Runtime;
 
-use crate::support::Instance;
+use serde_json::Value;
+
+use crate::support::{Instance, Service};
 
 /// What no output may hold.
 pub const SECRETS: [&str; 2] = ["s3cret/Key+of-the-tests", KEY];
@@ -183,4 +185,35 @@ pub fn put_all(sink: &Arc<dyn Sink>, files: &BTreeMap<String, Vec<u8>>) {
 pub fn delete(sink: &Arc<dyn Sink>, keys: &[&str]) {
     let keys: Vec<_> = keys.iter().map(|key| Key::parse(key).unwrap()).collect();
     runtime().block_on(sink.delete(&keys)).unwrap();
+}
+
+/// A storage with the sample's data in it. Every other one has no prefix, so that what a restore replaces goes to the target.
+pub fn storage(kind: Kind, instance: &Instance, server: &S3Server, with_prefix: bool) -> Place {
+    let prefix = if with_prefix { "live/arc" } else { "" };
+    let place = match kind {
+        Kind::Local => return Place::local(instance, "data/arc"),
+        Kind::S3 => Place::s3(server, "data", prefix),
+        Kind::Azure => Place::azure(Azurite::shared(), prefix),
+    };
+    let files = contents(&Place::local(instance, "data/arc").sink);
+    put_all(&place.sink, &files);
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    place
+}
+
+pub fn target(kind: Kind, instance: &Instance, server: &S3Server) -> Place {
+    match kind {
+        Kind::Local => Place::local(instance, "data/far"),
+        Kind::S3 => Place::s3(server, "backups", "of/arc-1"),
+        Kind::Azure => Place::azure(Azurite::shared(), "of/arc-1"),
+    }
+}
+
+/// Posts, waits, and answers the operation, which must complete.
+pub fn done(service: &Service, path: &str, body: &str) -> Value {
+    let accepted = service.post(path, body);
+    assert_eq!(accepted.status, 202, "{path}: {}", accepted.text);
+    let ended = service.wait();
+    assert_eq!(ended["status"], "completed", "{path}: {ended}");
+    ended
 }

@@ -115,6 +115,7 @@ impl Sink for AzureSink {
     fn address(&self, key: &Key) -> Option<Address> {
         Some(Address {
             store: self.store.identity(),
+            place: self.store.endpoint(),
             path: self.store.path(&self.store.name(key)),
         })
     }

@@ -155,6 +155,15 @@ impl Store {
         self.container.0.blob_client(name)
     }
 
+    /// Where the account is, whatever the rights to it.
+    pub(crate) fn endpoint(&self) -> String {
+        let endpoint = self.account.endpoint.as_str();
+        let host = endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, rest)| rest);
+        host.trim_end_matches('/').to_ascii_lowercase()
+    }
+
     /// Which stores can copy from each other: the account and who asks, without secrets.
     pub(crate) fn identity(&self) -> String {
         let endpoint = self.account.endpoint.as_str().trim_end_matches('/');

@@ -276,6 +276,8 @@ pub struct Capabilities {
 pub struct Address {
     /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
     pub store: String,
+    /// The place itself, whatever the rights to it: host, or account. Two sinks with the same place and path are one.
+    pub place: String,
     /// The object's name in that store, with its bucket or container.
     pub path: String,
 }

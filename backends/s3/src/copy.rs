@@ -84,6 +84,26 @@ pub(crate) fn address_store(store: &Store) -> String {
     format!("s3 {} {who}", store.place.endpoint)
 }
 
+/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all regions.
+pub(crate) fn address_place(store: &Store) -> String {
+    let Some(endpoint) = &store.config.endpoint else {
+        return "aws".to_owned();
+    };
+    let endpoint = endpoint.to_ascii_lowercase();
+    let host = endpoint
+        .split_once("://")
+        .map_or(endpoint.as_str(), |(_, rest)| rest);
+    let host = host
+        .trim_end_matches('/')
+        .trim_end_matches(":443")
+        .trim_end_matches(":80");
+    if host.ends_with(".amazonaws.com") {
+        "aws".to_owned()
+    } else {
+        host.to_owned()
+    }
+}
+
 /// The facts of what is to be copied; `None` when it is absent.
 pub(crate) async fn head_source(
     store: &Store,

@@ -271,7 +271,7 @@ impl Reader {
         let subject = self.key.to_string();
         // Room is asked for by who reads, not by who opens: a turn for a request must not wait for it.
         let all = async move {
-            let held = budget.reserve(len).await;
+            let held = budget.reserve_beating(len, &beat).await;
             let mut body = pieces(answer.body, subject.clone());
             // The size of something that fits into a range fits into memory.
             let mut bytes = BytesMut::with_capacity(usize::try_from(len).unwrap_or(0));

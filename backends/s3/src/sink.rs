@@ -91,6 +91,7 @@ impl Sink for S3Sink {
     fn address(&self, key: &Key) -> Option<Address> {
         Some(Address {
             store: copy::address_store(&self.store),
+            place: copy::address_place(&self.store),
             path: format!("{}/{}", self.store.bucket(), self.store.name(key)),
         })
     }

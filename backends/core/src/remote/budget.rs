@@ -1,16 +1,19 @@
 //! How much memory bodies may take.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Beat;
 
 /// Bytes are counted in these units: a semaphore counts in 32 bits.
 const UNIT_BYTES: u64 = 4 << 10;
 
 /// A number of bytes that may be held at once, given out in the order of asking.
 ///
-/// Who needs buffers of two budgets asks the one for writing first: two holders that wait for each other would
-/// wait for ever.
+/// A sink has one for writing and one for reading. One operation copies in one direction, so that its copies ask for
+/// the two in one order: two holders that wait for each other would wait for ever.
 #[derive(Debug, Clone)]
 pub struct Budget {
     units: u32,
@@ -40,7 +43,26 @@ impl Budget {
             _permit: permit.ok(),
         }
     }
+
+    /// The same, within a request that is watched: waiting for room here is no silence of the store's.
+    pub async fn reserve_beating(&self, bytes: u64, beat: &Beat) -> Reservation {
+        let reserved = self.reserve(bytes);
+        tokio::pin!(reserved);
+        loop {
+            tokio::select! {
+                biased;
+                reservation = &mut reserved => {
+                    beat.beat();
+                    return reservation;
+                }
+                () = tokio::time::sleep(BEAT) => beat.beat(),
+            }
+        }
+    }
 }
+
+/// How often who waits for room says that it lives: well below any policy's patience.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Bytes of a [`Budget`], given back when this is dropped.
 #[derive(Debug)]
@@ -54,5 +76,31 @@ impl Reservation {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Caller, RetryPolicy};
+    use super::*;
+
+    /// A store that is well must not be given up because this program had no room for its bytes.
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_room_is_no_silence() {
+        let budget = Budget::new(1);
+        let held = budget.reserve(1).await;
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            drop(held);
+        });
+        let caller = Caller::new(RetryPolicy::default(), 1);
+        let done = caller.call("read", "a", |beat| {
+            let budget = budget.clone();
+            async move {
+                budget.reserve_beating(1, &beat).await;
+                Ok(())
+            }
+        });
+        done.await.expect("it waits, and goes on");
     }
 }

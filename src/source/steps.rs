@@ -1,0 +1,125 @@
+//! What a restore of the data decides for each file, in a file of its own: a million files must need no memory.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use arc_backup_core::{Entry, Error, ErrorKind, Key, Result};
+use serde::{Deserialize, Serialize};
+
+/// One decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) key: String,
+    pub(super) action: Action,
+    pub(super) size: u64,
+    pub(super) sha256: Option<String>,
+    pub(super) modified: Option<jiff::Timestamp>,
+    pub(super) mode: Option<u32>,
+    /// The entity tag that the live file had when it was found to be the same.
+    pub(super) etag: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Action {
+    /// Live and the same.
+    Same,
+    /// Its bytes are needed.
+    Need,
+    /// Its bytes are staged.
+    Staged,
+    /// Its bytes turned out to be those of the live file: nothing is to be done.
+    Found,
+    /// Live, and not in the backup.
+    Extra,
+}
+
+/// The decisions of a plan, then one more for each file that was staged.
+pub(super) struct Steps {
+    path: PathBuf,
+    file: Mutex<Option<BufWriter<File>>>,
+}
+
+impl Steps {
+    /// An empty list in the file `path`, which is made with the first decision.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: Mutex::new(None),
+        }
+    }
+
+    fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
+        Error::from_io(operation, self.path.display().to_string(), error)
+    }
+
+    /// Appends a decision.
+    pub(super) fn note(&self, step: &Step) -> Result<()> {
+        let mut steps = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if steps.is_none() {
+            let file = crate::private::create_file(&self.path).map_err(|e| self.io("write", e))?;
+            *steps = Some(BufWriter::new(file));
+        }
+        let mut line = serde_json::to_vec(step).expect("plain data is valid JSON");
+        line.push(b'\n');
+        match steps.as_mut() {
+            Some(file) => file.write_all(&line).map_err(|e| self.io("write", e)),
+            None => Ok(()),
+        }
+    }
+
+    /// The decisions so far, from the first.
+    pub(super) fn read(&self) -> Result<Box<dyn Iterator<Item = Result<Step>> + Send>> {
+        let mut steps = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = steps.as_mut() else {
+            return Ok(Box::new(std::iter::empty()));
+        };
+        file.flush().map_err(|e| self.io("write", e))?;
+        let path = self.path.clone();
+        let file = File::open(&path).map_err(|e| self.io("read", e))?;
+        Ok(Box::new(BufReader::new(file).lines().map(move |line| {
+            let name = || path.display().to_string();
+            let line = line.map_err(|e| Error::from_io("read", name(), e))?;
+            serde_json::from_str(&line)
+                .map_err(|e| Error::new(ErrorKind::Corrupt, "read", name(), e.to_string()))
+        })))
+    }
+}
+
+pub(super) fn step(entry: &Entry, action: Action) -> Step {
+    Step {
+        key: entry.key.to_string(),
+        action,
+        size: entry.size,
+        sha256: entry.sha256.map(|digest| digest.to_string()),
+        modified: entry
+            .modified
+            .and_then(|time| jiff::Timestamp::try_from(time).ok()),
+        mode: entry.mode,
+        etag: None,
+    }
+}
+
+impl Step {
+    pub(super) fn key(&self) -> Result<Key> {
+        Key::parse(&self.key).map_err(|e| {
+            Error::new(
+                ErrorKind::Invalid,
+                "restore",
+                self.key.as_str(),
+                e.to_string(),
+            )
+        })
+    }
+
+    pub(super) fn entry(&self) -> Result<Entry> {
+        Ok(Entry {
+            sha256: self.sha256.as_ref().and_then(|digest| digest.parse().ok()),
+            modified: self.modified.map(crate::system_time),
+            mode: self.mode,
+            ..Entry::new(self.key()?, self.size)
+        })
+    }
+}
