@@ -129,14 +129,14 @@ fn every_command_tells_bad_input_from_failure() {
         expect(&Instance::with_config(config), &["list"], 2, named);
     }
     let broken = Instance::with_config("[storage]\nbackend = \"local\"\nlocal_path = \n");
-    let s3 = Instance::with_config("[storage]\nbackend = \"s3\"\ns3_bucket = \"b\"\n");
+    let s3 = Instance::with_config("[storage]\nbackend = \"s3\"\n");
     let plain = ["backup", "list", "status", "history", "sweep"].map(|command| vec![command]);
     let serve = vec!["serve", "--listen", "127.0.0.1:0"];
     for arguments in with_id(UNKNOWN).into_iter().chain(plain).chain([serve]) {
         let absent = [&["--config", "absent.toml"], &arguments[..]].concat();
         expect(&instance, &absent, 2, "absent.toml");
         expect(&broken, &arguments, 2, "line 3");
-        expect(&s3, &arguments, 2, "s3");
+        expect(&s3, &arguments, 2, "storage.s3_bucket");
     }
     assert_eq!(files(&s3.path("")), ["arc.toml"], "a wrong start left this");
     assert!(instance.live() == before);

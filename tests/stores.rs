@@ -8,7 +8,7 @@ mod support;
 use arc_backup_test_azurite::{Azurite, Fault as AzureFault};
 use arc_backup_test_s3::{Fault, Rule, Verb, When};
 use stores::{
-    KINDS, Kind, configure, contents, delete, done, put, runtime, s3_server, storage, target,
+    KINDS, Kind, Place, configure, contents, delete, done, put, runtime, s3_server, storage, target,
 };
 use support::{Instance, text};
 
@@ -275,4 +275,65 @@ fn azure_stumbles_too_and_costs_no_backup() {
             "{fault:?}: the restored data differs"
         );
     }
+}
+
+/// Lost otherwise: the right bytes of a large object, to one bit that flips on the way into a backup.
+#[test]
+fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let live = storage(Kind::S3, &instance, &server, true);
+    let far = target(Kind::Local, &instance, &server);
+    configure(&instance, &live, &far);
+    let large: Vec<u8> = (0..20_u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    put(&live.sink, "iot/large.parquet", &large);
+    for offset in [1_000, 9 << 20, 19 << 20] {
+        let met = server.faults_met();
+        let flip = Rule::new(Fault::FlipResponse(offset));
+        server.fault(
+            flip.verb(Verb::GetObject)
+                .key("large.parquet")
+                .when(When::First(1)),
+        );
+        let id = instance.ok(&["backup", "--target", "far", "--no-metadata"]);
+        assert_eq!(server.faults_met(), met + 1, "nothing was flipped");
+        server.heal();
+        let stored = contents(&far.sink).remove(&format!("{id}/data/iot/large.parquet"));
+        assert!(
+            stored.as_deref() == Some(&large),
+            "a flipped bit at {offset} is in the backup"
+        );
+        instance.ok(&["delete", &id, "--yes"]);
+    }
+}
+
+/// Lost otherwise: all backups, which would be data of the next one, and set aside by a restore.
+#[test]
+fn a_target_in_the_bucket_of_the_data_is_no_data() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let live = storage(Kind::S3, &instance, &server, false);
+    let far = Place::s3(&server, "data", "far/arc-1");
+    configure(&instance, &live, &far);
+    let id = instance.ok(&["backup", "--target", "far"]);
+    let (_, second) = instance.json(&["backup", "--target", "far"]);
+    assert_eq!(second["total_files"], 107, "{second}");
+    let backups = contents(&far.sink).len();
+    let (code, restored) = instance.json(&["restore", &id, "--yes", "--extra-files", "remove"]);
+    assert_eq!(
+        (code, &restored["set_aside_files"]),
+        (0, &0.into()),
+        "{restored}"
+    );
+    assert_eq!(
+        contents(&far.sink).len(),
+        backups,
+        "a restore took backups for data"
+    );
+    instance.ok(&["verify", &id]);
+    let text = std::fs::read_to_string(instance.path("arc.toml")).unwrap();
+    std::fs::write(instance.path("arc.toml"), text.replace("far/arc-1", "")).unwrap();
+    let output = instance.run(&["list"]);
+    assert_eq!(output.status.code(), Some(2), "{}", support::text(&output));
+    assert!(support::text(&output).contains("backup.targets.far"));
 }

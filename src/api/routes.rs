@@ -435,7 +435,13 @@ impl Api {
         _admin: Admin,
         shared: Data<&Arc<Shared>>,
     ) -> Result<Json<crate::doctor::Report>, Fault> {
-        Ok(Json(crate::doctor::examine(&shared.engine).await))
+        // A task of its own: a client that hangs up must leave no probe behind.
+        let engine = shared.engine.clone();
+        let report = tokio::spawn(async move { crate::doctor::examine(&engine).await });
+        report
+            .await
+            .map(Json)
+            .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))
     }
 
     /// Whether the service answers

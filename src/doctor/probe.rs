@@ -15,6 +15,8 @@ use crate::repository::Repository;
 
 /// How far this machine's clock may be from the store's. S3 refuses requests at 15 minutes.
 const SKEW_LIMIT: Duration = Duration::from_secs(60);
+/// How long each part of the examination may take.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// The object that throughput is measured with.
 const MEASURED_BYTES: usize = 8 << 20;
 /// How many small requests latency is measured with.
@@ -78,16 +80,43 @@ impl<'a> Probe<'a> {
         };
         let key = |suffix: &str| Key::parse(&format!("{name}{suffix}")).expect("a fixed form");
         let (small, copy, large) = (key(""), key("-copy"), key("-large"));
-        let reached = self.list().await;
-        if reached {
-            // What writes leaves something, whatever becomes of the checks in between.
-            self.objects(&small, &copy, &large).await;
-            self.remove(&[small, copy, large]).await;
+        let reached = self.within("reach", self.list()).await;
+        if reached == Some(true) {
+            self.within("reach", self.objects(&small, &copy, &large))
+                .await;
+            // Whatever became of the checks in between.
+            self.within("delete", self.remove(&[small.clone(), copy, large]))
+                .await;
+            self.within("unfinished uploads", self.uploads(&small))
+                .await;
         }
         self.room().await;
         self.checks
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A store that hangs, or is very slow, must not hang the doctor.
+    async fn within<T>(&self, check: &str, work: impl Future<Output = T>) -> Option<T> {
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(value) => Some(value),
+            Err(_) => {
+                let text = format!("no end within {} s", PATIENCE.as_secs());
+                self.push(Check::bad(self.subject, check, text).look_at(
+                    self.table,
+                    "check that the store runs and how it is reached from here: it is very slow, or does not answer",
+                ));
+                None
+            }
+        }
+    }
+
+    /// What a sweep needs: to find and end uploads that a crash has left.
+    async fn uploads(&self, key: &Key) {
+        let found = self.sink.discard_unfinished(Some(key)).await;
+        self.note("unfinished uploads", found, |_| {
+            "can be found and ended".to_owned()
+        });
     }
 
     /// Whether the place answers at all; without that, everything else would fail for the same reason.
@@ -158,11 +187,7 @@ impl<'a> Probe<'a> {
             self.get(key, matching(meta.etag.clone()), bytes).await?;
             // A store that does not look at the condition would let a changed file pass for the one that was listed.
             match self
-                .get(
-                    key,
-                    matching(Some("\"0123456789abcdef\"".to_owned())),
-                    bytes,
-                )
+                .get(key, matching(Some("0123456789abcdef".to_owned())), bytes)
                 .await
             {
                 Err(error) if error.kind() == ErrorKind::Changed => Ok(()),

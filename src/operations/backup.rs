@@ -123,7 +123,18 @@ async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
     manifest.inventory = Some(inventory.summary().clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
-    repository.put(&manifest_key(&context.id), bytes).await
+    repository.put(&manifest_key(&context.id), bytes).await?;
+    // A holder that slept through its lock's end, and through somebody else's sweep, has published nothing that lasts.
+    if let Some(lock) = &context.lock
+        && let Err(error) = lock.check().await
+    {
+        repository
+            .sink()
+            .delete(&[manifest_key(&context.id)])
+            .await?;
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// What the sections have given so far.
@@ -165,18 +176,23 @@ async fn copy_section(
     let reader = FrozenReader(frozen);
     let plan = context.plan();
     let mut outcomes = plan.run(entries_of(&listed)?, &reader, &writer);
-    while let Some(outcome) = outcomes.next().await {
-        let outcome = outcome?;
-        match outcome.fault {
-            None => copied.push(&Record::new(section, outcome.entry)?)?,
-            Some(fault) => {
-                if !context.note(&format!("{section}/{}", outcome.entry.key), &fault)? {
-                    return context.failure("not every file could be stored");
+    let ended = async {
+        while let Some(outcome) = outcomes.next().await {
+            let outcome = outcome?;
+            match outcome.fault {
+                None => copied.push(&Record::new(section, outcome.entry)?)?,
+                Some(fault) => {
+                    if !context.note(&format!("{section}/{}", outcome.entry.key), &fault)? {
+                        return context.failure("not every file could be stored");
+                    }
                 }
             }
         }
-    }
-    drop(outcomes);
+        Ok(())
+    };
+    let ended = ended.await;
+    plan.stop(outcomes).await;
+    ended?;
     collected
         .inventories
         .insert(format!("{section}/"), copied.finish()?);

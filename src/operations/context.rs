@@ -46,7 +46,7 @@ impl Context {
     pub(super) fn plan(&self) -> Plan {
         Plan {
             progress: self.running.progress.clone(),
-            cancel: self.running.cancel.clone(),
+            cancel: self.running.cancel.child_token(),
             concurrency: self.settings.backup.concurrency.unwrap_or_else(|| {
                 [self.repository.sink(), &self.storage]
                     .iter()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_backup_core::{Key, LockGuard, Sink, Source};
 use futures::future::{BoxFuture, join_all};
@@ -217,9 +218,26 @@ impl ArcBackup {
 
     /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
     pub(super) async fn locate_anything(&self, id: &BackupId) -> Result<&Repository> {
-        match self.locate(id).await {
-            Err(Error::NotFound(_)) => {}
-            found => return found,
+        let mut holders = Vec::new();
+        let mut asked = self.ask_all(id);
+        while let Some((repository, found)) = asked.next().await {
+            match found {
+                Ok(_) | Err(Error::Damaged { .. }) => holders.push(repository),
+                // A target that is dead can't be deleted from, and says so if no other has it.
+                Err(_) => {}
+            }
+        }
+        drop(asked);
+        match &holders[..] {
+            [] => {}
+            [one] => return Ok(one),
+            several => {
+                let names: Vec<_> = several.iter().map(|repository| repository.name()).collect();
+                return Err(Error::Invalid(format!(
+                    "backup `{id}` is in several targets ({}): take all but one out of the configuration to say which to delete",
+                    names.join(", ")
+                )));
+            }
         }
         for repository in &self.repositories {
             if repository.has_anything_of(id).await? {
@@ -231,10 +249,10 @@ impl ArcBackup {
 
     /// Ends the operation that runs, and lets no other begin. Returns when it has ended.
     pub async fn close(&self, reason: &str) {
-        // With the slot, so that an operation has either begun, and is cancelled, or never begins.
-        let slot = self.slot.lock().await;
         self.closing.store(true, Ordering::SeqCst);
-        drop(slot);
+        // With the slot, so that an operation has either begun, and is cancelled, or never begins. One that is still asking
+        // a dead target finds the door closed when it comes.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.slot.lock()).await;
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             running.cancel(reason);
             running.wait().await;

@@ -134,6 +134,14 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
             part.restore.apply().await.map_err(Error::from)
         };
         let applied = applied.await;
+        if applied.is_err()
+            && let Some((files, location)) = part.restore.set_aside_so_far()
+        {
+            context.running.update(|operation| {
+                operation.set_aside_files = Some(files);
+                operation.set_aside_location = Some(location);
+            });
+        }
         // Also where it failed half-way: what Arc holds in memory is no longer what is there.
         if [source::METADATA, source::CONFIG].contains(&part.section.as_str()) {
             context
@@ -322,17 +330,22 @@ async fn copy_part(
     let writer = PartWriter(&*part.restore);
     let plan = context.plan();
     let mut outcomes = plan.run(part.restore.needed(), &reader, &writer);
-    while let Some(outcome) = outcomes.next().await {
-        let outcome = outcome?;
-        match &outcome.fault {
-            None => part.restore.staged(&outcome.entry).await?,
-            Some(fault) => {
-                context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
-                return context.failure(failed);
+    let ended = async {
+        while let Some(outcome) = outcomes.next().await {
+            let outcome = outcome?;
+            match &outcome.fault {
+                None => part.restore.staged(&outcome.entry).await?,
+                Some(fault) => {
+                    context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+                    return context.failure(failed);
+                }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    let ended = ended.await;
+    plan.stop(outcomes).await;
+    ended
 }
 
 /// Reads the files of the backup that are live already: `completed` speaks for the whole backup, and a file that is

@@ -19,16 +19,23 @@ use crate::{Error, Result};
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a request waits for the slot before it is told that it is taken: busy is said within a second.
+const SLOT_PATIENCE: Duration = Duration::from_millis(500);
+
 impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
-        let _slot = self.slot.lock().await;
-        if self.closing.load(Ordering::SeqCst) {
-            return Err(Error::Cancelled("the service is ending".to_owned()));
-        }
+        // Another start may be waiting for a dead target's answer.
+        let Ok(_slot) = tokio::time::timeout(SLOT_PATIENCE, self.slot.lock()).await else {
+            let holder = self.busy();
+            return Err(Error::Busy(Box::new(
+                holder.unwrap_or_else(|| Holder::this("operation", "starting")),
+            )));
+        };
+        self.check_open()?;
         if let Some(holder) = self.busy() {
             return Err(Error::Busy(Box::new(holder)));
         }
@@ -92,10 +99,18 @@ impl ArcBackup {
             running: running.clone(),
             lock,
         };
+        self.check_open()?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
         tokio::spawn(async move { engine.run(request, context, instance).await });
         Ok(running)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(Error::Cancelled("the service is ending".to_owned()));
+        }
+        Ok(())
     }
 
     async fn run(self: Arc<Self>, request: Request, mut context: Context, instance: InstanceLock) {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_backup_core::{
     Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, Upload,
@@ -17,6 +18,8 @@ use super::Progress;
 
 /// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way holds one.
 const PIECE_BYTES: usize = 256 << 10;
+/// How often a file is copied whose bytes were damaged on the way. Requests are tried again below this, in the sinks.
+const TRIES: u32 = 3;
 
 /// Where entries are read from.
 #[async_trait]
@@ -87,6 +90,16 @@ pub enum CopyFault {
     Cancelled,
 }
 
+impl CopyFault {
+    /// Whether the same copy, made again, may go well.
+    fn may_heal(&self) -> bool {
+        match self {
+            Self::Read(error) | Self::Write(error) => error.is_retryable(),
+            Self::Size { .. } | Self::Checksum { .. } | Self::Cancelled => false,
+        }
+    }
+}
+
 impl Plan {
     /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends the stream. Dropping the
     /// stream ends the copies that are under way.
@@ -121,12 +134,46 @@ impl Plan {
             .boxed()
     }
 
+    /// Ends a copy that has failed, and returns when nothing of it is under way any more: only then can be cleaned up.
+    pub async fn stop(&self, mut outcomes: BoxStream<'_, Result<Outcome, Error>>) {
+        self.cancel.cancel();
+        while outcomes.next().await.is_some() {}
+    }
+
+    /// Copies one entry; once more where bytes were damaged or broke off on the way, as only the whole shows.
     async fn copy(
         &self,
         entry: &Entry,
         reader: &dyn Reader,
         writer: &dyn Writer,
         cancel: &CancellationToken,
+    ) -> Result<Digest, CopyFault> {
+        let mut tries = 1;
+        loop {
+            let counted = AtomicU64::new(0);
+            let fault = match self
+                .copy_once(entry, reader, writer, cancel, &counted)
+                .await
+            {
+                Ok(digest) => return Ok(digest),
+                Err(fault) => fault,
+            };
+            if tries == TRIES || !fault.may_heal() {
+                return Err(fault);
+            }
+            tries += 1;
+            tracing::warn!(key = %entry.key, %fault, "copying it again");
+            self.progress.take_back(counted.load(Ordering::Relaxed));
+        }
+    }
+
+    async fn copy_once(
+        &self,
+        entry: &Entry,
+        reader: &dyn Reader,
+        writer: &dyn Writer,
+        cancel: &CancellationToken,
+        counted: &AtomicU64,
     ) -> Result<Digest, CopyFault> {
         if cancel.is_cancelled() {
             return Err(CopyFault::Cancelled);
@@ -136,7 +183,7 @@ impl Plan {
         let copied = match tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CopyFault::Cancelled),
-            copied = self.transfer(entry, body, upload.as_mut(), cancel) => copied,
+            copied = self.transfer(entry, body, upload.as_mut(), cancel, counted) => copied,
         } {
             Ok((size, _)) if size != entry.size => Err(CopyFault::Size {
                 key: entry.key.to_string(),
@@ -173,6 +220,7 @@ impl Plan {
         body: Body,
         mut upload: Option<&mut Box<dyn Upload>>,
         cancel: &CancellationToken,
+        counted: &AtomicU64,
     ) -> Result<(u64, Digest), CopyFault> {
         if let Body::File { file, .. } = body {
             let target = match upload
@@ -199,10 +247,12 @@ impl Plan {
                     entry,
                     file_pieces(file, entry.size.saturating_add(1), entry.key.to_string()),
                     upload,
+                    counted,
                 )
                 .await;
         }
-        self.stream(entry, pieces(body, &entry.key), upload).await
+        self.stream(entry, pieces(body, &entry.key), upload, counted)
+            .await
     }
 
     async fn stream(
@@ -210,6 +260,7 @@ impl Plan {
         entry: &Entry,
         mut pieces: ByteStream,
         mut upload: Option<&mut Box<dyn Upload>>,
+        counted: &AtomicU64,
     ) -> Result<(u64, Digest), CopyFault> {
         let mut hasher = Hasher::new();
         let mut size = 0;
@@ -221,6 +272,7 @@ impl Plan {
             }
             hasher.update(&piece);
             self.progress.add_bytes(piece.len() as u64);
+            counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if let Some(upload) = upload.as_mut() {
                 upload.write(piece).await.map_err(CopyFault::Write)?;
             }

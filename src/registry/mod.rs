@@ -174,7 +174,18 @@ impl Registry {
             #[cfg(feature = "s3")]
             "s3" => s3::sink(&settings.values, "storage"),
             #[cfg(feature = "azure")]
-            "azure" => azure::sink(&settings.values, "storage"),
+            "azure" => {
+                // It would be a backup of a part that says it is of all.
+                if (settings.values.text("storage.azure_prefix")?)
+                    .is_some_and(|prefix| !prefix.trim().is_empty())
+                {
+                    return Err(Error::Config(
+                        "`storage.azure_prefix` is no key of Arc's, which reads the whole container: remove it"
+                            .to_owned(),
+                    ));
+                }
+                azure::sink(&settings.values, "storage")
+            }
             kind => Err(self.unknown("storage.backend", kind)),
         }
     }

@@ -85,7 +85,10 @@ impl Repository {
         }
         if apply {
             let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
-            swept.temporaries = self.sink().discard_unfinished(Some(&folder)).await?;
+            match self.sink().discard_unfinished(Some(&folder)).await {
+                Ok(count) => swept.temporaries = count,
+                Err(error) => swept.faults.push(error.to_string()),
+            }
         }
         Ok(swept)
     }

@@ -118,6 +118,10 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         self.sink.remove_tree(&folder).await?;
+        // What a killed process had begun to upload is no object yet, and still takes room.
+        if let Err(error) = self.sink.discard_unfinished(Some(&folder)).await {
+            tracing::warn!(backup = %id, %error, "uploads that never ended may be left");
+        }
         Ok(())
     }
 }

@@ -12,8 +12,9 @@ use futures::StreamExt;
 use super::parquet_restore::ParquetRestore;
 use super::{DATA, Exclusions, SAMPLE};
 
-/// The longest key that still is one in a backup, behind `{backup_id}/data/`.
-const LONGEST_KEY: usize = Key::MAX_BYTES - "backup-YYYYMMDD-HHMMSS-xxxxxxxx/data/".len();
+/// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
+/// `.arc-backup/before-restore/{operation_id}/`.
+const LONGEST_KEY: usize = Key::MAX_BYTES - 64;
 
 /// Everything that belongs to the data in Arc's data storage, which is a [`Sink`] too.
 #[derive(Debug, Clone)]
@@ -73,6 +74,10 @@ impl Source for ParquetSource {
     }
 
     async fn discard_unfinished(&self) -> Result<()> {
+        // In a store, unfinished uploads may be Arc's own: only those of an object that is restored anew are removed, then.
+        if !self.storage.capabilities().staging {
+            return Ok(());
+        }
         self.storage.discard_unfinished(None).await.map(drop)
     }
 }

@@ -18,6 +18,9 @@ use super::Exclusions;
 use super::aside::Aside;
 use super::steps::{Action, Step, Steps, step};
 
+/// The smallest object that is uploaded in parts: S3's smallest part.
+const LARGE_BYTES: u64 = 5 << 20;
+
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
     storage: Arc<dyn Sink>,
@@ -349,6 +352,13 @@ impl Restore for ParquetRestore {
             ..WriteOptions::default()
         };
         if !self.stages {
+            // What a killed restore of the same object left half uploaded. Arc never writes a name twice at a time.
+            if entry.size >= LARGE_BYTES {
+                (self.storage.discard_unfinished(Some(&entry.key)).await).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "uploads that never ended may be left");
+                    0
+                });
+            }
             // What is there goes when this is committed.
             self.set_aside(&entry.key, AsideMode::Keep).await?;
         }
@@ -460,6 +470,11 @@ impl Restore for ParquetRestore {
         }
         // Nothing was set aside yet: this takes back what was made to try it.
         self.aside.remove().await
+    }
+
+    fn set_aside_so_far(&self) -> Option<(u64, String)> {
+        let files = self.aside_files.load(Ordering::Relaxed);
+        (files > 0).then(|| Some((files, self.aside.location()?)))?
     }
 
     fn changes_while_staging(&self) -> bool {

@@ -193,7 +193,8 @@ pub fn storage(kind: Kind, instance: &Instance, server: &S3Server, with_prefix: 
     let place = match kind {
         Kind::Local => return Place::local(instance, "data/arc"),
         Kind::S3 => Place::s3(server, "data", prefix),
-        Kind::Azure => Place::azure(Azurite::shared(), prefix),
+        // Arc reads the whole container.
+        Kind::Azure => Place::azure(Azurite::shared(), ""),
     };
     let files = contents(&Place::local(instance, "data/arc").sink);
     put_all(&place.sink, &files);

@@ -156,6 +156,11 @@ pub trait Restore: Send + Sync {
     /// Removes everything staged. Nothing live has changed, and nothing changes.
     async fn abort(&self) -> Result<()>;
 
+    /// How many live files were set aside so far, and where: for a restore that fails half-way. The default has none.
+    fn set_aside_so_far(&self) -> Option<(u64, String)> {
+        None
+    }
+
     /// Whether committing an entry already changes what is live: true for a storage that can't stage.
     fn changes_while_staging(&self) -> bool {
         false

@@ -212,7 +212,8 @@ impl Caller {
         }
     }
 
-    fn given_up(&self, error: Error, tries: u32, beat: &Beat) -> Error {
+    /// The last error of several tries, as the caller sees it.
+    pub(super) fn given_up(&self, error: Error, tries: u32, beat: &Beat) -> Error {
         if !error.is_retryable() {
             return error;
         }
@@ -228,13 +229,13 @@ impl Caller {
             ErrorKind::Throttled => ErrorKind::Unavailable,
             kind => kind,
         };
-        Error::new(
+        let told = Error::new(
             kind,
             error.operation(),
             error.subject(),
             format!("{} (tried {tries} times{silence})", error.detail()),
-        )
-        .with_source(error)
+        );
+        told.with_source(error)
     }
 }
 

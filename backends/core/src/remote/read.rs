@@ -225,7 +225,7 @@ impl Resumed {
             let policy = self.plan.caller.policy();
             let silent = self.plan.caller.is_silent(&self.beat);
             if !error.is_retryable() || self.tries >= policy.attempts || silent {
-                return Err(error);
+                return Err(self.plan.caller.given_up(error, self.tries, &self.beat));
             }
             self.plan.caller.wait(self.tries, &error).await;
         }
