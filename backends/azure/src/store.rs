@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
@@ -198,6 +198,10 @@ impl Store {
         Ok(url)
     }
 
+    pub(crate) fn retry_policy(&self) -> &RetryPolicy {
+        self.caller.policy()
+    }
+
     pub(crate) fn writing(&self) -> &Budget {
         &self.writing
     }
@@ -295,6 +299,7 @@ impl Store {
                         metadata: response.metadata()?,
                         copy_id: response.copy_id()?,
                         copy_status: response.copy_status()?.map(|status| status.to_string()),
+                        copy_progress: response.copy_progress()?,
                     })
                 }
             })
@@ -332,6 +337,8 @@ pub(crate) struct Properties {
     pub(crate) metadata: std::collections::HashMap<String, String>,
     pub(crate) copy_id: Option<String>,
     pub(crate) copy_status: Option<String>,
+    /// Bytes copied, and of how many: `5/9`.
+    pub(crate) copy_progress: Option<String>,
 }
 
 impl Properties {
