@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
+use azure_core::Uuid;
+use azure_core::http::{NoFormat, RequestContent};
+use azure_storage_blob::models::BlockBlobClientUploadOptions;
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::copy::{Copy, delete};
@@ -37,6 +41,30 @@ fn checked_place(store: &Store, operation: &'static str, area: &str) -> Result<S
             "without `azure_prefix` nothing lies beside what the sink lists",
         ),
     }
+}
+
+/// Finds out whether the area can be written and cleared, before anything changes.
+pub(crate) async fn prepare(store: &Store, area: &str) -> Result<()> {
+    const OPERATION: &str = "set aside";
+    let place = checked_place(store, OPERATION, area)?;
+    let name = format!("{place}.arc-backup-probe-{}", Uuid::new_v4());
+    let written = store
+        .call(OPERATION, &name, |method_options| {
+            let blob = store.blob(&name).block_blob_client();
+            let options = BlockBlobClientUploadOptions {
+                method_options,
+                ..BlockBlobClientUploadOptions::default()
+            };
+            let content: RequestContent<Bytes, NoFormat> = Bytes::from_static(b"probe").into();
+            async move { blob.upload(content, Some(options)).await.map(drop) }
+        })
+        .await;
+    // One that failed may have left it all the same.
+    let removed = delete(store, "delete", &name, &name, None).await;
+    written.and(removed).map_err(|error| {
+        let detail = format!("{}; nothing was changed", error.detail());
+        Error::new(error.kind(), OPERATION, store.location(&place), detail).with_source(error)
+    })
 }
 
 /// Keeps `key` for the operation `area`.

@@ -244,6 +244,31 @@ async fn a_copy_without_progress_is_aborted() {
     panic!("a copy that was dropped was not aborted");
 }
 
+/// A right that is missing must be found before a restore changes anything, and looking for it must leave nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_for_things_aside_is_tried_first() {
+    let place = Place::new().await;
+    let sink = below(&place, "p");
+    put(&sink, "a", b"x").await.unwrap();
+    for fault in [Fault::CloseAfter, Fault::AnswerAfter(500, "InternalError")] {
+        place.proxy.once("PUT", fault.clone());
+        place.proxy.once("DELETE", fault);
+        sink.prepare_aside("op", 1).await.unwrap();
+        assert_eq!(everything(&place).await, ["p/a"]);
+    }
+    for verb in ["PUT", "DELETE"] {
+        place.proxy.heal();
+        place
+            .proxy
+            .always(verb, Fault::Answer(403, "AuthorizationPermissionMismatch"));
+        let error = sink.prepare_aside("op", 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("p.before-restore/op"), "{text}");
+        assert!(text.contains("nothing was changed"), "{text}");
+    }
+}
+
 /// An area that leads out of its place would let `remove_aside` delete data.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_area_leads_nowhere_else() {
