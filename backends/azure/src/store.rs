@@ -26,6 +26,9 @@ use crate::wire::{Extra, Shape, Wire};
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
+/// Requests for locks that are under way at once: they must not wait behind bodies, nor be slowed down by them.
+const LOCK_REQUESTS: usize = 4;
+
 /// A container, or a prefix in one.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -35,6 +38,7 @@ pub(crate) struct Store {
     prefix: String,
     faults: Faults,
     caller: Caller,
+    lock_caller: Caller,
     reading: Budget,
     writing: Budget,
     range_bytes: u64,
@@ -105,6 +109,7 @@ impl Store {
             account,
             prefix,
             caller: Caller::new(config.retry.clone(), requests),
+            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS),
             reading: Budget::new(config.read_budget_bytes),
             writing: Budget::new(config.write_budget_bytes),
             range_bytes: config.range_bytes,
@@ -246,12 +251,42 @@ impl Store {
         operation: &'static str,
         subject: &str,
         extra: &Extra,
+        attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
+    ) -> Result<T>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        self.call_by(&self.caller, operation, subject, extra, attempt)
+            .await
+    }
+
+    /// As [`Self::call_with`], for locks.
+    pub(crate) async fn lock_call<T, Fut>(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        extra: &Extra,
+        attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
+    ) -> Result<T>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        self.call_by(&self.lock_caller, operation, subject, extra, attempt)
+            .await
+    }
+
+    async fn call_by<T, Fut>(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+        subject: &str,
+        extra: &Extra,
         mut attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
     ) -> Result<T>
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        self.caller
+        caller
             .call(operation, subject, |beat| {
                 let mut options = ClientMethodOptions::default();
                 options.context.insert(beat);
