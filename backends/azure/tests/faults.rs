@@ -318,7 +318,7 @@ async fn a_host_that_only_listens_is_dead() {
     let sink = AzureSink::new(config).unwrap();
     place.proxy.always("PUT block", Fault::Hang);
     let begun = Instant::now();
-    let error = put(&sink, "a", &pattern((2 << 20) + 5)).await.unwrap_err();
+    let error = put(&sink, "a", &pattern(5 << 19)).await.unwrap_err();
     assert!(
         error.to_string().contains("without a byte for 1.5 s"),
         "{error}"
