@@ -1,6 +1,12 @@
 //! Setting aside: copies beside the prefix, outside of what the sink lists.
 
+use std::sync::Arc;
+
 use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
+use azure_core::Uuid;
+use azure_core::http::{NoFormat, RequestContent};
+use azure_storage_blob::models::BlockBlobClientUploadOptions;
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::copy::{Copy, delete};
@@ -9,6 +15,9 @@ use crate::store::{Properties, Store};
 
 /// The metadata of a copy that tells which version it is of.
 const ORIGIN: &str = "arc_backup_origin";
+
+/// How often a copy is made that the store gives up.
+const COPIES: u32 = 3;
 
 /// How many blobs are deleted at once.
 pub(crate) const DELETES: usize = 32;
@@ -34,15 +43,45 @@ fn checked_place(store: &Store, operation: &'static str, area: &str) -> Result<S
     }
 }
 
+/// Finds out whether the area can be written and cleared, before anything changes.
+pub(crate) async fn prepare(store: &Store, area: &str) -> Result<()> {
+    const OPERATION: &str = "set aside";
+    let place = checked_place(store, OPERATION, area)?;
+    let name = format!("{place}.arc-backup-probe-{}", Uuid::new_v4());
+    let written = store
+        .call(OPERATION, &name, |method_options| {
+            let blob = store.blob(&name).block_blob_client();
+            let options = BlockBlobClientUploadOptions {
+                method_options,
+                ..BlockBlobClientUploadOptions::default()
+            };
+            let content: RequestContent<Bytes, NoFormat> = Bytes::from_static(b"probe").into();
+            async move { blob.upload(content, Some(options)).await.map(drop) }
+        })
+        .await;
+    // One that failed may have left it all the same.
+    let removed = delete(store, "delete", &name, &name, None).await;
+    written.and(removed).map_err(|error| {
+        let detail = format!("{}; nothing was changed", error.detail());
+        Error::new(error.kind(), OPERATION, store.location(&place), detail).with_source(error)
+    })
+}
+
 /// Keeps `key` for the operation `area`.
-pub(crate) async fn set_aside(store: &Store, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
+pub(crate) async fn set_aside(
+    store: &Arc<Store>,
+    key: &Key,
+    area: &str,
+    mode: AsideMode,
+) -> Result<()> {
     const OPERATION: &str = "set aside";
     let place = checked_place(store, OPERATION, area)?;
     let name = store.name(key);
     let wanted = format!("{place}{key}");
     let Some(live) = store.head(OPERATION, key, &name).await? else {
         // Moved there before: an operation that is run again finds its work done.
-        let done = mode == AsideMode::Move && store.head(OPERATION, key, &wanted).await?.is_some();
+        let done = mode == AsideMode::Move
+            && (store.head(OPERATION, key, &wanted).await?).is_some_and(|there| is_whole(&there));
         return if done {
             Ok(())
         } else {
@@ -59,31 +98,17 @@ pub(crate) async fn set_aside(store: &Store, key: &Key, area: &str, mode: AsideM
             0 => wanted.clone(),
             number => format!("{wanted}.{number}"),
         };
-        // Looked at first: a copy to where something is would be refused anyway, but not by every store.
-        match store.head(OPERATION, key, &to).await? {
-            Some(there) if is_same(&live, &there) => {}
-            Some(_) => continue,
-            None => {
-                let copy = Copy {
-                    operation: OPERATION,
-                    subject: key,
-                    from: (container, &name),
-                    to: &to,
-                    if_match: etag,
-                    create_new: true,
-                    metadata: Some(metadata.clone()),
-                };
-                match copy.run(store).await {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                        let there = store.head(OPERATION, key, &to).await?;
-                        if !there.is_some_and(|there| is_same(&live, &there)) {
-                            continue;
-                        }
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+        let copy = Copy {
+            operation: OPERATION,
+            subject: key,
+            from: (container, &name),
+            to: &to,
+            if_match: etag,
+            create_new: true,
+            metadata: Some(metadata.clone()),
+        };
+        if !keep(store, &live, &copy).await? {
+            continue;
         }
         if mode == AsideMode::Move {
             delete(store, OPERATION, key, &name, etag).await?;
@@ -98,13 +123,79 @@ pub(crate) async fn set_aside(store: &Store, key: &Key, area: &str, mode: AsideM
     ))
 }
 
-/// Whether `there` is a copy of this version of `live`, or has the same bytes as far as the store's sums tell.
-fn is_same(live: &Properties, there: &Properties) -> bool {
-    let origin = there.metadata.get(ORIGIN).map(String::as_str);
-    if origin.is_some() && origin == live.stamp.etag.as_deref() {
-        return true;
+/// Makes this copy of `live`, or finds it made; tells whether it is there in the end, and whole. It is not where
+/// something else is.
+async fn keep(store: &Arc<Store>, live: &Properties, copy: &Copy<'_>) -> Result<bool> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // Looked at first: a copy to where something is would be refused anyway, but not by every store.
+        let there = store.head(copy.operation, copy.subject, copy.to).await?;
+        let made = match there.map(|there| (Found::of(live, &there), there)) {
+            Some((Found::Whole, _)) => return Ok(true),
+            Some((Found::Other, _)) => return Ok(false),
+            Some((Found::Pending, there)) => copy.finish(store, there.copy_id).await,
+            Some((Found::Broken, there)) => {
+                let etag = there.stamp.etag.as_deref();
+                delete(store, copy.operation, copy.subject, copy.to, etag).await?;
+                copy.run(store).await
+            }
+            None => copy.run(store).await,
+        };
+        match made {
+            Ok(there) if matches!(Found::of(live, &there), Found::Whole) => return Ok(true),
+            Ok(_) => {
+                return Err(Error::new(
+                    ErrorKind::Changed,
+                    copy.operation,
+                    copy.subject,
+                    "what was set aside was replaced while it was copied",
+                ));
+            }
+            // Something is there now: perhaps by a try whose answer was lost. Or the store gave this copy up.
+            Err(error)
+                if tries < COPIES
+                    && (error.is_retryable()
+                        || matches!(
+                            error.kind(),
+                            ErrorKind::AlreadyExists | ErrorKind::Changed
+                        )) => {}
+            Err(error) => return Err(error),
+        }
     }
-    there.size == live.size && live.md5.is_some() && live.md5 == there.md5
+}
+
+/// What is where a version of a blob is to be kept.
+enum Found {
+    /// This version, or the same bytes as far as the store's sums tell.
+    Whole,
+    /// A copy of this version that is being made.
+    Pending,
+    /// A copy of this version that the store gave up.
+    Broken,
+    Other,
+}
+
+impl Found {
+    fn of(live: &Properties, there: &Properties) -> Self {
+        let origin = there.metadata.get(ORIGIN).map(String::as_str);
+        let is_copy = origin.is_some() && origin == live.stamp.etag.as_deref();
+        let has_sum = live.md5.is_some() && live.md5 == there.md5;
+        // The metadata is there from when a copy begins.
+        match there.copy_status.as_deref() {
+            None | Some("success") if there.size == live.size && (is_copy || has_sum) => {
+                Self::Whole
+            }
+            Some("pending") if is_copy => Self::Pending,
+            Some("failed" | "aborted") if is_copy => Self::Broken,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether no copy to there is under way or failed.
+fn is_whole(there: &Properties) -> bool {
+    matches!(there.copy_status.as_deref(), None | Some("success"))
 }
 
 /// Removes what the operation `area` has set aside.

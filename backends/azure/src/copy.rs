@@ -1,14 +1,17 @@
 //! Copies within the account.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Result};
 use azure_core::http::Etag;
 use azure_storage_blob::models::{
-    BlobClientDeleteOptions, BlobClientStartCopyFromUrlOptions,
+    BlobClientAbortCopyOptions, BlobClientDeleteOptions, BlobClientStartCopyFromUrlOptions,
     BlobClientStartCopyFromUrlResultHeaders as _,
 };
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::store::{Properties, Store, quoted};
 
@@ -34,7 +37,7 @@ pub(crate) struct Copy<'a> {
 }
 
 /// Copies the object at `from` to `key`.
-pub(crate) async fn copy_from(store: &Store, from: &Address, key: &Key) -> Result<Meta> {
+pub(crate) async fn copy_from(store: &Arc<Store>, from: &Address, key: &Key) -> Result<Meta> {
     let other = || {
         Error::new(
             ErrorKind::Unsupported,
@@ -71,7 +74,10 @@ pub(crate) async fn copy_from(store: &Store, from: &Address, key: &Key) -> Resul
 
 impl Copy<'_> {
     /// Makes the copy, and returns when it is whole.
-    pub(crate) async fn run(self, store: &Store) -> Result<Properties> {
+    ///
+    /// # Errors
+    /// One that is retryable says that the store gave this copy up: another may go well.
+    pub(crate) async fn run(&self, store: &Arc<Store>) -> Result<Properties> {
         let source = store.source_url(self.from.0, self.from.1)?;
         let begun = store
             .call(self.operation, self.subject, |method_options| {
@@ -100,38 +106,158 @@ impl Copy<'_> {
         self.finish(store, copy_id).await
     }
 
-    /// Waits for the copy: within an account it mostly is done at once.
-    async fn finish(&self, store: &Store, copy_id: Option<String>) -> Result<Properties> {
-        let mut look = FIRST_LOOK;
+    /// Waits for the copy: within an account it mostly is done at once. One that makes no progress for as long as silence
+    /// is borne is aborted, and so is one that nobody waits for any more.
+    pub(crate) async fn finish(
+        &self,
+        store: &Arc<Store>,
+        mut copy_id: Option<String>,
+    ) -> Result<Properties> {
+        let silence = store.retry_policy().silence;
+        let wrong =
+            |detail: &str| Error::new(ErrorKind::Unavailable, self.operation, self.subject, detail);
+        let mut guard = None;
+        let mut look = FIRST_LOOK.min(silence);
+        let mut moved = (None, Instant::now());
         loop {
             let found = store.head(self.operation, self.subject, self.to).await?;
-            let wrong = |detail: &str| {
-                Error::new(ErrorKind::Unavailable, self.operation, self.subject, detail)
-            };
             let found = found.ok_or_else(|| wrong("the copy vanished while it was made"))?;
             if copy_id.is_some() && found.copy_id.is_some() && copy_id != found.copy_id {
                 return Err(wrong("another copy replaced it while it was made"));
             }
+            if copy_id.is_none() {
+                copy_id.clone_from(&found.copy_id);
+            }
             match found.copy_status.as_deref() {
                 Some("pending") => {
+                    if guard.is_none() {
+                        guard = copy_id.clone().map(|id| self.under_way(store, id));
+                    }
+                    if moved.0 != found.copy_progress {
+                        moved = (found.copy_progress, Instant::now());
+                    }
+                    if moved.1.elapsed() >= silence {
+                        // It may have ended just now.
+                        if let Some(guard) = &mut guard
+                            && let Some(found) = guard.abort().await
+                        {
+                            return Ok(found);
+                        }
+                        let silence = silence.as_secs_f32();
+                        return Err(wrong(&format!(
+                            "the store copies it without progress for {silence} s"
+                        )));
+                    }
                     tokio::time::sleep(look).await;
-                    look = (look * 2).min(LAST_LOOK);
+                    look = (look * 2).min(LAST_LOOK).min(silence);
                 }
                 Some("failed" | "aborted") => {
+                    disarm(guard);
                     // What is there now is an empty blob.
-                    self.clean_up(store, found.stamp.etag.as_deref()).await;
-                    return Err(wrong("the store gave the copy up"));
+                    let removed = delete(
+                        store,
+                        self.operation,
+                        self.subject,
+                        self.to,
+                        found.stamp.etag.as_deref(),
+                    );
+                    if let Err(error) = removed.await {
+                        tracing::warn!(%error, "a copy that failed can't be removed");
+                    }
+                    return Err(wrong("the store gave the copy up").retryable());
                 }
-                _ => return Ok(found),
+                _ => {
+                    disarm(guard);
+                    return Ok(found);
+                }
             }
         }
     }
 
-    async fn clean_up(&self, store: &Store, etag: Option<&str>) {
-        let removed = delete(store, self.operation, self.subject, self.to, etag).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, "a copy that failed can't be removed");
+    fn under_way(&self, store: &Arc<Store>, id: String) -> UnderWay {
+        UnderWay(Some(Begun {
+            store: store.clone(),
+            operation: self.operation,
+            subject: self.subject.to_owned(),
+            name: self.to.to_owned(),
+            id,
+        }))
+    }
+}
+
+/// A copy that the store makes.
+struct Begun {
+    store: Arc<Store>,
+    operation: &'static str,
+    subject: String,
+    name: String,
+    id: String,
+}
+
+impl Begun {
+    /// Aborts the copy, and removes the empty blob that this leaves. Gives what is there where it was whole before.
+    async fn abort(&self) -> Result<Option<Properties>> {
+        let (store, operation) = (&self.store, self.operation);
+        let aborted = store
+            .call(operation, &self.subject, |method_options| {
+                let blob = store.blob(&self.name);
+                let options = BlobClientAbortCopyOptions {
+                    method_options,
+                    ..BlobClientAbortCopyOptions::default()
+                };
+                async move { blob.abort_copy(&self.id, Some(options)).await.map(drop) }
+            })
+            .await;
+        // One that has ended can't be aborted: what is there tells how.
+        let found = store.head(operation, &self.subject, &self.name).await?;
+        let found = found.filter(|found| found.copy_id.as_ref() == Some(&self.id));
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        match found.copy_status.as_deref() {
+            Some("success") => Ok(Some(found)),
+            Some("failed" | "aborted") => {
+                let etag = found.stamp.etag.as_deref();
+                delete(store, operation, &self.subject, &self.name, etag).await?;
+                Ok(None)
+            }
+            _ => aborted.map(|()| None),
         }
+    }
+}
+
+/// Aborts a copy when it is dropped: who no longer waits for it must not find it later.
+struct UnderWay(Option<Begun>);
+
+impl UnderWay {
+    async fn abort(&mut self) -> Option<Properties> {
+        // Kept until it is done: this may be dropped meanwhile.
+        let aborted = self.0.as_ref()?.abort().await;
+        self.0 = None;
+        aborted.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a copy can't be aborted");
+            None
+        })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        // Without a runtime the store goes on with it.
+        if let (Some(begun), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Err(error) = begun.abort().await {
+                    tracing::warn!(%error, "a copy can't be aborted");
+                }
+            });
+        }
+    }
+}
+
+/// Lets go of a copy that has ended by itself.
+fn disarm(guard: Option<UnderWay>) {
+    if let Some(mut guard) = guard {
+        guard.0 = None;
     }
 }
 

@@ -226,8 +226,11 @@ impl Listing {
                 self.jump(&folder, path);
                 continue;
             }
-            // Markers of folders, which some tools leave, are no objects.
-            if path.ends_with('/') || properties.resource.as_deref() == Some("directory") {
+            // Markers of folders, which some tools leave, are no objects. One with bytes would be lost in silence.
+            let marks = path.is_empty() || path.ends_with('/');
+            if (marks && properties.length.unwrap_or(0) == 0)
+                || properties.resource.as_deref() == Some("directory")
+            {
                 continue;
             }
             return Ok(Some(match Key::parse(path) {

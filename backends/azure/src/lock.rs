@@ -84,7 +84,7 @@ pub(crate) async fn holder(
 ) -> Result<Option<String>> {
     let name = store.name(key);
     let read = store
-        .call(operation, key, |method_options| {
+        .lock_call(operation, key, &Extra::default(), |method_options| {
             let blob = store.blob(&name);
             let options = BlobClientDownloadOptions {
                 range: Some(HttpRange::new(0, TEXT_BYTES)),
@@ -122,7 +122,7 @@ impl Lease {
     async fn acquire(&self, operation: &'static str) -> Result<()> {
         let seconds = i32::try_from(self.store.lease.as_secs()).unwrap_or(60);
         self.store
-            .call(operation, &self.key, |method_options| {
+            .lock_call(operation, &self.key, &Extra::default(), |method_options| {
                 let blob = self.store.blob(&self.name);
                 let options = BlobClientAcquireLeaseOptions {
                     proposed_lease_id: Some(self.id.clone()),
@@ -142,7 +142,7 @@ impl Lease {
             query: Vec::new(),
         };
         self.store
-            .call_with(operation, &self.key, &extra, |method_options| {
+            .lock_call(operation, &self.key, &extra, |method_options| {
                 let blob = self.store.blob(&self.name).block_blob_client();
                 let options = BlockBlobClientUploadOptions {
                     lease_id: leased.then(|| self.id.clone()),
@@ -159,15 +159,20 @@ impl Lease {
     async fn renew(&self) -> Result<()> {
         let renewed = self
             .store
-            .call("hold the lock", &self.key, |method_options| {
-                let blob = self.store.blob(&self.name);
-                let options = BlobClientRenewLeaseOptions {
-                    method_options,
-                    ..BlobClientRenewLeaseOptions::default()
-                };
-                let id = self.id.clone();
-                async move { blob.renew_lease(id, Some(options)).await.map(drop) }
-            })
+            .lock_call(
+                "hold the lock",
+                &self.key,
+                &Extra::default(),
+                |method_options| {
+                    let blob = self.store.blob(&self.name);
+                    let options = BlobClientRenewLeaseOptions {
+                        method_options,
+                        ..BlobClientRenewLeaseOptions::default()
+                    };
+                    let id = self.id.clone();
+                    async move { blob.renew_lease(id, Some(options)).await.map(drop) }
+                },
+            )
             .await;
         match renewed {
             Err(error) if is_lost(&error) => {
@@ -186,7 +191,7 @@ impl Lease {
         const OPERATION: &str = "release";
         let deleted = self
             .store
-            .call(OPERATION, &self.key, |method_options| {
+            .lock_call(OPERATION, &self.key, &Extra::default(), |method_options| {
                 let blob = self.store.blob(&self.name);
                 let options = BlobClientDeleteOptions {
                     lease_id: Some(self.id.clone()),
@@ -199,7 +204,7 @@ impl Lease {
         let released = match deleted {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 self.store
-                    .call(OPERATION, &self.key, |method_options| {
+                    .lock_call(OPERATION, &self.key, &Extra::default(), |method_options| {
                         let blob = self.store.blob(&self.name);
                         let options = BlobClientReleaseLeaseOptions {
                             method_options,

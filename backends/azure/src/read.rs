@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_backup_core::remote::{RangeReader, Reservation, read_ranges};
 use arc_backup_core::{Body, ByteStream, Error, ErrorKind, GetOptions, Key, Object, Result};
@@ -12,12 +13,16 @@ use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{AsyncResponseBody, ClientMethodOptions};
 use azure_storage_blob::models::{BlobClientDownloadOptions, BlobClientDownloadResult, HttpRange};
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use md5::{Digest as _, Md5};
 use std::num::NonZero;
 
 use crate::error::{absent, changed};
 use crate::store::{Stamp, Store, quoted};
+
+/// How often a body that waits for room says that it lives: well below what silence is borne.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Opens the object `key`.
 pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> Result<Object> {
@@ -52,13 +57,14 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
     let first = first.start.min(size)..first.end.min(size);
     let check = Check::of(&answer.headers, key, first.end - first.start);
     // One that is read in several ranges has its buffers from there.
-    let reserve = (range.end - range.start <= store.range_bytes()).then(|| store.clone());
-    let body = checked(answer.body, check, reserve, store.clone());
+    let reserves = range.end - range.start <= store.range_bytes();
+    let body = checked(answer.body, check, reserves, store.clone());
     let reader = Arc::new(Version {
         store: store.clone(),
         name,
         key: key.clone(),
         etag: stamp.etag,
+        reserves,
     });
     let body = read_ranges(reader, store.read_plan(key), range, Some(body));
     Ok(Object {
@@ -136,6 +142,8 @@ struct Version {
     name: String,
     key: Key,
     etag: Option<String>,
+    /// Whether each range asks for its buffer by itself.
+    reserves: bool,
 }
 
 #[async_trait]
@@ -153,7 +161,12 @@ impl RangeReader for Version {
         .await
         .map_err(|fault| self.store.fault("read", &self.key, &fault))?;
         let check = Check::of(&answer.headers, &self.key, len);
-        Ok(checked(answer.body, check, None, self.store.clone()))
+        Ok(checked(
+            answer.body,
+            check,
+            self.reserves,
+            self.store.clone(),
+        ))
     }
 }
 
@@ -182,25 +195,23 @@ struct Collecting {
     hasher: Md5,
     pieces: Vec<Bytes>,
     len: u64,
-    reserve: Option<Arc<Store>>,
+    waiting: Option<BoxFuture<'static, Reservation>>,
     reservation: Option<Reservation>,
     store: Arc<Store>,
 }
 
 /// The body of an answer, checked. While it is being collected it gives empty pieces, as signs of life.
-fn checked(
-    body: AsyncResponseBody,
-    check: Check,
-    reserve: Option<Arc<Store>>,
-    store: Arc<Store>,
-) -> ByteStream {
+fn checked(body: AsyncResponseBody, check: Check, reserves: bool, store: Arc<Store>) -> ByteStream {
+    // Room is asked for by who reads, not by who opens: a turn for a request must not wait for it.
+    let (budget, len) = (store.reading().clone(), check.len);
+    let waiting = reserves.then(|| async move { budget.reserve(len).await }.boxed());
     let state = Collecting {
         body,
         check,
         hasher: Md5::new(),
         pieces: Vec::new(),
         len: 0,
-        reserve,
+        waiting,
         reservation: None,
         store,
     };
@@ -225,10 +236,16 @@ fn checked(
 }
 
 impl Collecting {
-    /// Takes in one piece. Tells whether more is to come.
+    /// Takes in one piece, when there is room for all. Tells whether more is to come.
     async fn step(&mut self) -> Result<bool> {
-        if let Some(store) = self.reserve.take() {
-            self.reservation = Some(store.reading().reserve(self.check.len).await);
+        if let Some(waiting) = &mut self.waiting {
+            let Ok(reservation) = tokio::time::timeout(SIGN_OF_LIFE, waiting).await else {
+                // Waiting for room is no silence of the store's.
+                return Ok(true);
+            };
+            self.waiting = None;
+            self.reservation = Some(reservation);
+            return Ok(true);
         }
         let Some(piece) = self.body.next().await else {
             return self.finish().map(|()| false);

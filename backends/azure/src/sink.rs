@@ -128,6 +128,10 @@ impl Sink for AzureSink {
         aside::set_aside(&self.store, key, area, mode).await
     }
 
+    async fn prepare_aside(&self, area: &str, _bytes: u64) -> Result<()> {
+        aside::prepare(&self.store, area).await
+    }
+
     async fn remove_aside(&self, area: &str) -> Result<()> {
         aside::remove_aside(&self.store, area).await
     }

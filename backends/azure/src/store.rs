@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
@@ -26,6 +26,9 @@ use crate::wire::{Extra, Shape, Wire};
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
+/// Requests for locks that are under way at once: they must not wait behind bodies, nor be slowed down by them.
+const LOCK_REQUESTS: usize = 4;
+
 /// A container, or a prefix in one.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -35,6 +38,7 @@ pub(crate) struct Store {
     prefix: String,
     faults: Faults,
     caller: Caller,
+    lock_caller: Caller,
     reading: Budget,
     writing: Budget,
     range_bytes: u64,
@@ -105,6 +109,7 @@ impl Store {
             account,
             prefix,
             caller: Caller::new(config.retry.clone(), requests),
+            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS),
             reading: Budget::new(config.read_budget_bytes),
             writing: Budget::new(config.write_budget_bytes),
             range_bytes: config.range_bytes,
@@ -198,6 +203,10 @@ impl Store {
         Ok(url)
     }
 
+    pub(crate) fn retry_policy(&self) -> &RetryPolicy {
+        self.caller.policy()
+    }
+
     pub(crate) fn writing(&self) -> &Budget {
         &self.writing
     }
@@ -242,12 +251,42 @@ impl Store {
         operation: &'static str,
         subject: &str,
         extra: &Extra,
+        attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
+    ) -> Result<T>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        self.call_by(&self.caller, operation, subject, extra, attempt)
+            .await
+    }
+
+    /// As [`Self::call_with`], for locks.
+    pub(crate) async fn lock_call<T, Fut>(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        extra: &Extra,
+        attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
+    ) -> Result<T>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        self.call_by(&self.lock_caller, operation, subject, extra, attempt)
+            .await
+    }
+
+    async fn call_by<T, Fut>(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+        subject: &str,
+        extra: &Extra,
         mut attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
     ) -> Result<T>
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        self.caller
+        caller
             .call(operation, subject, |beat| {
                 let mut options = ClientMethodOptions::default();
                 options.context.insert(beat);
@@ -295,6 +334,7 @@ impl Store {
                         metadata: response.metadata()?,
                         copy_id: response.copy_id()?,
                         copy_status: response.copy_status()?.map(|status| status.to_string()),
+                        copy_progress: response.copy_progress()?,
                     })
                 }
             })
@@ -332,6 +372,8 @@ pub(crate) struct Properties {
     pub(crate) metadata: std::collections::HashMap<String, String>,
     pub(crate) copy_id: Option<String>,
     pub(crate) copy_status: Option<String>,
+    /// Bytes copied, and of how many: `5/9`.
+    pub(crate) copy_progress: Option<String>,
 }
 
 impl Properties {

@@ -132,13 +132,19 @@ impl PartSink for Blocks {
         let staged = self.stage(number, id_bytes, &bytes, &md5).await;
         match staged {
             Err(error) if code_of(&error) == Some("InvalidBlobOrBlock") => {
-                let left = self.length_of_left_over().await?;
-                match left {
-                    Some(length) if length >= ID_BYTES && length != id_bytes => {
+                match self.length_of_left_over().await {
+                    Ok(Some(length)) if length >= ID_BYTES && length != id_bytes => {
                         self.id_bytes.store(length, Ordering::Relaxed);
                         self.stage(number, length, &bytes, &md5).await
                     }
-                    _ => Err(error),
+                    Ok(Some(length)) if length != id_bytes => {
+                        Err(self.in_the_way(&format!("{length} bytes long"), error))
+                    }
+                    Ok(_) => Err(error),
+                    Err(unknown) => {
+                        tracing::warn!(error = %unknown, "blocks that are in the way can't be listed");
+                        Err(self.in_the_way("of a length that can't be read", error))
+                    }
                 }
             }
             done => done,
@@ -202,6 +208,17 @@ impl Blocks {
         Ok(blocks
             .filter_map(|block| block.name.as_ref().map(Vec::len))
             .next())
+    }
+
+    /// The error for blocks of another program, with which none of ours can be mixed.
+    fn in_the_way(&self, ids: &str, error: Error) -> Error {
+        let detail = format!(
+            "another program left blocks behind on this blob whose ids are {ids}, and Azure takes no others beside \
+             them: it drops them a week after the last was written, or when another tool writes the blob in one request, \
+             which may then be deleted: {}",
+            error.detail()
+        );
+        Error::new(error.kind(), "write", &*self.key, detail).with_source(error)
     }
 
     /// Writes the object in one request.

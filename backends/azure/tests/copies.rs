@@ -131,6 +131,144 @@ async fn versions_are_set_aside_side_by_side() {
     assert_eq!(everything(&place).await, [moved]);
 }
 
+fn never_ends() -> Fault {
+    Fault::SetHeaders(vec![
+        ("x-ms-copy-status", "pending"),
+        ("x-ms-copy-progress", "1/7"),
+    ])
+}
+
+/// Does `fault` to the first HEADs of what is set aside.
+fn aside_heads(place: &Place, mut times: usize, fault: Fault) {
+    place.proxy.rule(move |request| {
+        if times == 0 || request.verb != "HEAD" || !request.path.contains(".before-restore") {
+            return None;
+        }
+        times -= 1;
+        Some(fault.clone())
+    });
+}
+
+/// The origin of a copy is written as it begins: taken for the end, it would delete the only whole original.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_original_goes_only_when_its_copy_is_whole() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.prefix = Some("p".to_owned());
+    config.retry.silence = Duration::from_millis(500);
+    let sink = AzureSink::new(config).unwrap();
+    let aside = "p.before-restore/op/a";
+    // Blocks have no sum of the whole.
+    let bytes = pattern(2 * PART);
+    put(&sink, "a", &bytes).await.unwrap();
+    let at = key("a");
+    let set = |mode| sink.set_aside(&at, "op", mode);
+    set(AsideMode::Keep).await.unwrap();
+    aside_heads(&place, usize::MAX, never_ends());
+    let error = set(AsideMode::Move).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.subject()),
+        (ErrorKind::Unavailable, "a"),
+        "{error}"
+    );
+    assert!(
+        get(&sink, "a").await.unwrap() == bytes,
+        "the original is gone"
+    );
+    place.proxy.heal();
+    // One that another process began is waited for, and not made again.
+    place.proxy.reset_counts();
+    aside_heads(&place, 2, never_ends());
+    set(AsideMode::Keep).await.unwrap();
+    assert_eq!(place.proxy.count("PUT"), 0, "it was copied twice");
+    for status in ["failed", "aborted"] {
+        place.proxy.reset_counts();
+        let broken = [("x-ms-copy-status", status), ("content-length", "0")];
+        aside_heads(&place, 1, Fault::SetHeaders(broken.to_vec()));
+        set(AsideMode::Keep).await.unwrap();
+        assert_eq!(place.proxy.count("PUT"), 1, "a copy that {status}");
+        assert_eq!(everything(&place).await, [aside, "p/a"]);
+    }
+    let short = Fault::SetHeaders(vec![("content-length", "7")]);
+    aside_heads(&place, 1, short);
+    set(AsideMode::Move).await.unwrap();
+    let second = format!("{aside}.1");
+    assert_eq!(everything(&place).await, [aside, &second]);
+    for at in [aside, &second] {
+        assert!(get(&place.sink(), at).await.unwrap() == bytes, "{at}");
+    }
+}
+
+/// A copy that the store never ends must not hold an operation for ever, nor go on when nobody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_without_progress_is_aborted() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.retry.silence = Duration::from_millis(500);
+    let sink = AzureSink::new(config).unwrap();
+    put(&sink, "a", b"bytes").await.unwrap();
+    let from = sink.address(&key("a")).unwrap();
+    place.proxy.always("HEAD", never_ends());
+    let error = sink.copy_from(&from, &key("b")).await.unwrap_err();
+    assert!(error.to_string().contains("without progress"), "{error}");
+    assert_eq!(
+        (error.kind(), error.subject()),
+        (ErrorKind::Unavailable, "b")
+    );
+    assert_eq!(place.proxy.count("PUT copy"), 1, "it was not aborted");
+    // One that moves is only slow.
+    place.proxy.heal();
+    for progress in ["1/7", "2/7", "3/7", "4/7", "5/7"] {
+        let moving = vec![
+            ("x-ms-copy-status", "pending"),
+            ("x-ms-copy-progress", progress),
+        ];
+        place.proxy.once("HEAD", Fault::SetHeaders(moving));
+    }
+    sink.copy_from(&from, &key("b")).await.unwrap();
+    place.proxy.reset_counts();
+    place.proxy.always("HEAD", never_ends());
+    let to = key("c");
+    let dropped = sink.copy_from(&from, &to);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), dropped)
+            .await
+            .is_err()
+    );
+    for _ in 0..100 {
+        if place.proxy.count("PUT copy") == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a copy that was dropped was not aborted");
+}
+
+/// A right that is missing must be found before a restore changes anything, and looking for it must leave nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_for_things_aside_is_tried_first() {
+    let place = Place::new().await;
+    let sink = below(&place, "p");
+    put(&sink, "a", b"x").await.unwrap();
+    for fault in [Fault::CloseAfter, Fault::AnswerAfter(500, "InternalError")] {
+        place.proxy.once("PUT", fault.clone());
+        place.proxy.once("DELETE", fault);
+        sink.prepare_aside("op", 1).await.unwrap();
+        assert_eq!(everything(&place).await, ["p/a"]);
+    }
+    for verb in ["PUT", "DELETE"] {
+        place.proxy.heal();
+        place
+            .proxy
+            .always(verb, Fault::Answer(403, "AuthorizationPermissionMismatch"));
+        let error = sink.prepare_aside("op", 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("p.before-restore/op"), "{text}");
+        assert!(text.contains("nothing was changed"), "{text}");
+    }
+}
+
 /// An area that leads out of its place would let `remove_aside` delete data.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_area_leads_nowhere_else() {

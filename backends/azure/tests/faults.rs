@@ -5,11 +5,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_backup_azure::{AzureConfig, AzureSink};
-use arc_backup_core::{Error, ErrorKind, ListOptions, Sink, WriteOptions};
+use arc_backup_core::{Body, Error, ErrorKind, GetOptions, ListOptions, Sink, WriteOptions};
 use arc_backup_test_azurite::Fault;
+use futures::StreamExt as _;
 use support::*;
 
 /// What a retry heals.
@@ -303,6 +304,66 @@ async fn silence_has_an_end() {
     dead(sink.head(&key("a")).await.map(drop));
     dead(list(&sink, ListOptions::default()).await.map(drop));
     dead(sink.delete(&[key("a")]).await);
+}
+
+/// Bytes that went only into this machine's buffers are no sign of life: a host that takes connections and never answers
+/// must end an upload after the silence that is borne, not after as much for each try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_only_listens_is_dead() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.part_bytes = 1 << 20;
+    config.retry.stall = Duration::from_millis(600);
+    config.retry.silence = Duration::from_millis(1500);
+    let sink = AzureSink::new(config).unwrap();
+    place.proxy.always("PUT block", Fault::Hang);
+    let begun = Instant::now();
+    let error = put(&sink, "a", &pattern(5 << 19)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("without a byte for 1.5 s"),
+        "{error}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// A store that is well must not be given up because this program has no room for its bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_room_is_no_silence() {
+    let place = Place::new().await;
+    let mut config = place.config();
+    config.read_budget_bytes = PART as u64;
+    config.retry.stall = Duration::from_millis(1500);
+    config.retry.silence = Duration::from_millis(2500);
+    let sink = AzureSink::new(config).unwrap();
+    let bytes = pattern(PART);
+    for at in ["a", "b"] {
+        put(&sink, at, &bytes).await.unwrap();
+    }
+    let held = sink.get(&key("a"), GetOptions::default()).await.unwrap();
+    let Body::Stream(mut held) = held.body else {
+        panic!("a file came from a store");
+    };
+    while held.next().await.unwrap().unwrap().is_empty() {}
+    place.proxy.reset_counts();
+    place.proxy.once("GET", Fault::CutResponse(100));
+    let other = tokio::spawn({
+        let sink = sink.clone();
+        async move { get(&sink, "b").await }
+    });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(
+        !other.is_finished(),
+        "it read without room, or gave up: {other:?}"
+    );
+    assert_eq!(place.proxy.count("GET"), 1, "it was taken for dead");
+    drop(held);
+    assert!(other.await.unwrap().unwrap() == bytes);
+    // The range that was opened anew gave its room back.
+    assert!(get(&sink, "a").await.unwrap() == bytes);
 }
 
 /// A store that says "slow down" must see fewer requests at once.

@@ -25,18 +25,36 @@ async fn put_raw(place: &Place, name: &str) {
     assert_eq!(answer.status, 201, "{name}: {answer:?}");
 }
 
-/// Names that are no keys must be told, not dropped; markers of folders are nothing.
+/// Names that are no keys must be told, not dropped; markers of folders are nothing, unless they have bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_key_is_named() {
     let place = Place::new().await;
     let sink = place.sink();
     put(&sink, "a/b", b"x").await.unwrap();
-    for name in ["a%2F", "a%2F%2Fc", "x%7Fy", "z%2F"] {
+    for name in ["a%2F%2Fc", "x%7Fy", "y%2F"] {
         put_raw(&place, name).await;
+    }
+    // Of no blocks.
+    let empty =
+        Bytes::from_static(b"<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList></BlockList>");
+    for name in ["a%2F", "z%2F"] {
+        let path = format!("{}/{name}", place.container);
+        let query = [("comp", "blocklist")];
+        let answer = place
+            .azurite
+            .request(Method::PUT, &path, &query, &[], empty.clone())
+            .await;
+        assert_eq!(answer.status, 201, "{name}: {answer:?}");
     }
     let listed = list(&sink, ListOptions::default()).await.unwrap();
     let other = |path: &str| format!("{}: {path}", OtherKind::Unaddressable.as_str());
-    assert_eq!(listed, [other("a//c"), "a/b".to_owned(), other("x\u{7f}y")]);
+    let wanted = [
+        other("a//c"),
+        "a/b".to_owned(),
+        other("x\u{7f}y"),
+        other("y/"),
+    ];
+    assert_eq!(listed, wanted);
     let root = sink.list_children(None).await.unwrap();
     let unaddressable = Child::Other("x\u{7f}y".to_owned(), OtherKind::Unaddressable);
     assert_eq!(
@@ -44,6 +62,7 @@ async fn what_is_no_key_is_named() {
         [
             Child::Folder("a".to_owned()),
             unaddressable,
+            Child::Folder("y".to_owned()),
             Child::Folder("z".to_owned())
         ]
     );

@@ -64,6 +64,34 @@ async fn a_second_holder_is_told_who_is_first() {
     take(&second, "second").await.release().await.unwrap();
 }
 
+/// A renewal that waits behind data comes too late: the lease runs out under an operation that is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_waits_for_no_data() {
+    let place = Place::new().await;
+    let sink = AzureSink::new(AzureConfig {
+        requests: 1,
+        ..place.config()
+    })
+    .unwrap();
+    place.proxy.always("PUT block", Fault::Hang);
+    let writing = tokio::spawn({
+        let sink = sink.clone();
+        async move { put(&sink, "a", &pattern(3 * PART)).await }
+    });
+    while place.proxy.count("PUT block") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let soon = async {
+        let guard = take(&sink, "holder").await;
+        guard.check().await.unwrap();
+        guard.release().await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(3), soon)
+        .await
+        .expect("it has a way of its own");
+    writing.abort();
+}
+
 /// Many at once: one gets it.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_at_once_one_gets_it() {

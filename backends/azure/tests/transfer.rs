@@ -111,6 +111,40 @@ async fn little_memory_is_enough() {
     futures::future::join_all(writers).await;
 }
 
+/// Leaves a block of another program behind.
+async fn leave_block(place: &Place, at: &str, id_bytes: usize) {
+    let id = azure_core::base64::encode(vec![b'x'; id_bytes]);
+    let path = format!("{}/{at}", place.container);
+    let query = [("comp", "block"), ("blockid", id.as_str())];
+    let left = Bytes::from_static(b"left over");
+    let answer = place
+        .azurite
+        .request(Method::PUT, &path, &query, &[], left)
+        .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+/// What is in the way and can't be mended from here must be said, and how long it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_in_the_way_are_named() {
+    let place = Place::new().await;
+    let sink = place.sink();
+    leave_block(&place, "a", 8).await;
+    let check = |error: arc_backup_core::Error| {
+        let text = error.to_string();
+        assert_eq!(error.subject(), "a", "{text}");
+        for said in ["another program", "a week"] {
+            assert!(text.contains(said), "{text}");
+        }
+    };
+    check(put(&sink, "a", &pattern(3 * PART)).await.unwrap_err());
+    place.proxy.always(
+        "GET blocklist",
+        Fault::Answer(403, "AuthorizationPermissionMismatch"),
+    );
+    check(put(&sink, "a", &pattern(3 * PART)).await.unwrap_err());
+}
+
 /// What another program left half-written must not keep a backup from being written.
 #[tokio::test(flavor = "multi_thread")]
 async fn left_over_blocks_of_others_do_no_harm() {
@@ -118,15 +152,7 @@ async fn left_over_blocks_of_others_do_no_harm() {
     let sink = place.sink();
     let bytes = pattern(3 * PART);
     for (at, id_bytes) in [("ours", 20), ("longer", 36), ("longest", 64)] {
-        let id = azure_core::base64::encode(vec![b'x'; id_bytes]);
-        let path = format!("{}/{at}", place.container);
-        let query = [("comp", "block"), ("blockid", id.as_str())];
-        let left = Bytes::from_static(b"left over");
-        let answer = place
-            .azurite
-            .request(Method::PUT, &path, &query, &[], left)
-            .await;
-        assert_eq!(answer.status, 201, "{answer:?}");
+        leave_block(&place, at, id_bytes).await;
         put(&sink, at, &bytes)
             .await
             .unwrap_or_else(|error| panic!("{at}: {error}"));

@@ -54,6 +54,8 @@ pub enum Fault {
     FlipRequest(usize),
     /// Sends the answer's body in pieces of so many bytes, with a pause before each.
     Trickle(usize, Duration),
+    /// Passes it on, and puts these headers into the answer in place of the server's.
+    SetHeaders(Vec<(&'static str, &'static str)>),
 }
 
 type Rule = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
@@ -309,6 +311,15 @@ async fn handle(
             .await
         }
         Some(Fault::FlipResponse(at)) => change(response, |bytes| vec![Ok(flip(&bytes, at))]).await,
+        Some(Fault::SetHeaders(headers)) => {
+            let mut response =
+                response.map(|body| body.map_err(std::io::Error::other).boxed_unsync());
+            for (name, value) in headers {
+                let value = hyper::header::HeaderValue::from_static(value);
+                response.headers_mut().insert(name, value);
+            }
+            Ok(response)
+        }
         Some(Fault::Trickle(len, pause)) => {
             let (head, body) = response.into_parts();
             let bytes = body
