@@ -334,8 +334,14 @@ fn misspelt(values: &Values) -> Vec<String> {
     let in_file = (values.keys("backup").into_iter())
         .filter(|key| !OURS.contains(&key.as_str()))
         .map(|key| format!("backup.{key}"));
+    let of_targets: std::collections::BTreeSet<String> = (values.keys("backup.targets").iter())
+        .flat_map(|target| {
+            let target = target.to_ascii_uppercase().replace('-', "_");
+            TARGET_KEYS.map(|key| format!("TARGETS_{target}_{}", key.to_ascii_uppercase()))
+        })
+        .collect();
     let in_environment = (values.variables("ARC_BACKUP_"))
-        .filter(|name| !name.starts_with("TARGETS_") && *name != "LOG")
+        .filter(|name| *name != "LOG" && !of_targets.contains(*name))
         .filter(|name| !OURS.contains(&name.to_ascii_lowercase().as_str()))
         .map(|name| format!("ARC_BACKUP_{name}"));
     let targets = (values.keys("backup.targets").into_iter()).flat_map(|target| {

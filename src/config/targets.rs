@@ -26,7 +26,13 @@ pub(super) fn targets(values: &Values) -> Result<Vec<TargetSettings>> {
             key: "backup".to_owned(),
         },
     )]);
+    let mut variables = std::collections::BTreeSet::new();
     for name in values.keys("backup.targets") {
+        if !variables.insert(name.to_ascii_uppercase().replace('-', "_")) {
+            return Err(Error::Config(format!(
+                "`backup.targets.{name}`: another target has the same name but for case, `-` and `_`: they would share their variables"
+            )));
+        }
         let key = format!("backup.targets.{name}");
         let valid = !name.is_empty()
             && name

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_backup_core::{
     Body, Entry, EntryStream, Error as CoreError, Freeze, Frozen, Source, SourceReport, Upload,
@@ -25,6 +26,9 @@ use crate::pipeline::{Reader, Writer};
 use crate::repository::{Repository, inventory_key, manifest_key};
 use crate::source::{self, Contents};
 use crate::{Error, Result};
+
+/// How long a failed backup cleans up in a store.
+const CLEANUP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes a backup; on failure nothing of it stays.
 pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
@@ -57,11 +61,21 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     if made.is_err() {
         // At once, so that a full disk has its room back; what can't be removed now is swept later by its journal.
         context.running.phase("cleaning up");
-        match repository.remove_backup(&context.id).await {
-            Ok(()) => repository.end_journal(&context.id).await?,
-            Err(error) => {
+        let cleaned = async {
+            repository.remove_backup(&context.id).await?;
+            repository.end_journal(&context.id).await
+        };
+        // Local disk takes as long as it takes; a store that does not answer must not double the wait.
+        let patience = match repository.sink().capabilities().local_root {
+            Some(_) => Duration::MAX,
+            None => CLEANUP_PATIENCE,
+        };
+        match tokio::time::timeout(patience, cleaned).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "what a failed backup left is removed by the next one");
             }
+            Err(_) => tracing::warn!("what a failed backup left is removed by the next one"),
         }
         return made;
     }
@@ -109,6 +123,7 @@ async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
         frozen.release().await?;
         copied?;
         collected.report(context, source.section(), report);
+        collected.warn_of_nothing(context, source.section());
     }
     context.failure("not every file could be stored")?;
     context.running.phase("publishing");
@@ -295,6 +310,21 @@ fn file_key_of(folder: &str, key: &str) -> Result<arc_backup_core::Key, CoreErro
 }
 
 impl Collected {
+    /// A wrong prefix or bucket shows as no data at all: on local disk the folder would be missing.
+    fn warn_of_nothing(&self, context: &Context, section: &str) {
+        let none = (self.inventories.get(&format!("{section}/")))
+            .is_some_and(|list| list.summary().entries == 0);
+        if section == source::DATA && none {
+            let text = format!(
+                "the data storage holds no file ({}): is that the place that Arc uses?",
+                context.storage.location()
+            );
+            context
+                .running
+                .update(|operation| operation.warnings.push(text));
+        }
+    }
+
     fn report(&mut self, context: &Context, section: &str, report: SourceReport) {
         context.running.update(|operation| {
             operation

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Key, LockGuard, Sink, Source};
+use arc_backup_core::{Key, Sink, Source};
 use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -390,15 +390,17 @@ impl ArcBackup {
         };
         let mut all = Vec::new();
         for repository in &self.repositories {
-            let lock: Option<Box<dyn LockGuard>> = if apply {
-                Some(repository.lock(&holder).await?)
-            } else {
-                None
+            let swept = match sweep_one(repository, apply, &holder).await {
+                // Who is busy is told with the exit code for it.
+                Err(error @ Error::Busy(_)) => return Err(error),
+                // One dead target keeps nothing of the others from being swept.
+                Err(error) => Swept {
+                    faults: vec![error.to_string()],
+                    ..Swept::default()
+                },
+                Ok(swept) => swept,
             };
-            all.push((repository.name().to_owned(), repository.sweep(apply).await?));
-            if let Some(lock) = lock {
-                lock.release().await?;
-            }
+            all.push((repository.name().to_owned(), swept));
         }
         if apply {
             self.scratch.clean()?;
@@ -412,6 +414,16 @@ impl ArcBackup {
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         marker::marker(&self.settings)
     }
+}
+
+async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
+    if !apply {
+        return repository.sweep(false).await;
+    }
+    let lock = repository.lock(holder).await?;
+    let swept = repository.sweep(true).await;
+    lock.release().await?;
+    swept
 }
 
 /// The keys in Arc's data storage that are a target's: where both are in one bucket or container. Refuses places that are one.

@@ -19,6 +19,8 @@ use crate::{Error, Result};
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long giving a lock back may take.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a request waits for the slot before it is told that it is taken: busy is said within a second.
 const SLOT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -144,10 +146,12 @@ impl ArcBackup {
                 Request::Verify(_, mode) => verify::run(&context, mode).await,
                 Request::Delete(_) => delete(&context).await,
             };
-            if let Some(lock) = context.lock.take()
-                && let Err(error) = lock.release().await
-            {
-                tracing::warn!(%error, "the lock was not given back");
+            if let Some(lock) = context.lock.take() {
+                match tokio::time::timeout(RELEASE_PATIENCE, lock.release()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "the lock was not given back"),
+                    Err(_) => tracing::warn!("the lock was not given back: it ends by itself"),
+                }
             }
             result
         });

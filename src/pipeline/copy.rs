@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_backup_core::{
     Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, Upload,
@@ -18,6 +19,8 @@ use super::Progress;
 
 /// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way holds one.
 const PIECE_BYTES: usize = 256 << 10;
+/// How long an upload that is given up is waited for.
+const ABORT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a file is copied whose bytes were damaged on the way. Requests are tried again below this, in the sinks.
 const TRIES: u32 = 3;
 
@@ -206,8 +209,8 @@ impl Plan {
                 Ok(digest)
             }
             (Err(fault), Some(upload)) => {
-                // The first fault is the one to tell of.
-                let _ = upload.abort().await;
+                // The first fault is the one to tell of; a network that is dead is not waited for once more.
+                let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
                 Err(fault)
             }
             (copied, None) => copied,

@@ -131,7 +131,10 @@ impl Registry {
         storage: Arc<dyn Sink>,
         excluded: Vec<String>,
     ) -> Result<Vec<Arc<dyn Source>>> {
-        let exclusions = Exclusions { keys: excluded };
+        let exclusions = Exclusions {
+            keys: excluded,
+            backups: storage.capabilities().local_root.is_none(),
+        };
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(ParquetSource::new(
                 storage,

@@ -85,6 +85,12 @@ impl Repository {
         }
         if apply {
             let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
+            // What a doctor left that was killed. One that runs this moment makes its own anew when it is asked again.
+            let probes: Vec<_> = (self.sink().list_children(Some(&folder)).await?.into_iter())
+                .filter(|child| child.name().starts_with("probe-"))
+                .map(|child| own(child.name()))
+                .collect();
+            self.sink().delete(&probes).await?;
             match self.sink().discard_unfinished(Some(&folder)).await {
                 Ok(count) => swept.temporaries = count,
                 Err(error) => swept.faults.push(error.to_string()),

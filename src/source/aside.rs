@@ -118,10 +118,10 @@ impl Aside {
     /// Where it is, for people.
     pub(super) fn location(&self) -> Option<String> {
         match &self.target {
-            Some((target, folder)) => Some(format!(
-                "{}/{folder}",
-                target.location().trim_end_matches('/')
-            )),
+            Some((target, folder)) => Some(match target.capabilities().local_root {
+                Some(root) => root.join(folder.as_str()).display().to_string(),
+                None => format!("{folder}/ in {}", target.location()),
+            }),
             None => self.storage.aside_location(&self.area),
         }
     }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use arc_backup_core::Key;
 
-use crate::manifest::{DatabaseTotals, MeasurementTotals};
+use crate::manifest::{BackupId, DatabaseTotals, MeasurementTotals};
 
 /// What under the storage root does not belong to the data.
 #[derive(Debug, Clone, Default)]
 pub struct Exclusions {
+    /// Whether a folder with the name of a backup is none of the data's either: in a store, one place may have two
+    /// spellings, and a target that is no longer configured leaves its backups.
+    pub backups: bool,
     /// Keys of files and folders that are something else: the backups folder, databases, `arc.toml`.
     pub keys: Vec<String>,
 }
@@ -28,6 +31,13 @@ impl Exclusions {
             .iter()
             .any(|folder| within(folder))
             || self.keys.iter().any(|k| within(k))
+        {
+            return true;
+        }
+        if self.backups
+            && key
+                .split('/')
+                .any(|segment| BackupId::parse(segment).is_ok())
         {
             return true;
         }
@@ -143,6 +153,7 @@ mod tests {
     #[test]
     fn temporaries_and_our_own_are_no_data_and_the_rest_is() {
         let exclusions = Exclusions {
+            backups: true,
             keys: vec!["backups".to_owned(), "arc.db".to_owned()],
         };
         for out in [
@@ -155,6 +166,7 @@ mod tests {
             "a/.arc-backup-1.tmp",
             "arc.db.before-restore",
             "x.before-restore.op-1/a",
+            "far/backup-20260211-143022-a1b2c3d4/data/iot/a.parquet",
         ] {
             assert!(exclusions.exclude(out), "{out}");
         }

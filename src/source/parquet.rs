@@ -14,7 +14,7 @@ use super::{DATA, Exclusions, SAMPLE};
 
 /// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
 /// `.arc-backup/before-restore/{operation_id}/`.
-const LONGEST_KEY: usize = Key::MAX_BYTES - 64;
+pub(super) const LONGEST_KEY: usize = Key::MAX_BYTES - 64;
 
 /// Everything that belongs to the data in Arc's data storage, which is a [`Sink`] too.
 #[derive(Debug, Clone)]

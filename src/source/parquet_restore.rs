@@ -16,6 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Exclusions;
 use super::aside::Aside;
+use super::parquet::LONGEST_KEY;
 use super::steps::{Action, Step, Steps, step};
 
 /// The smallest object that is uploaded in parts: S3's smallest part.
@@ -77,7 +78,10 @@ impl ParquetRestore {
             .list(options)
             .filter(move |item| {
                 let keep = match item {
-                    Ok(Listed::Object(meta)) => !exclusions.exclude(&meta.key),
+                    // What no backup can hold is left alone, as a backup leaves it.
+                    Ok(Listed::Object(meta)) => {
+                        meta.key.len() <= LONGEST_KEY && !exclusions.exclude(&meta.key)
+                    }
                     Ok(Listed::Other { .. }) => false,
                     Err(_) => true,
                 };

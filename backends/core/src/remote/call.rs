@@ -30,7 +30,8 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 8,
-            first_wait: Duration::from_millis(100),
+            // With eight tries a store that is away for ten seconds, as in a restart, is usually back in time.
+            first_wait: Duration::from_millis(400),
             longest_wait: Duration::from_secs(10),
             stall: Duration::from_secs(20),
             silence: Duration::from_secs(60),
@@ -74,6 +75,7 @@ impl Beat {
 pub struct Caller {
     policy: RetryPolicy,
     pace: Pace,
+    hint: Arc<str>,
 }
 
 impl Caller {
@@ -83,7 +85,15 @@ impl Caller {
         Self {
             policy,
             pace: Pace::new(requests),
+            hint: "".into(),
         }
+    }
+
+    /// The same, saying this of a store that is silent: where it is, and which setting to look at.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &str) -> Self {
+        self.hint = hint.into();
+        self
     }
 
     /// The policy.
@@ -203,7 +213,12 @@ impl Caller {
                             ErrorKind::Unavailable,
                             operation,
                             subject,
-                            format!("no byte came for {} s", self.policy.stall.as_secs_f32()),
+                            format!(
+                                "no byte came for {} s{}{}",
+                                self.policy.stall.as_secs_f32(),
+                                if self.hint.is_empty() { "" } else { "; " },
+                                self.hint
+                            ),
                         )
                         .retryable());
                     }
