@@ -2,12 +2,14 @@
 
 use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use bytes::Bytes;
 
+use crate::checksum::Sum;
 use crate::copy::{Source, copy};
-use crate::delete::{delete_key, remove_below};
+use crate::delete::{delete_key, delete_one, remove_below};
 use crate::error::{Call, absent};
 use crate::read::head_answer;
-use crate::store::{Shared, Store};
+use crate::store::{Shared, Store, nonce};
 
 /// What stands behind the prefix, without its last `/`.
 const SUFFIX: &str = ".before-restore/";
@@ -45,6 +47,40 @@ fn check(store: &Store, subject: &str, area: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Tries the place for what the operation `area` sets aside with an object that it writes, looks at and deletes.
+pub(crate) async fn prepare_aside(store: &Store, area: &str) -> Result<()> {
+    check(store, area, area)?;
+    let name = format!("{}.arc-backup-probe-{}", area_prefix(store, area), nonce());
+    let subject = store.url(&name);
+    let tried = try_place(store, &name, &subject).await;
+    // Also after a fault: the store may have done what it said it did not.
+    let deleted = delete_one(store, &name, &subject).await;
+    tried.and(deleted)
+}
+
+async fn try_place(store: &Store, name: &str, subject: &str) -> Result<()> {
+    let call = Call {
+        permission: "s3:PutObject",
+        ..setting_aside(subject)
+    };
+    let body = Bytes::from_static(b"arc-backup");
+    let sum = Sum::of(&body, store.config.checksums);
+    store
+        .call(call, |client, _| {
+            client
+                .put_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_checksum_crc64_nvme(sum.crc64_text())
+                .set_content_md5(sum.md5_text())
+                .body(body.clone().into())
+                .send()
+        })
+        .await?;
+    let there = head_answer(store, setting_aside(subject), name).await?;
+    there.map(drop).ok_or_else(|| absent("set aside", subject))
 }
 
 pub(crate) async fn set_aside(

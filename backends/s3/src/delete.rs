@@ -154,7 +154,8 @@ async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Re
         .collect())
 }
 
-async fn delete_one(store: &Store, name: &str, subject: &str) -> Result<()> {
+/// Deletes the object of this name.
+pub(crate) async fn delete_one(store: &Store, name: &str, subject: &str) -> Result<()> {
     let done: Result<_, (Option<Fault>, Error)> = store
         .attempt(&store.caller, deleting(subject), |client, _| {
             let request = client.delete_object().bucket(store.bucket()).key(name);

@@ -307,3 +307,36 @@ async fn missing_credentials_are_named() {
         );
     }
 }
+
+/// Lost if it fails: a restore that has changed half of the data when it finds that nothing can be set aside, or a probe
+/// that lies there for ever.
+#[tokio::test]
+async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
+    let server = server();
+    let sink = sink(&server, "p");
+    sink.prepare_aside("op-1", 100).await.unwrap();
+    assert_eq!(server.keys(support::BUCKET), [""; 0]);
+    for (verb, permission) in [
+        (Verb::PutObject, "s3:PutObject"),
+        (Verb::HeadObject, "s3:GetObject"),
+        (Verb::DeleteObject, "s3:DeleteObject"),
+    ] {
+        server.fault(
+            Rule::new(Fault::Deny)
+                .verb(verb)
+                .key(".before-restore/op-1/"),
+        );
+        let error = sink.prepare_aside("op-1", 100).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(permission) && text.contains("p.before-restore/op-1/"),
+            "{text}"
+        );
+        server.heal();
+        if verb != Verb::DeleteObject {
+            assert_eq!(server.keys(support::BUCKET), [""; 0], "{verb:?}");
+        }
+    }
+    assert!(sink.prepare_aside("../x", 0).await.is_err());
+}
