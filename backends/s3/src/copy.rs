@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{Call, Fault};
 use crate::multipart::{Multipart, Part};
-use crate::store::{Shared, Store, odd_answer, quoted, size};
+use crate::store::{Shared, Store, length, odd_answer, quoted};
 
 /// How many parts of one object are copied at once.
 const PARALLEL: usize = 8;
@@ -138,10 +138,11 @@ pub(crate) async fn copy(
     key: &Key,
     name: String,
 ) -> Result<Meta> {
-    if size(there.content_length()) > store.config.copy_part_bytes {
+    let call = copying(store, source, key);
+    let len = length(call, there.content_length())?;
+    if len > store.config.copy_part_bytes {
         return copy_parts(store, source, there, key, name).await;
     }
-    let call = copying(store, source, key);
     let done = store
         .attempt(&store.caller, call, |client, _| {
             let request = client
@@ -159,7 +160,6 @@ pub(crate) async fn copy(
     };
     let result = answer.copy_object_result();
     let result = result.ok_or_else(|| odd_answer(call, "result"))?;
-    let len = size(there.content_length());
     Ok(Store::meta(
         key,
         len,
@@ -216,11 +216,11 @@ async fn copy_each(
     upload: &Arc<Multipart>,
 ) -> Result<()> {
     let id = upload.id().await?;
-    let whole = size(there.content_length());
+    let call = copying(store, source, upload.call().subject);
+    let whole = length(call, there.content_length())?;
     let mut limits = store.part_limits();
     limits.part_bytes = store.config.copy_part_bytes;
     let step = limits.part_bytes_for(Some(whole));
-    let call = copying(store, source, upload.call().subject);
     stream::iter(0..whole.div_ceil(step))
         .map(|index| {
             let (start, end) = (index * step, whole.min((index + 1) * step));

@@ -46,11 +46,19 @@ async fn delete_names(store: &Store, names: &[String], hidden: usize) -> Result<
 
 /// Removes all objects whose names start with `prefix`.
 pub(crate) async fn remove_below(store: &Store, prefix: &str) -> Result<()> {
+    let mut deleted = None;
     loop {
         let names = list::first_names(store, prefix).await?;
-        if names.is_empty() {
+        let Some(first) = names.first() else {
             return Ok(());
+        };
+        if deleted.as_ref() == Some(first) {
+            return Err(list::unreliable(
+                deleting(first),
+                "it was deleted, and is listed as before",
+            ));
         }
+        deleted = Some(first.clone());
         delete_names(store, &names, 0).await?;
     }
 }
