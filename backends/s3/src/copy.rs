@@ -195,18 +195,37 @@ async fn copy_parts(
     name: String,
 ) -> Result<Meta> {
     let upload = Multipart::new(store, key, name).like(there.metadata(), there.content_type());
-    let upload = Arc::new(upload);
+    let mut copied = Copied(Some(Arc::new(upload)));
+    let upload = copied.0.clone().expect("it was put there just now");
     let done = async {
         copy_each(store, source, there, &upload).await?;
         upload.complete(false).await
     }
     .await;
-    if done.is_err()
-        && let Err(error) = upload.abort().await
-    {
-        tracing::warn!(%error, key = key.as_str(), "an upload is left behind");
+    if done.is_err() {
+        end(&upload).await;
     }
+    copied.0 = None;
     done.map_err(unable)
+}
+
+/// Ends an upload that nobody waits for any more.
+struct Copied(Option<Arc<Multipart>>);
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        // Without a runtime there is nobody who could tell the store; `discard_unfinished` will.
+        if let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move { end(&upload).await });
+        }
+    }
+}
+
+async fn end(upload: &Multipart) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(%error, key = upload.call().subject, "an upload is left behind");
+    }
 }
 
 async fn copy_each(

@@ -457,3 +457,43 @@ async fn discards_what_it_left_where_only_exact_names_are_listed() {
     );
     clean(&server, "all are discarded");
 }
+
+/// Lost if it fails: parts that are billed for ever, of a copy, or of the end of an upload, that nobody waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_or_an_end_that_is_dropped_is_ended() {
+    let server = server();
+    let sink = sink(&server, "p");
+    put(&sink, "a", &pattern(900_000, 1)).await.unwrap();
+    let from = sink.address(&key("a")).unwrap();
+    let slow = Fault::Delay(Duration::from_secs(20));
+    server.fault(Rule::new(slow.clone()).verb(Verb::UploadPartCopy));
+    let to = key("copy");
+    let copy = sink.copy_from(&from, &to);
+    let soon = Duration::from_millis(300);
+    assert!(tokio::time::timeout(soon, copy).await.is_err());
+    assert!(server.count(Verb::UploadPartCopy) > 0);
+
+    server.fault(
+        Rule::new(slow)
+            .verb(Verb::AbortMultipartUpload)
+            .key("p/b")
+            .when(When::First(1)),
+    );
+    let mut upload = sink
+        .begin(&key("b"), WriteOptions::default())
+        .await
+        .unwrap();
+    upload.write(pattern(250_000, 1)).await.unwrap();
+    while !server.uploads(BUCKET).iter().any(|(name, _)| name == "p/b") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(tokio::time::timeout(soon, upload.abort()).await.is_err());
+    let ended = async {
+        while !server.uploads(BUCKET).is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), ended).await;
+    assert!(waited.is_ok(), "left: {:?}", server.uploads(BUCKET));
+    assert_eq!(server.keys(BUCKET), ["p/a"]);
+}
