@@ -90,8 +90,10 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         self.delete(&batch).await
     }
 
-    /// Removes what uploads that never ended have left below `folder` (`None`: everywhere), and tells how
-    /// many there were. Only for a caller that knows that no upload is under way there.
+    /// Removes what uploads that never ended have left below `folder`, and of an object of that very name (`None`:
+    /// everywhere), and tells how many there were. Only for a caller that knows that no upload is under way there.
+    ///
+    /// On a store that lists leavings by exact names only, those of one object are found by its own name for certain.
     ///
     /// The default has none to remove.
     async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {

@@ -2,18 +2,23 @@
 
 use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use bytes::Bytes;
 
+use crate::checksum::Sum;
 use crate::copy::{Source, copy};
-use crate::delete::{delete_key, remove_below};
+use crate::delete::{delete_one, remove_below};
 use crate::error::{Call, absent};
 use crate::read::head_answer;
-use crate::store::{Shared, Store};
+use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
 const SUFFIX: &str = ".before-restore/";
 
 /// Versions of one key that are kept, at the most.
 const MOST_VERSIONS: u32 = 10_000;
+
+/// How often an object is copied that is written meanwhile.
+const TRIES: u32 = 5;
 
 fn setting_aside(subject: &str) -> Call<'_> {
     Call {
@@ -47,6 +52,40 @@ fn check(store: &Store, subject: &str, area: &str) -> Result<()> {
     Ok(())
 }
 
+/// Tries the place for what the operation `area` sets aside with an object that it writes, looks at and deletes.
+pub(crate) async fn prepare_aside(store: &Store, area: &str) -> Result<()> {
+    check(store, area, area)?;
+    let name = format!("{}.arc-backup-probe-{}", area_prefix(store, area), nonce());
+    let subject = store.url(&name);
+    let tried = try_place(store, &name, &subject).await;
+    // Also after a fault: the store may have done what it said it did not.
+    let deleted = delete_one(store, &name, &subject, None).await;
+    tried.and(deleted)
+}
+
+async fn try_place(store: &Store, name: &str, subject: &str) -> Result<()> {
+    let call = Call {
+        permission: "s3:PutObject",
+        ..setting_aside(subject)
+    };
+    let body = Bytes::from_static(b"arc-backup");
+    let sum = Sum::of(&body, store.config.checksums);
+    store
+        .call(call, |client, _| {
+            client
+                .put_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_checksum_crc64_nvme(sum.crc64_text())
+                .set_content_md5(sum.md5_text())
+                .body(body.clone().into())
+                .send()
+        })
+        .await?;
+    let there = head_answer(store, setting_aside(subject), name).await?;
+    there.map(drop).ok_or_else(|| absent("set aside", subject))
+}
+
 pub(crate) async fn set_aside(
     store: &Shared,
     key: &Key,
@@ -54,6 +93,26 @@ pub(crate) async fn set_aside(
     mode: AsideMode,
 ) -> Result<()> {
     check(store, key, area)?;
+    for _ in 0..TRIES {
+        match set_aside_once(store, key, area, mode).await {
+            // It was written meanwhile: what is there now is kept too.
+            Err(error) if error.kind() == ErrorKind::Changed => {}
+            done => return done,
+        }
+    }
+    Err(changed(key))
+}
+
+fn changed(key: &str) -> Error {
+    Error::new(
+        ErrorKind::Changed,
+        "set aside",
+        key,
+        "it is written again and again meanwhile",
+    )
+}
+
+async fn set_aside_once(store: &Shared, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
     let call = setting_aside(key);
     let wanted = format!("{}{key}", area_prefix(store, area));
     let from = store.name(key);
@@ -83,7 +142,7 @@ pub(crate) async fn set_aside(
             }
         }
         if mode == AsideMode::Move {
-            delete_key(store, key).await?;
+            delete_copied(store, key, &from, &there).await?;
         }
         return Ok(());
     }
@@ -93,6 +152,33 @@ pub(crate) async fn set_aside(
         key.as_str(),
         "too many versions of it are kept already",
     ))
+}
+
+/// Deletes the very version of an object that was copied; [`ErrorKind::Changed`] when another is there.
+///
+/// Stores that know no condition here ignore it as well as refuse it, so that it is looked at first in any case.
+async fn delete_copied(
+    store: &Store,
+    key: &Key,
+    name: &str,
+    copied: &HeadObjectOutput,
+) -> Result<()> {
+    let call = setting_aside(key);
+    let etag = copied.e_tag().map(unquoted);
+    let etag = etag.ok_or_else(|| odd_answer(call, "`ETag`"))?;
+    match head_answer(store, call, name).await? {
+        None => return Ok(()),
+        Some(there) if there.e_tag().map(unquoted).as_ref() != Some(&etag) => {
+            return Err(changed(key));
+        }
+        Some(_) => {}
+    }
+    match delete_one(store, name, key, Some(quoted(&etag))).await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            delete_one(store, name, key, None).await
+        }
+        done => done,
+    }
 }
 
 /// Whether two objects have the same bytes, as far as the store tells. A copy of an object that was uploaded in parts

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{Call, Fault};
 use crate::multipart::{Multipart, Part};
-use crate::store::{Shared, Store, odd_answer, quoted, size};
+use crate::store::{Shared, Store, length, odd_answer, quoted};
 
 /// How many parts of one object are copied at once.
 const PARALLEL: usize = 8;
@@ -138,10 +138,11 @@ pub(crate) async fn copy(
     key: &Key,
     name: String,
 ) -> Result<Meta> {
-    if size(there.content_length()) > store.config.copy_part_bytes {
+    let call = copying(store, source, key);
+    let len = length(call, there.content_length())?;
+    if len > store.config.copy_part_bytes {
         return copy_parts(store, source, there, key, name).await;
     }
-    let call = copying(store, source, key);
     let done = store
         .attempt(&store.caller, call, |client, _| {
             let request = client
@@ -159,7 +160,6 @@ pub(crate) async fn copy(
     };
     let result = answer.copy_object_result();
     let result = result.ok_or_else(|| odd_answer(call, "result"))?;
-    let len = size(there.content_length());
     Ok(Store::meta(
         key,
         len,
@@ -195,18 +195,37 @@ async fn copy_parts(
     name: String,
 ) -> Result<Meta> {
     let upload = Multipart::new(store, key, name).like(there.metadata(), there.content_type());
-    let upload = Arc::new(upload);
+    let mut copied = Copied(Some(Arc::new(upload)));
+    let upload = copied.0.clone().expect("it was put there just now");
     let done = async {
         copy_each(store, source, there, &upload).await?;
         upload.complete(false).await
     }
     .await;
-    if done.is_err()
-        && let Err(error) = upload.abort().await
-    {
-        tracing::warn!(%error, key = key.as_str(), "an upload is left behind");
+    if done.is_err() {
+        end(&upload).await;
     }
+    copied.0 = None;
     done.map_err(unable)
+}
+
+/// Ends an upload that nobody waits for any more.
+struct Copied(Option<Arc<Multipart>>);
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        // Without a runtime there is nobody who could tell the store; `discard_unfinished` will.
+        if let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move { end(&upload).await });
+        }
+    }
+}
+
+async fn end(upload: &Multipart) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(%error, key = upload.call().subject, "an upload is left behind");
+    }
 }
 
 async fn copy_each(
@@ -216,11 +235,11 @@ async fn copy_each(
     upload: &Arc<Multipart>,
 ) -> Result<()> {
     let id = upload.id().await?;
-    let whole = size(there.content_length());
+    let call = copying(store, source, upload.call().subject);
+    let whole = length(call, there.content_length())?;
     let mut limits = store.part_limits();
     limits.part_bytes = store.config.copy_part_bytes;
     let step = limits.part_bytes_for(Some(whole));
-    let call = copying(store, source, upload.call().subject);
     stream::iter(0..whole.div_ceil(step))
         .map(|index| {
             let (start, end) = (index * step, whole.min((index + 1) * step));

@@ -46,11 +46,19 @@ async fn delete_names(store: &Store, names: &[String], hidden: usize) -> Result<
 
 /// Removes all objects whose names start with `prefix`.
 pub(crate) async fn remove_below(store: &Store, prefix: &str) -> Result<()> {
+    let mut deleted = None;
     loop {
         let names = list::first_names(store, prefix).await?;
-        if names.is_empty() {
+        let Some(first) = names.first() else {
             return Ok(());
+        };
+        if deleted.as_ref() == Some(first) {
+            return Err(list::unreliable(
+                deleting(first),
+                "it was deleted, and is listed as before",
+            ));
         }
+        deleted = Some(first.clone());
         delete_names(store, &names, 0).await?;
     }
 }
@@ -87,7 +95,7 @@ async fn delete_batch(store: &Store, names: &[String], hidden: usize) -> Result<
         Err((_, error)) if error.kind() == ErrorKind::Unsupported => {
             let each = names.iter();
             let each: Vec<_> = each
-                .map(|name| delete_one(store, name, &name[hidden..]))
+                .map(|name| delete_one(store, name, &name[hidden..], None))
                 .collect();
             stream::iter(each)
                 .buffer_unordered(store.config.requests)
@@ -154,10 +162,20 @@ async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Re
         .collect())
 }
 
-async fn delete_one(store: &Store, name: &str, subject: &str) -> Result<()> {
+/// Deletes the object of this name, under the condition, where there is one, that it has this entity tag.
+pub(crate) async fn delete_one(
+    store: &Store,
+    name: &str,
+    subject: &str,
+    if_match: Option<String>,
+) -> Result<()> {
     let done: Result<_, (Option<Fault>, Error)> = store
         .attempt(&store.caller, deleting(subject), |client, _| {
-            let request = client.delete_object().bucket(store.bucket()).key(name);
+            let request = client
+                .delete_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_if_match(if_match.clone());
             async { request.send().await.map_err(|error| Fault::of(&error)) }
         })
         .await;
@@ -166,9 +184,4 @@ async fn delete_one(store: &Store, name: &str, subject: &str) -> Result<()> {
         Err((_, error)) => Err(error),
         Ok(_) => Ok(()),
     }
-}
-
-/// Deletes one object by its key.
-pub(crate) async fn delete_key(store: &Store, key: &Key) -> Result<()> {
-    delete_one(store, &store.name(key), key).await
 }

@@ -1,8 +1,10 @@
 //! Listings: page by page, and one level at a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use arc_backup_core::{Child, Key, ListOptions, ListStream, Listed, OtherKind, Result};
+use arc_backup_core::{
+    Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, OtherKind, Result,
+};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object};
 use futures::{StreamExt, stream};
@@ -36,7 +38,71 @@ struct Walk {
     prefix: String,
     options: ListOptions,
     from: From,
+    order: Order,
     rows: VecDeque<Result<Listed>>,
+}
+
+/// What a listing has told so far: it goes on strictly upwards, or it is none to rely on.
+#[derive(Default)]
+struct Order {
+    name: Option<String>,
+    folder: Option<String>,
+    /// The tokens of this listing since it last told anything.
+    tokens: HashSet<String>,
+}
+
+impl Order {
+    fn name(&mut self, subject: &str, name: &str) -> Result<()> {
+        rise(subject, &mut self.name, name)?;
+        self.tokens.clear();
+        Ok(())
+    }
+
+    fn folder(&mut self, subject: &str, name: &str) -> Result<()> {
+        rise(subject, &mut self.folder, name)?;
+        self.tokens.clear();
+        Ok(())
+    }
+
+    /// Where the listing goes on behind this page.
+    fn next(&mut self, subject: &str, page: &ListObjectsV2Output) -> Result<From> {
+        if page.is_truncated() != Some(true) {
+            return Ok(From::Done);
+        }
+        let token = page.next_continuation_token().unwrap_or_default();
+        if token.is_empty() {
+            return Err(unreliable(
+                listing(subject),
+                "it breaks off without a token to go on with",
+            ));
+        }
+        if !self.tokens.insert(token.to_owned()) {
+            return Err(unreliable(
+                listing(subject),
+                "it goes on where it was before",
+            ));
+        }
+        Ok(From::Token(token.to_owned()))
+    }
+}
+
+fn rise(subject: &str, last: &mut Option<String>, name: &str) -> Result<()> {
+    if last.as_deref().is_some_and(|last| name <= last) {
+        let reason = format!("`{name}` does not come in byte order");
+        return Err(unreliable(listing(subject), &reason));
+    }
+    *last = Some(name.to_owned());
+    Ok(())
+}
+
+/// The error for a listing that would leave something out, tell it twice or never end.
+pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Other,
+        call.operation,
+        call.subject,
+        format!("the store's listing can't be relied on: {reason}; see `s3_endpoint`"),
+    )
 }
 
 /// The objects under the sink's prefix, in the order in which the store gives them: that of the bytes of their names.
@@ -54,6 +120,7 @@ pub(crate) fn list(store: Shared, options: ListOptions) -> ListStream {
         prefix,
         options,
         from,
+        order: Order::default(),
         rows: VecDeque::new(),
     };
     stream::unfold(walk, |mut walk| async move {
@@ -83,14 +150,11 @@ impl Walk {
     async fn turn_page(&mut self) -> Result<()> {
         let subject = self.store.url(&self.prefix);
         let page = page(&self.store, &subject, &self.prefix, &self.from, None).await?;
-        self.from = match page.next_continuation_token() {
-            Some(token) if page.is_truncated() == Some(true) => From::Token(token.to_owned()),
-            _ => From::Done,
-        };
         let decoded = page.encoding_type() == Some(&EncodingType::Url);
         let mut skipped = None;
         for object in page.contents() {
             let name = text(object.key(), decoded);
+            self.order.name(&subject, &name)?;
             let Some(path) = name.strip_prefix(&self.store.config.prefix) else {
                 continue;
             };
@@ -102,9 +166,10 @@ impl Walk {
                 .as_deref()
                 .is_some_and(|after| path <= after);
             if skipped.is_none() && !before {
-                self.rows.extend(row(path, object).map(Ok));
+                self.rows.extend(row(&subject, path, object).transpose());
             }
         }
+        self.from = self.order.next(&subject, &page)?;
         // The page ends in a folder that nobody wants to see: go on behind it, however much lies in it.
         if let (Some(folder), From::Token(_)) = (skipped, &self.from) {
             self.from = From::After(self.store.name(&format!("{folder}/{LAST}")));
@@ -114,12 +179,12 @@ impl Walk {
 }
 
 /// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it is none of ours.
-fn row(path: &str, object: &Object) -> Option<Listed> {
-    let size = size(object.size());
+fn row(subject: &str, path: &str, object: &Object) -> Result<Option<Listed>> {
+    let size = size(listing(subject), "`Size`", object.size())?;
     if size == 0 && (path.is_empty() || path.ends_with('/')) {
-        return None;
+        return Ok(None);
     }
-    Some(match Key::parse(path) {
+    Ok(Some(match Key::parse(path) {
         Ok(key) => Listed::Object(Store::meta(
             &key,
             size,
@@ -130,7 +195,7 @@ fn row(path: &str, object: &Object) -> Option<Listed> {
             path: path.to_owned(),
             kind: OtherKind::Unaddressable,
         },
-    })
+    }))
 }
 
 async fn page(
@@ -169,12 +234,14 @@ pub(crate) async fn list_children(store: &Store, folder: Option<&Key>) -> Result
     };
     let subject = store.url(&prefix);
     let mut children = Vec::new();
+    let mut order = Order::default();
     let mut from = From::Start;
-    loop {
+    while !matches!(from, From::Done) {
         let page = page(store, &subject, &prefix, &from, Some("/")).await?;
         let decoded = page.encoding_type() == Some(&EncodingType::Url);
         for object in page.contents() {
             let name = text(object.key(), decoded);
+            order.name(&subject, &name)?;
             let name = name.strip_prefix(&prefix).unwrap_or_default();
             // The folder's own marker.
             if !name.is_empty() {
@@ -183,15 +250,11 @@ pub(crate) async fn list_children(store: &Store, folder: Option<&Key>) -> Result
         }
         for folder in page.common_prefixes() {
             let name = text(folder.prefix(), decoded);
+            order.folder(&subject, &name)?;
             let name = name.strip_prefix(&prefix).unwrap_or_default();
             children.push(child(name.strip_suffix('/').unwrap_or(name), Child::Folder));
         }
-        match page.next_continuation_token() {
-            Some(token) if page.is_truncated() == Some(true) => {
-                from = From::Token(token.to_owned());
-            }
-            _ => break,
-        }
+        from = order.next(&subject, &page)?;
     }
     children.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(children)
@@ -228,10 +291,21 @@ pub(crate) fn text(name: Option<&str>, encoded: bool) -> String {
 
 /// The first names that start with `prefix`, at most a page of them: for who removes what it is told.
 pub(crate) async fn first_names(store: &Store, prefix: &str) -> Result<Vec<String>> {
-    let page = page(store, &store.url(prefix), prefix, &From::Start, None).await?;
-    let decoded = page.encoding_type() == Some(&EncodingType::Url);
-    let names = page.contents().iter();
-    Ok(names.map(|object| text(object.key(), decoded)).collect())
+    let subject = store.url(prefix);
+    let mut order = Order::default();
+    let mut from = From::Start;
+    // A page may be empty with more behind it.
+    while !matches!(from, From::Done) {
+        let page = page(store, &subject, prefix, &from, None).await?;
+        let decoded = page.encoding_type() == Some(&EncodingType::Url);
+        let names = page.contents().iter();
+        let names: Vec<_> = names.map(|object| text(object.key(), decoded)).collect();
+        if !names.is_empty() {
+            return Ok(names);
+        }
+        from = order.next(&subject, &page)?;
+    }
+    Ok(Vec::new())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A lock is created only if it is absent, renewed and taken over only if it is still the very one that was seen, and
 //! so never held by two, as long as the store keeps conditional writes. Clocks of different machines are not compared: a
-//! holder counts as dead when its lock has stayed the same for a stated time by the clock of who waits.
+//! holder counts as dead when its lock has stayed the same for a stated time, by the clock of the store, which stamps both
+//! the object and its answer, or by the clock of who waits.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use arc_backup_core::{Error, ErrorKind, Key, LockGuard, LockOutcome, Result};
 use async_trait::async_trait;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -20,6 +25,9 @@ use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
 
 /// How often a change under one's hands is followed up.
 const TRIES: u32 = 5;
+
+/// By how much the difference of two times of a store may be too large: each is cut to whole seconds.
+const STAMP: Duration = Duration::from_secs(1);
 
 /// What a sink knows of locks.
 #[derive(Debug, Default)]
@@ -73,6 +81,47 @@ struct Record {
 struct There {
     record: Record,
     etag: String,
+    /// How old it is by the store's own clock, where the store tells.
+    age: Option<Duration>,
+}
+
+/// The moment of an answer, by the clock of the store.
+#[derive(Debug, Default)]
+struct Answered(Arc<Mutex<Option<DateTime>>>);
+
+impl Intercept for Answered {
+    fn name(&self) -> &'static str {
+        "Answered"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        *lock_of(&self.0) =
+            date.and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        Ok(())
+    }
+}
+
+/// The time from one stamp of a store to another; none when they are in the other order.
+fn between(from: &DateTime, to: &DateTime) -> Option<Duration> {
+    let seconds = to.secs().checked_sub(from.secs())?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+/// Whether the holder of a lock is gone: it has not renewed it for too long.
+fn is_dead(store: &Store, name: &str, there: &There) -> bool {
+    let config = &store.config;
+    // Who looks for the first time sees the last renewal's age; it gets no less time than under one's eyes, where a
+    // look comes up to one renewal after it.
+    let longest = config.lock_expiry + config.lock_renewal + STAMP;
+    // Every look counts, whatever the store's clock says.
+    let unchanged = store.locks.unchanged_for(name, &there.etag);
+    unchanged >= config.lock_expiry || there.age.is_some_and(|age| age >= longest)
 }
 
 enum Condition {
@@ -106,17 +155,17 @@ pub(crate) async fn lock(store: &Shared, key: &Key, holder: &str) -> Result<Lock
                 return Ok(held(store, key, name, record, there.etag));
             }
             Some(there) => {
-                let unchanged = store.locks.unchanged_for(&name, &there.etag);
+                let dead = is_dead(store, &name, &there);
                 let dropped = lock_of(&store.locks.dropped).contains(&there.record.nonce);
                 other = there.record.holder;
-                if unchanged < store.config.lock_expiry && !dropped {
+                if !dead && !dropped {
                     return Ok(LockOutcome::Busy(other));
                 }
                 if !dropped {
                     tracing::warn!(
                         key = key.as_str(),
                         holder = other,
-                        ?unchanged,
+                        age = ?there.age,
                         "taking a lock whose holder is gone"
                     );
                 }
@@ -139,9 +188,9 @@ pub(crate) async fn lock_holder(store: &Store, key: &Key) -> Result<Option<Strin
     if lock_of(&store.locks.dropped).contains(&there.record.nonce) {
         return Ok(None);
     }
-    // Who asks first and locks later has waited meanwhile.
-    store.locks.unchanged_for(&name, &there.etag);
-    Ok(Some(there.record.holder))
+    // A lock that anyone may take is nobody's. Who asks first and locks later has waited meanwhile.
+    let dead = is_dead(store, &name, &there);
+    Ok((!dead).then_some(there.record.holder))
 }
 
 fn held(store: &Shared, key: &Key, name: String, record: Record, etag: String) -> LockOutcome {
@@ -174,24 +223,31 @@ async fn look(store: &Store, key: &Key, name: &str) -> Result<Option<There>> {
     };
     let asked = store
         .attempt(&store.lock_caller, call, |client, _| {
+            let answered = Answered::default();
+            let moment = answered.0.clone();
             let request = client.get_object().bucket(store.bucket()).key(name);
-            async {
+            let request = request.customize().interceptor(answered);
+            async move {
                 let answer = request.send().await.map_err(|error| Fault::of(&error))?;
                 let etag = answer.e_tag().map(unquoted).unwrap_or_default();
+                let moment = *lock_of(&moment);
+                let age = (answer.last_modified().zip(moment.as_ref()))
+                    .and_then(|(modified, moment)| between(modified, moment));
                 let body = answer
                     .body
                     .collect()
                     .await
                     .map_err(|error| Fault::broken(&error))?;
-                Ok((body.into_bytes(), etag))
+                Ok((body.into_bytes(), etag, age))
             }
         })
         .await;
     match asked {
-        Ok((body, etag)) => Ok(Some(There {
+        Ok((body, etag, age)) => Ok(Some(There {
             // What is no record is somebody's all the same.
             record: serde_json::from_slice(&body).unwrap_or_default(),
             etag,
+            age,
         })),
         Err((Some(fault), _)) if fault.is_absent() => Ok(None),
         Err((_, error)) => Err(error),

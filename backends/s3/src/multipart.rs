@@ -16,7 +16,7 @@ use crate::checksum::{Sum, joined};
 use crate::config::S3Checksums;
 use crate::error::{Call, Fault};
 use crate::read::head_answer;
-use crate::store::{Shared, Store, nonce, odd_answer, size, unquoted};
+use crate::store::{Shared, Store, length, nonce, odd_answer, unquoted};
 use crate::unfinished::{self, Entered};
 
 /// The metadata by which a sink knows its own object again, where the answer to its last request was lost.
@@ -307,7 +307,7 @@ pub(crate) async fn settle(
     if let Some(there) = head_answer(store, call, name).await? {
         let written_by = there.metadata().and_then(|metadata| metadata.get(NONCE));
         if written_by.is_some_and(|by| by == nonce) {
-            let size = size(there.content_length());
+            let size = length(call, there.content_length())?;
             let etag = there.e_tag().map(unquoted);
             return Ok(Store::meta(
                 key,

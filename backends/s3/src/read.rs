@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 
 use crate::checksum::Expected;
 use crate::error::{Call, Fault, absent, broken_body, damaged};
-use crate::store::{Shared, Store, odd_answer, quoted, size};
+use crate::store::{Shared, Store, length, odd_answer, quoted};
 
 fn reading(key: &str) -> Call<'_> {
     Call {
@@ -54,10 +54,12 @@ pub(crate) async fn head_answer(
 
 pub(crate) async fn head(store: &Store, key: &Key) -> Result<Option<Meta>> {
     let answer = head_answer(store, reading(key), &store.name(key)).await?;
-    Ok(answer.map(|answer| {
-        let size = size(answer.content_length());
-        Store::meta(key, size, answer.e_tag(), answer.last_modified())
-    }))
+    let Some(answer) = answer else {
+        return Ok(None);
+    };
+    let size = length(reading(key), answer.content_length())?;
+    let meta = Store::meta(key, size, answer.e_tag(), answer.last_modified());
+    Ok(Some(meta))
 }
 
 pub(crate) async fn get(store: &Shared, key: &Key, options: GetOptions) -> Result<Object> {
@@ -71,7 +73,7 @@ async fn get_whole(store: &Shared, key: &Key, if_match: Option<String>) -> Resul
     let name = store.name(key);
     let answer = ask(store, key, &name, None, if_match).await?;
     let answer = answer.ok_or_else(|| odd_answer(reading(key), "body"))?;
-    let len = size(answer.content_length());
+    let len = length(reading(key), answer.content_length())?;
     let meta = Store::meta(key, len, answer.e_tag(), answer.last_modified());
     if len == 0 {
         return Ok(Object {

@@ -104,6 +104,10 @@ impl Sink for S3Sink {
         aside::set_aside(&self.store, key, area, mode).await
     }
 
+    async fn prepare_aside(&self, area: &str, _: u64) -> Result<()> {
+        aside::prepare_aside(&self.store, area).await
+    }
+
     async fn remove_aside(&self, area: &str) -> Result<()> {
         aside::remove_aside(&self.store, area).await
     }

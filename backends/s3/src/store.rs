@@ -228,9 +228,15 @@ pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-/// A size as the SDK has it.
-pub(crate) fn size(len: Option<i64>) -> u64 {
-    len.and_then(|len| u64::try_from(len).ok()).unwrap_or(0)
+/// A size as the SDK has it, from the part `what` of an answer. None told is not none there.
+pub(crate) fn size(call: Call<'_>, what: &str, len: Option<i64>) -> Result<u64> {
+    len.and_then(|len| u64::try_from(len).ok())
+        .ok_or_else(|| odd_answer(call, what))
+}
+
+/// The size in the headers of an answer.
+pub(crate) fn length(call: Call<'_>, len: Option<i64>) -> Result<u64> {
+    size(call, "`Content-Length`", len)
 }
 
 /// A text that no two uploads share.

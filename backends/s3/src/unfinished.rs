@@ -7,7 +7,7 @@ use arc_backup_core::{Key, Result};
 use aws_sdk_s3::types::EncodingType;
 
 use crate::error::{Call, Fault};
-use crate::list::{text, within};
+use crate::list::{text, unreliable, within};
 use crate::store::Store;
 
 /// How many uploads of each name this process has under way, and the names of those that it could not end.
@@ -122,7 +122,7 @@ pub(crate) async fn discard(store: &Store, folder: Option<&Key>) -> Result<u64> 
         let path = name.strip_prefix(&store.config.prefix);
         path.is_some_and(|path| folder.is_none_or(|folder| within(path, folder)))
     };
-    let mut found = BTreeSet::from_iter(list(store, &prefix).await?);
+    let mut found = list(store, &prefix).await?;
     let left = store.begun.left().clone();
     for name in left.iter().filter(|name| is_within(name)) {
         found.extend(list(store, name).await?);
@@ -138,14 +138,15 @@ pub(crate) async fn discard(store: &Store, folder: Option<&Key>) -> Result<u64> 
 }
 
 /// The uploads whose names start with `prefix`, by name and id.
-async fn list(store: &Store, prefix: &str) -> Result<Vec<(String, String)>> {
+async fn list(store: &Store, prefix: &str) -> Result<BTreeSet<(String, String)>> {
     let subject = store.url(prefix);
     let call = Call {
         operation: "list the uploads in",
         subject: &subject,
         permission: "s3:ListBucketMultipartUploads",
     };
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
+    let mut last = String::new();
     let (mut key_marker, mut id_marker) = (None, None);
     loop {
         let page = store
@@ -162,16 +163,29 @@ async fn list(store: &Store, prefix: &str) -> Result<Vec<(String, String)>> {
             .await?;
         let encoded = page.encoding_type() == Some(&EncodingType::Url);
         for upload in page.uploads() {
+            let name = text(upload.key(), encoded);
             let id = upload.upload_id().unwrap_or_default();
-            found.push((text(upload.key(), encoded), id.to_owned()));
+            // The uploads of one name come in the order of their beginning.
+            if name < last || !found.insert((name.clone(), id.to_owned())) {
+                let reason = format!("an upload of `{name}` does not come in byte order");
+                return Err(unreliable(call, &reason));
+            }
+            last = name;
         }
-        let next = page
-            .next_key_marker()
-            .filter(|_| page.is_truncated() == Some(true));
-        let Some(next) = next else {
+        if page.is_truncated() != Some(true) {
             return Ok(found);
-        };
-        key_marker = Some(text(Some(next), encoded));
-        id_marker = page.next_upload_id_marker().map(str::to_owned);
+        }
+        let next = page.next_key_marker().map(|next| text(Some(next), encoded));
+        let next_id = page.next_upload_id_marker().map(str::to_owned);
+        if next.as_deref().unwrap_or_default().is_empty() {
+            return Err(unreliable(
+                call,
+                "it breaks off without a marker to go on from",
+            ));
+        }
+        if next < key_marker || (&next, &next_id) == (&key_marker, &id_marker) {
+            return Err(unreliable(call, "it goes on where it was before"));
+        }
+        (key_marker, id_marker) = (next, next_id);
     }
 }

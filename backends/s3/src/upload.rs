@@ -101,10 +101,13 @@ impl S3Upload {
 
     /// Ends what was begun.
     async fn end(&mut self) -> Result<()> {
-        if let Some(mut parts) = self.parts.take() {
+        if let Some(parts) = &mut self.parts {
             parts.stop().await;
         }
-        self.multipart.abort().await
+        let ended = self.multipart.abort().await;
+        // Not before: who is dropped meanwhile still has it to end.
+        self.parts = None;
+        ended
     }
 }
 

@@ -183,3 +183,39 @@ async fn releases_without_a_conditional_delete() {
     guard.release().await.unwrap();
     assert_eq!(server.keys(BUCKET), [""; 0]);
 }
+
+/// Lost if it fails: a repository that a crash locks for every command line, each of which looks once and ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_later_gets_the_lock_of_a_dead_holder_at_once() {
+    let server = server();
+    let guard = held(&sink_with(&server, 1_000_000, 200), "one").await;
+    std::mem::forget(guard);
+    let first = sink_with(&server, 20, 200);
+    assert_eq!(try_lock(&first, "two").await.err().as_deref(), Some("one"));
+    // The expiry and a renewal, and what whole seconds may hide.
+    tokio::time::sleep(Duration::from_millis(3300)).await;
+    let late = sink_with(&server, 20, 200);
+    assert_eq!(late.lock_holder(&key(AT)).await.unwrap(), None);
+    let late = sink_with(&server, 20, 200);
+    let guard = held(&late, "three").await;
+    assert_eq!(
+        try_lock(&first, "two").await.err().as_deref(),
+        Some("three")
+    );
+    guard.release().await.unwrap();
+}
+
+/// Lost if it fails: the lock of one that lives, to each newcomer, and two backups that write one repository at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_later_finds_a_live_holder() {
+    let server = server();
+    let guard = held(&sink_with(&server, 200, 400), "one").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        let late = sink_with(&server, 200, 400);
+        assert_eq!(try_lock(&late, "two").await.err().as_deref(), Some("one"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    guard.check().await.unwrap();
+    guard.release().await.unwrap();
+}

@@ -11,7 +11,7 @@ use arc_backup_core::{
     Child, ErrorKind, GetOptions, ListOptions, Listed, OtherKind, Sink, WriteOptions,
 };
 use arc_backup_s3::S3Sink;
-use arc_backup_test_s3::Verb;
+use arc_backup_test_s3::{Fault, Rule, Verb};
 use futures::{StreamExt, TryStreamExt};
 use support::{
     BUCKET, config, key, pattern, put, put_with, read, read_with, server, server_with, sink,
@@ -242,4 +242,31 @@ async fn sets_aside_beside_the_prefix() {
     let whole = sink(&server, "");
     assert!(!whole.capabilities().aside);
     assert_eq!(whole.aside_location("op-1"), None);
+}
+
+/// Lost if it fails: what was written to a key while its former bytes were set aside.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_it_is_set_aside_is_kept() {
+    let server = server();
+    let here = sink(&server, "p");
+    put(&here, "a", &pattern(10, 1)).await.unwrap();
+    let delay = Fault::Delay(std::time::Duration::from_millis(200));
+    server.fault(Rule::new(delay).verb(Verb::DeleteObject));
+    let moving = {
+        let here = here.clone();
+        let mode = arc_backup_core::AsideMode::Move;
+        tokio::spawn(async move { here.set_aside(&key("a"), "op", mode).await })
+    };
+    while server.count(Verb::DeleteObject) == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.put(BUCKET, "p/a", pattern(10, 2));
+    moving.await.unwrap().unwrap();
+    assert_eq!(
+        server.keys(BUCKET),
+        ["p.before-restore/op/a", "p.before-restore/op/a.1"]
+    );
+    let kept = |name| server.object(BUCKET, name).unwrap();
+    assert!(kept("p.before-restore/op/a") == pattern(10, 1));
+    assert!(kept("p.before-restore/op/a.1") == pattern(10, 2));
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_backup_core::{Error, ErrorKind, Key, ListOptions, Sink, WriteOptions};
 use arc_backup_s3::{S3Config, S3Sink};
-use arc_backup_test_s3::{Fault, Rule, S3Server, Verb};
+use arc_backup_test_s3::{Fault, Listings, Rule, S3Server, Verb};
 use futures::TryStreamExt;
 use support::{config, everything, key, pattern, put, read, server, sink};
 
@@ -305,5 +305,85 @@ async fn missing_credentials_are_named() {
             text.contains("`s3_access_key`") && text.contains("web identity"),
             "{what}: {text} {error:?}"
         );
+    }
+}
+
+/// Lost if it fails: a restore that has changed half of the data when it finds that nothing can be set aside, or a probe
+/// that lies there for ever.
+#[tokio::test]
+async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
+    let server = server();
+    let sink = sink(&server, "p");
+    sink.prepare_aside("op-1", 100).await.unwrap();
+    assert_eq!(server.keys(support::BUCKET), [""; 0]);
+    for (verb, permission) in [
+        (Verb::PutObject, "s3:PutObject"),
+        (Verb::HeadObject, "s3:GetObject"),
+        (Verb::DeleteObject, "s3:DeleteObject"),
+    ] {
+        server.fault(
+            Rule::new(Fault::Deny)
+                .verb(verb)
+                .key(".before-restore/op-1/"),
+        );
+        let error = sink.prepare_aside("op-1", 100).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(permission) && text.contains("p.before-restore/op-1/"),
+            "{text}"
+        );
+        server.heal();
+        if verb != Verb::DeleteObject {
+            assert_eq!(server.keys(support::BUCKET), [""; 0], "{verb:?}");
+        }
+    }
+    assert!(sink.prepare_aside("../x", 0).await.is_err());
+}
+
+/// Lost if it fails: what a listing leaves out in silence, from a backup that says it is complete; or an operation that
+/// never ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_none_is_refused() {
+    for fault in [
+        Listings::WithoutToken,
+        Listings::FirstPageAgain,
+        Listings::EmptyForEver,
+        Listings::Backwards,
+    ] {
+        let server = support::server_with(|options| {
+            options.page_keys = 3;
+            options.listings = fault;
+        });
+        for n in 0..8 {
+            server.put(support::BUCKET, &format!("p/a/{n}"), "x");
+            server.put(support::BUCKET, &format!("p/b/{n}/c"), "x");
+        }
+        let sink = sink(&server, "p");
+        for n in 0..4 {
+            let at = key(&format!("u/{n}"));
+            let mut upload = sink.begin(&at, WriteOptions::default()).await.unwrap();
+            upload.write(pattern(250_000, 1)).await.unwrap();
+            while server.uploads(support::BUCKET).len() <= n {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            std::mem::forget(upload);
+        }
+        let asked = async {
+            let rows = sink.list(ListOptions::default());
+            let (a, b) = (key("a"), key("b"));
+            [
+                ("list", rows.try_collect::<Vec<_>>().await.map(drop)),
+                ("objects", sink.list_children(Some(&a)).await.map(drop)),
+                ("folders", sink.list_children(Some(&b)).await.map(drop)),
+                ("uploads", sink.discard_unfinished(None).await.map(drop)),
+            ]
+        };
+        let asked = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        for (what, done) in asked.unwrap_or_else(|_| panic!("{fault:?} never ends")) {
+            let error = done.expect_err(what);
+            assert_eq!(error.kind(), ErrorKind::Other, "{fault:?}, {what}: {error}");
+            assert!(error.to_string().contains("`s3_endpoint`"), "{error}");
+        }
     }
 }

@@ -36,4 +36,4 @@ mod service;
 mod store;
 
 pub use fault::{Fault, Rule, Verb, When};
-pub use server::{S3Server, ServerOptions};
+pub use server::{Listings, S3Server, ServerOptions};

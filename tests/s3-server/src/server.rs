@@ -16,6 +16,21 @@ use crate::layer::Layer;
 use crate::service::Service;
 use crate::store::{Store, Stored};
 
+/// What is wrong with the listings of objects and of uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listings {
+    /// Nothing.
+    Right,
+    /// They break off without telling how to go on.
+    WithoutToken,
+    /// Whatever they are to go on from, they give the first page again.
+    FirstPageAgain,
+    /// The same, and what is on the page is missing.
+    EmptyForEver,
+    /// Each page is in the reverse order.
+    Backwards,
+}
+
 /// What a server is like.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
@@ -41,6 +56,8 @@ pub struct ServerOptions {
     pub lists_uploads_of_exact_keys_only: bool,
     /// Keys that contain this text are refused by DeleteObjects, each by itself.
     pub undeletable: Option<String>,
+    /// What is wrong with listings.
+    pub listings: Listings,
     /// What [`When::Chance`](crate::When::Chance) draws with.
     pub seed: u64,
 }
@@ -60,6 +77,7 @@ impl Default for ServerOptions {
             refuse_checksums: false,
             lists_uploads_of_exact_keys_only: false,
             undeletable: None,
+            listings: Listings::Right,
             seed: 1,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
+use crate::Listings;
 use crate::checks::{Claims, Received, Sum, receive};
 use crate::listing;
 use crate::multipart;
@@ -175,9 +176,24 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let mut input = request.input;
+        let fault = self.0.options.listings;
+        if matches!(fault, Listings::FirstPageAgain | Listings::EmptyForEver) {
+            input.continuation_token = None;
+        }
         let mut state = self.0.state();
-        let bucket = state.bucket(&request.input.bucket)?;
-        let output = listing::list_objects(bucket, request.input, self.0.options.page_keys)?;
+        let bucket = state.bucket(&input.bucket)?;
+        let mut output = listing::list_objects(bucket, input, self.0.options.page_keys)?;
+        match fault {
+            Listings::Right | Listings::FirstPageAgain => {}
+            Listings::WithoutToken => output.next_continuation_token = None,
+            Listings::EmptyForEver => (output.contents, output.common_prefixes) = (None, None),
+            Listings::Backwards => {
+                output.contents.iter_mut().for_each(|rows| rows.reverse());
+                let folders = output.common_prefixes.iter_mut();
+                folders.for_each(|rows| rows.reverse());
+            }
+        }
         Ok(S3Response::new(output))
     }
 
@@ -321,15 +337,26 @@ impl S3 for Service {
         &self,
         request: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        let mut state = self.0.state();
-        let bucket = state.bucket(&request.input.bucket)?;
+        let mut input = request.input;
         let options = &self.0.options;
-        let output = listing::list_uploads(
+        let fault = options.listings;
+        if matches!(fault, Listings::FirstPageAgain | Listings::EmptyForEver) {
+            (input.key_marker, input.upload_id_marker) = (None, None);
+        }
+        let mut state = self.0.state();
+        let bucket = state.bucket(&input.bucket)?;
+        let mut output = listing::list_uploads(
             bucket,
-            &request.input,
+            &input,
             options.lists_uploads_of_exact_keys_only,
             options.page_keys,
         );
+        match fault {
+            Listings::Right | Listings::FirstPageAgain => {}
+            Listings::WithoutToken => output.next_key_marker = None,
+            Listings::EmptyForEver => output.uploads = None,
+            Listings::Backwards => output.uploads.iter_mut().for_each(|rows| rows.reverse()),
+        }
         Ok(S3Response::new(output))
     }
 
