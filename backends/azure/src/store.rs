@@ -102,14 +102,19 @@ impl Store {
         };
         let container = BlobContainerClient::new(url, credential, Some(options))
             .map_err(|_| wrong(account.endpoint_setting, "the endpoint is not usable"))?;
+        let hint = format!(
+            "see `{}` ({}) and the network",
+            account.endpoint_setting,
+            account.endpoint.as_str().trim_end_matches('/')
+        );
         Ok(Self {
             container: ContainerClient(container),
             faults: Faults::new(&account, &container_name),
             container_name,
             account,
             prefix,
-            caller: Caller::new(config.retry.clone(), requests),
-            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS),
+            caller: Caller::new(config.retry.clone(), requests).with_hint(&hint),
+            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS).with_hint(&hint),
             reading: Budget::new(config.read_budget_bytes),
             writing: Budget::new(config.write_budget_bytes),
             range_bytes: config.range_bytes,

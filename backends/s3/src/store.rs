@@ -52,6 +52,7 @@ impl Store {
             Some(endpoint) => endpoint.clone(),
             None => format!("AWS S3 in `{}`", config.region),
         };
+        let hint = format!("see `s3_endpoint` ({endpoint}) and the network");
         Self {
             place: Place {
                 bucket: config.bucket.clone(),
@@ -59,8 +60,8 @@ impl Store {
                 endpoint,
                 has_keys: config.access_key.is_some(),
             },
-            caller: Caller::new(config.retry.clone(), config.requests),
-            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS),
+            caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
+            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS).with_hint(&hint),
             writes: Budget::new(config.buffer_bytes),
             reads: Budget::new(config.buffer_bytes),
             locks: Locks::default(),
