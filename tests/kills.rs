@@ -70,7 +70,11 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
         let range = if round % 2 == 0 { 40_000 } else { whole };
         let micros = random(range);
         let changed = instance.live();
-        kill_within(&instance, &["restore", &id, "--yes"], micros);
+        if round % 3 == 1 {
+            kill_while_applying(&instance, &id);
+        } else {
+            kill_within(&instance, &["restore", &id, "--yes"], micros);
+        }
         let (_, status) = instance.json(&["status"]);
         let marked = status["restore_in_progress"]["backup_id"] == *id;
         let mut now = instance.live();
@@ -94,6 +98,22 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
         "no kill fell between the first change and the last"
     );
     instance.ok(&["verify", &id]);
+}
+
+/// Kills a restore as soon as its marker says that live data changes.
+fn kill_while_applying(instance: &Instance, id: &str) {
+    let marker = instance.path("data/backups/.arc-backup/restore-in-progress.json");
+    let mut command = instance.command(&["restore", id, "--yes"]);
+    let mut child = (command.stdout(Stdio::null()).stderr(Stdio::null()))
+        .spawn()
+        .unwrap();
+    while child.try_wait().unwrap().is_none() {
+        if std::fs::read_to_string(&marker).is_ok_and(|text| text.contains("applying")) {
+            child.kill().unwrap();
+            break;
+        }
+    }
+    child.wait().unwrap();
 }
 
 /// Lost otherwise: the knowledge that the data is half restored, once something else was restored.
