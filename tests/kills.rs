@@ -71,7 +71,10 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
         let micros = random(range);
         let changed = instance.live();
         if round % 3 == 1 {
-            kill_while_applying(&instance, &id);
+            let marker = instance.path("data/backups/.arc-backup/restore-in-progress.json");
+            kill_at(&instance, &["restore", &id, "--yes"], || {
+                std::fs::read_to_string(&marker).is_ok_and(|text| text.contains("applying"))
+            });
         } else {
             kill_within(&instance, &["restore", &id, "--yes"], micros);
         }
@@ -100,15 +103,14 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
     instance.ok(&["verify", &id]);
 }
 
-/// Kills a restore as soon as its marker says that live data changes.
-fn kill_while_applying(instance: &Instance, id: &str) {
-    let marker = instance.path("data/backups/.arc-backup/restore-in-progress.json");
-    let mut command = instance.command(&["restore", id, "--yes"]);
+/// Kills the command as soon as `moment` has come.
+fn kill_at(instance: &Instance, arguments: &[&str], moment: impl Fn() -> bool) {
+    let mut command = instance.command(arguments);
     let mut child = (command.stdout(Stdio::null()).stderr(Stdio::null()))
         .spawn()
         .unwrap();
     while child.try_wait().unwrap().is_none() {
-        if std::fs::read_to_string(&marker).is_ok_and(|text| text.contains("applying")) {
+        if moment() {
             child.kill().unwrap();
             break;
         }
@@ -173,7 +175,15 @@ fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
     let (mut cut_short, mut swept) = (0, 0);
     victim = instance.backup();
     for round in 0..25 {
-        kill_within(&instance, &["delete", &victim, "--yes"], random(whole * 2));
+        if round % 5 < 2 {
+            // The manifest goes first.
+            let manifest = instance.backup_folder(&victim).join("manifest.json");
+            kill_at(&instance, &["delete", &victim, "--yes"], || {
+                !manifest.exists()
+            });
+        } else {
+            kill_within(&instance, &["delete", &victim, "--yes"], random(whole * 2));
+        }
         // Whatever is listed is whole, each time anew.
         whole_backups(&instance, &mut BTreeSet::new());
         let (_, list) = instance.json(&["list"]);
