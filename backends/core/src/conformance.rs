@@ -3,6 +3,7 @@
 //! It works from outside, through the trait alone, so that one suite serves every backend, this project's and a
 //! third party's. What a sink declares in its [`Capabilities`](crate::Capabilities) is tested, what it does not declare is not.
 
+mod extra_names;
 mod extras;
 mod listing;
 mod reading;
@@ -61,6 +62,9 @@ where
     extras::stages(&*make().await).await;
     extras::sets_aside(&*make().await).await;
     extras::copies_within_the_store(&*make().await).await;
+    extra_names::duplicates(&*make().await).await;
+    extra_names::moves_a_tree(&*make().await).await;
+    extra_names::pins(&*make().await).await;
     extras::locks(&*make().await).await;
     extras::is_durable(&*make().await).await;
 }

@@ -31,7 +31,7 @@ pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
 pub use sink::{
     Address, AsideMode, Capabilities, Child, Durability, GetOptions, ListOptions, ListStream,
-    Listed, LockGuard, LockOutcome, Meta, Object, OtherKind, Sink, Upload, WriteOptions,
+    Listed, LockGuard, LockOutcome, Meta, Object, OtherKind, Pins, Sink, Upload, WriteOptions,
 };
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Restore, RestoreSummary, Source, SourceReport,

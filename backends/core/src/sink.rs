@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -129,6 +130,68 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         Err(unsupported("copy to", key))
     }
 
+    /// Makes `to` an object with the bytes of `from`, both of this sink, which do not pass through here: a hard link, a
+    /// copy within the store. Atomic; replaces what is there. Fails with [`ErrorKind::NotFound`] when nothing is at
+    /// `from`, and with [`ErrorKind::Unsupported`] where it can't be done: the caller then reads and writes.
+    ///
+    /// The default is [`copy_from`](Sink::copy_from).
+    async fn duplicate(&self, from: &Key, to: &Key) -> Result<Meta> {
+        match self.address(from) {
+            Some(address) if self.capabilities().server_copy => self.copy_from(&address, to).await,
+            _ => Err(unsupported("duplicate", from)),
+        }
+    }
+
+    /// Moves every object in the folder `from` to the same place in the folder `to`, where nothing is. When it fails
+    /// half-way each object is at one place at least, and calling it again goes on. An absent folder is no error.
+    ///
+    /// The default copies, within the store where that can be done, and deletes what was copied.
+    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
+        let mut listing = self.list(ListOptions::within(from));
+        let mut batch = Vec::new();
+        while let Some(item) = listing.next().await {
+            let Listed::Object(meta) = item? else {
+                continue;
+            };
+            let rest = &meta.key[from.len() + 1..];
+            let target = to
+                .join(rest)
+                .map_err(|e| Error::new(ErrorKind::Invalid, "move", rest, e.to_string()))?;
+            match self.duplicate(&meta.key, &target).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    copy_through(self, &meta, &target).await?;
+                }
+                copied => drop(copied?),
+            }
+            batch.push(meta.key);
+            if batch.len() == 1000 {
+                self.delete(&batch).await?;
+                batch.clear();
+            }
+        }
+        self.delete(&batch).await
+    }
+
+    /// Opens a place for second names of objects, beside the sink's root and outside of what it lists, for the
+    /// operation `area`: what is pinned there keeps its bytes, whatever becomes of the object.
+    ///
+    /// The default, and a file system that does not let it, fails with [`ErrorKind::Unsupported`].
+    async fn pins(&self, area: &str) -> Result<Box<dyn Pins>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "pin",
+            area,
+            "this sink pins nothing",
+        ))
+    }
+
+    /// Removes the places for second names that crashed operations have left, and tells how many. Those in use stay.
+    ///
+    /// The default has none to remove.
+    async fn discard_pins(&self) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Makes the object visible that was written to `key` with [`WriteOptions::stage`] `stage`. Atomic;
     /// replaces what is there. Needs [`Capabilities::staging`].
     async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
@@ -177,6 +240,57 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     }
 }
 
+/// Copies an object by reading and writing it.
+async fn copy_through(sink: &(impl Sink + ?Sized), meta: &Meta, to: &Key) -> Result<()> {
+    let object = sink.get(&meta.key, GetOptions::default()).await?;
+    let options = WriteOptions {
+        size_hint: Some(object.meta.size),
+        modified: object.meta.modified,
+        mode: object.meta.mode,
+        ..WriteOptions::default()
+    };
+    let mut upload = sink.begin(to, options).await?;
+    let mut size = 0;
+    match object.body {
+        Body::File { mut file, len } => {
+            let mut left = len;
+            while left > 0 {
+                let mut piece = Vec::new();
+                let count = (&mut file)
+                    .take(left.min(COPY_BYTES))
+                    .read_to_end(&mut piece)
+                    .map_err(|e| Error::from_io("read", meta.key.as_str(), e))?;
+                if count == 0 {
+                    break;
+                }
+                (left, size) = (left - count as u64, size + count as u64);
+                upload.write(piece.into()).await?;
+            }
+        }
+        Body::Stream(mut pieces) => {
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                size += piece.len() as u64;
+                upload.write(piece).await?;
+            }
+        }
+    }
+    if size != object.meta.size {
+        upload.abort().await?;
+        let text = format!("it has {size} bytes, not {}", object.meta.size);
+        return Err(Error::new(
+            ErrorKind::Changed,
+            "copy",
+            meta.key.as_str(),
+            text,
+        ));
+    }
+    upload.commit().await.map(drop)
+}
+
+/// How much of a file is read at once where a copy goes through here.
+const COPY_BYTES: u64 = 1 << 20;
+
 fn unsupported(operation: &'static str, key: &Key) -> Error {
     Error::new(
         ErrorKind::Unsupported,
@@ -208,6 +322,22 @@ pub trait Upload: Send {
 
     /// Gives the object up; nothing of it stays.
     async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// What [`Sink::pins`] gives: a place for second names. Dropping it removes it, as far as a drop can.
+#[async_trait]
+pub trait Pins: Send + Sync {
+    /// Pins the objects, and tells what each is that was pinned, in the same order; `None` where no object is at a key.
+    /// An object that is pinned already is pinned anew, as it is now.
+    ///
+    /// Fails with [`ErrorKind::Unsupported`] where the file system, or a file's rights, do not let it.
+    async fn pin(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
+
+    /// Opens what was pinned at `key`.
+    async fn get(&self, key: &Key) -> Result<Object>;
+
+    /// Removes the place and every second name in it.
+    async fn release(self: Box<Self>) -> Result<()>;
 }
 
 /// What [`Sink::durability`] gives.

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Busy(String),
     /// The request makes no sense.
     Invalid(String),
+    /// The file system, or the rights to it, do not let it.
+    Unsupported(String),
     /// What the operating system said of `subject`, which is not the key that the caller asked for.
     At { subject: String, error: io::Error },
     /// What the operating system said.
@@ -42,6 +44,7 @@ impl Fault {
             ),
             Self::Busy(detail) => error(ErrorKind::Busy, detail),
             Self::Invalid(detail) => error(ErrorKind::Invalid, detail),
+            Self::Unsupported(detail) => error(ErrorKind::Unsupported, detail),
             Self::At { subject, error } => Error::from_io(operation, subject, error),
             Self::Io(error) => Error::from_io(operation, subject, error),
         }

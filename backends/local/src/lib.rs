@@ -7,7 +7,7 @@
 //!
 //! - `sink`: the [`LocalSink`] itself: each method, and which of the following does its work.
 //! - `root`, `folder`, `status`: open folders, and what is in them. All file calls go through these.
-//! - `upload`, `walk`, `remove`, `aside`, `lock`, `durability`: one concern each.
+//! - `upload`, `walk`, `remove`, `aside`, `pins`, `lock`, `durability`: one concern each.
 
 mod aside;
 mod config;
@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod lock;
 mod paths;
+mod pins;
 mod remove;
 mod root;
 mod sink;

@@ -69,9 +69,18 @@ pub(crate) fn key_of(path: &[u8]) -> Option<Key> {
 /// The folder beside `root` for things set aside: beside the real one where `root` is a symbolic link, so that
 /// moving a file there is a rename on one file system.
 pub(crate) fn aside_path(root: &Path) -> PathBuf {
+    beside(root, ".before-restore")
+}
+
+/// What the folders beside `root` begin with in which the operations pin files, each behind it with its own name.
+pub(crate) fn pins_prefix(root: &Path) -> PathBuf {
+    beside(root, ".arc-backup-freeze-")
+}
+
+fn beside(root: &Path, suffix: &str) -> PathBuf {
     let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let mut path = OsString::from(real);
-    path.push(".before-restore");
+    path.push(suffix);
     path.into()
 }
 

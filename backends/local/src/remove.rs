@@ -90,6 +90,29 @@ pub(crate) fn remove_tree(root: &Root, path: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Renames the folder `from` to `to`, where nothing may be.
+pub(crate) fn move_tree(root: &Root, from: &str, to: &str) -> Result<(), Fault> {
+    let Some(root) = present(root.open())? else {
+        return Ok(());
+    };
+    let (above, name) = split(from);
+    let Some(source) = present(root.beneath(above))? else {
+        return Ok(());
+    };
+    if source.status(name)?.is_none() {
+        return Ok(());
+    }
+    let (to_above, to_name) = split(to);
+    let (target, mut new_folders) = root.ensure(to_above)?;
+    // Over an empty folder a rename is done; over one with something in it, refused.
+    source.rename(name, &target, to_name)?;
+    new_folders.keep();
+    target.sync()?;
+    source.sync()?;
+    prune(&root, above);
+    Ok(())
+}
+
 /// Removes `name` in `folder`; `path` is its path, for people.
 fn remove_any(folder: &Folder, name: &[u8], path: &[u8]) -> Result<(), Fault> {
     let named = |errno: Errno| Fault::from(errno).at(lossy(path));

@@ -4,7 +4,7 @@ use std::io::{Seek as _, SeekFrom};
 
 use arc_backup_core::{
     AsideMode, Body, Capabilities, Child, Durability, Error, ErrorKind, GetOptions, Key,
-    ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -14,7 +14,7 @@ use crate::error::{Fault, blocking, broken_off, present};
 use crate::paths::{aside_path, is_temporary, split};
 use crate::root::Root;
 use crate::upload::LocalUpload;
-use crate::{aside, lock, remove, upload, walk};
+use crate::{aside, lock, pins, remove, upload, walk};
 
 /// A folder on local disk as a [`Sink`].
 ///
@@ -144,6 +144,36 @@ impl Sink for LocalSink {
         blocking("measure", &self.location(), move || free_space(&root)).await
     }
 
+    async fn duplicate(&self, from: &Key, to: &Key) -> Result<Meta> {
+        let to = to.clone();
+        self.with_key("link", from, move |root, from| {
+            pins::duplicate(root, &from, to)
+        })
+        .await
+    }
+
+    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
+        let to = to.clone();
+        self.with_key("move", from, move |root, from| {
+            remove::move_tree(root, &from, &to)
+        })
+        .await
+    }
+
+    async fn pins(&self, area: &str) -> Result<Box<dyn Pins>> {
+        let (root, name) = (self.root.clone(), area.to_owned());
+        let pins = blocking("pin", area, move || pins::LocalPins::make(root, &name)).await?;
+        Ok(Box::new(pins))
+    }
+
+    async fn discard_pins(&self) -> Result<u64> {
+        let root = self.root.clone();
+        blocking("clean up beside", &self.location(), move || {
+            pins::discard(&root)
+        })
+        .await
+    }
+
     async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
         let stage = stage.to_owned();
         self.with_key("promote", key, move |root, key| {
@@ -205,7 +235,7 @@ fn head(root: &Root, key: Key) -> Result<Option<Meta>, Fault> {
 }
 
 /// Opens `key`; `None` when it is not the object that was asked for.
-fn get(root: &Root, key: Key, options: GetOptions) -> Result<Option<Object>, Fault> {
+pub(crate) fn get(root: &Root, key: Key, options: GetOptions) -> Result<Option<Object>, Fault> {
     let (above, name) = split(&key);
     let folder = present(root.open().and_then(|root| root.beneath(above)))?;
     let (Some(folder), false) = (folder, is_temporary(name.as_bytes())) else {

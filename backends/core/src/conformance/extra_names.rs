@@ -1,0 +1,114 @@
+//! Second names: within the sink, and for pinned objects.
+
+use super::{key, list_all, put, read};
+use crate::{ErrorKind, GetOptions, Sink};
+
+pub(super) async fn duplicates(sink: &dyn Sink) {
+    put(sink, "a/b", b"the bytes").await;
+    for _ in 0..2 {
+        let copied = match sink.duplicate(&key("a/b"), &key("c/d")).await {
+            // The caller reads and writes.
+            Err(error) if error.kind() == ErrorKind::Unsupported => return,
+            copied => copied.unwrap_or_else(|error| panic!("duplicate fails: {error}")),
+        };
+        assert_eq!(
+            (&*copied.key, copied.size),
+            ("c/d", 9),
+            "duplicate returns wrong facts"
+        );
+        assert_eq!(read(sink, "c/d").await, b"the bytes", "a duplicate differs");
+    }
+    put(sink, "a/b", b"other").await;
+    assert_eq!(
+        read(sink, "c/d").await,
+        b"the bytes",
+        "a duplicate changes with the object that it was made of"
+    );
+    let absent = sink.duplicate(&key("absent"), &key("c/e")).await;
+    let kind = absent.err().map(|error| error.kind());
+    assert_eq!(
+        kind,
+        Some(ErrorKind::NotFound),
+        "a duplicate of what is absent"
+    );
+    assert_eq!(
+        list_all(sink).await,
+        ["a/b", "c/d"],
+        "duplicating leaves something"
+    );
+}
+
+pub(super) async fn moves_a_tree(sink: &dyn Sink) {
+    for at in ["a/b/1", "a/b/c/2", "a/bc"] {
+        put(sink, at, at.as_bytes()).await;
+    }
+    let moved = sink.move_tree(&key("a/b"), &key("x/y")).await;
+    moved.unwrap_or_else(|error| panic!("move_tree fails: {error}"));
+    assert_eq!(
+        list_all(sink).await,
+        ["a/bc", "x/y/1", "x/y/c/2"],
+        "a tree was not moved"
+    );
+    assert_eq!(
+        read(sink, "x/y/c/2").await,
+        b"a/b/c/2",
+        "a moved object differs"
+    );
+    let absent = sink.move_tree(&key("a/b"), &key("x/z")).await;
+    absent.unwrap_or_else(|error| panic!("moving what is absent fails: {error}"));
+}
+
+pub(super) async fn pins(sink: &dyn Sink) {
+    for at in ["a/b", "c", "d"] {
+        put(sink, at, at.as_bytes()).await;
+    }
+    let pins = match sink.pins("op-1").await {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return,
+        pins => pins.unwrap_or_else(|error| panic!("pins fails: {error}")),
+    };
+    let listed = list_all(sink).await;
+    let pinned = pins.pin(&[key("a/b"), key("absent"), key("c")]).await;
+    let pinned = pinned.unwrap_or_else(|error| panic!("pin fails: {error}"));
+    let there: Vec<_> = pinned.iter().map(Option::is_some).collect();
+    assert_eq!(there, [true, false, true], "pin answers for other keys");
+    for meta in pinned.into_iter().flatten() {
+        let now = sink.head(&meta.key).await.expect("head succeeds");
+        assert_eq!(now, Some(meta), "what is pinned is not what is there");
+    }
+    assert_eq!(
+        list_all(sink).await,
+        listed,
+        "a listing shows what is pinned"
+    );
+    assert_eq!(
+        sink.discard_pins().await.expect("discard_pins succeeds"),
+        0,
+        "pins in use are discarded"
+    );
+    put(sink, "a/b", b"rewritten").await;
+    sink.delete(&[key("c")]).await.expect("delete succeeds");
+    for at in ["a/b", "c"] {
+        let object = pins.get(&key(at)).await;
+        let object =
+            object.unwrap_or_else(|error| panic!("what is pinned at `{at}` is gone: {error}"));
+        let bytes = object.body.collect(1 << 20, at).await.expect("it is read");
+        assert_eq!(bytes, at.as_bytes(), "what is pinned has changed");
+    }
+    let again = pins
+        .pin(&[key("a/b")])
+        .await
+        .expect("pinning again succeeds");
+    assert!(again[0].is_some(), "a pinned object can't be pinned anew");
+    let object = pins.get(&key("a/b")).await.expect("it is pinned");
+    let bytes = object
+        .body
+        .collect(1 << 20, "a/b")
+        .await
+        .expect("it is read");
+    assert_eq!(bytes, b"rewritten", "pinning again keeps the old object");
+    let absent = pins.get(&key("d")).await;
+    assert!(absent.is_err(), "what was not pinned can be read");
+    pins.release().await.expect("release succeeds");
+    let whole = sink.get(&key("a/b"), GetOptions::default()).await;
+    assert!(whole.is_ok(), "releasing pins removes objects");
+}

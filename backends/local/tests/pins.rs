@@ -1,0 +1,76 @@
+//! Pinning: what a backup holds on to while it copies.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+mod support;
+
+use arc_backup_core::{ErrorKind, Sink};
+use support::{Place, key, put, tree};
+
+fn beside(place: &Place) -> Vec<String> {
+    let names = tree(place.top.path());
+    names
+        .into_iter()
+        .filter(|name| name.contains("freeze"))
+        .collect()
+}
+
+/// Lost if it fails: the disk's room, to files that nobody names any more; or another operation's frozen files.
+#[tokio::test]
+async fn pins_of_the_dead_are_discarded_and_those_of_the_living_stay() {
+    let place = Place::new();
+    put(&place.sink, "a/b", "x").await.unwrap();
+    // As a crash leaves it: nobody holds the folder's lock.
+    let left = place.top.path().join("root.arc-backup-freeze-dead/a");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::hard_link(place.path("a/b"), left.join("b")).unwrap();
+    std::fs::create_dir(place.top.path().join("root2.arc-backup-freeze-other")).unwrap();
+    let pins = place.sink.pins("living").await.unwrap();
+    pins.pin(&[key("a/b")]).await.unwrap();
+    assert_eq!(place.sink.discard_pins().await.unwrap(), 1);
+    assert_eq!(
+        beside(&place),
+        [
+            "root.arc-backup-freeze-living/",
+            "root.arc-backup-freeze-living/a/",
+            "root.arc-backup-freeze-living/a/b",
+            "root2.arc-backup-freeze-other/"
+        ]
+    );
+    drop(pins);
+    assert_eq!(beside(&place), ["root2.arc-backup-freeze-other/"]);
+    assert_eq!(place.sink.discard_pins().await.unwrap(), 0);
+}
+
+/// Lost if it fails: a backup of what a link leads to, or one that hangs on a FIFO.
+#[tokio::test]
+async fn only_regular_files_are_pinned() {
+    let place = Place::new();
+    put(&place.sink, "a/file", "x").await.unwrap();
+    place.link("file", "a/link");
+    place.fifo("a/fifo");
+    let pins = place.sink.pins("op").await.unwrap();
+    let keys = ["a", "a/fifo", "a/file", "a/link", "b/c"].map(key);
+    let pinned = pins.pin(&keys).await.unwrap();
+    let there: Vec<_> = pinned.iter().map(Option::is_some).collect();
+    assert_eq!(there, [false, false, true, false, false]);
+    pins.release().await.unwrap();
+    assert_eq!(beside(&place), Vec::<String>::new());
+}
+
+/// Lost if it fails: backups where the folder beside the root can't be made.
+#[tokio::test]
+async fn where_nothing_can_be_made_beside_the_root_nothing_is_pinned() {
+    let place = Place::new();
+    put(&place.sink, "a", "x").await.unwrap();
+    std::fs::write(
+        place.top.path().join("root.arc-backup-freeze-op"),
+        "in the way",
+    )
+    .unwrap();
+    let error = place.sink.pins("op").await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
