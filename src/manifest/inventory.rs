@@ -81,6 +81,16 @@ impl Record {
         }
     }
 
+    /// The record as JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self.to_line()).unwrap_or_default()
+    }
+
+    /// The record in a line of JSON, with its digest.
+    pub(crate) fn from_json(line: &[u8]) -> Result<Self, String> {
+        Self::parse(line, true)
+    }
+
     fn parse(text: &[u8], sealed: bool) -> Result<Self, String> {
         let line: Line = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
         let path = Key::parse(&line.path).map_err(|e| e.to_string())?;

@@ -13,7 +13,7 @@ pub use inventory::{Inventory, InventoryFault, Record, Spool};
 pub use seal::{is_sealed, seal};
 pub use types::{
     Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest, MeasurementTotals,
-    SectionTotals, SourceInfo,
+    MissingFile, SectionTotals, SourceInfo,
 };
 
 /// The version of the layout that this release writes, and the newest that it reads.

@@ -86,6 +86,12 @@ pub struct Manifest {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
+    /// In an incomplete copy: files that could not be read, and are not in it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_files: u64,
+    /// The first of them, at most 10,000, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingFile>,
     /// The inventory that belongs to this manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryRef>,
@@ -105,6 +111,15 @@ impl Manifest {
             .iter()
             .all(|field| raw.get(field).is_none())
     }
+}
+
+/// A file that an incomplete copy lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingFile {
+    /// Its path, as an inventory has it.
+    pub path: String,
+    /// Why it could not be read.
+    pub detail: String,
 }
 
 /// One of Arc's databases.

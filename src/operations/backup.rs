@@ -9,37 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, Freeze, Frozen, Source, SourceReport, Upload,
-    WriteOptions,
+    Body, EntryStream, Error as CoreError, ErrorKind, Freeze, Source, SourceReport, WriteOptions,
 };
-use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{marker, restore};
+use super::{incomplete, marker, restore, section};
 use crate::manifest::{
-    self, Consistency, DatabaseIncluded, Inventory, Manifest, Record, SectionTotals, SourceInfo,
-    Spool,
+    self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
+    SectionTotals, SourceInfo, Spool,
 };
-use crate::pipeline::{Reader, Writer};
-use crate::repository::{Repository, inventory_key, manifest_key};
+use crate::repository::{Repository, StoredLog, inventory_key, manifest_key};
 use crate::source::{self, Contents};
 use crate::{Error, Result};
 
 /// How long a failed backup cleans up in a store.
 const CLEANUP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a backup; on failure nothing of it stays.
+/// Makes a backup. What a failed one has stored is continued by the next, but on a full disk, which has its room back at once.
 pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
     let repository = &context.repository;
     context.running.phase("preparing");
-    for fault in repository.sweep(true).await?.faults {
-        let text = format!("what an interrupted operation left can't be removed: {fault}");
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
-    }
+    let unfinished = repository.continuable().await?;
+    warn_of_faults(
+        context,
+        repository.sweep_but(true, &unfinished).await?.faults,
+    );
     restore::discard_staged(&context.settings, &context.sources).await?;
     if let Some(marker) = marker::marker(&context.settings) {
         let text = format!(
@@ -57,14 +53,11 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         )));
     }
     repository.begin_journal(&context.journal("backup")).await?;
-    let made = make(context, metadata, config).await;
+    let mut collected = Collected::new(context, unfinished.clone());
+    let made = make(context, metadata, config, &mut collected).await;
     if made.is_err() {
-        // At once, so that a full disk has its room back; what can't be removed now is swept later by its journal.
         context.running.phase("cleaning up");
-        let cleaned = async {
-            repository.remove_backup(&context.id).await?;
-            repository.end_journal(&context.id).await
-        };
+        let cleaned = clean_up(context, collected, made.as_ref().err(), &unfinished);
         // Local disk takes as long as it takes; a store that does not answer must not double the wait.
         let patience = match repository.sink().capabilities().local_root {
             Some(_) => Duration::MAX,
@@ -83,14 +76,69 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         // The backup is published and whole; the journal goes with the next sweep.
         tracing::warn!(%error, "the journal of a backup that is done stays for now");
     }
+    match repository.sweep(true).await {
+        Ok(swept) => warn_of_faults(context, swept.faults),
+        Err(error) => warn_of_faults(context, vec![error.to_string()]),
+    }
+    // They were for the time without a backup.
+    match repository.remove_all_incomplete().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(
+            count,
+            "incomplete copies from before this backup are removed"
+        ),
+        Err(error) => warn_of_faults(context, vec![error.to_string()]),
+    }
     Ok(())
 }
 
-async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
+fn warn_of_faults(context: &Context, faults: Vec<String>) {
+    for fault in faults {
+        let text = format!("what an interrupted operation left can't be removed: {fault}");
+        context
+            .running
+            .update(|operation| operation.warnings.push(text));
+    }
+}
+
+/// Leaves of a failed backup what is of use: an incomplete copy where nothing but files of the source was at fault, else what the
+/// next backup can go on from; on a full disk, and where nothing was stored, nothing.
+async fn clean_up(
+    context: &Context,
+    mut collected: Collected,
+    error: Option<&Error>,
+    unfinished: &[BackupId],
+) -> Result<()> {
+    let repository = &context.repository;
+    if let Some(lock) = &context.lock {
+        // What is there may be somebody else's by now.
+        lock.check().await?;
+    }
+    let full = |error: &Error| matches!(error, Error::Storage(error) if error.kind() == ErrorKind::NoSpace);
+    if collected.no_space || error.is_some_and(full) {
+        for id in unfinished.iter().chain([&context.id]) {
+            repository.sweep_one(id, false).await?;
+        }
+        return Ok(());
+    }
+    if collected.incomplete_inventory.is_some() {
+        return incomplete::keep(context, collected).await;
+    }
+    collected.log.tell().await?;
+    if collected.log.is_empty() {
+        repository.sweep_one(&context.id, false).await?;
+    }
+    Ok(())
+}
+
+async fn make(
+    context: &Context,
+    metadata: bool,
+    config: bool,
+    collected: &mut Collected,
+) -> Result<()> {
     let repository = &context.repository;
     let durability = repository.sink().durability().await?;
-    let started = Timestamp::now();
-    let mut collected = Collected::default();
     let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
         .filter(|source| match source.section() {
             source::METADATA => metadata,
@@ -105,36 +153,36 @@ async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
         source::CONFIG => 3,
         _ => 2,
     });
-    let mut moment = started;
     for source in sources {
         context.check_cancelled()?;
         context.running.phase("listing");
-        if source.section() == source::DATA {
-            moment = Timestamp::now();
-        }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),
             scratch: context.scratch()?.to_owned(),
             cancel: context.running.cancel.clone(),
         };
         let frozen = source.freeze(freeze).await?;
-        let copied = copy_section(context, source.section(), &*frozen, &mut collected).await;
+        let copied = section::copy(context, source.section(), &*frozen, collected).await;
         let report = frozen.report();
         frozen.release().await?;
         copied?;
         collected.report(context, source.section(), report);
         collected.warn_of_nothing(context, source.section());
     }
-    context.failure("not every file could be stored")?;
     context.running.phase("publishing");
-    let inventory = join_inventories(context, &collected)?;
+    let inventory = join_inventories(context, collected)?;
     put_file(repository, &inventory_key(&context.id), &inventory).await?;
     durability.sync().await?;
+    if context.running.snapshot().problem_count > 0 {
+        // Only files of the source: whatever else fails ends the backup at once.
+        collected.incomplete_inventory = Some(inventory.summary().clone());
+        return context.failure("not every file could be read");
+    }
     context.check_cancelled()?;
     if let Some(lock) = &context.lock {
         lock.check().await?;
     }
-    let mut manifest = collected.manifest(context, started, moment);
+    let mut manifest = collected.manifest(context);
     manifest.inventory = Some(inventory.summary().clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
@@ -153,65 +201,38 @@ async fn make(context: &Context, metadata: bool, config: bool) -> Result<()> {
 }
 
 /// What the sections have given so far.
-#[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
+    started: Timestamp,
     /// By section with a slash behind it, which is the order of their paths.
-    inventories: BTreeMap<String, Inventory>,
-    contents: Contents,
+    pub(super) inventories: BTreeMap<String, Inventory>,
+    pub(super) contents: Contents,
     reports: BTreeMap<String, SourceReport>,
+    /// Backups that were interrupted, whose files are used again, newest first.
+    pub(super) unfinished: Vec<BackupId>,
+    /// Files that were, and their bytes.
+    pub(super) reused: (u64, u64),
+    /// What is stored, for the backup after this one, should this one not end.
+    pub(super) log: StoredLog,
+    /// The target is full.
+    pub(super) no_space: bool,
+    /// All is stored that could be read: the list of it.
+    pub(super) incomplete_inventory: Option<InventoryRef>,
 }
 
-/// Lists a section into a file, then copies what is listed.
-async fn copy_section(
-    context: &Context,
-    section: &str,
-    frozen: &dyn Frozen,
-    collected: &mut Collected,
-) -> Result<()> {
-    let running = &context.running;
-    let mut listed = Spool::create(&context.scratch()?.join(format!("{section}.listing")))?;
-    let mut entries = frozen.entries();
-    while let Some(entry) = entries.next().await {
-        context.check_cancelled()?;
-        let entry = entry?;
-        running.progress.expect(1, entry.size);
-        if section == source::DATA {
-            collected.contents.add(&entry.key, entry.size);
+impl Collected {
+    fn new(context: &Context, unfinished: Vec<BackupId>) -> Self {
+        Self {
+            started: Timestamp::now(),
+            inventories: BTreeMap::new(),
+            contents: Contents::default(),
+            reports: BTreeMap::new(),
+            unfinished,
+            reused: (0, 0),
+            log: StoredLog::new(&context.repository, &context.id),
+            no_space: false,
+            incomplete_inventory: None,
         }
-        listed.push(&Record::new(section, entry)?)?;
     }
-    drop(entries);
-    let listed = listed.finish()?.unsealed();
-    running.phase("copying");
-    let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
-    let writer = BackupWriter {
-        repository: &context.repository,
-        folder: format!("{}/{section}", context.id),
-    };
-    let reader = FrozenReader(frozen);
-    let plan = context.plan();
-    let mut outcomes = plan.run(entries_of(&listed)?, &reader, &writer);
-    let ended = async {
-        while let Some(outcome) = outcomes.next().await {
-            let outcome = outcome?;
-            match outcome.fault {
-                None => copied.push(&Record::new(section, outcome.entry)?)?,
-                Some(fault) => {
-                    if !context.note(&format!("{section}/{}", outcome.entry.key), &fault)? {
-                        return context.failure("not every file could be stored");
-                    }
-                }
-            }
-        }
-        Ok(())
-    };
-    let ended = ended.await;
-    plan.stop(outcomes).await;
-    ended?;
-    collected
-        .inventories
-        .insert(format!("{section}/"), copied.finish()?);
-    Ok(())
 }
 
 /// The entries of a list of one section.
@@ -269,46 +290,6 @@ async fn put_file(
     Ok(())
 }
 
-struct FrozenReader<'a>(&'a dyn Frozen);
-
-#[async_trait]
-impl Reader for FrozenReader<'_> {
-    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
-        self.0.open(entry).await
-    }
-}
-
-struct BackupWriter<'a> {
-    repository: &'a Repository,
-    folder: String,
-}
-
-#[async_trait]
-impl Writer for BackupWriter<'_> {
-    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
-        let key = file_key_of(&self.folder, &entry.key)?;
-        let options = WriteOptions {
-            size_hint: Some(entry.size),
-            modified: entry.modified,
-            mode: entry.mode,
-            ..WriteOptions::default()
-        };
-        self.repository.sink().begin(&key, options).await.map(Some)
-    }
-}
-
-fn file_key_of(folder: &str, key: &str) -> Result<arc_backup_core::Key, CoreError> {
-    let path = format!("{folder}/{key}");
-    arc_backup_core::Key::parse(&path).map_err(|e| {
-        CoreError::new(
-            arc_backup_core::ErrorKind::Invalid,
-            "write",
-            path,
-            e.reason(),
-        )
-    })
-}
-
 impl Collected {
     /// A wrong prefix or bucket shows as no data at all: on local disk the folder would be missing.
     fn warn_of_nothing(&self, context: &Context, section: &str) {
@@ -346,10 +327,13 @@ impl Collected {
         self.reports.insert(section.to_owned(), report);
     }
 
-    fn manifest(&self, context: &Context, started: Timestamp, moment: Timestamp) -> Manifest {
+    /// The manifest, but for what it says of the inventory.
+    pub(super) fn manifest(&self, context: &Context) -> Manifest {
+        let started = self.started;
         let status = context.running.snapshot();
         let ended = Timestamp::now();
         let report = |section: &str| self.reports.get(section).cloned().unwrap_or_default();
+        let data = report(source::DATA);
         let included: Vec<_> = (report(source::METADATA).settings.into_iter())
             .map(|(file, setting)| DatabaseIncluded { file, setting })
             .collect();
@@ -387,13 +371,17 @@ impl Collected {
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
             completed_at: Some(ended.to_string()),
             duration_seconds: Some(ended.duration_since(started).as_secs_f64()),
-            source: report(source::DATA).origin.map(|origin| SourceInfo {
+            source: data.origin.map(|origin| SourceInfo {
                 backend: origin.kind,
                 location: origin.location,
             }),
-            consistency: Some(Consistency {
-                method: "listing".to_owned(),
-                moment: moment.to_string(),
+            reused_files: self.reused.0,
+            reused_bytes: self.reused.1,
+            consistency: data.method.map(|method| Consistency {
+                method,
+                moment: (data.moment.and_then(|time| Timestamp::try_from(time).ok()))
+                    .unwrap_or(started)
+                    .to_string(),
             }),
             sections: (self.inventories.iter())
                 .map(|(name, list)| SectionTotals {

@@ -119,6 +119,15 @@ impl ArcBackup {
         })
     }
 
+    /// Removes what crashed backups held on to. What can't be removed is left to the next operation.
+    pub(super) async fn discard_views(&self) {
+        for source in &self.sources {
+            if let Err(error) = source.discard_views().await {
+                tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+            }
+        }
+    }
+
     /// The operation that runs in this process, or ran last.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Running>> {

@@ -5,6 +5,7 @@ mod context;
 mod engine;
 mod history;
 mod holder;
+mod incomplete;
 mod instance_lock;
 mod marker;
 mod operation;
@@ -14,6 +15,7 @@ mod restore;
 mod room;
 mod running;
 mod scratch;
+mod section;
 mod start;
 mod verify;
 

@@ -91,6 +91,12 @@ pub struct Operation {
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub unaddressable_sample: Vec<String>,
+    /// Backup: files that an interrupted backup had stored already.
+    pub reused_files: Option<u64>,
+    /// Backup: their bytes.
+    pub reused_bytes: Option<u64>,
+    /// Backup: where what could be read is kept, as other files could not: an incomplete copy, for emergencies.
+    pub incomplete_copy: Option<String>,
     /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
     pub verified: Option<bool>,
     /// Restore: live files that were the same already.

@@ -276,7 +276,7 @@ fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {
             ExtraFilesPolicy::Remove => ExtraFiles::Remove,
         },
         aside: Some((
-            context.repository.sink().clone(),
+            context.repository.target_sink().clone(),
             crate::repository::own(&format!("before-restore/{}", context.operation_id)),
         )),
     })
@@ -372,7 +372,7 @@ async fn verify_unneeded(context: &Context, inventory: &Inventory, part: &Part) 
 }
 
 /// The entries of `all` that `some` does not have; both in byte order.
-fn left_out<'a>(all: EntryStream<'a>, some: EntryStream<'a>) -> EntryStream<'a> {
+pub(super) fn left_out<'a>(all: EntryStream<'a>, some: EntryStream<'a>) -> EntryStream<'a> {
     stream::unfold(
         (all, some.fuse(), None),
         |(mut all, mut some, mut other)| async move {

@@ -51,6 +51,7 @@ impl ArcBackup {
         let instance = InstanceLock::take(&self.lock_path(), &holder)?;
         self.settle_interrupted()?;
         self.scratch.clean()?;
+        self.discard_views().await;
         let (repository, id) = match &request {
             Request::Backup { target, id, .. } => {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;

@@ -54,6 +54,8 @@ pub struct Plan {
 pub struct Outcome {
     /// The entry; after a copy that went well with the digest of its bytes.
     pub entry: Entry,
+    /// The entity tag of what was written, where the writer tells one.
+    pub stored: Option<String>,
     /// What went wrong.
     pub fault: Option<CopyFault>,
 }
@@ -119,15 +121,19 @@ impl Plan {
                 let cancel = cancel.clone();
                 async move {
                     let mut entry = entry?;
-                    let fault = match self.copy(&entry, reader, writer, &cancel).await {
-                        Ok(digest) => {
+                    let (stored, fault) = match self.copy(&entry, reader, writer, &cancel).await {
+                        Ok((digest, stored)) => {
                             entry.sha256 = Some(digest);
                             self.progress.add_files(1);
-                            None
+                            (stored, None)
                         }
-                        Err(fault) => Some(fault),
+                        Err(fault) => (None, Some(fault)),
                     };
-                    Ok(Outcome { entry, fault })
+                    Ok(Outcome {
+                        entry,
+                        stored,
+                        fault,
+                    })
                 }
             })
             .buffered(self.concurrency.max(1))
@@ -150,7 +156,7 @@ impl Plan {
         reader: &dyn Reader,
         writer: &dyn Writer,
         cancel: &CancellationToken,
-    ) -> Result<Digest, CopyFault> {
+    ) -> Result<(Digest, Option<String>), CopyFault> {
         let mut tries = 1;
         loop {
             let counted = AtomicU64::new(0);
@@ -158,7 +164,7 @@ impl Plan {
                 .copy_once(entry, reader, writer, cancel, &counted)
                 .await
             {
-                Ok(digest) => return Ok(digest),
+                Ok(copied) => return Ok(copied),
                 Err(fault) => fault,
             };
             if tries == TRIES || !fault.may_heal() {
@@ -177,7 +183,7 @@ impl Plan {
         writer: &dyn Writer,
         cancel: &CancellationToken,
         counted: &AtomicU64,
-    ) -> Result<Digest, CopyFault> {
+    ) -> Result<(Digest, Option<String>), CopyFault> {
         if cancel.is_cancelled() {
             return Err(CopyFault::Cancelled);
         }
@@ -205,15 +211,15 @@ impl Plan {
         };
         match (copied, upload) {
             (Ok(digest), Some(upload)) => {
-                upload.commit().await.map_err(CopyFault::Write)?;
-                Ok(digest)
+                let meta = upload.commit().await.map_err(CopyFault::Write)?;
+                Ok((digest, meta.etag))
             }
             (Err(fault), Some(upload)) => {
                 // The first fault is the one to tell of; a network that is dead is not waited for once more.
                 let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
                 Err(fault)
             }
-            (copied, None) => copied,
+            (copied, None) => copied.map(|digest| (digest, None)),
         }
     }
 

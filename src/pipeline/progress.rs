@@ -18,6 +18,16 @@ impl Progress {
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Takes back that there was something to do, and, if it was done, that.
+    pub fn forget(&self, files: u64, bytes: u64, done: bool) {
+        self.total_files.fetch_sub(files, Ordering::Relaxed);
+        self.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if done {
+            self.files.fetch_sub(files, Ordering::Relaxed);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Notes bytes as done.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -27,6 +27,9 @@ pub struct Journal {
     pub started_at: Timestamp,
 }
 
+/// How many unfinished backups are continued at most; older ones are removed.
+const CONTINUED: usize = 3;
+
 /// What a sweep found, and removed if it was asked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -46,6 +49,9 @@ impl Repository {
     }
 
     pub(crate) async fn end_journal(&self, id: &BackupId) -> Result<()> {
+        self.sink()
+            .remove_tree(&own(&format!("journal/{id}")))
+            .await?;
         Ok(self
             .sink()
             .delete(&[own(&format!("journal/{id}.json"))])
@@ -62,6 +68,26 @@ impl Repository {
             .collect())
     }
 
+    /// The unfinished backups that can be continued, newest first: they have told what they stored. At most
+    /// [`CONTINUED`] of them.
+    pub(crate) async fn continuable(&self) -> Result<Vec<BackupId>> {
+        let children = self.sink().list_children(Some(&own("journal"))).await?;
+        let journalled = self.journalled().await?;
+        let mut found: Vec<BackupId> = (children.iter())
+            .filter(|child| matches!(child, Child::Folder(_)))
+            .filter_map(|child| BackupId::parse(child.name()).ok())
+            .filter(|id| journalled.contains(id))
+            .collect();
+        found.sort_by(|a, b| b.as_str().cmp(a.as_str()));
+        let mut continuable = Vec::new();
+        for id in found {
+            if continuable.len() < CONTINUED && !self.is_published(&id).await? {
+                continuable.push(id);
+            }
+        }
+        Ok(continuable)
+    }
+
     /// Finishes or removes what a journal names as unfinished, and nothing else. The caller holds the lock.
     ///
     /// A backup that was published stays, whatever its journal says: its manifest is written last. A deletion
@@ -72,8 +98,16 @@ impl Repository {
     /// # Errors
     /// When the journals can't be read.
     pub async fn sweep(&self, apply: bool) -> Result<Swept> {
+        self.sweep_but(apply, &[]).await
+    }
+
+    /// The same, without touching the backups in `kept`.
+    pub(crate) async fn sweep_but(&self, apply: bool, kept: &[BackupId]) -> Result<Swept> {
         let mut swept = Swept::default();
         for id in self.journalled().await? {
+            if kept.contains(&id) {
+                continue;
+            }
             let published = self.is_published(&id).await?;
             if !published {
                 swept.unfinished.push(id.to_string());
@@ -99,7 +133,7 @@ impl Repository {
         Ok(swept)
     }
 
-    async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {
+    pub(crate) async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {
         if !published {
             tracing::info!(backup = %id, "removing what an interrupted operation left");
             self.remove_backup(id).await?;

@@ -1,17 +1,21 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
+mod incomplete;
 mod journal;
 mod listing;
 mod read;
+mod stored;
 
 use std::sync::Arc;
 
 use arc_backup_core::{ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions};
 
+pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary};
 pub use read::{BackupReader, Loaded};
+pub(crate) use stored::{StoredLog, StoredReader};
 
 use crate::manifest::BackupId;
 use crate::operations::Holder;
@@ -25,6 +29,8 @@ pub const OWN_FOLDER: &str = ".arc-backup";
 pub struct Repository {
     name: String,
     sink: Arc<dyn Sink>,
+    /// The whole target, where `sink` is a part of it.
+    target: Option<Arc<dyn Sink>>,
 }
 
 impl Repository {
@@ -34,6 +40,7 @@ impl Repository {
         Self {
             name: name.into(),
             sink,
+            target: None,
         }
     }
 
@@ -49,12 +56,21 @@ impl Repository {
         &self.sink
     }
 
+    /// The target that it is in, or a part of.
+    pub(crate) fn target_sink(&self) -> &Arc<dyn Sink> {
+        self.target.as_ref().unwrap_or(&self.sink)
+    }
+
     /// Takes the repository's lock.
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
-        match self.sink.lock(&own("lock"), &holder.to_text()).await? {
+        match self
+            .target_sink()
+            .lock(&own("lock"), &holder.to_text())
+            .await?
+        {
             LockOutcome::Held(guard) => Ok(guard),
             LockOutcome::Busy(text) => Err(Error::Busy(Box::new(Holder::from_text(&text)))),
         }
@@ -118,6 +134,8 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         self.sink.remove_tree(&folder).await?;
+        // An incomplete copy that was not yet told of.
+        self.remove_untold(id).await?;
         // What a killed process had begun to upload is no object yet, and still takes room.
         if let Err(error) = self.sink.discard_unfinished(Some(&folder)).await {
             tracing::warn!(backup = %id, %error, "uploads that never ended may be left");

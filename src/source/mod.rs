@@ -1,11 +1,13 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
 mod aside;
+mod compaction;
 mod config;
 mod contents;
 mod parquet;
 mod parquet_restore;
 mod put_back;
+mod settle;
 mod snapshot;
 mod sqlite;
 mod sqlite_restore;

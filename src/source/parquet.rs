@@ -1,16 +1,21 @@
 //! Arc's data: Parquet files and their companions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions, Key, ListOptions,
-    Listed, Origin, OtherKind, Restore, Result, Sink, Source, SourceReport, Staging,
+    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions, Key, Meta, Origin,
+    OtherKind, Pins, Reconciled, Restore, Result, Sink, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 
+use super::compaction::{Jobs, is_state, unit_of};
 use super::parquet_restore::ParquetRestore;
+use super::settle::{Files, Settler, View, entry, is_harmless, to_core};
 use super::{DATA, Exclusions, SAMPLE};
+use crate::manifest::Inventory;
 
 /// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
 /// `.arc-backup/before-restore/{operation_id}/`.
@@ -42,7 +47,7 @@ impl Source for ParquetSource {
         DATA
     }
 
-    async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
         if let Some(root) = self.storage.capabilities().local_root
             && !root.is_dir()
         {
@@ -54,15 +59,54 @@ impl Source for ParquetSource {
                 "the storage root (`storage.local_path`) is no folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
-        let mut report = SourceReport::default();
-        report.origin = Some(Origin {
-            kind: self.kind.clone(),
-            location: self.storage.location(),
-        });
-        Ok(Box::new(ParquetListing {
-            source: self.clone(),
-            report: Mutex::new(report),
+        let pins = match self.storage.pins(&freeze.operation_id).await {
+            Ok(pins) => Some(pins),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                tracing::debug!(%error, "the data is copied from its place");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let frozen = match (self.view(pins.as_deref(), &freeze).await, pins) {
+            // Found out only with the first file: another file system, files of somebody else.
+            (Err(error), Some(pins)) if error.kind() == ErrorKind::Unsupported => {
+                tracing::debug!(%error, "the data is copied from its place");
+                pins.release().await?;
+                (self.view(None, &freeze).await?, None)
+            }
+            (Err(error), Some(pins)) => {
+                pins.release().await?;
+                return Err(error);
+            }
+            (view, pins) => (view?, pins),
+        };
+        let ((settler, view, mut report), pins) = frozen;
+        let method = if pins.is_some() {
+            "hard-links"
+        } else {
+            "settled-listing"
+        };
+        report.method = Some(method.to_owned());
+        Ok(Box::new(FrozenData {
+            settler,
+            pins,
+            listed: view.listed,
+            changing: tokio::sync::Mutex::new(Changing {
+                settled: view.settled,
+                states: view.states,
+                jobs: view.jobs,
+                rounds: 0,
+            }),
+            report,
         }))
+    }
+
+    async fn discard_views(&self) -> Result<()> {
+        let count = self.storage.discard_pins().await?;
+        if count > 0 {
+            tracing::info!(count, "removed what interrupted backups held on to");
+        }
+        Ok(())
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
@@ -82,81 +126,203 @@ impl Source for ParquetSource {
     }
 }
 
-/// A listing of the data; a file that changed after it was listed is an error when it is opened.
-struct ParquetListing {
-    source: ParquetSource,
-    report: Mutex<SourceReport>,
-}
-
-impl ParquetListing {
-    fn other(&self, path: String, kind: OtherKind) {
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = &mut *report;
-        let (count, sample) = match kind {
-            OtherKind::Unaddressable => (
-                &mut report.unaddressable_files,
-                &mut report.unaddressable_sample,
-            ),
-            _ => (&mut report.special_files, &mut report.special_sample),
+impl ParquetSource {
+    async fn view(
+        &self,
+        pins: Option<&dyn Pins>,
+        freeze: &Freeze,
+    ) -> Result<(Settler, View, SourceReport)> {
+        let settler = Settler {
+            storage: self.storage.clone(),
+            exclusions: self.exclusions.clone(),
+            cancel: freeze.cancel.clone(),
         };
-        *count += 1;
-        if sample.len() < SAMPLE {
-            sample.push(path);
-        }
+        let mut report = SourceReport::default();
+        report.origin = Some(Origin {
+            kind: self.kind.clone(),
+            location: self.storage.location(),
+        });
+        report.moment = Some(SystemTime::now());
+        let report = Mutex::new(report);
+        let path = freeze.scratch.join("data.view");
+        let view = settler
+            .view(pins, &path, &|path, kind| {
+                note_other(
+                    &mut report.lock().unwrap_or_else(PoisonError::into_inner),
+                    path,
+                    kind,
+                );
+            })
+            .await?;
+        let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((settler, view, report))
     }
 }
 
+fn note_other(report: &mut SourceReport, path: String, kind: OtherKind) {
+    let (count, sample) = match kind {
+        OtherKind::Unaddressable => (
+            &mut report.unaddressable_files,
+            &mut report.unaddressable_sample,
+        ),
+        _ => (&mut report.special_files, &mut report.special_sample),
+    };
+    *count += 1;
+    if sample.len() < SAMPLE {
+        sample.push(path);
+    }
+}
+
+/// A settled view of the data: pinned, or with each file read only as it was listed.
+struct FrozenData {
+    settler: Settler,
+    pins: Option<Box<dyn Pins>>,
+    /// The first listing.
+    listed: Inventory,
+    changing: tokio::sync::Mutex<Changing>,
+    report: SourceReport,
+}
+
+/// What a view is besides its first listing; changed by [`Frozen::reconcile`].
+struct Changing {
+    settled: BTreeMap<String, Files>,
+    states: Files,
+    jobs: Jobs,
+    rounds: u32,
+}
+
+/// How often a view is reconciled with what became of its files, and each time more of it.
+const RECONCILIATIONS: u32 = 1000;
+
 #[async_trait]
-impl Frozen for ParquetListing {
+impl Frozen for FrozenData {
     fn entries(&self) -> EntryStream<'_> {
-        let options = ListOptions {
-            skip: self.source.exclusions.keys.clone(),
-            ..ListOptions::default()
+        let begun = async move {
+            let changing = self.changing.lock().await;
+            let again: BTreeMap<Key, Meta> = (changing.settled.values().flatten())
+                .chain(&changing.states)
+                .map(|(key, meta)| (key.clone(), meta.clone()))
+                .collect();
+            let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
+            let first = (self.listed.records().map_err(to_core)?)
+                .map(|record| record.map(|record| record.entry).map_err(to_core))
+                .filter(
+                    move |entry| !matches!(entry, Ok(entry) if units.contains(unit_of(&entry.key))),
+                );
+            Ok(stream::iter(merge(first, again.into_values().map(entry))))
         };
-        self.source
-            .storage
-            .list(options)
-            .filter_map(async move |item| match item {
-                Ok(Listed::Object(meta)) if self.source.exclusions.exclude(&meta.key) => None,
-                Ok(Listed::Object(meta)) if meta.key.len() > LONGEST_KEY => {
-                    self.other(meta.key.to_string(), OtherKind::Unaddressable);
-                    None
-                }
-                Ok(Listed::Object(meta)) => Some(Ok(Entry {
-                    key: meta.key,
-                    size: meta.size,
-                    sha256: None,
-                    modified: meta.modified,
-                    mode: meta.mode,
-                    etag: meta.etag,
-                })),
-                Ok(Listed::Other { path, kind }) => {
-                    if !self.source.exclusions.exclude(&path) {
-                        self.other(path, kind);
-                    }
-                    None
-                }
-                Err(error) => Some(Err(error)),
-            })
-            .boxed()
+        stream::once(begun).try_flatten().boxed()
     }
 
     async fn open(&self, entry: &Entry) -> Result<Body, Error> {
+        if let Some(pins) = &self.pins {
+            return Ok(pins.get(&entry.key).await?.body);
+        }
         let options = GetOptions {
             range: None,
             if_match: entry.etag.clone(),
         };
-        Ok(self.source.storage.get(&entry.key, options).await?.body)
+        Ok(self.settler.storage.get(&entry.key, options).await?.body)
+    }
+
+    async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
+        if self.pins.is_some() {
+            return Ok(None);
+        }
+        let mut changing = self.changing.lock().await;
+        let changing = &mut *changing;
+        changing.rounds += 1;
+        if changing.rounds > RECONCILIATIONS {
+            return Ok(None);
+        }
+        let mut gone = Vec::new();
+        let mut units = BTreeSet::new();
+        for key in lost {
+            if changing.states.remove(key).is_some() || is_state(key) {
+                gone.push(key.clone());
+            } else {
+                units.insert(unit_of(key).to_owned());
+            }
+        }
+        let mut were = self.files_of(&units, &changing.settled)?;
+        let now = (self.settler)
+            .settle(units.clone(), None, &mut changing.jobs)
+            .await?;
+        let lost: BTreeSet<&Key> = lost.iter().collect();
+        let mut entries = Vec::new();
+        for (key, meta) in now.values().flatten() {
+            let was = were.remove(key);
+            if lost.contains(key) || was.is_none_or(|was| was != meta.etag) {
+                entries.push(entry(meta.clone()));
+            }
+        }
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        gone.extend(were.into_keys());
+        changing.settled.extend(now);
+        // A state that went with what these units held before may do harm to what they hold now.
+        changing.states.retain(|key, _| {
+            let stays = match changing.jobs.0.get(key) {
+                Some((_, Some(job))) if job.units().any(|unit| units.contains(unit)) => {
+                    is_harmless(job, &changing.settled)
+                }
+                Some(_) => true,
+                None => false,
+            };
+            if !stays {
+                gone.push(key.clone());
+            }
+            stays
+        });
+        Ok(Some(Reconciled { gone, entries }))
     }
 
     fn report(&self) -> SourceReport {
-        self.report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.report.clone()
     }
 
     async fn release(self: Box<Self>) -> Result<()> {
-        Ok(())
+        match self.pins {
+            Some(pins) => pins.release().await,
+            None => Ok(()),
+        }
     }
+}
+
+impl FrozenData {
+    /// The files that the view has of these units, with their entity tags.
+    fn files_of(
+        &self,
+        units: &BTreeSet<String>,
+        settled: &BTreeMap<String, Files>,
+    ) -> Result<BTreeMap<Key, Option<String>>> {
+        let mut files = BTreeMap::new();
+        for record in self.listed.records().map_err(to_core)? {
+            let entry = record.map_err(to_core)?.entry;
+            let unit = unit_of(&entry.key);
+            if units.contains(unit) && !settled.contains_key(unit) {
+                files.insert(entry.key, entry.etag);
+            }
+        }
+        for (_, of_unit) in settled.iter().filter(|(unit, _)| units.contains(*unit)) {
+            files.extend(
+                of_unit
+                    .iter()
+                    .map(|(key, meta)| (key.clone(), meta.etag.clone())),
+            );
+        }
+        Ok(files)
+    }
+}
+
+/// Both in one, in byte order; no key is in both.
+fn merge(
+    first: impl Iterator<Item = Result<Entry>>,
+    second: impl Iterator<Item = Entry>,
+) -> impl Iterator<Item = Result<Entry>> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || match (first.peek(), second.peek()) {
+        (Some(Ok(a)), Some(b)) if b.key < a.key => second.next().map(Ok),
+        (None, _) => second.next().map(Ok),
+        _ => first.next(),
+    })
 }

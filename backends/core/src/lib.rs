@@ -34,6 +34,6 @@ pub use sink::{
     Listed, LockGuard, LockOutcome, Meta, Object, OtherKind, Pins, Sink, Upload, WriteOptions,
 };
 pub use source::{
-    EntryStream, ExtraFiles, Freeze, Frozen, Origin, Restore, RestoreSummary, Source, SourceReport,
-    Staging,
+    EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
+    SourceReport, Staging,
 };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -29,6 +30,14 @@ pub trait Source: Send + Sync + 'static {
 
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
+
+    /// Removes what crashed operations have left to hold a view. Called before an operation begins; another program's views may
+    /// be in use.
+    ///
+    /// The default has nothing to remove.
+    async fn discard_views(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Removes what interrupted restores staged and never put into force. Called when no restore runs.
     ///
@@ -59,11 +68,28 @@ pub trait Frozen: Send + Sync {
     /// when it is no longer what was listed.
     async fn open(&self, entry: &Entry) -> Result<Body>;
 
+    /// Takes up that entries were gone or changed when they were [opened](Frozen::open): looks anew at what belongs together
+    /// with them, and tells how the view differs now from what [`entries`](Frozen::entries) gave. `None` where that is not
+    /// this view's way: then the entries are lost.
+    async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
+        let _ = lost;
+        Ok(None)
+    }
+
     /// What there is to say of this view; complete when all entries have been read.
     fn report(&self) -> SourceReport;
 
     /// Gives up the view and everything it holds.
     async fn release(self: Box<Self>) -> Result<()>;
+}
+
+/// How a view differs from what it was, as [`Frozen::reconcile`] tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Keys that no longer belong to it, whether they were copied or not.
+    pub gone: Vec<Key>,
+    /// Entries to be copied, in byte order: they are new, or were gone or changed. What was copied at their keys is not theirs.
+    pub entries: Vec<Entry>,
 }
 
 /// What a source says of a view, for the manifest and the status.
@@ -72,6 +98,10 @@ pub trait Frozen: Send + Sync {
 pub struct SourceReport {
     /// Where the data came from, without credentials.
     pub origin: Option<Origin>,
+    /// How the view was taken: `hard-links`, `settled-listing`, … `None` for a source whose files nobody changes meanwhile.
+    pub method: Option<String>,
+    /// The moment that it speaks for: what was committed before it is in the view.
+    pub moment: Option<SystemTime>,
     /// Links, FIFOs, sockets and devices, which a backup does not hold.
     pub special_files: u64,
     /// The first of them, by path.

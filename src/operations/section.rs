@@ -1,0 +1,429 @@
+//! Copying one section of a backup.
+//!
+//! Lists what the source has frozen, takes over what interrupted backups have stored of it already, copies the rest,
+//! and lets the source reconcile what was gone or changed when it was opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arc_backup_core::{
+    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, GetOptions, Hasher, Key,
+    Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use super::backup::{Collected, entries_of};
+use super::context::Context;
+use super::restore::left_out;
+use crate::Result;
+use crate::manifest::{BackupId, Inventory, Record, Spool};
+use crate::pipeline::{CopyFault, Reader, Writer};
+use crate::repository::{Repository, StoredReader, file_key};
+use crate::source;
+
+/// How many times what a source has reconciled is copied anew.
+const ROUNDS: u32 = 1000;
+
+/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
+/// any other fault ends it.
+pub(super) async fn copy(
+    context: &Context,
+    section: &str,
+    frozen: &dyn Frozen,
+    collected: &mut Collected,
+) -> Result<()> {
+    let listed = list(context, section, frozen).await?;
+    let reused = reuse(context, section, &listed, collected).await?;
+    context.running.phase("copying");
+    let mut copying = Copying {
+        context,
+        section,
+        frozen,
+        log: &mut collected.log,
+        no_space: &mut collected.no_space,
+        lost: Vec::new(),
+        anew: BTreeMap::new(),
+    };
+    let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
+    let entries = left_out(entries_of(&listed)?, entries_of(&reused)?);
+    copying.run(entries, Some(&mut copied)).await?;
+    let copied = copied.finish()?;
+    let mut gone = BTreeSet::new();
+    copying.reconcile(&mut gone).await?;
+    let anew = copying.anew;
+    let kept = |record: &Record| {
+        !gone.contains(&record.entry.key) && !anew.contains_key(&record.entry.key)
+    };
+    let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
+    let mut sorted = Sorted::new([
+        Box::new(copied.records()?) as Records<'_>,
+        Box::new(reused.records()?),
+        Box::new(anew.values().cloned().map(Ok)),
+    ])?;
+    let mut reconciled = 0_u64;
+    while let Some((list, record)) = sorted.next()? {
+        if list < 2 && !kept(&record) {
+            (context.running.progress).forget(1, record.entry.size, true);
+            reconciled += 1;
+            continue;
+        }
+        if section == source::DATA {
+            collected.contents.add(&record.entry.key, record.entry.size);
+        }
+        all.push(&record)?;
+    }
+    tracing::debug!(section, reconciled, "copied");
+    remove_gone(context, section, &gone).await?;
+    collected
+        .inventories
+        .insert(format!("{section}/"), all.finish()?);
+    Ok(())
+}
+
+async fn list(context: &Context, section: &str, frozen: &dyn Frozen) -> Result<Inventory> {
+    let mut listed = Spool::create(&context.scratch()?.join(format!("{section}.listing")))?;
+    let mut entries = frozen.entries();
+    while let Some(entry) = entries.next().await {
+        context.check_cancelled()?;
+        let entry = entry?;
+        context.running.progress.expect(1, entry.size);
+        listed.push(&Record::new(section, entry)?)?;
+    }
+    Ok(listed.finish()?.unsealed())
+}
+
+/// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
+/// source, and by their bytes, or, in a store, by the entity tag that it gave them.
+async fn reuse(
+    context: &Context,
+    section: &str,
+    listed: &Inventory,
+    collected: &mut Collected,
+) -> Result<Inventory> {
+    let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
+    // What is not data is a snapshot, and another one each time.
+    if section == source::DATA && !collected.unfinished.is_empty() {
+        context.running.phase("continuing");
+        let mut readers = Vec::new();
+        for id in &collected.unfinished {
+            readers.push(StoredReader::open(&context.repository, id, section).await?);
+        }
+        let candidates = stream::try_unfold(
+            (listed.records()?, readers),
+            async |(mut records, mut readers)| {
+                for record in records.by_ref() {
+                    let record = record?;
+                    if let Some(stored) = stored_already(&record.entry, &mut readers).await? {
+                        return Ok(Some(((record, stored), (records, readers))));
+                    }
+                }
+                Ok(None)
+            },
+        );
+        let mut taken = candidates
+            .map(|candidate: Result<(Record, Stored)>| async move {
+                let (record, stored) = candidate?;
+                context.check_cancelled()?;
+                let taken = take_over(context, &record, &stored).await?;
+                Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
+            })
+            .buffered(context.plan().concurrency)
+            .boxed();
+        while let Some(outcome) = taken.next().await {
+            let Some((mut record, stored, etag)) = outcome? else {
+                continue;
+            };
+            record.entry.sha256 = stored.record.entry.sha256;
+            collected.log.note(&record, etag.as_deref()).await?;
+            reused.push(&record)?;
+            collected.reused.0 += 1;
+            collected.reused.1 += record.entry.size;
+            context.running.progress.add_files(1);
+            context.running.progress.add_bytes(record.entry.size);
+            let (files, bytes) = collected.reused;
+            context.running.update(|operation| {
+                operation.reused_files = Some(files);
+                operation.reused_bytes = Some(bytes);
+            });
+        }
+    }
+    reused.finish()
+}
+
+/// A file that an interrupted backup has stored.
+struct Stored {
+    id: BackupId,
+    record: Record,
+    etag: Option<String>,
+}
+
+async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<Option<Stored>> {
+    let mut found = None;
+    for reader in readers {
+        let Some((record, etag)) = reader.at(&entry.key).await? else {
+            continue;
+        };
+        let same = entry.etag.is_some()
+            && (entry.size, &entry.etag, entry.modified)
+                == (record.entry.size, &record.entry.etag, record.entry.modified);
+        if same && found.is_none() {
+            found = Some(Stored {
+                id: reader.id().clone(),
+                record,
+                etag,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a stored file one of this backup, if it is what it should be; tells its entity tag then.
+async fn take_over(
+    context: &Context,
+    record: &Record,
+    stored: &Stored,
+) -> Result<Option<Option<String>>> {
+    let from = file_key(&stored.id, &stored.record.path)?;
+    let to = file_key(&context.id, &record.path)?;
+    let sink = context.repository.sink();
+    let taken = async {
+        let whole = match sink.capabilities().local_root {
+            // Written, but perhaps not to the disk: the power may have gone.
+            Some(_) => is_whole(context, &from, &stored.record.entry).await?,
+            None => (sink.head(&from).await?).is_some_and(|meta| {
+                meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
+            }),
+        };
+        if !whole {
+            return Ok(None);
+        }
+        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
+    };
+    match taken.await {
+        Ok(taken) => Ok(taken),
+        Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
+        Err(error) => {
+            // It is stored anew; what is wrong with the target shows there.
+            tracing::debug!(%error, "not taken over");
+            Ok(None)
+        }
+    }
+}
+
+async fn is_whole(context: &Context, at: &Key, entry: &Entry) -> Result<bool, CoreError> {
+    let sink = context.repository.sink();
+    let body = sink.get(at, GetOptions::default()).await?.body;
+    let mut hasher = Hasher::new();
+    let mut size = 0;
+    let mut pieces = crate::pipeline::pieces(body, at);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        size += piece.len() as u64;
+        hasher.update(&piece);
+    }
+    Ok(size == entry.size && Some(hasher.finish()) == entry.sha256)
+}
+
+/// One section being copied.
+struct Copying<'a> {
+    context: &'a Context,
+    section: &'a str,
+    frozen: &'a dyn Frozen,
+    log: &'a mut crate::repository::StoredLog,
+    no_space: &'a mut bool,
+    /// Entries that were gone or changed when they were opened.
+    lost: Vec<(Entry, CopyFault)>,
+    /// What was copied after the source had reconciled it.
+    anew: BTreeMap<Key, Record>,
+}
+
+impl Copying<'_> {
+    /// Copies the entries, into the list `copied`, or else as those that are copied anew.
+    async fn run(
+        &mut self,
+        entries: EntryStream<'_>,
+        mut copied: Option<&mut Spool>,
+    ) -> Result<()> {
+        let context = self.context;
+        let writer = BackupWriter {
+            repository: &context.repository,
+            folder: format!("{}/{}", context.id, self.section),
+        };
+        let reader = FrozenReader(self.frozen);
+        let plan = context.plan();
+        let mut outcomes = plan.run(entries, &reader, &writer);
+        let ended = async {
+            while let Some(outcome) = outcomes.next().await {
+                let outcome = outcome?;
+                let Some(fault) = outcome.fault else {
+                    let record = Record::new(self.section, outcome.entry)?;
+                    match copied.as_mut() {
+                        Some(copied) => {
+                            self.log.note(&record, outcome.stored.as_deref()).await?;
+                            copied.push(&record)?;
+                        }
+                        None => _ = self.anew.insert(record.entry.key.clone(), record),
+                    }
+                    continue;
+                };
+                if is_lost(&fault) {
+                    self.lost.push((outcome.entry, fault));
+                    continue;
+                }
+                *self.no_space |=
+                    matches!(&fault, CopyFault::Write(error) if error.kind() == ErrorKind::NoSpace);
+                self.note(&outcome.entry, &fault)?;
+            }
+            Ok(())
+        };
+        let ended = ended.await;
+        plan.stop(outcomes).await;
+        ended
+    }
+
+    /// Notes that a file could not be copied; an error where that is not for the source's sake.
+    fn note(&self, entry: &Entry, fault: &CopyFault) -> Result<()> {
+        let path = format!("{}/{}", self.section, entry.key);
+        if !self.context.note(&path, fault)? {
+            return self.context.failure("not every file could be stored");
+        }
+        Ok(())
+    }
+
+    /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
+    /// part of the view.
+    async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
+        for round in 0.. {
+            if self.lost.is_empty() {
+                return Ok(());
+            }
+            self.context.check_cancelled()?;
+            let lost = std::mem::take(&mut self.lost);
+            let keys: Vec<Key> = lost.iter().map(|(entry, _)| entry.key.clone()).collect();
+            let reconciled = match round {
+                0..ROUNDS => self.frozen.reconcile(&keys).await?,
+                _ => None,
+            };
+            let Some(reconciled) = reconciled else {
+                for (entry, fault) in &lost {
+                    self.note(entry, fault)?;
+                }
+                return Ok(());
+            };
+            let progress = &self.context.running.progress;
+            for (entry, _) in &lost {
+                progress.forget(1, entry.size, false);
+            }
+            for key in reconciled.gone {
+                self.anew.remove(&key);
+                gone.insert(key);
+            }
+            for entry in &reconciled.entries {
+                self.anew.remove(&entry.key);
+                // Until it is copied.
+                gone.insert(entry.key.clone());
+                progress.expect(1, entry.size);
+            }
+            tracing::debug!(
+                lost = keys.len(),
+                again = reconciled.entries.len(),
+                "Arc changed files while they were copied"
+            );
+            // What is lost again is not what was copied before at its key.
+            gone.extend(keys.into_iter().filter(|key| !self.anew.contains_key(key)));
+            let entries = stream::iter(reconciled.entries.into_iter().map(Ok)).boxed();
+            self.run(entries, None).await?;
+            for key in self.anew.keys() {
+                gone.remove(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the source no longer has the entry as it was listed.
+fn is_lost(fault: &CopyFault) -> bool {
+    match fault {
+        CopyFault::Read(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed),
+        CopyFault::Size { .. } => true,
+        _ => false,
+    }
+}
+
+/// Removes from the backup what was copied and is no longer part of it.
+async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> Result<()> {
+    let mut keys = Vec::with_capacity(gone.len());
+    for key in gone {
+        keys.push(file_key(&context.id, &format!("{section}/{key}"))?);
+    }
+    for batch in keys.chunks(1000) {
+        context.repository.sink().delete(batch).await?;
+    }
+    Ok(())
+}
+
+type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + Send + 'a>;
+
+/// Lists that are each in byte order, as one; no key is told twice by those of one list.
+struct Sorted<'a> {
+    lists: [(Option<Record>, Records<'a>); 3],
+}
+
+impl<'a> Sorted<'a> {
+    fn new(lists: [Records<'a>; 3]) -> Result<Self> {
+        let mut heads = Vec::new();
+        for mut list in lists {
+            heads.push((list.next().transpose()?, list));
+        }
+        let lists = heads
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("as many as there were"));
+        Ok(Self { lists })
+    }
+
+    /// The next record, and the number of the list that it is from.
+    fn next(&mut self) -> Result<Option<(usize, Record)>> {
+        let least = (self.lists.iter().enumerate())
+            .filter_map(|(number, (head, _))| Some((&head.as_ref()?.path, number)))
+            .min();
+        let Some((_, number)) = least else {
+            return Ok(None);
+        };
+        let (head, list) = &mut self.lists[number];
+        let next = list.next().transpose()?;
+        Ok(std::mem::replace(head, next).map(|record| (number, record)))
+    }
+}
+
+struct FrozenReader<'a>(&'a dyn Frozen);
+
+#[async_trait]
+impl Reader for FrozenReader<'_> {
+    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.0.open(entry).await
+    }
+}
+
+struct BackupWriter<'a> {
+    repository: &'a Repository,
+    folder: String,
+}
+
+#[async_trait]
+impl Writer for BackupWriter<'_> {
+    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
+        let key = file_key_of(&self.folder, &entry.key)?;
+        let options = WriteOptions {
+            size_hint: Some(entry.size),
+            modified: entry.modified,
+            mode: entry.mode,
+            ..WriteOptions::default()
+        };
+        self.repository.sink().begin(&key, options).await.map(Some)
+    }
+}
+
+fn file_key_of(folder: &str, key: &str) -> Result<Key, CoreError> {
+    let path = format!("{folder}/{key}");
+    Key::parse(&path).map_err(|e| CoreError::new(ErrorKind::Invalid, "write", path, e.reason()))
+}

@@ -1,0 +1,262 @@
+//! Incomplete copies: what a backup has stored whose source had files that could not be read. For emergencies.
+//!
+//! They lie under `.arc-backup/incomplete/{backup_id}/`, with `incomplete.json` in place of `manifest.json`, where neither a list
+//! nor Arc takes them for backups.
+
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Capabilities, Child, GetOptions, Key, ListOptions, ListStream, Listed, LockOutcome, Meta,
+    Object, Result as CoreResult, Sink, Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use super::{Repository, folder, own};
+use crate::manifest::{BackupId, Manifest};
+use crate::{Error, Result};
+
+const FOLDER: &str = "incomplete";
+/// What stands in place of the manifest.
+const INSTEAD: &str = "incomplete.json";
+const MANIFEST: &str = "manifest.json";
+
+/// An incomplete copy, in a list.
+#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
+pub struct Incomplete {
+    /// The id of the backup that it would have been.
+    pub backup_id: String,
+    /// When that began, RFC 3339, UTC.
+    pub created_at: String,
+    /// The target that holds it.
+    pub target: String,
+    /// Parquet files of databases that it holds.
+    pub total_files: u64,
+    /// Their size in bytes.
+    pub total_size_bytes: u64,
+    /// Files that could not be read, and are not in it.
+    pub missing_files: u64,
+}
+
+impl Repository {
+    /// The incomplete copies as a repository of their own, to be read only: a restore works on it as on any.
+    #[must_use]
+    pub(crate) fn incomplete(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            sink: Arc::new(Within {
+                sink: self.sink.clone(),
+            }),
+            target: Some(self.sink.clone()),
+        }
+    }
+
+    /// Makes what is stored of `id` an incomplete copy, told of by `manifest`.
+    pub(crate) async fn keep_incomplete(&self, id: &BackupId, manifest: Vec<u8>) -> Result<()> {
+        let to = own(&format!("{FOLDER}/{id}"));
+        self.sink.move_tree(&folder(id), &to).await?;
+        // From here on it exists.
+        self.put(&own(&format!("{FOLDER}/{id}/{INSTEAD}")), manifest)
+            .await
+    }
+
+    /// Lists the incomplete copies, newest first. What is damaged among them is left out, with a warning.
+    ///
+    /// # Errors
+    /// When the target can't be listed.
+    pub async fn list_incomplete(&self) -> Result<Vec<Incomplete>> {
+        let view = self.incomplete();
+        let mut found = Vec::new();
+        for child in view.sink.list_children(None).await? {
+            let Ok(id) = BackupId::parse(child.name()) else {
+                continue;
+            };
+            match view.load(&id).await {
+                Ok(loaded) => found.push(self.incomplete_row(&loaded.manifest)),
+                Err(Error::Storage(error))
+                    if error.kind() == arc_backup_core::ErrorKind::Unavailable =>
+                {
+                    return Err(error.into());
+                }
+                Err(error) => tracing::warn!(%id, %error, "an incomplete copy can't be read"),
+            }
+        }
+        found.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        Ok(found)
+    }
+
+    fn incomplete_row(&self, manifest: &Manifest) -> Incomplete {
+        Incomplete {
+            backup_id: manifest.backup_id.clone(),
+            created_at: manifest.created_at.clone(),
+            target: self.name.clone(),
+            total_files: manifest.total_files,
+            total_size_bytes: manifest.total_size_bytes,
+            missing_files: manifest.missing_files,
+        }
+    }
+
+    /// Whether there is anything of an incomplete copy of that id.
+    pub(crate) async fn has_incomplete(&self, id: &BackupId) -> Result<bool> {
+        let children = (self.sink.list_children(Some(&own(FOLDER)))).await?;
+        Ok(children.iter().any(|child| child.name() == id.as_str()))
+    }
+
+    /// Removes an incomplete copy; an absent one is no error.
+    pub(crate) async fn remove_incomplete(&self, id: &BackupId) -> Result<()> {
+        let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
+        self.sink.delete(&[told]).await?;
+        Ok((self.sink)
+            .remove_tree(&own(&format!("{FOLDER}/{id}")))
+            .await?)
+    }
+
+    /// Removes every incomplete copy, and tells how many.
+    pub(crate) async fn remove_all_incomplete(&self) -> Result<u64> {
+        let mut count = 0;
+        for child in self.sink.list_children(Some(&own(FOLDER))).await? {
+            if let Ok(id) = BackupId::parse(child.name()) {
+                self.remove_incomplete(&id).await?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Removes what was on its way to become an incomplete copy.
+    pub(super) async fn remove_untold(&self, id: &BackupId) -> Result<()> {
+        if !self.has_incomplete(id).await? {
+            return Ok(());
+        }
+        let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
+        if self.sink.head(&told).await?.is_none() {
+            self.remove_incomplete(id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The folder of incomplete copies as a sink in which each looks like a backup. Reads only.
+#[derive(Debug)]
+struct Within {
+    sink: Arc<dyn Sink>,
+}
+
+impl Within {
+    fn inner(key: &str) -> String {
+        let key = match key.strip_suffix(MANIFEST) {
+            Some(above) if above.ends_with('/') && above.matches('/').count() == 1 => {
+                format!("{above}{INSTEAD}")
+            }
+            _ => key.to_owned(),
+        };
+        format!("{}/{FOLDER}/{key}", super::OWN_FOLDER)
+    }
+
+    fn outer(key: &Key) -> Option<Key> {
+        let rest = key.strip_prefix(&format!("{}/{FOLDER}/", super::OWN_FOLDER))?;
+        match rest.strip_suffix(INSTEAD) {
+            Some(above) if above.matches('/').count() == 1 => {
+                Key::parse(&format!("{above}{MANIFEST}")).ok()
+            }
+            _ => Key::parse(rest).ok(),
+        }
+    }
+
+    fn key(key: &Key) -> CoreResult<Key> {
+        Key::parse(&Self::inner(key)).map_err(|e| {
+            let kind = arc_backup_core::ErrorKind::Invalid;
+            arc_backup_core::Error::new(kind, "read", key.as_str(), e.to_string())
+        })
+    }
+
+    fn refused<T>(key: &str) -> CoreResult<T> {
+        Err(arc_backup_core::Error::new(
+            arc_backup_core::ErrorKind::Unsupported,
+            "write",
+            key,
+            "incomplete copies are only read",
+        ))
+    }
+}
+
+#[async_trait]
+impl Sink for Within {
+    fn location(&self) -> String {
+        self.sink.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.concurrency = self.sink.capabilities().concurrency;
+        capabilities
+    }
+
+    async fn begin(&self, key: &Key, _options: WriteOptions) -> CoreResult<Box<dyn Upload>> {
+        Self::refused(key)
+    }
+
+    async fn get(&self, key: &Key, options: GetOptions) -> CoreResult<Object> {
+        let mut object = self.sink.get(&Self::key(key)?, options).await?;
+        object.meta.key = key.clone();
+        Ok(object)
+    }
+
+    async fn head(&self, key: &Key) -> CoreResult<Option<Meta>> {
+        let meta = self.sink.head(&Self::key(key)?).await?;
+        Ok(meta.map(|meta| Meta {
+            key: key.clone(),
+            ..meta
+        }))
+    }
+
+    fn list(&self, options: ListOptions) -> ListStream {
+        let options = ListOptions {
+            prefix: Self::inner(&options.prefix),
+            start_after: options.start_after.as_deref().map(Self::inner),
+            skip: options.skip.iter().map(|key| Self::inner(key)).collect(),
+        };
+        (self.sink.list(options))
+            .filter_map(async |item| match item {
+                Ok(Listed::Object(meta)) => Some(Ok(Listed::Object(Meta {
+                    key: Self::outer(&meta.key)?,
+                    ..meta
+                }))),
+                Ok(Listed::Other { path, kind }) => {
+                    let rest = path.strip_prefix(&Self::inner("")).map(str::to_owned);
+                    let path = rest.unwrap_or(path);
+                    Some(Ok(Listed::Other { path, kind }))
+                }
+                Err(error) => Some(Err(error)),
+            })
+            .boxed()
+    }
+
+    async fn list_children(&self, folder: Option<&Key>) -> CoreResult<Vec<Child>> {
+        let inside = match folder {
+            Some(folder) => Self::key(folder)?,
+            None => own(FOLDER),
+        };
+        let children = self.sink.list_children(Some(&inside)).await?;
+        // The list of copies has none that is not told of yet; within one, the manifest has its usual name.
+        Ok(children
+            .into_iter()
+            .map(|child| match child {
+                Child::Object(name) if name == INSTEAD => Child::Object(MANIFEST.to_owned()),
+                other => other,
+            })
+            .collect())
+    }
+
+    async fn delete(&self, keys: &[Key]) -> CoreResult<()> {
+        Self::refused(keys.first().map_or("", |key| key.as_str()))
+    }
+
+    async fn lock(&self, key: &Key, _holder: &str) -> CoreResult<LockOutcome> {
+        Self::refused(key)
+    }
+
+    async fn lock_holder(&self, _key: &Key) -> CoreResult<Option<String>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,183 @@
+//! What Arc's compaction does to its files, as far as a backup has to know.
+//!
+//! A job writes its state to `_compaction_state/`, then its output, then deletes its inputs, then its state. Its files lie
+//! within one day folder (`{database}/{measurement}/YYYY/MM/DD`), hourly and daily jobs alike.
+
+use std::collections::BTreeMap;
+
+use arc_backup_core::{ErrorKind, GetOptions, Key, ListOptions, Listed, Meta, Result, Sink};
+use futures::TryStreamExt;
+use serde::Deserialize;
+
+/// The folder of the states.
+pub(super) const STATES: &str = "_compaction_state";
+/// The longest state that is read: some ten thousand inputs.
+const STATE_LIMIT: u64 = 16 << 20;
+
+/// Whether the file `key` is one of those that tell of jobs.
+pub(super) fn is_state(key: &str) -> bool {
+    key.strip_prefix(STATES)
+        .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether the file `key` has the name of a job's output.
+pub(super) fn is_output(key: &str) -> bool {
+    key.ends_with("_compacted.parquet") || key.ends_with("_daily.parquet")
+}
+
+/// What compaction changes as one, and so is looked at as one: the day folder of a file, where it has one, else its
+/// measurement's, else the file alone.
+pub(super) fn unit_of(key: &str) -> &str {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    // The ends of the segments that are folders, with what the last three of them are.
+    let mut ends = key.match_indices('/').map(|(at, _)| at);
+    let (mut start, mut count, mut second) = (0, 0, None);
+    let mut date = [false; 3];
+    for end in &mut ends {
+        let segment = &key[start..end];
+        date = [
+            digits(segment, 4),
+            date[0] && digits(segment, 2),
+            date[1] && digits(segment, 2),
+        ];
+        count += 1;
+        if date[2] && count >= 5 {
+            return &key[..end];
+        }
+        if count == 2 {
+            second = Some(end);
+        }
+        start = end + 1;
+    }
+    second.map_or(key, |end| &key[..end])
+}
+
+/// What a listing of a unit, with all that may lie in it, begins with; `None` where the unit is one file.
+pub(super) fn folder_of(unit: &str) -> Option<String> {
+    // A unit of one file is a key of one or two segments; that of a measurement has two as well: both are looked at.
+    unit.contains('/').then(|| format!("{unit}/"))
+}
+
+/// The state of a job, as Arc writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Job {
+    #[serde(rename = "output_path")]
+    pub(super) output: String,
+    pub(super) output_size: u64,
+    #[serde(rename = "input_files", default)]
+    pub(super) inputs: Vec<String>,
+}
+
+impl Job {
+    /// The units that the job works in.
+    pub(super) fn units(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.output)
+            .chain(&self.inputs)
+            .map(|key| unit_of(key))
+    }
+}
+
+/// The jobs that the states tell of, by the key of the state.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Jobs(pub(super) BTreeMap<Key, (Meta, Option<Job>)>);
+
+impl Jobs {
+    /// Reads the states that are there now; those that are unchanged in `known` are not read again.
+    pub(super) async fn read(storage: &dyn Sink, known: &Self) -> Result<Self> {
+        let options = ListOptions {
+            prefix: format!("{STATES}/"),
+            ..ListOptions::default()
+        };
+        let mut listing = storage.list(options);
+        let mut jobs = BTreeMap::new();
+        while let Some(item) = listing.try_next().await? {
+            let Listed::Object(meta) = item else {
+                continue;
+            };
+            if let Some(state) = known.0.get(&meta.key)
+                && state.0 == meta
+                && meta.etag.is_some()
+            {
+                jobs.insert(meta.key.clone(), state.clone());
+                continue;
+            }
+            if let Some(job) = read_state(storage, &meta).await? {
+                jobs.insert(meta.key.clone(), (meta, job));
+            }
+        }
+        Ok(Self(jobs))
+    }
+
+    /// The jobs of both, each once.
+    pub(super) fn and<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Job> {
+        let more = (other.0.iter()).filter(|(key, _)| !self.0.contains_key(*key));
+        (self.0.iter().chain(more)).filter_map(|(_, (_, job))| job.as_ref())
+    }
+}
+
+/// The job that the state tells of: none where it is gone, `Some(None)` where it is no state of a job.
+async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Option<Job>>> {
+    let text = async {
+        let object = storage.get(&meta.key, GetOptions::default()).await?;
+        object.body.collect(STATE_LIMIT, &meta.key).await
+    };
+    match text.await {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text).ok())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // What can't be read as a state is a file like others; reading it as one of those tells what is wrong.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::Invalid | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(Some(None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Decides the jobs that work in a unit, by a listing of it, and tells which files are not to be in the backup, as others in
+/// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
+/// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
+/// moves (`at_rest`): then there is nothing that could hold a row twice.
+pub(super) fn decide<'a>(
+    jobs: impl Iterator<Item = &'a Job>,
+    listed: &BTreeMap<Key, Meta>,
+    at_rest: bool,
+) -> Option<Vec<Key>> {
+    let mut jobs: Vec<&Job> = jobs.collect();
+    // A job before the ones whose inputs its output is.
+    let mut order: Vec<&Job> = Vec::new();
+    while !jobs.is_empty() {
+        let ready = (jobs.iter())
+            .position(|job| !jobs.iter().any(|other| job.inputs.contains(&other.output)))?;
+        order.push(jobs.remove(ready));
+    }
+    let mut dropped = Vec::new();
+    // From the top: what a job that is done has taken in is dropped, with all that went into it.
+    let mut taken_in: Vec<&str> = Vec::new();
+    for job in order.iter().rev() {
+        let output = listed.get(job.output.as_str());
+        let all_there = !job.inputs.is_empty()
+            && (job.inputs.iter()).all(|input| listed.contains_key(input.as_str()));
+        if taken_in.contains(&job.output.as_str()) {
+            dropped.extend(job.inputs.iter());
+            taken_in.extend(job.inputs.iter().map(String::as_str));
+        } else if all_there {
+            dropped.push(&job.output);
+        } else if output.is_some() {
+            dropped.extend(job.inputs.iter());
+            taken_in.extend(job.inputs.iter().map(String::as_str));
+        } else if !at_rest {
+            return None;
+        }
+    }
+    let dropped = dropped
+        .into_iter()
+        .filter_map(|key| listed.get_key_value(key.as_str()))
+        .map(|(key, _)| key.clone())
+        .collect();
+    Some(dropped)
+}
