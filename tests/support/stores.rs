@@ -143,6 +143,20 @@ pub fn configure(instance: &Instance, storage: &Place, target: &Place) {
     std::fs::write(path, text).unwrap();
 }
 
+/// The keys of all objects.
+pub fn keys(sink: &Arc<dyn Sink>) -> Vec<String> {
+    runtime().block_on(async {
+        let mut found = Vec::new();
+        let mut listing = sink.list(ListOptions::default());
+        while let Some(row) = listing.next().await {
+            if let Listed::Object(meta) = row.unwrap() {
+                found.push(meta.key.to_string());
+            }
+        }
+        found
+    })
+}
+
 /// Every object below a prefix, by key.
 pub fn contents(sink: &Arc<dyn Sink>) -> BTreeMap<String, Vec<u8>> {
     runtime().block_on(async {

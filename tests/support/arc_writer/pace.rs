@@ -1,0 +1,45 @@
+//! How fast a writer changes files.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Gives out turns, so many a second.
+pub struct Pace {
+    next: Mutex<Instant>,
+    interval: Duration,
+    unbounded: AtomicBool,
+}
+
+impl Pace {
+    pub fn new(per_second: u32) -> Self {
+        Self {
+            next: Mutex::new(Instant::now()),
+            interval: Duration::from_secs(1) / per_second,
+            unbounded: AtomicBool::new(false),
+        }
+    }
+
+    pub fn unbounded(&self, unbounded: bool) {
+        self.unbounded.store(unbounded, Ordering::SeqCst);
+    }
+
+    /// Waits for a turn. What was missed is made up for, up to half a second of it.
+    pub async fn turn(&self) {
+        if !self.unbounded.load(Ordering::SeqCst) {
+            tokio::time::sleep_until(self.next().into()).await;
+        }
+    }
+
+    /// Takes a turn without waiting for it: whoever comes next waits the longer.
+    pub fn turn_at_once(&self) {
+        self.next();
+    }
+
+    fn next(&self) -> Instant {
+        let mut next = self.next.lock().unwrap();
+        let earliest = Instant::now().checked_sub(Duration::from_millis(500));
+        *next = earliest.map_or(*next, |earliest| earliest.max(*next)) + self.interval;
+        *next
+    }
+}
