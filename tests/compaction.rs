@@ -1,0 +1,425 @@
+//! Backups of a storage that Arc writes to meanwhile: it adds, compacts, rewrites, and is killed in the middle of it.
+//!
+//! The long versions: `cargo test --release --test compaction -- --ignored --nocapture --test-threads 1`. The seed of a
+//! run is printed; `ARC_BACKUP_TEST_SEED` sets it.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "support/arc_writer/mod.rs"]
+mod arc_writer;
+#[path = "support/stores.rs"]
+mod stores;
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_backup_test_azurite::Azurite;
+use arc_writer::check::{self, Counts, Files, Seen};
+use arc_writer::{STAGES, Settings, Writer, now};
+use serde_json::Value;
+use stores::{Kind, Place, configure, keys, runtime, s3_server};
+use support::{Instance, named_like, text, tree, xorshift};
+
+fn seed() -> u64 {
+    let seed = match std::env::var("ARC_BACKUP_TEST_SEED") {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => {
+            let since = now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            since.as_nanos() as u64 >> 10
+        }
+    };
+    println!("ARC_BACKUP_TEST_SEED={seed}");
+    seed
+}
+
+/// An instance whose storage is empty.
+fn empty_instance() -> Instance {
+    let instance = Instance::new();
+    for folder in ["data/arc", "data/backups"] {
+        std::fs::remove_dir_all(instance.path(folder)).unwrap();
+    }
+    std::fs::create_dir(instance.path("data/arc")).unwrap();
+    instance
+}
+
+/// An instance with an empty local storage, and with the targets of `of`.
+fn copy_of(of: &Instance, far: &Place) -> Instance {
+    let copy = empty_instance();
+    let backups = of.path("data/backups").display().to_string();
+    let config = std::fs::read_to_string(copy.path("arc.toml")).unwrap();
+    let config = config.replace("./data/backups", &backups);
+    std::fs::write(copy.path("arc.toml"), config).unwrap();
+    let (kind, settings) = (far.name(), &far.config);
+    let settings = settings.replace("./", &format!("{}/", of.path("").display()));
+    copy.configure(&format!(
+        "[backup.targets.far]\ntype = \"{kind}\"\n{settings}"
+    ));
+    copy
+}
+
+/// A backup by the program, and when it was made.
+struct Made {
+    id: String,
+    seen: Seen,
+    took: Duration,
+}
+
+/// What may happen to the writer while a backup is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    /// It is dead while the backup is made.
+    KilledBefore,
+    KilledMeanwhile,
+    /// It is dead when the backup begins, and starts again.
+    StartsMeanwhile,
+}
+
+const FATES: [Fate; 4] = [
+    Fate::Lives,
+    Fate::KilledMeanwhile,
+    Fate::KilledBefore,
+    Fate::StartsMeanwhile,
+];
+
+/// Runs a backup; `meanwhile` is called after it has begun.
+fn backup(instance: &Instance, target: &str, meanwhile: impl FnOnce()) -> Made {
+    let begun = now();
+    let clock = Instant::now();
+    let child = (instance.command(&["--json", "backup", "--target", target]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    meanwhile();
+    let output = child.wait_with_output().unwrap();
+    let (took, ended) = (clock.elapsed(), now());
+    assert!(output.status.success(), "{}", text(&output));
+    let operation: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(operation["status"], "completed", "{operation}");
+    assert_eq!(operation["problems"], serde_json::json!([]), "{operation}");
+    let id = operation["backup_id"].as_str().unwrap().to_owned();
+    let manifest: Value = serde_json::from_str(&instance.ok(&["show", &id])).unwrap();
+    let moment = manifest["consistency"]["moment"].as_str();
+    let moment: jiff::Timestamp = moment
+        .expect("the manifest tells no moment")
+        .parse()
+        .unwrap();
+    let moment = SystemTime::UNIX_EPOCH + moment.as_duration().unsigned_abs();
+    // It may be told in whole seconds.
+    assert!(
+        moment + Duration::from_secs(1) > begun && moment < ended,
+        "{manifest}"
+    );
+    let moment = Some(moment);
+    Made {
+        id,
+        seen: Seen {
+            begun,
+            ended,
+            moment,
+        },
+        took,
+    }
+}
+
+/// Verifies a backup and restores it to where nothing is.
+fn restored(copy: &Instance, id: &str) -> Files {
+    copy.ok(&["verify", id]);
+    let root = copy.path("data/arc");
+    if root.exists() {
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+    std::fs::create_dir(&root).unwrap();
+    copy.ok(&["restore", id, "--yes"]);
+    bytes_in(&root)
+}
+
+fn bytes_in(root: &Path) -> Files {
+    (tree(root).into_iter())
+        .map(|(path, (bytes, ..))| (path, bytes))
+        .collect()
+}
+
+/// Nothing that a backup makes for itself may be left in the storage or beside it. The writer must be at rest.
+fn nothing_is_left(instance: &Instance, live: &Place) {
+    let parts = ["freeze", ".tmp", ".part", "before-restore"];
+    let left = named_like(&instance.path("data"), &parts);
+    assert_eq!(left, Vec::<String>::new());
+    let mut left = keys(&live.all);
+    left.retain(|key| parts.iter().any(|part| key.contains(part)));
+    assert_eq!(left, Vec::<String>::new());
+}
+
+/// No frozen storage may lie beside the live one when the backup is done.
+fn nothing_is_frozen(instance: &Instance) {
+    let children = std::fs::read_dir(instance.path("data")).unwrap();
+    let names = children.map(|child| child.unwrap().file_name().into_string().unwrap());
+    let frozen: Vec<_> = names.filter(|name| name.contains("freeze")).collect();
+    assert_eq!(frozen, Vec::<String>::new());
+}
+
+fn writer_of(live: &Place, seed: u64) -> Writer {
+    let settings = Settings {
+        seed,
+        changes_per_second: 60,
+        tasks: 6,
+    };
+    Writer::new(live.sink.clone(), runtime(), settings)
+}
+
+/// Makes backup after backup while the writer writes, and looks at every row of each.
+fn race(kind: Kind, rounds: usize, files: usize) {
+    let seed = seed();
+    let mut random = xorshift(seed);
+    let (instance, server) = (empty_instance(), s3_server());
+    let (live, far) = match kind {
+        Kind::Local => (
+            Place::local(&instance, "data/arc"),
+            Place::local(&instance, "data/far"),
+        ),
+        Kind::S3 => (
+            Place::s3(&server, "data", "live/arc"),
+            Place::s3(&server, "backups", "of/arc-1"),
+        ),
+        Kind::Azure => (
+            Place::azure(Azurite::shared(), ""),
+            Place::azure(Azurite::shared(), "of/arc-1"),
+        ),
+    };
+    configure(&instance, &live, &far);
+    let copy = copy_of(&instance, &far);
+    let mut writer = writer_of(&live, seed);
+    writer.fill(files);
+    writer.start();
+    let mut times = Vec::new();
+    let mut sum = Counts::default();
+    for round in 0..rounds {
+        let fate = FATES[(round + random(2) as usize) % FATES.len()];
+        let stage = STAGES[random(STAGES.len() as u64) as usize];
+        let target = ["local", "far"][round % 2];
+        let dead = matches!(fate, Fate::KilledBefore | Fate::StartsMeanwhile);
+        if dead {
+            writer.kill_at(stage);
+            writer.wait_killed();
+        }
+        let usual = times.last().copied().unwrap_or(Duration::from_millis(300));
+        let pause = usual.mul_f64(random(100) as f64 / 100.0);
+        let made = backup(&instance, target, || {
+            std::thread::sleep(pause);
+            match fate {
+                Fate::KilledMeanwhile => writer.kill_at(stage),
+                Fate::StartsMeanwhile => writer.start(),
+                _ => {}
+            }
+        });
+        match fate {
+            Fate::KilledMeanwhile => writer.wait_killed(),
+            Fate::KilledBefore | Fate::Lives | Fate::StartsMeanwhile => {}
+        }
+        let case = format!("{kind:?} to {target}, round {round}: {fate:?} ({stage:?})");
+        let counts = match writer.check(restored(&copy, &made.id), &made.seen) {
+            Ok(counts) => counts,
+            Err(faults) => panic!("{case}: {} is wrong: {faults}", made.id),
+        };
+        println!("{case}: {:.2?}, {counts:?}", made.took);
+        if matches!(fate, Fate::KilledBefore | Fate::KilledMeanwhile) {
+            writer.start();
+        }
+        times.push(made.took);
+        sum.pending += counts.pending;
+        sum.undecided += counts.undecided;
+        nothing_is_frozen(&instance);
+    }
+    writer.stop();
+    times.sort();
+    println!(
+        "{kind:?}: {rounds} backups, each {:.2?} (longest {:.2?}); {} pending jobs and {} undecided rows in all; writer: {}",
+        times[rounds / 2],
+        times[rounds - 1],
+        sum.pending,
+        sum.undecided,
+        writer.figures()
+    );
+    nothing_is_left(&instance, &live);
+    for bucket in ["data", "backups"] {
+        assert_eq!(server.uploads(bucket), [], "an upload is left");
+    }
+}
+
+/// Lost otherwise: rows that compaction moved while they were copied; or the truth of every count, to rows that are there twice.
+#[test]
+fn no_backup_of_a_storage_that_is_compacted_lacks_a_row_or_has_one_twice() {
+    race(Kind::Local, 6, 600);
+}
+
+/// Lost otherwise: the same, on S3.
+#[test]
+fn no_backup_of_a_bucket_that_is_compacted_lacks_a_row_or_has_one_twice() {
+    race(Kind::S3, 2, 400);
+}
+
+/// Lost otherwise: the same, on Azure.
+#[test]
+fn no_backup_of_a_container_that_is_compacted_lacks_a_row_or_has_one_twice() {
+    race(Kind::Azure, 2, 400);
+}
+
+#[test]
+#[ignore = "a hundred backups"]
+fn no_backup_of_a_hundred_lacks_a_row_or_has_one_twice() {
+    race(Kind::Local, 100, 2_000);
+}
+
+#[test]
+#[ignore = "thirty backups of a bucket"]
+fn no_backup_of_thirty_of_a_bucket_lacks_a_row_or_has_one_twice() {
+    race(Kind::S3, 30, 1_000);
+}
+
+#[test]
+#[ignore = "thirty backups of a container"]
+fn no_backup_of_thirty_of_a_container_lacks_a_row_or_has_one_twice() {
+    race(Kind::Azure, 30, 1_000);
+}
+
+/// Lost otherwise: the use of the tests above, to a writer that gets in nobody's way: under it, copying what was listed has to fail.
+#[test]
+fn a_plain_copy_of_a_storage_that_is_written_to_is_wrong() {
+    let instance = empty_instance();
+    let live = Place::local(&instance, "data/arc");
+    let root = instance.path("data/arc");
+    let mut writer = writer_of(&live, seed());
+    writer.fill(600);
+    writer.start();
+    let mut found = Vec::new();
+    for _ in 0..100 {
+        let begun = now();
+        let mut copy = Files::new();
+        for key in keys(&live.sink) {
+            // What is gone by now is left out, as Arc's own backup does.
+            if let Ok(bytes) = std::fs::read(root.join(&key)) {
+                copy.insert(key, bytes);
+            }
+            // As a slow disk would.
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let seen = Seen {
+            begun,
+            ended: now(),
+            moment: None,
+        };
+        if let Err(faults) = writer.check(copy, &seen) {
+            found.extend(faults.0.into_iter().map(|(kind, _)| kind));
+        }
+        if found.contains(&check::LOST) && found.contains(&check::TWICE) {
+            break;
+        }
+    }
+    writer.stop();
+    println!("{found:?}; writer: {}", writer.figures());
+    for kind in [check::LOST, check::TWICE] {
+        assert!(found.contains(&kind), "no copy had a row {kind}");
+    }
+}
+
+/// Lost otherwise: the use of the tests here: what they look for has to be found where it is.
+#[test]
+fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
+    let seed = seed();
+    let instance = empty_instance();
+    let live = Place::local(&instance, "data/arc");
+    let root = instance.path("data/arc");
+    let mut writer = writer_of(&live, seed);
+    for stage in STAGES {
+        writer.fill(300);
+        let before = bytes_in(&root);
+        writer.rewrite(20);
+        writer.start();
+        std::thread::sleep(Duration::from_millis(300));
+        writer.kill_at(stage);
+        writer.wait_killed();
+        let begun = now();
+        let copy = bytes_in(&root);
+        let ended = now();
+        let moment = None;
+        let seen = Seen {
+            begun,
+            ended,
+            moment,
+        };
+        let counts = writer
+            .check(copy.clone(), &seen)
+            .unwrap_or_else(|e| panic!("{stage:?}: {e}"));
+        println!("{stage:?}: {counts:?}");
+        assert!(counts.pending > 0, "{stage:?}: no job was broken off");
+
+        // From here on all that is wrong with the copy is what is done to it.
+        writer.start();
+        writer.stop();
+        let (begun, copy) = (now(), bytes_in(&root));
+        let ended = now();
+        let seen = Seen {
+            begun,
+            ended,
+            moment,
+        };
+        let counts = writer.check(copy.clone(), &seen).unwrap();
+        assert_eq!((counts.pending, counts.undecided), (0, 0), "{stage:?}");
+        assert_eq!(counts.rows, writer.ids().len(), "{stage:?}");
+        writer.fill(1);
+        let later = bytes_in(&root);
+        let find = |kind: &str, change: &dyn Fn(&mut Files)| {
+            let mut files = copy.clone();
+            change(&mut files);
+            let faults = writer.check(files, &seen).expect_err(kind);
+            assert!(faults.has(kind), "{kind}: {faults}");
+            assert!(faults.0.len() < 3, "{kind}: {faults}");
+        };
+        let added = later.iter().find(|(key, _)| !copy.contains_key(*key));
+        let (added, added_bytes) = added.unwrap();
+        let old = before
+            .iter()
+            .find(|(key, bytes)| copy.get(*key).is_some_and(|now| now != *bytes));
+        let (old, old_bytes) = old.unwrap();
+        let some = copy.keys().nth(copy.len() / 2).unwrap();
+        find(check::LOST, &|files| drop(files.remove(some)));
+        find(check::TWICE, &|files| {
+            files.insert(some.replace(".parquet", "x.parquet"), copy[some].clone());
+        });
+        find(check::LATER, &|files| {
+            files.insert(added.clone(), added_bytes.clone());
+        });
+        find(check::REMOVED, &|files| {
+            files.insert(old.clone(), old_bytes.clone());
+        });
+        find(check::UNREADABLE, &|files| {
+            files.get_mut(some).unwrap().truncate(100);
+        });
+        find(check::STRAY, &|files| {
+            files.insert("iot/.arc-1.tmp".to_owned(), Vec::new());
+        });
+        // While a file is added it is there or not, but never half of it.
+        let wide = Seen {
+            ended: now(),
+            ..seen
+        };
+        let mut torn = later.clone();
+        assert!(writer.check(torn.clone(), &wide).unwrap().undecided > 0);
+        assert!(writer.check(copy.clone(), &wide).is_ok());
+        torn.insert(added.clone(), writer.half_of(added_bytes.clone()));
+        let faults = writer.check(torn, &wide).expect_err(check::TORN);
+        assert!(
+            faults.has(check::TORN) && faults.0.len() == 1,
+            "{stage:?}: {faults}"
+        );
+        let stranger = writer_of(&live, seed).foreign_file();
+        find(check::UNKNOWN, &|files| {
+            files.insert(
+                "iot/cpu/2026/11/20/00/x.parquet".to_owned(),
+                stranger.clone(),
+            );
+        });
+    }
+}
