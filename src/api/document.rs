@@ -13,7 +13,7 @@ use super::faults::{ErrorBody, body};
 use super::routes::Api;
 use crate::doctor::{Check, Report};
 use crate::operations::{Operation, Status};
-use crate::repository::Summary;
+use crate::repository::{LastVerified, Summary};
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
 const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
@@ -132,6 +132,12 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                 database_count: 2,
                 target: "local".to_owned(),
                 verified: true,
+                last_verified: Some(LastVerified {
+                    at: "2026-02-12T03:00:41.215Z".to_owned(),
+                    mode: "full".to_owned(),
+                    ok: true,
+                    operation_id: "20260212-030000-0b7d93f4".to_owned(),
+                }),
             }],
             count: 1,
             damaged: Vec::new(),

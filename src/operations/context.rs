@@ -66,6 +66,12 @@ impl Context {
         Ok(())
     }
 
+    /// Tells the operator of something that is no failure.
+    pub(super) fn warn(&self, text: String) {
+        self.running
+            .update(|operation| operation.warnings.push(text));
+    }
+
     /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense.
     pub(super) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
         let (kind, go_on) = match fault {

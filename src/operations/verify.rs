@@ -3,13 +3,14 @@
 use arc_backup_core::{Entry, Error as CoreError, Upload};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 
 use super::backup::to_core;
 use super::context::Context;
 use super::presence;
 use crate::manifest::{Inventory, InventoryFault, Record};
 use crate::pipeline::{Reader, Writer};
-use crate::repository::Loaded;
+use crate::repository::{LastVerified, Loaded, Note};
 use crate::{Error, Result};
 
 /// How much of a backup is read.
@@ -21,6 +22,16 @@ pub enum VerifyMode {
     Quick,
     /// A share of the files, drawn anew each time: 0.05 for a twentieth.
     Sample(f64),
+}
+
+impl VerifyMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Quick => "quick",
+            Self::Sample(_) => "sample",
+        }
+    }
 }
 
 /// Reads the manifest and inventory of the operation's backup, noting as a problem what is wrong with either.
@@ -68,20 +79,54 @@ pub(super) async fn load(
 
 /// Verifies a backup: goes on after the first fault and names every one.
 pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
+    let mut note = read_note(context).await;
+    // One that did not come to its end says nothing of the backup.
+    examine(context, mode).await?;
+    note.last_verified = Some(LastVerified {
+        at: Timestamp::now().to_string(),
+        mode: mode.name().to_owned(),
+        ok: context.running.snapshot().problem_count == 0,
+        operation_id: context.operation_id.clone(),
+    });
+    if let Err(error) = keep_note(context, &note).await {
+        let text = format!("that it was verified can't be noted in the target: {error}");
+        context.warn(text);
+    }
+    context.failure("the backup does not verify")
+}
+
+/// The note of the backup; an empty one where there is none that can be read.
+async fn read_note(context: &Context) -> Note {
+    match context.repository.note(&context.id).await {
+        Ok(note) => note.unwrap_or_default(),
+        Err(error) => {
+            context.warn(format!("the backup's note: {error}"));
+            Note::default()
+        }
+    }
+}
+
+async fn keep_note(context: &Context, note: &Note) -> Result<()> {
+    match &context.lock {
+        Some(lock) => lock.check().await?,
+        None => return Err(Error::Failed("it can only be read".to_owned())),
+    }
+    context.repository.keep_note(&context.id, note).await
+}
+
+async fn examine(context: &Context, mode: VerifyMode) -> Result<()> {
     context.running.phase("reading the inventory");
     if let Some((loaded, inventory)) = load(context, &|_| true).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
-            context
-                .running
-                .update(|operation| operation.warnings.push(text.to_owned()));
+            context.warn(text.to_owned());
         }
         read(context, &inventory, mode).await?;
         if !loaded.sealed && mode == VerifyMode::Full {
             check_databases(context, &inventory).await?;
         }
     }
-    context.failure("the backup does not verify")
+    Ok(())
 }
 
 /// Opens the databases of a backup without checksums: SQLite's own check is what there is.

@@ -1,9 +1,11 @@
 //! The list of backups.
 
+use std::collections::BTreeSet;
+
 use arc_backup_core::{Child, ErrorKind};
 use futures::{StreamExt, stream};
 
-use super::{Loaded, Repository};
+use super::{LastVerified, Loaded, Repository};
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
@@ -30,6 +32,8 @@ pub struct Summary {
     pub target: String,
     /// Whether it has checksums: false for a backup that Arc itself made.
     pub verified: bool,
+    /// When it was last verified, and what came of it; absent when it never was.
+    pub last_verified: Option<LastVerified>,
 }
 
 /// Something that has the name of a backup and is none.
@@ -60,7 +64,12 @@ impl Repository {
     pub async fn list(&self) -> Result<Listing> {
         let unfinished = self.journalled().await?;
         let mut listing = Listing::default();
-        let children = self.sink().list_children(None).await?;
+        let (children, noted) = futures::join!(self.sink().list_children(None), self.noted());
+        let noted = noted.unwrap_or_else(|error| {
+            tracing::warn!(target = self.name(), %error, "the notes can't be listed");
+            BTreeSet::new()
+        });
+        let children = children?;
         let found = children.into_iter().filter_map(|child| {
             let id = BackupId::parse(child.name()).ok()?;
             Some((id, child))
@@ -73,17 +82,28 @@ impl Repository {
                     Child::Object(_) => Err(damaged(&id, "is a file, not a folder".to_owned())),
                     Child::Other(_, kind) => Err(damaged(&id, format!("is {}", kind.as_str()))),
                 };
-                (id, loaded)
+                let note = match loaded {
+                    // A backup without a note costs no request.
+                    Ok(_) if noted.contains(&id) => self.note(&id).await.unwrap_or_else(|error| {
+                        tracing::warn!(target = self.name(), %error, "a note can't be read");
+                        None
+                    }),
+                    _ => None,
+                };
+                (id, loaded, note)
             })
             .buffered(MANIFESTS_AT_ONCE);
-        while let Some((id, loaded)) = rows.next().await {
+        while let Some((id, loaded, note)) = rows.next().await {
             let damaged = |detail: String| Damaged {
                 backup_id: id.to_string(),
                 target: self.name().to_owned(),
                 detail,
             };
             match loaded {
-                Ok(loaded) => listing.backups.push(self.summary(&loaded)),
+                Ok(loaded) => listing.backups.push(Summary {
+                    last_verified: note.and_then(|note| note.last_verified),
+                    ..self.summary(&loaded)
+                }),
                 // Between the listing and now it went: deleted, or never finished.
                 Err(Error::NotFound(_)) => {}
                 Err(_) if unfinished.contains(&id) => {}
@@ -114,6 +134,7 @@ impl Repository {
             database_count: manifest.databases.len() as u64,
             target: self.name().to_owned(),
             verified: loaded.sealed,
+            last_verified: None,
         }
     }
 }

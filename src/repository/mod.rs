@@ -3,6 +3,7 @@
 mod incomplete;
 mod journal;
 mod listing;
+mod notes;
 mod read;
 mod stored;
 
@@ -14,6 +15,7 @@ pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary};
+pub use notes::{LastVerified, Note};
 pub use read::{BackupReader, Loaded};
 pub(crate) use stored::{StoredLog, StoredReader};
 
@@ -140,7 +142,7 @@ impl Repository {
         if let Err(error) = self.sink.discard_unfinished(Some(&folder)).await {
             tracing::warn!(backup = %id, %error, "uploads that never ended may be left");
         }
-        Ok(())
+        Ok(self.sink.delete(&[notes::note_key(id)]).await?)
     }
 }
 

@@ -1,0 +1,78 @@
+//! Notes: what may change about a backup after it was made, such as when it was last verified.
+//!
+//! A backup exists without its note, and a note that is broken or can't be written costs nothing but itself.
+
+use std::collections::BTreeSet;
+
+use arc_backup_core::{Child, Key};
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Repository, own};
+use crate::manifest::BackupId;
+use crate::{Error, Result};
+
+/// The largest note that is read, in bytes.
+const NOTE_LIMIT: u64 = 1 << 20;
+
+/// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is rewritten.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// The last verification that came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified: Option<LastVerified>,
+    /// Whatever else was in the file.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// When a backup was last verified, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct LastVerified {
+    /// When that ended, RFC 3339, UTC.
+    pub at: String,
+    /// `full`, `quick` or `sample`.
+    pub mode: String,
+    /// Whether nothing was wrong.
+    pub ok: bool,
+    /// The operation that did it.
+    pub operation_id: String,
+}
+
+impl Repository {
+    /// The note of a backup; `None` when it has none.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no note.
+    pub async fn note(&self, id: &BackupId) -> Result<Option<Note>> {
+        let key = note_key(id);
+        let Some(bytes) = self.read_small(&key, NOTE_LIMIT).await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| Error::Failed(format!("`{key}` is no note and is ignored: {e}")))
+    }
+
+    /// Writes the note of a backup. The caller holds the lock.
+    pub(crate) async fn keep_note(&self, id: &BackupId, note: &Note) -> Result<()> {
+        let text = serde_json::to_vec(note).expect("plain data is valid JSON");
+        self.put(&note_key(id), text).await
+    }
+
+    /// The backups that have notes, by one request.
+    pub(super) async fn noted(&self) -> Result<BTreeSet<BackupId>> {
+        let children = self.sink().list_children(Some(&own("notes"))).await?;
+        Ok((children.iter())
+            .filter(|child| matches!(child, Child::Object(_)))
+            .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
+            .collect())
+    }
+}
+
+/// The note of a backup.
+pub(super) fn note_key(id: &BackupId) -> Key {
+    own(&format!("notes/{id}.json"))
+}

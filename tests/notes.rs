@@ -1,0 +1,157 @@
+//! Notes beside the backups: when each was last verified, and what samples of it have read.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use support::{ARC_OLD, Instance, text};
+
+fn note(instance: &Instance, id: &str) -> PathBuf {
+    instance.path(&format!("data/backups/.arc-backup/notes/{id}.json"))
+}
+
+fn read(path: &PathBuf) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The row of a backup in the listing.
+fn listed(instance: &Instance, id: &str) -> Value {
+    let (code, list) = instance.json(&["list"]);
+    assert_eq!(code, 0, "{list}");
+    let mut rows = list["backups"].as_array().unwrap().iter();
+    rows.find(|row| row["backup_id"] == id).unwrap().clone()
+}
+
+/// Changes a byte of a file of the backup.
+fn flip(instance: &Instance, id: &str, path: &str) {
+    let path = instance.backup_folder(id).join(path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Lost otherwise: the answer to "which of these backups has anybody looked at?".
+#[test]
+fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let manifest = instance.backup_folder(&id).join("manifest.json");
+    let sealed = std::fs::read(&manifest).unwrap();
+    assert_eq!(listed(&instance, &id).get("last_verified"), None);
+    assert!(instance.ok(&["list"]).contains("never verified"));
+    let (_, verified) = instance.json(&["verify", &id]);
+    let row = listed(&instance, &id);
+    let last = &row["last_verified"];
+    assert_eq!(
+        (&last["mode"], &last["ok"], &last["operation_id"]),
+        (&json!("full"), &json!(true), &verified["operation_id"]),
+        "{row}"
+    );
+    assert!(
+        last["at"]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .is_ok()
+    );
+    instance.ok(&["verify", ARC_OLD, "--quick"]);
+    assert_eq!(listed(&instance, ARC_OLD)["last_verified"]["mode"], "quick");
+    assert!(instance.ok(&["list"]).contains("verified 20"));
+
+    flip(&instance, &id, "metadata/arc.db");
+    assert_eq!(instance.run(&["verify", &id]).status.code(), Some(1));
+    assert_eq!(listed(&instance, &id)["last_verified"]["ok"], false);
+    assert!(instance.ok(&["list"]).contains("DAMAGED"));
+    assert!(
+        std::fs::read(&manifest).unwrap() == sealed,
+        "the manifest changed"
+    );
+
+    let service = instance.serve();
+    let list = service.get("/api/v1/backup").json();
+    let mut rows = list["backups"].as_array().unwrap().iter();
+    let row = rows.find(|row| row["backup_id"] == id.as_str()).unwrap();
+    assert_eq!(row["last_verified"]["ok"], false, "{row}");
+}
+
+/// Lost otherwise: what a newer release has noted, and a verification, to a note that somebody broke.
+#[test]
+fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let path = note(&instance, &id);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, r#"{"pin":{"by":"me"},"label":"before"}"#).unwrap();
+    instance.ok(&["verify", &id, "--quick"]);
+    let kept = read(&path);
+    assert_eq!(
+        (
+            &kept["pin"]["by"],
+            &kept["label"],
+            &kept["last_verified"]["mode"]
+        ),
+        (&json!("me"), &json!("before"), &json!("quick")),
+        "{kept}"
+    );
+    for broken in ["", "{", "[]", r#"{"last_verified":7}"#, "\u{0}\u{1}"] {
+        std::fs::write(&path, broken).unwrap();
+        assert_eq!(
+            listed(&instance, &id).get("last_verified"),
+            None,
+            "{broken}"
+        );
+        let (code, verified) = instance.json(&["verify", &id]);
+        assert_eq!(code, 0, "{verified}");
+        assert!(
+            verified["warnings"][0]
+                .as_str()
+                .unwrap()
+                .contains("is no note")
+        );
+        assert_eq!(read(&path)["last_verified"]["ok"], true, "{broken}");
+    }
+}
+
+/// Lost otherwise: verification in a disaster, from a target that can't be written.
+#[test]
+fn a_note_that_cannot_be_written_is_a_warning() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let path = note(&instance, &id);
+    // A folder in its place: not even root writes a file there.
+    std::fs::create_dir_all(path.join("full")).unwrap();
+    let (code, verified) = instance.json(&["verify", &id]);
+    assert_eq!(
+        (code, &verified["status"]),
+        (0, &json!("completed")),
+        "{verified}"
+    );
+    let warnings = verified["warnings"].to_string();
+    assert!(warnings.contains("can't be noted"), "{warnings}");
+    let output = instance.run(&["list"]);
+    assert!(
+        output.status.success() && text(&output).contains(&id),
+        "{}",
+        text(&output)
+    );
+    instance.ok(&["delete", &id, "--yes"]);
+}
+
+/// Lost otherwise: a note of nothing, which a later backup of the same id would be taken to have; or the note of another.
+#[test]
+fn a_deletion_takes_its_note_along_and_a_sweep_leaves_the_others() {
+    let instance = Instance::new();
+    let (first, second) = (instance.backup(), instance.backup());
+    for id in [&first, &second] {
+        instance.ok(&["verify", id, "--quick"]);
+    }
+    instance.ok(&["delete", &first, "--yes"]);
+    instance.ok(&["sweep", "--apply"]);
+    assert!(!note(&instance, &first).exists());
+    assert_eq!(listed(&instance, &second)["last_verified"]["ok"], true);
+    let folder = note(&instance, &second);
+    let files = std::fs::read_dir(folder.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1);
+}
