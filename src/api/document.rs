@@ -137,6 +137,8 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                     mode: "full".to_owned(),
                     ok: true,
                     operation_id: "20260212-030000-0b7d93f4".to_owned(),
+                    share: None,
+                    covered: None,
                 }),
             }],
             count: 1,

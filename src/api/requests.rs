@@ -60,7 +60,8 @@ impl Fields for RestoreBackup {
 pub(super) struct VerifyBackup {
     /// `full` (default): every byte; `quick`: every file is there with its size; `sample`: a share of the files.
     pub(super) mode: Option<String>,
-    /// For `sample`: percent of the files, more than 0 and at most 100.
+    /// For `sample`: percent of the files, more than 0 and at most 100. Each sample goes on where the last one ended:
+    /// twenty of 5 read every file once.
     pub(super) percent: Option<f64>,
 }
 

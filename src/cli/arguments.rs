@@ -68,7 +68,7 @@ pub(super) enum Command {
         /// Only that every file is there, with its size.
         #[arg(long, conflicts_with = "sample")]
         quick: bool,
-        /// Read a share of the files only, such as 5%.
+        /// Read a share of the files only, such as 5%: those whose turn it is, so that 20 of 5% read all.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         sample: Option<f64>,
     },

@@ -131,6 +131,19 @@ pub(super) fn tell(operation: &Operation) {
             operation.unaddressable_sample.join(", ")
         );
     }
+    if let Some(sample) = &operation.sample {
+        complain!(
+            "a sample: {} of {} files, {} of {}{}",
+            operation.processed_files,
+            sample.of_files,
+            HumanBytes(operation.processed_bytes),
+            HumanBytes(sample.of_bytes),
+            sample.covered.map_or_else(String::new, |covered| format!(
+                "; samples have read {:.0}% of the backup since they began anew",
+                (covered * 100.0).floor()
+            )),
+        );
+    }
     if let Some(count) = operation.set_aside_files.filter(|count| *count > 0) {
         let place = operation
             .set_aside_location

@@ -99,6 +99,8 @@ pub struct Operation {
     pub incomplete_copy: Option<String>,
     /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
     pub verified: Option<bool>,
+    /// Verification of a sample: what it is a sample of.
+    pub sample: Option<Sample>,
     /// Restore: live files that were the same already.
     pub unchanged_files: Option<u64>,
     /// Restore: live files that were moved or copied aside.
@@ -131,6 +133,21 @@ pub struct RestoreInProgress {
     pub phase: String,
     /// When it came to that phase, RFC 3339.
     pub written_at: String,
+}
+
+/// What a sample is a sample of. What it reads itself is counted as that of any operation.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
+#[oai(rename = "SampleOf", skip_serializing_if_is_none)]
+pub struct Sample {
+    /// The share that was asked for: 0.05 for a twentieth.
+    pub share: f64,
+    /// How many files the backup has.
+    pub of_files: u64,
+    /// Their bytes.
+    pub of_bytes: u64,
+    /// How much of the whole the samples have read, this one included, since they last began anew; 1 when all of it.
+    /// Absent while it runs.
+    pub covered: Option<f64>,
 }
 
 impl Operation {

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::backup::to_core;
 use super::context::Context;
-use super::presence;
+use super::rotation::{self, Run};
+use super::{Sample, presence};
 use crate::manifest::{Inventory, InventoryFault, Record};
 use crate::pipeline::{Reader, Writer};
-use crate::repository::{LastVerified, Loaded, Note};
+use crate::repository::{LastVerified, Loaded, Note, Turn};
 use crate::{Error, Result};
 
 /// How much of a backup is read.
@@ -20,7 +21,7 @@ pub enum VerifyMode {
     Full,
     /// None: every file is there, with its size, and nothing else.
     Quick,
-    /// A share of the files, drawn anew each time: 0.05 for a twentieth.
+    /// A share of the files, 0.05 for a twentieth: those whose turn it is, so that samples in turn read all.
     Sample(f64),
 }
 
@@ -30,6 +31,13 @@ impl VerifyMode {
             Self::Full => "full",
             Self::Quick => "quick",
             Self::Sample(_) => "sample",
+        }
+    }
+
+    fn share(self) -> Option<f64> {
+        match self {
+            Self::Sample(share) => Some(share),
+            Self::Full | Self::Quick => None,
         }
     }
 }
@@ -80,14 +88,27 @@ pub(super) async fn load(
 /// Verifies a backup: goes on after the first fault and names every one.
 pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
     let mut note = read_note(context).await;
+    let run = match mode {
+        VerifyMode::Sample(share) => Some(Run::of(turn(context, &note).await, share)),
+        VerifyMode::Full | VerifyMode::Quick => None,
+    };
     // One that did not come to its end says nothing of the backup.
-    examine(context, mode).await?;
+    examine(context, mode, run.as_ref()).await?;
     note.last_verified = Some(LastVerified {
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: context.running.snapshot().problem_count == 0,
         operation_id: context.operation_id.clone(),
+        share: mode.share(),
+        covered: run.as_ref().map(|run| run.covered),
     });
+    if let Some(run) = &run {
+        note.sample = Some(run.next);
+        context.running.update(|operation| {
+            let sample = operation.sample.get_or_insert_default();
+            sample.covered = Some(run.covered);
+        });
+    }
     if let Err(error) = keep_note(context, &note).await {
         let text = format!("that it was verified can't be noted in the target: {error}");
         context.warn(text);
@@ -106,6 +127,20 @@ async fn read_note(context: &Context) -> Note {
     }
 }
 
+/// Whose turn it is. Where that can't be noted the samples draw, or each would read the same files.
+async fn turn(context: &Context, note: &Note) -> Turn {
+    let Err(error) = keep_note(context, note).await else {
+        return note.sample.unwrap_or_default();
+    };
+    context.warn(format!(
+        "which files were read can't be noted in the target: this sample was drawn, and samples may leave files out: {error}"
+    ));
+    Turn {
+        next: rotation::position(&context.operation_id),
+        covered: 0,
+    }
+}
+
 async fn keep_note(context: &Context, note: &Note) -> Result<()> {
     match &context.lock {
         Some(lock) => lock.check().await?,
@@ -114,14 +149,14 @@ async fn keep_note(context: &Context, note: &Note) -> Result<()> {
     context.repository.keep_note(&context.id, note).await
 }
 
-async fn examine(context: &Context, mode: VerifyMode) -> Result<()> {
+async fn examine(context: &Context, mode: VerifyMode, run: Option<&Run>) -> Result<()> {
     context.running.phase("reading the inventory");
     if let Some((loaded, inventory)) = load(context, &|_| true).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());
         }
-        read(context, &inventory, mode).await?;
+        read(context, &inventory, mode, run).await?;
         if !loaded.sealed && mode == VerifyMode::Full {
             check_databases(context, &inventory).await?;
         }
@@ -160,26 +195,39 @@ async fn check_databases(context: &Context, inventory: &Inventory) -> Result<()>
     Ok(())
 }
 
-async fn read(context: &Context, inventory: &Inventory, mode: VerifyMode) -> Result<()> {
+async fn read(
+    context: &Context,
+    inventory: &Inventory,
+    mode: VerifyMode,
+    run: Option<&Run>,
+) -> Result<()> {
     let already: std::collections::HashSet<String> =
         (context.running.snapshot().problems.into_iter())
             .map(|problem| problem.path)
             .collect();
-    let seed = context.operation_id.clone();
-    let drawn = move |record: &Record| match mode {
-        VerifyMode::Full => true,
-        VerifyMode::Quick => false,
-        VerifyMode::Sample(share) => {
-            let digest = arc_backup_core::Digest::of(format!("{seed}{}", record.path).as_bytes());
-            let [a, b, c, d, ..] = *digest.as_bytes();
-            f64::from(u32::from_be_bytes([a, b, c, d])) < share * f64::from(u32::MAX)
-        }
+    let span = run.map(|run| run.span);
+    let drawn = move |record: &Record| match span {
+        Some(span) => span.holds(&record.path),
+        None => mode == VerifyMode::Full,
     };
+    let (mut files, mut bytes) = (0, 0);
     for record in inventory.records()? {
         let record = record?;
+        files += 1;
+        bytes += record.entry.size;
         if drawn(&record) {
             context.running.progress.expect(1, record.entry.size);
         }
+    }
+    if let Some(share) = mode.share() {
+        context.running.update(|operation| {
+            operation.sample = Some(Sample {
+                share,
+                of_files: files,
+                of_bytes: bytes,
+                covered: None,
+            });
+        });
     }
     context.running.phase("reading");
     let records = inventory.records()?.filter_map(move |record| match record {

@@ -15,7 +15,7 @@ pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary};
-pub use notes::{LastVerified, Note};
+pub use notes::{LastVerified, Note, Turn};
 pub use read::{BackupReader, Loaded};
 pub(crate) use stored::{StoredLog, StoredReader};
 

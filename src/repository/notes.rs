@@ -22,6 +22,9 @@ pub struct Note {
     /// The last verification that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastVerified>,
+    /// Where its samples stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Turn>,
     /// Whatever else was in the file.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -39,6 +42,21 @@ pub struct LastVerified {
     pub ok: bool,
     /// The operation that did it.
     pub operation_id: String,
+    /// Of a sample: the share of the files that it read, 0.05 for a twentieth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Of a sample: how much of the whole the samples have read since they last began anew; 1 when all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<f64>,
+}
+
+/// Which files the next sample reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The position of 2^32 at which it begins.
+    pub next: u32,
+    /// How many positions before that one have been read in this round.
+    pub covered: u64,
 }
 
 impl Repository {
