@@ -2,7 +2,9 @@
 
 mod backup;
 mod context;
+mod delete;
 mod engine;
+mod fence;
 mod history;
 mod holder;
 mod incomplete;

@@ -262,7 +262,9 @@ async fn stage(
     for part in parts.iter() {
         part.restore.ready().await?;
     }
-    context.check_cancelled()
+    context.check_cancelled()?;
+    // The next step changes what is live: nobody else may be at this backup meanwhile.
+    context.check_lock().await
 }
 
 fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use arc_backup_core::ErrorKind;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
-use super::{ArcBackup, Holder, Request, backup, restore, verify};
+use super::{ArcBackup, Holder, Request, backup, delete, fence, restore, verify};
 use crate::manifest::BackupId;
 use crate::repository::Journal;
 use crate::{Error, Result};
@@ -139,14 +140,28 @@ impl ArcBackup {
         };
         // A panic must end as a failed operation, not as one that runs for ever.
         let work = tokio::spawn(async move {
-            let result = match request {
-                Request::Backup {
-                    metadata, config, ..
-                } => backup::run(&context, metadata, config).await,
-                Request::Restore(_, options) => restore::run(&context, &options).await,
-                Request::Verify(_, mode) => verify::run(&context, mode).await,
-                Request::Delete(_) => delete(&context).await,
+            let ended = CancellationToken::new();
+            let work = async {
+                let _ends_the_watch = ended.clone().drop_guard();
+                match request {
+                    Request::Backup {
+                        metadata, config, ..
+                    } => backup::run(&context, metadata, config).await,
+                    Request::Restore(_, options) => restore::run(&context, &options).await,
+                    Request::Verify(_, mode) => verify::run(&context, mode).await,
+                    Request::Delete(_) => delete::run(&context).await,
+                }
             };
+            let repository = &context.repository;
+            let every = fence::interval(&**repository.sink());
+            let watch = fence::watch(
+                context.lock.as_deref(),
+                repository,
+                &context.running,
+                every,
+                &ended,
+            );
+            let (result, ()) = futures::join!(work, watch);
             if let Some(lock) = context.lock.take() {
                 match tokio::time::timeout(RELEASE_PATIENCE, lock.release()).await {
                     Ok(Ok(())) => {}
@@ -186,12 +201,6 @@ impl ArcBackup {
         running.finish();
         drop(gate);
     }
-}
-
-async fn delete(context: &Context) -> Result<()> {
-    context.running.phase("deleting");
-    let journal = context.journal("delete");
-    context.repository.delete(&context.id, &journal).await
 }
 
 impl Context {

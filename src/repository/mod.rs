@@ -104,19 +104,21 @@ impl Repository {
         }
     }
 
-    /// Deletes a backup whole, or the folder of a damaged one: the manifest first, so that what is half deleted is no backup.
-    ///
-    /// # Errors
-    /// What the sink answers; deleting again goes on.
-    pub async fn delete(&self, id: &BackupId, journal: &Journal) -> Result<()> {
+    /// Who holds the repository's lock.
+    pub(crate) async fn lock_holder(&self) -> Result<Option<Holder>> {
+        let text = self.sink.lock_holder(&own("lock")).await?;
+        Ok(text.map(|text| Holder::from_text(&text)))
+    }
+
+    /// Notes that a backup, or the folder of a damaged one, is being deleted.
+    pub(crate) async fn begin_deletion(&self, journal: &Journal) -> Result<()> {
         match self.begin_journal(journal).await {
             // On a full disk the deletion goes without: interrupted, it leaves a folder without a manifest, which the list
             // names as damaged and which can be deleted again.
             Err(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {}
             begun => begun?,
         }
-        self.remove_backup(id).await?;
-        self.end_journal(id).await
+        Ok(())
     }
 
     /// Whether there is a folder of that name, or a journal that says that there was.
@@ -126,15 +128,21 @@ impl Repository {
         Ok(there || self.journalled().await?.contains(id))
     }
 
+    /// Removes the manifest, with which a backup ends.
+    pub(crate) async fn remove_manifest(&self, id: &BackupId) -> Result<()> {
+        match self.sink.head(&manifest_key(id)).await {
+            Ok(Some(_)) => Ok(self.sink.delete(&[manifest_key(id)]).await?),
+            Ok(None) => Ok(()),
+            // Where the folder is a link or the manifest no file, there is no manifest to delete first.
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes everything of a backup, the manifest first, and its note. Doing it again goes on.
     pub(crate) async fn remove_backup(&self, id: &BackupId) -> Result<()> {
         let folder = folder(id);
-        match self.sink.head(&manifest_key(id)).await {
-            Ok(Some(_)) => self.sink.delete(&[manifest_key(id)]).await?,
-            Ok(None) => {}
-            // Where the folder is a link or the manifest no file, there is no manifest to delete first.
-            Err(error) if error.kind() == ErrorKind::Invalid => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.remove_manifest(id).await?;
         self.sink.remove_tree(&folder).await?;
         // An incomplete copy that was not yet told of.
         self.remove_untold(id).await?;

@@ -1,0 +1,79 @@
+//! Deleting a backup: its manifest first, so that what is half deleted is no backup, then its files.
+
+use arc_backup_core::{ErrorKind, ListOptions, Listed};
+use futures::StreamExt;
+
+use super::context::Context;
+use crate::repository::{folder, inventory_key};
+use crate::{Error, Result};
+
+/// How many files are deleted between two looks at the cancel.
+const BATCH: usize = 1000;
+
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let (repository, id) = (&context.repository, &context.id);
+    context.running.phase("deleting");
+    // What there is to do, where the manifest tells; else it grows as it is found.
+    let known = (repository.load(id).await.ok()).and_then(|loaded| loaded.manifest.inventory);
+    if let Some(known) = &known {
+        context.running.progress.expect(known.entries, known.bytes);
+    }
+    repository
+        .begin_deletion(&context.journal("delete"))
+        .await?;
+    context.check_cancelled()?;
+    context.check_lock().await?;
+    repository.remove_manifest(id).await?;
+    remove_files(context, known.is_none())
+        .await
+        .map_err(|error| match error {
+            Error::Cancelled(reason) => Error::Cancelled(format!(
+                "{reason}; the backup is no longer listed: delete it again, or sweep, to remove what is left of it"
+            )),
+            other => other,
+        })?;
+    // What is no file, and what uploads have left.
+    repository.remove_backup(id).await?;
+    repository.end_journal(id).await
+}
+
+/// Deletes the files batch by batch.
+async fn remove_files(context: &Context, expect: bool) -> Result<()> {
+    let sink = context.repository.sink();
+    let inventory = inventory_key(&context.id);
+    let mut options = ListOptions::within(&folder(&context.id));
+    loop {
+        context.check_cancelled()?;
+        let (mut keys, mut files, mut bytes) = (Vec::new(), 0, 0);
+        // Listed anew for each batch: what is being deleted is not listed meanwhile.
+        let mut listing = sink.list(options.clone());
+        while keys.len() < BATCH
+            && let Some(item) = listing.next().await
+        {
+            match item {
+                Ok(Listed::Object(meta)) => {
+                    if meta.key != inventory {
+                        files += 1;
+                        bytes += meta.size;
+                    }
+                    keys.push(meta.key);
+                }
+                // Removed with the folder, and never followed.
+                Ok(Listed::Other { .. }) => {}
+                Err(error) if error.kind() == ErrorKind::Invalid => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        drop(listing);
+        let Some(last) = keys.last() else {
+            return Ok(());
+        };
+        options.start_after = Some(last.to_string());
+        if expect {
+            context.running.progress.expect(files, bytes);
+        }
+        sink.delete(&keys).await?;
+        context.running.progress.add_bytes(bytes);
+        context.running.progress.add_files(files);
+    }
+}
