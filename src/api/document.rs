@@ -143,6 +143,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             }],
             count: 1,
             damaged: Vec::new(),
+            incomplete: None,
             errors: Vec::new(),
         }
         .to_json(),

@@ -39,6 +39,8 @@ pub(super) struct RestoreBackup {
     pub(super) confirm: Option<bool>,
     /// What becomes of live files that the backup does not hold. Default `set_aside`.
     pub(super) extra_files: Option<ExtraFilesPolicy>,
+    /// Take an incomplete copy too, where there is no backup of that id. Default false.
+    pub(super) allow_incomplete: Option<bool>,
 }
 
 impl Fields for RestoreBackup {
@@ -52,6 +54,7 @@ impl Fields for RestoreBackup {
             "extra_files",
             Kind::Choice(&["set_aside", "keep", "remove"]),
         ),
+        ("allow_incomplete", Kind::Truth),
     ];
 }
 

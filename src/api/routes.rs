@@ -92,9 +92,13 @@ impl Api {
         shared: Data<&Arc<Shared>>,
         /// Only the backups of this target.
         target: Query<Option<String>>,
+        /// Also incomplete copies: what could be read of a source with files that could not.
+        all: Query<Option<bool>>,
     ) -> Result<Json<ListBody>, Fault> {
         Ok(Json(list_answer(
-            shared.engine.list(target.as_deref()).await?,
+            (shared.engine)
+                .list(target.as_deref(), all.unwrap_or(false))
+                .await?,
         )))
     }
 
@@ -148,6 +152,7 @@ impl Api {
             metadata: fields.restore_metadata.unwrap_or(true),
             config: fields.restore_config.unwrap_or(false),
             extra_files: fields.extra_files.unwrap_or_default(),
+            allow_incomplete: fields.allow_incomplete.unwrap_or(false),
         };
         if !(options.data || options.metadata || options.config) {
             return Err(Fault::bad(

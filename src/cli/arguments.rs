@@ -53,6 +53,9 @@ pub(super) enum Command {
         /// Only those of this target.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// Also incomplete copies: what could be read of a source with files that could not.
+        #[arg(long)]
+        all: bool,
     },
     /// Show the manifest of a backup.
     Show {
@@ -125,6 +128,9 @@ pub(super) struct RestoreArguments {
     /// What becomes of live files that the backup does not hold.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     pub(super) extra_files: ExtraFilesPolicy,
+    /// Take an incomplete copy too, where there is no backup of that id.
+    #[arg(long)]
+    pub(super) allow_incomplete: bool,
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,

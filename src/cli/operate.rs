@@ -31,7 +31,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             let code = operate(engine, request, json, true).await?;
             Ok(code)
         }
-        Command::List { target } => list(engine, target.as_deref(), json).await,
+        Command::List { target, all } => list(engine, target.as_deref(), all, json).await,
         Command::Show { id } => {
             let (repository, loaded) = engine.find(&BackupId::parse(&id)?).await?;
             line(&pretty(&crate::api::manifest_answer(
@@ -184,12 +184,15 @@ async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: boo
         metadata: !arguments.no_metadata,
         config: arguments.with_config,
         extra_files: arguments.extra_files,
+        allow_incomplete: arguments.allow_incomplete,
     };
     if !(options.data || options.metadata || options.config) {
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
-    engine.find(&id).await?;
+    engine
+        .find_to_restore(&id, options.allow_incomplete)
+        .await?;
     confirm(arguments.yes, &format!("Restore {id} over the live data?"))?;
     operate(engine, Request::Restore(id, options), json, false).await
 }
@@ -208,8 +211,8 @@ fn last_verified(last: Option<&LastVerified>) -> String {
     format!("{what} {day} {}", mode.unwrap_or("?"))
 }
 
-async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, json: bool) -> Result<u8> {
-    let answer = engine.list(target).await?;
+async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, all: bool, json: bool) -> Result<u8> {
+    let answer = engine.list(target, all).await?;
     if json {
         line(&crate::api::list_answer(answer).to_json_string());
         return Ok(DONE);
@@ -228,6 +231,18 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, json: bool) -> Resu
             } else {
                 "  no checksums"
             },
+        ));
+    }
+    for copy in answer.incomplete.iter().flatten() {
+        line(&format!(
+            "{}  {:30}  {:>8} files  {:>12}  {:26}  {}  incomplete: {} files are missing",
+            copy.backup_id,
+            copy.created_at,
+            copy.total_files,
+            indicatif::HumanBytes(copy.total_size_bytes).to_string(),
+            "",
+            copy.target,
+            copy.missing_files,
         ));
     }
     for damaged in &answer.damaged {

@@ -13,6 +13,10 @@ const BATCH: usize = 1000;
 pub(super) async fn run(context: &Context) -> Result<()> {
     let (repository, id) = (&context.repository, &context.id);
     context.running.phase("deleting");
+    if repository.has_incomplete(id).await? {
+        context.check_lock().await?;
+        repository.remove_incomplete(id).await?;
+    }
     // What there is to do, where the manifest tells; else it grows as it is found.
     let known = (repository.load(id).await.ok()).and_then(|loaded| loaded.manifest.inventory);
     if let Some(known) = &known {

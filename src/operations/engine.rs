@@ -20,7 +20,7 @@ use super::{Holder, RestoreInProgress, marker, restore};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
-use crate::repository::{Damaged, Loaded, Repository, Summary, Swept};
+use crate::repository::{Damaged, Incomplete, Loaded, Repository, Summary, Swept};
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
@@ -52,6 +52,8 @@ pub struct ListAnswer {
     pub backups: Vec<Summary>,
     /// What only looks like one.
     pub damaged: Vec<Damaged>,
+    /// Incomplete copies, newest first; where they were asked for.
+    pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that can't be listed.
     pub errors: Vec<TargetError>,
 }
@@ -155,20 +157,35 @@ impl ArcBackup {
             })
     }
 
-    /// The backups of all targets, or of one, newest first. A target that can't be reached hides nothing of the others.
+    /// The backups of all targets, or of one, newest first, and with `all` the incomplete copies. A target that can't be reached hides nothing of the others.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown target.
-    pub async fn list(&self, target: Option<&str>) -> Result<ListAnswer> {
+    pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
         let repositories: Vec<&Repository> = match target {
             Some(_) => vec![self.repository(target)?],
             None => self.repositories.iter().collect(),
         };
-        let listings = join_all(repositories.iter().map(|repository| repository.list())).await;
-        let mut answer = ListAnswer::default();
+        let listings = (repositories.iter()).map(async |repository| {
+            let listing = repository.list().await?;
+            let incomplete = match all {
+                true => repository.list_incomplete().await?,
+                false => Vec::new(),
+            };
+            Ok::<_, Error>((listing, incomplete))
+        });
+        let listings = join_all(listings).await;
+        let mut answer = ListAnswer {
+            incomplete: all.then(Vec::new),
+            ..ListAnswer::default()
+        };
         for (repository, listing) in repositories.iter().zip(listings) {
             match listing {
-                Ok(listing) => {
+                Ok((listing, incomplete)) => {
+                    answer
+                        .incomplete
+                        .iter_mut()
+                        .for_each(|all| all.extend(incomplete.clone()));
                     answer.backups.extend(listing.backups);
                     answer.damaged.extend(listing.damaged);
                 }
@@ -179,6 +196,9 @@ impl ArcBackup {
             }
         }
         answer.backups.sort_by(crate::repository::newest_first);
+        if let Some(incomplete) = &mut answer.incomplete {
+            incomplete.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        }
         Ok(answer)
     }
 
@@ -194,6 +214,37 @@ impl ArcBackup {
                 Ok(loaded) => return Ok((repository, loaded)),
                 Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,
+            }
+        }
+        Err(fault)
+    }
+
+    /// Finds what a restore can take: a backup, or, where it may, the incomplete copy of that id.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find); [`Error::Failed`] when there is an incomplete copy, and it may not be taken.
+    pub async fn find_to_restore(
+        &self,
+        id: &BackupId,
+        allow_incomplete: bool,
+    ) -> Result<Repository> {
+        let fault = match self.find(id).await {
+            Ok((repository, _)) => return Ok(repository.clone()),
+            Err(error) => error,
+        };
+        for repository in &self.repositories {
+            if matches!(fault, Error::NotFound(_))
+                && repository.has_incomplete(id).await.unwrap_or(false)
+            {
+                if allow_incomplete {
+                    let copy = repository.incomplete();
+                    copy.load(id).await?;
+                    return Ok(copy);
+                }
+                return Err(Error::Failed(format!(
+                    "`{id}` is an incomplete copy, of a backup whose source had files that could not be read: restore what there \
+                     is with --allow-incomplete (allow_incomplete = true)"
+                )));
             }
         }
         Err(fault)
@@ -249,7 +300,7 @@ impl ArcBackup {
             }
         }
         for repository in &self.repositories {
-            if repository.has_anything_of(id).await? {
+            if repository.has_anything_of(id).await? || repository.has_incomplete(id).await? {
                 return Ok(repository);
             }
         }

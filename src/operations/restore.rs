@@ -53,6 +53,8 @@ pub struct RestoreOptions {
     pub config: bool,
     /// Live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
+    /// An incomplete copy may be taken, where there is no backup of that id.
+    pub allow_incomplete: bool,
 }
 
 impl Default for RestoreOptions {
@@ -62,6 +64,7 @@ impl Default for RestoreOptions {
             metadata: true,
             config: false,
             extra_files: ExtraFilesPolicy::default(),
+            allow_incomplete: false,
         }
     }
 }
@@ -103,9 +106,22 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     discard_staged(&context.settings, &context.sources).await?;
     let loaded = verify::load(context, &|section| options.includes(section)).await?;
     context.failure("the backup is not whole, nothing was changed")?;
-    let Some((_, inventory)) = loaded else {
+    let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
+    if loaded.manifest.missing_files > 0 {
+        let sample: Vec<_> = (loaded.manifest.missing.iter().take(3))
+            .map(|missing| missing.path.as_str())
+            .collect();
+        let text = format!(
+            "this is an incomplete copy: it lacks {} files that could not be read ({}, …)",
+            loaded.manifest.missing_files,
+            sample.join(", ")
+        );
+        context
+            .running
+            .update(|operation| operation.warnings.push(text));
+    }
     let was_applying = marker(&context.settings).is_some();
     let mut parts = Vec::new();
     let staged = stage(context, options, &inventory, &mut parts).await;

@@ -58,7 +58,10 @@ impl ArcBackup {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
                 (self.repository(target.as_deref())?, id)
             }
-            Request::Restore(id, _) => (self.find(id).await?.0, id.clone()),
+            Request::Restore(id, options) => (
+                &self.find_to_restore(id, options.allow_incomplete).await?,
+                id.clone(),
+            ),
             Request::Verify(id, _) => (self.locate(id).await?, id.clone()),
             Request::Delete(id) => (self.locate_anything(id).await?, id.clone()),
         };

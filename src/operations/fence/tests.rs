@@ -209,7 +209,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     }
     assert_eq!(std::fs::read(&live).expect("a file"), b"newer rows");
     sink.lost.store(false, Ordering::SeqCst);
-    let list = engine.list(None).await.expect("a listing");
+    let list = engine.list(None, false).await.expect("a listing");
     let ids: Vec<_> = list.backups.iter().map(|b| b.backup_id.as_str()).collect();
     assert_eq!((ids, list.damaged.len()), (vec![id.as_str()], 0));
     run(&engine, Request::Restore(id, RestoreOptions::default())).await;
@@ -240,7 +240,7 @@ async fn a_deletion_counts_what_it_removes_and_can_be_cancelled() {
     let error = ended.error.unwrap_or_default();
     assert!(error.contains("cancelled by test"), "{error}");
     assert!(ended.processed_files < 2503, "{}", ended.processed_files);
-    let list = engine.list(None).await.expect("a listing");
+    let list = engine.list(None, false).await.expect("a listing");
     assert_eq!((list.backups.len(), list.damaged.len()), (0, 0));
     // It is gone on with.
     let ended = run(&engine, Request::Delete(id)).await;
