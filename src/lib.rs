@@ -29,7 +29,7 @@ pub mod source;
 
 pub use cli::main;
 pub use error::{Error, Result};
-pub use registry::{Registry, SinkConstructor, SourceConstructor};
+pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 
 pub(crate) use source::{beside as source_path_beside, sync_folder};
 

@@ -27,10 +27,17 @@ pub type SinkConstructor =
 pub type SourceConstructor =
     Box<dyn Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync>;
 
+/// Puts something around a sink: that of the target of this name, or of Arc's data storage (`None`).
+pub type SinkWrapper = Box<dyn Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync>;
+/// Puts something around a source.
+pub type SourceWrapper = Box<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
+
 /// Kinds of sinks by the `type` that a configuration names, and further sources.
 pub struct Registry {
     sinks: BTreeMap<String, SinkConstructor>,
     sources: Vec<SourceConstructor>,
+    sink_wrapper: Option<SinkWrapper>,
+    source_wrapper: Option<SourceWrapper>,
 }
 
 impl Default for Registry {
@@ -46,6 +53,8 @@ impl Registry {
         let mut registry = Self {
             sinks: BTreeMap::new(),
             sources: Vec::new(),
+            sink_wrapper: None,
+            source_wrapper: None,
         };
         #[cfg(feature = "local")]
         registry.add_sink("local", |target, settings| {
@@ -94,6 +103,31 @@ impl Registry {
         self
     }
 
+    /// Puts `wrap` around every sink, that of Arc's data storage too: to count, to slow down, to fail on purpose.
+    pub fn wrap_sinks(
+        &mut self,
+        wrap: impl Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sink_wrapper = Some(Box::new(wrap));
+        self
+    }
+
+    /// Puts `wrap` around every source; the section has to stay what it is.
+    pub fn wrap_sources(
+        &mut self,
+        wrap: impl Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.source_wrapper = Some(Box::new(wrap));
+        self
+    }
+
+    fn wrapped(&self, target: Option<&str>, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
+        match &self.sink_wrapper {
+            Some(wrap) => wrap(target, sink),
+            None => sink,
+        }
+    }
+
     pub(crate) fn repositories(&self, settings: &Settings) -> Result<Vec<Repository>> {
         (settings.targets.iter())
             .filter(|target| target.name != "local" || self.sinks.contains_key("local"))
@@ -101,10 +135,8 @@ impl Registry {
                 let Some(make) = self.sinks.get(&target.kind) else {
                     return Err(self.unknown(&format!("{}.type", target.key), &target.kind));
                 };
-                Ok(Repository::new(
-                    target.name.as_str(),
-                    make(target, settings)?,
-                ))
+                let sink = self.wrapped(Some(&target.name), make(target, settings)?);
+                Ok(Repository::new(target.name.as_str(), sink))
             })
             .collect()
     }
@@ -163,10 +195,17 @@ impl Registry {
                 sources.push(source);
             }
         }
+        if let Some(wrap) = &self.source_wrapper {
+            sources = sources.into_iter().map(wrap).collect();
+        }
         Ok(sources)
     }
 
     pub(crate) fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
+        Ok(self.wrapped(None, self.bare_storage(settings)?))
+    }
+
+    fn bare_storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
         match settings.storage.kind.as_str() {
             #[cfg(feature = "local")]
             "local" => {
