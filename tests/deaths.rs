@@ -1,0 +1,332 @@
+//! Death and error at every call of a sink or source: nothing lost, nothing half listed, nothing left over.
+//!
+//! Without arguments every k-th call; every one: `cargo test --release --test deaths -- --ignored --nocapture`.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "support/faults/mod.rs"]
+mod faults;
+#[path = "support/scene.rs"]
+mod scene;
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, Output};
+
+use faults::faulty;
+use libtest_mimic::{Arguments, Trial};
+use scene::{Live, all_verify, copy, listed, live, small, strays};
+use support::{Instance, change_live, text, tree};
+
+/// How many calls of each operation are met in a short run, for each of the four faults.
+const SHORT: usize = 8;
+
+fn main() -> ExitCode {
+    if let Some(code) = faults::child() {
+        return code;
+    }
+    let mut trials = vec![Trial::test("the_wrappers_pass_everything_on", || {
+        the_wrappers_pass_everything_on();
+        Ok(())
+    })];
+    for (name, operation) in [
+        ("backup", Operation::Backup),
+        ("restore", Operation::Restore),
+        ("delete", Operation::Delete),
+        ("sweep", Operation::Sweep),
+    ] {
+        let trial = |kind: &str, limit: usize, concurrent: bool, faults: [&'static str; 2]| {
+            Trial::test(format!("{kind}_{name}"), move || {
+                each_call(operation, limit, concurrent, faults);
+                Ok(())
+            })
+        };
+        let bytes = match operation {
+            // A bit that is flipped before it is hashed is a bit of the file.
+            Operation::Backup => Some(["short-read", "short-write"]),
+            Operation::Restore => Some(["short-read", "flip-read"]),
+            Operation::Delete | Operation::Sweep => None,
+        };
+        let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
+        trials.push(trial("death_in_a", SHORT, false, deaths));
+        trials.push(trial("error_in_a", SHORT, false, errors));
+        let every = usize::MAX;
+        trials
+            .push(trial("death_at_every_call_of_a", every, false, deaths).with_ignored_flag(true));
+        trials
+            .push(trial("error_at_every_call_of_a", every, false, errors).with_ignored_flag(true));
+        if let Some(bytes) = bytes {
+            trials.push(trial("spoiled_bytes_in_a", SHORT, false, bytes));
+            let name = "spoiled_bytes_at_every_call_of_a";
+            trials.push(trial(name, every, false, bytes).with_ignored_flag(true));
+        }
+        let many = "death_at_every_call_of_a_concurrent";
+        trials.push(trial(many, every, true, deaths).with_ignored_flag(true));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Lost otherwise: the worth of every test here, which would run another program than the one that ships.
+fn the_wrappers_pass_everything_on() {
+    let sink = include_str!("../backends/core/src/sink.rs");
+    let source = include_str!("../backends/core/src/source.rs");
+    let wrappers = concat!(
+        include_str!("support/faults/sink.rs"),
+        include_str!("support/faults/source.rs"),
+        include_str!("support/faults/upload.rs"),
+    );
+    let mut missing = faults::not_passed_on(sink, wrappers);
+    missing.extend(faults::not_passed_on(source, wrappers));
+    missing.retain(|name| name != "fmt");
+    assert_eq!(
+        missing,
+        Vec::<String>::new(),
+        "add them to tests/support/faults"
+    );
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Backup,
+    Restore,
+    Delete,
+    Sweep,
+}
+
+/// An instance in which the operation is about to run.
+struct Scene {
+    instance: Instance,
+    operation: Operation,
+    /// The backup that has to survive everything.
+    kept: String,
+    /// The one that is deleted.
+    victim: String,
+    /// The live state when `kept` was made.
+    old: Live,
+    /// The live state now.
+    now: Live,
+}
+
+impl Scene {
+    fn new(operation: Operation, concurrent: bool) -> Self {
+        let instance = small();
+        if concurrent {
+            let path = instance.path("arc.toml");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, text.replace("concurrency = 1", "")).unwrap();
+        }
+        let (kept, old) = (instance.backup(), live(&instance));
+        let mut victim = String::new();
+        match operation {
+            Operation::Backup | Operation::Restore => drop(change_live(&instance)),
+            Operation::Delete => victim = instance.backup(),
+            Operation::Sweep => {
+                let (dead, trace) = faulty(&instance, "die:before:3", "target.commit", &["backup"]);
+                assert_eq!(dead.status.signal(), Some(9), "{}", text(&dead));
+                assert_eq!(trace.len(), 3);
+            }
+        }
+        let now = live(&instance);
+        Self {
+            instance,
+            operation,
+            kept,
+            victim,
+            old,
+            now,
+        }
+    }
+
+    fn arguments(&self) -> Vec<&str> {
+        match self.operation {
+            Operation::Backup => vec!["--json", "backup"],
+            Operation::Restore => vec!["--json", "restore", &self.kept, "--yes"],
+            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes"],
+            Operation::Sweep => vec!["--json", "sweep", "--apply"],
+        }
+    }
+}
+
+/// Runs the operation once for each call that it makes, up to `limit` of them, with each of the faults at that call.
+fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str; 2]) {
+    let scene = Scene::new(operation, concurrent);
+    let (mut runs, mut well, mut calls, mut failures) = (0, 0, Vec::new(), Vec::new());
+    for fault in faults {
+        // A call that never comes: what is counted depends on the kind of fault.
+        let counting = copy(&scene.instance);
+        let (whole, trace) = faulty(&counting, &format!("{fault}:0"), "", &scene.arguments());
+        assert!(whole.status.success(), "{}", text(&whole));
+        check(&scene, &counting, false, "without a fault");
+        assert!(trace.len() > 5, "only {} calls", trace.len());
+        let step = trace.len().div_ceil(limit);
+        for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
+            runs += 1;
+            // Every failure is worth knowing, not only the first.
+            let fault = format!("{fault}:{number}");
+            match std::panic::catch_unwind(|| one_call(&scene, &fault, number, concurrent)) {
+                Ok(went_well) => well += usize::from(went_well),
+                Err(failure) => failures.push(message(&*failure)),
+            }
+        }
+        calls.push(trace.len());
+    }
+    println!(
+        "{operation:?}, concurrent: {concurrent}: {faults:?} in {calls:?} calls, {runs} runs, {well} of them done all the same"
+    );
+    assert!(
+        failures.is_empty(),
+        "{} of {runs} runs:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Answers whether the operation was done in spite of an error.
+fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool {
+    let (operation, instance) = (scene.operation, copy(&scene.instance));
+    let (output, trace) = faulty(&instance, fault, "", &scene.arguments());
+    let call = (trace.get(number - 1)).map_or("(not reached)", String::as_str);
+    let case = format!("{operation:?}, {fault}, concurrent: {concurrent}, call {call}");
+    let (reached, dies) = (trace.len() >= number, fault.starts_with("die"));
+    let mut went_well = false;
+    if dies {
+        let died = output.status.signal() == Some(9);
+        // Death behind the last row of a listing comes only to who asks for one more.
+        let may_live = fault.contains("after") && call.contains(".needed");
+        assert!(died || !reached || may_live, "{case}: {}", text(&output));
+    } else if reached {
+        went_well = !failed_well(operation, &output, fault, call, &case);
+    }
+    let of_source = !call.contains("\ttarget") && !dies;
+    check(scene, &instance, of_source, &case);
+    went_well
+}
+
+/// Calls that an operation can do without: it says so in a warning, or tries again later.
+const TOLERATED: [(Option<Operation>, &str); 7] = [
+    // It ends by itself with the process, or in time.
+    (None, "target.release"),
+    // A warning; what it leaves is no object.
+    (None, "target.discard_unfinished"),
+    // What can't be read can still be deleted.
+    (Some(Operation::Delete), "target.get"),
+    // Whether the new id is taken already: a target that does not say is found out by the first write.
+    (Some(Operation::Backup), "target.get"),
+    (Some(Operation::Backup), "target.list_children"),
+    // The journal of a backup that is published, which the next sweep removes.
+    (Some(Operation::Backup), "target.delete"),
+    // The fault is behind the last row, where nobody looks any more.
+    (Some(Operation::Restore), "source-metadata.needed"),
+];
+
+/// The operation failed, with the error and what it is about in its answer; or it went well, which is known of these calls.
+fn failed_well(operation: Operation, output: &Output, fault: &str, call: &str, case: &str) -> bool {
+    let said = text(output);
+    assert!(
+        !said.contains("internal fault") && !said.contains("panicked"),
+        "{case}: {said}"
+    );
+    let mut columns = call.split('\t').skip(1);
+    let (name, subject) = (columns.next().unwrap(), columns.next().unwrap_or_default());
+    if output.status.success() {
+        let known = (TOLERATED.iter())
+            .any(|(of, call)| of.is_none_or(|of| of == operation) && *call == name);
+        // Live data that is read wrong is other data, and replaced.
+        let replaced =
+            operation == Operation::Restore && name == "storage.get" && !fault.starts_with("error");
+        assert!(
+            known || replaced,
+            "{case}: it says that all is well: {said}"
+        );
+        return false;
+    }
+    assert_eq!(output.status.code(), Some(1), "{case}: {said}");
+    let injected = fault.starts_with("error") || fault.starts_with("short-write");
+    assert!(
+        said.contains(faults::INJECTED) || !injected,
+        "{case}: {said}"
+    );
+    let file = subject.rsplit('/').next().unwrap_or_default();
+    assert!(
+        said.contains(file),
+        "{case}: it does not name the file: {said}"
+    );
+    true
+}
+
+/// What has to hold after a fault, and after the next operation.
+fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
+    let ids = all_verify(instance, case);
+    assert!(
+        ids.contains(&scene.kept),
+        "{case}: the earlier backup is gone"
+    );
+    match scene.operation {
+        Operation::Backup => {
+            assert!(
+                live(instance) == scene.now,
+                "{case}: a backup changed live data"
+            );
+            instance.ok(&["backup"]);
+        }
+        Operation::Restore => restored(scene, instance, case),
+        Operation::Delete => {
+            if ids.contains(&scene.victim) {
+                instance.ok(&["delete", &scene.victim, "--yes"]);
+            }
+            instance.ok(&["sweep", "--apply"]);
+            assert!(!instance.backup_folder(&scene.victim).exists(), "{case}");
+        }
+        Operation::Sweep => drop(instance.ok(&["sweep", "--apply"])),
+    }
+    let ids = all_verify(instance, case);
+    assert!(
+        ids.contains(&scene.kept),
+        "{case}: the earlier backup is gone"
+    );
+    assert!(!ids.contains(&scene.victim), "{case}");
+    let left = strays(instance, of_source, case);
+    assert_eq!(left, Vec::<String>::new(), "{case}: left over");
+}
+
+/// Live data is old, new, or marked; the same restore completes it, and what it replaced is still there.
+fn restored(scene: &Scene, instance: &Instance, case: &str) {
+    let (_, status) = instance.json(&["status"]);
+    let marked = status["restore_in_progress"]["backup_id"] == *scene.kept;
+    let now = live(instance);
+    assert!(
+        marked || now == scene.now || now == scene.old,
+        "{case}: neither old nor new, and not marked: {status}"
+    );
+    let output = instance.run(&["restore", &scene.kept, "--yes"]);
+    assert!(output.status.success(), "{case}: again: {}", text(&output));
+    assert!(
+        live(instance) == scene.old,
+        "{case}: not the backup's state"
+    );
+    let (_, status) = instance.json(&["status"]);
+    assert!(
+        status.get("restore_in_progress").is_none(),
+        "{case}: {status}"
+    );
+    let aside: Vec<_> = tree(&instance.path("data/arc.before-restore"))
+        .into_iter()
+        .collect();
+    for (path, bytes) in &scene.now.0 {
+        let found = scene.old.0.get(path) == Some(bytes)
+            || (aside.iter())
+                .any(|(other, (kept, ..))| other.ends_with(path.as_str()) && kept == bytes);
+        assert!(found, "{case}: `{path}` as it was live before is nowhere");
+    }
+    let before = (support::files(&instance.path("data")).into_iter())
+        .filter(|name| name.starts_with("arc.db.before-restore"))
+        .map(|name| support::database_rows(&instance.path("data").join(name)));
+    let is_kept = before.into_iter().any(|rows| rows == scene.now.1);
+    assert!(is_kept, "{case}: the database as it was before is nowhere");
+    drop(listed(instance, case));
+}

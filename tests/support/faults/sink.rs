@@ -1,0 +1,188 @@
+//! A sink with faults.
+
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Address, AsideMode, Capabilities, Child, Durability, GetOptions, Key, ListOptions, ListStream,
+    LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use super::body::spoiled;
+use super::upload::Wrapped;
+use super::{Fault, Plan, die, injected};
+
+/// A sink of which one call goes wrong. Everything else it passes on.
+#[derive(Debug)]
+pub struct FaultySink {
+    place: String,
+    inner: Arc<dyn Sink>,
+    plan: Arc<Plan>,
+}
+
+impl FaultySink {
+    pub fn new(place: String, inner: Arc<dyn Sink>, plan: Arc<Plan>) -> Self {
+        Self { place, inner, plan }
+    }
+
+    fn wrapped<T: ?Sized>(&self, inner: Box<T>, subject: &str) -> Box<Wrapped<T>> {
+        Box::new(Wrapped {
+            inner,
+            plan: self.plan.clone(),
+            place: self.place.clone(),
+            subject: subject.to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Sink for FaultySink {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
+        let work = self.inner.begin(key, options);
+        let upload = self.plan.around(&self.place, "begin", key, work).await?;
+        Ok(self.wrapped(upload, key))
+    }
+
+    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
+        let fault = self.plan.next(&self.place, "get", key);
+        self.plan.before(fault, "get", key).await?;
+        let got = self.inner.get(key, options).await;
+        let mut object = self.plan.after(fault, "get", key, got).await?;
+        object.body = spoiled(fault, object.body, key).await?;
+        Ok(object)
+    }
+
+    async fn head(&self, key: &Key) -> Result<Option<Meta>> {
+        let work = self.inner.head(key);
+        self.plan.around(&self.place, "head", key, work).await
+    }
+
+    fn list(&self, options: ListOptions) -> ListStream {
+        let subject = options.prefix.clone();
+        let rows = self.inner.list(options);
+        let fails = |subject| Err(injected("list", subject));
+        match self.plan.next(&self.place, "list", &subject) {
+            Fault::DieBefore => die(),
+            Fault::DieAfter => rows.chain(stream::poll_fn(|_| die())).boxed(),
+            // In the middle, where there is one.
+            Fault::Error => rows.take(1).chain(stream::iter([fails(&subject)])).boxed(),
+            Fault::ErrorAfter => rows.chain(stream::iter([fails(&subject)])).boxed(),
+            _ => rows,
+        }
+    }
+
+    async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
+        let work = self.inner.list_children(folder);
+        let subject = folder.map(Key::to_string).unwrap_or_default();
+        self.plan
+            .around(&self.place, "list_children", &subject, work)
+            .await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<()> {
+        let work = self.inner.delete(keys);
+        let subject = keys.first().map(Key::to_string).unwrap_or_default();
+        self.plan
+            .around(&self.place, "delete", &subject, work)
+            .await
+    }
+
+    async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
+        let work = self.inner.lock(key, holder);
+        Ok(
+            match self.plan.around(&self.place, "lock", key, work).await? {
+                LockOutcome::Held(guard) => LockOutcome::Held(self.wrapped(guard, key)),
+                busy @ LockOutcome::Busy(_) => busy,
+            },
+        )
+    }
+
+    async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
+        let work = self.inner.lock_holder(key);
+        self.plan
+            .around(&self.place, "lock_holder", key, work)
+            .await
+    }
+
+    async fn remove_tree(&self, folder: &Key) -> Result<()> {
+        let work = self.inner.remove_tree(folder);
+        self.plan
+            .around(&self.place, "remove_tree", folder, work)
+            .await
+    }
+
+    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
+        let work = self.inner.discard_unfinished(folder);
+        let subject = folder.map(Key::to_string).unwrap_or_default();
+        self.plan
+            .around(&self.place, "discard_unfinished", &subject, work)
+            .await
+    }
+
+    async fn durability(&self) -> Result<Box<dyn Durability>> {
+        let work = self.inner.durability();
+        let mark = self
+            .plan
+            .around(&self.place, "durability", "", work)
+            .await?;
+        Ok(self.wrapped(mark, "durability"))
+    }
+
+    async fn free_space(&self) -> Result<Option<u64>> {
+        let work = self.inner.free_space();
+        self.plan.around(&self.place, "free_space", "", work).await
+    }
+
+    fn address(&self, key: &Key) -> Option<Address> {
+        self.inner.address(key)
+    }
+
+    async fn copy_from(&self, from: &Address, key: &Key) -> Result<Meta> {
+        let work = self.inner.copy_from(from, key);
+        self.plan.around(&self.place, "copy_from", key, work).await
+    }
+
+    async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
+        let work = self.inner.promote(key, stage);
+        self.plan.around(&self.place, "promote", key, work).await
+    }
+
+    async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
+        let work = self.inner.discard_staged(key, stage);
+        self.plan
+            .around(&self.place, "discard_staged", key, work)
+            .await
+    }
+
+    async fn set_aside(&self, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
+        let work = self.inner.set_aside(key, area, mode);
+        self.plan.around(&self.place, "set_aside", key, work).await
+    }
+
+    async fn prepare_aside(&self, area: &str, bytes: u64) -> Result<()> {
+        let work = self.inner.prepare_aside(area, bytes);
+        self.plan
+            .around(&self.place, "prepare_aside", area, work)
+            .await
+    }
+
+    async fn remove_aside(&self, area: &str) -> Result<()> {
+        let work = self.inner.remove_aside(area);
+        self.plan
+            .around(&self.place, "remove_aside", area, work)
+            .await
+    }
+
+    fn aside_location(&self, area: &str) -> Option<String> {
+        self.inner.aside_location(area)
+    }
+}
