@@ -18,16 +18,22 @@ use scene::{Live, all_verify, copy, listed, live, small, strays};
 use support::{Instance, change_live, text, tree};
 
 /// How many calls of each operation are met in a short run, for each of the four faults.
-const SHORT: usize = 8;
+const SHORT: usize = 6;
 
 fn main() -> ExitCode {
     if let Some(code) = faults::child() {
         return code;
     }
-    let mut trials = vec![Trial::test("the_wrappers_pass_everything_on", || {
-        the_wrappers_pass_everything_on();
-        Ok(())
-    })];
+    let mut trials = vec![
+        Trial::test("the_wrappers_pass_everything_on", || {
+            the_wrappers_pass_everything_on();
+            Ok(())
+        }),
+        Trial::test("a_deletion_goes_on_a_full_disk", || {
+            a_deletion_goes_on_a_full_disk();
+            Ok(())
+        }),
+    ];
     for (name, operation) in [
         ("backup", Operation::Backup),
         ("restore", Operation::Restore),
@@ -46,6 +52,11 @@ fn main() -> ExitCode {
             Operation::Restore => Some(["short-read", "flip-read"]),
             Operation::Delete | Operation::Sweep => None,
         };
+        let full = match operation {
+            // Once, and for good.
+            Operation::Backup | Operation::Restore => Some(["no-space", "no-space+"]),
+            Operation::Delete | Operation::Sweep => None,
+        };
         let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
         trials.push(trial("death_in_a", SHORT, false, deaths));
         trials.push(trial("error_in_a", SHORT, false, errors));
@@ -54,6 +65,11 @@ fn main() -> ExitCode {
             .push(trial("death_at_every_call_of_a", every, false, deaths).with_ignored_flag(true));
         trials
             .push(trial("error_at_every_call_of_a", every, false, errors).with_ignored_flag(true));
+        if let Some(full) = full {
+            trials.push(trial("full_disk_in_a", SHORT, false, full));
+            let name = "full_disk_at_every_call_of_a";
+            trials.push(trial(name, every, false, full).with_ignored_flag(true));
+        }
         if let Some(bytes) = bytes {
             trials.push(trial("spoiled_bytes_in_a", SHORT, false, bytes));
             let name = "spoiled_bytes_at_every_call_of_a";
@@ -82,6 +98,18 @@ fn the_wrappers_pass_everything_on() {
         Vec::<String>::new(),
         "add them to tests/support/faults"
     );
+}
+
+/// Lost otherwise: the only way to make room.
+fn a_deletion_goes_on_a_full_disk() {
+    let scene = Scene::new(Operation::Delete, false);
+    let (output, trace) = faulty(&scene.instance, "no-space:1+", "", &scene.arguments());
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(!trace.is_empty(), "it asked for no room");
+    let case = "deleted on a full disk";
+    assert_eq!(all_verify(&scene.instance, case), [scene.kept.as_str()]);
+    let left = strays(&scene.instance, false, case);
+    assert_eq!(left, Vec::<String>::new(), "{case}");
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +181,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
     for fault in faults {
         // A call that never comes: what is counted depends on the kind of fault.
         let counting = copy(&scene.instance);
-        let (whole, trace) = faulty(&counting, &format!("{fault}:0"), "", &scene.arguments());
+        let (whole, trace) = faulty(&counting, &at(fault, 0), "", &scene.arguments());
         assert!(whole.status.success(), "{}", text(&whole));
         check(&scene, &counting, false, "without a fault");
         assert!(trace.len() > 5, "only {} calls", trace.len());
@@ -161,7 +189,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
         for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
             runs += 1;
             // Every failure is worth knowing, not only the first.
-            let fault = format!("{fault}:{number}");
+            let fault = at(fault, number);
             match std::panic::catch_unwind(|| one_call(&scene, &fault, number, concurrent)) {
                 Ok(went_well) => well += usize::from(went_well),
                 Err(failure) => failures.push(message(&*failure)),
@@ -178,6 +206,14 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
         failures.len(),
         failures.join("\n")
     );
+}
+
+/// The fault at a call; with a `+`, at each from then on. None is the call 0.
+fn at(fault: &str, number: usize) -> String {
+    match fault.strip_suffix('+') {
+        Some(fault) if number > 0 => format!("{fault}:{number}+"),
+        _ => format!("{}:{number}", fault.trim_end_matches('+')),
+    }
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -201,6 +237,16 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool
         assert!(died || !reached || may_live, "{case}: {}", text(&output));
     } else if reached {
         went_well = !failed_well(operation, &output, fault, call, &case);
+    }
+    if operation == Operation::Backup && fault.starts_with("no-space") && !went_well {
+        // The room that it took is needed now, not after the next backup.
+        let folders = std::fs::read_dir(instance.path("data/backups")).unwrap();
+        let folders: Vec<_> = folders.map(|folder| folder.unwrap().file_name()).collect();
+        assert_eq!(
+            folders.len(),
+            2,
+            "{case}: room was not given back: {folders:?}"
+        );
     }
     let of_source = !call.contains("\ttarget") && !dies;
     check(scene, &instance, of_source, &case);
@@ -246,11 +292,12 @@ fn failed_well(operation: Operation, output: &Output, fault: &str, call: &str, c
         return false;
     }
     assert_eq!(output.status.code(), Some(1), "{case}: {said}");
-    let injected = fault.starts_with("error") || fault.starts_with("short-write");
-    assert!(
-        said.contains(faults::INJECTED) || !injected,
-        "{case}: {said}"
-    );
+    let reason = match fault.split(':').next() {
+        Some("error" | "error-after" | "short-write") => faults::INJECTED,
+        Some("no-space") => faults::FULL,
+        _ => "",
+    };
+    assert!(said.contains(reason), "{case}: {said}");
     let file = subject.rsplit('/').next().unwrap_or_default();
     assert!(
         said.contains(file),

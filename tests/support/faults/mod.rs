@@ -47,9 +47,15 @@ pub const FULL: &str = "no space left on device (injected)";
 
 /// The program with faults, where this process is to be it; `None` in the test itself.
 pub fn child() -> Option<ExitCode> {
+    child_with(|_| {})
+}
+
+/// The same, with a change to the registry.
+pub fn child_with(change: impl FnOnce(&mut arc_backup::Registry)) -> Option<ExitCode> {
     std::env::var_os(CHILD)?;
     let plan = Arc::new(Plan::from_environment());
     let mut registry = arc_backup::Registry::new();
+    change(&mut registry);
     let of_sinks = plan.clone();
     registry.wrap_sinks(move |target, sink| {
         let place = match target {
