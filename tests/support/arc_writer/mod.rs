@@ -9,10 +9,11 @@
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 pub mod check;
-mod files;
+pub mod files;
 mod jobs;
 mod log;
 mod pace;
+pub mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
