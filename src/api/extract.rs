@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::app::Shared;
 use super::faults::Fault;
-use crate::auth::{Denied, Identity, fingerprint, token_from_parts};
+use crate::auth::{Denied, Identity, Secret, fingerprint, token_from_parts};
 
-/// The holder of an admin token.
-pub(super) struct Admin(pub(super) Identity);
+/// The holder of an admin token, and that token.
+pub(super) struct Admin(pub(super) Identity, pub(super) Option<Secret>);
 
 /// Who may read the status: an admin, and the token that started the operation, even when a restored database no longer knows it.
 pub(super) struct Watcher;
@@ -88,8 +88,9 @@ impl<'a> ApiExtractor<'a> for Admin {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        match check(request).await.1 {
-            Ok(identity) => Ok(Self(identity)),
+        let (token, checked) = check(request).await;
+        match checked {
+            Ok(identity) => Ok(Self(identity, token.map(Secret::new))),
             Err(denied) => Err(Fault::denied(&denied).into()),
         }
     }

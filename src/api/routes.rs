@@ -17,7 +17,7 @@ use super::faults::{Fault, body};
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
 use super::starting::{accepted, start, who};
 use crate::manifest::{BackupId, InventoryFault};
-use crate::operations::{Operation, Request, RestoreOptions, VerifyMode};
+use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 
 /// Files or operations on a page, if not asked otherwise, and at most.
 const PAGE: u64 = 100;
@@ -67,7 +67,10 @@ impl Api {
         };
         start(
             &shared,
-            admin.0,
+            Who {
+                token: admin.1,
+                ..who(admin.0)
+            },
             wanted,
             "Backup started",
             None,
@@ -164,7 +167,7 @@ impl Api {
         let wanted = Request::Restore(id, options);
         start(
             &shared,
-            admin.0,
+            who(admin.0),
             wanted,
             "Restore started",
             restart,
@@ -416,7 +419,7 @@ impl Api {
         };
         start(
             &shared,
-            admin.0,
+            who(admin.0),
             Request::Verify(id, mode),
             "Verification started",
             None,

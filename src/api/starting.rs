@@ -15,6 +15,7 @@ pub(super) fn who(identity: Identity) -> Who {
         actor: identity.name,
         origin: "rest",
         fingerprint: Some(identity.fingerprint),
+        token: None,
     }
 }
 
@@ -36,14 +37,14 @@ pub(super) fn accepted(
 
 pub(super) async fn start(
     shared: &Arc<Shared>,
-    identity: Identity,
+    who: Who,
     request: Request,
     message: &str,
     restart_required: Option<bool>,
     warnings: Vec<String>,
 ) -> Result<Started, Fault> {
     let forget = matches!(&request, Request::Restore(_, options) if options.metadata);
-    let running = shared.engine.start(request, who(identity)).await?;
+    let running = shared.engine.start(request, who).await?;
     let answer = accepted(&running.snapshot(), message, restart_required, warnings);
     if forget {
         let shared = shared.clone();

@@ -32,6 +32,7 @@ pub(super) async fn run(
             actor: "demo".to_owned(),
             origin: "cli",
             fingerprint: None,
+            token: None,
         };
         let request = Request::Backup {
             metadata: true,

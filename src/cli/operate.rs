@@ -118,6 +118,7 @@ async fn operate(
         actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
         origin: "cli",
         fingerprint: None,
+        token: None,
     };
     let running = engine.start(request, who).await?;
     let ended = tokio::select! {

@@ -3,12 +3,14 @@
 //! `arc.toml` is found where Arc finds it, overridden by `ARC_…` variables as Arc does, and becomes [`Settings`] in
 //! one step: after that nothing is checked again.
 
+mod arc_server;
 mod databases;
 mod settings;
 mod state;
 mod targets;
 mod values;
 
+pub use arc_server::ArcServer;
 pub use settings::{BackupSettings, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::arc_server::{ArcServer, arc_server};
 use super::databases::{databases, real_path};
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
@@ -114,6 +115,8 @@ pub struct BackupSettings {
     pub default_target: String,
     /// `backup.concurrency`: files copied at once; by default 8, and what a store over a network is best asked with.
     pub concurrency: Option<usize>,
+    /// `backup.arc_url` and `backup.arc_token`: the Arc to flush before a backup.
+    pub arc: Option<ArcServer>,
 }
 
 impl BackupSettings {
@@ -193,6 +196,7 @@ impl Settings {
         let local_path = path("backup.local_path", "./data/backups")?;
         let default_state = super::state::default_path(&local_path);
         let targets = targets(&values)?;
+        let mut warnings = misspelt(&values);
         let backup = BackupSettings {
             enabled: values.truth("backup.enabled", true)?,
             listen: values
@@ -213,6 +217,7 @@ impl Settings {
                 Some(_) => usize::try_from(values.number("backup.concurrency", 8, 1, 256)?).ok(),
                 None => None,
             },
+            arc: arc_server(&values, &mut warnings)?,
             local_path,
         };
         if !targets
@@ -227,7 +232,6 @@ impl Settings {
             )));
         }
         let bootstrap = values.text("auth.bootstrap_token")?;
-        let mut warnings = misspelt(&values);
         if bootstrap.as_ref().is_some_and(|token| token.len() < 32) {
             warnings.push(
                 "`auth.bootstrap_token` has less than 32 characters: it is not used".to_owned(),

@@ -1,7 +1,7 @@
 //! What is on this machine: configuration, state folder, databases.
 
 use super::Check;
-use crate::operations::ArcBackup;
+use crate::operations::{ArcBackup, Reach, examine_arc};
 
 pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let subject = "configuration";
@@ -68,6 +68,17 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     let path = folder.join(format!(".doctor-{}.tmp", std::process::id()));
     crate::private::create_file(&path)?;
     std::fs::remove_file(path)
+}
+
+/// Whether the Arc can be reached that is flushed before a backup.
+pub(super) async fn arc(engine: &ArcBackup) -> Option<Check> {
+    let arc = engine.settings().backup.arc.as_ref()?;
+    Some(match examine_arc(arc).await {
+        Reach::Good(detail) => Check::good("Arc", "reach", detail),
+        Reach::Bad(detail, setting, remedy) => {
+            Check::bad("Arc", "reach", detail).look_at(setting, remedy)
+        }
+    })
 }
 
 pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {

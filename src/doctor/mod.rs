@@ -102,6 +102,7 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     let mut checks = machine::configuration(engine);
     checks.extend(machine::state(engine));
     checks.extend(machine::databases(engine).await);
+    checks.extend(machine::arc(engine).await);
     let storages = std::iter::once((
         "data storage".to_owned(),
         "storage".to_owned(),

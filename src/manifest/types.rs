@@ -194,6 +194,9 @@ pub struct Consistency {
     pub method: String,
     /// The moment, RFC 3339.
     pub moment: String,
+    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flushed: Option<bool>,
 }
 
 #[allow(

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{incomplete, marker, restore, section};
+use super::{flush, incomplete, marker, restore, section};
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo, Spool,
@@ -156,6 +156,9 @@ async fn make(
     for source in sources {
         context.check_cancelled()?;
         context.running.phase("listing");
+        if source.section() == source::DATA {
+            flush::run(context).await?;
+        }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),
             scratch: context.scratch()?.to_owned(),
@@ -382,6 +385,7 @@ impl Collected {
                 moment: (data.moment.and_then(|time| Timestamp::try_from(time).ok()))
                     .unwrap_or(started)
                     .to_string(),
+                flushed: status.flushed,
             }),
             sections: (self.inventories.iter())
                 .map(|(name, list)| SectionTotals {

@@ -7,6 +7,7 @@ use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
 use super::Running;
 use super::scratch::ScratchFolders;
+use crate::auth::Secret;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::pipeline::{CopyFault, Plan};
@@ -29,6 +30,8 @@ pub(super) struct Context {
     pub(super) running: Arc<Running>,
     pub(super) scratch_folders: ScratchFolders,
     pub(super) scratch: OnceLock<Scratch>,
+    /// Of who asked for the operation over REST.
+    pub(super) token: Option<Secret>,
     /// Absent where the target can only be read.
     pub(super) lock: Option<Box<dyn LockGuard>>,
 }

@@ -5,6 +5,7 @@ mod context;
 mod delete;
 mod engine;
 mod fence;
+mod flush;
 mod history;
 mod holder;
 mod incomplete;
@@ -21,6 +22,8 @@ mod scratch;
 mod section;
 mod start;
 mod verify;
+
+pub(crate) use flush::{Reach, examine as examine_arc};
 
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::operation::Status;
 use super::{Operation, Problem};
+use crate::auth::Secret;
 use crate::pipeline::Progress;
 
 /// Who asked for an operation.
@@ -18,6 +19,8 @@ pub struct Who {
     pub origin: &'static str,
     /// SHA-256 of the token: it may read the status to the end, even when a restored database no longer knows it.
     pub fingerprint: Option<[u8; 32]>,
+    /// The token itself, for Arc; not kept longer than the operation runs.
+    pub token: Option<Secret>,
 }
 
 /// An operation that runs, or ran, in this process.

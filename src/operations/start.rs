@@ -30,7 +30,7 @@ impl ArcBackup {
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
-    pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+    pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
         let Ok(_slot) = tokio::time::timeout(SLOT_PATIENCE, self.slot.lock()).await else {
             let holder = self.busy();
@@ -86,6 +86,7 @@ impl ArcBackup {
             origin: who.origin.to_owned(),
             ..Operation::default()
         };
+        let token = who.token.take();
         let running = Running::new(operation, started, who);
         if let Err(error) = self.history.write(&running.snapshot()) {
             // Deleting is what gives a full disk its room back.
@@ -104,6 +105,7 @@ impl ArcBackup {
             scratch: OnceLock::new(),
             operation_id,
             running: running.clone(),
+            token,
             lock,
         };
         self.check_open()?;

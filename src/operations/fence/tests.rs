@@ -104,6 +104,7 @@ fn who() -> Who {
         actor: "test".to_owned(),
         origin: "cli",
         fingerprint: None,
+        token: None,
     }
 }
 

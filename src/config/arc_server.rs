@@ -1,0 +1,98 @@
+//! The Arc that runs beside us.
+
+use ureq::http::Uri;
+
+use super::Values;
+use crate::auth::Secret;
+use crate::{Error, Result};
+
+/// The Arc whose buffers are flushed before a backup.
+#[derive(Debug, Clone)]
+pub struct ArcServer {
+    /// `backup.arc_url`, without a slash at its end.
+    pub url: String,
+    /// `backup.arc_token`; without one the token of who asks for the backup is used.
+    pub token: Option<Secret>,
+}
+
+/// `backup.arc_url` and `backup.arc_token`. No message shows either: a URL may hold credentials.
+pub(super) fn arc_server(values: &Values, warnings: &mut Vec<String>) -> Result<Option<ArcServer>> {
+    let token = (values.text("backup.arc_token")?).filter(|token| !token.is_empty());
+    if token
+        .as_ref()
+        .is_some_and(|token| !token.bytes().all(|b| b.is_ascii_graphic() || b == b' '))
+    {
+        return Err(Error::Config(
+            "`backup.arc_token` must be printable ASCII: it is sent in a header".to_owned(),
+        ));
+    }
+    let Some(url) = values.text("backup.arc_url")? else {
+        if token.is_some() {
+            warnings.push("`backup.arc_token` is not used: `backup.arc_url` is not set".to_owned());
+        }
+        return Ok(None);
+    };
+    let wrong = |what: &str| {
+        Error::Config(format!(
+            "`backup.arc_url` {what}: it must be the URL of Arc, such as http://localhost:8000"
+        ))
+    };
+    if url.contains('@') {
+        return Err(wrong("must hold no credentials (set `backup.arc_token`)"));
+    }
+    if url.contains(['?', '#']) {
+        return Err(wrong("must have no query and no fragment"));
+    }
+    let parsed: Uri = (url.trim().parse()).map_err(|_| wrong("is no URL"))?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("must begin with http:// or https://"));
+    }
+    if parsed.host().is_none_or(str::is_empty) {
+        return Err(wrong("names no host"));
+    }
+    Ok(Some(ArcServer {
+        url: url.trim().trim_end_matches('/').to_owned(),
+        token: token.map(Secret::new),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(Option<ArcServer>, Vec<String>)> {
+        let values = Values::parse(&format!("[backup]\n{text}\n"), "arc.toml", [])?;
+        let mut warnings = Vec::new();
+        Ok((arc_server(&values, &mut warnings)?, warnings))
+    }
+
+    /// Lost otherwise: the flush, silently, to a URL that leads nowhere; and a secret, to a message.
+    #[test]
+    fn a_url_is_http_without_credentials() {
+        let (server, _) = read("arc_url = \"https://arc:8000/behind/\"").expect("valid");
+        assert_eq!(server.expect("set").url, "https://arc:8000/behind");
+        assert!(read("").expect("valid").0.is_none());
+        let (server, warnings) = read("arc_token = \"hush\"").expect("valid");
+        assert!(server.is_none() && warnings[0].contains("backup.arc_url"));
+        for wrong in [
+            "arc_url = \"\"",
+            "arc_url = \"localhost:8000\"",
+            "arc_url = \"ftp://arc\"",
+            "arc_url = \"http://\"",
+            "arc_url = \"http://user:hush@arc\"",
+            "arc_url = \"http://arc/?p=hush\"",
+            "arc_url = \"http://a b\"",
+            "arc_url = 8000",
+            "arc_url = \"http://arc\"\narc_token = \"hush\\u0007\"",
+            "arc_url = \"http://arc\"\narc_token = 5",
+        ] {
+            let error = read(wrong).expect_err(wrong);
+            assert!(matches!(error, Error::Config(_)), "{wrong}");
+            let text = error.to_string();
+            assert!(
+                text.contains("backup.arc_") && !text.contains("hush"),
+                "{text}"
+            );
+        }
+    }
+}

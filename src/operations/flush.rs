@@ -1,0 +1,162 @@
+//! Asking Arc to write what it holds in memory before its files are listed.
+//!
+//! A backup is true without it, of what was written: so a flush that fails is a warning, and the manifest says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::context::Context;
+use crate::Result;
+use crate::auth::Secret;
+use crate::config::ArcServer;
+
+/// How long Arc may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FLUSH: &str = "/api/v1/write/line-protocol/flush";
+/// What an admin's token may ask for and that changes nothing.
+const STATUS: &str = "/api/v1/backup/status";
+
+/// Flushes Arc's buffers where `backup.arc_url` is set.
+pub(super) async fn run(context: &Context) -> Result<()> {
+    let Some(arc) = &context.settings.backup.arc else {
+        return Ok(());
+    };
+    context.running.phase("flushing");
+    let token = arc.token.as_ref().or(context.token.as_ref());
+    let answered = tokio::select! {
+        answered = ask(arc, "POST", FLUSH, token) => answered,
+        () = context.running.cancel.cancelled() => return context.check_cancelled(),
+    };
+    let fault = match answered {
+        Ok(200..300) => None,
+        Ok(status) => Some(explain(arc, status, token.is_some())),
+        Err(text) => Some(text),
+    };
+    let flushed = fault.is_none();
+    context
+        .running
+        .update(|operation| operation.flushed = Some(flushed));
+    if let Some(fault) = fault {
+        context.warn(format!(
+            "Arc was not flushed, so that rows which it holds in memory are not in this backup: {fault}"
+        ));
+    }
+    Ok(())
+}
+
+fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
+    let url = &arc.url;
+    match (status, with_token) {
+        (401 | 403, true) => format!(
+            "`{url}` refuses the token (HTTP {status}): set `backup.arc_token` to one that may write"
+        ),
+        (401 | 403, false) => format!(
+            "`{url}` asks for a token (HTTP {status}): set `backup.arc_token` to one that may write"
+        ),
+        (404 | 405, _) => format!(
+            "`{url}` has no {FLUSH} (HTTP {status}): check that `backup.arc_url` is Arc's address"
+        ),
+        (300..=399, _) => format!(
+            "`{url}` redirects (HTTP {status}), and no token is sent after it: set `backup.arc_url` to where it leads"
+        ),
+        _ => format!("`{url}` answered HTTP {status}: see Arc's log; `backup.arc_url` names it"),
+    }
+}
+
+/// What an [`examine`] found.
+pub(crate) enum Reach {
+    /// It answers, and takes the token; in words.
+    Good(String),
+    /// It does not: what is wrong, the setting to look at, what to do.
+    Bad(String, &'static str, String),
+}
+
+/// Whether Arc can be reached and takes the token, without a flush.
+pub(crate) async fn examine(arc: &ArcServer) -> Reach {
+    let url = &arc.url;
+    match (
+        ask(arc, "GET", STATUS, arc.token.as_ref()).await,
+        &arc.token,
+    ) {
+        // An admin's token, or a good one of another.
+        (Ok(200..300 | 403), Some(_)) => Reach::Good(format!(
+            "{url}: the token is taken (that it may flush is seen at the first backup only)"
+        )),
+        (Ok(200..300), None) => Reach::Good(format!("{url}: asks for no token")),
+        (Ok(401), Some(_)) => Reach::Bad(
+            format!("{url}: the token is refused"),
+            "backup.arc_token",
+            "set it to a token of Arc that may write".to_owned(),
+        ),
+        (Ok(401 | 403), None) => Reach::Good(format!(
+            "{url}: asks for a token: over REST the caller's is used, and without `backup.arc_token` a backup from the \
+             command line does not flush"
+        )),
+        // Arc's own backups may be switched off.
+        (Ok(404), _) => Reach::Good(format!(
+            "{url}: it answers, but has no {STATUS}: whether it takes the token is seen at the first backup only"
+        )),
+        (Ok(status), token) => Reach::Bad(
+            explain(arc, status, token.is_some()),
+            "backup.arc_url",
+            "set it to Arc's own address, such as http://localhost:8000".to_owned(),
+        ),
+        (Err(text), _) => Reach::Bad(
+            text,
+            "backup.arc_url",
+            "check that Arc runs and listens there".to_owned(),
+        ),
+    }
+}
+
+/// The HTTP status of Arc's answer, or why there is none.
+async fn ask(
+    arc: &ArcServer,
+    method: &'static str,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<u16, String> {
+    let url = format!("{}{path}", arc.url);
+    let token = token.cloned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut request = ureq::http::Request::builder().method(method).uri(&url);
+        if let Some(token) = &token {
+            request = request.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        let request = request
+            .body(())
+            .map_err(|_| "the token can't be sent in a header".to_owned())?;
+        let answer = agent(url.starts_with("https:")).run(request);
+        (answer.map(|answer| answer.status().as_u16())).map_err(|error| error.to_string())
+    });
+    let answered = match asked.await {
+        Ok(answered) => answered,
+        Err(error) => Err(format!("internal fault: {error}")),
+    };
+    answered.map_err(|error| format!("cannot reach `{}` (`backup.arc_url`): {error}", arc.url))
+}
+
+/// A client that follows nothing and asks no proxy: the token is Arc's alone.
+fn agent(encrypted: bool) -> ureq::Agent {
+    let mut config = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("arc-backup/", env!("CARGO_PKG_VERSION")));
+    if encrypted {
+        // An Arc in a house of its own has a certificate of the house.
+        let trusted = rustls_native_certs::load_native_certs().certs;
+        if !trusted.is_empty() {
+            let trusted = (trusted.iter())
+                .map(|certificate| Certificate::from_der(certificate).to_owned())
+                .collect();
+            let roots = RootCerts::Specific(Arc::new(trusted));
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+    }
+    config.build().into()
+}

@@ -1,0 +1,192 @@
+//! Arc is asked to write what it holds in memory before its files are listed.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::{Value, json};
+use support::{ADMIN, Instance, text};
+
+/// An Arc that answers each request with `answer`, and tells of each: its first line and its token.
+fn arc(answer: &'static str) -> (String, Receiver<(String, Option<String>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines: Vec<String> = (BufReader::new(stream.try_clone().unwrap()).lines())
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let token = (lines.iter())
+                .find_map(|line| line.strip_prefix("authorization: "))
+                .map(str::to_owned);
+            // A test that does not ask for it is answered all the same.
+            let _ = tell.send((lines[0].clone(), token));
+            let head =
+                format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes());
+        }
+    });
+    (url, asked)
+}
+
+fn configure(instance: &Instance, lines: &str) {
+    let path = instance.path("arc.toml");
+    let old = std::fs::read_to_string(&path).unwrap();
+    assert!(old.contains("[backup]\n"), "the fixture has no [backup]");
+    std::fs::write(
+        path,
+        old.replace("[backup]\n", &format!("[backup]\n{lines}\n")),
+    )
+    .unwrap();
+}
+
+fn manifest(instance: &Instance, id: &Value) -> Value {
+    let path = instance
+        .backup_folder(id.as_str().unwrap())
+        .join("manifest.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+const FLUSH: &str = "POST /api/v1/write/line-protocol/flush HTTP/1.1";
+
+/// Lost otherwise: the rows of the last seconds, which a backup of files alone does not see.
+#[test]
+fn a_backup_flushes_arc_first_with_its_own_token_or_the_callers() {
+    let (url, asked) = arc("200 OK");
+    let instance = Instance::new();
+    configure(&instance, &format!("arc_url = \"{url}/\""));
+    let service = instance.serve();
+    assert_eq!(service.post("/api/v1/backup", "").status, 202);
+    let made = service.wait();
+    assert_eq!(
+        (&made["status"], &made["flushed"]),
+        (&json!("completed"), &json!(true)),
+        "{made}"
+    );
+    assert_eq!(
+        manifest(&instance, &made["backup_id"])["consistency"]["flushed"],
+        true
+    );
+    let (line, token) = asked.recv().unwrap();
+    assert_eq!(
+        (line.as_str(), token),
+        (FLUSH, Some(format!("Bearer {ADMIN}")))
+    );
+    let history = std::fs::read(instance.path("data/backups/.arc-backup/history.db")).unwrap();
+    let secret = ADMIN.as_bytes();
+    assert!(
+        !history.windows(secret.len()).any(|bytes| bytes == secret),
+        "a token is kept"
+    );
+    drop(service);
+
+    configure(&instance, "arc_token = \"of the configuration\"");
+    let (_, made) = instance.json(&["backup"]);
+    assert_eq!(
+        (&made["flushed"], &made["warnings"]),
+        (&json!(true), &Value::Null),
+        "{made}"
+    );
+    assert_eq!(
+        asked.recv().unwrap().1.unwrap(),
+        "Bearer of the configuration"
+    );
+    // Who has no `arc_url` asks nobody, and claims nothing.
+    let made = Instance::new().json(&["backup"]).1;
+    assert_eq!(made.get("flushed"), None, "{made}");
+}
+
+/// Lost otherwise: every backup while Arc is down, or while its token is wrong.
+#[test]
+fn a_flush_that_fails_costs_no_backup_and_says_what_to_do() {
+    let (other, asked_elsewhere) = arc("200 OK");
+    let redirect = format!("307 Temporary Redirect\r\nLocation: {other}/");
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let cases = [
+        (arc("401 Unauthorized").0, "backup.arc_token"),
+        (arc("403 Forbidden").0, "backup.arc_token"),
+        (arc("404 Not Found").0, "backup.arc_url"),
+        (arc("500 Internal Server Error").0, "Arc's log"),
+        (arc(redirect.leak()).0, "redirects"),
+        (gone, "cannot reach"),
+    ];
+    for (url, named) in cases {
+        let instance = Instance::new();
+        configure(
+            &instance,
+            &format!("arc_url = \"{url}\"\narc_token = \"hush-hush\""),
+        );
+        let output = instance.run(&["--json", "backup"]);
+        let said = text(&output);
+        let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&made["status"], &made["flushed"]),
+            (&json!("completed"), &json!(false)),
+            "{said}"
+        );
+        let warning = made["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.contains(named) && warning.contains("arc_"),
+            "{warning}"
+        );
+        assert!(!said.contains("hush-hush"), "{said}");
+        let kept = manifest(&instance, &made["backup_id"]);
+        assert_eq!(kept["consistency"]["flushed"], false, "{kept}");
+    }
+    assert!(
+        asked_elsewhere.try_recv().is_err(),
+        "a redirect was followed"
+    );
+}
+
+/// Lost otherwise: the word of the doctor, before the first backup.
+#[test]
+fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
+    let found = |instance: &Instance| {
+        let (_, report) = instance.json(&["doctor"]);
+        let checks = report["checks"].as_array().unwrap();
+        checks
+            .iter()
+            .find(|check| check["subject"] == "Arc")
+            .cloned()
+    };
+    let instance = Instance::new();
+    assert_eq!(found(&instance), None);
+    for (answer, ok, named) in [
+        ("200 OK", true, "taken"),
+        ("403 Forbidden", true, "taken"),
+        ("401 Unauthorized", false, "refused"),
+        ("404 Not Found", true, "first backup"),
+        ("502 Bad Gateway", false, "502"),
+    ] {
+        let (url, asked) = arc(answer);
+        let instance = Instance::new();
+        configure(
+            &instance,
+            &format!("arc_url = \"{url}\"\narc_token = \"t\""),
+        );
+        let check = found(&instance).unwrap();
+        assert_eq!(check["ok"], ok, "{check}");
+        assert!(check["detail"].as_str().unwrap().contains(named), "{check}");
+        assert!(
+            asked
+                .recv()
+                .unwrap()
+                .0
+                .starts_with("GET /api/v1/backup/status ")
+        );
+    }
+    configure(&instance, "arc_url = \"http://me:hush@localhost\"");
+    let output = instance.run(&["list"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("backup.arc_url") && !text(&output).contains("hush"));
+}
