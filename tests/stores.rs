@@ -142,7 +142,24 @@ fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
             (1, &"checksum".into()),
             "{verified}"
         );
-        delete(&live.sink, &[victim]);
+        // The other files could be restored before the damage is met.
+        let gone: Vec<_> = before.keys().map(String::as_str).collect();
+        delete(&live.sink, &gone[..20]);
+        put(&live.sink, gone[30], b"rewritten under its name");
+        let untouched = contents(&live.all);
+        let (code, restored) = instance.json(&["restore", &id, "--yes", "--verify-first"]);
+        assert_eq!(code, 1, "{restored}");
+        let error = restored["error"].as_str().unwrap();
+        assert!(
+            error.contains(victim) && error.contains("nothing was changed"),
+            "{error}"
+        );
+        assert!(
+            contents(&live.all) == untouched,
+            "{kind:?}: something was written"
+        );
+        let (_, status) = instance.json(&["status"]);
+        assert_eq!(status.get("restore_in_progress"), None, "{status}");
         let (code, restored) = instance.json(&["restore", &id, "--yes"]);
         assert_eq!(
             (code, &restored["status"]),
@@ -158,6 +175,16 @@ fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
             !after.contains_key(victim),
             "{kind:?}: wrong bytes are live"
         );
+        // With a whole backup it does what a restore does.
+        bytes[100] ^= 1;
+        put(&far.sink, &stored, &bytes);
+        let (code, restored) = instance.json(&["restore", &id, "--yes", "--verify-first"]);
+        assert_eq!(code, 0, "{restored}");
+        assert_eq!(
+            restored["processed_files"], restored["total_files"],
+            "{restored}"
+        );
+        assert!(contents(&live.sink) == before, "{kind:?}: {restored}");
         assert_eq!(server.uploads("data"), []);
     }
 }

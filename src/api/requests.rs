@@ -41,6 +41,9 @@ pub(super) struct RestoreBackup {
     pub(super) extra_files: Option<ExtraFilesPolicy>,
     /// Take an incomplete copy too, where there is no backup of that id. Default false.
     pub(super) allow_incomplete: Option<bool>,
+    /// Read all that will be restored before the first write, also where the data is on S3 or Azure; on local disk that is
+    /// so anyway. Default false.
+    pub(super) verify_first: Option<bool>,
 }
 
 impl Fields for RestoreBackup {
@@ -55,6 +58,7 @@ impl Fields for RestoreBackup {
             Kind::Choice(&["set_aside", "keep", "remove"]),
         ),
         ("allow_incomplete", Kind::Truth),
+        ("verify_first", Kind::Truth),
     ];
 }
 

@@ -156,6 +156,7 @@ impl Api {
             config: fields.restore_config.unwrap_or(false),
             extra_files: fields.extra_files.unwrap_or_default(),
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
+            verify_first: fields.verify_first.unwrap_or(false),
         };
         if !(options.data || options.metadata || options.config) {
             return Err(Fault::bad(

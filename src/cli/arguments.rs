@@ -131,6 +131,9 @@ pub(super) struct RestoreArguments {
     /// Take an incomplete copy too, where there is no backup of that id.
     #[arg(long)]
     pub(super) allow_incomplete: bool,
+    /// Read all that will be restored before the first write, also where the data is on S3 or Azure.
+    #[arg(long)]
+    pub(super) verify_first: bool,
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,

@@ -60,8 +60,8 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             }
             if let Some(marker) = engine.restore_in_progress() {
                 complain!(
-                    "a restore of {} was interrupted while live data changed: run the same restore again to complete it",
-                    marker.backup_id
+                    "{}: run the same restore again to complete it",
+                    marker.words()
                 );
             }
             Ok(DONE)
@@ -186,6 +186,7 @@ async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: boo
         config: arguments.with_config,
         extra_files: arguments.extra_files,
         allow_incomplete: arguments.allow_incomplete,
+        verify_first: arguments.verify_first,
     };
     if !(options.data || options.metadata || options.config) {
         return Err(Error::Invalid("nothing is left to restore".to_owned()));

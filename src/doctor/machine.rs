@@ -51,12 +51,8 @@ pub(super) fn state(engine: &ArcBackup) -> Vec<Check> {
         ),
     }];
     if let Some(marker) = engine.restore_in_progress() {
-        let text = format!(
-            "a restore of {} was interrupted while it changed live data",
-            marker.backup_id
-        );
         checks.push(
-            Check::bad(subject, "restore", text)
+            Check::bad(subject, "restore", marker.words())
                 .look_at("backup.state_path", "run the same restore again"),
         );
     }

@@ -24,13 +24,20 @@ pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
     (marker.phase == APPLYING).then_some(marker)
 }
 
-pub(super) fn write_marker(context: &Context, phase: &str, sections: &[String]) -> Result<()> {
+/// Writes the marker; `done` are the sections that are in force already.
+pub(super) fn write_marker(
+    context: &Context,
+    phase: &str,
+    sections: &[String],
+    done: &[String],
+) -> Result<()> {
     let path = marker_path(&context.settings);
     let temporary = path.with_extension("json.tmp");
     let marker = RestoreInProgress {
         operation_id: context.operation_id.clone(),
         backup_id: context.id.to_string(),
         sections: sections.to_vec(),
+        done: done.to_vec(),
         phase: phase.to_owned(),
         written_at: Timestamp::now().to_string(),
     };
@@ -74,3 +81,6 @@ pub(super) fn check_covers_interrupted(context: &Context, order: &[&String]) -> 
         left_out.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests;

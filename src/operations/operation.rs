@@ -131,6 +131,10 @@ pub struct RestoreInProgress {
     #[serde(default)]
     #[oai(default)]
     pub sections: Vec<String>,
+    /// Those of them that are in force already.
+    #[serde(default)]
+    #[oai(default)]
+    pub done: Vec<String>,
     /// `staging`: nothing live has changed; `applying`: it has.
     pub phase: String,
     /// When it came to that phase, RFC 3339.
@@ -150,6 +154,27 @@ pub struct Sample {
     /// How much of the whole the samples have read, this one included, since they last began anew; 1 when all of it.
     /// Absent while it runs.
     pub covered: Option<f64>,
+}
+
+impl RestoreInProgress {
+    /// What is done and what is not, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let left: Vec<_> = (self.sections.iter())
+            .filter(|section| !self.done.contains(section))
+            .map(String::as_str)
+            .collect();
+        let list = |sections: Vec<&str>| match &sections[..] {
+            [] => "nothing".to_owned(),
+            some => some.join(", "),
+        };
+        format!(
+            "a restore of {} was interrupted while it changed live data: {} is restored, {} is not or half",
+            self.backup_id,
+            list(self.done.iter().map(String::as_str).collect()),
+            list(left),
+        )
+    }
 }
 
 impl Operation {

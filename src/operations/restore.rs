@@ -55,6 +55,8 @@ pub struct RestoreOptions {
     pub extra_files: ExtraFilesPolicy,
     /// An incomplete copy may be taken, where there is no backup of that id.
     pub allow_incomplete: bool,
+    /// Read all that will be restored before the first write, also where the data storage can't stage it.
+    pub verify_first: bool,
 }
 
 impl Default for RestoreOptions {
@@ -65,6 +67,7 @@ impl Default for RestoreOptions {
             config: false,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
+            verify_first: false,
         }
     }
 }
@@ -99,6 +102,8 @@ pub(super) async fn discard_staged(settings: &Settings, sources: &[Arc<dyn Sourc
 struct Part {
     section: String,
     restore: Box<dyn Restore>,
+    /// Files whose bytes are needed, and those bytes.
+    needed: (u64, u64),
 }
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
@@ -141,8 +146,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     }
     context.running.phase(APPLYING);
     let sections: Vec<_> = parts.iter().map(|part| part.section.clone()).collect();
-    write_marker(context, APPLYING, &sections)?;
-    for part in &parts {
+    write_marker(context, APPLYING, &sections, &[])?;
+    for (done, part) in parts.iter().enumerate() {
         let applied = async {
             if part.restore.changes_while_staging() {
                 copy_part(context, &inventory, part, COPYING_FAILED).await?;
@@ -167,6 +172,10 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         applied.map_err(|error| {
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
         })?;
+        // That a full disk can't keep this is no reason to leave the rest undone.
+        if let Err(error) = write_marker(context, APPLYING, &sections, &sections[..=done]) {
+            tracing::warn!(%error, "what is restored so far is not noted");
+        }
     }
     context.running.phase("checking what was restored");
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
@@ -239,7 +248,7 @@ async fn stage(
     check_covers_interrupted(context, &order)?;
     if marker(&context.settings).is_none() {
         let sections: Vec<_> = order.iter().map(|section| (*section).clone()).collect();
-        write_marker(context, "staging", &sections)?;
+        write_marker(context, "staging", &sections, &[])?;
     }
     let mut rooms = Vec::new();
     for record in inventory.records()? {
@@ -260,6 +269,7 @@ async fn stage(
         parts.push(Part {
             section: (*section).clone(),
             restore,
+            needed: (summary.needed_files, summary.needed_bytes),
         });
     }
     check_room(&rooms)?;
@@ -273,7 +283,9 @@ async fn stage(
     }
     context.running.phase("verifying");
     for part in parts.iter() {
-        verify_unneeded(context, inventory, part).await?;
+        // What was staged is verified; what can't be is verified as it is written, unless that is too late.
+        let all = options.verify_first && part.restore.changes_while_staging();
+        verify_before(context, inventory, part, all).await?;
     }
     for part in parts.iter() {
         part.restore.ready().await?;
@@ -366,20 +378,32 @@ async fn copy_part(
     ended
 }
 
-/// Reads the files of the backup that are live already: `completed` speaks for the whole backup, and a file that is
-/// damaged in it is known while there is still a good one.
-async fn verify_unneeded(context: &Context, inventory: &Inventory, part: &Part) -> Result<()> {
+/// Reads the files of the backup that are live already, or `all`: `completed` speaks for the whole backup, and a file that
+/// is damaged in it is known while there is still a good one.
+async fn verify_before(
+    context: &Context,
+    inventory: &Inventory,
+    part: &Part,
+    all: bool,
+) -> Result<()> {
     let reader = PartReader {
         context,
         section: &part.section,
         elsewhere: stored_elsewhere(inventory, &part.section)?,
     };
-    let unneeded = left_out(
-        section_entries(inventory, &part.section)?,
-        part.restore.needed(),
-    );
+    let entries = section_entries(inventory, &part.section)?;
+    let entries = if all {
+        // These are read once more when they are written.
+        context
+            .running
+            .progress
+            .expect(part.needed.0, part.needed.1);
+        entries
+    } else {
+        left_out(entries, part.restore.needed())
+    };
     let plan = context.plan();
-    let mut outcomes = plan.run(unneeded, &reader, &NoWriter);
+    let mut outcomes = plan.run(entries, &reader, &NoWriter);
     while let Some(outcome) = outcomes.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
