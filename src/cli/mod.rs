@@ -39,7 +39,7 @@ pub fn main(registry: Registry) -> ExitCode {
     let default_level = match arguments.command {
         Command::Serve { .. } | Command::Demo { .. } => "info",
         // The command itself tells how its operation ended.
-        _ => "warn,arc_backup::operations::engine=off",
+        _ => "warn,arc_backup::ended=off",
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

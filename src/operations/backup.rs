@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::{flush, incomplete, marker, restore, section};
+use super::{flush, incomplete, left_out, marker, restore, section};
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo, Spool,
@@ -46,11 +46,16 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
             .running
             .update(|operation| operation.warnings.push(text));
     }
-    if repository.load(&context.id).await.is_ok() {
-        return Err(Error::Failed(format!(
-            "backup `{}` exists already",
-            context.id
-        )));
+    match repository.load(&context.id).await {
+        Err(Error::NotFound(_)) => {}
+        Ok(_) | Err(Error::Damaged { .. }) => {
+            return Err(Error::Failed(format!(
+                "backup `{}` exists already",
+                context.id
+            )));
+        }
+        // A target that can't say so may hold it.
+        Err(error) => return Err(error),
     }
     repository.begin_journal(&context.journal("backup")).await?;
     let mut collected = Collected::new(context, unfinished.clone());
@@ -139,6 +144,7 @@ async fn make(
 ) -> Result<()> {
     let repository = &context.repository;
     let durability = repository.sink().durability().await?;
+    left_out::note(context, metadata, config);
     let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
         .filter(|source| match source.section() {
             source::METADATA => metadata,

@@ -10,6 +10,7 @@ mod history;
 mod holder;
 mod incomplete;
 mod instance_lock;
+mod left_out;
 mod marker;
 mod operation;
 mod presence;

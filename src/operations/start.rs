@@ -188,7 +188,7 @@ impl ArcBackup {
         match &result {
             Ok(()) => ended.status = Status::Completed,
             Err(error) => {
-                tracing::error!(operation = %ended.operation, id = %ended.operation_id, %error, "failed");
+                tracing::error!(target: "arc_backup::ended", operation = %ended.operation, id = %ended.operation_id, %error, "failed");
                 ended.status = Status::Failed;
                 ended.error = Some(error.to_string());
             }

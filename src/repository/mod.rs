@@ -121,11 +121,15 @@ impl Repository {
         Ok(())
     }
 
+    /// Whether there is a folder of that name.
+    pub(crate) async fn has_anything_left_of(&self, id: &BackupId) -> Result<bool> {
+        let children = self.sink.list_children(None).await?;
+        Ok(children.iter().any(|child| child.name() == id.as_str()))
+    }
+
     /// Whether there is a folder of that name, or a journal that says that there was.
     pub(crate) async fn has_anything_of(&self, id: &BackupId) -> Result<bool> {
-        let children = self.sink.list_children(None).await?;
-        let there = children.iter().any(|child| child.name() == id.as_str());
-        Ok(there || self.journalled().await?.contains(id))
+        Ok(self.has_anything_left_of(id).await? || self.journalled().await?.contains(id))
     }
 
     /// Removes the manifest, with which a backup ends.
@@ -146,11 +150,10 @@ impl Repository {
         self.sink.remove_tree(&folder).await?;
         // An incomplete copy that was not yet told of.
         self.remove_untold(id).await?;
+        self.sink.delete(&[notes::note_key(id)]).await?;
         // What a killed process had begun to upload is no object yet, and still takes room.
-        if let Err(error) = self.sink.discard_unfinished(Some(&folder)).await {
-            tracing::warn!(backup = %id, %error, "uploads that never ended may be left");
-        }
-        Ok(self.sink.delete(&[notes::note_key(id)]).await?)
+        self.sink.discard_unfinished(Some(&folder)).await?;
+        Ok(())
     }
 }
 

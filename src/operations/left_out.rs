@@ -1,0 +1,24 @@
+//! What a backup leaves out because it was asked to: `completed` must not lie by omission.
+
+use super::context::Context;
+
+/// Notes as not included what was left out as asked, each by its configuration key.
+pub(super) fn note(context: &Context, metadata: bool, config: bool) {
+    let mut list = Vec::new();
+    if !metadata {
+        list.extend(context.settings.databases.iter().map(|database| {
+            format!(
+                "{}: databases were left out as asked (include_metadata = false)",
+                database.setting
+            )
+        }));
+    }
+    if !config && context.settings.config_exists {
+        list.push(
+            "arc.toml: the configuration was left out as asked (include_config = false)".to_owned(),
+        );
+    }
+    context
+        .running
+        .update(|operation| operation.not_included.extend(list));
+}
