@@ -19,7 +19,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// No target holds the backup.
-    #[error("no backup `{0}` in any target")]
+    #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
     /// A backup that is there and can't be trusted.
     #[error("backup `{id}` is damaged: {detail}")]

@@ -44,6 +44,8 @@ pub(super) struct RestoreBackup {
     /// Read all that will be restored before the first write, also where the data is on S3 or Azure; on local disk that is
     /// so anyway. Default false.
     pub(super) verify_first: Option<bool>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
 }
 
 impl Fields for RestoreBackup {
@@ -59,6 +61,7 @@ impl Fields for RestoreBackup {
         ),
         ("allow_incomplete", Kind::Truth),
         ("verify_first", Kind::Truth),
+        ("target", Kind::Text),
     ];
 }
 
@@ -70,11 +73,14 @@ pub(super) struct VerifyBackup {
     /// For `sample`: percent of the files, more than 0 and at most 100. Each sample goes on where the last one ended:
     /// twenty of 5 read every file once.
     pub(super) percent: Option<f64>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
 }
 
 impl Fields for VerifyBackup {
     const KNOWN: &'static [(&'static str, Kind)] = &[
         ("mode", Kind::Choice(&["full", "quick", "sample"])),
         ("percent", Kind::Number),
+        ("target", Kind::Text),
     ];
 }

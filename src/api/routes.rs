@@ -165,7 +165,7 @@ impl Api {
             ));
         }
         let restart = Some(options.metadata || options.config);
-        let wanted = Request::Restore(id, options);
+        let wanted = Request::Restore(id, options, fields.target);
         start(
             &shared,
             who(admin.0),
@@ -421,7 +421,7 @@ impl Api {
         start(
             &shared,
             who(admin.0),
-            Request::Verify(id, mode),
+            Request::Verify(id, mode, request.fields.target),
             "Verification started",
             None,
             request.warnings,

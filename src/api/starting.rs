@@ -43,7 +43,7 @@ pub(super) async fn start(
     restart_required: Option<bool>,
     warnings: Vec<String>,
 ) -> Result<Started, Fault> {
-    let forget = matches!(&request, Request::Restore(_, options) if options.metadata);
+    let forget = matches!(&request, Request::Restore(_, options, _) if options.metadata);
     let running = shared.engine.start(request, who).await?;
     let answer = accepted(&running.snapshot(), message, restart_required, warnings);
     if forget {

@@ -74,6 +74,9 @@ pub(super) enum Command {
         /// Read a share of the files only, such as 5%: those whose turn it is, so that 20 of 5% read all.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         sample: Option<f64>,
+        /// The target that holds it; needed where several do.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
     },
     /// Delete a backup.
     Delete {
@@ -134,6 +137,9 @@ pub(super) struct RestoreArguments {
     /// Read all that will be restored before the first write, also where the data is on S3 or Azure.
     #[arg(long)]
     pub(super) verify_first: bool,
+    /// The target that holds it; needed where several do.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,

@@ -41,8 +41,13 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             Ok(DONE)
         }
         Command::Restore(arguments) => restore(engine, arguments, json).await,
-        Command::Verify { id, quick, sample } => {
-            let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample));
+        Command::Verify {
+            id,
+            quick,
+            sample,
+            target,
+        } => {
+            let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
             operate(engine, request, json, false).await
         }
         Command::Delete { id, yes } => {
@@ -193,10 +198,16 @@ async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: boo
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
     engine
-        .find_to_restore(&id, options.allow_incomplete)
+        .find_to_restore(&id, arguments.target.as_deref(), options.allow_incomplete)
         .await?;
     confirm(arguments.yes, &format!("Restore {id} over the live data?"))?;
-    operate(engine, Request::Restore(id, options), json, false).await
+    operate(
+        engine,
+        Request::Restore(id, options, arguments.target),
+        json,
+        false,
+    )
+    .await
 }
 
 /// `full 2026-02-12 ok`, in words for a column.

@@ -6,9 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_backup_core::{Key, Sink, Source};
-use futures::future::{BoxFuture, join_all};
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 use super::history::History;
@@ -20,7 +17,7 @@ use super::{Holder, RestoreInProgress, marker, restore};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
-use crate::repository::{Damaged, Incomplete, Loaded, Repository, Summary, Swept};
+use crate::repository::{Damaged, Incomplete, Repository, Summary, Swept};
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
@@ -28,7 +25,7 @@ pub struct ArcBackup {
     pub(super) settings: Arc<Settings>,
     pub(super) sources: Vec<Arc<dyn Source>>,
     pub(super) storage: Arc<dyn Sink>,
-    repositories: Vec<Repository>,
+    pub(super) repositories: Vec<Repository>,
     pub(super) history: History,
     pub(super) scratch: ScratchFolders,
     pub(super) slot: tokio::sync::Mutex<()>,
@@ -155,156 +152,6 @@ impl ArcBackup {
                     known.join(", ")
                 ))
             })
-    }
-
-    /// The backups of all targets, or of one, newest first, and with `all` the incomplete copies. A target that can't be reached hides nothing of the others.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for an unknown target.
-    pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
-        let repositories: Vec<&Repository> = match target {
-            Some(_) => vec![self.repository(target)?],
-            None => self.repositories.iter().collect(),
-        };
-        let listings = (repositories.iter()).map(async |repository| {
-            let listing = repository.list().await?;
-            let incomplete = match all {
-                true => repository.list_incomplete().await?,
-                false => Vec::new(),
-            };
-            Ok::<_, Error>((listing, incomplete))
-        });
-        let listings = join_all(listings).await;
-        let mut answer = ListAnswer {
-            incomplete: all.then(Vec::new),
-            ..ListAnswer::default()
-        };
-        for (repository, listing) in repositories.iter().zip(listings) {
-            match listing {
-                Ok((listing, incomplete)) => {
-                    answer
-                        .incomplete
-                        .iter_mut()
-                        .for_each(|all| all.extend(incomplete.clone()));
-                    answer.backups.extend(listing.backups);
-                    answer.damaged.extend(listing.damaged);
-                }
-                Err(error) => answer.errors.push(TargetError {
-                    target: repository.name().to_owned(),
-                    detail: error.to_string(),
-                }),
-            }
-        }
-        answer.backups.sort_by(crate::repository::newest_first);
-        if let Some(incomplete) = &mut answer.incomplete {
-            incomplete.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
-        }
-        Ok(answer)
-    }
-
-    /// Finds a backup in whichever target holds it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Damaged`] when something is there that is no backup.
-    pub async fn find(&self, id: &BackupId) -> Result<(&Repository, Loaded)> {
-        let mut fault = Error::NotFound(id.to_string());
-        let mut asked = self.ask_all(id);
-        while let Some((repository, found)) = asked.next().await {
-            match found {
-                Ok(loaded) => return Ok((repository, loaded)),
-                Err(Error::NotFound(_)) => {}
-                Err(error) => fault = error,
-            }
-        }
-        Err(fault)
-    }
-
-    /// Finds what a restore can take: a backup, or, where it may, the incomplete copy of that id.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find); [`Error::Failed`] when there is an incomplete copy, and it may not be taken.
-    pub async fn find_to_restore(
-        &self,
-        id: &BackupId,
-        allow_incomplete: bool,
-    ) -> Result<Repository> {
-        let fault = match self.find(id).await {
-            Ok((repository, _)) => return Ok(repository.clone()),
-            Err(error) => error,
-        };
-        for repository in &self.repositories {
-            if matches!(fault, Error::NotFound(_))
-                && repository.has_incomplete(id).await.unwrap_or(false)
-            {
-                if allow_incomplete {
-                    let copy = repository.incomplete();
-                    copy.load(id).await?;
-                    return Ok(copy);
-                }
-                return Err(Error::Failed(format!(
-                    "`{id}` is an incomplete copy, of a backup whose source had files that could not be read: restore what there \
-                     is with --allow-incomplete (allow_incomplete = true)"
-                )));
-            }
-        }
-        Err(fault)
-    }
-
-    /// Asks all targets at once: one that is dead holds up nobody who looks for what another has.
-    fn ask_all<'a>(
-        &'a self,
-        id: &BackupId,
-    ) -> FuturesUnordered<BoxFuture<'a, (&'a Repository, Result<Loaded>)>> {
-        (self.repositories.iter())
-            .map(|repository| {
-                let id = id.clone();
-                async move { (repository, repository.load(&id).await) }.boxed()
-            })
-            .collect()
-    }
-
-    pub(super) async fn locate(&self, id: &BackupId) -> Result<&Repository> {
-        let mut fault = Error::NotFound(id.to_string());
-        let mut asked = self.ask_all(id);
-        while let Some((repository, found)) = asked.next().await {
-            match found {
-                Ok(_) | Err(Error::Damaged { .. }) => return Ok(repository),
-                Err(Error::NotFound(_)) => {}
-                Err(error) => fault = error,
-            }
-        }
-        Err(fault)
-    }
-
-    /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
-    pub(super) async fn locate_anything(&self, id: &BackupId) -> Result<&Repository> {
-        let mut holders = Vec::new();
-        let mut asked = self.ask_all(id);
-        while let Some((repository, found)) = asked.next().await {
-            match found {
-                Ok(_) | Err(Error::Damaged { .. }) => holders.push(repository),
-                // A target that is dead can't be deleted from, and says so if no other has it.
-                Err(_) => {}
-            }
-        }
-        drop(asked);
-        match &holders[..] {
-            [] => {}
-            [one] => return Ok(one),
-            several => {
-                let names: Vec<_> = several.iter().map(|repository| repository.name()).collect();
-                return Err(Error::Invalid(format!(
-                    "backup `{id}` is in several targets ({}): take all but one out of the configuration to say which to delete",
-                    names.join(", ")
-                )));
-            }
-        }
-        for repository in &self.repositories {
-            if repository.has_anything_of(id).await? || repository.has_incomplete(id).await? {
-                return Ok(repository);
-            }
-        }
-        Err(Error::NotFound(id.to_string()))
     }
 
     /// Ends the operation that runs, and lets no other begin. Returns when it has ended.

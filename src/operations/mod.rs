@@ -11,6 +11,7 @@ mod holder;
 mod incomplete;
 mod instance_lock;
 mod left_out;
+mod locate;
 mod marker;
 mod operation;
 mod presence;

@@ -19,10 +19,10 @@ pub enum Request {
         /// Under this id instead of a new one: for the demo.
         id: Option<BackupId>,
     },
-    /// Restore one.
-    Restore(BackupId, RestoreOptions),
-    /// Verify one.
-    Verify(BackupId, VerifyMode),
+    /// Restore one, from this target where several hold it.
+    Restore(BackupId, RestoreOptions, Option<String>),
+    /// Verify one, in this target where several hold it.
+    Verify(BackupId, VerifyMode, Option<String>),
     /// Delete one.
     Delete(BackupId),
 }

@@ -58,11 +58,15 @@ impl ArcBackup {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
                 (self.repository(target.as_deref())?, id)
             }
-            Request::Restore(id, options) => (
-                &self.find_to_restore(id, options.allow_incomplete).await?,
+            Request::Restore(id, options, target) => (
+                &self
+                    .find_to_restore(id, target.as_deref(), options.allow_incomplete)
+                    .await?,
                 id.clone(),
             ),
-            Request::Verify(id, _) => (self.locate(id).await?, id.clone()),
+            Request::Verify(id, _, target) => {
+                (self.locate(id, target.as_deref()).await?.0, id.clone())
+            }
             Request::Delete(id) => (self.locate_anything(id).await?, id.clone()),
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
@@ -152,8 +156,8 @@ impl ArcBackup {
                     Request::Backup {
                         metadata, config, ..
                     } => backup::run(&context, metadata, config).await,
-                    Request::Restore(_, options) => restore::run(&context, &options).await,
-                    Request::Verify(_, mode) => verify::run(&context, mode).await,
+                    Request::Restore(_, options, _) => restore::run(&context, &options).await,
+                    Request::Verify(_, mode, _) => verify::run(&context, mode).await,
                     Request::Delete(_) => delete::run(&context).await,
                 }
             };

@@ -194,7 +194,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     sink.lost.store(true, Ordering::SeqCst);
     let requests = [
         Request::Delete(id.clone()),
-        Request::Restore(id.clone(), RestoreOptions::default()),
+        Request::Restore(id.clone(), RestoreOptions::default(), None),
         Request::Backup {
             metadata: false,
             config: false,
@@ -213,7 +213,11 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     let list = engine.list(None, false).await.expect("a listing");
     let ids: Vec<_> = list.backups.iter().map(|b| b.backup_id.as_str()).collect();
     assert_eq!((ids, list.damaged.len()), (vec![id.as_str()], 0));
-    run(&engine, Request::Restore(id, RestoreOptions::default())).await;
+    run(
+        &engine,
+        Request::Restore(id, RestoreOptions::default(), None),
+    )
+    .await;
     assert_eq!(std::fs::read(&live).expect("a file"), b"rows");
 }
 

@@ -135,7 +135,7 @@ async fn the_marker_says_which_sections_are_restored() {
     std::fs::write(&live, b"newer").expect("room");
 
     source.0.store(true, Ordering::SeqCst);
-    let restore = Request::Restore(id, RestoreOptions::default());
+    let restore = Request::Restore(id, RestoreOptions::default(), None);
     let ended = run(&engine, restore.clone()).await;
     assert!(ended.error.expect("a fault").contains("as told"));
     assert_eq!(std::fs::read(&live).expect("a file"), b"old");
