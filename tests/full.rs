@@ -179,7 +179,7 @@ fn a_restore_without_room_changes_nothing_and_says_how_much_it_needs() {
     println!("restore: {said}");
     assert_eq!(disk.free(), before.0, "room was not given back");
     assert!(support::tree(&root) == before.1, "live data changed");
-    assert_eq!(all_verify(&instance, "no room"), [id.clone()]);
+    assert_eq!(all_verify(&instance, "no room"), [id.as_str()]);
     disk.remove("filler");
     instance.ok(&["restore", &id, "--yes"]);
     assert!(support::tree(&root) == whole, "not the backup's state");

@@ -1,4 +1,6 @@
 //! Kills at any moment, and two processes at once: nothing lost, nothing half listed.
+//!
+//! 25 kills of each operation; 300 in all: `cargo test --release --test kills -- --ignored --nocapture --test-threads 1`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -15,14 +17,25 @@ use support::{
 /// Lost otherwise: an earlier backup, or the trust that what is listed is whole, when the power goes.
 #[test]
 fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_clears_up() {
+    backups_killed(25, 0x5eed_0001);
+}
+
+#[test]
+#[ignore = "100 kills"]
+fn a_hundred_kills_of_backups() {
+    backups_killed(100, 0x5eed_1001);
+}
+
+fn backups_killed(rounds: usize, seed: u64) {
+    println!("{rounds} kills, seed {seed:#x}");
     let instance = Instance::new();
     enlarge(&instance);
     let began = Instant::now();
     instance.backup();
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
-    let mut random = xorshift(0x5eed_0001);
+    let mut random = xorshift(seed);
     let mut known = BTreeSet::new();
-    for round in 0..25 {
+    for round in 0..rounds {
         let range = if round % 2 == 0 { 40_000 } else { whole };
         kill_within(&instance, &["backup"], random(range));
         whole_backups(&instance, &mut known);
@@ -50,6 +63,17 @@ fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_clears_up
 /// Lost otherwise: the live data, left between two states with no way on.
 #[test]
 fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
+    restores_killed(25, 0x5eed_0002);
+}
+
+#[test]
+#[ignore = "80 kills"]
+fn eighty_kills_of_restores() {
+    restores_killed(80, 0x5eed_1002);
+}
+
+fn restores_killed(rounds: usize, seed: u64) {
+    println!("{rounds} kills, seed {seed:#x}");
     let instance = Instance::new();
     enlarge(&instance);
     let database = instance.path("data/arc.db");
@@ -63,9 +87,9 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
     let began = Instant::now();
     instance.ok(&["restore", &id, "--yes"]);
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
-    let mut random = xorshift(0x5eed_0002);
+    let mut random = xorshift(seed);
     let (mut known, mut marks) = (BTreeSet::new(), 0);
-    for round in 0..25 {
+    for round in 0..rounds {
         change();
         let range = if round % 2 == 0 { 40_000 } else { whole };
         let micros = random(range);
@@ -164,6 +188,17 @@ fn what_a_killed_restore_staged_goes_with_the_next_backup() {
 /// Lost otherwise: other backups, or a half backup that is listed, when a deletion is cut short.
 #[test]
 fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
+    deletions_killed(25, 0x5eed_0003);
+}
+
+#[test]
+#[ignore = "60 kills"]
+fn sixty_kills_of_deletions() {
+    deletions_killed(60, 0x5eed_1003);
+}
+
+fn deletions_killed(rounds: usize, seed: u64) {
+    println!("{rounds} kills, seed {seed:#x}");
     let instance = Instance::new();
     enlarge(&instance);
     let kept = instance.backup();
@@ -171,10 +206,10 @@ fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
     let began = Instant::now();
     instance.ok(&["delete", &victim, "--yes"]);
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
-    let mut random = xorshift(0x5eed_0003);
+    let mut random = xorshift(seed);
     let (mut cut_short, mut swept) = (0, 0);
     victim = instance.backup();
-    for round in 0..25 {
+    for round in 0..rounds {
         if round % 5 < 2 {
             // The manifest goes first.
             let manifest = instance.backup_folder(&victim).join("manifest.json");
@@ -204,6 +239,61 @@ fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
         }
     }
     assert!(cut_short > 0 && swept > 0, "no kill fell into a deletion");
+    instance.ok(&["verify", &kept]);
+}
+
+/// Lost otherwise: an earlier backup, to the sweep that was to make room.
+#[test]
+fn a_sweep_killed_at_any_moment_is_finished_by_the_next() {
+    sweeps_killed(12, 0x5eed_0004);
+}
+
+#[test]
+#[ignore = "60 kills"]
+fn sixty_kills_of_sweeps() {
+    sweeps_killed(60, 0x5eed_1004);
+}
+
+fn sweeps_killed(rounds: usize, seed: u64) {
+    println!("{rounds} kills, seed {seed:#x}");
+    let instance = Instance::new();
+    enlarge(&instance);
+    let kept = instance.backup();
+    let began = Instant::now();
+    instance.ok(&["sweep", "--apply"]);
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut random = xorshift(seed);
+    let backups = instance.path("data/backups");
+    let folders = || std::fs::read_dir(&backups).unwrap().count();
+    let (before, mut cut_short) = (folders(), 0);
+    let fresh = instance.path("data/arc/iot/fresh.parquet");
+    for round in 0..rounds {
+        // Another content each time, so that there is something to copy.
+        std::fs::write(&fresh, vec![u8::try_from(round).unwrap(); 1 << 20]).unwrap();
+        kill_at(&instance, &["backup"], || folders() > before);
+        let began = Instant::now();
+        kill_within(&instance, &["sweep", "--apply"], random(whole * 2));
+        let case = format!("round {round}, {:?}", began.elapsed());
+        cut_short += usize::from(folders() > before);
+        whole_backups(&instance, &mut BTreeSet::new());
+        instance.ok(&["sweep", "--apply"]);
+        let (_, list) = instance.json(&["list"]);
+        let listed = list["backups"].as_array().unwrap().len();
+        assert_eq!(folders(), listed + 1, "{case}: an unfinished one");
+        let left = named_like(&instance.path("data"), &[".tmp", "-freeze"]);
+        assert_eq!(left, Vec::<String>::new(), "{case}");
+        // One that was quick enough to be published.
+        for row in list["backups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .take(listed + 1 - before)
+        {
+            instance.ok(&["delete", row["backup_id"].as_str().unwrap(), "--yes"]);
+        }
+    }
+    println!("{cut_short} of {rounds} sweeps were cut short");
+    assert!(cut_short > 0, "no kill fell into a sweep");
     instance.ok(&["verify", &kept]);
 }
 

@@ -211,3 +211,54 @@ fn after_a_kill_the_next_command_gets_in_and_no_upload_is_left() {
         "{list}"
     );
 }
+
+/// Lost otherwise: the machine's memory, to the number of files.
+#[test]
+#[ignore = "a million files on local disk: 6 GiB and 2.1 million inodes"]
+fn a_million_files_go_through_in_less_than_256_mib() {
+    let entries: usize =
+        std::env::var("ARC_TEST_ENTRIES").map_or(1_000_000, |text| text.parse().unwrap());
+    let instance = Instance::new();
+    std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
+    let room = rustix::fs::statvfs(instance.path("")).unwrap();
+    let (bytes, inodes) = (room.f_bavail * room.f_frsize, room.f_favail);
+    let needed = ((entries as u64 * 6) << 10, entries as u64 * 21 / 10);
+    assert!(
+        bytes > needed.0 && inodes > needed.1,
+        "{} has {bytes} bytes and {inodes} inodes free; {needed:?} are needed (TMPDIR names another place)",
+        instance.path("").display()
+    );
+    // Few inodes, many names: what counts here is the number of entries.
+    let root = instance.path("data/arc/many");
+    std::fs::create_dir_all(&root).unwrap();
+    let begun = Instant::now();
+    for number in 0..entries {
+        let name = |number: usize| root.join(format!("m{}/{number}.parquet", number / 1000));
+        if number % 1000 == 0 {
+            std::fs::create_dir(root.join(format!("m{}", number / 1000))).unwrap();
+        }
+        if number % 5000 == 0 {
+            std::fs::write(name(number), number.to_string()).unwrap();
+        } else {
+            std::fs::hard_link(name(number - number % 5000), name(number)).unwrap();
+        }
+    }
+    println!("{entries} files made in {:.0?}", begun.elapsed());
+    let (most_up, up, id) = measured(&instance, &["backup"]);
+    println!("backup: {up:.0?}, {} MiB", most_up / MIB);
+    let inventory = instance.backup_folder(&id).join("inventory.jsonl");
+    let lines = std::fs::read_to_string(inventory).unwrap().lines().count();
+    assert!(lines > entries, "only {lines} entries");
+    let (most_quick, quick, _) = measured(&instance, &["verify", "--quick", &id]);
+    println!("verify --quick: {quick:.0?}, {} MiB", most_quick / MIB);
+    let (most_down, down, _) = measured(&instance, &["restore", &id, "--yes"]);
+    println!(
+        "restore with all of it live: {down:.0?}, {} MiB",
+        most_down / MIB
+    );
+    let (most_list, list, _) = measured(&instance, &["list"]);
+    println!("list: {list:.1?}, {} MiB", most_list / MIB);
+    for most in [most_up, most_quick, most_down, most_list] {
+        assert!(most < 256 * MIB, "{} MiB of memory", most / MIB);
+    }
+}
