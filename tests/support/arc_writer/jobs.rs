@@ -111,7 +111,9 @@ impl Shared {
         });
         let day = &job.unit.day;
 
-        self.alive()?;
+        // Some jobs go slowly, so that others overlap with them, and most are over before anybody looks.
+        let slowly = random(4) == 0;
+        self.turn().await?;
         let event = self.log().begin(day, "state", &state);
         (self.put(&state, serde_json::to_vec_pretty(&manifest).unwrap())).await;
         self.log().end(event);
@@ -123,7 +125,10 @@ impl Shared {
             self.log().end(event);
             self.reached(Stage::TornOutput)?;
         }
-        self.turn().await?;
+        if slowly {
+            self.pace.turn().await;
+        }
+        self.alive()?;
         let event = self.log().begin(day, "output", &output);
         self.put(&output, bytes).await;
         {
@@ -134,8 +139,6 @@ impl Shared {
         self.log().end(event);
         self.reached(Stage::Output)?;
 
-        // Some jobs go slowly, so that others overlap with them, and some are over before anybody looks.
-        let slowly = random(2) == 0;
         let last = random(job.inputs.len() as u64 - 1) as usize;
         for (number, input) in job.inputs.iter().enumerate() {
             if slowly {

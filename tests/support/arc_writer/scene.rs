@@ -72,8 +72,14 @@ pub fn places(kind: Kind, server: &S3Server, prefix: &str) -> (Instance, Place, 
 pub fn writer_of(live: &Place, seed: u64) -> Writer {
     let settings = Settings {
         seed,
-        changes_per_second: 60,
-        tasks: 6,
+        changes_per_second: match live.kind {
+            // A view is taken in some ten milliseconds there: without many jobs none would fall into that.
+            Kind::Local => 200,
+            Kind::S3 => 80,
+            // It has one core for all.
+            Kind::Azure => 55,
+        },
+        tasks: 8,
     };
     Writer::new(live.sink.clone(), runtime(), settings)
 }
