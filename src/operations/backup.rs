@@ -115,9 +115,12 @@ async fn clean_up(
     unfinished: &[BackupId],
 ) -> Result<()> {
     let repository = &context.repository;
-    if let Some(lock) = &context.lock {
-        // What is there may be somebody else's by now.
-        lock.check().await?;
+    if let Some(lock) = &context.lock
+        && lock.check().await.is_err()
+    {
+        // Somebody else may have swept what this one stored before, and its journal: what came since has none, and is of
+        // use to nobody. The id is this backup's alone.
+        return repository.sweep_one(&context.id, false).await;
     }
     let full = |error: &Error| matches!(error, Error::Storage(error) if error.kind() == ErrorKind::NoSpace);
     if collected.no_space || error.is_some_and(full) {

@@ -37,16 +37,18 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             other => other,
         })?;
     // What is no file, and what uploads have left.
-    if let Err(error) = repository.remove_backup(id).await {
-        if repository.has_anything_left_of(id).await? {
-            return Err(error);
+    match repository.remove_backup(id).await {
+        // All that has a name is gone; looking for what has none is a right of its own on S3.
+        Err(Error::Storage(error))
+            if error.kind() == ErrorKind::PermissionDenied
+                && !repository.has_anything_left_of(id).await? =>
+        {
+            let text = format!("uploads that never ended may be left: {error}");
+            context
+                .running
+                .update(|operation| operation.warnings.push(text));
         }
-        // The backup is gone; what is left has no name in a list, and its journal stays for the next sweep.
-        let text = format!("uploads that never ended may be left: {error}");
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
-        return Ok(());
+        removed => removed?,
     }
     repository.end_journal(id).await
 }

@@ -118,13 +118,13 @@ impl ArcBackup {
         })
     }
 
-    /// Removes what crashed backups held on to. What can't be removed is left to the next operation.
-    pub(super) async fn discard_views(&self) {
+    /// Removes what crashed backups held on to.
+    pub(super) async fn discard_views(&self) -> Result<()> {
+        let mut first = Ok(());
         for source in &self.sources {
-            if let Err(error) = source.discard_views().await {
-                tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
-            }
+            first = first.and(source.discard_views().await.map_err(Error::from));
         }
+        first
     }
 
     /// The operation that runs in this process, or ran last.
@@ -311,6 +311,7 @@ impl ArcBackup {
         }
         if apply {
             self.scratch.clean()?;
+            self.discard_views().await?;
             restore::discard_staged(&self.settings, &self.sources).await?;
         }
         Ok(all)

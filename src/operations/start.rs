@@ -52,7 +52,10 @@ impl ArcBackup {
         let instance = InstanceLock::take(&self.lock_path(), &holder)?;
         self.settle_interrupted()?;
         self.scratch.clean()?;
-        self.discard_views().await;
+        if let Err(error) = self.discard_views().await {
+            // It takes room, and no more; the next operation tries again.
+            tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+        }
         let (repository, id) = match &request {
             Request::Backup { target, id, .. } => {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;

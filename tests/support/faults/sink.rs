@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{
     Address, AsideMode, Capabilities, Child, Durability, GetOptions, Key, ListOptions, ListStream,
-    LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -151,6 +151,29 @@ impl Sink for FaultySink {
         self.plan.around(&self.place, "copy_from", key, work).await
     }
 
+    async fn duplicate(&self, from: &Key, to: &Key) -> Result<Meta> {
+        let work = self.inner.duplicate(from, to);
+        self.plan.around(&self.place, "duplicate", to, work).await
+    }
+
+    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
+        let work = self.inner.move_tree(from, to);
+        self.plan.around(&self.place, "move_tree", from, work).await
+    }
+
+    async fn pins(&self, area: &str) -> Result<Box<dyn Pins>> {
+        let work = self.inner.pins(area);
+        let pins = self.plan.around(&self.place, "pins", area, work).await?;
+        Ok(self.wrapped(pins, area))
+    }
+
+    async fn discard_pins(&self) -> Result<u64> {
+        let work = self.inner.discard_pins();
+        self.plan
+            .around(&self.place, "discard_pins", "", work)
+            .await
+    }
+
     async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
         let work = self.inner.promote(key, stage);
         self.plan.around(&self.place, "promote", key, work).await
@@ -184,5 +207,34 @@ impl Sink for FaultySink {
 
     fn aside_location(&self, area: &str) -> Option<String> {
         self.inner.aside_location(area)
+    }
+}
+
+#[async_trait]
+impl Pins for Wrapped<dyn Pins> {
+    async fn pin(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
+        let work = self.inner.pin(keys);
+        let subject = keys.first().map(Key::to_string).unwrap_or_default();
+        self.plan.around(&self.place, "pin", &subject, work).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Object> {
+        let fault = self.plan.next(&self.place, "get", key);
+        self.plan.before(fault, "get", key).await?;
+        let got = self.inner.get(key).await;
+        let mut object = self.plan.after(fault, "get", key, got).await?;
+        object.body = spoiled(fault, object.body, key).await?;
+        Ok(object)
+    }
+
+    async fn release(self: Box<Self>) -> Result<()> {
+        let Self {
+            inner,
+            plan,
+            place,
+            subject,
+        } = *self;
+        plan.around(&place, "unpin", &subject, inner.release())
+            .await
     }
 }

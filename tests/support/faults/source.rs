@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Freeze, Frozen, Restore, RestoreSummary, Result, Source,
-    SourceReport, Staging, Upload,
+    Body, Entry, EntryStream, Freeze, Frozen, Key, Reconciled, Restore, RestoreSummary, Result,
+    Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -59,6 +59,13 @@ impl Source for FaultySource {
         Ok(wrapped(restore, &self.plan, &self.place, ""))
     }
 
+    async fn discard_views(&self) -> Result<()> {
+        let work = self.inner.discard_views();
+        self.plan
+            .around(&self.place, "discard_views", "", work)
+            .await
+    }
+
     async fn discard_unfinished(&self) -> Result<()> {
         let work = self.inner.discard_unfinished();
         self.plan
@@ -101,6 +108,11 @@ impl Frozen for Wrapped<dyn Frozen> {
         let body = self.inner.open(entry).await;
         let body = self.plan.after(fault, "open", &entry.key, body).await?;
         spoiled(fault, body, &entry.key).await
+    }
+
+    async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
+        let work = self.inner.reconcile(lost);
+        self.plan.around(&self.place, "reconcile", "", work).await
     }
 
     fn report(&self) -> SourceReport {
