@@ -379,7 +379,7 @@ fn at_rest<'a>(
     }
     let of_job = |key: &str| jobs.iter().any(|job| job.output == key);
     let new: Vec<&str> = (second.keys())
-        .map(|key| key.as_str())
+        .map(Key::as_str)
         .filter(|key| !first.contains_key(*key) && (is_output(key) || of_job(key)))
         .collect();
     let still = gone.is_empty() && new.is_empty();
