@@ -265,7 +265,12 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool
 }
 
 /// Calls that an operation can do without: it says so in a warning, or tries again later.
-const TOLERATED: [(Option<Operation>, &str); 7] = [
+const TOLERATED: [(Option<Operation>, &str); 11] = [
+    // What a crash has left takes room, and no more: a warning, and the next operation tries again.
+    (None, "storage.discard_pins"),
+    (None, "source-data.discard_views"),
+    (None, "source-metadata.discard_views"),
+    (None, "source-config.discard_views"),
     // It ends by itself with the process, or in time.
     (None, "target.release"),
     // A warning; what it leaves is no object.

@@ -100,7 +100,9 @@ impl CopyFault {
     fn may_heal(&self) -> bool {
         match self {
             Self::Read(error) | Self::Write(error) => error.is_retryable(),
-            Self::Size { .. } | Self::Checksum { .. } | Self::Cancelled => false,
+            // A sink may leave it to us to find what was damaged on the way.
+            Self::Checksum { .. } => true,
+            Self::Size { .. } | Self::Cancelled => false,
         }
     }
 }
@@ -158,8 +160,9 @@ impl Plan {
         cancel: &CancellationToken,
     ) -> Result<(Digest, Option<String>), CopyFault> {
         let mut tries = 1;
+        let mut wrong = None;
         loop {
-            let counted = AtomicU64::new(0);
+            let counted = Arc::new(AtomicU64::new(0));
             let fault = match self
                 .copy_once(entry, reader, writer, cancel, &counted)
                 .await
@@ -169,6 +172,12 @@ impl Plan {
             };
             if tries == TRIES || !fault.may_heal() {
                 return Err(fault);
+            }
+            if let CopyFault::Checksum { found, .. } = fault {
+                // The same wrong bytes again are those that are kept there.
+                if wrong.replace(found) == Some(found) {
+                    return Err(fault);
+                }
             }
             tries += 1;
             tracing::warn!(key = %entry.key, %fault, "copying it again");
@@ -182,7 +191,7 @@ impl Plan {
         reader: &dyn Reader,
         writer: &dyn Writer,
         cancel: &CancellationToken,
-        counted: &AtomicU64,
+        counted: &Arc<AtomicU64>,
     ) -> Result<(Digest, Option<String>), CopyFault> {
         if cancel.is_cancelled() {
             return Err(CopyFault::Cancelled);
@@ -229,7 +238,7 @@ impl Plan {
         body: Body,
         mut upload: Option<&mut Box<dyn Upload>>,
         cancel: &CancellationToken,
-        counted: &AtomicU64,
+        counted: &Arc<AtomicU64>,
     ) -> Result<(u64, Digest), CopyFault> {
         if let Body::File { file, .. } = body {
             let target = match upload
@@ -242,9 +251,10 @@ impl Plan {
             };
             if target.is_some() || upload.is_none() {
                 let (size, key) = (entry.size, entry.key.to_string());
-                let (progress, cancel) = (self.progress.clone(), cancel.clone());
+                let (progress, counted, cancel) =
+                    (self.progress.clone(), counted.clone(), cancel.clone());
                 return tokio::task::spawn_blocking(move || {
-                    copy_file(file, target, size, &key, &progress, &cancel)
+                    copy_file(file, target, size, &key, &progress, &counted, &cancel)
                 })
                 .await
                 .map_err(|e| {
@@ -297,6 +307,7 @@ fn copy_file(
     expected: u64,
     key: &str,
     progress: &Progress,
+    counted: &AtomicU64,
     cancel: &CancellationToken,
 ) -> Result<(u64, Digest), CopyFault> {
     let mut hasher = Hasher::new();
@@ -324,6 +335,7 @@ fn copy_file(
         }
         hasher.update(&buffer[..count]);
         progress.add_bytes(count as u64);
+        counted.fetch_add(count as u64, Ordering::Relaxed);
         if let Some(to) = &mut to {
             to.write_all(&buffer[..count])
                 .map_err(|e| CopyFault::Write(Error::from_io("write", key, e)))?;
