@@ -5,12 +5,14 @@
 mod stores;
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use arc_backup_test_azurite::{Azurite, Fault as AzureFault};
 use arc_backup_test_s3::{Fault, Rule, Verb, When};
 use stores::{
     KINDS, Kind, Place, configure, contents, delete, done, put, runtime, s3_server, storage, target,
 };
-use support::{Instance, text};
+use support::{ARC_OLD, Instance, text};
 
 /// Lost otherwise: everything, on any storage that a user has: restore(backup(x)) == x.
 fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
@@ -333,6 +335,83 @@ fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
         );
         instance.ok(&["delete", &id, "--yes"]);
     }
+}
+
+/// Lost otherwise: a restore, to one bit that flips on its way from a target whose own sums are not asked for; and what has
+/// no digest to be checked by, if they were not asked for there either.
+#[test]
+fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let live = storage(Kind::Local, &instance, &server, false);
+    let proxy = runtime().block_on(Azurite::shared().proxy());
+    let mut far = target(Kind::Azure, &instance, &server);
+    far.config = far.config.replace(
+        &Azurite::shared().connection_string(),
+        &proxy.connection_string(),
+    );
+    let arcs = contents(&Place::local(&instance, "data/backups").sink);
+    for (path, bytes) in arcs.iter().filter(|(path, _)| path.starts_with(ARC_OLD)) {
+        put(&far.sink, path, bytes);
+    }
+    configure(&instance, &live, &far);
+    std::fs::remove_dir_all(instance.path("data/backups").join(ARC_OLD)).unwrap();
+    let before = contents(&live.sink);
+    let id = instance.ok(&["backup", "--target", "far"]);
+    let victim = before.keys().next().unwrap();
+    // Runs with this fault in the first answer for that file; tells what was read, and whether with an MD5.
+    let reads = |arguments: &[&str], path: &str, fault: Option<AzureFault>| {
+        proxy.heal();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (noted, path, mut fault) = (seen.clone(), path.to_owned(), fault);
+        proxy.rule(move |request| {
+            if request.verb != "GET" {
+                return None;
+            }
+            let read = request.path.replace("%2F", "/");
+            let met = read.ends_with(&path);
+            noted.lock().unwrap().push((read, request.range_md5));
+            fault.take_if(|_| met)
+        });
+        let (code, operation) = instance.json(arguments);
+        proxy.heal();
+        let seen = seen.lock().unwrap().clone();
+        (code, operation, seen)
+    };
+    let of = |seen: &[(String, bool)], path: &str| {
+        seen.iter().filter(|(read, _)| read.ends_with(path)).count()
+    };
+    let flip = Some(AzureFault::FlipResponse(50));
+    for action in [&["verify", &id][..], &["restore", &id, "--yes"]] {
+        delete(&live.sink, &[victim]);
+        let (code, operation, seen) = reads(action, victim, flip.clone());
+        assert_eq!(code, 0, "{operation}");
+        assert_eq!(of(&seen, victim), 2, "{action:?}: it was not read again");
+        for (path, with_md5) in &seen {
+            let file =
+                path.contains("/data/") || path.contains("/metadata/") || path.contains("/config/");
+            assert_eq!(*with_md5, !file, "{path}");
+        }
+    }
+    assert!(contents(&live.sink) == before, "the restored data differs");
+    for path in ["inventory.jsonl", "manifest.json"] {
+        let (code, operation, _) = reads(&["verify", &id], &format!("{id}/{path}"), flip.clone());
+        assert_eq!(code, 0, "{path}: {operation}");
+    }
+
+    // One that Arc made has no digests.
+    let victim = (arcs.keys().find(|path| path.contains("/data/")).unwrap()).clone();
+    let (code, operation, seen) = reads(&["verify", ARC_OLD], &victim, flip.clone());
+    assert_eq!((code, of(&seen, &victim)), (0, 2), "{operation}");
+    assert!(seen.iter().all(|(_, with_md5)| *with_md5), "{seen:?}");
+
+    // What is damaged where it is kept is read no third time.
+    let stored = format!("{id}/data/{}", before.keys().next().unwrap());
+    let mut bytes = contents(&far.sink)[&stored].clone();
+    bytes[100] ^= 1;
+    put(&far.sink, &stored, &bytes);
+    let (code, verified, seen) = reads(&["verify", &id], &stored, None);
+    assert_eq!((code, of(&seen, &stored)), (1, 2), "{verified}");
+    assert_eq!(verified["problems"][0]["kind"], "checksum", "{verified}");
 }
 
 /// Lost otherwise: all backups, which would be data of the next one, and set aside by a restore.

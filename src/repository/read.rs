@@ -239,11 +239,11 @@ impl Reader for BackupReader {
         let key = Key::parse(&path).map_err(|e| {
             arc_backup_core::Error::new(ErrorKind::Invalid, "read", path, e.reason())
         })?;
-        Ok(self
-            .repository
-            .sink()
-            .get(&key, GetOptions::default())
-            .await?
-            .body)
+        let options = GetOptions {
+            // Arc's own backups have none: of these the store's checksums are all there is.
+            reader_checks: entry.sha256.is_some(),
+            ..GetOptions::default()
+        };
+        Ok(self.repository.sink().get(&key, options).await?.body)
     }
 }

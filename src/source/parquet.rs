@@ -219,8 +219,8 @@ impl Frozen for FrozenData {
             return Ok(pins.get(&entry.key).await?.body);
         }
         let options = GetOptions {
-            range: None,
             if_match: entry.etag.clone(),
+            ..GetOptions::default()
         };
         Ok(self.settler.storage.get(&entry.key, options).await?.body)
     }

@@ -1,5 +1,5 @@
 //! Reading objects: ranges that are small enough for the store to give their MD5, each checked before a byte of it is
-//! handed on.
+//! handed on, unless whoever reads has a digest of the whole: an MD5 costs more than all else that is done for a byte.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
         ..wanted
             .end
             .min(wanted.start.saturating_add(store.range_bytes()));
+    let with_md5 = !options.reader_checks;
     let answer = store
         .call("read", key, |method_options| {
             download(
@@ -42,6 +43,7 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
                 &name,
                 first.clone(),
                 options.if_match.as_deref(),
+                with_md5,
                 method_options,
             )
         })
@@ -55,7 +57,7 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
     let meta = stamp.meta(key.clone(), size);
     let range = wanted.start.min(size)..wanted.end.min(size);
     let first = first.start.min(size)..first.end.min(size);
-    let check = Check::of(&answer.headers, key, first.end - first.start);
+    let check = Check::of(&answer.headers, key, first.end - first.start, with_md5);
     // One that is read in several ranges has its buffers from there.
     let reserves = range.end - range.start <= store.range_bytes();
     let body = checked(answer.body, check, reserves, store.clone());
@@ -64,6 +66,7 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
         name,
         key: key.clone(),
         etag: stamp.etag,
+        with_md5,
         reserves,
     });
     let body = read_ranges(reader, store.read_plan(key), range, Some(body));
@@ -113,11 +116,12 @@ async fn download(
     name: &str,
     range: Range<u64>,
     if_match: Option<&str>,
+    with_md5: bool,
     method_options: ClientMethodOptions<'static>,
 ) -> azure_core::Result<BlobClientDownloadResult> {
     let options = BlobClientDownloadOptions {
         range: Some(HttpRange::from(range)),
-        range_get_content_md5: Some(true),
+        range_get_content_md5: with_md5.then_some(true),
         if_match: if_match.map(quoted),
         // The SDK's own splitting into ranges is switched off.
         partition_size: NonZero::new(usize::MAX),
@@ -142,6 +146,8 @@ struct Version {
     name: String,
     key: Key,
     etag: Option<String>,
+    /// Whether each range is checked by its MD5.
+    with_md5: bool,
     /// Whether each range asks for its buffer by itself.
     reserves: bool,
 }
@@ -156,11 +162,12 @@ impl RangeReader for Version {
             &self.name,
             range,
             self.etag.as_deref(),
+            self.with_md5,
             options,
         )
         .await
         .map_err(|fault| self.store.fault("read", &self.key, &fault))?;
-        let check = Check::of(&answer.headers, &self.key, len);
+        let check = Check::of(&answer.headers, &self.key, len, self.with_md5);
         Ok(checked(
             answer.body,
             check,
@@ -178,8 +185,10 @@ struct Check {
 }
 
 impl Check {
-    fn of(headers: &Headers, key: &Key, len: u64) -> Self {
-        let text = headers.get_optional_str(&HeaderName::from_static("content-md5"));
+    fn of(headers: &Headers, key: &Key, len: u64, with_md5: bool) -> Self {
+        let name = HeaderName::from_static("content-md5");
+        // A store may give one without being asked.
+        let text = with_md5.then(|| headers.get_optional_str(&name)).flatten();
         Self {
             key: key.clone(),
             len,
@@ -251,7 +260,9 @@ impl Collecting {
             return self.finish().map(|()| false);
         };
         let piece = piece.map_err(|fault| self.store.fault("read", &self.check.key, &fault))?;
-        self.hasher.update(&piece);
+        if self.check.md5.is_some() {
+            self.hasher.update(&piece);
+        }
         self.len += piece.len() as u64;
         self.pieces.push(piece);
         if self.len > self.check.len {

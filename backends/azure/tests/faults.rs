@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_backup_azure::{AzureConfig, AzureSink};
@@ -158,6 +160,41 @@ async fn a_damaged_answer_is_read_again() {
             (ErrorKind::Corrupt, at),
             "{error}"
         );
+    }
+}
+
+/// A reader with a digest of its own must not pay for the store's sums, and nobody else may go without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_checks_by_itself_asks_for_no_md5() {
+    let place = Place::new().await;
+    let sink = place.sink();
+    for (at, len, requests) in [("small", 1000, 1), ("large", 6 * PART + 9, 7)] {
+        let bytes = pattern(len);
+        put(&sink, at, &bytes).await.unwrap();
+        for reader_checks in [false, true] {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let options = || GetOptions {
+                reader_checks,
+                ..GetOptions::default()
+            };
+            place.proxy.heal();
+            place.proxy.reset_counts();
+            let counted = asked.clone();
+            place.proxy.rule(move |request| {
+                counted.fetch_add(usize::from(request.range_md5), Ordering::Relaxed);
+                None
+            });
+            assert!(get_with(&sink, at, options()).await.unwrap() == bytes);
+            let asked = asked.load(Ordering::Relaxed);
+            let wanted = if reader_checks { 0 } else { requests };
+            assert_eq!((place.proxy.count("GET"), asked), (requests, wanted));
+            // Damaged bytes are the reader's to find then; and no more or fewer than there should be.
+            place.proxy.once("GET", Fault::FlipResponse(7));
+            let read = get_with(&sink, at, options()).await.unwrap();
+            assert_eq!((read.len(), read != bytes), (len, reader_checks), "{at}");
+            place.proxy.once("GET", Fault::CutResponse(100));
+            assert!(get_with(&sink, at, options()).await.unwrap() == bytes);
+        }
     }
 }
 

@@ -439,6 +439,9 @@ pub struct GetOptions {
     pub range: Option<Range<u64>>,
     /// Only if the object still has this entity tag.
     pub if_match: Option<String>,
+    /// Whether whoever reads knows the digest of the whole object and checks it: a sink may then save itself checksums
+    /// of its own, and gives the bytes as they came. Without it, it asks for those that the store has.
+    pub reader_checks: bool,
 }
 
 /// What to list.

@@ -335,6 +335,7 @@ async fn an_object_that_changes_while_it_is_read_is_told() {
     let options = GetOptions {
         range: Some(5..10),
         if_match: Some("other".to_owned()),
+        ..GetOptions::default()
     };
     let error = read_with(&sink, "a", options)
         .await

@@ -27,6 +27,8 @@ pub struct Request {
     pub path: String,
     /// The query, percent-encoded.
     pub query: String,
+    /// Whether it asks for the MD5 of the range that it reads.
+    pub range_md5: bool,
     /// How many requests of this verb came before this one.
     pub earlier: usize,
 }
@@ -358,6 +360,7 @@ fn judge<B>(request: &hyper::Request<B>, state: &Mutex<State>) -> (Option<Fault>
         verb,
         path: request.uri().path().to_owned(),
         query: query.to_owned(),
+        range_md5: (request.headers()).contains_key("x-ms-range-get-content-md5"),
         earlier: *count,
     };
     *count += 1;
