@@ -1,11 +1,20 @@
 //! Uploads and downloads by the sink, beside a bare loop over the SDK with the same sizes and concurrency on the same
 //! server in the same run. The loop checks nothing and retries nothing: it is what the sink's care is measured by.
 //!
+//! Downloads are of both kinds that there are: as the files of a backup are read from a target, whose SHA-256 the reader
+//! checks, and as Arc's own data is read, with the MD5 of each range. The server's work differs with that, and so there is
+//! a loop beside each: one that asks for the MD5s (and does not look at them), and one that does not.
+//!
+//! What other programs take of the machine changes by the second. Before criterion's figures of each by itself there is
+//! therefore one comparison in turns, of which the medians of ratios are the figure to quote.
+//!
 //! `cargo bench -p arc-backup-azure`; needs Node.
 
+use std::future::Future;
 use std::hint::black_box;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_backup_azure::{AzureConfig, AzureSink};
 use arc_backup_core::{GetOptions, Key, Sink, WriteOptions};
@@ -22,6 +31,8 @@ const PART: usize = 8 << 20;
 const RANGE: usize = 4 << 20;
 const UPLOADS: usize = 5;
 const DOWNLOADS: usize = 8;
+/// How often each takes its turn in the comparison.
+const ROUNDS: usize = 20;
 
 fn pattern() -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -108,8 +119,12 @@ async fn sink_upload(sink: &AzureSink, key: &Key, bytes: Bytes) {
     upload.commit().await.expect("committed");
 }
 
-async fn sink_download(sink: &AzureSink, key: &Key) -> usize {
-    let object = sink.get(key, GetOptions::default()).await.expect("opened");
+async fn sink_download(sink: &AzureSink, key: &Key, reader_checks: bool) -> usize {
+    let options = GetOptions {
+        reader_checks,
+        ..GetOptions::default()
+    };
+    let object = sink.get(key, options).await.expect("opened");
     let arc_backup_core::Body::Stream(mut body) = object.body else {
         unreachable!("a store gives a stream");
     };
@@ -134,13 +149,12 @@ async fn bare_upload(client: &BlobContainerClient, bytes: Bytes) {
         .expect("uploaded");
 }
 
-async fn bare_download(client: &BlobContainerClient) -> usize {
+async fn bare_download(client: &BlobContainerClient, with_md5: bool) -> usize {
     let options = BlobClientDownloadOptions {
         partition_size: NonZero::new(RANGE),
         parallel: NonZero::new(DOWNLOADS),
-        // The server's work is the same for both; the loop does not look at it.
         range: Some((0..SIZE as u64).into()),
-        range_get_content_md5: Some(true),
+        range_get_content_md5: with_md5.then_some(true),
         ..BlobClientDownloadOptions::default()
     };
     let answer = client
@@ -180,35 +194,86 @@ fn throughput(criterion: &mut Criterion) {
         bare_upload(&client, bytes.clone()).await;
         assert_eq!(
             (
-                sink_download(&sink, &key).await,
-                bare_download(&client).await
+                sink_download(&sink, &key, false).await,
+                bare_download(&client, true).await
             ),
             (SIZE, SIZE)
         );
     });
-    for (name, upload) in [("upload", true), ("download", false)] {
+    runtime.block_on(in_turns(&sink, &client, &key, &bytes));
+    let mut group = criterion.benchmark_group("upload");
+    group.throughput(Throughput::Bytes(SIZE as u64));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.bench_function("sink", |bench| {
+        let upload = || sink_upload(&sink, &key, bytes.clone());
+        bench.to_async(&runtime).iter(upload);
+    });
+    group.bench_function("bare SDK", |bench| {
+        let upload = || bare_upload(&client, bytes.clone());
+        bench.to_async(&runtime).iter(upload);
+    });
+    group.finish();
+    for (name, with_md5) in [
+        ("download from a target", false),
+        ("download of Arc's data", true),
+    ] {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(SIZE as u64));
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.bench_function("sink", |bench| {
-            bench.to_async(&runtime).iter(|| async {
-                if upload {
-                    sink_upload(&sink, &key, bytes.clone()).await;
-                } else {
-                    black_box(sink_download(&sink, &key).await);
-                }
-            });
+            let download = || sink_download(&sink, &key, !with_md5);
+            bench.to_async(&runtime).iter(download);
         });
         group.bench_function("bare SDK", |bench| {
-            bench.to_async(&runtime).iter(|| async {
-                if upload {
-                    bare_upload(&client, bytes.clone()).await;
-                } else {
-                    black_box(bare_download(&client).await);
-                }
-            });
+            let download = || bare_download(&client, with_md5);
+            bench.to_async(&runtime).iter(download);
         });
         group.finish();
+    }
+}
+
+/// Seconds that it takes.
+async fn timed<T>(work: impl Future<Output = T>) -> f64 {
+    let begun = Instant::now();
+    black_box(work.await);
+    begun.elapsed().as_secs_f64()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// All of them in turns, so that what else the machine does meets each of them alike.
+async fn in_turns(sink: &AzureSink, client: &BlobContainerClient, key: &Key, bytes: &Bytes) {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push([
+            timed(sink_upload(sink, key, bytes.clone())).await,
+            timed(bare_upload(client, bytes.clone())).await,
+            timed(sink_download(sink, key, true)).await,
+            timed(bare_download(client, false)).await,
+            timed(sink_download(sink, key, false)).await,
+            timed(bare_download(client, true)).await,
+        ]);
+    }
+    println!("In {ROUNDS} turns, 64 MiB each, medians:");
+    for (name, ours, bare) in [
+        ("upload", 0, 1),
+        ("download from a target, no MD5s", 2, 3),
+        ("download of Arc's data, MD5s checked", 4, 5),
+    ] {
+        let rate = |which: usize| {
+            let seconds = median(rounds.iter().map(|round| round[which]));
+            (SIZE >> 20) as f64 / seconds
+        };
+        println!(
+            "  {name}: sink {:.0} MiB/s, bare SDK {:.0} MiB/s, {:.2} times the bare SDK",
+            rate(ours),
+            rate(bare),
+            median(rounds.iter().map(|round| round[bare] / round[ours]))
+        );
     }
 }
 
