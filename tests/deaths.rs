@@ -301,8 +301,10 @@ fn failed_well(operation: Operation, output: &Output, fault: &str, call: &str, c
         // Live data that is read wrong is other data, and replaced.
         let replaced =
             operation == Operation::Restore && name == "storage.get" && !fault.starts_with("error");
+        // A bit that was flipped on the way once is right when the file is read again.
+        let healed = fault.starts_with("flip-read") && name == "target.get";
         assert!(
-            known || replaced,
+            known || replaced || healed,
             "{case}: it says that all is well: {said}"
         );
         return false;
