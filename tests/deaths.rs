@@ -265,12 +265,18 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool
 }
 
 /// Calls that an operation can do without: it says so in a warning, or tries again later.
-const TOLERATED: [(Option<Operation>, &str); 11] = [
+const TOLERATED: [(Option<Operation>, &str); 16] = [
     // What a crash has left takes room, and no more: a warning, and the next operation tries again.
     (None, "storage.discard_pins"),
     (None, "source-data.discard_views"),
     (None, "source-metadata.discard_views"),
     (None, "source-config.discard_views"),
+    (Some(Operation::Backup), "storage.unpin"),
+    (Some(Operation::Backup), "source-data.release"),
+    (Some(Operation::Backup), "source-metadata.release"),
+    (Some(Operation::Backup), "source-config.release"),
+    // What the journal told of a backup that is published, which the next sweep removes.
+    (Some(Operation::Backup), "target.remove_tree"),
     // It ends by itself with the process, or in time.
     (None, "target.release"),
     // A warning; what it leaves is no object.

@@ -62,11 +62,12 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     let made = make(context, metadata, config, &mut collected).await;
     if made.is_err() {
         context.running.phase("cleaning up");
+        let incomplete = collected.incomplete_inventory.is_some();
         let cleaned = clean_up(context, collected, made.as_ref().err(), &unfinished);
         // Local disk takes as long as it takes; a store that does not answer must not double the wait.
         let patience = match repository.sink().capabilities().local_root {
-            Some(_) => Duration::MAX,
-            None => CLEANUP_PATIENCE,
+            None if !incomplete => CLEANUP_PATIENCE,
+            _ => Duration::MAX,
         };
         match tokio::time::timeout(patience, cleaned).await {
             Ok(Ok(())) => {}
@@ -80,6 +81,11 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     if let Err(error) = repository.end_journal(&context.id).await {
         // The backup is published and whole; the journal goes with the next sweep.
         tracing::warn!(%error, "the journal of a backup that is done stays for now");
+    }
+    // What others do is theirs, once this lock is not ours.
+    if let Err(error) = context.check_lock().await {
+        tracing::warn!(%error, "what interrupted backups left is for the next operation");
+        return Ok(());
     }
     match repository.sweep(true).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
@@ -116,7 +122,7 @@ async fn clean_up(
 ) -> Result<()> {
     let repository = &context.repository;
     if let Some(lock) = &context.lock
-        && lock.check().await.is_err()
+        && matches!(lock.check().await, Err(error) if error.kind() == ErrorKind::Busy)
     {
         // Somebody else may have swept what this one stored before, and its journal: what came since has none, and is of
         // use to nobody. The id is this backup's alone.
@@ -176,7 +182,10 @@ async fn make(
         let frozen = source.freeze(freeze).await?;
         let copied = section::copy(context, source.section(), &*frozen, collected).await;
         let report = frozen.report();
-        frozen.release().await?;
+        if let Err(error) = frozen.release().await {
+            // It takes room, and no more; the next operation tries again.
+            tracing::warn!(%error, "what the backup held on to can't be removed");
+        }
         copied?;
         collected.report(context, source.section(), report);
         collected.warn_of_nothing(context, source.section());

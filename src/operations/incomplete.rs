@@ -2,7 +2,7 @@
 
 use super::backup::Collected;
 use super::context::Context;
-use crate::manifest::{self, MissingFile};
+use crate::manifest::{self, BackupId, MissingFile};
 use crate::{Error, Result};
 
 /// Makes the stored files an incomplete copy.
@@ -23,6 +23,16 @@ pub(super) async fn keep(context: &Context, collected: Collected) -> Result<()> 
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write what the copy lacks: {e}")))?;
     repository.keep_incomplete(&context.id, bytes).await?;
+    // An older copy that lacks as much, or more, is of no use beside this one: a file that can't be read for days must not
+    // fill the target.
+    for older in repository.list_incomplete().await? {
+        if older.missing_files >= status.problem_count
+            && older.backup_id.as_str() < context.id.as_str()
+            && let Ok(id) = BackupId::parse(&older.backup_id)
+        {
+            repository.remove_incomplete(&id).await?;
+        }
+    }
     repository.end_journal(&context.id).await?;
     context.running.update(|operation| {
         operation.incomplete_copy = Some(format!(

@@ -164,12 +164,20 @@ impl ArcBackup {
                 )));
             }
         }
+        let mut fault = Error::NotFound(id.to_string());
         for repository in &self.repositories {
-            if repository.has_anything_of(id).await? || repository.has_incomplete(id).await? {
-                return Ok(repository);
+            let asked = async {
+                Ok::<_, Error>(
+                    repository.has_anything_of(id).await? || repository.has_incomplete(id).await?,
+                )
+            };
+            match asked.await {
+                Ok(true) => return Ok(repository),
+                Ok(false) => {}
+                Err(error) => fault = error,
             }
         }
-        Err(Error::NotFound(id.to_string()))
+        Err(fault)
     }
 
     /// What a restore can take: a backup, or, where it may, the incomplete copy of that id.
@@ -187,8 +195,7 @@ impl ArcBackup {
             Err(error) => error,
         };
         for repository in &self.repositories {
-            if matches!(fault, Error::NotFound(_))
-                && target.is_none_or(|target| target == repository.name())
+            if target.is_none_or(|target| target == repository.name())
                 && repository.has_incomplete(id).await.unwrap_or(false)
             {
                 if allow_incomplete {

@@ -114,6 +114,13 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
+    if loaded.manifest.missing_files > 0 && options.extra_files == ExtraFilesPolicy::Remove {
+        // What it lacks may be live still.
+        return Err(Error::Invalid(
+            "an incomplete copy lacks files that may be live: extra_files = remove would remove those; nothing was changed"
+                .to_owned(),
+        ));
+    }
     if loaded.manifest.missing_files > 0 {
         let sample: Vec<_> = (loaded.manifest.missing.iter().take(3))
             .map(|missing| missing.path.as_str())

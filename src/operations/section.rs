@@ -21,6 +21,8 @@ use crate::pipeline::{CopyFault, Reader, Writer};
 use crate::repository::{Repository, StoredReader, file_key};
 use crate::source;
 
+/// How often the very same entry is lost before it can't be read.
+const LOST_TIMES: u32 = 4;
 /// How many times what a source has reconciled is copied anew.
 const ROUNDS: u32 = 1000;
 
@@ -293,12 +295,26 @@ impl Copying<'_> {
     /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
     /// part of the view.
     async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
+        let mut tries = BTreeMap::new();
         for round in 0.. {
-            if self.lost.is_empty() {
+            // What the listing goes on to tell of, and is not to be had, is not going to be.
+            let mut lost = Vec::new();
+            for (entry, fault) in std::mem::take(&mut self.lost) {
+                let count = tries
+                    .entry((entry.key.clone(), entry.etag.clone()))
+                    .or_insert(0);
+                *count += 1;
+                if *count >= LOST_TIMES {
+                    self.note(&entry, &fault)?;
+                    gone.insert(entry.key);
+                } else {
+                    lost.push((entry, fault));
+                }
+            }
+            if lost.is_empty() {
                 return Ok(());
             }
             self.context.check_cancelled()?;
-            let lost = std::mem::take(&mut self.lost);
             let keys: Vec<Key> = lost.iter().map(|(entry, _)| entry.key.clone()).collect();
             let reconciled = match round {
                 0..ROUNDS => self.frozen.reconcile(&keys).await?,

@@ -25,14 +25,14 @@ pub(super) fn is_output(key: &str) -> bool {
     key.ends_with("_compacted.parquet") || key.ends_with("_daily.parquet")
 }
 
-/// What compaction changes as one, and so is looked at as one: the day folder of a file, where it has one, else its
-/// measurement's, else the file alone.
+/// What compaction changes as one, and so is looked at as one: the day folder of a file, where it has one; else the folder
+/// that it is in, else the file alone. (Where there is no date, no job works below the folder of its files.)
 pub(super) fn unit_of(key: &str) -> &str {
     let digits =
         |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
     // The ends of the segments that are folders, with what the last three of them are.
     let mut ends = key.match_indices('/').map(|(at, _)| at);
-    let (mut start, mut count, mut second) = (0, 0, None);
+    let (mut start, mut count) = (0, 0);
     let mut date = [false; 3];
     for end in &mut ends {
         let segment = &key[start..end];
@@ -45,18 +45,9 @@ pub(super) fn unit_of(key: &str) -> &str {
         if date[2] && count >= 5 {
             return &key[..end];
         }
-        if count == 2 {
-            second = Some(end);
-        }
         start = end + 1;
     }
-    second.map_or(key, |end| &key[..end])
-}
-
-/// What a listing of a unit, with all that may lie in it, begins with; `None` where the unit is one file.
-pub(super) fn folder_of(unit: &str) -> Option<String> {
-    // A unit of one file is a key of one or two segments; that of a measurement has two as well: both are looked at.
-    unit.contains('/').then(|| format!("{unit}/"))
+    key.rsplit_once('/').map_or(key, |(folder, _)| folder)
 }
 
 /// The state of a job, as Arc writes it.
@@ -64,16 +55,22 @@ pub(super) fn folder_of(unit: &str) -> Option<String> {
 pub(super) struct Job {
     #[serde(rename = "output_path")]
     pub(super) output: String,
-    pub(super) output_size: u64,
+    #[serde(default)]
+    pub(super) output_size: Option<u64>,
     #[serde(rename = "input_files", default)]
-    pub(super) inputs: Vec<String>,
+    inputs: Option<Vec<String>>,
 }
 
 impl Job {
+    /// The files that the job compacts.
+    pub(super) fn inputs(&self) -> &[String] {
+        self.inputs.as_deref().unwrap_or_default()
+    }
+
     /// The units that the job works in.
     pub(super) fn units(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.output)
-            .chain(&self.inputs)
+            .chain(self.inputs())
             .map(|key| unit_of(key))
     }
 }
@@ -151,8 +148,11 @@ pub(super) fn decide<'a>(
     // A job before the ones whose inputs its output is.
     let mut order: Vec<&Job> = Vec::new();
     while !jobs.is_empty() {
-        let ready = (jobs.iter())
-            .position(|job| !jobs.iter().any(|other| job.inputs.contains(&other.output)))?;
+        let ready = (jobs.iter()).position(|job| {
+            !jobs
+                .iter()
+                .any(|other| job.inputs().contains(&other.output))
+        })?;
         order.push(jobs.remove(ready));
     }
     let mut dropped = Vec::new();
@@ -160,16 +160,20 @@ pub(super) fn decide<'a>(
     let mut taken_in: Vec<&str> = Vec::new();
     for job in order.iter().rev() {
         let output = listed.get(job.output.as_str());
-        let all_there = !job.inputs.is_empty()
-            && (job.inputs.iter()).all(|input| listed.contains_key(input.as_str()));
+        if job.inputs().is_empty() && output.is_some() {
+            // What it has taken in can't be told: its rows may be there twice.
+            return None;
+        }
+        let all_there = !job.inputs().is_empty()
+            && (job.inputs().iter()).all(|input| listed.contains_key(input.as_str()));
         if taken_in.contains(&job.output.as_str()) {
-            dropped.extend(job.inputs.iter());
-            taken_in.extend(job.inputs.iter().map(String::as_str));
+            dropped.extend(job.inputs().iter());
+            taken_in.extend(job.inputs().iter().map(String::as_str));
         } else if all_there {
             dropped.push(&job.output);
         } else if output.is_some() {
-            dropped.extend(job.inputs.iter());
-            taken_in.extend(job.inputs.iter().map(String::as_str));
+            dropped.extend(job.inputs().iter());
+            taken_in.extend(job.inputs().iter().map(String::as_str));
         } else if !at_rest {
             return None;
         }
@@ -199,10 +203,10 @@ mod tests {
                 "rocket-01/telemetry/cpu/2026/11/20/00/a.parquet",
                 "rocket-01/telemetry/cpu/2026/11/20",
             ),
-            ("iot/cpu/metadata/v1.metadata.json", "iot/cpu"),
-            ("iot/cpu/metadata/v1/v1.metadata.json", "iot/cpu"),
-            ("2026/11/20/00/a.parquet", "2026/11"),
-            ("_schema/iot.parquet", "_schema/iot.parquet"),
+            ("iot/cpu/metadata/v1.metadata.json", "iot/cpu/metadata"),
+            ("iot/cpu/a.parquet", "iot/cpu"),
+            ("2026/11/20/00/a.parquet", "2026/11/20/00"),
+            ("_schema/iot.parquet", "_schema"),
             ("file", "file"),
         ] {
             assert_eq!(unit_of(key), unit, "{key}");
@@ -212,8 +216,8 @@ mod tests {
     fn job(output: &str, inputs: &[&str]) -> Job {
         Job {
             output: output.to_owned(),
-            output_size: 1,
-            inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
+            output_size: Some(1),
+            inputs: Some(inputs.iter().map(|input| (*input).to_owned()).collect()),
         }
     }
 
@@ -266,5 +270,11 @@ mod tests {
         assert_eq!(decided(&["day"]).as_deref(), Some("day"));
         let around = [job("o", &["p"]), job("p", &["o"])];
         assert_eq!(kept(&around, &["o", "p"], false), None, "jobs in a circle");
+        let blind = [job("o", &[])];
+        assert_eq!(
+            kept(&blind, &["a", "o"], true),
+            None,
+            "inputs that nobody tells"
+        );
     }
 }

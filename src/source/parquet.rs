@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::compaction::{Jobs, is_state, unit_of};
 use super::parquet_restore::ParquetRestore;
-use super::settle::{Files, Settler, View, entry, is_harmless, to_core};
+use super::settle::{Files, Settler, View, entry, is_harmless, root_of, to_core};
 use super::{DATA, Exclusions, SAMPLE};
 use crate::manifest::Inventory;
 
@@ -136,6 +136,7 @@ impl ParquetSource {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
             cancel: freeze.cancel.clone(),
+            root: root_of(&*self.storage)?,
         };
         let mut report = SourceReport::default();
         report.origin = Some(Origin {
@@ -252,7 +253,7 @@ impl Frozen for FrozenData {
         let mut entries = Vec::new();
         for (key, meta) in now.values().flatten() {
             let was = were.remove(key);
-            if lost.contains(key) || was.is_none_or(|was| was != meta.etag) {
+            if lost.contains(key) || was.is_none_or(|was| was != (meta.size, meta.etag.clone())) {
                 entries.push(entry(meta.clone()));
             }
         }
@@ -294,20 +295,20 @@ impl FrozenData {
         &self,
         units: &BTreeSet<String>,
         settled: &BTreeMap<String, Files>,
-    ) -> Result<BTreeMap<Key, Option<String>>> {
+    ) -> Result<BTreeMap<Key, (u64, Option<String>)>> {
         let mut files = BTreeMap::new();
         for record in self.listed.records().map_err(to_core)? {
             let entry = record.map_err(to_core)?.entry;
             let unit = unit_of(&entry.key);
             if units.contains(unit) && !settled.contains_key(unit) {
-                files.insert(entry.key, entry.etag);
+                files.insert(entry.key, (entry.size, entry.etag));
             }
         }
         for (_, of_unit) in settled.iter().filter(|(unit, _)| units.contains(*unit)) {
             files.extend(
                 of_unit
                     .iter()
-                    .map(|(key, meta)| (key.clone(), meta.etag.clone())),
+                    .map(|(key, meta)| (key.clone(), (meta.size, meta.etag.clone()))),
             );
         }
         Ok(files)

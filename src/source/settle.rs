@@ -6,6 +6,8 @@
 //! until it is; where a job does not end, it is decided by its own state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use arc_backup_core::{
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::compaction::{Job, Jobs, decide, folder_of, is_output, is_state, unit_of};
+use super::compaction::{Job, Jobs, decide, is_output, is_state, unit_of};
 use super::parquet::LONGEST_KEY;
 use super::{DATA, Exclusions};
 use crate::manifest::{Inventory, Record, Spool};
@@ -41,6 +43,19 @@ pub(super) struct Settler {
     pub(super) storage: Arc<dyn Sink>,
     pub(super) exclusions: Exclusions,
     pub(super) cancel: CancellationToken,
+    /// The root on local disk as it was when the view began, by device and inode: a volume that goes away leaves an empty
+    /// folder, and must not become a view of nothing.
+    pub(super) root: Option<(PathBuf, (u64, u64))>,
+}
+
+/// The device and inode of a storage's root, where it is on local disk.
+pub(super) fn root_of(storage: &dyn Sink) -> Result<Option<(PathBuf, (u64, u64))>> {
+    let Some(root) = storage.capabilities().local_root else {
+        return Ok(None);
+    };
+    let meta = std::fs::metadata(&root)
+        .map_err(|e| Error::from_io("read", root.display().to_string(), e))?;
+    Ok(Some((root, (meta.dev(), meta.ino()))))
 }
 
 /// What the first listing and the settling of what it left unsettled have given.
@@ -81,6 +96,22 @@ impl Settler {
             states,
             jobs,
         })
+    }
+
+    /// Fails when the root is gone, or another one, since the view began.
+    fn check_root(&self) -> Result<()> {
+        let Some((root, was)) = &self.root else {
+            return Ok(());
+        };
+        if root_of(&*self.storage)?.is_none_or(|(_, now)| now != *was) {
+            return Err(Error::new(
+                ErrorKind::Other,
+                "take a view of",
+                root.display().to_string(),
+                "the storage root is another folder than when the backup began: was its volume unmounted?",
+            ));
+        }
+        Ok(())
     }
 
     fn check_cancelled(&self) -> Result<()> {
@@ -150,6 +181,7 @@ impl Settler {
                 }
             }
             if ended {
+                self.check_root()?;
                 let listed = spool.finish().map_err(to_core)?.unsealed();
                 return Ok((listed, states));
             }
@@ -207,7 +239,7 @@ impl Settler {
             unsettle(&record.entry.key);
             at = first.next().transpose().map_err(to_core)?;
         }
-        Ok(())
+        self.check_root()
     }
 
     /// Lists the units again until each is settled, or decided.
@@ -235,6 +267,7 @@ impl Settler {
             let first = self.list_units(&units, pins).await?;
             let after = Jobs::read(&*self.storage, &before).await?;
             let second = self.list_units(&units, None).await?;
+            self.check_root()?;
             for (unit, files) in first {
                 let named = (before.and(&after)).filter(|job| job.units().any(|of| of == unit));
                 let patient = round < PATIENT_TRIES;
@@ -276,15 +309,13 @@ impl Settler {
 
     async fn list_unit(&self, unit: &str, pins: Option<&dyn Pins>) -> Result<Files> {
         let mut files = Files::new();
-        if let Some(folder) = folder_of(unit) {
-            let mut listing = self.list(folder);
-            while let Some(item) = listing.try_next().await? {
-                if let Listed::Object(meta) = item
-                    && self.belongs(&meta.key)
-                    && unit_of(&meta.key) == unit
-                {
-                    files.insert(meta.key.clone(), meta);
-                }
+        let mut listing = self.list(format!("{unit}/"));
+        while let Some(item) = listing.try_next().await? {
+            if let Listed::Object(meta) = item
+                && self.belongs(&meta.key)
+                && unit_of(&meta.key) == unit
+            {
+                files.insert(meta.key.clone(), meta);
             }
         }
         // The unit may be a file.
@@ -352,8 +383,8 @@ pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool 
     match files.get(job.output.as_str()) {
         None => true,
         Some(output) => {
-            output.size == job.output_size
-                && !(job.inputs.iter()).any(|input| {
+            Some(output.size) == job.output_size
+                && !(job.inputs().iter()).any(|input| {
                     (settled.get(unit_of(input)))
                         .is_none_or(|files| files.contains_key(input.as_str()))
                 })
@@ -386,8 +417,18 @@ fn at_rest<'a>(
     if jobs.is_empty() {
         return still.then_some(first);
     }
-    let taken_in = |key: &&str| jobs.iter().any(|job| job.inputs.iter().any(|i| i == key));
-    if patient || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
+    let taken_in = |key: &&str| jobs.iter().any(|job| job.inputs().iter().any(|i| i == key));
+    // A job whose inputs went has an output, unless another job has taken that in, unseen.
+    let ended_unseen = jobs.iter().any(|job| {
+        job.inputs()
+            .iter()
+            .any(|input| gone.contains(&input.as_str()))
+            && !second.contains_key(job.output.as_str())
+            && !jobs
+                .iter()
+                .any(|other| other.inputs().contains(&job.output))
+    });
+    if patient || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
         return None;
     }
     for key in decide(jobs.iter().copied(), &first, still)? {
