@@ -3,7 +3,9 @@
 //!
 //! Downloads are of both kinds that there are: as the files of a backup are read from a target, whose SHA-256 the reader
 //! checks, and as Arc's own data is read, with the MD5 of each range. The server's work differs with that, and so there is
-//! a loop beside each: one that asks for the MD5s (and does not look at them), and one that does not.
+//! a loop beside each: one that asks for the MD5s (and does not look at them), and one that does not. Uploads always carry
+//! the MD5 of each block: beside them is a loop that sends those too, and one that sends none, which keeps what is damaged on
+//! the way. Server and client share the machine's cores, so that what an MD5 costs shows in full.
 //!
 //! What other programs take of the machine changes by the second. Before criterion's figures of each by itself there is
 //! therefore one comparison in turns, of which the medians of ratios are the figure to quote.
@@ -20,19 +22,23 @@ use arc_backup_azure::{AzureConfig, AzureSink};
 use arc_backup_core::{GetOptions, Key, Sink, WriteOptions};
 use arc_backup_test_azurite::{Azurite, Lasts};
 use azure_core::http::{RequestContent, Url};
-use azure_storage_blob::models::{BlobClientDownloadOptions, BlockBlobClientUploadOptions};
+use azure_storage_blob::models::{
+    BlobClientDownloadOptions, BlockBlobClientStageBlockOptions, BlockBlobClientUploadOptions,
+    BlockLookupList,
+};
 use azure_storage_blob::{BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use futures::StreamExt as _;
+use md5::{Digest as _, Md5};
 
 const SIZE: usize = 64 << 20;
 const PART: usize = 8 << 20;
 const RANGE: usize = 4 << 20;
 const UPLOADS: usize = 5;
 const DOWNLOADS: usize = 8;
-/// How often each takes its turn in the comparison.
-const ROUNDS: usize = 20;
+/// How often each takes its turn in the comparison: each order as often as the others.
+const ROUNDS: usize = 28;
 
 fn pattern() -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -149,6 +155,39 @@ async fn bare_upload(client: &BlobContainerClient, bytes: Bytes) {
         .expect("uploaded");
 }
 
+/// The loop that one would write who wants the store to refuse a damaged block.
+async fn bare_upload_with_md5(client: &BlobContainerClient, bytes: Bytes) {
+    let blob = Arc::new(client.blob_client("bare").block_blob_client());
+    let ids: Vec<Vec<u8>> = (0..SIZE / PART)
+        .map(|number| format!("{number:08}").into_bytes())
+        .collect();
+    futures::stream::iter(ids.iter().cloned().enumerate())
+        .map(|(number, id)| {
+            let (blob, block) = (
+                blob.clone(),
+                bytes.slice(number * PART..(number + 1) * PART),
+            );
+            tokio::spawn(async move {
+                let options = BlockBlobClientStageBlockOptions {
+                    transactional_content_md5: Some(Md5::digest(&block).to_vec()),
+                    ..BlockBlobClientStageBlockOptions::default()
+                };
+                blob.stage_block(&id, PART as u64, block.into(), Some(options))
+                    .await
+                    .expect("staged");
+            })
+        })
+        .buffered(UPLOADS)
+        .for_each(async |staged| staged.expect("not cancelled"))
+        .await;
+    let list = BlockLookupList {
+        latest: Some(ids),
+        ..BlockLookupList::default()
+    };
+    let list = RequestContent::try_from(list).expect("a list");
+    blob.commit_block_list(list, None).await.expect("committed");
+}
+
 async fn bare_download(client: &BlobContainerClient, with_md5: bool) -> usize {
     let options = BlobClientDownloadOptions {
         partition_size: NonZero::new(RANGE),
@@ -191,6 +230,7 @@ fn throughput(criterion: &mut Criterion) {
     let bytes = pattern();
     runtime.block_on(async {
         sink_upload(&sink, &key, bytes.clone()).await;
+        bare_upload_with_md5(&client, bytes.clone()).await;
         bare_upload(&client, bytes.clone()).await;
         assert_eq!(
             (
@@ -210,6 +250,10 @@ fn throughput(criterion: &mut Criterion) {
     });
     group.bench_function("bare SDK", |bench| {
         let upload = || bare_upload(&client, bytes.clone());
+        bench.to_async(&runtime).iter(upload);
+    });
+    group.bench_function("bare SDK with MD5s", |bench| {
+        let upload = || bare_upload_with_md5(&client, bytes.clone());
         bench.to_async(&runtime).iter(upload);
     });
     group.finish();
@@ -245,24 +289,35 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// All of them in turns, so that what else the machine does meets each of them alike.
+/// All of them in turns, so that what else the machine does meets each of them alike. Which comes first changes too, of the
+/// comparisons and within each: the server goes on working off an upload while the next one is timed.
 async fn in_turns(sink: &AzureSink, client: &BlobContainerClient, key: &Key, bytes: &Bytes) {
     let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        rounds.push([
-            timed(sink_upload(sink, key, bytes.clone())).await,
-            timed(bare_upload(client, bytes.clone())).await,
-            timed(sink_download(sink, key, true)).await,
-            timed(bare_download(client, false)).await,
-            timed(sink_download(sink, key, false)).await,
-            timed(bare_download(client, true)).await,
-        ]);
+    for round in 0..ROUNDS {
+        let mut seconds = [0.0; 7];
+        let mut order: [usize; 7] = std::array::from_fn(|turn| (turn + round) % 7);
+        if round >= ROUNDS / 2 {
+            order.reverse();
+        }
+        for which in order {
+            seconds[which] = match which {
+                0 => timed(sink_upload(sink, key, bytes.clone())).await,
+                1 => timed(bare_upload(client, bytes.clone())).await,
+                2 => timed(bare_upload_with_md5(client, bytes.clone())).await,
+                3 => timed(sink_download(sink, key, true)).await,
+                4 => timed(bare_download(client, false)).await,
+                5 => timed(sink_download(sink, key, false)).await,
+                _ => timed(bare_download(client, true)).await,
+            };
+        }
+        rounds.push(seconds);
     }
     println!("In {ROUNDS} turns, 64 MiB each, medians:");
     for (name, ours, bare) in [
-        ("upload", 0, 1),
-        ("download from a target, no MD5s", 2, 3),
-        ("download of Arc's data, MD5s checked", 4, 5),
+        ("upload, beside a loop that sends no MD5s", 0, 1),
+        ("upload, beside a loop that sends MD5s too", 0, 2),
+        ("download from a target, no MD5s", 3, 4),
+        ("download of Arc's data, MD5s checked", 5, 6),
     ] {
         let rate = |which: usize| {
             let seconds = median(rounds.iter().map(|round| round[which]));

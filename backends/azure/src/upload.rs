@@ -52,6 +52,7 @@ impl AzureUpload {
             key,
             nonce: Uuid::new_v4(),
             id_bytes: AtomicUsize::new(ID_BYTES),
+            hashing: tokio::sync::Mutex::default(),
         };
         Self {
             store,
@@ -122,12 +123,17 @@ struct Blocks {
     nonce: Uuid,
     /// All blocks of a blob have ids of one length, those that another program left behind included.
     id_bytes: AtomicUsize,
+    /// One block is hashed at a time, in their order: the first one is on its way while the others are hashed, where all at
+    /// once would leave none before the last is done.
+    hashing: tokio::sync::Mutex<()>,
 }
 
 #[async_trait]
 impl PartSink for Blocks {
     async fn upload(&self, number: u64, bytes: Bytes) -> Result<()> {
+        let turn = self.hashing.lock().await;
         let md5 = md5_of(&bytes).await;
+        drop(turn);
         let id_bytes = self.id_bytes.load(Ordering::Relaxed);
         let staged = self.stage(number, id_bytes, &bytes, &md5).await;
         match staged {

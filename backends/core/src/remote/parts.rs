@@ -53,9 +53,12 @@ pub struct Parts {
     most_parts: u64,
     parallel: usize,
     filling: BytesMut,
+    /// The buffer of a part that has arrived: memory that is asked of the system anew for each part costs more than the copy
+    /// into it.
+    spare: Option<BytesMut>,
     sent: u64,
     total: u64,
-    on_their_way: FuturesUnordered<JoinHandle<Result<()>>>,
+    on_their_way: FuturesUnordered<JoinHandle<Result<Bytes>>>,
     _reservation: Reservation,
 }
 
@@ -92,6 +95,7 @@ impl Parts {
             most_parts: limits.most_parts,
             parallel: usize::try_from(parallel).unwrap_or(1),
             filling: BytesMut::new(),
+            spare: None,
             sent: 0,
             total: 0,
             on_their_way: FuturesUnordered::new(),
@@ -117,6 +121,11 @@ impl Parts {
                 self.send().await?;
             }
             let room = self.part_bytes - self.filling.len();
+            if self.filling.is_empty()
+                && let Some(spare) = self.spare.take()
+            {
+                self.filling = spare;
+            }
             if self.filling.is_empty() && bytes.len() > 64 << 10 {
                 self.filling.reserve(self.part_bytes.min(room));
             }
@@ -141,15 +150,21 @@ impl Parts {
         let (sink, number) = (self.sink.clone(), self.sent);
         let bytes = std::mem::take(&mut self.filling).freeze();
         self.sent += 1;
-        self.on_their_way.push(tokio::spawn(
-            async move { sink.upload(number, bytes).await },
-        ));
+        self.on_their_way.push(tokio::spawn(async move {
+            sink.upload(number, bytes.clone()).await.map(|()| bytes)
+        }));
         Ok(())
     }
 
     async fn one_arrives(&mut self) -> Result<()> {
         match self.on_their_way.next().await {
-            Some(Ok(outcome)) => outcome,
+            Some(Ok(outcome)) => {
+                if let Ok(mut buffer) = outcome?.try_into_mut() {
+                    buffer.clear();
+                    self.spare = Some(buffer);
+                }
+                Ok(())
+            }
             Some(Err(error)) => Err(Error::new(
                 ErrorKind::Other,
                 "write",
