@@ -30,6 +30,14 @@ fn main() -> ExitCode {
         trial("a_killed_backup_is_continued", a_killed_backup_is_continued),
         trial("a_failed_backup_is_continued", a_failed_backup_is_continued),
         trial(
+            "what_was_continued_and_failed_again_is_continued_whole",
+            what_was_continued_and_failed_again_is_continued_whole,
+        ),
+        trial(
+            "an_incomplete_copy_of_another_instance_stays",
+            an_incomplete_copy_of_another_instance_stays,
+        ),
+        trial(
             "a_full_disk_has_its_room_back_at_once",
             a_full_disk_has_its_room_back_at_once,
         ),
@@ -152,6 +160,51 @@ fn a_failed_backup_is_continued() {
     assert_eq!(folders(&instance).len(), 1);
     let done = operation(&instance);
     assert_eq!(done.get("reused_files"), None, "{done}");
+}
+
+/// Lost otherwise: all that the first of two interrupted backups stored.
+fn what_was_continued_and_failed_again_is_continued_whole() {
+    let instance = small();
+    many(&instance);
+    let (output, _) = faulty(&instance, "die:before:700", "target.begin", &["backup"]);
+    assert_eq!(output.status.code(), None, "{}", text(&output));
+    // Files before those that are stored already, in the order of keys, and more behind them than before.
+    let first = instance.path("data/arc/iot/a/2026/11/24/00");
+    std::fs::create_dir_all(&first).unwrap();
+    for n in 0..100 {
+        std::fs::write(first.join(format!("a_{n:03}.parquet")), format!("rows {n}")).unwrap();
+    }
+    let (output, _) = faulty(&instance, "error:400", "target.commit", &["backup"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let done = operation(&instance);
+    let reused = done["reused_files"].as_u64().unwrap();
+    // 500 that the first had told of, and nearly 400 of the second.
+    assert!((850..950).contains(&reused), "{done}");
+    all_verify(&instance, "continued twice");
+    assert_eq!(
+        strays(&instance, false, "continued twice"),
+        Vec::<String>::new()
+    );
+}
+
+/// Lost otherwise: what could be read of a dying disk, to the backup of another instance in the same target.
+fn an_incomplete_copy_of_another_instance_stays() {
+    let instance = small();
+    let (id, _) = incomplete(&instance);
+    let folder = instance.path("data/backups/.arc-backup/incomplete");
+    let other = small();
+    let shared = format!(
+        "[backup.targets.shared]\ntype = \"local\"\nlocal_path = \"{}\"",
+        instance.path("data/backups").display()
+    );
+    other.configure(&shared);
+    other.ok(&["backup", "--target", "shared"]);
+    assert!(folder.join(&id).exists());
+    // A backup of less than it holds does not stand for it.
+    instance.ok(&["backup", "--no-metadata"]);
+    assert!(folder.join(&id).exists());
+    operation(&instance);
+    assert!(!folder.join(&id).exists());
 }
 
 /// Lost otherwise: the room of the disk, to backups that can't end on it.

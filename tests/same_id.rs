@@ -58,6 +58,15 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
         "{answer:?}"
     );
     let path = format!("/api/v1/backup/{id}/verify");
+    let of = |target: &str| format!("/api/v1/backup/{id}?target={target}");
+    for target in ["copy", "local"] {
+        let answer = service.get(&of(target));
+        assert_eq!(answer.json()["target"], target, "{answer:?}");
+        let files = format!("/api/v1/backup/{id}/files?target={target}");
+        assert_eq!(service.get(&files).status, 200);
+    }
+    assert_eq!(service.get(&of("moon")).status, 400);
+    assert_eq!(service.delete(&of("moon")).status, 400);
     let answer = service.post(&path, "");
     assert!(
         answer.status == 400 && answer.text.contains("copy, local"),
@@ -70,4 +79,19 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
         ended["status"] == "completed" && ended["target"] == "local",
         "{ended}"
     );
+    // Deleting says which, too.
+    let answer = service.delete(&format!("/api/v1/backup/{id}"));
+    assert!(
+        answer.status == 400 && answer.text.contains("copy, local"),
+        "{answer:?}"
+    );
+    assert_eq!(service.delete(&of("copy")).status, 200);
+    assert!(!copy.exists() && instance.backup_folder(&id).exists());
+    assert_eq!(service.get(&of("copy")).status, 404);
+    assert_eq!(service.delete(&of("copy")).status, 404);
+    drop(service);
+    instance.ok(&["show", &id, "--target", "local"]);
+    refused(&["delete", &id, "--yes", "--target", "copy"], 1, &[&id]);
+    instance.ok(&["delete", &id, "--yes", "--target", "local"]);
+    assert!(!instance.backup_folder(&id).exists());
 }

@@ -264,8 +264,11 @@ impl Api {
         shared: Data<&Arc<Shared>>,
         /// The backup's id.
         id: Path<String>,
+        /// The target that holds it; default: the first that answers.
+        target: Query<Option<String>>,
     ) -> Result<Json<ManifestBody>, Fault> {
-        let (repository, loaded) = shared.engine.find(&BackupId::parse(&id)?).await?;
+        let id = BackupId::parse(&id)?;
+        let (repository, loaded) = shared.engine.find(&id, target.as_deref()).await?;
         Ok(Json(ManifestBody(manifest_answer(
             repository.name(),
             &loaded,
@@ -287,11 +290,13 @@ impl Api {
         shared: Data<&Arc<Shared>>,
         /// The backup's id.
         id: Path<String>,
+        /// The target that holds it; needed where several do.
+        target: Query<Option<String>>,
     ) -> Result<Deleted, Fault> {
         let id = BackupId::parse(&id)?;
         let running = shared
             .engine
-            .start(Request::Delete(id.clone()), who(admin.0))
+            .start(Request::Delete(id.clone(), target.0), who(admin.0))
             .await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {
@@ -322,12 +327,18 @@ impl Api {
         operation_id = "list_files",
         tag = "Tag::Backup"
     )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a parameter of the endpoint"
+    )]
     async fn files(
         &self,
         _admin: Admin,
         shared: Data<&Arc<Shared>>,
         /// The backup's id.
         id: Path<String>,
+        /// The target that holds it; default: the first that answers.
+        target: Query<Option<String>>,
         /// Only paths that start with this text: `data/iot/`.
         prefix: Query<Option<String>>,
         /// Only paths behind this one.
@@ -337,18 +348,17 @@ impl Api {
     ) -> Result<Json<FilesBody>, Fault> {
         let id = BackupId::parse(&id)?;
         let limit = page(limit.0)?;
-        let (inventory, _scratch) =
-            shared
-                .engine
-                .inventory(&id)
-                .await
-                .map_err(|fault| match fault {
-                    InventoryFault::Damaged(detail) => Fault::from(crate::Error::Damaged {
-                        id: id.to_string(),
-                        detail: format!("inventory.jsonl {detail}"),
-                    }),
-                    InventoryFault::Other(error) => error.into(),
-                })?;
+        let (inventory, _scratch) = shared
+            .engine
+            .inventory(&id, target.as_deref())
+            .await
+            .map_err(|fault| match fault {
+                InventoryFault::Damaged(detail) => Fault::from(crate::Error::Damaged {
+                    id: id.to_string(),
+                    detail: format!("inventory.jsonl {detail}"),
+                }),
+                InventoryFault::Other(error) => error.into(),
+            })?;
         let mut files = Vec::new();
         let mut next = None;
         for record in inventory.records()? {

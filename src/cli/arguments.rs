@@ -61,6 +61,9 @@ pub(super) enum Command {
     Show {
         /// The backup's id.
         id: String,
+        /// The target that holds it [default: the first that answers].
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
     },
     /// Restore a backup over the live data.
     Restore(RestoreArguments),
@@ -82,6 +85,9 @@ pub(super) enum Command {
     Delete {
         /// The backup's id.
         id: String,
+        /// The target that holds it; needed where several do.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
         /// Do not ask.
         #[arg(long)]
         yes: bool,

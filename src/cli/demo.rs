@@ -27,7 +27,7 @@ pub(super) async fn run(
     })?;
     let engine = ArcBackup::new(settings, registry)?;
     let id = BackupId::parse(PAGE_ID)?;
-    if let Err(Error::NotFound(_)) = engine.find(&id).await {
+    if let Err(Error::NotFound(_)) = engine.find(&id, None).await {
         let who = Who {
             actor: "demo".to_owned(),
             origin: "cli",

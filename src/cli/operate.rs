@@ -32,8 +32,9 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             Ok(code)
         }
         Command::List { target, all } => list(engine, target.as_deref(), all, json).await,
-        Command::Show { id } => {
-            let (repository, loaded) = engine.find(&BackupId::parse(&id)?).await?;
+        Command::Show { id, target } => {
+            let id = BackupId::parse(&id)?;
+            let (repository, loaded) = engine.find(&id, target.as_deref()).await?;
             line(&pretty(&crate::api::manifest_answer(
                 repository.name(),
                 &loaded,
@@ -50,10 +51,10 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
             operate(engine, request, json, false).await
         }
-        Command::Delete { id, yes } => {
+        Command::Delete { id, target, yes } => {
             let id = BackupId::parse(&id)?;
             confirm(yes, &format!("Delete backup {id}?"))?;
-            operate(engine, Request::Delete(id), json, false).await
+            operate(engine, Request::Delete(id, target), json, false).await
         }
         Command::Status => {
             let status = engine.status()?;

@@ -104,6 +104,17 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether this backup is not older than `other`, of the same storage, and holds all kinds of things that it holds.
+    #[must_use]
+    pub fn stands_for(&self, other: &Self) -> bool {
+        let began = |manifest: &Self| manifest.created_at.parse::<jiff::Timestamp>().ok();
+        if began(self) < began(other) {
+            return false;
+        }
+        let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
+        same && self.has_metadata >= other.has_metadata && self.has_config >= other.has_config
+    }
+
     /// Whether Arc itself made the backup: none of `format`, `inventory` and `sha256` is there, not even with a wrong type.
     #[must_use]
     pub fn is_arcs_own(raw: &Value) -> bool {
@@ -185,6 +196,18 @@ pub struct SourceInfo {
     pub backend: String,
     /// The path or URL, without credentials.
     pub location: String,
+    /// The host that made the backup: which of several that have the same path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+impl SourceInfo {
+    /// Whether both are the same storage: a path is another one on another host.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (&self.backend, &self.location) == (&other.backend, &other.location)
+            && (self.backend != "local" || self.host == other.host)
+    }
 }
 
 /// What moment a backup is of.

@@ -15,6 +15,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::section::on_target;
 use super::{flush, incomplete, left_out, marker, restore, section};
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
@@ -38,13 +39,10 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     );
     restore::discard_staged(&context.settings, &context.sources).await?;
     if let Some(marker) = marker::marker(&context.settings) {
-        let text = format!(
+        context.warn(format!(
             "a restore of {} was interrupted while it changed live data, and was not completed: this backup is of what it left",
             marker.backup_id
-        );
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
+        ));
     }
     match repository.load(&context.id).await {
         Err(Error::NotFound(_)) => {}
@@ -60,24 +58,27 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     repository.begin_journal(&context.journal("backup")).await?;
     let mut collected = Collected::new(context, unfinished.clone());
     let made = make(context, metadata, config, &mut collected).await;
-    if made.is_err() {
-        context.running.phase("cleaning up");
-        let incomplete = collected.incomplete_inventory.is_some();
-        let cleaned = clean_up(context, collected, made.as_ref().err(), &unfinished);
-        // Local disk takes as long as it takes; a store that does not answer must not double the wait.
-        let patience = match repository.sink().capabilities().local_root {
-            None if !incomplete => CLEANUP_PATIENCE,
-            _ => Duration::MAX,
-        };
-        match tokio::time::timeout(patience, cleaned).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "what a failed backup left is removed by the next one");
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            context.running.phase("cleaning up");
+            let incomplete = collected.incomplete_inventory.is_some();
+            let cleaned = clean_up(context, collected, &unfinished);
+            // Local disk takes as long as it takes; a store that does not answer must not double the wait.
+            let patience = match repository.sink().capabilities().local_root {
+                None if !incomplete => CLEANUP_PATIENCE,
+                _ => Duration::MAX,
+            };
+            match tokio::time::timeout(patience, cleaned).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "what a failed backup left is removed by the next one");
+                }
+                Err(_) => tracing::warn!("what a failed backup left is removed by the next one"),
             }
-            Err(_) => tracing::warn!("what a failed backup left is removed by the next one"),
+            return Err(error);
         }
-        return made;
-    }
+    };
     if let Err(error) = repository.end_journal(&context.id).await {
         // The backup is published and whole; the journal goes with the next sweep.
         tracing::warn!(%error, "the journal of a backup that is done stays for now");
@@ -92,7 +93,7 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
     // They were for the time without a backup.
-    match repository.remove_all_incomplete().await {
+    match repository.remove_incomplete_before(&manifest).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(
             count,
@@ -105,10 +106,9 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
 
 fn warn_of_faults(context: &Context, faults: Vec<String>) {
     for fault in faults {
-        let text = format!("what an interrupted operation left can't be removed: {fault}");
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
+        context.warn(format!(
+            "what an interrupted operation left can't be removed: {fault}"
+        ));
     }
 }
 
@@ -117,7 +117,6 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 async fn clean_up(
     context: &Context,
     mut collected: Collected,
-    error: Option<&Error>,
     unfinished: &[BackupId],
 ) -> Result<()> {
     let repository = &context.repository;
@@ -128,8 +127,8 @@ async fn clean_up(
         // use to nobody. The id is this backup's alone.
         return repository.sweep_one(&context.id, false).await;
     }
-    let full = |error: &Error| matches!(error, Error::Storage(error) if error.kind() == ErrorKind::NoSpace);
-    if collected.no_space || error.is_some_and(full) {
+    // A full disk of our own state is no reason: what is stored is as good as before.
+    if collected.no_space {
         for id in unfinished.iter().chain([&context.id]) {
             repository.sweep_one(id, false).await?;
         }
@@ -150,7 +149,7 @@ async fn make(
     metadata: bool,
     config: bool,
     collected: &mut Collected,
-) -> Result<()> {
+) -> Result<Manifest> {
     let repository = &context.repository;
     let durability = repository.sink().durability().await?;
     left_out::note(context, metadata, config);
@@ -192,12 +191,15 @@ async fn make(
     }
     context.running.phase("publishing");
     let inventory = join_inventories(context, collected)?;
-    put_file(repository, &inventory_key(&context.id), &inventory).await?;
-    durability.sync().await?;
+    let stored = async {
+        put_file(repository, &inventory_key(&context.id), &inventory).await?;
+        Ok(durability.sync().await?)
+    };
+    on_target(stored.await, &mut collected.no_space)?;
     if context.running.snapshot().problem_count > 0 {
         // Only files of the source: whatever else fails ends the backup at once.
         collected.incomplete_inventory = Some(inventory.summary().clone());
-        return context.failure("not every file could be read");
+        context.failure("not every file could be read")?;
     }
     context.check_cancelled()?;
     if let Some(lock) = &context.lock {
@@ -207,7 +209,8 @@ async fn make(
     manifest.inventory = Some(inventory.summary().clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
-    repository.put(&manifest_key(&context.id), bytes).await?;
+    let published = repository.put(&manifest_key(&context.id), bytes).await;
+    on_target(published, &mut collected.no_space)?;
     // A holder that slept through its lock's end, and through somebody else's sweep, has published nothing that lasts.
     if let Some(lock) = &context.lock
         && let Err(error) = lock.check().await
@@ -218,7 +221,7 @@ async fn make(
             .await?;
         return Err(error.into());
     }
-    Ok(())
+    Ok(manifest)
 }
 
 /// What the sections have given so far.
@@ -317,18 +320,16 @@ impl Collected {
         let none = (self.inventories.get(&format!("{section}/")))
             .is_some_and(|list| list.summary().entries == 0);
         if section == source::DATA && none {
-            let text = format!(
+            context.warn(format!(
                 "the data storage holds no file ({}): is that the place that Arc uses?",
                 context.storage.location()
-            );
-            context
-                .running
-                .update(|operation| operation.warnings.push(text));
+            ));
         }
     }
 
     fn report(&mut self, context: &Context, section: &str, report: SourceReport) {
         context.running.update(|operation| {
+            operation.warnings.extend(report.warnings.iter().cloned());
             operation
                 .not_included
                 .extend(report.not_included.iter().cloned());
@@ -395,6 +396,7 @@ impl Collected {
             source: data.origin.map(|origin| SourceInfo {
                 backend: origin.kind,
                 location: origin.location,
+                host: Some(super::Holder::this("backup", &context.operation_id).host),
             }),
             reused_files: self.reused.0,
             reused_bytes: self.reused.1,

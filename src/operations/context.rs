@@ -84,7 +84,7 @@ impl Context {
             }
             CopyFault::Read(error) => match error.kind() {
                 ErrorKind::NotFound => ("missing", true),
-                ErrorKind::Unavailable => ("unreadable", false),
+                ErrorKind::Unavailable | ErrorKind::Throttled => ("unreadable", false),
                 _ => ("unreadable", true),
             },
             CopyFault::Write(_) => ("write", false),

@@ -43,10 +43,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
             if error.kind() == ErrorKind::PermissionDenied
                 && !repository.has_anything_left_of(id).await? =>
         {
-            let text = format!("uploads that never ended may be left: {error}");
-            context
-                .running
-                .update(|operation| operation.warnings.push(text));
+            context.warn(format!("uploads that never ended may be left: {error}"));
         }
         removed => removed?,
     }

@@ -173,8 +173,9 @@ impl ArcBackup {
     pub async fn inventory(
         &self,
         id: &BackupId,
+        target: Option<&str>,
     ) -> Result<(Inventory, impl Drop + use<>), InventoryFault> {
-        let (repository, loaded) = self.find(id).await?;
+        let (repository, loaded) = self.find(id, target).await?;
         let scratch = self.scratch.for_reading()?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
         Ok((inventory, scratch))

@@ -2,7 +2,7 @@
 
 use super::backup::Collected;
 use super::context::Context;
-use crate::manifest::{self, BackupId, MissingFile};
+use crate::manifest::{self, MissingFile};
 use crate::{Error, Result};
 
 /// Makes the stored files an incomplete copy.
@@ -25,10 +25,10 @@ pub(super) async fn keep(context: &Context, collected: Collected) -> Result<()> 
     repository.keep_incomplete(&context.id, bytes).await?;
     // An older copy that lacks as much, or more, is of no use beside this one: a file that can't be read for days must not
     // fill the target.
-    for older in repository.list_incomplete().await? {
-        if older.missing_files >= status.problem_count
-            && older.backup_id.as_str() < context.id.as_str()
-            && let Ok(id) = BackupId::parse(&older.backup_id)
+    for (id, older) in repository.incomplete_manifests().await? {
+        if older.missing_files >= manifest.missing_files
+            && id != context.id
+            && manifest.stands_for(&older)
         {
             repository.remove_incomplete(&id).await?;
         }

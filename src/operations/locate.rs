@@ -124,11 +124,16 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// Finds a backup in whichever target holds it.
+    /// Finds a backup in `target`, or in whichever answers first that it holds it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Damaged`] when something is there that is no backup.
-    pub async fn find(&self, id: &BackupId) -> Result<(&Repository, Loaded)> {
+    /// [`Error::NotFound`]; [`Error::Damaged`] when something is there that is no backup; [`Error::Invalid`] for an unknown
+    /// target.
+    pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
+        if target.is_some() {
+            let repository = self.repository(target)?;
+            return Ok((repository, repository.load(id).await?));
+        }
         let mut fault = Error::NotFound(id.to_string());
         let mut asked = self.ask_all(id);
         while let Some((repository, found)) = asked.next().await {
@@ -142,7 +147,19 @@ impl ArcBackup {
     }
 
     /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
-    pub(super) async fn locate_anything(&self, id: &BackupId) -> Result<&Repository> {
+    pub(super) async fn locate_anything(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+    ) -> Result<&Repository> {
+        if target.is_some() {
+            let repository = self.repository(target)?;
+            return match repository.load(id).await {
+                Ok(_) | Err(Error::Damaged { .. }) => Ok(repository),
+                Err(Error::NotFound(_)) if has_anything(repository, id).await? => Ok(repository),
+                Err(error) => Err(error),
+            };
+        }
         let mut holders = Vec::new();
         let mut asked = self.ask_all(id);
         while let Some((repository, found)) = asked.next().await {
@@ -157,21 +174,18 @@ impl ArcBackup {
             [] => {}
             [one] => return Ok(one),
             several => {
-                let names: Vec<_> = several.iter().map(|repository| repository.name()).collect();
+                let mut names: Vec<_> =
+                    several.iter().map(|repository| repository.name()).collect();
+                names.sort_unstable();
                 return Err(Error::Invalid(format!(
-                    "backup `{id}` is in several targets ({}): take all but one out of the configuration to say which to delete",
+                    "backup `{id}` is in several targets ({}): say which (`target`, --target)",
                     names.join(", ")
                 )));
             }
         }
         let mut fault = Error::NotFound(id.to_string());
         for repository in &self.repositories {
-            let asked = async {
-                Ok::<_, Error>(
-                    repository.has_anything_of(id).await? || repository.has_incomplete(id).await?,
-                )
-            };
-            match asked.await {
+            match has_anything(repository, id).await {
                 Ok(true) => return Ok(repository),
                 Ok(false) => {}
                 Err(error) => fault = error,
@@ -211,4 +225,9 @@ impl ArcBackup {
         }
         Err(fault)
     }
+}
+
+/// Whether there is anything of that id: what an interrupted deletion left, or an incomplete copy.
+async fn has_anything(repository: &Repository, id: &BackupId) -> Result<bool> {
+    Ok(repository.has_anything_of(id).await? || repository.has_incomplete(id).await?)
 }

@@ -23,8 +23,8 @@ pub enum Request {
     Restore(BackupId, RestoreOptions, Option<String>),
     /// Verify one, in this target where several hold it.
     Verify(BackupId, VerifyMode, Option<String>),
-    /// Delete one.
-    Delete(BackupId),
+    /// Delete one, in this target where several hold it.
+    Delete(BackupId, Option<String>),
 }
 
 impl Request {
@@ -33,7 +33,7 @@ impl Request {
             Self::Backup { .. } => "backup",
             Self::Restore(..) => "restore",
             Self::Verify(..) => "verify",
-            Self::Delete(_) => "delete",
+            Self::Delete(..) => "delete",
         }
     }
 }

@@ -24,6 +24,7 @@ use super::verify::{self, NoWriter};
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
 use crate::pipeline::{Reader, Writer};
+use crate::repository::BackupReader;
 use crate::source;
 use crate::{Error, Result};
 
@@ -125,14 +126,11 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         let sample: Vec<_> = (loaded.manifest.missing.iter().take(3))
             .map(|missing| missing.path.as_str())
             .collect();
-        let text = format!(
+        context.warn(format!(
             "this is an incomplete copy: it lacks {} files that could not be read ({}, …)",
             loaded.manifest.missing_files,
             sample.join(", ")
-        );
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
+        ));
     }
     let was_applying = marker(&context.settings).is_some();
     let mut parts = Vec::new();
@@ -217,10 +215,9 @@ async fn stage(
     if options.data && !sections.contains(source::DATA) {
         // The state of such a backup is that no data file is live.
         order.push(&data);
-        let text = format!("backup `{id}` holds no data files: after this restore there are none");
-        context
-            .running
-            .update(|operation| operation.warnings.push(text));
+        context.warn(format!(
+            "backup `{id}` holds no data files: after this restore there are none"
+        ));
     }
     // The order in which they are put into force: data, what others added, databases, configuration.
     order.sort_by_key(|section| match section.as_str() {
@@ -234,10 +231,9 @@ async fn stage(
         (options.config, source::CONFIG),
     ] {
         if wanted && !sections.contains(section) {
-            let text = format!("backup `{id}` holds no {section}: none was restored");
-            context
-                .running
-                .update(|operation| operation.warnings.push(text));
+            context.warn(format!(
+                "backup `{id}` holds no {section}: none was restored"
+            ));
         }
     }
     for section in &order {
@@ -455,16 +451,21 @@ struct PartReader<'a> {
     elsewhere: HashMap<arc_backup_core::Key, BackupId>,
 }
 
+impl PartReader<'_> {
+    fn of(&self, entry: &Entry) -> BackupReader {
+        let id = self.elsewhere.get(&entry.key).unwrap_or(&self.context.id);
+        self.context.repository.reader(id).section(self.section)
+    }
+}
+
 #[async_trait]
 impl Reader for PartReader<'_> {
     async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
-        let id = self.elsewhere.get(&entry.key).unwrap_or(&self.context.id);
-        self.context
-            .repository
-            .reader(id)
-            .section(self.section)
-            .open(entry)
-            .await
+        self.of(entry).open(entry).await
+    }
+
+    async fn open_again(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.of(entry).open_again(entry).await
     }
 }
 

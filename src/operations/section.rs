@@ -25,6 +25,8 @@ use crate::source;
 const LOST_TIMES: u32 = 4;
 /// How many times what a source has reconciled is copied anew.
 const ROUNDS: u32 = 1000;
+/// Of how many files that a store refuses the storage itself is asked whether it still takes our credentials.
+const REFUSALS: u64 = 100;
 
 /// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
 /// any other fault ends it.
@@ -35,7 +37,9 @@ pub(super) async fn copy(
     collected: &mut Collected,
 ) -> Result<()> {
     let listed = list(context, section, frozen).await?;
+    on_target(collected.log.next_run().await, &mut collected.no_space)?;
     let reused = reuse(context, section, &listed, collected).await?;
+    on_target(collected.log.next_run().await, &mut collected.no_space)?;
     context.running.phase("copying");
     let mut copying = Copying {
         context,
@@ -45,6 +49,7 @@ pub(super) async fn copy(
         no_space: &mut collected.no_space,
         lost: Vec::new(),
         anew: BTreeMap::new(),
+        refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
     let entries = left_out(entries_of(&listed)?, entries_of(&reused)?);
@@ -108,12 +113,16 @@ async fn reuse(
         context.running.phase("continuing");
         let mut readers = Vec::new();
         for id in &collected.unfinished {
-            readers.push(StoredReader::open(&context.repository, id, section).await?);
+            readers.extend(StoredReader::open(&context.repository, id, section).await?);
         }
+        let stop = context.running.cancel.child_token();
         let candidates = stream::try_unfold(
             (listed.records()?, readers),
             async |(mut records, mut readers)| {
                 for record in records.by_ref() {
+                    if stop.is_cancelled() {
+                        break;
+                    }
                     let record = record?;
                     if let Some(stored) = stored_already(&record.entry, &mut readers).await? {
                         return Ok(Some(((record, stored), (records, readers))));
@@ -131,23 +140,34 @@ async fn reuse(
             })
             .buffered(context.plan().concurrency)
             .boxed();
-        while let Some(outcome) = taken.next().await {
-            let Some((mut record, stored, etag)) = outcome? else {
-                continue;
-            };
-            record.entry.sha256 = stored.record.entry.sha256;
-            collected.log.note(&record, etag.as_deref()).await?;
-            reused.push(&record)?;
-            collected.reused.0 += 1;
-            collected.reused.1 += record.entry.size;
-            context.running.progress.add_files(1);
-            context.running.progress.add_bytes(record.entry.size);
-            let (files, bytes) = collected.reused;
-            context.running.update(|operation| {
-                operation.reused_files = Some(files);
-                operation.reused_bytes = Some(bytes);
-            });
+        let ended = async {
+            while let Some(outcome) = taken.next().await {
+                let Some((mut record, stored, etag)) = outcome? else {
+                    continue;
+                };
+                record.entry.sha256 = stored.record.entry.sha256;
+                let noted = collected.log.note(&record, etag.as_deref()).await;
+                on_target(noted, &mut collected.no_space)?;
+                reused.push(&record)?;
+                collected.reused.0 += 1;
+                collected.reused.1 += record.entry.size;
+                context.running.progress.add_files(1);
+                context.running.progress.add_bytes(record.entry.size);
+                let (files, bytes) = collected.reused;
+                context.running.update(|operation| {
+                    operation.reused_files = Some(files);
+                    operation.reused_bytes = Some(bytes);
+                });
+            }
+            Ok(())
+        };
+        let ended: Result<()> = ended.await;
+        if ended.is_err() {
+            // What is under way is made still, and must not come after the cleaning up.
+            stop.cancel();
+            while taken.next().await.is_some() {}
         }
+        ended?;
     }
     reused.finish()
 }
@@ -235,6 +255,8 @@ struct Copying<'a> {
     no_space: &'a mut bool,
     /// Entries that were gone or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
+    /// Files that the storage refused to give.
+    refused: u64,
     /// What was copied after the source had reconciled it.
     anew: BTreeMap<Key, Record>,
 }
@@ -261,7 +283,8 @@ impl Copying<'_> {
                     let record = Record::new(self.section, outcome.entry)?;
                     match copied.as_mut() {
                         Some(copied) => {
-                            self.log.note(&record, outcome.stored.as_deref()).await?;
+                            let noted = self.log.note(&record, outcome.stored.as_deref()).await;
+                            on_target(noted, self.no_space)?;
                             copied.push(&record)?;
                         }
                         None => _ = self.anew.insert(record.entry.key.clone(), record),
@@ -274,7 +297,7 @@ impl Copying<'_> {
                 }
                 *self.no_space |=
                     matches!(&fault, CopyFault::Write(error) if error.kind() == ErrorKind::NoSpace);
-                self.note(&outcome.entry, &fault)?;
+                self.note(&outcome.entry, &fault).await?;
             }
             Ok(())
         };
@@ -284,7 +307,18 @@ impl Copying<'_> {
     }
 
     /// Notes that a file could not be copied; an error where that is not for the source's sake.
-    fn note(&self, entry: &Entry, fault: &CopyFault) -> Result<()> {
+    async fn note(&mut self, entry: &Entry, fault: &CopyFault) -> Result<()> {
+        if let CopyFault::Read(error) = fault
+            && error.kind() == ErrorKind::PermissionDenied
+            && self.section == source::DATA
+            && self.context.storage.capabilities().local_root.is_none()
+        {
+            // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
+            if self.refused.is_multiple_of(REFUSALS) {
+                self.context.storage.list_children(None).await?;
+            }
+            self.refused += 1;
+        }
         let path = format!("{}/{}", self.section, entry.key);
         if !self.context.note(&path, fault)? {
             return self.context.failure("not every file could be stored");
@@ -305,7 +339,7 @@ impl Copying<'_> {
                     .or_insert(0);
                 *count += 1;
                 if *count >= LOST_TIMES {
-                    self.note(&entry, &fault)?;
+                    self.note(&entry, &fault).await?;
                     gone.insert(entry.key);
                 } else {
                     lost.push((entry, fault));
@@ -322,7 +356,7 @@ impl Copying<'_> {
             };
             let Some(reconciled) = reconciled else {
                 for (entry, fault) in &lost {
-                    self.note(entry, fault)?;
+                    self.note(entry, fault).await?;
                 }
                 return Ok(());
             };
@@ -355,6 +389,13 @@ impl Copying<'_> {
         }
         Ok(())
     }
+}
+
+/// Notes that the target is full, where that is what it says.
+pub(super) fn on_target<T>(result: Result<T>, no_space: &mut bool) -> Result<T> {
+    *no_space |=
+        matches!(&result, Err(crate::Error::Storage(error)) if error.kind() == ErrorKind::NoSpace);
+    result
 }
 
 /// Whether the source no longer has the entry as it was listed.

@@ -52,10 +52,6 @@ impl ArcBackup {
         let instance = InstanceLock::take(&self.lock_path(), &holder)?;
         self.settle_interrupted()?;
         self.scratch.clean()?;
-        if let Err(error) = self.discard_views().await {
-            // It takes room, and no more; the next operation tries again.
-            tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
-        }
         let (repository, id) = match &request {
             Request::Backup { target, id, .. } => {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
@@ -70,7 +66,10 @@ impl ArcBackup {
             Request::Verify(id, _, target) => {
                 (self.locate(id, target.as_deref()).await?.0, id.clone())
             }
-            Request::Delete(id) => (self.locate_anything(id).await?, id.clone()),
+            Request::Delete(id, target) => (
+                self.locate_anything(id, target.as_deref()).await?,
+                id.clone(),
+            ),
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock = match repository.lock(&holder).await {
@@ -97,7 +96,7 @@ impl ArcBackup {
         let running = Running::new(operation, started, who);
         if let Err(error) = self.history.write(&running.snapshot()) {
             // Deleting is what gives a full disk its room back.
-            if !matches!(request, Request::Delete(_)) {
+            if !matches!(request, Request::Delete(..)) {
                 return Err(error);
             }
             tracing::warn!(%error, "the deletion is not kept in the history");
@@ -151,17 +150,23 @@ impl ArcBackup {
             })
         };
         // A panic must end as a failed operation, not as one that runs for ever.
+        let views = self.clone();
         let work = tokio::spawn(async move {
             let ended = CancellationToken::new();
             let work = async {
                 let _ends_the_watch = ended.clone().drop_guard();
+                // After the start has been answered: it may be a million names.
+                if let Err(error) = views.discard_views().await {
+                    // It takes room, and no more; the next operation tries again.
+                    tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+                }
                 match request {
                     Request::Backup {
                         metadata, config, ..
                     } => backup::run(&context, metadata, config).await,
                     Request::Restore(_, options, _) => restore::run(&context, &options).await,
                     Request::Verify(_, mode, _) => verify::run(&context, mode).await,
-                    Request::Delete(_) => delete::run(&context).await,
+                    Request::Delete(..) => delete::run(&context).await,
                 }
             };
             let repository = &context.repository;

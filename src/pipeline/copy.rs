@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_backup_core::{
     Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, Upload,
@@ -29,6 +29,14 @@ const TRIES: u32 = 3;
 pub trait Reader: Send + Sync {
     /// Opens `entry`.
     async fn open(&self, entry: &Entry) -> Result<Body, Error>;
+
+    /// Opens it once more, after its bytes were not what they should be, or broke off. A reader that has other checksums than the
+    /// digest asks for them then: what was damaged on the way shows there, and what is damaged where it is kept does not.
+    ///
+    /// The default opens it as before.
+    async fn open_again(&self, entry: &Entry) -> Result<Body, Error> {
+        self.open(entry).await
+    }
 }
 
 /// Where entries are written to.
@@ -163,13 +171,22 @@ impl Plan {
         let mut wrong = None;
         loop {
             let counted = Arc::new(AtomicU64::new(0));
-            let fault = match self
-                .copy_once(entry, reader, writer, cancel, &counted)
-                .await
-            {
+            if cancel.is_cancelled() {
+                return Err(CopyFault::Cancelled);
+            }
+            let body = match tries {
+                1 => reader.open(entry).await,
+                _ => reader.open_again(entry).await,
+            };
+            let copied = match body {
+                Ok(body) => self.copy_once(entry, body, writer, cancel, &counted).await,
+                Err(error) => Err(CopyFault::Read(error)),
+            };
+            let fault = match copied {
                 Ok(copied) => return Ok(copied),
                 Err(fault) => fault,
             };
+            self.progress.take_back(counted.load(Ordering::Relaxed));
             if tries == TRIES || !fault.may_heal() {
                 return Err(fault);
             }
@@ -181,27 +198,26 @@ impl Plan {
             }
             tries += 1;
             tracing::warn!(key = %entry.key, %fault, "copying it again");
-            self.progress.take_back(counted.load(Ordering::Relaxed));
         }
     }
 
     async fn copy_once(
         &self,
         entry: &Entry,
-        reader: &dyn Reader,
+        body: Body,
         writer: &dyn Writer,
         cancel: &CancellationToken,
         counted: &Arc<AtomicU64>,
     ) -> Result<(Digest, Option<String>), CopyFault> {
-        if cancel.is_cancelled() {
-            return Err(CopyFault::Cancelled);
-        }
-        let body = reader.open(entry).await.map_err(CopyFault::Read)?;
+        let was = match &body {
+            Body::File { file, .. } => stamp(file),
+            Body::Stream(_) => None,
+        };
         let mut upload = writer.begin(entry).await.map_err(CopyFault::Write)?;
         let copied = match tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CopyFault::Cancelled),
-            copied = self.transfer(entry, body, upload.as_mut(), cancel, counted) => copied,
+            copied = self.transfer(entry, (body, was), upload.as_mut(), cancel, counted) => copied,
         } {
             Ok((size, _)) if size != entry.size => Err(CopyFault::Size {
                 key: entry.key.to_string(),
@@ -235,7 +251,7 @@ impl Plan {
     async fn transfer(
         &self,
         entry: &Entry,
-        body: Body,
+        (body, was): (Body, Option<Stamp>),
         mut upload: Option<&mut Box<dyn Upload>>,
         cancel: &CancellationToken,
         counted: &Arc<AtomicU64>,
@@ -254,21 +270,23 @@ impl Plan {
                 let (progress, counted, cancel) =
                     (self.progress.clone(), counted.clone(), cancel.clone());
                 return tokio::task::spawn_blocking(move || {
-                    copy_file(file, target, size, &key, &progress, &counted, &cancel)
+                    let copied =
+                        copy_file(&file, target, size, &key, &progress, &counted, &cancel)?;
+                    check_unchanged(&file, was, &key)?;
+                    Ok(copied)
                 })
                 .await
                 .map_err(|e| {
                     CopyFault::Read(Error::new(ErrorKind::Other, "copy", "", e.to_string()))
                 })?;
             }
-            return self
-                .stream(
-                    entry,
-                    file_pieces(file, entry.size.saturating_add(1), entry.key.to_string()),
-                    upload,
-                    counted,
-                )
-                .await;
+            let watched = file.try_clone();
+            let pieces = file_pieces(file, entry.size.saturating_add(1), entry.key.to_string());
+            let copied = self.stream(entry, pieces, upload, counted).await?;
+            if let Ok(file) = watched {
+                check_unchanged(&file, was, &entry.key)?;
+            }
+            return Ok(copied);
         }
         self.stream(entry, pieces(body, &entry.key), upload, counted)
             .await
@@ -300,9 +318,27 @@ impl Plan {
     }
 }
 
+type Stamp = (u64, SystemTime);
+
+fn stamp(file: &File) -> Option<Stamp> {
+    let meta = file.metadata().ok()?;
+    Some((meta.len(), meta.modified().ok()?))
+}
+
+/// Fails when an open file was rewritten in place since it was `was`: what was read of it is neither the old file nor the new one,
+/// and where it has as many bytes, nothing else shows that.
+fn check_unchanged(file: &File, was: Option<Stamp>, key: &str) -> Result<(), CopyFault> {
+    if was.is_none() || stamp(file) == was {
+        return Ok(());
+    }
+    let text = "it was changed while it was read";
+    let error = Error::new(ErrorKind::Changed, "read", key, text);
+    Err(CopyFault::Read(error))
+}
+
 /// Copies an open file on one thread: a hop between threads for each piece costs more than the piece.
 fn copy_file(
-    mut from: File,
+    mut from: &File,
     mut to: Option<File>,
     expected: u64,
     key: &str,
@@ -396,4 +432,107 @@ fn file_pieces(file: File, len: u64, subject: String) -> ByteStream {
         }
     })
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use arc_backup_core::{Key, Meta};
+
+    use super::*;
+
+    struct One(std::path::PathBuf);
+
+    #[async_trait]
+    impl Reader for One {
+        async fn open(&self, entry: &Entry) -> Result<Body, Error> {
+            let file = File::open(&self.0).expect("it is there");
+            let len = entry.size;
+            Ok(Body::File { file, len })
+        }
+    }
+
+    /// Rewrites the file that is read, once, when the copy has begun.
+    struct Rewriting {
+        path: std::path::PathBuf,
+        into: Option<std::path::PathBuf>,
+        text: Mutex<Option<&'static str>>,
+    }
+
+    struct Into(Option<File>);
+
+    #[async_trait]
+    impl Upload for Into {
+        async fn write(&mut self, _bytes: Bytes) -> Result<(), Error> {
+            Ok(())
+        }
+        fn local_file(&mut self) -> Result<Option<File>, Error> {
+            Ok(self.0.take())
+        }
+        async fn commit(self: Box<Self>) -> Result<Meta, Error> {
+            Ok(Meta {
+                key: Key::parse("a").expect("a key"),
+                size: 0,
+                modified: None,
+                mode: None,
+                etag: None,
+            })
+        }
+        async fn abort(self: Box<Self>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Writer for Rewriting {
+        async fn begin(&self, _entry: &Entry) -> Result<Option<Box<dyn Upload>>, Error> {
+            let to = (self.into.as_ref()).map(|path| File::create(path).expect("it is made"));
+            let text = self.text.lock().expect("no panic").take();
+            if let Some(text) = text {
+                let mut file = File::options()
+                    .write(true)
+                    .open(&self.path)
+                    .expect("opened");
+                file.write_all(text.as_bytes()).expect("written");
+                let later = SystemTime::now() + Duration::from_secs(1);
+                file.set_modified(later).expect("stamped");
+            }
+            Ok(Some(Box::new(Into(to))))
+        }
+    }
+
+    /// Lost otherwise: a file, to half of its old bytes and half of its new ones, under a checksum that fits.
+    #[tokio::test]
+    async fn a_file_that_is_rewritten_while_it_is_read_is_not_copied() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("from");
+        for into in [None, Some(folder.path().join("to"))] {
+            for (text, changes) in [(Some("new"), true), (None, false)] {
+                std::fs::write(&path, "old").expect("written");
+                let plan = Plan {
+                    progress: Arc::new(Progress::default()),
+                    cancel: CancellationToken::new(),
+                    concurrency: 1,
+                };
+                let writer = Rewriting {
+                    path: path.clone(),
+                    into: into.clone(),
+                    text: Mutex::new(text),
+                };
+                let entry = Entry {
+                    key: Key::parse("a").expect("a key"),
+                    size: 3,
+                    sha256: None,
+                    modified: None,
+                    mode: None,
+                    etag: None,
+                };
+                let reader = One(path.clone());
+                let copied = plan.copy(&entry, &reader, &writer, &plan.cancel).await;
+                let changed = matches!(&copied, Err(CopyFault::Read(error)) if error.kind() == ErrorKind::Changed);
+                assert_eq!(changed, changes, "{copied:?}");
+            }
+        }
+    }
 }

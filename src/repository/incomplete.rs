@@ -65,6 +65,14 @@ impl Repository {
     /// # Errors
     /// When the target can't be listed.
     pub async fn list_incomplete(&self) -> Result<Vec<Incomplete>> {
+        let manifests = self.incomplete_manifests().await?;
+        Ok((manifests.iter())
+            .map(|(_, manifest)| self.incomplete_row(manifest))
+            .collect())
+    }
+
+    /// The same, with all that there is to say of them.
+    pub(crate) async fn incomplete_manifests(&self) -> Result<Vec<(BackupId, Manifest)>> {
         let view = self.incomplete();
         let mut found = Vec::new();
         for child in view.sink.list_children(None).await? {
@@ -72,7 +80,9 @@ impl Repository {
                 continue;
             };
             match view.load(&id).await {
-                Ok(loaded) => found.push(self.incomplete_row(&loaded.manifest)),
+                Ok(loaded) => found.push((id, loaded.manifest)),
+                // On its way to become one.
+                Err(Error::NotFound(_)) => {}
                 Err(Error::Storage(error))
                     if error.kind() == arc_backup_core::ErrorKind::Unavailable =>
                 {
@@ -81,7 +91,7 @@ impl Repository {
                 Err(error) => tracing::warn!(%id, %error, "an incomplete copy can't be read"),
             }
         }
-        found.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        found.sort_by(|(a, _), (b, _)| b.as_str().cmp(a.as_str()));
         Ok(found)
     }
 
@@ -111,16 +121,38 @@ impl Repository {
             .await?)
     }
 
-    /// Removes every incomplete copy, and tells how many.
-    pub(crate) async fn remove_all_incomplete(&self) -> Result<u64> {
+    /// Removes the incomplete copies that nobody needs any more who has the backup `made`, and tells how many: older ones of
+    /// the same storage, with nothing that it lacks.
+    pub(crate) async fn remove_incomplete_before(&self, made: &Manifest) -> Result<u64> {
         let mut count = 0;
-        for child in self.sink.list_children(Some(&own(FOLDER))).await? {
-            if let Ok(id) = BackupId::parse(child.name()) {
+        for (id, copy) in self.incomplete_manifests().await? {
+            if made.stands_for(&copy) {
                 self.remove_incomplete(&id).await?;
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    /// Removes what never became an incomplete copy, and has no journal that names it: its holder lost its lock, and was then
+    /// killed.
+    pub(super) async fn remove_nameless(&self) -> Result<()> {
+        let journalled = self.journalled().await?;
+        for child in self.sink.list_children(Some(&own(FOLDER))).await? {
+            match BackupId::parse(child.name()) {
+                Ok(id) if !journalled.contains(&id) => self.remove_untold(&id).await?,
+                _ => {}
+            }
+        }
+        for child in self.sink.list_children(Some(&own("journal"))).await? {
+            if let Child::Folder(name) = &child
+                && let Ok(id) = BackupId::parse(name)
+                && !journalled.contains(&id)
+            {
+                (self.sink.remove_tree(&own(&format!("journal/{id}")))).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what was on its way to become an incomplete copy.

@@ -125,6 +125,9 @@ impl Repository {
                 .map(|child| own(child.name()))
                 .collect();
             self.sink().delete(&probes).await?;
+            if let Err(error) = self.remove_nameless().await {
+                swept.faults.push(error.to_string());
+            }
             match self.sink().discard_unfinished(Some(&folder)).await {
                 Ok(count) => swept.temporaries = count,
                 Err(error) => swept.faults.push(error.to_string()),

@@ -229,9 +229,8 @@ impl BackupReader {
     }
 }
 
-#[async_trait]
-impl Reader for BackupReader {
-    async fn open(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
+impl BackupReader {
+    async fn get(&self, entry: &Entry, again: bool) -> Result<Body, arc_backup_core::Error> {
         let path = match &self.section {
             Some(section) => format!("{}/{section}/{}", self.id, entry.key),
             None => format!("{}/{}", self.id, entry.key),
@@ -241,9 +240,20 @@ impl Reader for BackupReader {
         })?;
         let options = GetOptions {
             // Arc's own backups have none: of these the store's checksums are all there is.
-            reader_checks: entry.sha256.is_some(),
+            reader_checks: entry.sha256.is_some() && !again,
             ..GetOptions::default()
         };
         Ok(self.repository.sink().get(&key, options).await?.body)
+    }
+}
+
+#[async_trait]
+impl Reader for BackupReader {
+    async fn open(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
+        self.get(entry, false).await
+    }
+
+    async fn open_again(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
+        self.get(entry, true).await
     }
 }

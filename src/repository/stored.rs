@@ -1,8 +1,9 @@
 //! What a backup that is being made has stored so far, told in its journal, so that the next one can go on from there.
 //!
-//! `.arc-backup/journal/{backup_id}/{number}.jsonl`: each a few hundred records, in the order in which files were stored,
-//! which within a section is that of their keys.
+//! `.arc-backup/journal/{backup_id}/{run}-{number}.jsonl`: each a few hundred records, in the order in which files were stored,
+//! which within a run is that of their keys: what was taken over from an earlier backup is one, what was copied another.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Child, Key, WriteOptions};
@@ -25,6 +26,7 @@ const STORED: &str = "stored";
 pub(crate) struct StoredLog {
     repository: Repository,
     id: BackupId,
+    run: u32,
     number: u64,
     lines: Vec<u8>,
     records: usize,
@@ -36,6 +38,7 @@ impl StoredLog {
         Self {
             repository: repository.clone(),
             id: id.clone(),
+            run: 0,
             number: 0,
             lines: Vec::new(),
             records: 0,
@@ -46,6 +49,13 @@ impl StoredLog {
     /// Whether anything was told.
     pub(crate) fn is_empty(&self) -> bool {
         self.number == 0
+    }
+
+    /// Writes down what was noted; what is noted from here on need not come behind it in order.
+    pub(crate) async fn next_run(&mut self) -> Result<()> {
+        self.tell().await?;
+        self.run += 1;
+        Ok(())
     }
 
     /// Notes that the file of `record` is stored, with this entity tag.
@@ -68,7 +78,10 @@ impl StoredLog {
         if self.records == 0 {
             return Ok(());
         }
-        let key = own(&format!("journal/{}/{:08}.jsonl", self.id, self.number));
+        let key = own(&format!(
+            "journal/{}/{:04}-{:08}.jsonl",
+            self.id, self.run, self.number
+        ));
         let lines = std::mem::take(&mut self.lines);
         let options = WriteOptions {
             size_hint: Some(lines.len() as u64),
@@ -84,7 +97,7 @@ impl StoredLog {
     }
 }
 
-/// Reads what an unfinished backup has told, of one section, in byte order. Whatever can't be read is left out: it is stored anew.
+/// Reads a run of what an unfinished backup has told, of one section, in byte order. Whatever can't be read is left out: it is stored anew.
 pub(crate) struct StoredReader {
     repository: Repository,
     id: BackupId,
@@ -95,24 +108,31 @@ pub(crate) struct StoredReader {
 }
 
 impl StoredReader {
+    /// A reader of each run.
     pub(crate) async fn open(
         repository: &Repository,
         id: &BackupId,
         section: &str,
-    ) -> Result<Self> {
+    ) -> Result<Vec<Self>> {
         let folder = own(&format!("journal/{id}"));
-        let names: Vec<Key> = (repository.sink().list_children(Some(&folder)).await?.iter())
-            .filter(|child| matches!(child, Child::Object(_)))
-            .filter_map(|child| folder.join(child.name()).ok())
-            .collect();
-        Ok(Self {
+        let mut runs: BTreeMap<String, Vec<Key>> = BTreeMap::new();
+        for child in repository.sink().list_children(Some(&folder)).await? {
+            if let Child::Object(name) = &child
+                && let Some((run, _)) = name.split_once('-')
+                && let Ok(key) = folder.join(name)
+            {
+                runs.entry(run.to_owned()).or_default().push(key);
+            }
+        }
+        let readers = runs.into_values().map(|names| Self {
             repository: repository.clone(),
             id: id.clone(),
             section: section.to_owned(),
             names: names.into_iter(),
             records: Vec::new().into_iter(),
             next: None,
-        })
+        });
+        Ok(readers.collect())
     }
 
     /// The backup.

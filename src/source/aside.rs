@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{AsideMode, Error, ErrorKind, GetOptions, Key, Result, Sink, WriteOptions};
-use futures::StreamExt;
+use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object};
 
 /// The place for what one operation sets aside.
 #[derive(Debug, Clone)]
@@ -58,49 +57,11 @@ impl Aside {
             return self.storage.set_aside(key, &self.area, mode).await;
         };
         let to = join(folder, key)?;
-        self.copy(target, key, &to).await?;
+        copy_object(&*self.storage, key, &**target, &to).await?;
         if mode == AsideMode::Move {
             self.storage.delete(std::slice::from_ref(key)).await?;
         }
         Ok(())
-    }
-
-    /// Within the store where both are in one; else through here.
-    async fn copy(&self, target: &Arc<dyn Sink>, key: &Key, to: &Key) -> Result<()> {
-        if let (Some(from), Some(there)) = (self.storage.address(key), target.address(to))
-            && from.store == there.store
-            && target.capabilities().server_copy
-        {
-            match target.copy_from(&from, to).await {
-                Err(error) if error.kind() == ErrorKind::Unsupported => {}
-                copied => return copied.map(drop),
-            }
-        }
-        let object = self.storage.get(key, GetOptions::default()).await?;
-        let options = WriteOptions {
-            size_hint: Some(object.meta.size),
-            modified: object.meta.modified,
-            ..WriteOptions::default()
-        };
-        let mut upload = target.begin(to, options).await?;
-        let mut pieces = crate::pipeline::pieces(object.body, key);
-        let mut size = 0;
-        while let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            size += piece.len() as u64;
-            upload.write(piece).await?;
-        }
-        if size != object.meta.size {
-            upload.abort().await?;
-            let text = format!("it has {size} bytes, not {}", object.meta.size);
-            return Err(Error::new(
-                ErrorKind::Changed,
-                "set aside",
-                key.as_str(),
-                text,
-            ));
-        }
-        upload.commit().await.map(drop)
     }
 
     /// Removes all that was set aside.

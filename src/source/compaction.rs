@@ -3,7 +3,7 @@
 //! A job writes its state to `_compaction_state/`, then its output, then deletes its inputs, then its state. Its files lie
 //! within one day folder (`{database}/{measurement}/YYYY/MM/DD`), hourly and daily jobs alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{ErrorKind, GetOptions, Key, ListOptions, Listed, Meta, Result, Sink};
 use futures::TryStreamExt;
@@ -75,9 +75,9 @@ impl Job {
     }
 }
 
-/// The jobs that the states tell of, by the key of the state.
+/// The jobs that the states tell of, by the key of the state; or why a file in their folder tells of none.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Jobs(pub(super) BTreeMap<Key, (Meta, Option<Job>)>);
+pub(super) struct Jobs(pub(super) BTreeMap<Key, (Meta, Result<Job, String>)>);
 
 impl Jobs {
     /// Reads the states that are there now; those that are unchanged in `known` are not read again.
@@ -109,18 +109,46 @@ impl Jobs {
     /// The jobs of both, each once.
     pub(super) fn and<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Job> {
         let more = (other.0.iter()).filter(|(key, _)| !self.0.contains_key(*key));
-        (self.0.iter().chain(more)).filter_map(|(_, (_, job))| job.as_ref())
+        (self.0.iter().chain(more)).filter_map(|(_, (_, job))| job.as_ref().ok())
+    }
+
+    /// The jobs of both, by the units that they work in.
+    pub(super) fn by_unit<'a>(&'a self, other: &'a Self) -> BTreeMap<&'a str, Vec<&'a Job>> {
+        let mut by_unit: BTreeMap<&str, Vec<&Job>> = BTreeMap::new();
+        for job in self.and(other) {
+            for unit in job.units().collect::<BTreeSet<_>>() {
+                by_unit.entry(unit).or_default().push(job);
+            }
+        }
+        by_unit
+    }
+
+    /// The states of the jobs that work in a unit.
+    pub(super) fn states_of<'a>(&'a self, unit: &'a str) -> impl Iterator<Item = &'a Key> {
+        let works_there = move |job: &Job| job.units().any(|of| of == unit);
+        (self.0.iter())
+            .filter(move |(_, (_, job))| job.as_ref().is_ok_and(works_there))
+            .map(|(key, _)| key)
+    }
+
+    /// The states, as Arc names them, that can't be read as such, with the reason.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Key, &str)> {
+        (self.0.iter())
+            .filter(|(key, _)| key.ends_with(".json"))
+            .filter_map(|(key, (_, job))| Some((key, job.as_ref().err()?.as_str())))
     }
 }
 
-/// The job that the state tells of: none where it is gone, `Some(None)` where it is no state of a job.
-async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Option<Job>>> {
+/// The job that the state tells of: none where it is gone, the reason where it is no state of a job.
+async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job, String>>> {
     let text = async {
         let object = storage.get(&meta.key, GetOptions::default()).await?;
         object.body.collect(STATE_LIMIT, &meta.key).await
     };
     match text.await {
-        Ok(text) => Ok(Some(serde_json::from_slice(&text).ok())),
+        Ok(text) => Ok(Some(
+            serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        )),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         // What can't be read as a state is a file like others; reading it as one of those tells what is wrong.
         Err(error)
@@ -129,7 +157,7 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Option<Job
                 ErrorKind::Invalid | ErrorKind::PermissionDenied
             ) =>
         {
-            Ok(Some(None))
+            Ok(Some(Err(error.detail().to_owned())))
         }
         Err(error) => Err(error),
     }
@@ -139,12 +167,12 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Option<Job
 /// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
 /// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
 /// moves (`at_rest`): then there is nothing that could hold a row twice.
-pub(super) fn decide<'a>(
-    jobs: impl Iterator<Item = &'a Job>,
+pub(super) fn decide(
+    jobs: &[&Job],
     listed: &BTreeMap<Key, Meta>,
     at_rest: bool,
 ) -> Option<Vec<Key>> {
-    let mut jobs: Vec<&Job> = jobs.collect();
+    let mut jobs = jobs.to_vec();
     // A job before the ones whose inputs its output is.
     let mut order: Vec<&Job> = Vec::new();
     while !jobs.is_empty() {
@@ -234,7 +262,7 @@ mod tests {
             };
             files.insert(key, meta);
         }
-        for dropped in decide(jobs.iter(), &files, at_rest)? {
+        for dropped in decide(&jobs.iter().collect::<Vec<_>>(), &files, at_rest)? {
             files.remove(&dropped);
         }
         Some(files.into_keys().map(|key| key.to_string()).collect())

@@ -95,7 +95,6 @@ impl Source for ParquetSource {
                 settled: view.settled,
                 states: view.states,
                 jobs: view.jobs,
-                rounds: 0,
             }),
             report,
         }))
@@ -137,6 +136,7 @@ impl ParquetSource {
             exclusions: self.exclusions.clone(),
             cancel: freeze.cancel.clone(),
             root: root_of(&*self.storage)?,
+            warnings: Arc::default(),
         };
         let mut report = SourceReport::default();
         report.origin = Some(Origin {
@@ -189,11 +189,7 @@ struct Changing {
     settled: BTreeMap<String, Files>,
     states: Files,
     jobs: Jobs,
-    rounds: u32,
 }
-
-/// How often a view is reconciled with what became of its files, and each time more of it.
-const RECONCILIATIONS: u32 = 1000;
 
 #[async_trait]
 impl Frozen for FrozenData {
@@ -216,26 +212,19 @@ impl Frozen for FrozenData {
     }
 
     async fn open(&self, entry: &Entry) -> Result<Body, Error> {
-        if let Some(pins) = &self.pins {
-            return Ok(pins.get(&entry.key).await?.body);
-        }
         let options = GetOptions {
             if_match: entry.etag.clone(),
             ..GetOptions::default()
         };
+        if let Some(pins) = &self.pins {
+            return Ok(pins.get(&entry.key, options).await?.body);
+        }
         Ok(self.settler.storage.get(&entry.key, options).await?.body)
     }
 
     async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
-        if self.pins.is_some() {
-            return Ok(None);
-        }
         let mut changing = self.changing.lock().await;
         let changing = &mut *changing;
-        changing.rounds += 1;
-        if changing.rounds > RECONCILIATIONS {
-            return Ok(None);
-        }
         let mut gone = Vec::new();
         let mut units = BTreeSet::new();
         for key in lost {
@@ -247,7 +236,7 @@ impl Frozen for FrozenData {
         }
         let mut were = self.files_of(&units, &changing.settled)?;
         let now = (self.settler)
-            .settle(units.clone(), None, &mut changing.jobs)
+            .settle(units.clone(), self.pins.as_deref(), &mut changing.jobs)
             .await?;
         let lost: BTreeSet<&Key> = lost.iter().collect();
         let mut entries = Vec::new();
@@ -263,7 +252,7 @@ impl Frozen for FrozenData {
         // A state that went with what these units held before may do harm to what they hold now.
         changing.states.retain(|key, _| {
             let stays = match changing.jobs.0.get(key) {
-                Some((_, Some(job))) if job.units().any(|unit| units.contains(unit)) => {
+                Some((_, Ok(job))) if job.units().any(|unit| units.contains(unit)) => {
                     is_harmless(job, &changing.settled)
                 }
                 Some(_) => true,
@@ -278,7 +267,11 @@ impl Frozen for FrozenData {
     }
 
     fn report(&self) -> SourceReport {
-        self.report.clone()
+        let mut report = self.report.clone();
+        let warnings = &self.settler.warnings;
+        let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        report.warnings.extend(warnings.iter().cloned());
+        report
     }
 
     async fn release(self: Box<Self>) -> Result<()> {

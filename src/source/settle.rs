@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_backup_core::{
@@ -33,6 +33,10 @@ const PATIENT_TRIES: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// How many units are listed at once.
 const UNITS_AT_ONCE: usize = 16;
+/// How many units are settled at once: their files are in memory, twice.
+const UNITS_TOGETHER: usize = 256;
+/// How many warnings are told of one view.
+const MOST_WARNINGS: usize = 100;
 
 /// The files of one unit.
 pub(super) type Files = BTreeMap<Key, Meta>;
@@ -46,6 +50,8 @@ pub(super) struct Settler {
     /// The root on local disk as it was when the view began, by device and inode: a volume that goes away leaves an empty
     /// folder, and must not become a view of nothing.
     pub(super) root: Option<(PathBuf, (u64, u64))>,
+    /// What the operator should know of the view.
+    pub(super) warnings: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// The device and inode of a storage's root, where it is on local disk.
@@ -90,12 +96,25 @@ impl Settler {
         let mut jobs = after;
         let settled = self.settle(unsettled, pins, &mut jobs).await?;
         let states = self.states(&states, &settled, pins, &mut jobs).await?;
+        for (key, reason) in jobs.unreadable() {
+            self.warn(format!(
+                "`{key}` can't be read as the state of a compaction job ({reason}): whether files hold rows twice that this job has \
+                 taken in can't be told"
+            ));
+        }
         Ok(View {
             listed,
             settled,
             states,
             jobs,
         })
+    }
+
+    fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < MOST_WARNINGS {
+            warnings.insert(text);
+        }
     }
 
     /// Fails when the root is gone, or another one, since the view began.
@@ -250,6 +269,22 @@ impl Settler {
         jobs: &mut Jobs,
     ) -> Result<BTreeMap<String, Files>> {
         let mut settled = BTreeMap::new();
+        while !units.is_empty() {
+            let rest = (units.iter().nth(UNITS_TOGETHER).cloned())
+                .map_or_else(BTreeSet::new, |first| units.split_off(&first));
+            settled.extend(self.settle_together(units, pins, jobs).await?);
+            units = rest;
+        }
+        Ok(settled)
+    }
+
+    async fn settle_together(
+        &self,
+        mut units: BTreeSet<String>,
+        pins: Option<&dyn Pins>,
+        jobs: &mut Jobs,
+    ) -> Result<BTreeMap<String, Files>> {
+        let mut settled = BTreeMap::new();
         let mut wait = Duration::from_millis(25);
         for round in 0..TRIES {
             if units.is_empty() {
@@ -268,27 +303,52 @@ impl Settler {
             let after = Jobs::read(&*self.storage, &before).await?;
             let second = self.list_units(&units, None).await?;
             self.check_root()?;
+            let by_unit = before.by_unit(&after);
             for (unit, files) in first {
-                let named = (before.and(&after)).filter(|job| job.units().any(|of| of == unit));
+                let named = by_unit.get(&*unit).map_or(&[][..], Vec::as_slice);
                 let patient = round < PATIENT_TRIES;
                 if let Some(files) = at_rest(files, &second[&unit], named, patient) {
+                    for job in named {
+                        self.warn_of_size(job, &files);
+                    }
                     units.remove(&unit);
                     settled.insert(unit, files);
                 }
             }
             *jobs = after;
         }
-        match units.first() {
-            None => Ok(settled),
-            Some(unit) => Err(Error::new(
-                ErrorKind::Changed,
-                "take a view of",
-                format!("{DATA}/{unit}"),
-                format!(
-                    "its files were changed each of the {TRIES} times that they were listed ({} such folders): try again when less is compacted",
-                    units.len()
-                ),
-            )),
+        let Some(unit) = units.first() else {
+            return Ok(settled);
+        };
+        let mut text = format!(
+            "its files were changed each of the {TRIES} times that they were listed, or a compaction job in it can't be decided \
+             ({} such folders): try again when less is compacted",
+            units.len()
+        );
+        let states: Vec<&str> = jobs.states_of(unit).map(Key::as_str).take(3).collect();
+        if !states.is_empty() {
+            text.push_str("; the states of jobs in it: ");
+            text.push_str(&states.join(", "));
+        }
+        let subject = format!("{DATA}/{unit}");
+        Err(Error::new(
+            ErrorKind::Changed,
+            "take a view of",
+            subject,
+            text,
+        ))
+    }
+
+    /// Arc drops such an output when it starts, wherever its inputs are.
+    fn warn_of_size(&self, job: &Job, files: &Files) {
+        if let (Some(output), Some(size)) = (files.get(job.output.as_str()), job.output_size)
+            && output.size != size
+        {
+            self.warn(format!(
+                "`{}` is the output of a compaction job that did not end, and has {} bytes where the job's state says {size}: it may \
+                 be damaged; it is in the backup, as what it was made of is not all there",
+                job.output, output.size
+            ));
         }
     }
 
@@ -355,11 +415,19 @@ impl Settler {
         *jobs = Jobs::read(&*self.storage, jobs).await?;
         let mut states = Files::new();
         for (key, (meta, job)) in &jobs.0 {
+            if !self.belongs(key) {
+                continue;
+            }
             let goes_along = match job {
-                Some(job) => is_harmless(job, settled),
-                None => first.get(key) == Some(meta),
+                Ok(job) => is_harmless(job, settled),
+                Err(_) => first.get(key) == Some(meta),
             };
-            if !goes_along || !self.belongs(key) {
+            if !goes_along {
+                if job.is_err() {
+                    self.warn(format!(
+                        "`{key}` came or changed while the view was taken, and is not in the backup: it is no state of a job"
+                    ));
+                }
                 continue;
             }
             let pinned = match pins {
@@ -393,13 +461,7 @@ pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool 
 }
 
 /// The files of a unit that are to be in the backup, by two listings and the jobs that name it; `None` while it is not at rest.
-fn at_rest<'a>(
-    mut first: Files,
-    second: &Files,
-    jobs: impl Iterator<Item = &'a Job>,
-    patient: bool,
-) -> Option<Files> {
-    let jobs: Vec<&Job> = jobs.collect();
+fn at_rest(mut first: Files, second: &Files, jobs: &[&Job], patient: bool) -> Option<Files> {
     let mut gone = Vec::new();
     for (key, meta) in &first {
         match second.get(key) {
@@ -431,7 +493,7 @@ fn at_rest<'a>(
     if patient || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
         return None;
     }
-    for key in decide(jobs.iter().copied(), &first, still)? {
+    for key in decide(jobs, &first, still)? {
         first.remove(&key);
     }
     Some(first)

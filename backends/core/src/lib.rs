@@ -13,26 +13,30 @@
 mod body;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod copy;
 mod digest;
 mod entry;
 mod error;
 mod key;
 mod memory;
+mod object;
 #[cfg(feature = "remote")]
 pub mod remote;
 mod sink;
 mod source;
 
 pub use body::{Body, ByteStream};
+pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
-pub use sink::{
-    Address, AsideMode, Capabilities, Child, Durability, GetOptions, ListOptions, ListStream,
-    Listed, LockGuard, LockOutcome, Meta, Object, OtherKind, Pins, Sink, Upload, WriteOptions,
+pub use object::{
+    Address, AsideMode, Capabilities, Child, GetOptions, ListOptions, ListStream, Listed, Meta,
+    Object, OtherKind, WriteOptions,
 };
+pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, Upload};
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
     SourceReport, Staging,

@@ -65,7 +65,7 @@ pub trait Frozen: Send + Sync {
     fn entries(&self) -> EntryStream<'_>;
 
     /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or [`crate::ErrorKind::NotFound`]
-    /// when it is no longer what was listed.
+    /// when it is no longer what was listed. Whoever reads an open file notices by itself when that is changed meanwhile.
     async fn open(&self, entry: &Entry) -> Result<Body>;
 
     /// Takes up that entries were gone or changed when they were [opened](Frozen::open): looks anew at what belongs together
@@ -112,6 +112,8 @@ pub struct SourceReport {
     pub unaddressable_sample: Vec<String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
+    /// What else the operator should know of it.
+    pub warnings: Vec<String>,
     /// For each entry that stands for a setting, the key in the configuration: `arc.db` → `auth.db_path`.
     pub settings: BTreeMap<String, String>,
 }

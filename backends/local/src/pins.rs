@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use arc_backup_core::{Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result};
@@ -38,15 +39,22 @@ impl LocalPins {
         let locked = std::fs::set_permissions(&path, private)
             .and_then(|()| File::open(&path))
             .and_then(|folder| folder.try_lock().map(|()| folder).map_err(Into::into));
-        let pins = Self {
+        let locked = locked.map_err(|error| {
+            let _ = std::fs::remove_dir(&path);
+            refused(error)
+        })?;
+        // Between the two steps another process may have taken it for a crash's leavings.
+        let (ours, there) = (locked.metadata(), std::fs::symlink_metadata(&path));
+        let same =
+            |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        if !matches!((&ours, &there), (Ok(ours), Ok(there)) if same(ours, there)) {
+            return Err(refused(std::io::ErrorKind::NotFound.into()));
+        }
+        Ok(Self {
             root,
-            place: Root::new(path.clone()),
-            lock: Some(locked.map_err(|error| {
-                let _ = std::fs::remove_dir(&path);
-                refused(error)
-            })?),
-        };
-        Ok(pins)
+            place: Root::new(path),
+            lock: Some(locked),
+        })
     }
 
     fn pin_all(root: &Root, place: &Root, keys: &[Key]) -> Result<Vec<Option<Meta>>, Fault> {
@@ -123,12 +131,9 @@ impl Pins for LocalPins {
         .await
     }
 
-    async fn get(&self, key: &Key) -> Result<Object> {
+    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
         let (place, at) = (self.place.clone(), key.clone());
-        let object = blocking("read", key, move || {
-            crate::sink::get(&place, at, GetOptions::default())
-        })
-        .await?;
+        let object = blocking("read", key, move || crate::sink::get(&place, at, options)).await?;
         object.ok_or_else(|| Error::new(ErrorKind::Changed, "read", key.as_str(), "it changed"))
     }
 
@@ -161,13 +166,14 @@ impl Drop for LocalPins {
 }
 
 fn remove_folder(path: &Path) -> Result<(), Fault> {
-    let (Some(above), Some(name)) = (
-        path.parent(),
-        path.file_name().and_then(|name| name.to_str()),
-    ) else {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(());
     };
-    remove_tree(&Root::new(above.to_owned()), name)
+    match name.to_str() {
+        Some(name) => remove_tree(&Root::new(above.to_owned()), name),
+        // A root whose own name is no UTF-8. Nobody but us writes there, and links are not followed.
+        None => Ok(std::fs::remove_dir_all(path)?),
+    }
 }
 
 /// Removes the folders of operations that no longer run. Tells how many.

@@ -64,6 +64,8 @@ pub enum When {
     First(u64),
     /// For this one alone, counted from 1.
     Nth(u64),
+    /// From this one on, counted from 1.
+    From(u64),
     /// For every one of so many: the second, the fourth and so on with 2.
     Every(u64),
     /// With this probability, drawn with the seed of [`ServerOptions`](crate::ServerOptions).
@@ -185,6 +187,7 @@ impl Faults {
                 When::Always => true,
                 When::First(count) => *seen <= count,
                 When::Nth(number) => *seen == number,
+                When::From(number) => *seen >= number,
                 When::Every(number) => *seen % number == 0,
                 When::Chance(chance) => state.random.f64() < chance,
             };

@@ -218,10 +218,10 @@ impl Pins for Wrapped<dyn Pins> {
         self.plan.around(&self.place, "pin", &subject, work).await
     }
 
-    async fn get(&self, key: &Key) -> Result<Object> {
+    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
         let fault = self.plan.next(&self.place, "get", key);
         self.plan.before(fault, "get", key).await?;
-        let got = self.inner.get(key).await;
+        let got = self.inner.get(key, options).await;
         let mut object = self.plan.after(fault, "get", key, got).await?;
         object.body = spoiled(fault, object.body, key).await?;
         Ok(object)

@@ -1,7 +1,7 @@
 //! Second names: within the sink, and for pinned objects.
 
 use super::{key, list_all, put, read};
-use crate::{ErrorKind, GetOptions, Sink};
+use crate::{ErrorKind, GetOptions, Meta, Sink};
 
 pub(super) async fn duplicates(sink: &dyn Sink) {
     put(sink, "a/b", b"the bytes").await;
@@ -71,9 +71,18 @@ pub(super) async fn pins(sink: &dyn Sink) {
     let pinned = pinned.unwrap_or_else(|error| panic!("pin fails: {error}"));
     let there: Vec<_> = pinned.iter().map(Option::is_some).collect();
     assert_eq!(there, [true, false, true], "pin answers for other keys");
-    for meta in pinned.into_iter().flatten() {
+    let only = |meta: &Meta| GetOptions {
+        if_match: meta.etag.clone(),
+        ..GetOptions::default()
+    };
+    let pinned: Vec<Meta> = pinned.into_iter().flatten().collect();
+    for meta in &pinned {
         let now = sink.head(&meta.key).await.expect("head succeeds");
-        assert_eq!(now, Some(meta), "what is pinned is not what is there");
+        assert_eq!(
+            now.as_ref(),
+            Some(meta),
+            "what is pinned is not what is there"
+        );
     }
     assert_eq!(
         list_all(sink).await,
@@ -87,8 +96,8 @@ pub(super) async fn pins(sink: &dyn Sink) {
     );
     put(sink, "a/b", b"rewritten").await;
     sink.delete(&[key("c")]).await.expect("delete succeeds");
-    for at in ["a/b", "c"] {
-        let object = pins.get(&key(at)).await;
+    for (at, meta) in ["a/b", "c"].into_iter().zip(&pinned) {
+        let object = pins.get(&key(at), only(meta)).await;
         let object =
             object.unwrap_or_else(|error| panic!("what is pinned at `{at}` is gone: {error}"));
         let bytes = object.body.collect(1 << 20, at).await.expect("it is read");
@@ -99,15 +108,28 @@ pub(super) async fn pins(sink: &dyn Sink) {
         .await
         .expect("pinning again succeeds");
     assert!(again[0].is_some(), "a pinned object can't be pinned anew");
-    let object = pins.get(&key("a/b")).await.expect("it is pinned");
+    let other = pins.get(&key("a/b"), only(&pinned[0])).await;
+    let other = other.map_err(|error| error.kind()).map(drop);
+    assert_eq!(
+        other,
+        Err(ErrorKind::Changed),
+        "what is pinned anew is given for what was pinned before"
+    );
+    let object = pins.get(&key("a/b"), GetOptions::default()).await;
+    let object = object.expect("it is pinned");
     let bytes = object
         .body
         .collect(1 << 20, "a/b")
         .await
         .expect("it is read");
     assert_eq!(bytes, b"rewritten", "pinning again keeps the old object");
-    let absent = pins.get(&key("d")).await;
-    assert!(absent.is_err(), "what was not pinned can be read");
+    let absent = pins.get(&key("d"), GetOptions::default()).await;
+    let absent = absent.map_err(|error| error.kind()).map(drop);
+    assert_eq!(
+        absent,
+        Err(ErrorKind::Changed),
+        "what was not pinned can be read"
+    );
     pins.release().await.expect("release succeeds");
     let whole = sink.get(&key("a/b"), GetOptions::default()).await;
     assert!(whole.is_ok(), "releasing pins removes objects");

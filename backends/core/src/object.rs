@@ -1,0 +1,186 @@
+//! What sinks speak in: objects, listings, options, and what a sink can do.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use futures::stream::BoxStream;
+
+use crate::{Body, Key, Result};
+
+/// What a sink can do beyond the minimum.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The root folder, where the sink is one on local disk.
+    pub local_root: Option<PathBuf>,
+    /// Whether objects can be written beside their place and made visible later ([`Sink::promote`]).
+    pub staging: bool,
+    /// Whether objects can be set aside ([`Sink::set_aside`]).
+    pub aside: bool,
+    /// Whether objects keep the modification time and mode they are written with.
+    pub attributes: bool,
+    /// Whether objects can be copied within the store ([`Sink::copy_from`]).
+    pub server_copy: bool,
+    /// How many objects are best written or read at once; `None` where that makes no great difference. A store over a
+    /// network wants many, as each waits for answers most of its time.
+    pub concurrency: Option<usize>,
+}
+
+/// Where an object lies in a store, as [`Sink::address`] tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
+    pub store: String,
+    /// The place itself, whatever the rights to it: host, or account. Two sinks with the same place and path are one.
+    pub place: String,
+    /// The object's name in that store, with its bucket or container.
+    pub path: String,
+}
+
+/// How to write an object.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// How many bytes will come, if known: a hint for part sizes, never a promise.
+    pub size_hint: Option<u64>,
+    /// The modification time to give it, where the sink keeps one.
+    pub modified: Option<SystemTime>,
+    /// The Unix permission bits to give it, where the sink keeps them; without, private to the owner (`0600`).
+    pub mode: Option<u32>,
+    /// Write it beside its place under this name of a stage, to be made visible by [`Sink::promote`].
+    /// Letters, digits and `-` only.
+    pub stage: Option<String>,
+    /// Fail with [`ErrorKind::AlreadyExists`] at commit when `key` exists by then.
+    pub create_new: bool,
+    /// Whether commit returns only when the object survives a loss of power.
+    pub durable: bool,
+}
+
+/// How to read an object.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// Only these bytes.
+    pub range: Option<Range<u64>>,
+    /// Only if the object still has this entity tag.
+    pub if_match: Option<String>,
+    /// Whether whoever reads knows the digest of the whole object and checks it: a sink may then save itself checksums
+    /// of its own, and gives the bytes as they came. Without it, it asks for those that the store has.
+    pub reader_checks: bool,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// Only keys that start with this text; a whole folder ends in `/`.
+    pub prefix: String,
+    /// Only keys behind this one in byte order.
+    pub start_after: Option<String>,
+    /// Folders and keys to leave out, with all that lies below them: never entered, whatever they hold.
+    pub skip: Vec<String>,
+}
+
+impl ListOptions {
+    /// Everything in `folder`.
+    #[must_use]
+    pub fn within(folder: &Key) -> Self {
+        Self {
+            prefix: format!("{folder}/"),
+            ..Self::default()
+        }
+    }
+}
+
+/// The stream that [`Sink::list`] gives.
+pub type ListStream = BoxStream<'static, Result<Listed>>;
+
+/// One row of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// An object.
+    Object(Meta),
+    /// Something that is no object.
+    Other {
+        /// Its path under the root, for people: bytes that are no UTF-8 are replaced.
+        path: String,
+        /// What it is.
+        kind: OtherKind,
+    },
+}
+
+/// What may lie in a place and is no object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherKind {
+    /// A symbolic link, wherever it leads.
+    Symlink,
+    /// A FIFO, a socket or a device.
+    Special,
+    /// A file or folder whose name can't be a [`Key`].
+    Unaddressable,
+}
+
+impl OtherKind {
+    /// The kind in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Symlink => "a symbolic link",
+            Self::Special => "no regular file",
+            Self::Unaddressable => "a name that no key can carry",
+        }
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Its key.
+    pub key: Key,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last modified.
+    pub modified: Option<SystemTime>,
+    /// Its Unix permission bits, where the sink keeps them.
+    pub mode: Option<u32>,
+    /// Its entity tag: changes whenever the object does. Opaque.
+    pub etag: Option<String>,
+}
+
+/// An object opened for reading.
+#[derive(Debug)]
+pub struct Object {
+    /// What is known of it; the size is that of the whole object, whatever range was asked for.
+    pub meta: Meta,
+    /// Its bytes, or the range of them that was asked for.
+    pub body: Body,
+}
+
+/// One child of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Child {
+    /// An object, by its name in the folder.
+    Object(String),
+    /// A folder, by its name.
+    Folder(String),
+    /// Something else, by its name (lossy) and kind.
+    Other(String, OtherKind),
+}
+
+impl Child {
+    /// The name in the folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Object(name) | Self::Folder(name) | Self::Other(name, _) => name,
+        }
+    }
+}
+
+/// How [`Sink::set_aside`] keeps an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsideMode {
+    /// It stays where it is as well: its bytes are about to be replaced.
+    Keep,
+    /// It leaves its place.
+    Move,
+}

@@ -1,0 +1,104 @@
+//! Compaction jobs that Arc has left behind, of which a backup has to make sense, or say that it can't.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use support::Instance;
+
+const DAY: &str = "iot/temperature/2026/11/24";
+
+/// An instance with two files of a day, the output of a job, and the state of the job with this text.
+fn with_job(output: &str, state: &str) -> Instance {
+    let instance = Instance::new();
+    let root = instance.path("data/arc");
+    let put = |key: &str, text: &str| {
+        let path = root.join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    put(&format!("{DAY}/00/temperature_b.parquet"), "rows of b");
+    put(&format!("{DAY}/temperature_1_b1_daily.parquet"), output);
+    put("_compaction_state/daily/iot/job.json", state);
+    instance
+}
+
+fn state(size: &str, inputs: &[&str]) -> String {
+    let inputs: Vec<_> = (inputs.iter())
+        .map(|name| format!("\"{DAY}/00/temperature_{name}.parquet\""))
+        .collect();
+    format!(
+        "{{\"output_path\":\"{DAY}/temperature_1_b1_daily.parquet\",\"output_size\":{size},\"input_files\":[{}]}}",
+        inputs.join(",")
+    )
+}
+
+/// The backup, its warnings, and whether it holds the two files and the state.
+fn backup(instance: &Instance) -> (String, [bool; 3]) {
+    let (code, done) = instance.json(&["backup"]);
+    assert_eq!(code, 0, "{done}");
+    let id = done["backup_id"].as_str().unwrap();
+    let data = instance.backup_folder(id).join("data");
+    let held = [
+        data.join(DAY).join("00/temperature_b.parquet").exists(),
+        data.join(DAY)
+            .join("temperature_1_b1_daily.parquet")
+            .exists(),
+        data.join("_compaction_state/daily/iot/job.json").exists(),
+    ];
+    (done["warnings"].to_string(), held)
+}
+
+/// Lost otherwise: rows, or twice the rows, of a job that died when half of its inputs were deleted.
+#[test]
+fn a_job_that_was_left_is_decided() {
+    // `a` is gone, `b` is not: the output stands for both.
+    let instance = with_job("rows of both", &state("12", &["a", "b"]));
+    let (warnings, held) = backup(&instance);
+    assert_eq!(held, [false, true, true]);
+    assert_eq!(warnings, "null");
+    // Both are there: they stand, and the output, if it is whole, would hold their rows twice.
+    let instance = with_job("rows of both", &state("12", &["b"]));
+    let (_, held) = backup(&instance);
+    assert_eq!(held, [true, false, true]);
+}
+
+/// Lost otherwise: that an output is perhaps not whole.
+#[test]
+fn an_output_of_another_size_is_told_of() {
+    let instance = with_job("rows of bo", &state("12", &["a", "b"]));
+    let (warnings, held) = backup(&instance);
+    // With its state, Arc would drop the output when it starts.
+    assert_eq!(held, [false, true, false]);
+    assert!(
+        warnings.contains("temperature_1_b1_daily.parquet") && warnings.contains("10 bytes"),
+        "{warnings}"
+    );
+}
+
+/// Lost otherwise: that rows may be there twice, without a word.
+#[test]
+fn a_state_that_tells_nothing_is_told_of() {
+    for text in ["{\"output_path\":7}", "half a st", ""] {
+        let instance = with_job("rows of both", text);
+        let (warnings, held) = backup(&instance);
+        assert_eq!(held, [true, true, true], "{text}");
+        assert!(
+            warnings.contains("_compaction_state/daily/iot/job.json"),
+            "{warnings}"
+        );
+    }
+}
+
+/// Lost otherwise: the way out. Nobody but the operator can say what such a job has done.
+#[test]
+fn a_job_that_can_not_be_decided_fails_the_backup_by_name() {
+    let instance = with_job("rows of both", &state("12", &[]));
+    let (code, failed) = instance.json(&["backup"]);
+    assert_eq!(code, 1, "{failed}");
+    let error = failed["error"].as_str().unwrap();
+    for part in [DAY, "_compaction_state/daily/iot/job.json"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (_, list) = instance.json(&["list"]);
+    assert_eq!(list["count"], 2, "{list}");
+}
