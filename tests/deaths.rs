@@ -59,7 +59,11 @@ fn main() -> ExitCode {
         };
         let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
         trials.push(trial("death_in_a", SHORT, false, deaths));
+        let gone = ["unavailable", "throttled"];
         trials.push(trial("error_in_a", SHORT, false, errors));
+        trials.push(trial("silence_in_a", SHORT, false, gone));
+        let name = "silence_at_every_call_of_a";
+        trials.push(trial(name, usize::MAX, false, gone).with_ignored_flag(true));
         let every = usize::MAX;
         trials
             .push(trial("death_at_every_call_of_a", every, false, deaths).with_ignored_flag(true));
@@ -322,7 +326,9 @@ fn failed_well(operation: Operation, output: &Output, fault: &str, call: &str, c
     }
     assert_eq!(output.status.code(), Some(1), "{case}: {said}");
     let reason = match fault.split(':').next() {
-        Some("error" | "error-after" | "short-write") => faults::INJECTED,
+        Some("error" | "error-after" | "unavailable" | "throttled" | "short-write") => {
+            faults::INJECTED
+        }
         Some("no-space") => faults::FULL,
         _ => "",
     };

@@ -30,6 +30,10 @@ fn main() -> ExitCode {
         trial("a_killed_backup_is_continued", a_killed_backup_is_continued),
         trial("a_failed_backup_is_continued", a_failed_backup_is_continued),
         trial(
+            "a_source_that_gives_no_answer_is_no_source_with_broken_files",
+            a_source_that_gives_no_answer_is_no_source_with_broken_files,
+        ),
+        trial(
             "what_was_continued_and_failed_again_is_continued_whole",
             what_was_continued_and_failed_again_is_continued_whole,
         ),
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
         trial(
             "a_full_disk_has_its_room_back_at_once",
             a_full_disk_has_its_room_back_at_once,
+        ),
+        trial(
+            "what_has_lost_its_journal_is_swept_when_it_is_asked_for",
+            what_has_lost_its_journal_is_swept_when_it_is_asked_for,
         ),
         trial(
             "what_could_be_read_is_kept_for_emergencies",
@@ -162,6 +170,21 @@ fn a_failed_backup_is_continued() {
     assert_eq!(done.get("reused_files"), None, "{done}");
 }
 
+/// Lost otherwise: what was stored, to a network that was away for a minute, or a store that was busy: no file is at fault.
+fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
+    for fault in ["unavailable:5", "throttled:5"] {
+        let instance = small();
+        let arguments = ["--json", "backup"];
+        let (output, _) = faulty(&instance, fault, "storage.get", &arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        let failed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(failed.get("incomplete_copy"), None, "{failed}");
+        let done = operation(&instance);
+        assert!(done["reused_files"].as_u64().unwrap() >= 3, "{done}");
+        all_verify(&instance, fault);
+    }
+}
+
 /// Lost otherwise: all that the first of two interrupted backups stored.
 fn what_was_continued_and_failed_again_is_continued_whole() {
     let instance = small();
@@ -200,9 +223,15 @@ fn an_incomplete_copy_of_another_instance_stays() {
     other.configure(&shared);
     other.ok(&["backup", "--target", "shared"]);
     assert!(folder.join(&id).exists());
-    // A backup of less than it holds does not stand for it.
+    // A backup of less than it holds does not stand for it: without databases, or of a volume that is not mounted.
     instance.ok(&["backup", "--no-metadata"]);
     assert!(folder.join(&id).exists());
+    std::fs::rename(instance.path("data/arc"), instance.path("data/away")).unwrap();
+    std::fs::create_dir(instance.path("data/arc")).unwrap();
+    operation(&instance);
+    assert!(folder.join(&id).exists());
+    std::fs::remove_dir(instance.path("data/arc")).unwrap();
+    std::fs::rename(instance.path("data/away"), instance.path("data/arc")).unwrap();
     operation(&instance);
     assert!(!folder.join(&id).exists());
 }
@@ -290,6 +319,27 @@ fn what_could_be_read_is_kept_for_emergencies() {
     let (code, failed) = instance.json(&arguments);
     assert_eq!(code, 1, "{failed}");
     assert_eq!(failed["problems"][0]["path"], format!("data/{victim}"));
+}
+
+/// Lost otherwise: the room of what nothing names any more; or a copy that is on its way here from another target.
+fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
+    let instance = small();
+    let own = instance.path("data/backups/.arc-backup");
+    let id = "backup-20260101-000000-0badc0de";
+    let nameless = [
+        own.join("incomplete").join(id).join("data/x"),
+        own.join("journal").join(id).join("0000-00000000.jsonl"),
+    ];
+    for path in &nameless {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+    }
+    operation(&instance);
+    assert!(instance.ok(&["sweep"]).contains(id));
+    assert!(nameless.iter().all(|path| path.exists()));
+    assert!(instance.ok(&["sweep", "--apply"]).contains(id));
+    assert!(!nameless.iter().any(|path| path.exists()));
+    assert!(!instance.ok(&["sweep"]).contains(id));
 }
 
 /// Lost otherwise: the disk's room, to copies that nobody needs any more.

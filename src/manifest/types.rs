@@ -104,7 +104,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether this backup is not older than `other`, of the same storage, and holds all kinds of things that it holds.
+    /// Whether this backup is not older than `other`, of the same storage, and has files in each section in which that has some.
     #[must_use]
     pub fn stands_for(&self, other: &Self) -> bool {
         let began = |manifest: &Self| manifest.created_at.parse::<jiff::Timestamp>().ok();
@@ -112,7 +112,8 @@ impl Manifest {
             return false;
         }
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
-        same && self.has_metadata >= other.has_metadata && self.has_config >= other.has_config
+        let has = |name: &str| (self.sections.iter()).any(|one| one.name == name && one.files > 0);
+        same && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
     }
 
     /// Whether Arc itself made the backup: none of `format`, `inventory` and `sha256` is there, not even with a wrong type.
@@ -196,17 +197,20 @@ pub struct SourceInfo {
     pub backend: String,
     /// The path or URL, without credentials.
     pub location: String,
-    /// The host that made the backup: which of several that have the same path.
+    /// A random name of the instance that made the backup: which of several that have the same path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    pub instance: Option<String>,
 }
 
 impl SourceInfo {
-    /// Whether both are the same storage: a path is another one on another host.
+    /// Whether both are the same storage. A path, and a server of this host, is another one for another instance.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        (&self.backend, &self.location) == (&other.backend, &other.location)
-            && (self.backend != "local" || self.host == other.host)
+        let of_host = self.backend == "local"
+            || (["localhost", "127.0.0.1", "[::1]"].iter())
+                .any(|name| self.location.contains(name));
+        self.location == other.location
+            && (!of_host || self.instance.is_some() && self.instance == other.instance)
     }
 }
 

@@ -128,7 +128,7 @@ async fn clean_up(
         return repository.sweep_one(&context.id, false).await;
     }
     // A full disk of our own state is no reason: what is stored is as good as before.
-    if collected.no_space {
+    if collected.of_no_use {
         for id in unfinished.iter().chain([&context.id]) {
             repository.sweep_one(id, false).await?;
         }
@@ -191,11 +191,12 @@ async fn make(
     }
     context.running.phase("publishing");
     let inventory = join_inventories(context, collected)?;
-    let stored = async {
-        put_file(repository, &inventory_key(&context.id), &inventory).await?;
-        Ok(durability.sync().await?)
-    };
-    on_target(stored.await, &mut collected.no_space)?;
+    let stored = put_file(repository, &inventory_key(&context.id), &inventory).await;
+    on_target(stored, &mut collected.of_no_use)?;
+    let durable = durability.sync().await;
+    // What a disk did not take is still read from memory as if it had, and its error is told but once.
+    collected.of_no_use |= durable.is_err();
+    durable?;
     if context.running.snapshot().problem_count > 0 {
         // Only files of the source: whatever else fails ends the backup at once.
         collected.incomplete_inventory = Some(inventory.summary().clone());
@@ -210,7 +211,7 @@ async fn make(
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
     let published = repository.put(&manifest_key(&context.id), bytes).await;
-    on_target(published, &mut collected.no_space)?;
+    on_target(published, &mut collected.of_no_use)?;
     // A holder that slept through its lock's end, and through somebody else's sweep, has published nothing that lasts.
     if let Some(lock) = &context.lock
         && let Err(error) = lock.check().await
@@ -237,8 +238,8 @@ pub(super) struct Collected {
     pub(super) reused: (u64, u64),
     /// What is stored, for the backup after this one, should this one not end.
     pub(super) log: StoredLog,
-    /// The target is full.
-    pub(super) no_space: bool,
+    /// What is stored is given back: the target is full, or may have lost some of it.
+    pub(super) of_no_use: bool,
     /// All is stored that could be read: the list of it.
     pub(super) incomplete_inventory: Option<InventoryRef>,
 }
@@ -253,7 +254,7 @@ impl Collected {
             unfinished,
             reused: (0, 0),
             log: StoredLog::new(&context.repository, &context.id),
-            no_space: false,
+            of_no_use: false,
             incomplete_inventory: None,
         }
     }
@@ -396,7 +397,7 @@ impl Collected {
             source: data.origin.map(|origin| SourceInfo {
                 backend: origin.kind,
                 location: origin.location,
-                host: Some(super::Holder::this("backup", &context.operation_id).host),
+                instance: super::instance_id::instance_id(context.settings.backup.state_folder()),
             }),
             reused_files: self.reused.0,
             reused_bytes: self.reused.1,

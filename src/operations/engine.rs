@@ -326,11 +326,19 @@ impl ArcBackup {
 }
 
 async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
+    let sweep = async || {
+        let mut swept = repository.sweep(apply).await?;
+        match repository.sweep_nameless(apply).await {
+            Ok(found) => swept.unfinished.extend(found),
+            Err(error) => swept.faults.push(error.to_string()),
+        }
+        Ok(swept)
+    };
     if !apply {
-        return repository.sweep(false).await;
+        return sweep().await;
     }
     let lock = repository.lock(holder).await?;
-    let swept = repository.sweep(true).await;
+    let swept = sweep().await;
     lock.release().await?;
     swept
 }

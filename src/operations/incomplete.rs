@@ -2,7 +2,7 @@
 
 use super::backup::Collected;
 use super::context::Context;
-use crate::manifest::{self, MissingFile};
+use crate::manifest::{self, Manifest, MissingFile};
 use crate::{Error, Result};
 
 /// Makes the stored files an incomplete copy.
@@ -23,10 +23,12 @@ pub(super) async fn keep(context: &Context, collected: Collected) -> Result<()> 
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write what the copy lacks: {e}")))?;
     repository.keep_incomplete(&context.id, bytes).await?;
-    // An older copy that lacks as much, or more, is of no use beside this one: a file that can't be read for days must not
+    // An older copy that lacks as much, or more, and has no more, is of no use beside this one: a file that can't be read for days must not
     // fill the target.
     for (id, older) in repository.incomplete_manifests().await? {
+        let entries = |manifest: &Manifest| manifest.inventory.as_ref().map(|list| list.entries);
         if older.missing_files >= manifest.missing_files
+            && entries(&older) <= entries(&manifest)
             && id != context.id
             && manifest.stands_for(&older)
         {

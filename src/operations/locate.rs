@@ -55,14 +55,7 @@ impl ArcBackup {
             }
         }
         drop(asked);
-        if holders.len() > 1 {
-            let mut names: Vec<_> = (holders.iter()).map(|(one, _)| one.name()).collect();
-            names.sort_unstable();
-            return Err(Error::Invalid(format!(
-                "backup `{id}` is in several targets ({}): say which (`target`, --target)",
-                names.join(", ")
-            )));
-        }
+        only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
         holders.pop().ok_or(fault)
     }
 
@@ -170,28 +163,18 @@ impl ArcBackup {
             }
         }
         drop(asked);
-        match &holders[..] {
-            [] => {}
-            [one] => return Ok(one),
-            several => {
-                let mut names: Vec<_> =
-                    several.iter().map(|repository| repository.name()).collect();
-                names.sort_unstable();
-                return Err(Error::Invalid(format!(
-                    "backup `{id}` is in several targets ({}): say which (`target`, --target)",
-                    names.join(", ")
-                )));
-            }
+        if let Some(one) = only(id, &holders)? {
+            return Ok(one);
         }
         let mut fault = Error::NotFound(id.to_string());
         for repository in &self.repositories {
             match has_anything(repository, id).await {
-                Ok(true) => return Ok(repository),
+                Ok(true) => holders.push(repository),
                 Ok(false) => {}
                 Err(error) => fault = error,
             }
         }
-        Err(fault)
+        only(id, &holders)?.ok_or(fault)
     }
 
     /// What a restore can take: a backup, or, where it may, the incomplete copy of that id.
@@ -225,6 +208,19 @@ impl ArcBackup {
         }
         Err(fault)
     }
+}
+
+/// The only target of those that hold a backup.
+fn only<'a>(id: &BackupId, holders: &[&'a Repository]) -> Result<Option<&'a Repository>> {
+    if holders.len() > 1 {
+        let mut names: Vec<_> = (holders.iter()).map(|one| one.name()).collect();
+        names.sort_unstable();
+        return Err(Error::Invalid(format!(
+            "backup `{id}` is in several targets ({}): say which (`target`, --target)",
+            names.join(", ")
+        )));
+    }
+    Ok(holders.first().copied())
 }
 
 /// Whether there is anything of that id: what an interrupted deletion left, or an incomplete copy.

@@ -9,6 +9,7 @@ mod flush;
 mod history;
 mod holder;
 mod incomplete;
+mod instance_id;
 mod instance_lock;
 mod left_out;
 mod locate;

@@ -37,16 +37,16 @@ pub(super) async fn copy(
     collected: &mut Collected,
 ) -> Result<()> {
     let listed = list(context, section, frozen).await?;
-    on_target(collected.log.next_run().await, &mut collected.no_space)?;
+    on_target(collected.log.next_run().await, &mut collected.of_no_use)?;
     let reused = reuse(context, section, &listed, collected).await?;
-    on_target(collected.log.next_run().await, &mut collected.no_space)?;
+    on_target(collected.log.next_run().await, &mut collected.of_no_use)?;
     context.running.phase("copying");
     let mut copying = Copying {
         context,
         section,
         frozen,
         log: &mut collected.log,
-        no_space: &mut collected.no_space,
+        of_no_use: &mut collected.of_no_use,
         lost: Vec::new(),
         anew: BTreeMap::new(),
         refused: 0,
@@ -57,6 +57,9 @@ pub(super) async fn copy(
     let copied = copied.finish()?;
     let mut gone = BTreeSet::new();
     copying.reconcile(&mut gone).await?;
+    if copying.refused > 0 {
+        copying.ask_storage().await?;
+    }
     let anew = copying.anew;
     let kept = |record: &Record| {
         !gone.contains(&record.entry.key) && !anew.contains_key(&record.entry.key)
@@ -71,6 +74,10 @@ pub(super) async fn copy(
     while let Some((list, record)) = sorted.next()? {
         if list < 2 && !kept(&record) {
             (context.running.progress).forget(1, record.entry.size, true);
+            if list == 1 {
+                collected.reused.0 -= 1;
+                collected.reused.1 -= record.entry.size;
+            }
             reconciled += 1;
             continue;
         }
@@ -147,7 +154,7 @@ async fn reuse(
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
                 let noted = collected.log.note(&record, etag.as_deref()).await;
-                on_target(noted, &mut collected.no_space)?;
+                on_target(noted, &mut collected.of_no_use)?;
                 reused.push(&record)?;
                 collected.reused.0 += 1;
                 collected.reused.1 += record.entry.size;
@@ -239,6 +246,9 @@ async fn is_whole(context: &Context, at: &Key, entry: &Entry) -> Result<bool, Co
     let mut size = 0;
     let mut pieces = crate::pipeline::pieces(body, at);
     while let Some(piece) = pieces.next().await {
+        if context.running.cancel.is_cancelled() {
+            return Ok(false);
+        }
         let piece = piece?;
         size += piece.len() as u64;
         hasher.update(&piece);
@@ -252,7 +262,7 @@ struct Copying<'a> {
     section: &'a str,
     frozen: &'a dyn Frozen,
     log: &'a mut crate::repository::StoredLog,
-    no_space: &'a mut bool,
+    of_no_use: &'a mut bool,
     /// Entries that were gone or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
     /// Files that the storage refused to give.
@@ -284,7 +294,7 @@ impl Copying<'_> {
                     match copied.as_mut() {
                         Some(copied) => {
                             let noted = self.log.note(&record, outcome.stored.as_deref()).await;
-                            on_target(noted, self.no_space)?;
+                            on_target(noted, self.of_no_use)?;
                             copied.push(&record)?;
                         }
                         None => _ = self.anew.insert(record.entry.key.clone(), record),
@@ -295,7 +305,7 @@ impl Copying<'_> {
                     self.lost.push((outcome.entry, fault));
                     continue;
                 }
-                *self.no_space |=
+                *self.of_no_use |=
                     matches!(&fault, CopyFault::Write(error) if error.kind() == ErrorKind::NoSpace);
                 self.note(&outcome.entry, &fault).await?;
             }
@@ -315,7 +325,7 @@ impl Copying<'_> {
         {
             // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
             if self.refused.is_multiple_of(REFUSALS) {
-                self.context.storage.list_children(None).await?;
+                self.ask_storage().await?;
             }
             self.refused += 1;
         }
@@ -324,6 +334,19 @@ impl Copying<'_> {
             return self.context.failure("not every file could be stored");
         }
         Ok(())
+    }
+
+    /// Fails when the storage no longer takes our credentials.
+    async fn ask_storage(&self) -> Result<()> {
+        Ok(self.context.storage.list_children(None).await.map(drop)?)
+    }
+
+    /// Forgets what was copied anew at a key.
+    fn forget(&mut self, key: &Key) {
+        if let Some(record) = self.anew.remove(key) {
+            let progress = &self.context.running.progress;
+            progress.forget(1, record.entry.size, true);
+        }
     }
 
     /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
@@ -360,16 +383,16 @@ impl Copying<'_> {
                 }
                 return Ok(());
             };
-            let progress = &self.context.running.progress;
+            let progress = self.context.running.progress.clone();
             for (entry, _) in &lost {
                 progress.forget(1, entry.size, false);
             }
             for key in reconciled.gone {
-                self.anew.remove(&key);
+                self.forget(&key);
                 gone.insert(key);
             }
             for entry in &reconciled.entries {
-                self.anew.remove(&entry.key);
+                self.forget(&entry.key);
                 // Until it is copied.
                 gone.insert(entry.key.clone());
                 progress.expect(1, entry.size);
@@ -392,8 +415,8 @@ impl Copying<'_> {
 }
 
 /// Notes that the target is full, where that is what it says.
-pub(super) fn on_target<T>(result: Result<T>, no_space: &mut bool) -> Result<T> {
-    *no_space |=
+pub(super) fn on_target<T>(result: Result<T>, of_no_use: &mut bool) -> Result<T> {
+    *of_no_use |=
         matches!(&result, Err(crate::Error::Storage(error)) if error.kind() == ErrorKind::NoSpace);
     result
 }

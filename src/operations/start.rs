@@ -156,6 +156,7 @@ impl ArcBackup {
             let work = async {
                 let _ends_the_watch = ended.clone().drop_guard();
                 // After the start has been answered: it may be a million names.
+                context.running.phase("cleaning up");
                 if let Err(error) = views.discard_views().await {
                     // It takes room, and no more; the next operation tries again.
                     tracing::warn!(%error, "what an interrupted backup held on to can't be removed");

@@ -280,12 +280,12 @@ impl Plan {
                     CopyFault::Read(Error::new(ErrorKind::Other, "copy", "", e.to_string()))
                 })?;
             }
-            let watched = file.try_clone();
+            let watched = file
+                .try_clone()
+                .map_err(|e| CopyFault::Read(Error::from_io("read", entry.key.as_str(), e)))?;
             let pieces = file_pieces(file, entry.size.saturating_add(1), entry.key.to_string());
             let copied = self.stream(entry, pieces, upload, counted).await?;
-            if let Ok(file) = watched {
-                check_unchanged(&file, was, &entry.key)?;
-            }
+            check_unchanged(&watched, was, &entry.key)?;
             return Ok(copied);
         }
         self.stream(entry, pieces(body, &entry.key), upload, counted)

@@ -10,7 +10,7 @@ use arc_backup_core::{
     Object, Result as CoreResult, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use super::{Repository, folder, own};
 use crate::manifest::{BackupId, Manifest};
@@ -134,14 +134,21 @@ impl Repository {
         Ok(count)
     }
 
-    /// Removes what never became an incomplete copy, and has no journal that names it: its holder lost its lock, and was then
-    /// killed.
-    pub(super) async fn remove_nameless(&self) -> Result<()> {
+    /// What never became an incomplete copy, and the rest of a journal, with no journal any more that names them: their holder
+    /// lost its lock, and was then killed. Removed with `apply`. Tells the ids.
+    pub(crate) async fn sweep_nameless(&self, apply: bool) -> Result<Vec<String>> {
         let journalled = self.journalled().await?;
+        let mut found = Vec::new();
         for child in self.sink.list_children(Some(&own(FOLDER))).await? {
-            match BackupId::parse(child.name()) {
-                Ok(id) if !journalled.contains(&id) => self.remove_untold(&id).await?,
-                _ => {}
+            let Ok(id) = BackupId::parse(child.name()) else {
+                continue;
+            };
+            let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
+            if !journalled.contains(&id) && self.sink.head(&told).await?.is_none() {
+                if apply {
+                    self.remove_incomplete(&id).await?;
+                }
+                found.push(id.to_string());
             }
         }
         for child in self.sink.list_children(Some(&own("journal"))).await? {
@@ -149,10 +156,13 @@ impl Repository {
                 && let Ok(id) = BackupId::parse(name)
                 && !journalled.contains(&id)
             {
-                (self.sink.remove_tree(&own(&format!("journal/{id}")))).await?;
+                if apply {
+                    (self.sink.remove_tree(&own(&format!("journal/{id}")))).await?;
+                }
+                found.push(id.to_string());
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Removes what was on its way to become an incomplete copy.
@@ -168,6 +178,11 @@ impl Repository {
     }
 }
 
+fn is_manifest(key: &str) -> bool {
+    key.strip_suffix(MANIFEST)
+        .is_some_and(|above| above.ends_with('/') && above.matches('/').count() == 1)
+}
+
 /// The folder of incomplete copies as a sink in which each looks like a backup. Reads only.
 #[derive(Debug)]
 struct Within {
@@ -177,9 +192,7 @@ struct Within {
 impl Within {
     fn inner(key: &str) -> String {
         let key = match key.strip_suffix(MANIFEST) {
-            Some(above) if above.ends_with('/') && above.matches('/').count() == 1 => {
-                format!("{above}{INSTEAD}")
-            }
+            Some(above) if is_manifest(key) => format!("{above}{INSTEAD}"),
             _ => key.to_owned(),
         };
         format!("{}/{FOLDER}/{key}", super::OWN_FOLDER)
@@ -248,18 +261,37 @@ impl Sink for Within {
             start_after: options.start_after.as_deref().map(Self::inner),
             skip: options.skip.iter().map(|key| Self::inner(key)).collect(),
         };
-        (self.sink.list(options))
-            .filter_map(async |item| match item {
-                Ok(Listed::Object(meta)) => Some(Ok(Listed::Object(Meta {
-                    key: Self::outer(&meta.key)?,
-                    ..meta
-                }))),
-                Ok(Listed::Other { path, kind }) => {
-                    let rest = path.strip_prefix(&Self::inner("")).map(str::to_owned);
-                    let path = rest.unwrap_or(path);
-                    Some(Ok(Listed::Other { path, kind }))
+        let rows = (self.sink.list(options)).filter_map(async |item| match item {
+            Ok(Listed::Object(meta)) => Some(Ok(Listed::Object(Meta {
+                key: Self::outer(&meta.key)?,
+                ..meta
+            }))),
+            Ok(Listed::Other { path, kind }) => {
+                let rest = path.strip_prefix(&Self::inner("")).map(str::to_owned);
+                let path = rest.unwrap_or(path);
+                Some(Ok(Listed::Other { path, kind }))
+            }
+            Err(error) => Some(Err(error)),
+        });
+        // What stands in place of a manifest comes before things that a manifest comes behind.
+        let mut held: Option<Meta> = None;
+        rows.map(Some)
+            .chain(stream::iter([None]))
+            .flat_map(move |row| {
+                let mut rows = Vec::new();
+                let is_behind = |held: &Meta| match &row {
+                    Some(Ok(Listed::Object(meta))) => *held.key < *meta.key,
+                    Some(Ok(Listed::Other { path, .. })) => *held.key < **path,
+                    Some(Err(_)) | None => true,
+                };
+                if let Some(held) = held.take_if(|held| is_behind(held)) {
+                    rows.push(Ok(Listed::Object(held)));
                 }
-                Err(error) => Some(Err(error)),
+                match row {
+                    Some(Ok(Listed::Object(meta))) if is_manifest(&meta.key) => held = Some(meta),
+                    row => rows.extend(row),
+                }
+                stream::iter(rows)
             })
             .boxed()
     }
@@ -290,5 +322,40 @@ impl Sink for Within {
 
     async fn lock_holder(&self, _key: &Key) -> CoreResult<Option<String>> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_backup_core::MemorySink;
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    /// Lost otherwise: whatever reads the list of a copy beside its inventory, which is in byte order.
+    #[tokio::test]
+    async fn a_copy_is_listed_in_byte_order_with_a_manifest() {
+        let sink = Arc::new(MemorySink::default());
+        for id in ["backup-a", "backup-b"] {
+            for rest in ["data/x", INSTEAD, "inventory.jsonl", "metadata/arc.db"] {
+                let key = own(&format!("{FOLDER}/{id}/{rest}"));
+                let upload = sink.begin(&key, WriteOptions::default()).await;
+                upload.expect("begun").commit().await.expect("committed");
+            }
+        }
+        let view = Within { sink };
+        let listed: Vec<_> =
+            (view.list(ListOptions::default()).try_collect().await).expect("listed");
+        let keys: Vec<&str> = (listed.iter())
+            .map(|row| match row {
+                Listed::Object(meta) => &*meta.key,
+                Listed::Other { path, .. } => path,
+            })
+            .collect();
+        let all = ["data/x", "inventory.jsonl", MANIFEST, "metadata/arc.db"];
+        let expected: Vec<_> = (["backup-a", "backup-b"].iter())
+            .flat_map(|id| all.map(|rest| format!("{id}/{rest}")))
+            .collect();
+        assert_eq!(keys, expected);
     }
 }

@@ -33,7 +33,7 @@ const CONTINUED: usize = 3;
 /// What a sweep found, and removed if it was asked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Unfinished backups and deletions, by id.
+    /// Unfinished backups and deletions, and what has lost its journal, by id.
     pub unfinished: Vec<String>,
     /// Leavings of uploads in the tool's own folder.
     pub temporaries: u64,
@@ -125,9 +125,6 @@ impl Repository {
                 .map(|child| own(child.name()))
                 .collect();
             self.sink().delete(&probes).await?;
-            if let Err(error) = self.remove_nameless().await {
-                swept.faults.push(error.to_string());
-            }
             match self.sink().discard_unfinished(Some(&folder)).await {
                 Ok(count) => swept.temporaries = count,
                 Err(error) => swept.faults.push(error.to_string()),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Child, Key, WriteOptions};
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Repository, own};
@@ -82,14 +83,15 @@ impl StoredLog {
             "journal/{}/{:04}-{:08}.jsonl",
             self.id, self.run, self.number
         ));
-        let lines = std::mem::take(&mut self.lines);
+        let lines = Bytes::copy_from_slice(&self.lines);
         let options = WriteOptions {
             size_hint: Some(lines.len() as u64),
             ..WriteOptions::default()
         };
         let mut upload = self.repository.sink().begin(&key, options).await?;
-        upload.write(lines.into()).await?;
+        upload.write(lines).await?;
         upload.commit().await?;
+        self.lines.clear();
         self.number += 1;
         self.records = 0;
         self.told = Instant::now();

@@ -188,15 +188,14 @@ pub(super) fn decide(
     let mut taken_in: Vec<&str> = Vec::new();
     for job in order.iter().rev() {
         let output = listed.get(job.output.as_str());
-        if job.inputs().is_empty() && output.is_some() {
-            // What it has taken in can't be told: its rows may be there twice.
-            return None;
-        }
         let all_there = !job.inputs().is_empty()
             && (job.inputs().iter()).all(|input| listed.contains_key(input.as_str()));
         if taken_in.contains(&job.output.as_str()) {
             dropped.extend(job.inputs().iter());
             taken_in.extend(job.inputs().iter().map(String::as_str));
+        } else if job.inputs().is_empty() && output.is_some() {
+            // What it has taken in can't be told: its rows may be there twice.
+            return None;
         } else if all_there {
             dropped.push(&job.output);
         } else if output.is_some() {

@@ -235,9 +235,16 @@ impl Frozen for FrozenData {
             }
         }
         let mut were = self.files_of(&units, &changing.settled)?;
-        let now = (self.settler)
-            .settle(units.clone(), self.pins.as_deref(), &mut changing.jobs)
-            .await?;
+        let settled =
+            (self.settler).settle(units.clone(), self.pins.as_deref(), &mut changing.jobs);
+        let now = match settled.await {
+            // A file of somebody else has come, which can't be pinned: what was lost is named.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(%error, "the view can't be reconciled");
+                return Ok(None);
+            }
+            settled => settled?,
+        };
         let lost: BTreeSet<&Key> = lost.iter().collect();
         let mut entries = Vec::new();
         for (key, meta) in now.values().flatten() {

@@ -97,6 +97,10 @@ impl Settler {
         let settled = self.settle(unsettled, pins, &mut jobs).await?;
         let states = self.states(&states, &settled, pins, &mut jobs).await?;
         for (key, reason) in jobs.unreadable() {
+            // One that is being written this moment tells of a job that came after the view.
+            if before.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
+                continue;
+            }
             self.warn(format!(
                 "`{key}` can't be read as the state of a compaction job ({reason}): whether files hold rows twice that this job has \
                  taken in can't be told"
@@ -322,12 +326,14 @@ impl Settler {
         };
         let mut text = format!(
             "its files were changed each of the {TRIES} times that they were listed, or a compaction job in it can't be decided \
-             ({} such folders): try again when less is compacted",
+             ({} such folders): try again when less is compacted, or when Arc has ended the job",
             units.len()
         );
         let states: Vec<&str> = jobs.states_of(unit).map(Key::as_str).take(3).collect();
         if !states.is_empty() {
-            text.push_str("; the states of jobs in it: ");
+            text.push_str(
+                "; a job that Arc no longer works at is left by its state, to be looked at: ",
+            );
             text.push_str(&states.join(", "));
         }
         let subject = format!("{DATA}/{unit}");
@@ -423,11 +429,6 @@ impl Settler {
                 Err(_) => first.get(key) == Some(meta),
             };
             if !goes_along {
-                if job.is_err() {
-                    self.warn(format!(
-                        "`{key}` came or changed while the view was taken, and is not in the backup: it is no state of a job"
-                    ));
-                }
                 continue;
             }
             let pinned = match pins {

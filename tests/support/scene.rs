@@ -148,6 +148,7 @@ pub fn strays(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec
                 "/lock",
                 "/instance.lock",
                 "/history.db",
+                "/instance-id",
                 "/history.db-wal",
                 "/history.db-shm",
             ];

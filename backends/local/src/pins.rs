@@ -172,7 +172,10 @@ fn remove_folder(path: &Path) -> Result<(), Fault> {
     match name.to_str() {
         Some(name) => remove_tree(&Root::new(above.to_owned()), name),
         // A root whose own name is no UTF-8. Nobody but us writes there, and links are not followed.
-        None => Ok(std::fs::remove_dir_all(path)?),
+        None => match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        },
     }
 }
 

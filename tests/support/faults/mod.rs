@@ -4,7 +4,8 @@
 //! [`CHILD`] set, it *is* the program, with the faults that the environment names.
 //!
 //! - `ARC_TEST_FAULT`: what goes wrong, and at which call: `die:before:17`, `die:after:17`, `error:17`, `error-after:17`
-//!   (whatever came of the call, an error is reported), `no-space:17`, `short-read:17` (the body ends early), `flip-read:17`,
+//!   (whatever came of the call, an error is reported), `unavailable:17`, `throttled:17` (the store gives no answer, or none but
+//!   to slow down), `no-space:17`, `short-read:17` (the body ends early), `flip-read:17`,
 //!   `short-write:17` (half is written, then an error), `flip-write:17`, `delay:500:17`, `late:500:17` (the success is
 //!   reported 500 ms late). With a `+` behind it, at each call from then on.
 //! - `ARC_TEST_FAULT_CALLS`: only calls whose names begin with one of these are counted: `target.,storage.get`.
@@ -29,6 +30,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::{Error, ErrorKind, Result};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 
 pub use sink::FaultySink;
 pub use source::FaultySource;
@@ -100,6 +103,8 @@ pub enum Fault {
     DieAfter,
     Error,
     ErrorAfter,
+    /// The place can't be reached, or asks to slow down, to the end of all tries.
+    Gone(ErrorKind),
     NoSpace,
     ShortRead,
     FlipRead,
@@ -163,6 +168,8 @@ impl Plan {
             ["die", "after", at] => (Fault::DieAfter, at),
             ["error", at] => (Fault::Error, at),
             ["error-after", at] => (Fault::ErrorAfter, at),
+            ["unavailable", at] => (Fault::Gone(ErrorKind::Unavailable), at),
+            ["throttled", at] => (Fault::Gone(ErrorKind::Throttled), at),
             ["no-space", at] => (Fault::NoSpace, at),
             ["short-read", at] => (Fault::ShortRead, at),
             ["flip-read", at] => (Fault::FlipRead, at),
@@ -234,6 +241,7 @@ impl Plan {
         match fault {
             Fault::DieBefore => die(),
             Fault::Error => Err(injected(method, subject)),
+            Fault::Gone(kind) => Err(Error::new(kind, method, subject, INJECTED)),
             Fault::NoSpace => Err(Error::new(ErrorKind::NoSpace, method, subject, FULL)),
             Fault::Delay(wait) => {
                 tokio::time::sleep(wait).await;
@@ -260,6 +268,25 @@ impl Plan {
             }
             _ => done,
         }
+    }
+}
+
+/// Rows of a listing, as the fault makes them.
+fn spoiled_rows<'a, T: Send + 'a>(
+    fault: Fault,
+    rows: BoxStream<'a, Result<T>>,
+    method: &'static str,
+    subject: &str,
+) -> BoxStream<'a, Result<T>> {
+    let fails = |kind| stream::iter([Err(Error::new(kind, method, subject, INJECTED))]);
+    match fault {
+        Fault::DieBefore => die(),
+        Fault::DieAfter => rows.chain(stream::poll_fn(|_| die())).boxed(),
+        // In the middle, where there is one.
+        Fault::Error => rows.take(1).chain(fails(ErrorKind::Other)).boxed(),
+        Fault::Gone(kind) => rows.take(1).chain(fails(kind)).boxed(),
+        Fault::ErrorAfter => rows.chain(fails(ErrorKind::Other)).boxed(),
+        _ => rows,
     }
 }
 

@@ -7,11 +7,10 @@ use arc_backup_core::{
     LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
 
 use super::body::spoiled;
 use super::upload::Wrapped;
-use super::{Fault, Plan, die, injected};
+use super::{Plan, spoiled_rows};
 
 /// A sink of which one call goes wrong. Everything else it passes on.
 #[derive(Debug)]
@@ -69,15 +68,8 @@ impl Sink for FaultySink {
     fn list(&self, options: ListOptions) -> ListStream {
         let subject = options.prefix.clone();
         let rows = self.inner.list(options);
-        let fails = |subject| Err(injected("list", subject));
-        match self.plan.next(&self.place, "list", &subject) {
-            Fault::DieBefore => die(),
-            Fault::DieAfter => rows.chain(stream::poll_fn(|_| die())).boxed(),
-            // In the middle, where there is one.
-            Fault::Error => rows.take(1).chain(stream::iter([fails(&subject)])).boxed(),
-            Fault::ErrorAfter => rows.chain(stream::iter([fails(&subject)])).boxed(),
-            _ => rows,
-        }
+        let fault = self.plan.next(&self.place, "list", &subject);
+        spoiled_rows(fault, rows, "list", &subject)
     }
 
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {

@@ -7,11 +7,10 @@ use arc_backup_core::{
     Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
 
 use super::body::spoiled;
 use super::upload::Wrapped;
-use super::{Fault, Plan, die, injected};
+use super::{Plan, spoiled_rows};
 
 /// A source of which one call goes wrong. Everything else it passes on.
 pub struct FaultySource {
@@ -81,19 +80,7 @@ fn entries<'a>(
     method: &'static str,
     rows: EntryStream<'a>,
 ) -> EntryStream<'a> {
-    match plan.next(place, method, "") {
-        Fault::DieBefore => die(),
-        Fault::DieAfter => rows.chain(stream::poll_fn(|_| die())).boxed(),
-        // In the middle, where there is one.
-        Fault::Error => rows
-            .take(1)
-            .chain(stream::iter([Err(injected(method, place))]))
-            .boxed(),
-        Fault::ErrorAfter => rows
-            .chain(stream::iter([Err(injected(method, place))]))
-            .boxed(),
-        _ => rows,
-    }
+    spoiled_rows(plan.next(place, method, ""), rows, method, place)
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::body::flip;
-use super::{FULL, Fault, Plan, die, injected};
+use super::{FULL, Fault, INJECTED, Plan, die, injected};
 
 /// What the wrappers have in common.
 pub(super) struct Wrapped<T: ?Sized> {
@@ -48,6 +48,9 @@ impl Upload for Wrapped<dyn Upload> {
         match fault {
             Fault::DieBefore => die(),
             Fault::Error => return Err(injected("local_file", &self.subject)),
+            Fault::Gone(kind) => {
+                return Err(Error::new(kind, "local_file", &self.subject, INJECTED));
+            }
             _ => {}
         }
         let file = self.inner.local_file();

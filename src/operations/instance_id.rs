@@ -1,0 +1,58 @@
+//! Which instance this is: a random name, kept in the state folder.
+//!
+//! Several may write to one target, each with data under the same path on a host of its own, and a host's name may be another one
+//! each time (containers): neither tells them apart.
+
+use std::io::Write as _;
+use std::path::Path;
+
+const FILE: &str = "instance-id";
+/// Bytes of the name; it is written as hexadecimal digits.
+const BYTES: usize = 16;
+
+/// The name of the instance with this state folder, made when there is none yet; `None` where it can't be kept.
+pub(super) fn instance_id(folder: &Path) -> Option<String> {
+    let path = folder.join(FILE);
+    let read = || {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let is_one = text.len() == 2 * BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_one.then_some(text)
+    };
+    read().or_else(|| match make(folder, &path) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            tracing::warn!(%error, "the name of this instance can't be kept");
+            None
+        }
+    })
+}
+
+/// The caller holds the instance's lock: nobody else makes one at once.
+fn make(folder: &Path, path: &Path) -> crate::Result<String> {
+    let id = crate::random_hex::<BYTES>()?;
+    let temporary = folder.join(format!("{FILE}.new"));
+    let written = crate::private::create_file(&temporary).and_then(|mut file| {
+        file.write_all(id.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    written.map_err(|e| crate::Error::io("write", path, e))?;
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lost otherwise: an emergency copy of another instance.
+    #[test]
+    fn an_instance_keeps_its_name_and_a_broken_one_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = instance_id(folder.path()).expect("a name");
+        assert_eq!(instance_id(folder.path()), Some(first.clone()));
+        std::fs::write(folder.path().join(FILE), "no name").expect("written");
+        let second = instance_id(folder.path()).expect("a name");
+        assert!(second != first && second.len() == 32, "{second}");
+        assert_eq!(instance_id(&folder.path().join("absent")), None);
+    }
+}
