@@ -284,6 +284,8 @@ fn what_could_be_read_is_kept_for_emergencies() {
     assert_eq!(code, 0, "{list}");
     assert_eq!(list["incomplete"][0]["backup_id"], id.as_str());
     assert_eq!(list["incomplete"][0]["missing_files"], 1);
+    let named = list["incomplete"][0]["missing"][0].as_str().unwrap();
+    assert!(named.starts_with(&format!("data/{missing}: ")), "{named}");
     let human = instance.ok(&["list", "--all"]);
     assert!(human.contains("1 files are missing"), "{human}");
     let (_, plain) = instance.json(&["list"]);
@@ -292,7 +294,7 @@ fn what_could_be_read_is_kept_for_emergencies() {
         assert_eq!(instance.run(command).status.code(), Some(1), "{command:?}");
     }
     let refused = instance.run(&["restore", &id, "--yes"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(
         text(&refused).contains("--allow-incomplete"),
         "{}",

@@ -100,9 +100,9 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 20)]
         limit: u64,
     },
-    /// Show what interrupted operations have left; remove it with --apply.
+    /// Show what interrupted operations have left in the targets; remove it with --apply.
     Sweep {
-        /// Remove it.
+        /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
         #[arg(long)]
         apply: bool,
     },

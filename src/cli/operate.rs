@@ -305,12 +305,18 @@ async fn doctor(engine: &ArcBackup, json: bool) -> Result<u8> {
 }
 
 async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
-    let swept = engine.sweep(apply).await?;
+    let sweep = engine.sweep(apply).await?;
+    let swept = sweep.targets;
     if json {
         let targets: Vec<_> = (swept.iter())
             .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
             .collect();
-        line(&pretty(&json!({"applied": apply, "targets": targets})));
+        let mut document = json!({"applied": apply, "targets": targets});
+        if let (Some(views), Some(staged)) = (sweep.views, sweep.staged) {
+            document["views"] = views.into();
+            document["staged_files"] = staged.into();
+        }
+        line(&pretty(&document));
     } else {
         for (target, swept) in &swept {
             for id in &swept.unfinished {
@@ -322,8 +328,27 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
                 complain!("error: {target}: {fault}");
             }
         }
-        if !apply {
-            line("nothing was removed: use --apply");
+        if let (Some(views), Some(staged)) = (sweep.views, sweep.staged) {
+            if views > 0 {
+                line(&format!(
+                    "beside the data: {views} views that backups held on to removed"
+                ));
+            }
+            if staged > 0 {
+                line(&format!(
+                    "beside the data: {staged} files that restores had staged removed"
+                ));
+            }
+        } else {
+            let left = swept.iter().any(|(_, swept)| !swept.unfinished.is_empty());
+            let what = if left {
+                "nothing was removed"
+            } else {
+                "no target has anything left"
+            };
+            line(&format!(
+                "{what}; --apply removes that, and what was left beside the live data"
+            ));
         }
     }
     let done = swept.iter().all(|(_, swept)| swept.faults.is_empty());

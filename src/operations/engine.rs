@@ -118,13 +118,16 @@ impl ArcBackup {
         })
     }
 
-    /// Removes what crashed backups held on to.
-    pub(super) async fn discard_views(&self) -> Result<()> {
-        let mut first = Ok(());
+    /// Removes what crashed backups held on to, and tells how many views that were.
+    pub(super) async fn discard_views(&self) -> Result<u64> {
+        let (mut count, mut first) = (0, Ok(()));
         for source in &self.sources {
-            first = first.and(source.discard_views().await.map_err(Error::from));
+            match source.discard_views().await {
+                Ok(views) => count += views,
+                Err(error) => first = first.and(Err(error.into())),
+            }
         }
-        first
+        first.map(|()| count)
     }
 
     /// The operation that runs in this process, or ran last.
@@ -196,12 +199,16 @@ impl ArcBackup {
         for mut operation in self.history.list(0, 5)? {
             if operation.status == Status::Running {
                 operation.status = Status::Failed;
-                operation.error = Some(match operation.operation.as_str() {
-                    "restore" => {
-                        "interrupted: run the same restore again to complete it".to_owned()
+                let text = match (operation.operation.as_str(), self.restore_in_progress()) {
+                    ("restore", Some(_)) => {
+                        "interrupted: run the same restore again to complete it"
                     }
-                    _ => "interrupted".to_owned(),
-                });
+                    ("restore", None) => "interrupted before it changed anything that is live",
+                    _ => "interrupted",
+                };
+                operation.error = Some(text.to_owned());
+                operation.eta_seconds = None;
+                operation.bytes_per_second = None;
                 operation.completed_at = Some(Timestamp::now().to_string());
                 operation.phase = None;
                 self.history.write(&operation)?;
@@ -281,11 +288,11 @@ impl ArcBackup {
         }
     }
 
-    /// What interrupted operations have left in the targets; removed with `apply`.
+    /// What interrupted operations have left in the targets; removed with `apply`, as is what they left beside the live data.
     ///
     /// # Errors
     /// [`Error::Busy`] when an operation runs.
-    pub async fn sweep(&self, apply: bool) -> Result<Vec<(String, Swept)>> {
+    pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
         let _slot = self.slot.lock().await;
         if let Some(holder) = self.busy() {
             return Err(Error::Busy(Box::new(holder)));
@@ -310,12 +317,16 @@ impl ArcBackup {
             };
             all.push((repository.name().to_owned(), swept));
         }
+        let mut sweep = Sweep {
+            targets: all,
+            ..Sweep::default()
+        };
         if apply {
             self.scratch.clean()?;
-            self.discard_views().await?;
-            restore::discard_staged(&self.settings, &self.sources).await?;
+            sweep.views = Some(self.discard_views().await?);
+            sweep.staged = Some(restore::discard_staged(&self.settings, &self.sources).await?);
         }
-        Ok(all)
+        Ok(sweep)
     }
 
     /// What a restore that was interrupted after its first change says of itself.
@@ -323,6 +334,17 @@ impl ArcBackup {
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         marker::marker(&self.settings)
     }
+}
+
+/// What interrupted operations have left.
+#[derive(Debug, Clone, Default)]
+pub struct Sweep {
+    /// In each target, by its name.
+    pub targets: Vec<(String, Swept)>,
+    /// How many views of the data that backups held on to were removed; not looked for unless that was asked for.
+    pub views: Option<u64>,
+    /// How many files that restores had staged beside the live ones were removed; likewise.
+    pub staged: Option<u64>,
 }
 
 async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {

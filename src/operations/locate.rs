@@ -180,7 +180,7 @@ impl ArcBackup {
     /// What a restore can take: a backup, or, where it may, the incomplete copy of that id.
     ///
     /// # Errors
-    /// As [`locate`](Self::locate); [`Error::Failed`] when there is an incomplete copy, and it may not be taken.
+    /// As [`locate`](Self::locate); [`Error::Invalid`] when there is an incomplete copy, and it may not be taken.
     pub async fn find_to_restore(
         &self,
         id: &BackupId,
@@ -200,7 +200,7 @@ impl ArcBackup {
                     copy.load(id).await?;
                     return Ok(copy);
                 }
-                return Err(Error::Failed(format!(
+                return Err(Error::Invalid(format!(
                     "`{id}` is an incomplete copy, of a backup whose source had files that could not be read: restore what there \
                      is with --allow-incomplete (allow_incomplete = true)"
                 )));

@@ -28,7 +28,7 @@ mod verify;
 
 pub(crate) use flush::{Reach, examine as examine_arc};
 
-pub use engine::{ArcBackup, ListAnswer, TargetError};
+pub use engine::{ArcBackup, ListAnswer, Sweep, TargetError};
 pub use history::History;
 pub use holder::Holder;
 pub use operation::{Operation, Problem, RestoreInProgress, Sample, Status};

@@ -86,17 +86,21 @@ impl RestoreOptions {
 }
 
 /// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
-pub(super) async fn discard_staged(settings: &Settings, sources: &[Arc<dyn Source>]) -> Result<()> {
+pub(super) async fn discard_staged(
+    settings: &Settings,
+    sources: &[Arc<dyn Source>],
+) -> Result<u64> {
     if !marker_path(settings).exists() {
-        return Ok(());
+        return Ok(0);
     }
+    let mut count = 0;
     for source in sources {
-        source.discard_unfinished().await?;
+        count += source.discard_unfinished().await?;
     }
     if marker(settings).is_none() {
         remove_marker(settings)?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// One source that takes part.
@@ -126,8 +130,12 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         let sample: Vec<_> = (loaded.manifest.missing.iter().take(3))
             .map(|missing| missing.path.as_str())
             .collect();
+        let more = match loaded.manifest.missing_files > sample.len() as u64 {
+            true => ", …",
+            false => "",
+        };
         context.warn(format!(
-            "this is an incomplete copy: it lacks {} files that could not be read ({}, …)",
+            "this is an incomplete copy: it lacks {} files that could not be read ({}{more})",
             loaded.manifest.missing_files,
             sample.join(", ")
         ));
@@ -144,10 +152,22 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
                 tracing::warn!(%error, section = part.section, "what was staged is removed by the next restore");
             }
         }
-        if cleaned && !was_applying {
+        if was_applying {
+            return Err(error);
+        }
+        if cleaned {
             remove_marker(&context.settings)?;
         }
-        return Err(error);
+        return Err(match error {
+            Error::Storage(_) | Error::Failed(_) => {
+                let text = error.to_string();
+                match text.contains("nothing was changed") {
+                    true => error,
+                    false => Error::Failed(format!("{text}; nothing was changed")),
+                }
+            }
+            other => other,
+        });
     }
     context.running.phase(APPLYING);
     let sections: Vec<_> = parts.iter().map(|part| part.section.clone()).collect();

@@ -19,6 +19,8 @@ use crate::{Error, Result};
 const FOLDER: &str = "incomplete";
 /// What stands in place of the manifest.
 const INSTEAD: &str = "incomplete.json";
+/// How many missing files are named in a list.
+const MISSING: usize = 100;
 const MANIFEST: &str = "manifest.json";
 
 /// An incomplete copy, in a list.
@@ -36,6 +38,8 @@ pub struct Incomplete {
     pub total_size_bytes: u64,
     /// Files that could not be read, and are not in it.
     pub missing_files: u64,
+    /// The first of them, each with the reason.
+    pub missing: Vec<String>,
 }
 
 impl Repository {
@@ -103,6 +107,9 @@ impl Repository {
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             missing_files: manifest.missing_files,
+            missing: (manifest.missing.iter().take(MISSING))
+                .map(|missing| format!("{}: {}", missing.path, missing.detail))
+                .collect(),
         }
     }
 

@@ -61,7 +61,16 @@ impl Repository {
             }
             Err(error) => return Err(error.into()),
         };
-        check_manifest(id, &bytes).map_err(damaged)
+        let loaded = check_manifest(id, &bytes).map_err(damaged)?;
+        // Arc writes none: somebody took the seal off a manifest of ours.
+        if loaded.manifest.inventory.is_none()
+            && self.sink().head(&inventory_key(id)).await?.is_some()
+        {
+            return Err(damaged(
+                "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
+            ));
+        }
+        Ok(loaded)
     }
 
     async fn read_manifest(

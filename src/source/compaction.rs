@@ -166,7 +166,8 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
 /// Decides the jobs that work in a unit, by a listing of it, and tells which files are not to be in the backup, as others in
 /// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
 /// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
-/// moves (`at_rest`): then there is nothing that could hold a row twice.
+/// moves (`at_rest`): then there is nothing that could hold a row twice. An output of another size than the job says is not
+/// whole; at rest it stays, and what is left of the inputs too: no row may be lost.
 pub(super) fn decide(
     jobs: &[&Job],
     listed: &BTreeMap<Key, Meta>,
@@ -188,6 +189,8 @@ pub(super) fn decide(
     let mut taken_in: Vec<&str> = Vec::new();
     for job in order.iter().rev() {
         let output = listed.get(job.output.as_str());
+        let is_whole =
+            output.is_some_and(|output| job.output_size.is_none_or(|size| size == output.size));
         let all_there = !job.inputs().is_empty()
             && (job.inputs().iter()).all(|input| listed.contains_key(input.as_str()));
         if taken_in.contains(&job.output.as_str()) {
@@ -198,7 +201,7 @@ pub(super) fn decide(
             return None;
         } else if all_there {
             dropped.push(&job.output);
-        } else if output.is_some() {
+        } else if is_whole {
             dropped.extend(job.inputs().iter());
             taken_in.extend(job.inputs().iter().map(String::as_str));
         } else if !at_rest {
@@ -280,6 +283,14 @@ mod tests {
         assert_eq!(decided(&["b"], false), None);
         // Nothing moves, and there is no output: what is there is what there is.
         assert_eq!(decided(&["b"], true).as_deref(), Some("b"));
+        // An output that is not whole stands for nothing.
+        let mut half = job("o", &["a", "b"]);
+        half.output_size = Some(2);
+        let half = [half];
+        let decided = |listed: &[&str], at_rest| kept(&half, listed, at_rest).map(|k| k.join(" "));
+        assert_eq!(decided(&["a", "b", "o"], true).as_deref(), Some("a b"));
+        assert_eq!(decided(&["b", "o"], false), None);
+        assert_eq!(decided(&["b", "o"], true).as_deref(), Some("b o"));
     }
 
     /// Lost otherwise: rows of a job whose output is another's input.

@@ -68,7 +68,7 @@ impl Source for ConfigSource {
         }))
     }
 
-    async fn discard_unfinished(&self) -> Result<()> {
+    async fn discard_unfinished(&self) -> Result<u64> {
         discard_staged(&self.path, NAME)
     }
 }

@@ -100,12 +100,12 @@ impl Source for ParquetSource {
         }))
     }
 
-    async fn discard_views(&self) -> Result<()> {
+    async fn discard_views(&self) -> Result<u64> {
         let count = self.storage.discard_pins().await?;
         if count > 0 {
             tracing::info!(count, "removed what interrupted backups held on to");
         }
-        Ok(())
+        Ok(count)
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
@@ -116,12 +116,12 @@ impl Source for ParquetSource {
         )))
     }
 
-    async fn discard_unfinished(&self) -> Result<()> {
+    async fn discard_unfinished(&self) -> Result<u64> {
         // In a store, unfinished uploads may be Arc's own: only those of an object that is restored anew are removed, then.
         if !self.storage.capabilities().staging {
-            return Ok(());
+            return Ok(0);
         }
-        self.storage.discard_unfinished(None).await.map(drop)
+        self.storage.discard_unfinished(None).await
     }
 }
 

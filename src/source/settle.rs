@@ -352,7 +352,7 @@ impl Settler {
         {
             self.warn(format!(
                 "`{}` is the output of a compaction job that did not end, and has {} bytes where the job's state says {size}: it may \
-                 be damaged; it is in the backup, as what it was made of is not all there",
+                 be damaged; it is in the backup, and so is what is left of its inputs, as they are not all there: rows may be there twice",
                 job.output, output.size
             ));
         }

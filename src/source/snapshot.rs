@@ -26,13 +26,12 @@ pub(super) fn sqlite_error(operation: &'static str, path: &Path, error: rusqlite
         Some(Code::PermissionDenied | Code::CannotOpen) => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     };
-    Error::new(
-        kind,
-        operation,
-        path.display().to_string(),
-        error.to_string(),
-    )
-    .with_source(error)
+    let mut detail = error.to_string();
+    if error.sqlite_error_code() == Some(Code::SystemIoFailure) {
+        // All that SQLite says when it can't make the files beside the database, for instance.
+        detail.push_str(": is the disk full, or failing?");
+    }
+    Error::new(kind, operation, path.display().to_string(), detail).with_source(error)
 }
 
 /// Opens a live database that must exist.
@@ -66,7 +65,13 @@ pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Re
     // The header of a database in WAL mode asks for a `-wal` beside it; a snapshot is one file.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
         .map_err(fault)?;
-    check(&copy, to)?;
+    check(&copy, to).map_err(|fault| {
+        let detail = format!(
+            "it is damaged ({}): repair it, or leave the databases out (--no-metadata, `include_metadata`)",
+            fault.detail().replace('\n', " ")
+        );
+        Error::new(fault.kind(), "read", live.display().to_string(), detail).with_source(fault)
+    })?;
     if Shape::of(&copy).map_err(fault)? != seen {
         return Err(Error::new(
             ErrorKind::Corrupt,

@@ -126,10 +126,10 @@ impl Source for SqliteSource {
         )))
     }
 
-    async fn discard_unfinished(&self) -> Result<()> {
-        self.databases
-            .iter()
-            .try_for_each(|database| discard_staged(&database.path, &database.file))
+    async fn discard_unfinished(&self) -> Result<u64> {
+        (self.databases.iter())
+            .map(|database| discard_staged(&database.path, &database.file))
+            .sum()
     }
 }
 

@@ -183,17 +183,18 @@ impl Restore for SqliteRestore {
     }
 }
 
-/// Removes the files that interrupted restores staged beside `live`: `.arc-backup-<operation>-<name>.tmp`.
-pub(super) fn discard_staged(live: &Path, name: &str) -> Result<()> {
+/// Removes the files that interrupted restores staged beside `live`: `.arc-backup-<operation>-<name>.tmp`. Tells how many.
+pub(super) fn discard_staged(live: &Path, name: &str) -> Result<u64> {
     let folder = live
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let ending = format!("-{name}.tmp");
     let children = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         other => other.map_err(|e| io("list", folder, e))?,
     };
+    let mut count = 0;
     for child in children {
         let child = child.map_err(|e| io("list", folder, e))?;
         let found = child.file_name();
@@ -201,9 +202,10 @@ pub(super) fn discard_staged(live: &Path, name: &str) -> Result<()> {
             .is_some_and(|found| found.starts_with(".arc-backup-") && found.ends_with(&ending))
         {
             remove_database(&child.path());
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 pub(super) fn remove_database(path: &Path) {

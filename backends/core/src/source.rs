@@ -31,19 +31,19 @@ pub trait Source: Send + Sync + 'static {
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
 
-    /// Removes what crashed operations have left to hold a view. Called before an operation begins; another program's views may
-    /// be in use.
+    /// Removes what crashed operations have left to hold a view, and tells how many views. Called before an operation begins;
+    /// another program's views may be in use.
     ///
     /// The default has nothing to remove.
-    async fn discard_views(&self) -> Result<()> {
-        Ok(())
+    async fn discard_views(&self) -> Result<u64> {
+        Ok(0)
     }
 
-    /// Removes what interrupted restores staged and never put into force. Called when no restore runs.
+    /// Removes what interrupted restores staged and never put into force, and tells how many files. Called when no restore runs.
     ///
     /// The default has nothing to remove.
-    async fn discard_unfinished(&self) -> Result<()> {
-        Ok(())
+    async fn discard_unfinished(&self) -> Result<u64> {
+        Ok(0)
     }
 }
 

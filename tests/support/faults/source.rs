@@ -58,14 +58,14 @@ impl Source for FaultySource {
         Ok(wrapped(restore, &self.plan, &self.place, ""))
     }
 
-    async fn discard_views(&self) -> Result<()> {
+    async fn discard_views(&self) -> Result<u64> {
         let work = self.inner.discard_views();
         self.plan
             .around(&self.place, "discard_views", "", work)
             .await
     }
 
-    async fn discard_unfinished(&self) -> Result<()> {
+    async fn discard_unfinished(&self) -> Result<u64> {
         let work = self.inner.discard_unfinished();
         self.plan
             .around(&self.place, "discard_unfinished", "", work)
