@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, ExtraFiles, Restore, RestoreSummary, Source,
-    Staging, Upload,
+    Body, Entry, EntryStream, Error as CoreError, ErrorKind, ExtraFiles, Restore, RestoreSummary,
+    Source, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -159,6 +159,7 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
             remove_marker(&context.settings)?;
         }
         return Err(match error {
+            Error::Storage(fault) if fault.kind() == ErrorKind::Cancelled => fault.into(),
             Error::Storage(_) | Error::Failed(_) => {
                 let text = error.to_string();
                 match text.contains("nothing was changed") {

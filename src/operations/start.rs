@@ -190,6 +190,13 @@ impl ArcBackup {
             result
         });
         let result = match work.await {
+            // Whatever was under way, it is told why it was cancelled.
+            Ok(Err(Error::Storage(error))) if error.kind() == ErrorKind::Cancelled => {
+                let reason = running.cancel_reason();
+                Err(Error::Cancelled(
+                    reason.unwrap_or_else(|| "cancelled".to_owned()),
+                ))
+            }
             Ok(result) => result,
             Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
         };
