@@ -340,14 +340,14 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
                 ));
             }
         } else {
-            let left = swept.iter().any(|(_, swept)| !swept.unfinished.is_empty());
-            let what = if left {
-                "nothing was removed"
-            } else {
-                "no target has anything left"
+            let left = (swept.iter())
+                .any(|(_, swept)| !swept.unfinished.is_empty() || !swept.faults.is_empty());
+            let what = match left {
+                true => "nothing was removed",
+                false => "no backup or deletion is unfinished",
             };
             line(&format!(
-                "{what}; --apply removes that, and what was left beside the live data"
+                "{what}; --apply removes what is, leavings of uploads, and what was left beside the live data"
             ));
         }
     }

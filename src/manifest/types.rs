@@ -203,14 +203,12 @@ pub struct SourceInfo {
 }
 
 impl SourceInfo {
-    /// Whether both are the same storage. A path, and a server of this host, is another one for another instance.
+    /// Whether both are known to be the same storage: a path, or a server's name, is another one on another host.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let of_host = self.backend == "local"
-            || (["localhost", "127.0.0.1", "[::1]"].iter())
-                .any(|name| self.location.contains(name));
         self.location == other.location
-            && (!of_host || self.instance.is_some() && self.instance == other.instance)
+            && self.instance.is_some()
+            && self.instance == other.instance
     }
 }
 

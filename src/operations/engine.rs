@@ -203,7 +203,8 @@ impl ArcBackup {
                     ("restore", Some(_)) => {
                         "interrupted: run the same restore again to complete it"
                     }
-                    ("restore", None) => "interrupted before it changed anything that is live",
+                    // Before its first change, or after its last.
+                    ("restore", None) => "interrupted: nothing is half restored",
                     _ => "interrupted",
                 };
                 operation.error = Some(text.to_owned());

@@ -167,8 +167,10 @@ impl ArcBackup {
             return Ok(one);
         }
         let mut fault = Error::NotFound(id.to_string());
-        for repository in &self.repositories {
-            match has_anything(repository, id).await {
+        let asked = (self.repositories.iter())
+            .map(async |repository| (repository, has_anything(repository, id).await));
+        for (repository, answer) in join_all(asked).await {
+            match answer {
                 Ok(true) => holders.push(repository),
                 Ok(false) => {}
                 Err(error) => fault = error,

@@ -87,6 +87,13 @@ pub(super) async fn copy(
         all.push(&record)?;
     }
     tracing::debug!(section, reconciled, "copied");
+    let (files, bytes) = collected.reused;
+    if files > 0 {
+        context.running.update(|operation| {
+            operation.reused_files = Some(files);
+            operation.reused_bytes = Some(bytes);
+        });
+    }
     remove_gone(context, section, &gone).await?;
     collected
         .inventories

@@ -150,8 +150,14 @@ impl Repository {
             let Ok(id) = BackupId::parse(child.name()) else {
                 continue;
             };
-            let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
-            if !journalled.contains(&id) && self.sink.head(&told).await?.is_none() {
+            // With its inventory it may be a copy that has lost no more than what tells of it.
+            let names = self
+                .sink
+                .list_children(Some(&own(&format!("{FOLDER}/{id}"))))
+                .await?;
+            let is_told =
+                (names.iter()).any(|child| [INSTEAD, "inventory.jsonl"].contains(&child.name()));
+            if !journalled.contains(&id) && !is_told {
                 if apply {
                     self.remove_incomplete(&id).await?;
                 }

@@ -63,14 +63,23 @@ impl Repository {
         };
         let loaded = check_manifest(id, &bytes).map_err(damaged)?;
         // Arc writes none: somebody took the seal off a manifest of ours.
-        if loaded.manifest.inventory.is_none()
-            && self.sink().head(&inventory_key(id)).await?.is_some()
-        {
+        if loaded.manifest.inventory.is_none() && self.has_inventory(id).await? {
             return Err(damaged(
                 "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
             ));
         }
         Ok(loaded)
+    }
+
+    async fn has_inventory(&self, id: &BackupId) -> Result<bool> {
+        match self.sink().head(&inventory_key(id)).await {
+            Ok(meta) => Ok(meta.is_some()),
+            // Something that is no file.
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
+            // Who may not list is told so of what is absent, too.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn read_manifest(

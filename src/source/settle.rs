@@ -95,10 +95,11 @@ impl Settler {
         }
         let mut jobs = after;
         let settled = self.settle(unsettled, pins, &mut jobs).await?;
+        let seen = jobs.clone();
         let states = self.states(&states, &settled, pins, &mut jobs).await?;
         for (key, reason) in jobs.unreadable() {
             // One that is being written this moment tells of a job that came after the view.
-            if before.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
+            if seen.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
                 continue;
             }
             self.warn(format!(
@@ -429,6 +430,11 @@ impl Settler {
                 Err(_) => first.get(key) == Some(meta),
             };
             if !goes_along {
+                if job.is_err() && first.contains_key(key) && !key.ends_with(".json") {
+                    self.warn(format!(
+                        "`{key}` changed while the view was taken, and is not in the backup"
+                    ));
+                }
                 continue;
             }
             let pinned = match pins {

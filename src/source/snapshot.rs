@@ -66,6 +66,9 @@ pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Re
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))
         .map_err(fault)?;
     check(&copy, to).map_err(|fault| {
+        if fault.kind() != ErrorKind::Corrupt {
+            return fault;
+        }
         let detail = format!(
             "it is damaged ({}): repair it, or leave the databases out (--no-metadata, `include_metadata`)",
             fault.detail().replace('\n', " ")

@@ -278,7 +278,7 @@ pub trait Pins: Send + Sync {
     /// Fails with [`ErrorKind::Unsupported`] where the file system, or a file's rights, do not let it.
     async fn pin(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
 
-    /// Opens what was pinned at `key`; as [`Sink::get`], with [`ErrorKind::Changed`] also where nothing is pinned there.
+    /// Opens what was pinned at `key`; as [`Sink::get`].
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object>;
 
     /// Removes the place and every second name in it.
