@@ -14,20 +14,20 @@ use crate::{Body, Key, Result};
 pub struct Capabilities {
     /// The root folder, where the sink is one on local disk.
     pub local_root: Option<PathBuf>,
-    /// Whether objects can be written beside their place and made visible later ([`Sink::promote`]).
+    /// Whether objects can be written beside their place and made visible later ([`Sink::promote`](crate::Sink::promote)).
     pub staging: bool,
-    /// Whether objects can be set aside ([`Sink::set_aside`]).
+    /// Whether objects can be set aside ([`Sink::set_aside`](crate::Sink::set_aside)).
     pub aside: bool,
     /// Whether objects keep the modification time and mode they are written with.
     pub attributes: bool,
-    /// Whether objects can be copied within the store ([`Sink::copy_from`]).
+    /// Whether objects can be copied within the store ([`Sink::copy_from`](crate::Sink::copy_from)).
     pub server_copy: bool,
     /// How many objects are best written or read at once; `None` where that makes no great difference. A store over a
     /// network wants many, as each waits for answers most of its time.
     pub concurrency: Option<usize>,
 }
 
-/// Where an object lies in a store, as [`Sink::address`] tells it.
+/// Where an object lies in a store, as [`Sink::address`](crate::Sink::address) tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
@@ -47,10 +47,10 @@ pub struct WriteOptions {
     pub modified: Option<SystemTime>,
     /// The Unix permission bits to give it, where the sink keeps them; without, private to the owner (`0600`).
     pub mode: Option<u32>,
-    /// Write it beside its place under this name of a stage, to be made visible by [`Sink::promote`].
+    /// Write it beside its place under this name of a stage, to be made visible by [`Sink::promote`](crate::Sink::promote).
     /// Letters, digits and `-` only.
     pub stage: Option<String>,
-    /// Fail with [`ErrorKind::AlreadyExists`] at commit when `key` exists by then.
+    /// Fail with [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) at commit when `key` exists by then.
     pub create_new: bool,
     /// Whether commit returns only when the object survives a loss of power.
     pub durable: bool,
@@ -90,7 +90,7 @@ impl ListOptions {
     }
 }
 
-/// The stream that [`Sink::list`] gives.
+/// The stream that [`Sink::list`](crate::Sink::list) gives.
 pub type ListStream = BoxStream<'static, Result<Listed>>;
 
 /// One row of a listing.
@@ -176,7 +176,7 @@ impl Child {
     }
 }
 
-/// How [`Sink::set_aside`] keeps an object.
+/// How [`Sink::set_aside`](crate::Sink::set_aside) keeps an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsideMode {
     /// It stays where it is as well: its bytes are about to be replaced.

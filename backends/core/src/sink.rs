@@ -51,7 +51,7 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// Lists the objects in byte order of their keys, as a stream that holds a bounded part of the listing.
     ///
     /// A prefix under which there is nothing, or a root that does not exist yet, gives an empty stream. What is
-    /// there and is no object (see [`OtherKind`]) is listed too, never dropped in silence and never followed.
+    /// there and is no object (see [`OtherKind`](crate::OtherKind)) is listed too, never dropped in silence and never followed.
     /// Uploads under way are not listed.
     fn list(&self, options: ListOptions) -> ListStream;
 
