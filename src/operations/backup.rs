@@ -328,6 +328,15 @@ impl Collected {
         }
     }
 
+    /// Tells how much was taken over.
+    pub(super) fn tell_reused(&self, context: &Context) {
+        let (files, bytes) = self.reused;
+        context.running.update(|operation| {
+            operation.reused_files = Some(files);
+            operation.reused_bytes = Some(bytes);
+        });
+    }
+
     fn report(&mut self, context: &Context, section: &str, report: SourceReport) {
         context.running.update(|operation| {
             operation.warnings.extend(report.warnings.iter().cloned());

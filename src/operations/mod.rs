@@ -18,6 +18,7 @@ mod operation;
 mod presence;
 mod request;
 mod restore;
+mod reuse;
 mod room;
 mod rotation;
 mod running;

@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, GetOptions, Hasher, Key,
-    Upload, WriteOptions,
+    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -15,10 +14,11 @@ use futures::{StreamExt, stream};
 use super::backup::{Collected, entries_of};
 use super::context::Context;
 use super::restore::left_out;
+use super::reuse::reuse;
 use crate::Result;
-use crate::manifest::{BackupId, Inventory, Record, Spool};
+use crate::manifest::{Inventory, Record, Spool};
 use crate::pipeline::{CopyFault, Reader, Writer};
-use crate::repository::{Repository, StoredReader, file_key};
+use crate::repository::{Repository, file_key};
 use crate::source;
 
 /// How often the very same entry is lost before it can't be read.
@@ -87,12 +87,8 @@ pub(super) async fn copy(
         all.push(&record)?;
     }
     tracing::debug!(section, reconciled, "copied");
-    let (files, bytes) = collected.reused;
-    if files > 0 {
-        context.running.update(|operation| {
-            operation.reused_files = Some(files);
-            operation.reused_bytes = Some(bytes);
-        });
+    if reconciled > 0 && collected.reused.0 > 0 {
+        collected.tell_reused(context);
     }
     remove_gone(context, section, &gone).await?;
     collected
@@ -111,156 +107,6 @@ async fn list(context: &Context, section: &str, frozen: &dyn Frozen) -> Result<I
         listed.push(&Record::new(section, entry)?)?;
     }
     Ok(listed.finish()?.unsealed())
-}
-
-/// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
-/// source, and by their bytes, or, in a store, by the entity tag that it gave them.
-async fn reuse(
-    context: &Context,
-    section: &str,
-    listed: &Inventory,
-    collected: &mut Collected,
-) -> Result<Inventory> {
-    let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
-    // What is not data is a snapshot, and another one each time.
-    if section == source::DATA && !collected.unfinished.is_empty() {
-        context.running.phase("continuing");
-        let mut readers = Vec::new();
-        for id in &collected.unfinished {
-            readers.extend(StoredReader::open(&context.repository, id, section).await?);
-        }
-        let stop = context.running.cancel.child_token();
-        let candidates = stream::try_unfold(
-            (listed.records()?, readers),
-            async |(mut records, mut readers)| {
-                for record in records.by_ref() {
-                    if stop.is_cancelled() {
-                        break;
-                    }
-                    let record = record?;
-                    if let Some(stored) = stored_already(&record.entry, &mut readers).await? {
-                        return Ok(Some(((record, stored), (records, readers))));
-                    }
-                }
-                Ok(None)
-            },
-        );
-        let mut taken = candidates
-            .map(|candidate: Result<(Record, Stored)>| async move {
-                let (record, stored) = candidate?;
-                context.check_cancelled()?;
-                let taken = take_over(context, &record, &stored).await?;
-                Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
-            })
-            .buffered(context.plan().concurrency)
-            .boxed();
-        let ended = async {
-            while let Some(outcome) = taken.next().await {
-                let Some((mut record, stored, etag)) = outcome? else {
-                    continue;
-                };
-                record.entry.sha256 = stored.record.entry.sha256;
-                let noted = collected.log.note(&record, etag.as_deref()).await;
-                on_target(noted, &mut collected.of_no_use)?;
-                reused.push(&record)?;
-                collected.reused.0 += 1;
-                collected.reused.1 += record.entry.size;
-                context.running.progress.add_files(1);
-                context.running.progress.add_bytes(record.entry.size);
-                let (files, bytes) = collected.reused;
-                context.running.update(|operation| {
-                    operation.reused_files = Some(files);
-                    operation.reused_bytes = Some(bytes);
-                });
-            }
-            Ok(())
-        };
-        let ended: Result<()> = ended.await;
-        if ended.is_err() {
-            // What is under way is made still, and must not come after the cleaning up.
-            stop.cancel();
-            while taken.next().await.is_some() {}
-        }
-        ended?;
-    }
-    reused.finish()
-}
-
-/// A file that an interrupted backup has stored.
-struct Stored {
-    id: BackupId,
-    record: Record,
-    etag: Option<String>,
-}
-
-async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<Option<Stored>> {
-    let mut found = None;
-    for reader in readers {
-        let Some((record, etag)) = reader.at(&entry.key).await? else {
-            continue;
-        };
-        let same = entry.etag.is_some()
-            && (entry.size, &entry.etag, entry.modified)
-                == (record.entry.size, &record.entry.etag, record.entry.modified);
-        if same && found.is_none() {
-            found = Some(Stored {
-                id: reader.id().clone(),
-                record,
-                etag,
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// Makes a stored file one of this backup, if it is what it should be; tells its entity tag then.
-async fn take_over(
-    context: &Context,
-    record: &Record,
-    stored: &Stored,
-) -> Result<Option<Option<String>>> {
-    let from = file_key(&stored.id, &stored.record.path)?;
-    let to = file_key(&context.id, &record.path)?;
-    let sink = context.repository.sink();
-    let taken = async {
-        let whole = match sink.capabilities().local_root {
-            // Written, but perhaps not to the disk: the power may have gone.
-            Some(_) => is_whole(context, &from, &stored.record.entry).await?,
-            None => (sink.head(&from).await?).is_some_and(|meta| {
-                meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
-            }),
-        };
-        if !whole {
-            return Ok(None);
-        }
-        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
-    };
-    match taken.await {
-        Ok(taken) => Ok(taken),
-        Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
-        Err(error) => {
-            // It is stored anew; what is wrong with the target shows there.
-            tracing::debug!(%error, "not taken over");
-            Ok(None)
-        }
-    }
-}
-
-async fn is_whole(context: &Context, at: &Key, entry: &Entry) -> Result<bool, CoreError> {
-    let sink = context.repository.sink();
-    let body = sink.get(at, GetOptions::default()).await?.body;
-    let mut hasher = Hasher::new();
-    let mut size = 0;
-    let mut pieces = crate::pipeline::pieces(body, at);
-    while let Some(piece) = pieces.next().await {
-        if context.running.cancel.is_cancelled() {
-            return Ok(false);
-        }
-        let piece = piece?;
-        size += piece.len() as u64;
-        hasher.update(&piece);
-    }
-    Ok(size == entry.size && Some(hasher.finish()) == entry.sha256)
 }
 
 /// One section being copied.
