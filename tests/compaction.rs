@@ -328,7 +328,12 @@ fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
             .iter()
             .find(|(key, bytes)| copy.get(*key).is_some_and(|now| now != *bytes));
         let (old, old_bytes) = old.unwrap();
-        let some = copy.keys().nth(copy.len() / 2).unwrap();
+        // Not what a job put out: each of the files whose rows it holds would be a fault of its own.
+        let added_as_is: Vec<_> = (copy.keys())
+            .filter(|key| !key.ends_with("_compacted.parquet") && !key.ends_with("_daily.parquet"))
+            .filter(|key| key.ends_with(".parquet"))
+            .collect();
+        let some = added_as_is[added_as_is.len() / 2];
         find(check::LOST, &|files| drop(files.remove(some)));
         find(check::TWICE, &|files| {
             files.insert(some.replace(".parquet", "x.parquet"), copy[some].clone());

@@ -1,4 +1,4 @@
-//! Backups that did not end: the next one goes on from there; what could be read of a source is kept for emergencies.
+//! Backups that did not end: the next one goes on from there.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
-use scene::{all_verify, listed, live, small, strays};
+use scene::{all_verify, listed, small, strays};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 
@@ -38,24 +38,20 @@ fn main() -> ExitCode {
             what_was_continued_and_failed_again_is_continued_whole,
         ),
         trial(
-            "an_incomplete_copy_of_another_instance_stays",
-            an_incomplete_copy_of_another_instance_stays,
-        ),
-        trial(
             "a_full_disk_has_its_room_back_at_once",
             a_full_disk_has_its_room_back_at_once,
+        ),
+        trial(
+            "what_a_disk_did_not_take_is_not_continued",
+            what_a_disk_did_not_take_is_not_continued,
         ),
         trial(
             "what_has_lost_its_journal_is_swept_when_it_is_asked_for",
             what_has_lost_its_journal_is_swept_when_it_is_asked_for,
         ),
         trial(
-            "what_could_be_read_is_kept_for_emergencies",
-            what_could_be_read_is_kept_for_emergencies,
-        ),
-        trial(
-            "an_incomplete_copy_ends_with_the_next_backup_or_a_deletion",
-            an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
+            "a_sweep_tells_what_it_did_and_what_it_could_not_do",
+            a_sweep_tells_what_it_did_and_what_it_could_not_do,
         ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -151,18 +147,18 @@ fn a_killed_backup_is_continued() {
 /// Lost otherwise: what a backup stored before its target failed, or before it was cancelled.
 fn a_failed_backup_is_continued() {
     let instance = small();
-    let (output, _) = faulty(&instance, "error:6", "target.commit", &["backup"]);
+    let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert_eq!(listed(&instance, "failed"), Vec::<String>::new());
     // Twice, and the second gets further.
-    let (output, _) = faulty(&instance, "error:9", "target.commit", &["backup"]);
+    let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let done = operation(&instance);
     assert!(done["reused_files"].as_u64().unwrap() > 0, "{done}");
     all_verify(&instance, "continued");
     assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
     // What is swept is not continued.
-    let (output, _) = faulty(&instance, "error:9", "target.commit", &["backup"]);
+    let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     instance.ok(&["sweep", "--apply"]);
     assert_eq!(folders(&instance).len(), 1);
@@ -197,7 +193,7 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     for n in 0..100 {
         std::fs::write(first.join(format!("a_{n:03}.parquet")), format!("rows {n}")).unwrap();
     }
-    let (output, _) = faulty(&instance, "error:400", "target.commit", &["backup"]);
+    let (output, _) = faulty(&instance, "unavailable:400", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let done = operation(&instance);
     let reused = done["reused_files"].as_u64().unwrap();
@@ -210,36 +206,10 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     );
 }
 
-/// Lost otherwise: what could be read of a dying disk, to the backup of another instance in the same target.
-fn an_incomplete_copy_of_another_instance_stays() {
-    let instance = small();
-    let (id, _) = incomplete(&instance);
-    let folder = instance.path("data/backups/.arc-backup/incomplete");
-    let other = small();
-    let shared = format!(
-        "[backup.targets.shared]\ntype = \"local\"\nlocal_path = \"{}\"",
-        instance.path("data/backups").display()
-    );
-    other.configure(&shared);
-    other.ok(&["backup", "--target", "shared"]);
-    assert!(folder.join(&id).exists());
-    // A backup of less than it holds does not stand for it: without databases, or of a volume that is not mounted.
-    instance.ok(&["backup", "--no-metadata"]);
-    assert!(folder.join(&id).exists());
-    std::fs::rename(instance.path("data/arc"), instance.path("data/away")).unwrap();
-    std::fs::create_dir(instance.path("data/arc")).unwrap();
-    operation(&instance);
-    assert!(folder.join(&id).exists());
-    std::fs::remove_dir(instance.path("data/arc")).unwrap();
-    std::fs::rename(instance.path("data/away"), instance.path("data/arc")).unwrap();
-    operation(&instance);
-    assert!(!folder.join(&id).exists());
-}
-
 /// Lost otherwise: the room of the disk, to backups that can't end on it.
 fn a_full_disk_has_its_room_back_at_once() {
     let instance = small();
-    let (output, _) = faulty(&instance, "error:9", "target.commit", &["backup"]);
+    let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert_eq!(folders(&instance).len(), 1);
     let (output, _) = faulty(&instance, "no-space:4", "target.write", &["backup"]);
@@ -251,76 +221,20 @@ fn a_full_disk_has_its_room_back_at_once() {
     assert_eq!(left, 0);
 }
 
-/// A backup of which one file could not be read; its id.
-fn incomplete(instance: &Instance) -> (String, String) {
-    let (output, trace) = faulty(instance, "error:3", "storage.get", &["--json", "backup"]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(done["status"], "failed");
-    assert_eq!(done["problem_count"], 1, "{done}");
-    let missing = trace[2].rsplit('\t').next().unwrap().to_owned();
-    assert_eq!(done["problems"][0]["path"], format!("data/{missing}"));
-    assert_eq!(done["problems"][0]["kind"], "unreadable");
-    let id = done["backup_id"].as_str().unwrap().to_owned();
-    let copy = done["incomplete_copy"].as_str().unwrap();
-    assert!(copy.contains(&id), "{copy}");
-    (id, missing)
-}
-
-/// Lost otherwise: all of a dying disk that could still be read; or the truth, to a copy that is taken for a backup.
-fn what_could_be_read_is_kept_for_emergencies() {
-    let instance = small();
-    let before = live(&instance);
-    let (id, missing) = incomplete(&instance);
-    assert_eq!(listed(&instance, "incomplete"), Vec::<String>::new());
-    assert_eq!(folders(&instance), Vec::<PathBuf>::new());
-    let folder = instance
-        .path("data/backups/.arc-backup/incomplete")
-        .join(&id);
-    assert!(folder.join("incomplete.json").exists());
-    assert!(!folder.join("manifest.json").exists());
-    assert!(!folder.join("data").join(&missing).exists());
-    let (code, list) = instance.json(&["list", "--all"]);
-    assert_eq!(code, 0, "{list}");
-    assert_eq!(list["incomplete"][0]["backup_id"], id.as_str());
-    assert_eq!(list["incomplete"][0]["missing_files"], 1);
-    let named = list["incomplete"][0]["missing"][0].as_str().unwrap();
-    assert!(named.starts_with(&format!("data/{missing}: ")), "{named}");
-    let human = instance.ok(&["list", "--all"]);
-    assert!(human.contains("1 files are missing"), "{human}");
-    let (_, plain) = instance.json(&["list"]);
-    assert_eq!(plain.get("incomplete"), None);
-    for command in [&["show", &*id][..], &["verify", &id]] {
-        assert_eq!(instance.run(command).status.code(), Some(1), "{command:?}");
+/// Lost otherwise: the truth of the next backup, which reads from memory what the disk never took, and told of but once.
+fn what_a_disk_did_not_take_is_not_continued() {
+    for (fault, call) in [("error:4", "target.commit"), ("error:1", "target.sync")] {
+        let instance = small();
+        let (output, _) = faulty(&instance, "unavailable:3", "target.commit", &["backup"]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert_eq!(folders(&instance).len(), 1);
+        let (output, _) = faulty(&instance, fault, call, &["backup"]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert_eq!(folders(&instance), Vec::<PathBuf>::new(), "{call}");
+        let done = operation(&instance);
+        assert_eq!(done.get("reused_files"), None, "{call}: {done}");
+        all_verify(&instance, call);
     }
-    let refused = instance.run(&["restore", &id, "--yes"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(
-        text(&refused).contains("--allow-incomplete"),
-        "{}",
-        text(&refused)
-    );
-    assert_eq!(live(&instance), before);
-    // The disk has died.
-    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
-    std::fs::remove_file(instance.path("data/arc.db")).unwrap();
-    let arguments = ["restore", &id, "--allow-incomplete", "--yes"];
-    let (code, restored) = instance.json(&arguments);
-    assert_eq!(code, 0, "{restored}");
-    let warnings = restored["warnings"].to_string();
-    assert!(warnings.contains(&missing), "{warnings}");
-    let (mut expected, rows) = before;
-    assert!(expected.remove(&missing).is_some());
-    assert_eq!(live(&instance), (expected, rows));
-    // A byte of it that is wrong fails it, as it fails a backup.
-    let victim = files(&folder.join("data")).into_iter().next().unwrap();
-    let path = folder.join("data").join(&victim);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[0] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-    let (code, failed) = instance.json(&arguments);
-    assert_eq!(code, 1, "{failed}");
-    assert_eq!(failed["problems"][0]["path"], format!("data/{victim}"));
 }
 
 /// Lost otherwise: the room of what nothing names any more; or a copy that is on its way here from another target.
@@ -344,33 +258,43 @@ fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
     assert!(!instance.ok(&["sweep"]).contains(id));
 }
 
-/// Lost otherwise: the disk's room, to copies that nobody needs any more.
-fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
+/// Lost otherwise: what a sweep has removed in the targets, to something beside the data that can't be.
+fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
     let instance = small();
-    let (id, _) = incomplete(&instance);
-    let folder = instance
-        .path("data/backups/.arc-backup/incomplete")
-        .join(&id);
-    instance.ok(&["sweep", "--apply"]);
+    let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let state = instance.path("data/backups/.arc-backup");
+    let mark = r#"{"operation_id":"x","backup_id":"y","phase":"staging","written_at":"2026-11-24T00:00:00Z"}"#;
+    std::fs::write(state.join("restore-in-progress.json"), mark).unwrap();
+    let in_the_way = instance.path("data/.arc-backup-x-arc.db.tmp");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let staged = instance.path("data/arc/iot/temperature/.arc-backup-x-1-a.parquet.tmp");
+    std::fs::write(&staged, "rows").unwrap();
+    let (code, swept) = instance.json(&["sweep", "--apply"]);
+    assert_eq!(code, 1, "{swept}");
+    assert_eq!(
+        swept["targets"][0]["unfinished"][0].as_str().map(str::len),
+        Some(31),
+        "{swept}"
+    );
     assert!(
-        folder.exists(),
-        "a sweep removes what nothing names as unfinished"
+        swept["faults"][0]
+            .as_str()
+            .unwrap()
+            .contains(".arc-backup-x-arc.db.tmp"),
+        "{swept}"
     );
-    instance.ok(&["delete", &id, "--yes"]);
-    assert!(!folder.exists());
+    assert_eq!(folders(&instance), Vec::<PathBuf>::new());
+    assert!(!staged.exists());
+    // It keeps no backup from being made, which says so.
+    let warned = operation(&instance)["warnings"].to_string();
+    assert!(warned.contains(".arc-backup-x-arc.db.tmp"), "{warned}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let (code, swept) = instance.json(&["sweep", "--apply"]);
     assert_eq!(
-        instance.run(&["delete", &id, "--yes"]).status.code(),
-        Some(1)
+        (code, &swept["faults"]),
+        (0, &serde_json::json!([])),
+        "{swept}"
     );
-    let (id, _) = incomplete(&instance);
-    let folder = instance
-        .path("data/backups/.arc-backup/incomplete")
-        .join(&id);
-    assert!(folder.exists());
-    operation(&instance);
-    assert!(!folder.exists());
-    assert_eq!(
-        strays(&instance, false, "a backup since"),
-        Vec::<String>::new()
-    );
+    assert!(!state.join("restore-in-progress.json").exists());
 }

@@ -70,7 +70,16 @@ fn an_output_of_another_size_is_told_of() {
     // With its state, Arc would drop the output when it starts.
     assert_eq!(held, [true, true, false]);
     assert!(
-        warnings.contains("temperature_1_b1_daily.parquet") && warnings.contains("10 bytes"),
+        warnings.contains("temperature_1_b1_daily.parquet")
+            && warnings.contains("10 bytes")
+            && warnings.contains("rows may be there twice"),
+        "{warnings}"
+    );
+    let instance = with_job("rows of bo", &state("12", &["a"]));
+    let (warnings, held) = backup(&instance);
+    assert_eq!(held, [true, true, false]);
+    assert!(
+        warnings.contains("as its inputs are no longer there") && !warnings.contains("twice"),
         "{warnings}"
     );
 }

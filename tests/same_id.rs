@@ -41,7 +41,7 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
     refused(
         &["restore", &id, "--yes", "--target", "copy"],
         1,
-        &["nothing was changed"],
+        &["the backup is not whole", "; nothing was changed"],
     );
     instance.ok(&["verify", &id, "--target", "local"]);
     let before = instance.live();

@@ -94,6 +94,7 @@ impl From<Error> for Fault {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(text) | Error::Config(text) => Self::bad(&text, None),
             Error::NotFound(_) => Self::NotFound(Json(body("Backup not found"))),
+            error @ Error::Incomplete(_) => Self::NotFound(Json(body(error.to_string()))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
                 detail: Some(detail),
                 ..body(format!("Backup {id} is damaged"))

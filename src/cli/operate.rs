@@ -311,10 +311,10 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
         let targets: Vec<_> = (swept.iter())
             .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
             .collect();
-        let mut document = json!({"applied": apply, "targets": targets});
-        if let (Some(views), Some(staged)) = (sweep.views, sweep.staged) {
-            document["views"] = views.into();
-            document["staged_files"] = staged.into();
+        let mut document = json!({"applied": apply, "targets": targets, "faults": sweep.faults});
+        if apply {
+            document["views"] = sweep.views.into();
+            document["staged_files"] = sweep.staged.into();
         }
         line(&pretty(&document));
     } else {
@@ -328,16 +328,17 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
                 complain!("error: {target}: {fault}");
             }
         }
-        if let (Some(views), Some(staged)) = (sweep.views, sweep.staged) {
-            if views > 0 {
-                line(&format!(
-                    "beside the data: {views} views that backups held on to removed"
-                ));
-            }
-            if staged > 0 {
-                line(&format!(
-                    "beside the data: {staged} files that restores had staged removed"
-                ));
+        for fault in &sweep.faults {
+            complain!("error: {fault}");
+        }
+        if apply {
+            for (count, what) in [
+                (sweep.views, "views that backups held on to"),
+                (sweep.staged, "files that restores had staged"),
+            ] {
+                if let Some(count) = count.filter(|count| *count > 0) {
+                    line(&format!("beside the data: {count} {what} removed"));
+                }
             }
         } else {
             let left = (swept.iter())
@@ -351,6 +352,6 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
             ));
         }
     }
-    let done = swept.iter().all(|(_, swept)| swept.faults.is_empty());
+    let done = sweep.faults.is_empty() && swept.iter().all(|(_, swept)| swept.faults.is_empty());
     Ok(if done { DONE } else { FAILED })
 }

@@ -8,15 +8,13 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{
-    Body, EntryStream, Error as CoreError, ErrorKind, Freeze, Source, SourceReport, WriteOptions,
-};
-use futures::{StreamExt, stream};
+use arc_backup_core::{Body, ErrorKind, Freeze, Source, SourceReport, WriteOptions};
+use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::section::on_target;
-use super::{flush, incomplete, left_out, marker, restore, section};
+use super::trust::Trust;
+use super::{flush, incomplete, left_out, marker, section, staging};
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo, Spool,
@@ -37,11 +35,13 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         context,
         repository.sweep_but(true, &unfinished).await?.faults,
     );
-    restore::discard_staged(&context.settings, &context.sources).await?;
+    if let Err(error) = staging::discard_staged(&context.settings, &context.sources).await {
+        warn_of_faults(context, vec![error.to_string()]);
+    }
     if let Some(marker) = marker::marker(&context.settings) {
         context.warn(format!(
-            "a restore of {} was interrupted while it changed live data, and was not completed: this backup is of what it left",
-            marker.backup_id
+            "{}, and it was not completed: this backup is of what it left",
+            marker.words()
         ));
     }
     match repository.load(&context.id).await {
@@ -128,7 +128,7 @@ async fn clean_up(
         return repository.sweep_one(&context.id, false).await;
     }
     // A full disk of our own state is no reason: what is stored is as good as before.
-    if collected.of_no_use {
+    if collected.trust.is_lost() {
         for id in unfinished.iter().chain([&context.id]) {
             repository.sweep_one(id, false).await?;
         }
@@ -192,11 +192,8 @@ async fn make(
     context.running.phase("publishing");
     let inventory = join_inventories(context, collected)?;
     let stored = put_file(repository, &inventory_key(&context.id), &inventory).await;
-    on_target(stored, &mut collected.of_no_use)?;
-    let durable = durability.sync().await;
-    // What a disk did not take is still read from memory as if it had, and its error is told but once.
-    collected.of_no_use |= durable.is_err();
-    durable?;
+    collected.trust.watch(stored)?;
+    (collected.trust).watch_durability(durability.sync().await)?;
     if context.running.snapshot().problem_count > 0 {
         // Only files of the source: whatever else fails ends the backup at once.
         collected.incomplete_inventory = Some(inventory.summary().clone());
@@ -211,7 +208,7 @@ async fn make(
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
     let published = repository.put(&manifest_key(&context.id), bytes).await;
-    on_target(published, &mut collected.of_no_use)?;
+    collected.trust.watch(published)?;
     // A holder that slept through its lock's end, and through somebody else's sweep, has published nothing that lasts.
     if let Some(lock) = &context.lock
         && let Err(error) = lock.check().await
@@ -238,8 +235,8 @@ pub(super) struct Collected {
     pub(super) reused: (u64, u64),
     /// What is stored, for the backup after this one, should this one not end.
     pub(super) log: StoredLog,
-    /// What is stored is given back: the target is full, or may have lost some of it.
-    pub(super) of_no_use: bool,
+    /// Whether what is stored is kept for it.
+    pub(super) trust: Trust,
     /// All is stored that could be read: the list of it.
     pub(super) incomplete_inventory: Option<InventoryRef>,
 }
@@ -254,30 +251,9 @@ impl Collected {
             unfinished,
             reused: (0, 0),
             log: StoredLog::new(&context.repository, &context.id),
-            of_no_use: false,
+            trust: Trust::new(&**context.repository.sink()),
             incomplete_inventory: None,
         }
-    }
-}
-
-/// The entries of a list of one section.
-pub(super) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
-    let records = list.records()?;
-    Ok(
-        stream::iter(records.map(|record| record.map(|record| record.entry).map_err(to_core)))
-            .boxed(),
-    )
-}
-
-pub(super) fn to_core(error: Error) -> CoreError {
-    match error {
-        Error::Storage(error) => error,
-        other => CoreError::new(
-            arc_backup_core::ErrorKind::Other,
-            "read",
-            "list",
-            other.to_string(),
-        ),
     }
 }
 
@@ -338,6 +314,10 @@ impl Collected {
     }
 
     fn report(&mut self, context: &Context, section: &str, report: SourceReport) {
+        for (path, detail) in &report.unreadable {
+            let running = &context.running;
+            running.problem(format!("{section}/{path}"), "unreadable", detail.as_str());
+        }
         context.running.update(|operation| {
             operation.warnings.extend(report.warnings.iter().cloned());
             operation

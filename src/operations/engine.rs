@@ -13,11 +13,11 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, marker, restore};
+use super::{Holder, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
-use crate::repository::{Damaged, Incomplete, Repository, Summary, Swept};
+use crate::repository::{Damaged, Incomplete, Repository, Summary};
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
@@ -289,81 +289,11 @@ impl ArcBackup {
         }
     }
 
-    /// What interrupted operations have left in the targets; removed with `apply`, as is what they left beside the live data.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when an operation runs.
-    pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
-        let _slot = self.slot.lock().await;
-        if let Some(holder) = self.busy() {
-            return Err(Error::Busy(Box::new(holder)));
-        }
-        let holder = Holder::this("sweep", "sweep");
-        let _instance = if apply {
-            Some(InstanceLock::take(&self.lock_path(), &holder)?)
-        } else {
-            None
-        };
-        let mut all = Vec::new();
-        for repository in &self.repositories {
-            let swept = match sweep_one(repository, apply, &holder).await {
-                // Who is busy is told with the exit code for it.
-                Err(error @ Error::Busy(_)) => return Err(error),
-                // One dead target keeps nothing of the others from being swept.
-                Err(error) => Swept {
-                    faults: vec![error.to_string()],
-                    ..Swept::default()
-                },
-                Ok(swept) => swept,
-            };
-            all.push((repository.name().to_owned(), swept));
-        }
-        let mut sweep = Sweep {
-            targets: all,
-            ..Sweep::default()
-        };
-        if apply {
-            self.scratch.clean()?;
-            sweep.views = Some(self.discard_views().await?);
-            sweep.staged = Some(restore::discard_staged(&self.settings, &self.sources).await?);
-        }
-        Ok(sweep)
-    }
-
     /// What a restore that was interrupted after its first change says of itself.
     #[must_use]
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         marker::marker(&self.settings)
     }
-}
-
-/// What interrupted operations have left.
-#[derive(Debug, Clone, Default)]
-pub struct Sweep {
-    /// In each target, by its name.
-    pub targets: Vec<(String, Swept)>,
-    /// How many views of the data that backups held on to were removed; not looked for unless that was asked for.
-    pub views: Option<u64>,
-    /// How many files that restores had staged beside the live ones were removed; likewise.
-    pub staged: Option<u64>,
-}
-
-async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
-    let sweep = async || {
-        let mut swept = repository.sweep(apply).await?;
-        match repository.sweep_nameless(apply).await {
-            Ok(found) => swept.unfinished.extend(found),
-            Err(error) => swept.faults.push(error.to_string()),
-        }
-        Ok(swept)
-    };
-    if !apply {
-        return sweep().await;
-    }
-    let lock = repository.lock(holder).await?;
-    let swept = sweep().await;
-    lock.release().await?;
-    swept
 }
 
 /// The keys in Arc's data storage that are a target's: where both are in one bucket or container. Refuses places that are one.

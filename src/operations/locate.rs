@@ -18,9 +18,20 @@ impl ArcBackup {
     /// The target that holds the backup, or what is damaged of it, and what it answered: `target`, or the only one.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] names the targets when several hold it, and those that there are when
-    /// `target` is none.
+    /// [`Error::NotFound`]; [`Error::Incomplete`]; [`Error::Invalid`] names the targets when several hold it, and those that
+    /// there are when `target` is none.
     pub async fn locate(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+    ) -> Result<(&Repository, Result<Loaded>)> {
+        match self.locate_backup(id, target).await {
+            Err(error) => Err(self.or_incomplete(id, target, error).await),
+            found => found,
+        }
+    }
+
+    async fn locate_backup(
         &self,
         id: &BackupId,
         target: Option<&str>,
@@ -34,27 +45,15 @@ impl ArcBackup {
         }
         let mut fault = Error::NotFound(id.to_string());
         let mut holders = Vec::new();
-        let mut asked = self.ask_all(id);
-        let mut until = None;
-        loop {
-            let next = asked.next();
-            let next = match until {
-                None => next.await,
-                Some(until) => tokio::time::timeout_at(until, next).await.unwrap_or(None),
-            };
-            let Some((repository, found)) = next else {
-                break;
-            };
+        let is_held =
+            |(_, found): &(_, Result<_>)| matches!(found, Ok(_) | Err(Error::Damaged { .. }));
+        for (repository, found) in answers(self.ask_all(id), is_held).await {
             match found {
-                Ok(_) | Err(Error::Damaged { .. }) => {
-                    until.get_or_insert_with(|| tokio::time::Instant::now() + OTHERS_PATIENCE);
-                    holders.push((repository, found));
-                }
+                Ok(_) | Err(Error::Damaged { .. }) => holders.push((repository, found)),
                 Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,
             }
         }
-        drop(asked);
         only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
         holders.pop().ok_or(fault)
     }
@@ -120,9 +119,20 @@ impl ArcBackup {
     /// Finds a backup in `target`, or in whichever answers first that it holds it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Damaged`] when something is there that is no backup; [`Error::Invalid`] for an unknown
-    /// target.
+    /// [`Error::NotFound`]; [`Error::Incomplete`]; [`Error::Damaged`] when something is there that is no backup;
+    /// [`Error::Invalid`] for an unknown target.
     pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
+        match self.find_backup(id, target).await {
+            Err(error) => Err(self.or_incomplete(id, target, error).await),
+            found => found,
+        }
+    }
+
+    async fn find_backup(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+    ) -> Result<(&Repository, Loaded)> {
         if target.is_some() {
             let repository = self.repository(target)?;
             return Ok((repository, repository.load(id).await?));
@@ -179,6 +189,31 @@ impl ArcBackup {
         only(id, &holders)?.ok_or(fault)
     }
 
+    /// Whether the targets hold an incomplete copy of that id.
+    async fn incomplete_holders(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+    ) -> Vec<(&Repository, Result<bool>)> {
+        let asked = (self.repositories.iter())
+            .filter(|repository| target.is_none_or(|target| target == repository.name()))
+            .map(|one| async move { (one, one.holds_incomplete(id).await) }.boxed())
+            .collect();
+        answers(asked, |(_, holds)| matches!(holds, Ok(true))).await
+    }
+
+    /// The error of who looked for a backup and found none: that there is an incomplete copy, if there is one.
+    async fn or_incomplete(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
+        if !matches!(error, Error::NotFound(_)) {
+            return error;
+        }
+        let holders = self.incomplete_holders(id, target).await;
+        match holders.iter().any(|(_, holds)| matches!(holds, Ok(true))) {
+            true => Error::Incomplete(id.to_string()),
+            false => error,
+        }
+    }
+
     /// What a restore can take: a backup, or, where it may, the incomplete copy of that id.
     ///
     /// # Errors
@@ -189,26 +224,52 @@ impl ArcBackup {
         target: Option<&str>,
         allow_incomplete: bool,
     ) -> Result<Repository> {
-        let fault = match self.locate(id, target).await {
+        let mut fault = match self.locate_backup(id, target).await {
             Ok((repository, loaded)) => return loaded.map(|_| repository.clone()),
             Err(error) => error,
         };
-        for repository in &self.repositories {
-            if target.is_none_or(|target| target == repository.name())
-                && repository.has_incomplete(id).await.unwrap_or(false)
-            {
-                if allow_incomplete {
-                    let copy = repository.incomplete();
-                    copy.load(id).await?;
-                    return Ok(copy);
-                }
-                return Err(Error::Invalid(format!(
-                    "`{id}` is an incomplete copy, of a backup whose source had files that could not be read: restore what there \
-                     is with --allow-incomplete (allow_incomplete = true)"
-                )));
+        let mut holders = Vec::new();
+        for (repository, holds) in self.incomplete_holders(id, target).await {
+            match holds {
+                Ok(true) => holders.push(repository),
+                Ok(false) => {}
+                // It may be there: that it is nowhere is not known.
+                Err(error) if matches!(fault, Error::NotFound(_)) => fault = error,
+                Err(_) => {}
             }
         }
-        Err(fault)
+        let repository = only(id, &holders)?.ok_or(fault)?;
+        if !allow_incomplete {
+            return Err(Error::Invalid(
+                Error::Incomplete(id.to_string()).to_string(),
+            ));
+        }
+        let copy = repository.incomplete();
+        copy.load(id).await?;
+        Ok(copy)
+    }
+}
+
+/// What all have answered; once one answer `is_enough`, the others are not waited for long.
+async fn answers<T>(
+    mut asked: FuturesUnordered<BoxFuture<'_, T>>,
+    is_enough: impl Fn(&T) -> bool,
+) -> Vec<T> {
+    let mut answers = Vec::new();
+    let mut until = None;
+    loop {
+        let next = asked.next();
+        let next = match until {
+            None => next.await,
+            Some(until) => tokio::time::timeout_at(until, next).await.unwrap_or(None),
+        };
+        let Some(answer) = next else {
+            return answers;
+        };
+        if is_enough(&answer) {
+            until.get_or_insert_with(|| tokio::time::Instant::now() + OTHERS_PATIENCE);
+        }
+        answers.push(answer);
     }
 }
 

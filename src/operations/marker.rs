@@ -17,10 +17,15 @@ pub(super) fn marker_path(settings: &Settings) -> PathBuf {
     settings.backup.state_folder().join(MARKER)
 }
 
-/// The marker of a restore that was interrupted after its first change.
+/// The marker of a restore that was interrupted after its first change, or, where it can't be read, may have been.
 pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
-    let text = std::fs::read(marker_path(settings)).ok()?;
-    let marker: RestoreInProgress = serde_json::from_slice(&text).ok()?;
+    let path = marker_path(settings);
+    let read = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => Err(error.to_string()),
+    };
+    let marker = read.unwrap_or_else(|reason| RestoreInProgress::unknown(&path, &reason));
     (marker.phase == APPLYING).then_some(marker)
 }
 
@@ -40,6 +45,7 @@ pub(super) fn write_marker(
         done: done.to_vec(),
         phase: phase.to_owned(),
         written_at: Timestamp::now().to_string(),
+        unreadable: None,
     };
     let text = serde_json::to_vec(&marker).expect("plain data is valid JSON");
     let write = || {
@@ -48,7 +54,11 @@ pub(super) fn write_marker(
         file.sync_all()?;
         std::fs::rename(&temporary, &path)
     };
-    write().map_err(|e| Error::io("write", &path, e))?;
+    write().map_err(|e| {
+        // It is of no use, and a full disk needs the room.
+        let _ = std::fs::remove_file(&temporary);
+        Error::io("write", &path, e)
+    })?;
     Ok(crate::sync_folder(&path)?)
 }
 
@@ -57,6 +67,17 @@ pub(super) fn remove_marker(settings: &Settings) -> Result<()> {
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io("remove", &path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the marker, if it is of this operation.
+pub(super) fn remove_own_marker(context: &Context) -> Result<()> {
+    let text = std::fs::read(marker_path(&context.settings)).unwrap_or_default();
+    match serde_json::from_slice::<RestoreInProgress>(&text) {
+        Ok(marker) if marker.operation_id == context.operation_id => {
+            remove_marker(&context.settings)
         }
         _ => Ok(()),
     }
@@ -74,10 +95,13 @@ pub(super) fn check_covers_interrupted(context: &Context, order: &[&String]) -> 
     if left_out.is_empty() {
         return Ok(());
     }
+    let or = match &marker.unreadable {
+        Some(_) => ", or, when you know that the live data is whole, remove that file",
+        None => "",
+    };
     Err(Error::Failed(format!(
-        "a restore of `{}` was interrupted while it changed live data, and this one leaves out a part of it ({}): run that \
-         restore again, or one that restores these too; nothing was changed",
-        marker.backup_id,
+        "{}, and this one leaves out a part of it ({}): run that restore again, or one that restores these too{or}",
+        marker.words(),
         left_out.join(", ")
     )))
 }

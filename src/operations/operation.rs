@@ -1,6 +1,9 @@
 //! An operation, as the status and the history tell of it.
 
+use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
+
+use crate::source::{DATA, METADATA};
 
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
@@ -139,6 +142,10 @@ pub struct RestoreInProgress {
     pub phase: String,
     /// When it came to that phase, RFC 3339.
     pub written_at: String,
+    /// Why the mark on disk can't be read: which restore it is of, and how far that came, is then not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(default, skip_serializing_if_is_none)]
+    pub unreadable: Option<String>,
 }
 
 /// What a sample is a sample of. What it reads itself is counted as that of any operation.
@@ -157,9 +164,31 @@ pub struct Sample {
 }
 
 impl RestoreInProgress {
+    /// Stands for a mark that is there and can't be read: a restore of what is restored by default.
+    pub(super) fn unknown(path: &std::path::Path, reason: &str) -> Self {
+        Self {
+            operation_id: "unknown".to_owned(),
+            backup_id: "unknown".to_owned(),
+            sections: vec![DATA.to_owned(), METADATA.to_owned()],
+            done: Vec::new(),
+            phase: super::marker::APPLYING.to_owned(),
+            written_at: (std::fs::metadata(path).and_then(|meta| meta.modified()))
+                .ok()
+                .and_then(|time| Timestamp::try_from(time).ok())
+                .unwrap_or(Timestamp::UNIX_EPOCH)
+                .to_string(),
+            unreadable: Some(format!("`{}`: {reason}", path.display())),
+        }
+    }
+
     /// What is done and what is not, in words.
     #[must_use]
     pub fn words(&self) -> String {
+        if let Some(fault) = &self.unreadable {
+            return format!(
+                "a restore may have been interrupted while it changed live data, and its mark can't be read ({fault})"
+            );
+        }
         let left: Vec<_> = (self.sections.iter())
             .filter(|section| !self.done.contains(section))
             .map(String::as_str)

@@ -1,6 +1,6 @@
 //! Whether everything that the inventory names is there, with its size, and nothing else.
 
-use arc_backup_core::{Key, ListOptions, Listed, Meta};
+use arc_backup_core::{ErrorKind, Key, ListOptions, Listed, Meta};
 use futures::StreamExt;
 
 use super::context::Context;
@@ -24,9 +24,25 @@ pub(super) async fn check(
         Err(_) => true,
     });
     let mut record = next_stored_here(context, &mut records).await?;
+    // What can't be looked at is damage as well; whether what lies there is missing is not known.
+    let mut unreadable: Vec<String> = Vec::new();
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
-        let meta = match item? {
+        let item = match item {
+            Err(error) if error.is_of_one_place() && error.kind() != ErrorKind::Unavailable => {
+                let path = match error.subject().strip_prefix(&prefix) {
+                    Some(path) if !path.is_empty() => path.to_owned(),
+                    _ => return Err(error.into()),
+                };
+                if in_wanted(&path) {
+                    (context.running).problem(&path, "unreadable", error.to_string());
+                    unreadable.push(path);
+                }
+                continue;
+            }
+            item => item?,
+        };
+        let meta = match item {
             Listed::Object(meta) if own.contains(&meta.key) => continue,
             Listed::Object(meta) => meta,
             Listed::Other { path, kind } => {
@@ -45,7 +61,7 @@ pub(super) async fn check(
             continue;
         }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
-            note_missing(context, &missing);
+            note_missing(context, &missing, &unreadable);
             record = next_stored_here(context, &mut records).await?;
         }
         match record.take_if(|record| &*record.path == path) {
@@ -59,13 +75,19 @@ pub(super) async fn check(
         }
     }
     while let Some(missing) = record {
-        note_missing(context, &missing);
+        note_missing(context, &missing, &unreadable);
         record = next_stored_here(context, &mut records).await?;
     }
     Ok(())
 }
 
-fn note_missing(context: &Context, record: &Record) {
+fn note_missing(context: &Context, record: &Record, unreadable: &[String]) {
+    let path = record.path.as_str();
+    if (unreadable.iter())
+        .any(|place| place == path || place.ends_with('/') && path.starts_with(&**place))
+    {
+        return;
+    }
     context.running.problem(
         record.path.as_str(),
         "missing",
@@ -95,7 +117,7 @@ async fn next_stored_here(
         let key: Key = file_key(other, &record.path)?;
         match context.repository.sink().head(&key).await? {
             Some(meta) => note_size(context, &record, &meta),
-            None => note_missing(context, &record),
+            None => note_missing(context, &record, &[]),
         }
     }
     Ok(None)

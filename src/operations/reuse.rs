@@ -5,7 +5,6 @@ use futures::{StreamExt, stream};
 
 use super::backup::Collected;
 use super::context::Context;
-use super::section::on_target;
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool};
 use crate::repository::{StoredReader, file_key};
@@ -59,7 +58,7 @@ pub(super) async fn reuse(
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
                 let noted = collected.log.note(&record, etag.as_deref()).await;
-                on_target(noted, &mut collected.of_no_use)?;
+                collected.trust.watch(noted)?;
                 reused.push(&record)?;
                 collected.reused.0 += 1;
                 collected.reused.1 += record.entry.size;

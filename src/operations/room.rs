@@ -24,7 +24,7 @@ pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         if free < needed {
             return Err(Error::Failed(format!(
-                "no room to restore at `{}`: it needs {needed} bytes and {free} are free; nothing was changed",
+                "no room to restore at `{}`: it needs {needed} bytes and {free} are free",
                 path.display()
             )));
         }

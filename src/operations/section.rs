@@ -11,10 +11,11 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::backup::{Collected, entries_of};
+use super::backup::Collected;
 use super::context::Context;
-use super::restore::left_out;
+use super::entries::{entries_of, left_out};
 use super::reuse::reuse;
+use super::trust::Trust;
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
 use crate::pipeline::{CopyFault, Reader, Writer};
@@ -37,16 +38,16 @@ pub(super) async fn copy(
     collected: &mut Collected,
 ) -> Result<()> {
     let listed = list(context, section, frozen).await?;
-    on_target(collected.log.next_run().await, &mut collected.of_no_use)?;
+    collected.trust.watch(collected.log.next_run().await)?;
     let reused = reuse(context, section, &listed, collected).await?;
-    on_target(collected.log.next_run().await, &mut collected.of_no_use)?;
+    collected.trust.watch(collected.log.next_run().await)?;
     context.running.phase("copying");
     let mut copying = Copying {
         context,
         section,
         frozen,
         log: &mut collected.log,
-        of_no_use: &mut collected.of_no_use,
+        trust: &mut collected.trust,
         lost: Vec::new(),
         anew: BTreeMap::new(),
         refused: 0,
@@ -115,7 +116,7 @@ struct Copying<'a> {
     section: &'a str,
     frozen: &'a dyn Frozen,
     log: &'a mut crate::repository::StoredLog,
-    of_no_use: &'a mut bool,
+    trust: &'a mut Trust,
     /// Entries that were gone or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
     /// Files that the storage refused to give.
@@ -147,7 +148,7 @@ impl Copying<'_> {
                     match copied.as_mut() {
                         Some(copied) => {
                             let noted = self.log.note(&record, outcome.stored.as_deref()).await;
-                            on_target(noted, self.of_no_use)?;
+                            self.trust.watch(noted)?;
                             copied.push(&record)?;
                         }
                         None => _ = self.anew.insert(record.entry.key.clone(), record),
@@ -158,8 +159,9 @@ impl Copying<'_> {
                     self.lost.push((outcome.entry, fault));
                     continue;
                 }
-                *self.of_no_use |=
-                    matches!(&fault, CopyFault::Write(error) if error.kind() == ErrorKind::NoSpace);
+                if let CopyFault::Write(error) = &fault {
+                    self.trust.note(error);
+                }
                 self.note(&outcome.entry, &fault).await?;
             }
             Ok(())
@@ -265,13 +267,6 @@ impl Copying<'_> {
         }
         Ok(())
     }
-}
-
-/// Notes that the target is full, where that is what it says.
-pub(super) fn on_target<T>(result: Result<T>, of_no_use: &mut bool) -> Result<T> {
-    *of_no_use |=
-        matches!(&result, Err(crate::Error::Storage(error)) if error.kind() == ErrorKind::NoSpace);
-    result
 }
 
 /// Whether the source no longer has the entry as it was listed.

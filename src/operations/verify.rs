@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::backup::to_core;
 use super::context::Context;
+use super::entries::to_core;
 use super::rotation::{self, Run};
 use super::{Sample, presence};
 use crate::manifest::{Inventory, InventoryFault, Record};

@@ -3,16 +3,17 @@
 //! They lie under `.arc-backup/incomplete/{backup_id}/`, with `incomplete.json` in place of `manifest.json`, where neither a list
 //! nor Arc takes them for backups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Capabilities, Child, GetOptions, Key, ListOptions, ListStream, Listed, LockOutcome, Meta,
-    Object, Result as CoreResult, Sink, Upload, WriteOptions,
+    Capabilities, Child, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, ListStream,
+    Listed, LockOutcome, Meta, Object, Result as CoreResult, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{Repository, folder, own};
+use super::{Repository, Swept, folder, own};
 use crate::manifest::{BackupId, Manifest};
 use crate::{Error, Result};
 
@@ -87,9 +88,7 @@ impl Repository {
                 Ok(loaded) => found.push((id, loaded.manifest)),
                 // On its way to become one.
                 Err(Error::NotFound(_)) => {}
-                Err(Error::Storage(error))
-                    if error.kind() == arc_backup_core::ErrorKind::Unavailable =>
-                {
+                Err(Error::Storage(error)) if error.kind() == ErrorKind::Unavailable => {
                     return Err(error.into());
                 }
                 Err(error) => tracing::warn!(%id, %error, "an incomplete copy can't be read"),
@@ -119,6 +118,20 @@ impl Repository {
         Ok(children.iter().any(|child| child.name() == id.as_str()))
     }
 
+    /// Whether there is an incomplete copy of that id, whatever is in it: it was told of.
+    pub(crate) async fn holds_incomplete(&self, id: &BackupId) -> Result<bool> {
+        match self
+            .sink
+            .head(&own(&format!("{FOLDER}/{id}/{INSTEAD}")))
+            .await
+        {
+            Ok(meta) => Ok(meta.is_some()),
+            // Something that is no file.
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes an incomplete copy; an absent one is no error.
     pub(crate) async fn remove_incomplete(&self, id: &BackupId) -> Result<()> {
         let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
@@ -142,26 +155,31 @@ impl Repository {
     }
 
     /// What never became an incomplete copy, and the rest of a journal, with no journal any more that names them: their holder
-    /// lost its lock, and was then killed. Removed with `apply`. Tells the ids.
-    pub(crate) async fn sweep_nameless(&self, apply: bool) -> Result<Vec<String>> {
+    /// lost its lock, and was then killed. Removed with `apply`.
+    pub(crate) async fn sweep_nameless(&self, apply: bool) -> Result<Swept> {
         let journalled = self.journalled().await?;
-        let mut found = Vec::new();
+        let mut swept = Swept::default();
+        let mut found = BTreeSet::new();
         for child in self.sink.list_children(Some(&own(FOLDER))).await? {
             let Ok(id) = BackupId::parse(child.name()) else {
                 continue;
             };
             // With its inventory it may be a copy that has lost no more than what tells of it.
-            let names = self
-                .sink
-                .list_children(Some(&own(&format!("{FOLDER}/{id}"))))
-                .await?;
+            let within = own(&format!("{FOLDER}/{id}"));
+            let names = match self.sink.list_children(Some(&within)).await {
+                Ok(names) => names,
+                Err(error) => {
+                    swept.faults.push(format!("{id}: {error}"));
+                    continue;
+                }
+            };
             let is_told =
                 (names.iter()).any(|child| [INSTEAD, "inventory.jsonl"].contains(&child.name()));
             if !journalled.contains(&id) && !is_told {
-                if apply {
-                    self.remove_incomplete(&id).await?;
+                if apply && let Err(error) = self.remove_incomplete(&id).await {
+                    swept.faults.push(format!("{id}: {error}"));
                 }
-                found.push(id.to_string());
+                found.insert(id.to_string());
             }
         }
         for child in self.sink.list_children(Some(&own("journal"))).await? {
@@ -169,13 +187,17 @@ impl Repository {
                 && let Ok(id) = BackupId::parse(name)
                 && !journalled.contains(&id)
             {
-                if apply {
-                    (self.sink.remove_tree(&own(&format!("journal/{id}")))).await?;
+                if apply
+                    && let Err(error) =
+                        (self.sink.remove_tree(&own(&format!("journal/{id}")))).await
+                {
+                    swept.faults.push(format!("{id}: {error}"));
                 }
-                found.push(id.to_string());
+                found.insert(id.to_string());
             }
         }
-        Ok(found)
+        swept.unfinished = found.into_iter().collect();
+        Ok(swept)
     }
 
     /// Removes what was on its way to become an incomplete copy.
@@ -222,15 +244,13 @@ impl Within {
     }
 
     fn key(key: &Key) -> CoreResult<Key> {
-        Key::parse(&Self::inner(key)).map_err(|e| {
-            let kind = arc_backup_core::ErrorKind::Invalid;
-            arc_backup_core::Error::new(kind, "read", key.as_str(), e.to_string())
-        })
+        Key::parse(&Self::inner(key))
+            .map_err(|e| CoreError::new(ErrorKind::Invalid, "read", key.as_str(), e.to_string()))
     }
 
     fn refused<T>(key: &str) -> CoreResult<T> {
-        Err(arc_backup_core::Error::new(
-            arc_backup_core::ErrorKind::Unsupported,
+        Err(CoreError::new(
+            ErrorKind::Unsupported,
             "write",
             key,
             "incomplete copies are only read",
@@ -269,12 +289,17 @@ impl Sink for Within {
     }
 
     fn list(&self, options: ListOptions) -> ListStream {
-        let options = ListOptions {
-            prefix: Self::inner(&options.prefix),
-            start_after: options.start_after.as_deref().map(Self::inner),
+        // Names within a copy are not in the same order there, nor have they the same beginnings: only whole folders are.
+        let (prefix, start_after) = (options.prefix, options.start_after.unwrap_or_default());
+        let folder = prefix
+            .rsplit_once('/')
+            .map_or("", |(above, _)| &prefix[..=above.len()]);
+        let within = ListOptions {
+            prefix: Self::inner(folder),
+            start_after: None,
             skip: options.skip.iter().map(|key| Self::inner(key)).collect(),
         };
-        let rows = (self.sink.list(options)).filter_map(async |item| match item {
+        let rows = (self.sink.list(within)).filter_map(async |item| match item {
             Ok(Listed::Object(meta)) => Some(Ok(Listed::Object(Meta {
                 key: Self::outer(&meta.key)?,
                 ..meta
@@ -305,6 +330,18 @@ impl Sink for Within {
                     row => rows.extend(row),
                 }
                 stream::iter(rows)
+            })
+            .filter(move |row| {
+                let wanted = match row {
+                    Ok(Listed::Object(meta)) => {
+                        meta.key.starts_with(&prefix) && *meta.key > *start_after
+                    }
+                    Ok(Listed::Other { path, .. }) => {
+                        path.starts_with(&prefix) && *path > start_after
+                    }
+                    Err(_) => true,
+                };
+                std::future::ready(wanted)
             })
             .boxed()
     }
@@ -370,5 +407,24 @@ mod tests {
             .flat_map(|id| all.map(|rest| format!("{id}/{rest}")))
             .collect();
         assert_eq!(keys, expected);
+
+        let options = ListOptions {
+            prefix: "backup-a/".to_owned(),
+            start_after: Some("backup-a/inventory.jsonl".to_owned()),
+            ..ListOptions::default()
+        };
+        let behind: Vec<_> = (view.list(options))
+            .map_ok(|row| match row {
+                Listed::Object(meta) => meta.key.to_string(),
+                Listed::Other { path, .. } => path,
+            })
+            .try_collect()
+            .await
+            .expect("listed");
+        assert_eq!(
+            behind,
+            expected[2..4],
+            "only what lies behind, in their order"
+        );
     }
 }

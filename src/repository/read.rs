@@ -45,7 +45,7 @@ impl Repository {
                     Some(Child::Folder(_)) if self.journalled().await?.contains(id) => {
                         Error::NotFound(id.to_string())
                     }
-                    Some(Child::Folder(_)) => damaged("manifest.json is missing".to_owned()),
+                    Some(Child::Folder(_)) => damaged(self.instead_of_manifest(id).await?),
                     Some(Child::Object(_)) => damaged("is a file, not a folder".to_owned()),
                     Some(Child::Other(_, kind)) => damaged(format!("is {}", kind.as_str())),
                     None => Error::NotFound(id.to_string()),
@@ -88,6 +88,16 @@ impl Repository {
     ) -> Result<Option<Vec<u8>>, arc_backup_core::Error> {
         self.read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
             .await
+    }
+
+    /// What there is in place of a manifest that can't be read as a file, in words.
+    async fn instead_of_manifest(&self, id: &BackupId) -> Result<String> {
+        let children = self.sink().list_children(Some(&folder(id))).await?;
+        let found = (children.iter()).find(|child| child.name() == "manifest.json");
+        Ok(match found {
+            Some(Child::Folder(_)) => "manifest.json is a folder, not a file".to_owned(),
+            _ => "manifest.json is missing".to_owned(),
+        })
     }
 
     async fn is_there(&self, id: &BackupId) -> Result<Option<Child>> {

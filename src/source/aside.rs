@@ -45,7 +45,7 @@ impl Aside {
                 error.kind(),
                 "set aside in",
                 target.location(),
-                format!("{}; nothing was changed", error.detail()),
+                error.detail().to_owned(),
             )
             .with_source(error)
         })

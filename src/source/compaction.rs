@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arc_backup_core::{ErrorKind, GetOptions, Key, ListOptions, Listed, Meta, Result, Sink};
+use arc_backup_core::{
+    ErrorKind, GetOptions, Key, ListOptions, ListStream, Listed, Meta, Result, Sink,
+};
 use futures::TryStreamExt;
 use serde::Deserialize;
 
@@ -58,7 +60,7 @@ pub(super) struct Job {
     #[serde(default)]
     pub(super) output_size: Option<u64>,
     #[serde(rename = "input_files", default)]
-    inputs: Option<Vec<String>>,
+    pub(super) inputs: Option<Vec<String>>,
 }
 
 impl Job {
@@ -80,13 +82,20 @@ impl Job {
 pub(super) struct Jobs(pub(super) BTreeMap<Key, (Meta, Result<Job, String>)>);
 
 impl Jobs {
-    /// Reads the states that are there now; those that are unchanged in `known` are not read again.
-    pub(super) async fn read(storage: &dyn Sink, known: &Self) -> Result<Self> {
-        let options = ListOptions {
+    /// What is listed for them.
+    pub(super) fn listing() -> ListOptions {
+        ListOptions {
             prefix: format!("{STATES}/"),
             ..ListOptions::default()
-        };
-        let mut listing = storage.list(options);
+        }
+    }
+
+    /// Reads the states that are there now, as they are listed; those that are unchanged in `known` are not read again.
+    pub(super) async fn read(
+        storage: &dyn Sink,
+        mut listing: ListStream,
+        known: &Self,
+    ) -> Result<Self> {
         let mut jobs = BTreeMap::new();
         while let Some(item) = listing.try_next().await? {
             let Listed::Object(meta) = item else {
@@ -163,59 +172,6 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
     }
 }
 
-/// Decides the jobs that work in a unit, by a listing of it, and tells which files are not to be in the backup, as others in
-/// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
-/// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
-/// moves (`at_rest`): then there is nothing that could hold a row twice. An output of another size than the job says is not
-/// whole; at rest it stays, and what is left of the inputs too: no row may be lost.
-pub(super) fn decide(
-    jobs: &[&Job],
-    listed: &BTreeMap<Key, Meta>,
-    at_rest: bool,
-) -> Option<Vec<Key>> {
-    let mut jobs = jobs.to_vec();
-    // A job before the ones whose inputs its output is.
-    let mut order: Vec<&Job> = Vec::new();
-    while !jobs.is_empty() {
-        let ready = (jobs.iter()).position(|job| {
-            !jobs
-                .iter()
-                .any(|other| job.inputs().contains(&other.output))
-        })?;
-        order.push(jobs.remove(ready));
-    }
-    let mut dropped = Vec::new();
-    // From the top: what a job that is done has taken in is dropped, with all that went into it.
-    let mut taken_in: Vec<&str> = Vec::new();
-    for job in order.iter().rev() {
-        let output = listed.get(job.output.as_str());
-        let is_whole =
-            output.is_some_and(|output| job.output_size.is_none_or(|size| size == output.size));
-        let all_there = !job.inputs().is_empty()
-            && (job.inputs().iter()).all(|input| listed.contains_key(input.as_str()));
-        if taken_in.contains(&job.output.as_str()) {
-            dropped.extend(job.inputs().iter());
-            taken_in.extend(job.inputs().iter().map(String::as_str));
-        } else if job.inputs().is_empty() && output.is_some() {
-            // What it has taken in can't be told: its rows may be there twice.
-            return None;
-        } else if all_there {
-            dropped.push(&job.output);
-        } else if is_whole {
-            dropped.extend(job.inputs().iter());
-            taken_in.extend(job.inputs().iter().map(String::as_str));
-        } else if !at_rest {
-            return None;
-        }
-    }
-    let dropped = dropped
-        .into_iter()
-        .filter_map(|key| listed.get_key_value(key.as_str()))
-        .map(|(key, _)| key.clone())
-        .collect();
-    Some(dropped)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,78 +197,5 @@ mod tests {
         ] {
             assert_eq!(unit_of(key), unit, "{key}");
         }
-    }
-
-    fn job(output: &str, inputs: &[&str]) -> Job {
-        Job {
-            output: output.to_owned(),
-            output_size: Some(1),
-            inputs: Some(inputs.iter().map(|input| (*input).to_owned()).collect()),
-        }
-    }
-
-    fn kept(jobs: &[Job], listed: &[&str], at_rest: bool) -> Option<Vec<String>> {
-        let mut files = BTreeMap::new();
-        for name in listed {
-            let key = Key::parse(name).expect("a key");
-            let meta = Meta {
-                key: key.clone(),
-                size: 1,
-                modified: None,
-                mode: None,
-                etag: None,
-            };
-            files.insert(key, meta);
-        }
-        for dropped in decide(&jobs.iter().collect::<Vec<_>>(), &files, at_rest)? {
-            files.remove(&dropped);
-        }
-        Some(files.into_keys().map(|key| key.to_string()).collect())
-    }
-
-    /// Lost otherwise: rows, or twice the rows, of a job that had not ended.
-    #[test]
-    fn a_pending_job_is_decided_as_arc_does_when_it_starts() {
-        let hour = [job("o", &["a", "b"])];
-        let decided = |listed: &[&str], at_rest| kept(&hour, listed, at_rest).map(|k| k.join(" "));
-        assert_eq!(decided(&["a", "b", "x"], false).as_deref(), Some("a b x"));
-        assert_eq!(decided(&["a", "b", "o"], false).as_deref(), Some("a b"));
-        assert_eq!(decided(&["b", "o", "x"], false).as_deref(), Some("o x"));
-        assert_eq!(decided(&["o"], false).as_deref(), Some("o"));
-        // Neither is whole: it may be that the output was not there yet when its place was looked at.
-        assert_eq!(decided(&["b"], false), None);
-        // Nothing moves, and there is no output: what is there is what there is.
-        assert_eq!(decided(&["b"], true).as_deref(), Some("b"));
-        // An output that is not whole stands for nothing.
-        let mut half = job("o", &["a", "b"]);
-        half.output_size = Some(2);
-        let half = [half];
-        let decided = |listed: &[&str], at_rest| kept(&half, listed, at_rest).map(|k| k.join(" "));
-        assert_eq!(decided(&["a", "b", "o"], true).as_deref(), Some("a b"));
-        assert_eq!(decided(&["b", "o"], false), None);
-        assert_eq!(decided(&["b", "o"], true).as_deref(), Some("b o"));
-    }
-
-    /// Lost otherwise: rows of a job whose output is another's input.
-    #[test]
-    fn jobs_upon_jobs_are_decided_from_the_top() {
-        let jobs = [job("o", &["a", "b"]), job("day", &["o", "c"])];
-        let decided = |listed: &[&str]| kept(&jobs, listed, false).map(|k| k.join(" "));
-        assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
-        assert_eq!(decided(&["b", "c", "o"]).as_deref(), Some("c o"));
-        assert_eq!(
-            decided(&["a", "b", "c", "day", "o"]).as_deref(),
-            Some("a b c")
-        );
-        assert_eq!(decided(&["a", "b", "day", "o"]).as_deref(), Some("day"));
-        assert_eq!(decided(&["day"]).as_deref(), Some("day"));
-        let around = [job("o", &["p"]), job("p", &["o"])];
-        assert_eq!(kept(&around, &["o", "p"], false), None, "jobs in a circle");
-        let blind = [job("o", &[])];
-        assert_eq!(
-            kept(&blind, &["a", "o"], true),
-            None,
-            "inputs that nobody tells"
-        );
     }
 }

@@ -4,6 +4,7 @@ mod aside;
 mod compaction;
 mod config;
 mod contents;
+mod decide;
 mod parquet;
 mod parquet_restore;
 mod put_back;
@@ -12,6 +13,7 @@ mod snapshot;
 mod sqlite;
 mod sqlite_restore;
 mod steps;
+mod units;
 
 pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::compaction::{Jobs, is_state, unit_of};
+use super::decide::{Files, is_harmless};
 use super::parquet_restore::ParquetRestore;
-use super::settle::{Files, Settler, View, entry, is_harmless, root_of, to_core};
+use super::settle::{Settler, View, entry, locked, root_of, to_core};
 use super::{DATA, Exclusions, SAMPLE};
 use crate::manifest::Inventory;
 
@@ -137,6 +138,7 @@ impl ParquetSource {
             cancel: freeze.cancel.clone(),
             root: root_of(&*self.storage)?,
             warnings: Arc::default(),
+            unreadable: Arc::default(),
         };
         let mut report = SourceReport::default();
         report.origin = Some(Origin {
@@ -275,9 +277,12 @@ impl Frozen for FrozenData {
 
     fn report(&self) -> SourceReport {
         let mut report = self.report.clone();
-        let warnings = &self.settler.warnings;
-        let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        report.warnings.extend(warnings.iter().cloned());
+        report
+            .warnings
+            .extend(locked(&self.settler.warnings).iter().cloned());
+        report
+            .unreadable
+            .clone_from(&locked(&self.settler.unreadable));
         report
     }
 

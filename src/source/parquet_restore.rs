@@ -324,7 +324,7 @@ impl Restore for ParquetRestore {
                         ErrorKind::NoSpace,
                         "restore to",
                         self.storage.location(),
-                        format!("it needs {needed} bytes and {free} are free; nothing was changed"),
+                        format!("it needs {needed} bytes and {free} are free"),
                     ));
                 }
             }

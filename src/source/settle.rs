@@ -8,38 +8,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Pins, Result,
     Sink,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::compaction::{Job, Jobs, decide, is_output, is_state, unit_of};
+use super::compaction::{Jobs, is_output, is_state, unit_of};
+use super::decide::{Files, is_harmless};
 use super::parquet::LONGEST_KEY;
 use super::{DATA, Exclusions};
 use crate::manifest::{Inventory, Record, Spool};
 
 /// How many files are pinned at once.
 const BATCH: usize = 512;
-/// How often a unit is listed until it is settled.
-const TRIES: u32 = 24;
-/// How many of these times a pending job is waited for; then it is decided.
-const PATIENT_TRIES: u32 = 3;
-/// The longest wait between two of them.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
-/// How many units are listed at once.
-const UNITS_AT_ONCE: usize = 16;
-/// How many units are settled at once: their files are in memory, twice.
-const UNITS_TOGETHER: usize = 256;
+/// How many places may be unreadable: where there are more, the storage is.
+const MOST_UNREADABLE: usize = 10_000;
 /// How many warnings are told of one view.
 const MOST_WARNINGS: usize = 100;
-
-/// The files of one unit.
-pub(super) type Files = BTreeMap<Key, Meta>;
 
 /// What looks at the data until it is settled.
 #[derive(Clone)]
@@ -52,6 +41,20 @@ pub(super) struct Settler {
     pub(super) root: Option<(PathBuf, (u64, u64))>,
     /// What the operator should know of the view.
     pub(super) warnings: Arc<Mutex<BTreeSet<String>>>,
+    /// What could not be looked at, by path, and why: folders, and files of which not even the size can be had.
+    pub(super) unreadable: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+pub(super) fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a fault is the place's own, and not this process's or the moment's.
+fn is_lasting(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::NoSpace | ErrorKind::Cancelled
+    )
 }
 
 /// The device and inode of a storage's root, where it is on local disk.
@@ -84,10 +87,10 @@ impl Settler {
         path: &std::path::Path,
         other: &(dyn Fn(String, OtherKind) + Send + Sync),
     ) -> Result<View> {
-        let before = Jobs::read(&*self.storage, &Jobs::default()).await?;
+        let before = self.read_jobs(&Jobs::default()).await?;
         let mut unsettled = BTreeSet::new();
         let (listed, states) = self.list_all(pins, path, other, &mut unsettled).await?;
-        let after = Jobs::read(&*self.storage, &before).await?;
+        let after = self.read_jobs(&before).await?;
         self.compare(&listed, &before, &after, &mut unsettled)
             .await?;
         for job in before.and(&after) {
@@ -115,15 +118,15 @@ impl Settler {
         })
     }
 
-    fn warn(&self, text: String) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn warn(&self, text: String) {
+        let mut warnings = locked(&self.warnings);
         if warnings.len() < MOST_WARNINGS {
             warnings.insert(text);
         }
     }
 
     /// Fails when the root is gone, or another one, since the view began.
-    fn check_root(&self) -> Result<()> {
+    pub(super) fn check_root(&self) -> Result<()> {
         let Some((root, was)) = &self.root else {
             return Ok(());
         };
@@ -138,22 +141,52 @@ impl Settler {
         Ok(())
     }
 
-    fn check_cancelled(&self) -> Result<()> {
+    pub(super) fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "list", DATA, "cancelled"));
         }
         Ok(())
     }
 
-    fn list(&self, prefix: String) -> ListStream {
-        self.storage.list(ListOptions {
+    pub(super) fn list(&self, prefix: String) -> ListStream {
+        self.readable(self.storage.list(ListOptions {
             prefix,
             skip: self.exclusions.keys.clone(),
             ..ListOptions::default()
-        })
+        }))
     }
 
-    fn belongs(&self, key: &str) -> bool {
+    /// The rows of a listing without the places that can't be looked at, which are noted.
+    fn readable(&self, listing: ListStream) -> ListStream {
+        let (exclusions, unreadable) = (self.exclusions.clone(), self.unreadable.clone());
+        listing
+            .filter_map(move |row| {
+                let row = match row {
+                    Err(error) if error.is_of_one_place() && is_lasting(&error) => {
+                        let mut unreadable = locked(&unreadable);
+                        let path = error.subject();
+                        if unreadable.len() >= MOST_UNREADABLE {
+                            Some(Err(error))
+                        } else {
+                            if !exclusions.exclude(path.trim_end_matches('/')) {
+                                unreadable.insert(path.to_owned(), error.detail().to_owned());
+                            }
+                            None
+                        }
+                    }
+                    row => Some(row),
+                };
+                std::future::ready(row)
+            })
+            .boxed()
+    }
+
+    pub(super) async fn read_jobs(&self, known: &Jobs) -> Result<Jobs> {
+        let listing = self.readable(self.storage.list(Jobs::listing()));
+        Jobs::read(&*self.storage, listing, known).await
+    }
+
+    pub(super) fn belongs(&self, key: &str) -> bool {
         key.len() <= LONGEST_KEY && !self.exclusions.exclude(key)
     }
 
@@ -266,150 +299,6 @@ impl Settler {
         self.check_root()
     }
 
-    /// Lists the units again until each is settled, or decided.
-    pub(super) async fn settle(
-        &self,
-        mut units: BTreeSet<String>,
-        pins: Option<&dyn Pins>,
-        jobs: &mut Jobs,
-    ) -> Result<BTreeMap<String, Files>> {
-        let mut settled = BTreeMap::new();
-        while !units.is_empty() {
-            let rest = (units.iter().nth(UNITS_TOGETHER).cloned())
-                .map_or_else(BTreeSet::new, |first| units.split_off(&first));
-            settled.extend(self.settle_together(units, pins, jobs).await?);
-            units = rest;
-        }
-        Ok(settled)
-    }
-
-    async fn settle_together(
-        &self,
-        mut units: BTreeSet<String>,
-        pins: Option<&dyn Pins>,
-        jobs: &mut Jobs,
-    ) -> Result<BTreeMap<String, Files>> {
-        let mut settled = BTreeMap::new();
-        let mut wait = Duration::from_millis(25);
-        for round in 0..TRIES {
-            if units.is_empty() {
-                return Ok(settled);
-            }
-            if round > 0 {
-                tokio::select! {
-                    () = self.cancel.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {}
-                }
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-            self.check_cancelled()?;
-            let before = Jobs::read(&*self.storage, jobs).await?;
-            let first = self.list_units(&units, pins).await?;
-            let after = Jobs::read(&*self.storage, &before).await?;
-            let second = self.list_units(&units, None).await?;
-            self.check_root()?;
-            let by_unit = before.by_unit(&after);
-            for (unit, files) in first {
-                let named = by_unit.get(&*unit).map_or(&[][..], Vec::as_slice);
-                let patient = round < PATIENT_TRIES;
-                if let Some(files) = at_rest(files, &second[&unit], named, patient) {
-                    for job in named {
-                        self.warn_of_size(job, &files);
-                    }
-                    units.remove(&unit);
-                    settled.insert(unit, files);
-                }
-            }
-            *jobs = after;
-        }
-        let Some(unit) = units.first() else {
-            return Ok(settled);
-        };
-        let mut text = format!(
-            "its files were changed each of the {TRIES} times that they were listed, or a compaction job in it can't be decided \
-             ({} such folders): try again when less is compacted, or when Arc has ended the job",
-            units.len()
-        );
-        let states: Vec<&str> = jobs.states_of(unit).map(Key::as_str).take(3).collect();
-        if !states.is_empty() {
-            text.push_str(
-                "; a job that Arc no longer works at is left by its state, to be looked at: ",
-            );
-            text.push_str(&states.join(", "));
-        }
-        let subject = format!("{DATA}/{unit}");
-        Err(Error::new(
-            ErrorKind::Changed,
-            "take a view of",
-            subject,
-            text,
-        ))
-    }
-
-    /// Arc drops such an output when it starts, wherever its inputs are.
-    fn warn_of_size(&self, job: &Job, files: &Files) {
-        if let (Some(output), Some(size)) = (files.get(job.output.as_str()), job.output_size)
-            && output.size != size
-        {
-            self.warn(format!(
-                "`{}` is the output of a compaction job that did not end, and has {} bytes where the job's state says {size}: it may \
-                 be damaged; it is in the backup, and so is what is left of its inputs, as they are not all there: rows may be there twice",
-                job.output, output.size
-            ));
-        }
-    }
-
-    async fn list_units(
-        &self,
-        units: &BTreeSet<String>,
-        pins: Option<&dyn Pins>,
-    ) -> Result<BTreeMap<String, Files>> {
-        stream::iter(units.iter().cloned())
-            .map(|unit| async move {
-                let files = self.list_unit(&unit, pins).await?;
-                Ok((unit, files))
-            })
-            .buffer_unordered(UNITS_AT_ONCE)
-            .try_collect()
-            .await
-    }
-
-    async fn list_unit(&self, unit: &str, pins: Option<&dyn Pins>) -> Result<Files> {
-        let mut files = Files::new();
-        let mut listing = self.list(format!("{unit}/"));
-        while let Some(item) = listing.try_next().await? {
-            if let Listed::Object(meta) = item
-                && self.belongs(&meta.key)
-                && unit_of(&meta.key) == unit
-            {
-                files.insert(meta.key.clone(), meta);
-            }
-        }
-        // The unit may be a file.
-        if let Ok(key) = Key::parse(unit)
-            && unit_of(&key) == unit
-            && self.belongs(&key)
-        {
-            match self.storage.head(&key).await {
-                Ok(Some(meta)) => _ = files.insert(key, meta),
-                Ok(None) => {}
-                // Something else is there.
-                Err(error) if error.kind() == ErrorKind::Invalid => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let Some(pins) = pins else {
-            return Ok(files);
-        };
-        let keys: Vec<Key> = files.into_keys().collect();
-        let pinned = pins.pin(&keys).await?;
-        Ok(keys
-            .into_iter()
-            .zip(pinned)
-            .filter_map(|(key, meta)| Some((key, meta?)))
-            .collect())
-    }
-
     /// The files in the folder of states that may go with a view: those of jobs that were decided, where Arc's own way to end
     /// such a job, when it starts with the restored files, changes nothing; and what is no state of a job.
     async fn states(
@@ -419,7 +308,7 @@ impl Settler {
         pins: Option<&dyn Pins>,
         jobs: &mut Jobs,
     ) -> Result<Files> {
-        *jobs = Jobs::read(&*self.storage, jobs).await?;
+        *jobs = self.read_jobs(jobs).await?;
         let mut states = Files::new();
         for (key, (meta, job)) in &jobs.0 {
             if !self.belongs(key) {
@@ -447,63 +336,6 @@ impl Settler {
         }
         Ok(states)
     }
-}
-
-/// Whether Arc, starting with these files and the job's state, leaves all of them: an output that is missing is forgotten,
-/// one of the right size is kept and its inputs, which are not here, are removed.
-pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool {
-    let Some(files) = settled.get(unit_of(&job.output)) else {
-        return false;
-    };
-    match files.get(job.output.as_str()) {
-        None => true,
-        Some(output) => {
-            Some(output.size) == job.output_size
-                && !(job.inputs().iter()).any(|input| {
-                    (settled.get(unit_of(input)))
-                        .is_none_or(|files| files.contains_key(input.as_str()))
-                })
-        }
-    }
-}
-
-/// The files of a unit that are to be in the backup, by two listings and the jobs that name it; `None` while it is not at rest.
-fn at_rest(mut first: Files, second: &Files, jobs: &[&Job], patient: bool) -> Option<Files> {
-    let mut gone = Vec::new();
-    for (key, meta) in &first {
-        match second.get(key) {
-            None => gone.push(key.as_str()),
-            Some(now) if (now.size, &now.etag) != (meta.size, &meta.etag) => return None,
-            Some(_) => {}
-        }
-    }
-    let of_job = |key: &str| jobs.iter().any(|job| job.output == key);
-    let new: Vec<&str> = (second.keys())
-        .map(Key::as_str)
-        .filter(|key| !first.contains_key(*key) && (is_output(key) || of_job(key)))
-        .collect();
-    let still = gone.is_empty() && new.is_empty();
-    if jobs.is_empty() {
-        return still.then_some(first);
-    }
-    let taken_in = |key: &&str| jobs.iter().any(|job| job.inputs().iter().any(|i| i == key));
-    // A job whose inputs went has an output, unless another job has taken that in, unseen.
-    let ended_unseen = jobs.iter().any(|job| {
-        job.inputs()
-            .iter()
-            .any(|input| gone.contains(&input.as_str()))
-            && !second.contains_key(job.output.as_str())
-            && !jobs
-                .iter()
-                .any(|other| other.inputs().contains(&job.output))
-    });
-    if patient || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
-        return None;
-    }
-    for key in decide(jobs, &first, still)? {
-        first.remove(&key);
-    }
-    Some(first)
 }
 
 pub(super) fn entry(meta: Meta) -> Entry {

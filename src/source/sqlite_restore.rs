@@ -201,18 +201,30 @@ pub(super) fn discard_staged(live: &Path, name: &str) -> Result<u64> {
         if (found.to_str())
             .is_some_and(|found| found.starts_with(".arc-backup-") && found.ends_with(&ending))
         {
-            remove_database(&child.path());
+            remove_all_of(&child.path())?;
             count += 1;
         }
     }
     Ok(count)
 }
 
-pub(super) fn remove_database(path: &Path) {
-    for suffix in ["", "-journal", "-wal", "-shm"] {
-        // Absent is the usual case; what can't be removed is swept later by its name.
-        let _ = std::fs::remove_file(beside(path, suffix));
+/// Removes a database with its companions, where they are; itself last, as its name is what leads to them.
+fn remove_all_of(path: &Path) -> Result<()> {
+    for suffix in ["-journal", "-wal", "-shm", ""] {
+        let path = beside(path, suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", &path, error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
+}
+
+pub(super) fn remove_database(path: &Path) {
+    // What can't be removed is swept later, by its name.
+    let _ = remove_all_of(path);
 }
 
 /// A file that is written beside its place, private, and stays there when it is committed.

@@ -62,7 +62,7 @@ pub(crate) async fn prepare(store: &Store, area: &str) -> Result<()> {
     // One that failed may have left it all the same.
     let removed = delete(store, "delete", &name, &name, None).await;
     written.and(removed).map_err(|error| {
-        let detail = format!("{}; nothing was changed", error.detail());
+        let detail = error.detail().to_owned();
         Error::new(error.kind(), OPERATION, store.location(&place), detail).with_source(error)
     })
 }

@@ -6,6 +6,11 @@ use std::fmt;
 /// What sinks and sources answer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The system has too many open files: the same number on every Unix.
+const ENFILE: i32 = 23;
+/// This process has too many open files.
+const EMFILE: i32 = 24;
+
 /// What kind of fault it is: what a caller decides by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -28,7 +33,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The request makes no sense: a bad key, a file where a folder must be.
     Invalid,
-    /// The place can't be reached, or does not answer.
+    /// The place can't be reached, or does not answer; or this process has nothing left to ask it with: open files, memory.
     Unavailable,
     /// The place asks to slow down.
     Throttled,
@@ -51,6 +56,7 @@ struct Inner {
     subject: String,
     detail: String,
     retryable: bool,
+    of_one_place: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -70,6 +76,7 @@ impl Error {
                 subject: subject.into(),
                 detail: detail.into(),
                 retryable: false,
+                of_one_place: false,
                 source: None,
             }),
         }
@@ -92,6 +99,9 @@ impl Error {
                 ErrorKind::Invalid
             }
             Io::Unsupported => ErrorKind::Unsupported,
+            Io::OutOfMemory => ErrorKind::Unavailable,
+            // No fault of the file that happened to be opened.
+            _ if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => ErrorKind::Unavailable,
             _ => ErrorKind::Other,
         };
         let text = error.to_string();
@@ -118,6 +128,13 @@ impl Error {
         self
     }
 
+    /// The same fault, marked as one of a single place in a listing, which goes on behind it.
+    #[must_use]
+    pub fn of_one_place(mut self) -> Self {
+        self.inner.of_one_place = true;
+        self
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -140,6 +157,13 @@ impl Error {
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.inner.detail
+    }
+
+    /// Whether it is of a single place in a listing, which tells of everything else: [`subject`](Self::subject) is that place, a
+    /// folder with a `/` at its end.
+    #[must_use]
+    pub fn is_of_one_place(&self) -> bool {
+        self.inner.of_one_place
     }
 
     /// Whether trying again may help.
@@ -169,6 +193,7 @@ impl fmt::Debug for Error {
             .field("subject", &self.inner.subject)
             .field("detail", &self.inner.detail)
             .field("retryable", &self.inner.retryable)
+            .field("of_one_place", &self.inner.of_one_place)
             .field("source", &self.inner.source)
             .finish()
     }

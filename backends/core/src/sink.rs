@@ -53,6 +53,9 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// A prefix under which there is nothing, or a root that does not exist yet, gives an empty stream. What is
     /// there and is no object (see [`OtherKind`](crate::OtherKind)) is listed too, never dropped in silence and never followed.
     /// Uploads under way are not listed.
+    ///
+    /// An error ends the listing, but one that [is of one place](crate::Error::is_of_one_place): what is there can't be looked at,
+    /// and everything else is listed. Who takes any error for the end is right too.
     fn list(&self, options: ListOptions) -> ListStream;
 
     /// Lists one level: the objects and folders right in `folder` (`None`: the root), in byte order of names,

@@ -110,6 +110,9 @@ pub struct SourceReport {
     pub unaddressable_files: u64,
     /// The first of them, by path.
     pub unaddressable_sample: Vec<String>,
+    /// What could not be looked at, by its path in the section, a folder with a `/` at its end, and why: the view lacks it, and a
+    /// backup of it is not complete.
+    pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
     /// What else the operator should know of it.

@@ -11,6 +11,7 @@ use crate::folder::Folder;
 use crate::paths::{is_temporary, lossy, split, staged_name, upwards};
 use crate::root::{OpenRoot, Root};
 use crate::status::Kind;
+use crate::walk::OF_FILE_SYSTEM;
 
 /// Deletes the objects, and the folders that this leaves empty. Ends at the first fault.
 pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, Fault)> {
@@ -191,6 +192,8 @@ fn discard_in(folder: &Folder, path: &[u8]) -> Result<u64, Fault> {
         move |errno: Errno| Fault::from(errno).at(path)
     };
     let mut count = 0;
+    // What can't be looked at keeps nothing else from being removed.
+    let mut first = Ok(());
     for item in folder.kinds().map_err(named(path))? {
         let (name, kind) = item.map_err(named(path))?;
         let below = joined(path, &name);
@@ -198,12 +201,19 @@ fn discard_in(folder: &Folder, path: &[u8]) -> Result<u64, Fault> {
             Kind::File if is_temporary(&name) => {
                 count += u64::from(folder.unlink(&name).map_err(named(&below))?);
             }
+            Kind::Folder if path.is_empty() && name == OF_FILE_SYSTEM => {}
             Kind::Folder => {
                 let opened = match folder.child(&name) {
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => continue,
-                    other => other.map_err(named(&below))?,
+                    other => other.map_err(named(&below)),
                 };
-                let discarded = discard_in(&opened, &below)?;
+                let discarded = match opened.and_then(|opened| discard_in(&opened, &below)) {
+                    Ok(discarded) => discarded,
+                    Err(fault) => {
+                        first = first.and(Err(fault));
+                        continue;
+                    }
+                };
                 if discarded > 0 {
                     // Only what this has emptied; a folder with something else in it refuses.
                     let _ = folder.remove_folder(&name);
@@ -213,7 +223,7 @@ fn discard_in(folder: &Folder, path: &[u8]) -> Result<u64, Fault> {
             _ => {}
         }
     }
-    Ok(count)
+    first.map(|()| count)
 }
 
 /// The path of `name` in the folder `path`.

@@ -10,6 +10,9 @@ use crate::paths::{is_temporary, key_of, lossy};
 use crate::root::Root;
 use crate::status::Kind;
 
+/// In the root of a volume, what `fsck` found, which is the file system's own and open to nobody but the superuser.
+pub(crate) const OF_FILE_SYSTEM: &[u8] = b"lost+found";
+
 /// How many rows are read before they are handed over.
 const BATCH: usize = 1000;
 
@@ -71,9 +74,12 @@ impl Walk {
             let filter = Filter::new(options);
             match start(root, options, &filter) {
                 Ok(level) => *self = Self::Under(filter, level.into_iter().collect()),
-                Err(fault) => {
+                Err((place, fault)) => {
                     *self = Self::Under(filter, Vec::new());
-                    return vec![Err(fault.about("list", &subject))];
+                    return vec![Err(match place {
+                        Some(place) => fault.about("list", &place).of_one_place(),
+                        None => fault.about("list", &subject),
+                    })];
                 }
             }
         }
@@ -102,14 +108,22 @@ impl Walk {
                 Ok(Step::Row(row)) => return Some(Ok(row)),
                 Ok(Step::Down(below)) => levels.push(below),
                 Ok(Step::Nothing) => {}
-                Err((path, fault)) => return Some(Err(fault.about("list", &lossy(&path)))),
+                Err((path, fault)) => {
+                    let error = fault.about("list", &lossy(&path));
+                    return Some(Err(error.of_one_place()));
+                }
             }
         }
     }
 }
 
-/// Opens the folder that a listing with these options begins in; `None` when there is none.
-fn start(root: &Root, options: &ListOptions, filter: &Filter) -> Result<Option<Level>, Fault> {
+/// Opens the folder that a listing with these options begins in; `None` when there is none. A fault comes with that folder,
+/// where it is not one of the root.
+fn start(
+    root: &Root,
+    options: &ListOptions,
+    filter: &Filter,
+) -> Result<Option<Level>, (Option<String>, Fault)> {
     let folder = match options.prefix.rsplit_once('/') {
         None => "",
         // A prefix that leads out of the root, or that no key can have, has nothing under it.
@@ -121,10 +135,10 @@ fn start(root: &Root, options: &ListOptions, filter: &Filter) -> Result<Option<L
     if filter.skips(folder.as_bytes()) {
         return Ok(None);
     }
-    let Some(root) = present(root.open())? else {
+    let Some(root) = present(root.open()).map_err(|fault| (None, fault))? else {
         return Ok(None);
     };
-    let named = |fault: Fault| fault.at(folder);
+    let named = |fault: Fault| ((!folder.is_empty()).then(|| format!("{folder}/")), fault);
     let Some(opened) = present(root.beneath(folder)).map_err(named)? else {
         return Ok(None);
     };
@@ -181,6 +195,9 @@ impl Level {
         for item in folder.kinds()? {
             let (mut name, kind) = item?;
             if kind == Kind::Folder {
+                if path.is_empty() && name == OF_FILE_SYSTEM {
+                    continue;
+                }
                 name.push(b'/');
             }
             whole.truncate(path.len());
@@ -252,7 +269,9 @@ fn children(root: &Root, folder: Option<&Key>) -> Result<Vec<Child>, Fault> {
     let mut children = Vec::new();
     for item in opened.kinds()? {
         let (name, kind) = item?;
-        if kind == Kind::File && is_temporary(&name) {
+        if kind == Kind::File && is_temporary(&name)
+            || kind == Kind::Folder && path.is_empty() && name == OF_FILE_SYSTEM
+        {
             continue;
         }
         let whole = match path {

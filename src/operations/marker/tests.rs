@@ -1,7 +1,8 @@
 //! A restore that ends between two sections.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_backup_core::{
     Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, MemorySink, Restore,
@@ -17,7 +18,12 @@ use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
 
 /// A section of one file, which can't be put into force when it is told so.
 #[derive(Clone, Default)]
-struct Stubborn(Arc<AtomicBool>);
+struct Stubborn {
+    refuses: Arc<AtomicBool>,
+    at_ready: Arc<Mutex<Option<Work>>>,
+}
+
+type Work = Box<dyn FnOnce() + Send>;
 
 fn entry() -> Entry {
     Entry::new(Key::parse("file").expect("a fixed name"), 4)
@@ -69,10 +75,12 @@ impl Restore for Stubborn {
         Ok(())
     }
     async fn ready(&self) -> Result<()> {
+        let work = self.at_ready.lock().expect("nobody panics with it").take();
+        work.into_iter().for_each(|work| work());
         Ok(())
     }
     async fn apply(&self) -> Result<()> {
-        match self.0.load(Ordering::SeqCst) {
+        match self.refuses.load(Ordering::SeqCst) {
             true => Err(Error::new(
                 ErrorKind::Other,
                 "put into force",
@@ -101,45 +109,95 @@ async fn run(engine: &Arc<ArcBackup>, request: Request) -> Operation {
     running.wait().await
 }
 
+/// An instance with one file and a stubborn source, its backup, and a change since then.
+struct Place {
+    folder: tempfile::TempDir,
+    live: PathBuf,
+    source: Stubborn,
+    engine: Arc<ArcBackup>,
+    restore: Request,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().display();
+        std::fs::create_dir(folder.path().join("data")).expect("room");
+        let live = folder.path().join("data/a.parquet");
+        std::fs::write(&live, b"old").expect("room");
+        let config = folder.path().join("arc.toml");
+        let text = format!(
+            "[storage]\nlocal_path = \"{root}/data\"\n[auth]\ndb_path = \"{root}/arc.db\"\n[backup]\nlocal_path = \"{root}/backups\"\n"
+        );
+        std::fs::write(&config, text).expect("room");
+        let settings = Settings::load(&Overrides {
+            config: Some(config),
+            ignore_environment: true,
+        })
+        .expect("a valid configuration");
+        let source = Stubborn::default();
+        let mut registry = Registry::new();
+        let made = source.clone();
+        registry.add_source(move |_| Ok(Some(Arc::new(made.clone()) as Arc<dyn Source>)));
+        let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
+        let backup = Request::Backup {
+            metadata: false,
+            config: false,
+            target: None,
+            id: None,
+        };
+        let made = run(&engine, backup).await;
+        let id = BackupId::parse(&made.backup_id).expect("an id");
+        std::fs::write(&live, b"newer").expect("room");
+        Self {
+            folder,
+            live,
+            source,
+            engine,
+            restore: Request::Restore(id, RestoreOptions::default(), None),
+        }
+    }
+
+    async fn restore(&self) -> Operation {
+        run(&self.engine, self.restore.clone()).await
+    }
+
+    /// A restore at whose last check, when all is staged, `work` is done.
+    async fn restore_until(&self, work: impl FnOnce(&ArcBackup) + Send + 'static) -> Operation {
+        let engine = self.engine.clone();
+        let work = Box::new(move || work(&engine));
+        *self.source.at_ready.lock().expect("nobody panics with it") = Some(work);
+        self.restore().await
+    }
+
+    fn live(&self) -> Vec<u8> {
+        std::fs::read(&self.live).expect("a file")
+    }
+
+    fn mark(&self) -> PathBuf {
+        super::marker_path(self.engine.settings())
+    }
+
+    /// What lies in the storage beside the file.
+    fn staged(&self) -> usize {
+        let data = std::fs::read_dir(self.folder.path().join("data"));
+        data.expect("a folder").count() - 1
+    }
+}
+
 /// Lost otherwise: after a restore that ended half-way, which part of what Arc serves is old and which is new.
 #[tokio::test]
 async fn the_marker_says_which_sections_are_restored() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path().display();
-    std::fs::create_dir(folder.path().join("data")).expect("room");
-    let live = folder.path().join("data/a.parquet");
-    std::fs::write(&live, b"old").expect("room");
-    let config = folder.path().join("arc.toml");
-    let text = format!(
-        "[storage]\nlocal_path = \"{root}/data\"\n[auth]\ndb_path = \"{root}/arc.db\"\n[backup]\nlocal_path = \"{root}/backups\"\n"
-    );
-    std::fs::write(&config, text).expect("room");
-    let settings = Settings::load(&Overrides {
-        config: Some(config),
-        ignore_environment: true,
-    })
-    .expect("a valid configuration");
-    let source = Stubborn::default();
-    let mut registry = Registry::new();
-    let made = source.clone();
-    registry.add_source(move |_| Ok(Some(Arc::new(made.clone()) as Arc<dyn Source>)));
-    let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
-    let backup = Request::Backup {
-        metadata: false,
-        config: false,
-        target: None,
-        id: None,
-    };
-    let made = run(&engine, backup).await;
-    let id = BackupId::parse(&made.backup_id).expect("an id");
-    std::fs::write(&live, b"newer").expect("room");
-
-    source.0.store(true, Ordering::SeqCst);
-    let restore = Request::Restore(id, RestoreOptions::default(), None);
-    let ended = run(&engine, restore.clone()).await;
+    let place = Place::new().await;
+    place.source.refuses.store(true, Ordering::SeqCst);
+    let ended = place.restore().await;
     assert!(ended.error.expect("a fault").contains("as told"));
-    assert_eq!(std::fs::read(&live).expect("a file"), b"old");
-    let status = engine.status().expect("a history").expect("an operation");
+    assert_eq!(place.live(), b"old");
+    let status = place
+        .engine
+        .status()
+        .expect("a history")
+        .expect("an operation");
     let marker = status.restore_in_progress.expect("a marker");
     assert_eq!(
         (&marker.sections[..], &marker.done[..]),
@@ -153,9 +211,70 @@ async fn the_marker_says_which_sections_are_restored() {
         "{}",
         marker.words()
     );
+    // Once more, and not as far: the mark is still there.
+    let ended = place.restore_until(cancel).await;
+    let error = ended.error.expect("a fault");
+    assert!(error.contains("nothing more was changed"), "{error}");
+    assert!(place.engine.restore_in_progress().is_some());
 
-    source.0.store(false, Ordering::SeqCst);
-    let ended = run(&engine, restore).await;
+    place.source.refuses.store(false, Ordering::SeqCst);
+    let ended = place.restore().await;
     assert_eq!(ended.error, None);
-    assert_eq!(engine.restore_in_progress(), None);
+    assert_eq!(place.engine.restore_in_progress(), None);
+}
+
+fn cancel(engine: &ArcBackup) {
+    engine.current().expect("an operation").cancel("by hand");
+}
+
+/// Lost otherwise: the operator's night, to a restore that changed nothing and does not say so; and the room of what it staged.
+#[tokio::test]
+async fn a_restore_that_changed_nothing_says_so_and_leaves_nothing() {
+    let place = Place::new().await;
+    // The state folder takes no more: here as a folder that stands in the way.
+    let in_the_way = place.mark().with_extension("json.tmp");
+    let blocked = in_the_way.clone();
+    let ended = place
+        .restore_until(move |_| std::fs::create_dir(&blocked).expect("room"))
+        .await;
+    let error = ended.error.expect("a fault");
+    assert!(
+        error.contains("restore-in-progress.json") && error.ends_with("; nothing was changed"),
+        "{error}"
+    );
+    std::fs::remove_dir(&in_the_way).expect("an empty folder");
+    assert_eq!(
+        (place.live(), place.staged()),
+        (b"newer".to_vec(), 0),
+        "after a mark that could not be written"
+    );
+    assert!(!place.mark().exists());
+
+    let ended = place.restore_until(cancel).await;
+    assert_eq!(ended.error.as_deref(), Some("by hand; nothing was changed"));
+    assert_eq!((place.live(), place.staged()), (b"newer".to_vec(), 0));
+    assert!(!place.mark().exists());
+    assert_eq!(place.restore().await.error, None);
+    assert_eq!(place.live(), b"old");
+}
+
+/// Lost otherwise: that live data may be half restored, to a mark that was damaged.
+#[tokio::test]
+async fn a_mark_that_can_not_be_read_is_no_mark_that_is_not_there() {
+    let place = Place::new().await;
+    std::fs::write(place.mark(), b"{").expect("room");
+    let marker = place.engine.restore_in_progress().expect("a marker");
+    assert!(
+        marker.words().contains("restore-in-progress.json"),
+        "{}",
+        marker.words()
+    );
+    // It may have been one of databases too, and this backup has none.
+    let error = place.restore().await.error.expect("a refusal");
+    assert!(
+        error.contains("(metadata)") && error.contains("restore-in-progress.json"),
+        "{error}"
+    );
+    assert_eq!(place.live(), b"newer");
+    assert!(place.mark().exists());
 }

@@ -1,0 +1,295 @@
+//! What a restore does before the first live change: staging what will change, and reading what will not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Body, Entry, Error as CoreError, ExtraFiles, Key, Restore, Source, Staging, Upload,
+};
+use async_trait::async_trait;
+use futures::StreamExt;
+
+use super::context::Context;
+use super::entries::{left_out, section_entries};
+use super::marker::{check_covers_interrupted, marker, marker_path, remove_marker, write_marker};
+use super::restore::{ExtraFilesPolicy, RestoreOptions};
+use super::room::check_room;
+use super::verify::NoWriter;
+use crate::config::Settings;
+use crate::manifest::{BackupId, Inventory, Record};
+use crate::pipeline::{Reader, Writer};
+use crate::repository::BackupReader;
+use crate::source;
+use crate::{Error, Result};
+
+/// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
+pub(super) async fn discard_staged(
+    settings: &Settings,
+    sources: &[Arc<dyn Source>],
+) -> Result<u64> {
+    if !marker_path(settings).exists() {
+        return Ok(0);
+    }
+    let (mut count, mut first) = (0, Ok(()));
+    for source in sources {
+        match source.discard_unfinished().await {
+            Ok(found) => count += found,
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first?;
+    if marker(settings).is_none() {
+        remove_marker(settings)?;
+    }
+    Ok(count)
+}
+
+/// One source that takes part.
+pub(super) struct Part {
+    pub(super) section: String,
+    pub(super) restore: Box<dyn Restore>,
+    /// Files whose bytes are needed, and those bytes.
+    needed: (u64, u64),
+}
+
+/// Everything up to the first live change.
+pub(super) async fn stage(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let id = &context.id;
+    let mut sections = std::collections::BTreeSet::new();
+    for record in inventory.records()? {
+        sections.insert(record?.section().to_owned());
+    }
+    let mut order: Vec<&String> = sections
+        .iter()
+        .filter(|section| options.includes(section))
+        .collect();
+    let data = source::DATA.to_owned();
+    if options.data && !sections.contains(source::DATA) {
+        // The state of such a backup is that no data file is live.
+        order.push(&data);
+        context.warn(format!(
+            "backup `{id}` holds no data files: after this restore there are none"
+        ));
+    }
+    // The order in which they are put into force: data, what others added, databases, configuration.
+    order.sort_by_key(|section| match section.as_str() {
+        source::DATA => 0,
+        source::METADATA => 2,
+        source::CONFIG => 3,
+        _ => 1,
+    });
+    for (wanted, section) in [
+        (options.metadata, source::METADATA),
+        (options.config, source::CONFIG),
+    ] {
+        if wanted && !sections.contains(section) {
+            context.warn(format!(
+                "backup `{id}` holds no {section}: none was restored"
+            ));
+        }
+    }
+    for section in &order {
+        if !context
+            .sources
+            .iter()
+            .any(|source| source.section() == section.as_str())
+        {
+            return Err(Error::Failed(format!(
+                "backup `{id}` has a section `{section}` that this program has no source for: restore with the program that \
+                 made it, or without data (restore_data = false, --no-data)"
+            )));
+        }
+    }
+    check_covers_interrupted(context, &order)?;
+    if marker(&context.settings).is_none() {
+        let sections: Vec<_> = order.iter().map(|section| (*section).clone()).collect();
+        write_marker(context, "staging", &sections, &[])?;
+    }
+    let mut rooms = Vec::new();
+    for record in inventory.records()? {
+        let record = record?;
+        if order.iter().any(|section| *section == record.section()) {
+            context.running.progress.expect(1, record.entry.size);
+        }
+    }
+    for section in &order {
+        let Some(source) =
+            (context.sources.iter()).find(|source| source.section() == section.as_str())
+        else {
+            continue;
+        };
+        let restore = source.restore(staging(context, options)?).await?;
+        let summary = restore.plan(section_entries(inventory, section)?).await?;
+        rooms.extend(summary.room);
+        parts.push(Part {
+            section: (*section).clone(),
+            restore,
+            needed: (summary.needed_files, summary.needed_bytes),
+        });
+    }
+    check_room(&rooms)?;
+    context.running.phase("staging");
+    // Small things first: a database or configuration that can't be restored is known before the data is copied.
+    for part in parts.iter().rev() {
+        // A storage that can't stage has its turn when all else is staged.
+        if !part.restore.changes_while_staging() {
+            copy_part(context, inventory, part, STAGING_FAILED).await?;
+        }
+    }
+    context.running.phase("verifying");
+    for part in parts.iter() {
+        // What was staged is verified; what can't be is verified as it is written, unless that is too late.
+        let all = options.verify_first && part.restore.changes_while_staging();
+        verify_before(context, inventory, part, all).await?;
+    }
+    for part in parts.iter() {
+        part.restore.ready().await?;
+    }
+    context.check_cancelled()?;
+    // The next step changes what is live: nobody else may be at this backup meanwhile.
+    context.check_lock().await
+}
+
+fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {
+    Ok(Staging {
+        operation_id: context.operation_id.clone(),
+        scratch: context.scratch()?.to_owned(),
+        cancel: context.running.cancel.clone(),
+        extra_files: match options.extra_files {
+            ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
+            ExtraFilesPolicy::Keep => ExtraFiles::Keep,
+            ExtraFilesPolicy::Remove => ExtraFiles::Remove,
+        },
+        aside: Some((
+            context.repository.target_sink().clone(),
+            crate::repository::own(&format!("before-restore/{}", context.operation_id)),
+        )),
+    })
+}
+
+/// Where the files of a section lie that another backup holds.
+fn stored_elsewhere(inventory: &Inventory, section: &str) -> Result<HashMap<Key, BackupId>> {
+    let mut elsewhere = HashMap::new();
+    for record in inventory.records()? {
+        let Record {
+            entry,
+            stored_in,
+            path,
+        } = record?;
+        if let Some(other) = stored_in
+            && path.starts_with(&format!("{section}/"))
+        {
+            elsewhere.insert(entry.key, other);
+        }
+    }
+    Ok(elsewhere)
+}
+
+const STAGING_FAILED: &str = "the backup could not be read or staged";
+pub(super) const COPYING_FAILED: &str =
+    "the backup could not be read or written, and a part of it is live";
+
+pub(super) async fn copy_part(
+    context: &Context,
+    inventory: &Inventory,
+    part: &Part,
+    failed: &str,
+) -> Result<()> {
+    let reader = PartReader {
+        context,
+        section: &part.section,
+        elsewhere: stored_elsewhere(inventory, &part.section)?,
+    };
+    let writer = PartWriter(&*part.restore);
+    let plan = context.plan();
+    let mut outcomes = plan.run(part.restore.needed(), &reader, &writer);
+    let ended = async {
+        while let Some(outcome) = outcomes.next().await {
+            let outcome = outcome?;
+            match &outcome.fault {
+                None => part.restore.staged(&outcome.entry).await?,
+                Some(fault) => {
+                    context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+                    return context.failure(failed);
+                }
+            }
+        }
+        Ok(())
+    };
+    let ended = ended.await;
+    plan.stop(outcomes).await;
+    ended
+}
+
+/// Reads the files of the backup that are live already, or `all`: `completed` speaks for the whole backup, and a file that
+/// is damaged in it is known while there is still a good one.
+async fn verify_before(
+    context: &Context,
+    inventory: &Inventory,
+    part: &Part,
+    all: bool,
+) -> Result<()> {
+    let reader = PartReader {
+        context,
+        section: &part.section,
+        elsewhere: stored_elsewhere(inventory, &part.section)?,
+    };
+    let entries = section_entries(inventory, &part.section)?;
+    let entries = if all {
+        // These are read once more when they are written.
+        context
+            .running
+            .progress
+            .expect(part.needed.0, part.needed.1);
+        entries
+    } else {
+        left_out(entries, part.restore.needed())
+    };
+    let plan = context.plan();
+    let mut outcomes = plan.run(entries, &reader, &NoWriter);
+    while let Some(outcome) = outcomes.next().await {
+        let outcome = outcome?;
+        if let Some(fault) = &outcome.fault {
+            context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+        }
+    }
+    context.failure("the backup is not whole")
+}
+
+struct PartReader<'a> {
+    context: &'a Context,
+    section: &'a str,
+    elsewhere: HashMap<Key, BackupId>,
+}
+
+impl PartReader<'_> {
+    fn of(&self, entry: &Entry) -> BackupReader {
+        let id = self.elsewhere.get(&entry.key).unwrap_or(&self.context.id);
+        self.context.repository.reader(id).section(self.section)
+    }
+}
+
+#[async_trait]
+impl Reader for PartReader<'_> {
+    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.of(entry).open(entry).await
+    }
+
+    async fn open_again(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.of(entry).open_again(entry).await
+    }
+}
+
+struct PartWriter<'a>(&'a dyn Restore);
+
+#[async_trait]
+impl Writer for PartWriter<'_> {
+    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
+        self.0.begin(entry).await.map(Some)
+    }
+}

@@ -1,0 +1,226 @@
+//! Which files of a unit are in a backup, when jobs of Arc's compaction are under way in it.
+
+use std::collections::BTreeMap;
+
+use arc_backup_core::{Key, Meta};
+
+use super::compaction::{Job, is_output, unit_of};
+
+/// The files of one unit.
+pub(super) type Files = BTreeMap<Key, Meta>;
+
+/// Whether Arc, starting with these files and the job's state, leaves all of them: an output that is missing is forgotten,
+/// one of the right size is kept and its inputs, which are not here, are removed.
+pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool {
+    let Some(files) = settled.get(unit_of(&job.output)) else {
+        return false;
+    };
+    match files.get(job.output.as_str()) {
+        None => true,
+        Some(output) => {
+            Some(output.size) == job.output_size
+                && !(job.inputs().iter()).any(|input| {
+                    (settled.get(unit_of(input)))
+                        .is_none_or(|files| files.contains_key(input.as_str()))
+                })
+        }
+    }
+}
+
+/// The files of a unit that are to be in the backup, by two listings and the jobs that name it; `None` while it is not at rest.
+pub(super) fn at_rest(
+    mut first: Files,
+    second: &Files,
+    jobs: &[&Job],
+    patient: bool,
+) -> Option<Files> {
+    let mut gone = Vec::new();
+    for (key, meta) in &first {
+        match second.get(key) {
+            None => gone.push(key.as_str()),
+            Some(now) if (now.size, &now.etag) != (meta.size, &meta.etag) => return None,
+            Some(_) => {}
+        }
+    }
+    let of_job = |key: &str| jobs.iter().any(|job| job.output == key);
+    let new: Vec<&str> = (second.keys())
+        .map(Key::as_str)
+        .filter(|key| !first.contains_key(*key) && (is_output(key) || of_job(key)))
+        .collect();
+    let still = gone.is_empty() && new.is_empty();
+    if jobs.is_empty() {
+        return still.then_some(first);
+    }
+    let taken_in = |key: &&str| jobs.iter().any(|job| job.inputs().iter().any(|i| i == key));
+    // A job whose inputs went has an output, unless another job has taken that in, unseen.
+    let ended_unseen = jobs.iter().any(|job| {
+        job.inputs()
+            .iter()
+            .any(|input| gone.contains(&input.as_str()))
+            && !second.contains_key(job.output.as_str())
+            && !jobs
+                .iter()
+                .any(|other| other.inputs().contains(&job.output))
+    });
+    if patient || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
+        return None;
+    }
+    for key in decide(jobs, &first, still)? {
+        first.remove(&key);
+    }
+    Some(first)
+}
+
+/// Decides the jobs that work in a unit, by a listing of it, and tells which files are not to be in the backup, as others in
+/// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
+/// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
+/// moves (`at_rest`): then there is nothing that could hold a row twice. An output of another size than the job says is not
+/// whole; at rest it stays, and what is left of the inputs too: no row may be lost.
+fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
+    let mut left = jobs.to_vec();
+    // A job before the ones whose inputs its output is.
+    let mut order: Vec<&Job> = Vec::new();
+    while !left.is_empty() {
+        let ready = (left.iter()).position(|job| {
+            !left
+                .iter()
+                .any(|other| job.inputs().contains(&other.output))
+        })?;
+        order.push(left.remove(ready));
+    }
+    let mut dropped = Vec::new();
+    // From the top: what a job that is done has taken in is dropped, with all that went into it.
+    let mut taken_in: Vec<&str> = Vec::new();
+    for job in order.iter().rev() {
+        let all_there = has_inputs(job, jobs, listed);
+        if taken_in.contains(&job.output.as_str()) {
+            dropped.extend(job.inputs().iter());
+            taken_in.extend(job.inputs().iter().map(String::as_str));
+        } else if job.inputs().is_empty() && listed.contains_key(job.output.as_str()) {
+            // What it has taken in can't be told: its rows may be there twice.
+            return None;
+        } else if all_there {
+            dropped.push(&job.output);
+        } else if is_whole(job, listed) {
+            dropped.extend(job.inputs().iter());
+            taken_in.extend(job.inputs().iter().map(String::as_str));
+        } else if !at_rest {
+            return None;
+        }
+    }
+    let dropped = dropped
+        .into_iter()
+        .filter_map(|key| listed.get_key_value(key.as_str()))
+        .map(|(key, _)| key.clone())
+        .collect();
+    Some(dropped)
+}
+
+fn is_whole(job: &Job, listed: &Files) -> bool {
+    (listed.get(job.output.as_str()))
+        .is_some_and(|output| job.output_size.is_none_or(|size| size == output.size))
+}
+
+/// Whether all that a job compacts is there; the output of another job where it is whole, or else that one's inputs are. No
+/// job may be among those that it depends on.
+fn has_inputs(job: &Job, jobs: &[&Job], listed: &Files) -> bool {
+    let is_there = |key: &String| {
+        let mut made_by = (jobs.iter())
+            .filter(|other| other.output == *key)
+            .peekable();
+        match made_by.peek() {
+            Some(_) => made_by.any(|one| is_whole(one, listed) || has_inputs(one, jobs, listed)),
+            None => listed.contains_key(key.as_str()),
+        }
+    };
+    !job.inputs().is_empty() && job.inputs().iter().all(is_there)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(output: &str, inputs: &[&str]) -> Job {
+        Job {
+            output: output.to_owned(),
+            output_size: Some(1),
+            inputs: Some(inputs.iter().map(|input| (*input).to_owned()).collect()),
+        }
+    }
+
+    fn kept(jobs: &[Job], listed: &[&str], at_rest: bool) -> Option<Vec<String>> {
+        let mut files = BTreeMap::new();
+        for name in listed {
+            let key = Key::parse(name).expect("a key");
+            let meta = Meta {
+                key: key.clone(),
+                size: 1,
+                modified: None,
+                mode: None,
+                etag: None,
+            };
+            files.insert(key, meta);
+        }
+        for dropped in decide(&jobs.iter().collect::<Vec<_>>(), &files, at_rest)? {
+            files.remove(&dropped);
+        }
+        Some(files.into_keys().map(|key| key.to_string()).collect())
+    }
+
+    /// Lost otherwise: rows, or twice the rows, of a job that had not ended.
+    #[test]
+    fn a_pending_job_is_decided_as_arc_does_when_it_starts() {
+        let hour = [job("o", &["a", "b"])];
+        let decided = |listed: &[&str], at_rest| kept(&hour, listed, at_rest).map(|k| k.join(" "));
+        assert_eq!(decided(&["a", "b", "x"], false).as_deref(), Some("a b x"));
+        assert_eq!(decided(&["a", "b", "o"], false).as_deref(), Some("a b"));
+        assert_eq!(decided(&["b", "o", "x"], false).as_deref(), Some("o x"));
+        assert_eq!(decided(&["o"], false).as_deref(), Some("o"));
+        // Neither is whole: it may be that the output was not there yet when its place was looked at.
+        assert_eq!(decided(&["b"], false), None);
+        // Nothing moves, and there is no output: what is there is what there is.
+        assert_eq!(decided(&["b"], true).as_deref(), Some("b"));
+        // An output that is not whole stands for nothing.
+        let mut half = job("o", &["a", "b"]);
+        half.output_size = Some(2);
+        let half = [half];
+        let decided = |listed: &[&str], at_rest| kept(&half, listed, at_rest).map(|k| k.join(" "));
+        assert_eq!(decided(&["a", "b", "o"], true).as_deref(), Some("a b"));
+        assert_eq!(decided(&["b", "o"], false), None);
+        assert_eq!(decided(&["b", "o"], true).as_deref(), Some("b o"));
+    }
+
+    /// Lost otherwise: rows of a job whose output is another's input.
+    #[test]
+    fn jobs_upon_jobs_are_decided_from_the_top() {
+        let jobs = [job("o", &["a", "b"]), job("day", &["o", "c"])];
+        let decided = |listed: &[&str]| kept(&jobs, listed, false).map(|k| k.join(" "));
+        assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
+        assert_eq!(decided(&["b", "c", "o"]).as_deref(), Some("c o"));
+        assert_eq!(
+            decided(&["a", "b", "c", "day", "o"]).as_deref(),
+            Some("a b c")
+        );
+        assert_eq!(decided(&["a", "b", "day", "o"]).as_deref(), Some("day"));
+        assert_eq!(decided(&["day"]).as_deref(), Some("day"));
+        // An output that is not whole is no input either, unless what it was made of is there.
+        let mut half = jobs.clone();
+        half[0].output_size = Some(2);
+        let decided = |listed: &[&str]| kept(&half, listed, true).map(|k| k.join(" "));
+        assert_eq!(decided(&["b", "c", "day", "o"]).as_deref(), Some("day"));
+        assert_eq!(
+            decided(&["a", "b", "c", "day", "o"]).as_deref(),
+            Some("a b c")
+        );
+        assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
+        assert_eq!(decided(&["b", "c", "o"]).as_deref(), Some("b c o"));
+        let around = [job("o", &["p"]), job("p", &["o"])];
+        assert_eq!(kept(&around, &["o", "p"], false), None, "jobs in a circle");
+        let blind = [job("o", &[])];
+        assert_eq!(
+            kept(&blind, &["a", "o"], true),
+            None,
+            "inputs that nobody tells"
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! Listing units again until each is settled, or a job in it is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arc_backup_core::{Error, ErrorKind, Key, Listed, Pins, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::DATA;
+use super::compaction::{Job, Jobs, unit_of};
+use super::decide::{Files, at_rest};
+use super::settle::Settler;
+
+/// How often a unit is listed until it is settled.
+const TRIES: u32 = 24;
+/// How many of these times a pending job is waited for; then it is decided.
+const PATIENT_TRIES: u32 = 3;
+/// The longest wait between two of them.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// How many units are listed at once.
+const UNITS_AT_ONCE: usize = 16;
+/// How many units are settled at once: their files are in memory, twice.
+const UNITS_TOGETHER: usize = 256;
+
+impl Settler {
+    /// Lists the units again until each is settled, or decided.
+    pub(super) async fn settle(
+        &self,
+        mut units: BTreeSet<String>,
+        pins: Option<&dyn Pins>,
+        jobs: &mut Jobs,
+    ) -> Result<BTreeMap<String, Files>> {
+        let mut settled = BTreeMap::new();
+        while !units.is_empty() {
+            let rest = (units.iter().nth(UNITS_TOGETHER).cloned())
+                .map_or_else(BTreeSet::new, |first| units.split_off(&first));
+            settled.extend(self.settle_together(units, pins, jobs).await?);
+            units = rest;
+        }
+        Ok(settled)
+    }
+
+    async fn settle_together(
+        &self,
+        mut units: BTreeSet<String>,
+        pins: Option<&dyn Pins>,
+        jobs: &mut Jobs,
+    ) -> Result<BTreeMap<String, Files>> {
+        let mut settled = BTreeMap::new();
+        let mut wait = Duration::from_millis(25);
+        for round in 0..TRIES {
+            if units.is_empty() {
+                return Ok(settled);
+            }
+            if round > 0 {
+                tokio::select! {
+                    () = self.cancel.cancelled() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            self.check_cancelled()?;
+            let before = self.read_jobs(jobs).await?;
+            let first = self.list_units(&units, pins).await?;
+            let after = self.read_jobs(&before).await?;
+            let second = self.list_units(&units, None).await?;
+            self.check_root()?;
+            let by_unit = before.by_unit(&after);
+            for (unit, files) in first {
+                let named = by_unit.get(&*unit).map_or(&[][..], Vec::as_slice);
+                let patient = round < PATIENT_TRIES;
+                if let Some(files) = at_rest(files, &second[&unit], named, patient) {
+                    for job in named {
+                        self.warn_of_size(job, &files);
+                    }
+                    units.remove(&unit);
+                    settled.insert(unit, files);
+                }
+            }
+            *jobs = after;
+        }
+        let Some(unit) = units.first() else {
+            return Ok(settled);
+        };
+        let mut text = format!(
+            "its files were changed each of the {TRIES} times that they were listed, or a compaction job in it can't be decided \
+             ({} such folders): try again when less is compacted, or when Arc has ended the job",
+            units.len()
+        );
+        let states: Vec<&str> = jobs.states_of(unit).map(Key::as_str).take(3).collect();
+        if !states.is_empty() {
+            text.push_str(
+                "; a job that Arc no longer works at is left by its state, to be looked at: ",
+            );
+            text.push_str(&states.join(", "));
+        }
+        let subject = format!("{DATA}/{unit}");
+        Err(Error::new(
+            ErrorKind::Changed,
+            "take a view of",
+            subject,
+            text,
+        ))
+    }
+
+    /// Arc drops such an output when it starts, wherever its inputs are.
+    fn warn_of_size(&self, job: &Job, files: &Files) {
+        if let (Some(output), Some(size)) = (files.get(job.output.as_str()), job.output_size)
+            && output.size != size
+        {
+            let inputs = match job
+                .inputs()
+                .iter()
+                .any(|input| files.contains_key(input.as_str()))
+            {
+                true => {
+                    ", and so is what is left of its inputs, as they are not all there: rows may be there twice"
+                }
+                false => ", as its inputs are no longer there",
+            };
+            self.warn(format!(
+                "`{}` is the output of a compaction job that did not end, and has {} bytes where the job's state says {size}: it may \
+                 be damaged; it is in the backup{inputs}",
+                job.output, output.size
+            ));
+        }
+    }
+
+    async fn list_units(
+        &self,
+        units: &BTreeSet<String>,
+        pins: Option<&dyn Pins>,
+    ) -> Result<BTreeMap<String, Files>> {
+        stream::iter(units.iter().cloned())
+            .map(|unit| async move {
+                let files = self.list_unit(&unit, pins).await?;
+                Ok((unit, files))
+            })
+            .buffer_unordered(UNITS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn list_unit(&self, unit: &str, pins: Option<&dyn Pins>) -> Result<Files> {
+        let mut files = Files::new();
+        let mut listing = self.list(format!("{unit}/"));
+        while let Some(item) = listing.try_next().await? {
+            if let Listed::Object(meta) = item
+                && self.belongs(&meta.key)
+                && unit_of(&meta.key) == unit
+            {
+                files.insert(meta.key.clone(), meta);
+            }
+        }
+        // The unit may be a file.
+        if let Ok(key) = Key::parse(unit)
+            && unit_of(&key) == unit
+            && self.belongs(&key)
+        {
+            match self.storage.head(&key).await {
+                Ok(Some(meta)) => _ = files.insert(key, meta),
+                Ok(None) => {}
+                // Something else is there.
+                Err(error) if error.kind() == ErrorKind::Invalid => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(pins) = pins else {
+            return Ok(files);
+        };
+        let keys: Vec<Key> = files.into_keys().collect();
+        let pinned = pins.pin(&keys).await?;
+        Ok(keys
+            .into_iter()
+            .zip(pinned)
+            .filter_map(|(key, meta)| Some((key, meta?)))
+            .collect())
+    }
+}

@@ -1,0 +1,234 @@
+//! Incomplete copies: what could be read of a source is kept for emergencies.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "support/faults/mod.rs"]
+mod faults;
+#[path = "support/scene.rs"]
+mod scene;
+mod support;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use faults::faulty;
+use libtest_mimic::{Arguments, Trial};
+use scene::{listed, live, small, strays};
+use serde_json::Value;
+use support::{Instance, copy_tree, files, text};
+
+fn main() -> ExitCode {
+    if let Some(code) = faults::child() {
+        return code;
+    }
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial(
+            "an_incomplete_copy_of_another_instance_stays",
+            an_incomplete_copy_of_another_instance_stays,
+        ),
+        trial(
+            "what_could_be_read_is_kept_for_emergencies",
+            what_could_be_read_is_kept_for_emergencies,
+        ),
+        trial(
+            "an_incomplete_copy_ends_with_the_next_backup_or_a_deletion",
+            an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
+        ),
+        trial(
+            "which_copy_is_meant_has_to_be_said",
+            which_copy_is_meant_has_to_be_said,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// The folders in the target that have the name of a backup.
+fn folders(instance: &Instance) -> Vec<PathBuf> {
+    let Ok(children) = std::fs::read_dir(instance.path("data/backups")) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = (children.map(|child| child.unwrap().path()))
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("backup-")
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn operation(instance: &Instance) -> Value {
+    let (code, operation) = instance.json(&["backup"]);
+    assert_eq!(code, 0, "{operation}");
+    operation
+}
+
+/// A backup of which one file could not be read; its id.
+fn incomplete(instance: &Instance) -> (String, String) {
+    let (output, trace) = faulty(instance, "error:3", "storage.get", &["--json", "backup"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done["status"], "failed");
+    assert_eq!(done["problem_count"], 1, "{done}");
+    let missing = trace[2].rsplit('\t').next().unwrap().to_owned();
+    assert_eq!(done["problems"][0]["path"], format!("data/{missing}"));
+    assert_eq!(done["problems"][0]["kind"], "unreadable");
+    let id = done["backup_id"].as_str().unwrap().to_owned();
+    let copy = done["incomplete_copy"].as_str().unwrap();
+    assert!(copy.contains(&id), "{copy}");
+    (id, missing)
+}
+
+/// Lost otherwise: all of a dying disk that could still be read; or the truth, to a copy that is taken for a backup.
+fn what_could_be_read_is_kept_for_emergencies() {
+    let instance = small();
+    let before = live(&instance);
+    let (id, missing) = incomplete(&instance);
+    assert_eq!(listed(&instance, "incomplete"), Vec::<String>::new());
+    assert_eq!(folders(&instance), Vec::<PathBuf>::new());
+    let folder = instance
+        .path("data/backups/.arc-backup/incomplete")
+        .join(&id);
+    assert!(folder.join("incomplete.json").exists());
+    assert!(!folder.join("manifest.json").exists());
+    assert!(!folder.join("data").join(&missing).exists());
+    let (code, list) = instance.json(&["list", "--all"]);
+    assert_eq!(code, 0, "{list}");
+    assert_eq!(list["incomplete"][0]["backup_id"], id.as_str());
+    assert_eq!(list["incomplete"][0]["missing_files"], 1);
+    let named = list["incomplete"][0]["missing"][0].as_str().unwrap();
+    assert!(named.starts_with(&format!("data/{missing}: ")), "{named}");
+    let human = instance.ok(&["list", "--all"]);
+    assert!(human.contains("1 files are missing"), "{human}");
+    let (_, plain) = instance.json(&["list"]);
+    assert_eq!(plain.get("incomplete"), None);
+    for command in [&["show", &*id][..], &["verify", &id]] {
+        let output = instance.run(command);
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let said = text(&output);
+        assert!(said.contains("is an incomplete copy"), "{said}");
+    }
+    let refused = instance.run(&["restore", &id, "--yes"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        text(&refused).contains("--allow-incomplete"),
+        "{}",
+        text(&refused)
+    );
+    assert_eq!(live(&instance), before);
+    // The disk has died.
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    std::fs::remove_file(instance.path("data/arc.db")).unwrap();
+    let arguments = ["restore", &id, "--allow-incomplete", "--yes"];
+    let (code, restored) = instance.json(&arguments);
+    assert_eq!(code, 0, "{restored}");
+    let warnings = restored["warnings"].to_string();
+    assert!(warnings.contains(&missing), "{warnings}");
+    let (mut expected, rows) = before;
+    assert!(expected.remove(&missing).is_some());
+    assert_eq!(live(&instance), (expected, rows));
+    // A byte of it that is wrong fails it, as it fails a backup.
+    let victim = files(&folder.join("data")).into_iter().next().unwrap();
+    let path = folder.join("data").join(&victim);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (code, failed) = instance.json(&arguments);
+    assert_eq!(code, 1, "{failed}");
+    assert_eq!(failed["problems"][0]["path"], format!("data/{victim}"));
+}
+
+/// Lost otherwise: what could be read of a dying disk, to the backup of another instance in the same target.
+fn an_incomplete_copy_of_another_instance_stays() {
+    let instance = small();
+    let (id, _) = incomplete(&instance);
+    let folder = instance.path("data/backups/.arc-backup/incomplete");
+    let other = small();
+    let shared = format!(
+        "[backup.targets.shared]\ntype = \"local\"\nlocal_path = \"{}\"",
+        instance.path("data/backups").display()
+    );
+    other.configure(&shared);
+    other.ok(&["backup", "--target", "shared"]);
+    assert!(folder.join(&id).exists());
+    // A backup of less than it holds does not stand for it: without databases, or of a volume that is not mounted.
+    instance.ok(&["backup", "--no-metadata"]);
+    assert!(folder.join(&id).exists());
+    std::fs::rename(instance.path("data/arc"), instance.path("data/away")).unwrap();
+    std::fs::create_dir(instance.path("data/arc")).unwrap();
+    operation(&instance);
+    assert!(folder.join(&id).exists());
+    std::fs::remove_dir(instance.path("data/arc")).unwrap();
+    std::fs::rename(instance.path("data/away"), instance.path("data/arc")).unwrap();
+    operation(&instance);
+    assert!(!folder.join(&id).exists());
+}
+
+/// Lost otherwise: the disk's room, to copies that nobody needs any more.
+fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
+    let instance = small();
+    let (id, _) = incomplete(&instance);
+    let folder = instance
+        .path("data/backups/.arc-backup/incomplete")
+        .join(&id);
+    instance.ok(&["sweep", "--apply"]);
+    assert!(
+        folder.exists(),
+        "a sweep removes what nothing names as unfinished"
+    );
+    instance.ok(&["delete", &id, "--yes"]);
+    assert!(!folder.exists());
+    assert_eq!(
+        instance.run(&["delete", &id, "--yes"]).status.code(),
+        Some(1)
+    );
+    let (id, _) = incomplete(&instance);
+    let folder = instance
+        .path("data/backups/.arc-backup/incomplete")
+        .join(&id);
+    assert!(folder.exists());
+    operation(&instance);
+    assert!(!folder.exists());
+    assert_eq!(
+        strays(&instance, false, "a backup since"),
+        Vec::<String>::new()
+    );
+}
+
+/// Lost otherwise: live data, to the copy that was not meant; or the only copy, to the leavings of another that has its name.
+fn which_copy_is_meant_has_to_be_said() {
+    let instance = small();
+    instance.configure("[backup.targets.second]\ntype = \"local\"\nlocal_path = \"./second\"");
+    let (id, _) = incomplete(&instance);
+    let place = |target: &str| {
+        instance
+            .path(target)
+            .join(".arc-backup/incomplete")
+            .join(&id)
+    };
+    copy_tree(&place("data/backups"), &place("second"));
+    let restore = ["restore", &id, "--allow-incomplete", "--yes"];
+    let before = live(&instance);
+    let refused = instance.run(&restore);
+    let said = text(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("local, second") && said.contains("--target"),
+        "{said}"
+    );
+    assert!(live(&instance) == before);
+    instance.ok(&[&restore[..], &["--target", "second"]].concat());
+    // What was never told of is none.
+    std::fs::remove_file(place("second").join("incomplete.json")).unwrap();
+    instance.ok(&restore);
+    std::fs::remove_dir_all(place("data/backups")).unwrap();
+    assert_eq!(instance.run(&restore).status.code(), Some(1));
+}

@@ -1,0 +1,169 @@
+//! Places on local disk that can't be looked at, by a user who is not the superuser: to that one everything is open.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use support::{Instance, database_rows};
+
+/// Whom the program runs as where the test runs as root.
+const NOBODY: u32 = 65534;
+
+struct Scene {
+    instance: Instance,
+    /// Where that user can run it: a checkout may lie below a folder that is closed to others.
+    program: PathBuf,
+    is_root: bool,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let instance = Instance::new();
+        let is_root = rustix::process::geteuid().is_root();
+        let mut program = PathBuf::from(env!("CARGO_BIN_EXE_arc-backup"));
+        if is_root {
+            let copy = instance.path("arc-backup-under-test");
+            std::fs::copy(&program, &copy).unwrap();
+            program = copy;
+            give_away(&instance.path(""));
+        }
+        Self {
+            instance,
+            program,
+            is_root,
+        }
+    }
+
+    fn json(&self, arguments: &[&str]) -> (i32, Value) {
+        let mut command = Command::new(&self.program);
+        if self.is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let output = command
+            .arg("-C")
+            .arg(self.instance.path(""))
+            .arg("--json")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let document = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {}", support::text(&output)));
+        (output.status.code().unwrap(), document)
+    }
+}
+
+fn give_away(path: &Path) {
+    chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.is_dir() {
+        for child in std::fs::read_dir(path).unwrap() {
+            give_away(&child.unwrap().path());
+        }
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Lost otherwise: all of a dying disk, to one folder of it; or that folder, without a word.
+#[test]
+fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
+    let scene = Scene::new();
+    let instance = &scene.instance;
+    let before = instance.live();
+    let rows = database_rows(&instance.path("data/arc.db"));
+    let closed = instance.path("data/arc/iot");
+    set_mode(&closed, 0);
+    let (code, failed) = scene.json(&["backup"]);
+    assert_eq!(code, 1, "{failed}");
+    assert_eq!(failed["problem_count"], 1, "{failed}");
+    assert_eq!(failed["problems"][0]["path"], "data/iot/");
+    assert_eq!(failed["problems"][0]["kind"], "unreadable");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("data/iot/: permission denied"), "{error}");
+    let id = failed["backup_id"].as_str().unwrap();
+    let (_, list) = scene.json(&["list", "--all"]);
+    assert_eq!(list["incomplete"][0]["backup_id"], id);
+    assert_eq!(
+        list["incomplete"][0]["missing"][0],
+        "data/iot/: permission denied"
+    );
+    // A restore can't tell what is live there, and so changes nothing.
+    let arguments = ["restore", id, "--allow-incomplete", "--yes"];
+    let (code, refused) = scene.json(&arguments);
+    assert_eq!(code, 1, "{refused}");
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("iot/") && error.ends_with("; nothing was changed"),
+        "{error}"
+    );
+    set_mode(&closed, 0o755);
+    assert!(instance.live() == before);
+    // The disk has died: all else comes back.
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    std::fs::create_dir(instance.path("data/arc")).unwrap();
+    if scene.is_root {
+        give_away(&instance.path("data/arc"));
+    }
+    std::fs::remove_file(instance.path("data/arc.db")).unwrap();
+    let (code, restored) = scene.json(&arguments);
+    assert_eq!(code, 0, "{restored}");
+    let mut expected = before;
+    expected.retain(|path, _| !path.starts_with("iot/"));
+    assert!(instance.live() == expected);
+    assert_eq!(database_rows(&instance.path("data/arc.db")), rows);
+}
+
+/// Lost otherwise: every backup of an instance whose data has a volume of its own.
+#[test]
+fn what_is_the_file_systems_own_is_no_data() {
+    let scene = Scene::new();
+    let instance = &scene.instance;
+    let own = instance.path("data/arc/lost+found");
+    std::fs::create_dir(&own).unwrap();
+    set_mode(&own, if scene.is_root { 0o700 } else { 0 });
+    let (code, done) = scene.json(&["backup"]);
+    assert_eq!(code, 0, "{done}");
+    let id = done["backup_id"].as_str().unwrap();
+    support::change_live(instance);
+    if scene.is_root {
+        for folder in ["data/arc", "data/arc.db"] {
+            give_away(&instance.path(folder));
+        }
+        chown(&own, Some(0), Some(0)).unwrap();
+    }
+    let (code, restored) = scene.json(&["restore", id, "--yes"]);
+    assert_eq!(code, 0, "{restored}");
+    set_mode(&own, 0o700);
+}
+
+/// Lost otherwise: what else is damaged in a backup, to the first folder of it that can't be read.
+#[test]
+fn a_folder_of_a_backup_that_can_not_be_read_is_named_beside_other_faults() {
+    let scene = Scene::new();
+    let instance = &scene.instance;
+    let (code, done) = scene.json(&["backup"]);
+    assert_eq!(code, 0, "{done}");
+    let id = done["backup_id"].as_str().unwrap();
+    let folder = instance.backup_folder(id);
+    std::fs::remove_file(folder.join("metadata/arc.db")).unwrap();
+    let closed = folder.join("data/iot");
+    set_mode(&closed, 0);
+    let (code, found) = scene.json(&["verify", id, "--quick"]);
+    set_mode(&closed, 0o755);
+    assert_eq!(code, 1, "{found}");
+    let problems: Vec<_> = (found["problems"].as_array().unwrap().iter())
+        .map(|problem| (problem["path"].clone(), problem["kind"].clone()))
+        .collect();
+    let expected = [("data/iot/", "unreadable"), ("metadata/arc.db", "missing")];
+    assert_eq!(
+        problems,
+        expected.map(|(path, kind)| (path.into(), kind.into()))
+    );
+}
