@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use arc_backup::{Error, Registry};
 use arc_backup_core::{
-    Capabilities, Child, GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object,
-    Result, Sink, Upload, WriteOptions,
+    Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions, ListStream, LockOutcome,
+    Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use arc_backup_local::{LocalConfig, LocalSink};
 use async_trait::async_trait;
@@ -84,8 +84,12 @@ impl Sink for ThrottledSink {
         self.inner.remove_tree(folder).await
     }
 
-    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
-        self.inner.discard_unfinished(folder).await
+    async fn discard_unfinished(
+        &self,
+        folder: Option<&Key>,
+        discard: Discard,
+    ) -> Result<Discarded> {
+        self.inner.discard_unfinished(folder, discard).await
     }
 }
 

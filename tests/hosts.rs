@@ -170,19 +170,38 @@ impl Host {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Which of the commits of a backup in the target is that of its manifest.
+    fn commit_of_manifest(&self) -> usize {
+        let trace = self.instance.path("trace");
+        let output = (self.command(&["backup"]))
+            .env(faults::CALLS, "target-far.commit")
+            .env(faults::TRACE, &trace)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        let at = (calls.lines()).position(|call| call.ends_with("/manifest.json"));
+        at.expect("a manifest") + 1
+    }
+
     /// A backup that stops for that long when it has stored two files. Returns when it does.
     fn holds(&self, millis: u64) -> Child {
+        self.holds_at(millis, 4)
+    }
+
+    /// The same, right before a commit in the target.
+    fn holds_at(&self, millis: u64, commit: usize) -> Child {
         let trace = self.instance.path("trace");
         let _ = std::fs::remove_file(&trace);
         let mut child = (self.command(&["--json", "backup"]))
-            .env(faults::FAULT, format!("delay:{millis}:4"))
+            .env(faults::FAULT, format!("delay:{millis}:{commit}"))
             .env(faults::CALLS, "target-far.commit")
             .env(faults::TRACE, &trace)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        while !std::fs::read_to_string(&trace).is_ok_and(|text| text.lines().count() >= 4) {
+        while !std::fs::read_to_string(&trace).is_ok_and(|text| text.lines().count() >= commit) {
             assert!(
                 child.try_wait().unwrap().is_none(),
                 "the holder ended too early"
@@ -366,11 +385,24 @@ fn one_at_a_time(kind: Kind, short_locks: bool) {
 
 /// Lost otherwise: a backup that is listed and has no files: a host slept, another swept, and the first went on.
 fn sleeper(kind: Kind, short_locks: bool) {
-    for (ahead, sweeps) in [(apart(kind), true), (-apart(kind), false)] {
+    for (ahead, sweeps, in_manifest) in [
+        (apart(kind), true, false),
+        (-apart(kind), false, false),
+        // Between the last look at the lock and the manifest.
+        (apart(kind), false, true),
+    ] {
         let pair = Pair::new(kind, ahead, short_locks);
-        let case = format!("{}, swept: {sweeps}", pair.case());
+        let case = format!(
+            "{}, swept: {sweeps}, in the manifest: {in_manifest}",
+            pair.case()
+        );
         let kept = pair.hosts[1].ok(&["backup"]);
-        let sleeper = pair.hosts[0].holds(1_500);
+        let commit = if in_manifest {
+            pair.hosts[0].commit_of_manifest()
+        } else {
+            4
+        };
+        let sleeper = pair.hosts[0].holds_at(1_500, commit);
         let pid = rustix::process::Pid::from_raw(i32::try_from(sleeper.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
         let since = Instant::now();
@@ -382,6 +414,7 @@ fn sleeper(kind: Kind, short_locks: bool) {
             }
         } else {
             pair.takes_over(since);
+            pair.hosts[1].ok(&["delete", &kept, "--yes"]);
         }
         let ids = pair.hosts[1].all_verify(&case);
         rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();

@@ -107,7 +107,7 @@ fn what_could_be_read_is_kept_for_emergencies() {
     let named = list["incomplete"][0]["missing"][0].as_str().unwrap();
     assert!(named.starts_with(&format!("data/{missing}: ")), "{named}");
     let human = instance.ok(&["list", "--all"]);
-    assert!(human.contains("1 files are missing"), "{human}");
+    assert!(human.contains("it lacks 1 files"), "{human}");
     let (_, plain) = instance.json(&["list"]);
     assert_eq!(plain.get("incomplete"), None);
     for command in [&["show", &*id][..], &["verify", &id]] {

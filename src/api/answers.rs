@@ -259,7 +259,7 @@ pub(super) struct IdleBody {
     /// `idle`.
     pub(super) status: String,
     /// A restore that was interrupted while it changed live data, and has not been completed.
-    pub(super) restore_in_progress: Option<RestoreInProgress>,
+    pub(super) restore_in_progress: Option<Box<RestoreInProgress>>,
 }
 
 /// The operation that runs or ran last, or `idle`.

@@ -121,7 +121,7 @@ impl Api {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
             None => StatusBody::Idle(IdleBody {
                 status: "idle".to_owned(),
-                restore_in_progress: shared.engine.restore_in_progress(),
+                restore_in_progress: shared.engine.restore_in_progress().map(Box::new),
             }),
         }))
     }

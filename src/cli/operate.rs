@@ -11,7 +11,7 @@ use super::output::{complain, follow, line, tell};
 use super::{DONE, FAILED};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
-use crate::repository::LastVerified;
+use crate::repository::{LastVerified, Swept};
 use crate::{Error, Result};
 
 pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -> Result<u8> {
@@ -65,10 +65,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
                 (false, Some(operation)) => line(&row(&operation)),
             }
             if let Some(marker) = engine.restore_in_progress() {
-                complain!(
-                    "{}: run the same restore again to complete it",
-                    marker.words()
-                );
+                complain!("{}: {}", marker.words(), marker.remedy());
             }
             Ok(DONE)
         }
@@ -249,14 +246,14 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, all: bool, json: bo
     }
     for copy in answer.incomplete.iter().flatten() {
         line(&format!(
-            "{}  {:30}  {:>8} files  {:>12}  {:26}  {}  incomplete: {} files are missing",
+            "{}  {:30}  {:>8} files  {:>12}  {:26}  {}  incomplete: it lacks {}",
             copy.backup_id,
             copy.created_at,
             copy.total_files,
             indicatif::HumanBytes(copy.total_size_bytes).to_string(),
             "",
             copy.target,
-            copy.missing_files,
+            copy.lacks,
         ));
     }
     for damaged in &answer.damaged {
@@ -311,18 +308,26 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
         let targets: Vec<_> = (swept.iter())
             .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
             .collect();
-        let mut document = json!({"applied": apply, "targets": targets, "faults": sweep.faults});
-        if apply {
-            document["views"] = sweep.views.into();
-            document["staged_files"] = sweep.staged.into();
-        }
-        line(&pretty(&document));
+        line(&pretty(&json!({
+            "applied": apply,
+            "targets": targets,
+            "views": sweep.views,
+            "staged_files": sweep.staged,
+            "faults": sweep.faults,
+        })));
     } else {
         for (target, swept) in &swept {
             for id in &swept.unfinished {
                 let removed = apply && !swept.faults.iter().any(|fault| fault.starts_with(id));
                 let what = if removed { "removed" } else { "unfinished" };
                 line(&format!("{target}: {id} {what}"));
+            }
+            if swept.temporaries > 0 {
+                line(&format!(
+                    "{target}: {} leavings of uploads {}",
+                    swept.temporaries,
+                    if apply { "removed" } else { "never ended" }
+                ));
             }
             for fault in &swept.faults {
                 complain!("error: {target}: {fault}");
@@ -331,25 +336,22 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
         for fault in &sweep.faults {
             complain!("error: {fault}");
         }
-        if apply {
-            for (count, what) in [
-                (sweep.views, "views that backups held on to"),
-                (sweep.staged, "files that restores had staged"),
-            ] {
-                if let Some(count) = count.filter(|count| *count > 0) {
-                    line(&format!("beside the data: {count} {what} removed"));
-                }
+        for (count, what) in [
+            (sweep.views, "views that backups held on to"),
+            (sweep.staged, "files that restores had staged"),
+        ] {
+            if count > 0 {
+                let removed = if apply { " removed" } else { "" };
+                line(&format!("beside the data: {count} {what}{removed}"));
             }
-        } else {
-            let left = (swept.iter())
-                .any(|(_, swept)| !swept.unfinished.is_empty() || !swept.faults.is_empty());
-            let what = match left {
-                true => "nothing was removed",
-                false => "no backup or deletion is unfinished",
-            };
-            line(&format!(
-                "{what}; --apply removes what is, leavings of uploads, and what was left beside the live data"
-            ));
+        }
+        let left = sweep.views + sweep.staged > 0
+            || !sweep.faults.is_empty()
+            || (swept.iter()).any(|(_, swept)| *swept != Swept::default());
+        match (left, apply) {
+            (false, _) => line("nothing is left of interrupted operations"),
+            (true, false) => line("nothing was removed; --apply does it"),
+            (true, true) => {}
         }
     }
     let done = sweep.faults.is_empty() && swept.iter().all(|(_, swept)| swept.faults.is_empty());

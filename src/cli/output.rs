@@ -131,6 +131,9 @@ pub(super) fn tell(operation: &Operation) {
             operation.unaddressable_sample.join(", ")
         );
     }
+    if let Some(copy) = &operation.incomplete_copy {
+        complain!("kept as an incomplete copy: {copy}");
+    }
     if let Some(sample) = &operation.sample {
         complain!(
             "a sample: {} of {} files, {} of {}{}",

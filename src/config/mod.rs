@@ -5,6 +5,7 @@
 
 mod arc_server;
 mod databases;
+mod not_included;
 mod settings;
 mod state;
 mod targets;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::arc_server::{ArcServer, arc_server};
 use super::databases::{databases, real_path};
+use super::not_included::not_included;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
 use crate::source::Database;
@@ -250,7 +251,7 @@ impl Settings {
         };
         Ok(Self {
             databases: databases(&values)?,
-            not_included: not_included(&values, &storage)?,
+            not_included: not_included(&values, &storage, config_exists)?,
             config_path,
             config_exists,
             storage,
@@ -309,17 +310,17 @@ impl Settings {
                 paths.push(crate::source_path_beside(&database.path, suffix));
             }
         }
-        paths
-            .iter()
-            .filter_map(|path| {
-                let inside = real_path(path)
-                    .strip_prefix(&root)
-                    .ok()?
-                    .to_str()?
-                    .to_owned();
-                (!inside.is_empty()).then_some(inside)
-            })
-            .collect()
+        // In the root of a volume, what `fsck` found: the file system's own, and open to nobody but the superuser.
+        let of_file_system = std::iter::once("lost+found".to_owned());
+        let named = paths.iter().filter_map(|path| {
+            let inside = real_path(path)
+                .strip_prefix(&root)
+                .ok()?
+                .to_str()?
+                .to_owned();
+            (!inside.is_empty()).then_some(inside)
+        });
+        named.chain(of_file_system).collect()
     }
 }
 
@@ -374,40 +375,6 @@ fn misspelt(values: &Values) -> Vec<String> {
             )
         })
         .collect()
-}
-
-/// What the configuration names and a backup can't hold: `completed` must not lie by omission.
-fn not_included(values: &Values, storage: &StorageSettings) -> Result<Vec<String>> {
-    let mut list = Vec::new();
-    let tiers = ["tiered_storage.enabled", "tiered_storage.cold.enabled"];
-    if tiers
-        .iter()
-        .map(|key| values.truth(key, false))
-        .collect::<Result<Vec<_>>>()?
-        .contains(&true)
-    {
-        list.push("tiered_storage.cold: the cold tier is another storage".to_owned());
-    }
-    if values.truth("iceberg.enabled", false)?
-        && let Some(warehouse) = values.text("iceberg.warehouse")?
-    {
-        let inside = storage.kind == "local"
-            && real_path(Path::new(&warehouse)).starts_with(real_path(&storage.local_path));
-        if !inside {
-            list.push(format!(
-                "iceberg.warehouse: `{warehouse}` lies outside of the storage root"
-            ));
-        }
-    }
-    if values.truth("wal.enabled", false)? {
-        let folder = values
-            .text("wal.directory")?
-            .unwrap_or_else(|| "./data/wal".to_owned());
-        list.push(format!(
-            "wal.directory: `{folder}` holds rows that Arc has not yet written to Parquet"
-        ));
-    }
-    Ok(list)
 }
 
 #[cfg(test)]

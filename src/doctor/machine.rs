@@ -53,7 +53,7 @@ pub(super) fn state(engine: &ArcBackup) -> Vec<Check> {
     if let Some(marker) = engine.restore_in_progress() {
         checks.push(
             Check::bad(subject, "restore", marker.words())
-                .look_at("backup.state_path", "run the same restore again"),
+                .look_at("backup.state_path", marker.remedy()),
         );
     }
     checks

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_backup_core::{
-    Digest, Error, ErrorKind, GetOptions, Key, ListOptions, Meta, Result, Sink, WriteOptions,
+    Digest, Discard, Discarded, Error, ErrorKind, GetOptions, Key, ListOptions, Meta, Result, Sink,
+    WriteOptions,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -113,7 +114,11 @@ impl<'a> Probe<'a> {
 
     /// What a sweep needs: to find and end uploads that a crash has left.
     async fn uploads(&self, key: &Key) {
-        let found = self.sink.discard_unfinished(Some(key)).await;
+        let found = self
+            .sink
+            .discard_unfinished(Some(key), Discard::Remove)
+            .await;
+        let found = found.and_then(Discarded::whole);
         self.note("unfinished uploads", found, |_| {
             "can be found and ended".to_owned()
         });

@@ -86,10 +86,11 @@ pub struct Manifest {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
-    /// In an incomplete copy: files that could not be read, and are not in it.
+    /// In an incomplete copy: files that could not be read, and are not in it; a folder that could not be listed counts as one, and
+    /// stands for all that is in it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing_files: u64,
-    /// The first of them, at most 10,000, each with the reason.
+    /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
     /// The inventory that belongs to this manifest.
@@ -104,6 +105,22 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// How much an incomplete copy lacks, in words.
+    #[must_use]
+    pub fn lacks(&self) -> String {
+        let folders = (self.missing.iter())
+            .filter(|missing| missing.path.ends_with('/'))
+            .count() as u64;
+        let files = self.missing_files.saturating_sub(folders);
+        match (folders, files) {
+            (0, files) => format!("{files} files"),
+            (folders, 0) => format!("{folders} folders with all that is in them"),
+            (folders, files) => {
+                format!("{files} files, and {folders} folders with all that is in them")
+            }
+        }
+    }
+
     /// Whether this backup is not older than `other`, of the same storage, and has files in each section in which that has some.
     #[must_use]
     pub fn stands_for(&self, other: &Self) -> bool {

@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         context,
         repository.sweep_but(true, &unfinished).await?.faults,
     );
-    if let Err(error) = staging::discard_staged(&context.settings, &context.sources).await {
+    if let Err(error) = staging::discard_staged(context).await {
         warn_of_faults(context, vec![error.to_string()]);
     }
     if let Some(marker) = marker::marker(&context.settings) {

@@ -75,18 +75,21 @@ impl Context {
             .update(|operation| operation.warnings.push(text));
     }
 
-    /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense.
+    /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense. Where a place gives no answer,
+    /// or this process can't ask it, that is no problem of the file, and an error.
     pub(super) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
         let (kind, go_on) = match fault {
             CopyFault::Cancelled => {
                 self.check_cancelled()?;
                 return Err(Error::Cancelled("cancelled".to_owned()));
             }
-            CopyFault::Read(error) => match error.kind() {
-                ErrorKind::NotFound => ("missing", true),
-                ErrorKind::Unavailable | ErrorKind::Throttled => ("unreadable", false),
-                _ => ("unreadable", true),
-            },
+            CopyFault::Read(error) | CopyFault::Write(error)
+                if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
+            {
+                return Err(Error::Failed(format!("{path}: {error}")));
+            }
+            CopyFault::Read(error) if error.kind() == ErrorKind::NotFound => ("missing", true),
+            CopyFault::Read(_) => ("unreadable", true),
             CopyFault::Write(_) => ("write", false),
             CopyFault::Size { .. } => ("size", true),
             CopyFault::Checksum { .. } => ("checksum", true),

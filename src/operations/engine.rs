@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Key, Sink, Source};
+use arc_backup_core::{Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
 use super::history::History;
@@ -118,16 +118,13 @@ impl ArcBackup {
         })
     }
 
-    /// Removes what crashed backups held on to, and tells how many views that were.
-    pub(super) async fn discard_views(&self) -> Result<u64> {
-        let (mut count, mut first) = (0, Ok(()));
+    /// Removes, or counts, the views that crashed backups held on to.
+    pub(super) async fn discard_views(&self, discard: Discard) -> Discarded {
+        let mut discarded = Discarded::default();
         for source in &self.sources {
-            match source.discard_views().await {
-                Ok(views) => count += views,
-                Err(error) => first = first.and(Err(error.into())),
-            }
+            discarded.add(source.discard_views(discard).await);
         }
-        first.map(|()| count)
+        discarded
     }
 
     /// The operation that runs in this process, or ran last.

@@ -36,7 +36,7 @@ pub(crate) use flush::{Reach, examine as examine_arc};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::Holder;
-pub use operation::{Operation, Problem, RestoreInProgress, Sample, Status};
+pub use operation::{InterruptedRun, Operation, Problem, RestoreInProgress, Sample, Status};
 pub use request::Request;
 pub use restore::{ExtraFilesPolicy, RestoreOptions};
 pub use running::{Running, Who};

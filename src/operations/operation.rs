@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
 
-use crate::source::{DATA, METADATA};
+use super::ExtraFilesPolicy;
+use crate::source::{CONFIG, DATA, METADATA};
 
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
@@ -142,10 +143,35 @@ pub struct RestoreInProgress {
     pub phase: String,
     /// When it came to that phase, RFC 3339.
     pub written_at: String,
+    /// The target that holds the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(default, skip_serializing_if_is_none)]
+    pub target: Option<String>,
+    /// What becomes of live files that the backup does not hold.
+    #[serde(default)]
+    #[oai(default)]
+    pub extra_files: ExtraFilesPolicy,
+    /// Whether an incomplete copy may be taken.
+    #[serde(default)]
+    #[oai(default)]
+    pub allow_incomplete: bool,
+    /// Runs before this one that were interrupted too, and have set files aside under their own names.
+    #[serde(default)]
+    #[oai(default)]
+    pub earlier: Vec<InterruptedRun>,
     /// Why the mark on disk can't be read: which restore it is of, and how far that came, is then not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[oai(default, skip_serializing_if_is_none)]
     pub unreadable: Option<String>,
+}
+
+/// A restore that was interrupted, and that another one has gone on with.
+#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+pub struct InterruptedRun {
+    /// The operation: what it has set aside has this name.
+    pub operation_id: String,
+    /// What it did with live files that the backup does not hold.
+    pub extra_files: ExtraFilesPolicy,
 }
 
 /// What a sample is a sample of. What it reads itself is counted as that of any operation.
@@ -172,12 +198,51 @@ impl RestoreInProgress {
             sections: vec![DATA.to_owned(), METADATA.to_owned()],
             done: Vec::new(),
             phase: super::marker::APPLYING.to_owned(),
+            target: None,
+            extra_files: ExtraFilesPolicy::default(),
+            allow_incomplete: false,
+            earlier: Vec::new(),
             written_at: (std::fs::metadata(path).and_then(|meta| meta.modified()))
                 .ok()
                 .and_then(|time| Timestamp::try_from(time).ok())
                 .unwrap_or(Timestamp::UNIX_EPOCH)
                 .to_string(),
             unreadable: Some(format!("`{}`: {reason}", path.display())),
+        }
+    }
+
+    /// The command that completes it.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut command = format!("arc-backup restore {}", self.backup_id);
+        if let Some(target) = &self.target {
+            command.push_str(&format!(" --target {target}"));
+        }
+        let has = |section: &str| self.sections.iter().any(|other| other == section);
+        command.push_str(match self.extra_files {
+            ExtraFilesPolicy::SetAside => "",
+            ExtraFilesPolicy::Keep => " --extra-files keep",
+            ExtraFilesPolicy::Remove => " --extra-files remove",
+        });
+        for (is_given, flag) in [
+            (!has(DATA), " --no-data"),
+            (!has(METADATA), " --no-metadata"),
+            (has(CONFIG), " --with-config"),
+            (self.allow_incomplete, " --allow-incomplete"),
+        ] {
+            if is_given {
+                command.push_str(flag);
+            }
+        }
+        command
+    }
+
+    /// What to do about it, in words.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match &self.unreadable {
+            Some(_) => "restore a backup whole, or remove that file when you know that the live data is whole".to_owned(),
+            None => format!("complete it with `{}`", self.command()),
         }
     }
 
@@ -198,7 +263,7 @@ impl RestoreInProgress {
             some => some.join(", "),
         };
         format!(
-            "a restore of {} was interrupted while it changed live data: {} is restored, {} is not or half",
+            "a restore of {} was interrupted while it changed live data: restored: {}; not, or half: {}",
             self.backup_id,
             list(self.done.iter().map(String::as_str).collect()),
             list(left),

@@ -24,8 +24,6 @@ pub(super) async fn check(
         Err(_) => true,
     });
     let mut record = next_stored_here(context, &mut records).await?;
-    // What can't be looked at is damage as well; whether what lies there is missing is not known.
-    let mut unreadable: Vec<String> = Vec::new();
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
         let item = match item {
@@ -34,9 +32,20 @@ pub(super) async fn check(
                     Some(path) if !path.is_empty() => path.to_owned(),
                     _ => return Err(error.into()),
                 };
-                if in_wanted(&path) {
-                    (context.running).problem(&path, "unreadable", error.to_string());
-                    unreadable.push(path);
+                if !in_wanted(&path) {
+                    continue;
+                }
+                while let Some(missing) = record.take_if(|record| *record.path < *path) {
+                    note_missing(context, &missing);
+                    record = next_stored_here(context, &mut records).await?;
+                }
+                // Damage as well; whether what lies there is missing is not known.
+                (context.running).problem(&path, "unreadable", error.to_string());
+                let is_there = |record: &Record| {
+                    *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
+                };
+                while record.take_if(|record| is_there(record)).is_some() {
+                    record = next_stored_here(context, &mut records).await?;
                 }
                 continue;
             }
@@ -61,7 +70,7 @@ pub(super) async fn check(
             continue;
         }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
-            note_missing(context, &missing, &unreadable);
+            note_missing(context, &missing);
             record = next_stored_here(context, &mut records).await?;
         }
         match record.take_if(|record| &*record.path == path) {
@@ -75,19 +84,13 @@ pub(super) async fn check(
         }
     }
     while let Some(missing) = record {
-        note_missing(context, &missing, &unreadable);
+        note_missing(context, &missing);
         record = next_stored_here(context, &mut records).await?;
     }
     Ok(())
 }
 
-fn note_missing(context: &Context, record: &Record, unreadable: &[String]) {
-    let path = record.path.as_str();
-    if (unreadable.iter())
-        .any(|place| place == path || place.ends_with('/') && path.starts_with(&**place))
-    {
-        return;
-    }
+fn note_missing(context: &Context, record: &Record) {
     context.running.problem(
         record.path.as_str(),
         "missing",
@@ -117,7 +120,7 @@ async fn next_stored_here(
         let key: Key = file_key(other, &record.path)?;
         match context.repository.sink().head(&key).await? {
             Some(meta) => note_size(context, &record, &meta),
-            None => note_missing(context, &record, &[]),
+            None => note_missing(context, &record),
         }
     }
     Ok(None)

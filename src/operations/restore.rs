@@ -7,7 +7,7 @@
 use arc_backup_core::{ErrorKind, RestoreSummary};
 
 use super::context::Context;
-use super::marker::{APPLYING, marker, remove_marker, remove_own_marker, write_marker};
+use super::marker::{APPLYING, Mark, remove_marker};
 use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
 use super::verify;
 use crate::manifest::Inventory;
@@ -16,7 +16,19 @@ use crate::source;
 use crate::{Error, Result};
 
 /// What becomes of live files that the backup does not hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, poem_openapi::Enum, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    poem_openapi::Enum,
+    clap::ValueEnum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]
 #[value(rename_all = "kebab-case")]
 pub enum ExtraFilesPolicy {
@@ -73,18 +85,18 @@ impl RestoreOptions {
 }
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
-    let half_done = marker(&context.settings).is_some();
+    let mark = Mark::new(context, options);
     let mut parts = Vec::new();
-    let prepared = prepare(context, options, &mut parts).await;
+    let prepared = prepare(context, options, &mark, &mut parts).await;
     let inventory = match prepared {
         Ok(inventory) => inventory,
         Err(error) => {
             context.running.phase("cleaning up");
-            give_up(context, &parts, half_done).await;
-            return Err(unchanged(context, error, half_done));
+            give_up(&parts, &mark).await;
+            return Err(unchanged(context, error, mark.goes_on()));
         }
     };
-    apply(context, &inventory, &parts).await?;
+    apply(context, &inventory, &mark, &parts).await?;
     context.running.phase("checking what was restored");
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
     for part in parts.iter().rev() {
@@ -102,18 +114,19 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
 async fn prepare(
     context: &Context,
     options: &RestoreOptions,
+    mark: &Mark<'_>,
     parts: &mut Vec<Part>,
 ) -> Result<Inventory> {
     context.running.phase("checking");
-    discard_staged(&context.settings, &context.sources).await?;
+    discard_staged(context).await?;
     let loaded = verify::load(context, &|section| options.includes(section)).await?;
     context.failure("the backup is not whole")?;
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
     check_missing(context, options, &loaded)?;
-    stage(context, options, &inventory, parts).await?;
-    write_marker(context, APPLYING, &sections_of(parts), &[])?;
+    stage(context, options, &inventory, mark, parts).await?;
+    mark.write(APPLYING, &sections_of(parts), &[])?;
     Ok(inventory)
 }
 
@@ -138,15 +151,15 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
         false => "",
     };
     context.warn(format!(
-        "this is an incomplete copy: it lacks {} files that could not be read ({}{more})",
-        manifest.missing_files,
+        "this is an incomplete copy: it lacks {} that could not be read ({}{more})",
+        manifest.lacks(),
         sample.join(", ")
     ));
     Ok(())
 }
 
 /// Removes what was staged. The mark of a restore that was interrupted in the middle stays: only a restore that ends removes it.
-async fn give_up(context: &Context, parts: &[Part], half_done: bool) {
+async fn give_up(parts: &[Part], mark: &Mark<'_>) {
     let mut cleaned = true;
     for part in parts {
         if let Err(error) = part.restore.abort().await {
@@ -155,18 +168,18 @@ async fn give_up(context: &Context, parts: &[Part], half_done: bool) {
         }
     }
     if cleaned
-        && !half_done
-        && let Err(error) = remove_own_marker(context)
+        && !mark.goes_on()
+        && let Err(error) = mark.remove_own()
     {
         tracing::warn!(%error, "the mark of a restore that changed nothing stays until the next operation");
     }
 }
 
 /// The error of a restore that ended before its first change, which says so.
-fn unchanged(context: &Context, error: Error, half_done: bool) -> Error {
-    let what = match half_done {
+fn unchanged(context: &Context, error: Error, goes_on: bool) -> Error {
+    let what = match goes_on {
         false => "nothing was changed",
-        true => "nothing more was changed, and the live data is still partly restored",
+        true => "nothing more was changed",
     };
     match error {
         Error::Storage(error) if error.kind() == ErrorKind::Cancelled => {
@@ -184,7 +197,12 @@ fn sections_of(parts: &[Part]) -> Vec<String> {
 }
 
 /// Puts what was staged into force, section by section.
-async fn apply(context: &Context, inventory: &Inventory, parts: &[Part]) -> Result<()> {
+async fn apply(
+    context: &Context,
+    inventory: &Inventory,
+    mark: &Mark<'_>,
+    parts: &[Part],
+) -> Result<()> {
     context.running.phase(APPLYING);
     let sections = sections_of(parts);
     for (done, part) in parts.iter().enumerate() {
@@ -213,7 +231,7 @@ async fn apply(context: &Context, inventory: &Inventory, parts: &[Part]) -> Resu
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
         })?;
         // That a full disk can't keep this is no reason to leave the rest undone.
-        if let Err(error) = write_marker(context, APPLYING, &sections, &sections[..=done]) {
+        if let Err(error) = mark.write(APPLYING, &sections, &sections[..=done]) {
             tracing::warn!(%error, "what is restored so far is not noted");
         }
     }

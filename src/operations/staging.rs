@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Entry, Error as CoreError, ExtraFiles, Key, Restore, Source, Staging, Upload,
+    Body, Discard, Discarded, Entry, Error as CoreError, ExtraFiles, Key, Restore, Source, Staging,
+    Upload,
 };
 use async_trait::async_trait;
 use futures::StreamExt;
 
 use super::context::Context;
 use super::entries::{left_out, section_entries};
-use super::marker::{check_covers_interrupted, marker, marker_path, remove_marker, write_marker};
+use super::marker::{Mark, check_covers_interrupted, marker, marker_path, remove_marker};
 use super::restore::{ExtraFilesPolicy, RestoreOptions};
 use super::room::check_room;
 use super::verify::NoWriter;
@@ -23,25 +24,29 @@ use crate::source;
 use crate::{Error, Result};
 
 /// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
-pub(super) async fn discard_staged(
+pub(super) async fn discard_staged(context: &Context) -> Result<()> {
+    if marker_path(&context.settings).exists() {
+        discard_all_staged(&context.settings, &context.sources, Discard::Remove)
+            .await?
+            .whole()?;
+    }
+    Ok(())
+}
+
+/// The same, or counts it; also where no marker says that there is any, which takes a walk through the data.
+pub(super) async fn discard_all_staged(
     settings: &Settings,
     sources: &[Arc<dyn Source>],
-) -> Result<u64> {
-    if !marker_path(settings).exists() {
-        return Ok(0);
-    }
-    let (mut count, mut first) = (0, Ok(()));
+    discard: Discard,
+) -> Result<Discarded> {
+    let mut discarded = Discarded::default();
     for source in sources {
-        match source.discard_unfinished().await {
-            Ok(found) => count += found,
-            Err(error) => first = first.and(Err(error)),
-        }
+        discarded.add(source.discard_unfinished(discard).await);
     }
-    first?;
-    if marker(settings).is_none() {
+    if discard == Discard::Remove && discarded.faults.is_empty() && marker(settings).is_none() {
         remove_marker(settings)?;
     }
-    Ok(count)
+    Ok(discarded)
 }
 
 /// One source that takes part.
@@ -57,6 +62,7 @@ pub(super) async fn stage(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
+    mark: &Mark<'_>,
     parts: &mut Vec<Part>,
 ) -> Result<()> {
     let id = &context.id;
@@ -106,9 +112,9 @@ pub(super) async fn stage(
         }
     }
     check_covers_interrupted(context, &order)?;
-    if marker(&context.settings).is_none() {
+    if !mark.goes_on() {
         let sections: Vec<_> = order.iter().map(|section| (*section).clone()).collect();
-        write_marker(context, "staging", &sections, &[])?;
+        mark.write("staging", &sections, &[])?;
     }
     let mut rooms = Vec::new();
     for record in inventory.records()? {
@@ -123,7 +129,7 @@ pub(super) async fn stage(
         else {
             continue;
         };
-        let restore = source.restore(staging(context, options)?).await?;
+        let restore = source.restore(staging(context, options, mark)?).await?;
         let summary = restore.plan(section_entries(inventory, section)?).await?;
         rooms.extend(summary.room);
         parts.push(Part {
@@ -155,21 +161,28 @@ pub(super) async fn stage(
     context.check_lock().await
 }
 
-fn staging(context: &Context, options: &RestoreOptions) -> Result<Staging> {
+fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Result<Staging> {
     Ok(Staging {
         operation_id: context.operation_id.clone(),
         scratch: context.scratch()?.to_owned(),
         cancel: context.running.cancel.clone(),
-        extra_files: match options.extra_files {
-            ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
-            ExtraFilesPolicy::Keep => ExtraFiles::Keep,
-            ExtraFilesPolicy::Remove => ExtraFiles::Remove,
-        },
+        extra_files: policy(options.extra_files),
         aside: Some((
             context.repository.target_sink().clone(),
-            crate::repository::own(&format!("before-restore/{}", context.operation_id)),
+            crate::repository::own("before-restore"),
         )),
+        earlier: (mark.earlier().into_iter())
+            .map(|run| (run.operation_id, policy(run.extra_files)))
+            .collect(),
     })
+}
+
+fn policy(policy: ExtraFilesPolicy) -> ExtraFiles {
+    match policy {
+        ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
+        ExtraFilesPolicy::Keep => ExtraFiles::Keep,
+        ExtraFilesPolicy::Remove => ExtraFiles::Remove,
+    }
 }
 
 /// Where the files of a section lie that another backup holds.

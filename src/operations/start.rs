@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::ErrorKind;
+use arc_backup_core::{Discard, ErrorKind};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -157,7 +157,7 @@ impl ArcBackup {
                 let _ends_the_watch = ended.clone().drop_guard();
                 // After the start has been answered: it may be a million names.
                 context.running.phase("cleaning up");
-                if let Err(error) = views.discard_views().await {
+                for error in views.discard_views(Discard::Remove).await.faults {
                     // It takes room, and no more; the next operation tries again.
                     tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
                 }

@@ -1,5 +1,7 @@
 //! Removing what interrupted operations have left, on demand.
 
+use arc_backup_core::{Discard, Discarded};
+
 use super::instance_lock::InstanceLock;
 use super::{ArcBackup, Holder, staging};
 use crate::repository::{Repository, Swept};
@@ -10,11 +12,11 @@ use crate::{Error, Result};
 pub struct Sweep {
     /// In each target, by its name.
     pub targets: Vec<(String, Swept)>,
-    /// How many views of the data that backups held on to were removed; not looked for unless that was asked for.
-    pub views: Option<u64>,
-    /// How many files that restores had staged beside the live ones were removed; likewise.
-    pub staged: Option<u64>,
-    /// What could not be removed on this machine, and why.
+    /// How many views of the data that backups held on to; of those to be removed, how many are gone.
+    pub views: u64,
+    /// How many files that restores had staged beside the live ones; likewise.
+    pub staged: u64,
+    /// What could not be looked at or removed beside the live data, and why.
     pub faults: Vec<String>,
 }
 
@@ -52,16 +54,24 @@ impl ArcBackup {
             targets: all,
             ..Sweep::default()
         };
-        if apply {
-            // What was removed in the targets is told, whatever becomes of the rest.
-            let mut told = |removed: Result<u64>| {
-                (removed.map_err(|error| sweep.faults.push(error.to_string()))).ok()
-            };
-            told(self.scratch.clean().map(|()| 0));
-            let views = told(self.discard_views().await);
-            let staged = told(staging::discard_staged(&self.settings, &self.sources).await);
-            (sweep.views, sweep.staged) = (views, staged);
+        let discard = if apply {
+            Discard::Remove
+        } else {
+            Discard::Count
+        };
+        if apply && let Err(error) = self.scratch.clean() {
+            sweep.faults.push(error.to_string());
         }
+        let views = self.discard_views(discard).await;
+        sweep.views = views.count;
+        let staged = staging::discard_all_staged(&self.settings, &self.sources, discard).await;
+        let staged = staged.unwrap_or_else(|error| {
+            sweep.faults.push(error.to_string());
+            Discarded::default()
+        });
+        sweep.staged = staged.count;
+        let faults = views.faults.into_iter().chain(staged.faults);
+        sweep.faults.extend(faults.map(|error| error.to_string()));
         Ok(sweep)
     }
 }
@@ -83,6 +93,11 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
     }
     let lock = repository.lock(holder).await?;
     let swept = sweep().await;
-    lock.release().await?;
-    swept
+    match (lock.release().await, swept) {
+        (Err(error), Ok(mut swept)) => {
+            swept.faults.push(error.to_string());
+            Ok(swept)
+        }
+        (_, swept) => swept,
+    }
 }

@@ -205,6 +205,12 @@ async fn read(
         (context.running.snapshot().problems.into_iter())
             .map(|problem| problem.path)
             .collect();
+    let closed: Vec<String> = (already.iter().filter(|path| path.ends_with('/')))
+        .cloned()
+        .collect();
+    let is_named = move |path: &str| {
+        already.contains(path) || closed.iter().any(|folder| path.starts_with(folder))
+    };
     let span = run.map(|run| run.span);
     let drawn = move |record: &Record| match span {
         Some(span) => span.holds(&record.path),
@@ -231,7 +237,7 @@ async fn read(
     }
     context.running.phase("reading");
     let records = inventory.records()?.filter_map(move |record| match record {
-        Ok(record) if !drawn(&record) || already.contains(record.path.as_str()) => None,
+        Ok(record) if !drawn(&record) || is_named(&record.path) => None,
         // The engine's key is the whole path, or, for bytes in another backup, that backup's id before it.
         Ok(record) => Some(Ok(Entry {
             key: match &record.stored_in {

@@ -37,10 +37,13 @@ pub struct Incomplete {
     pub total_files: u64,
     /// Their size in bytes.
     pub total_size_bytes: u64,
-    /// Files that could not be read, and are not in it.
+    /// Files that could not be read, and are not in it; a folder that could not be listed counts as one, and stands for all that
+    /// is in it.
     pub missing_files: u64,
-    /// The first of them, each with the reason.
+    /// The first of them, each with the reason; the path of a folder ends in `/`.
     pub missing: Vec<String>,
+    /// How much is missing, in words.
+    pub lacks: String,
 }
 
 impl Repository {
@@ -106,6 +109,7 @@ impl Repository {
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             missing_files: manifest.missing_files,
+            lacks: manifest.lacks(),
             missing: (manifest.missing.iter().take(MISSING))
                 .map(|missing| format!("{}: {}", missing.path, missing.detail))
                 .collect(),
@@ -308,6 +312,12 @@ impl Sink for Within {
                 let rest = path.strip_prefix(&Self::inner("")).map(str::to_owned);
                 let path = rest.unwrap_or(path);
                 Some(Ok(Listed::Other { path, kind }))
+            }
+            Err(error) if error.is_of_one_place() => {
+                let place =
+                    (error.subject().strip_prefix(&Self::inner(""))).unwrap_or(error.subject());
+                let outer = CoreError::new(error.kind(), error.operation(), place, error.detail());
+                Some(Err(outer.with_source(error).of_one_place()))
             }
             Err(error) => Some(Err(error)),
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::Child;
+use arc_backup_core::{Child, Discard, Discarded};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ const CONTINUED: usize = 3;
 pub struct Swept {
     /// Unfinished backups and deletions, and what has lost its journal, by id.
     pub unfinished: Vec<String>,
-    /// Leavings of uploads in the tool's own folder.
+    /// Leavings of uploads that never ended.
     pub temporaries: u64,
     /// What could not be removed, and why.
     pub faults: Vec<String>,
@@ -108,7 +108,13 @@ impl Repository {
             if kept.contains(&id) {
                 continue;
             }
-            let published = self.is_published(&id).await?;
+            let published = match self.is_published(&id).await {
+                Ok(published) => published,
+                Err(error) => {
+                    swept.faults.push(format!("{id}: {error}"));
+                    continue;
+                }
+            };
             if !published {
                 swept.unfinished.push(id.to_string());
             }
@@ -117,20 +123,30 @@ impl Repository {
                 swept.faults.push(format!("{id}: {error}"));
             }
         }
-        if apply {
-            let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
-            // What a doctor left that was killed. One that runs this moment makes its own anew when it is asked again.
-            let probes: Vec<_> = (self.sink().list_children(Some(&folder)).await?.into_iter())
-                .filter(|child| child.name().starts_with("probe-"))
-                .map(|child| own(child.name()))
-                .collect();
-            self.sink().delete(&probes).await?;
-            match self.sink().discard_unfinished(Some(&folder)).await {
-                Ok(count) => swept.temporaries = count,
-                Err(error) => swept.faults.push(error.to_string()),
-            }
+        let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
+        if apply && let Err(error) = self.remove_probes(&folder).await {
+            swept.faults.push(error.to_string());
         }
+        let discard = if apply {
+            Discard::Remove
+        } else {
+            Discard::Count
+        };
+        let mut discarded = Discarded::default();
+        discarded.add(self.sink().discard_unfinished(Some(&folder), discard).await);
+        swept.temporaries = discarded.count;
+        let faults = discarded.faults.iter().map(ToString::to_string);
+        swept.faults.extend(faults);
         Ok(swept)
+    }
+
+    /// Removes what a doctor left that was killed. One that runs this moment makes its own anew when it is asked again.
+    async fn remove_probes(&self, folder: &arc_backup_core::Key) -> Result<()> {
+        let probes: Vec<_> = (self.sink().list_children(Some(folder)).await?.into_iter())
+            .filter(|child| child.name().starts_with("probe-"))
+            .map(|child| own(child.name()))
+            .collect();
+        Ok(self.sink().delete(&probes).await?)
     }
 
     pub(crate) async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {

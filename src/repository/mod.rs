@@ -9,7 +9,9 @@ mod stored;
 
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions};
+use arc_backup_core::{
+    Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions,
+};
 
 pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
@@ -152,7 +154,8 @@ impl Repository {
         self.remove_untold(id).await?;
         self.sink.delete(&[notes::note_key(id)]).await?;
         // What a killed process had begun to upload is no object yet, and still takes room.
-        self.sink.discard_unfinished(Some(&folder)).await?;
+        let left = self.sink.discard_unfinished(Some(&folder), Discard::Remove);
+        left.await?.whole()?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object};
 
-/// The place for what one operation sets aside.
+/// The place for what one operation sets aside: a folder of its name.
 #[derive(Debug, Clone)]
 pub(super) struct Aside {
     storage: Arc<dyn Sink>,
@@ -21,10 +21,18 @@ impl Aside {
         area: impl Into<String>,
         target: Option<(Arc<dyn Sink>, Key)>,
     ) -> Self {
-        let target = target.filter(|_| !storage.capabilities().aside);
+        let area = area.into();
+        let target = target
+            .filter(|_| !storage.capabilities().aside)
+            .map(|(sink, above)| {
+                (
+                    sink,
+                    above.join(&area).expect("an operation's id is a name"),
+                )
+            });
         Self {
             storage,
-            area: area.into(),
+            area,
             target,
         }
     }
@@ -74,6 +82,13 @@ impl Aside {
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
             removed => removed,
         }
+    }
+
+    /// Whether there is nothing, where that is known: on local disk.
+    pub(super) fn is_absent(&self) -> bool {
+        let is_local = |sink: &Arc<dyn Sink>| sink.capabilities().local_root.is_some();
+        is_local(self.target.as_ref().map_or(&self.storage, |(sink, _)| sink))
+            && (self.location()).is_some_and(|path| !std::path::Path::new(&path).exists())
     }
 
     /// Where it is, for people.

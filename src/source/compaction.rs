@@ -164,7 +164,8 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
             if matches!(
                 error.kind(),
                 ErrorKind::Invalid | ErrorKind::PermissionDenied
-            ) =>
+            ) || error.kind() == ErrorKind::Other
+                && storage.capabilities().local_root.is_some() =>
         {
             Ok(Some(Err(error.detail().to_owned())))
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore, RestoreSummary,
-    Result, Source, SourceReport, Staging, Upload,
+    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore,
+    RestoreSummary, Result, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -68,8 +68,8 @@ impl Source for ConfigSource {
         }))
     }
 
-    async fn discard_unfinished(&self) -> Result<u64> {
-        discard_staged(&self.path, NAME)
+    async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
+        discard_staged(&self.path, NAME, discard)
     }
 }
 

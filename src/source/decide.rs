@@ -1,6 +1,6 @@
 //! Which files of a unit are in a backup, when jobs of Arc's compaction are under way in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{Key, Meta};
 
@@ -77,7 +77,9 @@ pub(super) fn at_rest(
 /// moves (`at_rest`): then there is nothing that could hold a row twice. An output of another size than the job says is not
 /// whole; at rest it stays, and what is left of the inputs too: no row may be lost.
 fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
-    let mut left = jobs.to_vec();
+    let merged = by_output(jobs, listed);
+    let jobs: Vec<&Job> = merged.iter().collect();
+    let mut left = jobs.clone();
     // A job before the ones whose inputs its output is.
     let mut order: Vec<&Job> = Vec::new();
     while !left.is_empty() {
@@ -92,7 +94,7 @@ fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
     // From the top: what a job that is done has taken in is dropped, with all that went into it.
     let mut taken_in: Vec<&str> = Vec::new();
     for job in order.iter().rev() {
-        let all_there = has_inputs(job, jobs, listed);
+        let all_there = has_inputs(job, &jobs, listed);
         if taken_in.contains(&job.output.as_str()) {
             dropped.extend(job.inputs().iter());
             taken_in.extend(job.inputs().iter().map(String::as_str));
@@ -116,6 +118,46 @@ fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
     Some(dropped)
 }
 
+/// The jobs, each output once: what several of them say that it has taken in, it may have taken in all of.
+fn by_output(jobs: &[&Job], listed: &Files) -> Vec<Job> {
+    let mut merged: BTreeMap<&str, Job> = BTreeMap::new();
+    for job in jobs {
+        let Some(other) = merged.get_mut(job.output.as_str()) else {
+            merged.insert(&job.output, (*job).clone());
+            continue;
+        };
+        // One that tells of no inputs leaves open what they are.
+        let inputs = match job.inputs().is_empty() || other.inputs().is_empty() {
+            true => Vec::new(),
+            false => {
+                let all: BTreeSet<&String> = job.inputs().iter().chain(other.inputs()).collect();
+                all.into_iter().cloned().collect()
+            }
+        };
+        other.inputs = Some(inputs);
+        if is_whole(job, listed) {
+            other.output_size = job.output_size;
+        }
+    }
+    merged.into_values().collect()
+}
+
+/// Whether anything is left of what a job compacts, or of what that was made of.
+pub(super) fn has_any_input(job: &Job, jobs: &[&Job], files: &Files) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut inputs: Vec<&String> = job.inputs().iter().collect();
+    while let Some(input) = inputs.pop() {
+        if files.contains_key(input.as_str()) {
+            return true;
+        }
+        if seen.insert(input) {
+            let made_by = jobs.iter().filter(|other| other.output == *input);
+            inputs.extend(made_by.flat_map(|other| other.inputs()));
+        }
+    }
+    false
+}
+
 fn is_whole(job: &Job, listed: &Files) -> bool {
     (listed.get(job.output.as_str()))
         .is_some_and(|output| job.output_size.is_none_or(|size| size == output.size))
@@ -124,14 +166,9 @@ fn is_whole(job: &Job, listed: &Files) -> bool {
 /// Whether all that a job compacts is there; the output of another job where it is whole, or else that one's inputs are. No
 /// job may be among those that it depends on.
 fn has_inputs(job: &Job, jobs: &[&Job], listed: &Files) -> bool {
-    let is_there = |key: &String| {
-        let mut made_by = (jobs.iter())
-            .filter(|other| other.output == *key)
-            .peekable();
-        match made_by.peek() {
-            Some(_) => made_by.any(|one| is_whole(one, listed) || has_inputs(one, jobs, listed)),
-            None => listed.contains_key(key.as_str()),
-        }
+    let is_there = |key: &String| match jobs.iter().find(|other| other.output == *key) {
+        Some(other) => is_whole(other, listed) || has_inputs(other, jobs, listed),
+        None => listed.contains_key(key.as_str()),
     };
     !job.inputs().is_empty() && job.inputs().iter().all(is_there)
 }
@@ -214,6 +251,12 @@ mod tests {
         );
         assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
         assert_eq!(decided(&["b", "c", "o"]).as_deref(), Some("b c o"));
+        // Two states of one output: it is dropped for its inputs only where those of both are there.
+        let twice = [job("o", &["a", "b"]), job("o", &["a", "b", "c"])];
+        let decided = |listed: &[&str]| kept(&twice, listed, true).map(|k| k.join(" "));
+        assert_eq!(decided(&["a", "b", "o"]).as_deref(), Some("o"));
+        assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
+        assert_eq!(decided(&["a", "b"]).as_deref(), Some("a b"));
         let around = [job("o", &["p"]), job("p", &["o"])];
         assert_eq!(kept(&around, &["o", "p"], false), None, "jobs in a circle");
         let blind = [job("o", &[])];

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions, Key, Meta, Origin,
-    OtherKind, Pins, Reconciled, Restore, Result, Sink, Source, SourceReport, Staging,
+    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions,
+    Key, Meta, Origin, OtherKind, Pins, Reconciled, Restore, Result, Sink, Source, SourceReport,
+    Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -101,12 +102,13 @@ impl Source for ParquetSource {
         }))
     }
 
-    async fn discard_views(&self) -> Result<u64> {
-        let count = self.storage.discard_pins().await?;
-        if count > 0 {
+    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
+        let discarded = self.storage.discard_pins(discard).await?;
+        if discarded.count > 0 && discard == Discard::Remove {
+            let count = discarded.count;
             tracing::info!(count, "removed what interrupted backups held on to");
         }
-        Ok(count)
+        Ok(discarded)
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
@@ -117,12 +119,12 @@ impl Source for ParquetSource {
         )))
     }
 
-    async fn discard_unfinished(&self) -> Result<u64> {
+    async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
         // In a store, unfinished uploads may be Arc's own: only those of an object that is restored anew are removed, then.
         if !self.storage.capabilities().staging {
-            return Ok(0);
+            return Ok(Discarded::default());
         }
-        self.storage.discard_unfinished(None).await
+        self.storage.discard_unfinished(None, discard).await
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    AsideMode, Body, Digest, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
-    GetOptions, Hasher, Key, ListOptions, ListStream, Listed, Meta, Restore, RestoreSummary,
-    Result, Sink, Staging, Upload, WriteOptions,
+    AsideMode, Body, Digest, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind,
+    ExtraFiles, GetOptions, Hasher, Key, ListOptions, ListStream, Listed, Meta, Restore,
+    RestoreSummary, Result, Sink, Staging, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -25,6 +25,8 @@ const LARGE_BYTES: u64 = 5 << 20;
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
     storage: Arc<dyn Sink>,
+    /// What runs that were interrupted have set aside, with their policies.
+    earlier: Vec<(Aside, ExtraFiles)>,
     /// Whether the storage can stage; else an object that is committed is live at once.
     stages: bool,
     aside: Aside,
@@ -48,7 +50,14 @@ impl ParquetRestore {
             staging.operation_id.as_str(),
             staging.aside.clone(),
         );
+        let earlier = (staging.earlier.iter())
+            .map(|(id, policy)| {
+                let aside = Aside::new(storage.clone(), id.as_str(), staging.aside.clone());
+                (aside, *policy)
+            })
+            .collect();
         Self {
+            earlier,
             stages: storage.capabilities().staging,
             aside,
             aside_bytes: AtomicU64::new(0),
@@ -358,10 +367,10 @@ impl Restore for ParquetRestore {
         if !self.stages {
             // What a killed restore of the same object left half uploaded. Arc never writes a name twice at a time.
             if entry.size >= LARGE_BYTES {
-                (self.storage.discard_unfinished(Some(&entry.key)).await).unwrap_or_else(|error| {
+                let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
+                if let Err(error) = left.await.and_then(Discarded::whole) {
                     tracing::warn!(%error, "uploads that never ended may be left");
-                    0
-                });
+                }
             }
             // What is there goes when this is committed.
             self.set_aside(&entry.key, AsideMode::Keep).await?;
@@ -459,6 +468,15 @@ impl Restore for ParquetRestore {
         if remove || summary.set_aside_files == 0 {
             self.aside.remove().await?;
             self.summary().set_aside_location = None;
+        }
+        for (aside, policy) in &self.earlier {
+            if remove && *policy == ExtraFiles::Remove {
+                aside.remove().await?;
+            } else if let Some(location) = aside.location().filter(|_| !aside.is_absent()) {
+                (self.summary().warnings).push(format!(
+                    "what a run of this restore that was interrupted has set aside is in {location}"
+                ));
+            }
         }
         Ok(self.summary().clone())
     }

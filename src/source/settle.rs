@@ -100,6 +100,14 @@ impl Settler {
         let settled = self.settle(unsettled, pins, &mut jobs).await?;
         let seen = jobs.clone();
         let states = self.states(&states, &settled, pins, &mut jobs).await?;
+        for path in locked(&self.unreadable).keys() {
+            if is_state(path) {
+                self.warn(format!(
+                    "`{path}` can't be read, where the states of compaction jobs are: whether files hold rows twice that these \
+                     have taken in can't be told"
+                ));
+            }
+        }
         for (key, reason) in jobs.unreadable() {
             // One that is being written this moment tells of a job that came after the view.
             if seen.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
@@ -168,7 +176,12 @@ impl Settler {
                         if unreadable.len() >= MOST_UNREADABLE {
                             Some(Err(error))
                         } else {
-                            if !exclusions.exclude(path.trim_end_matches('/')) {
+                            // A folder may have a name that would be none of a file's.
+                            let inside = match path.ends_with('/') {
+                                true => format!("{path}x"),
+                                false => path.to_owned(),
+                            };
+                            if !exclusions.exclude(&inside) {
                                 unreadable.insert(path.to_owned(), error.detail().to_owned());
                             }
                             None

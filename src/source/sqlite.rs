@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore, Result, Source,
-    SourceReport, Staging,
+    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore,
+    Result, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -126,10 +126,12 @@ impl Source for SqliteSource {
         )))
     }
 
-    async fn discard_unfinished(&self) -> Result<u64> {
-        (self.databases.iter())
-            .map(|database| discard_staged(&database.path, &database.file))
-            .sum()
+    async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
+        let mut discarded = Discarded::default();
+        for database in &self.databases {
+            discarded.add(discard_staged(&database.path, &database.file, discard));
+        }
+        Ok(discarded)
     }
 }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Entry, EntryStream, Error, ErrorKind, Meta, Restore, RestoreSummary, Result, Staging, Upload,
+    Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Meta, Restore, RestoreSummary,
+    Result, Staging, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -177,35 +178,40 @@ impl Restore for SqliteRestore {
 
     async fn abort(&self) -> Result<()> {
         for (_, staged) in self.planned() {
-            remove_database(&staged);
+            remove_all_of(&staged)?;
         }
         Ok(())
     }
 }
 
-/// Removes the files that interrupted restores staged beside `live`: `.arc-backup-<operation>-<name>.tmp`. Tells how many.
-pub(super) fn discard_staged(live: &Path, name: &str) -> Result<u64> {
+/// Removes, or counts, the files that interrupted restores staged beside `live`: `.arc-backup-<operation>-<name>.tmp`.
+pub(super) fn discard_staged(live: &Path, name: &str, discard: Discard) -> Result<Discarded> {
     let folder = live
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let ending = format!("-{name}.tmp");
     let children = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Discarded::default());
+        }
         other => other.map_err(|e| io("list", folder, e))?,
     };
-    let mut count = 0;
+    let mut discarded = Discarded::default();
     for child in children {
         let child = child.map_err(|e| io("list", folder, e))?;
         let found = child.file_name();
         if (found.to_str())
             .is_some_and(|found| found.starts_with(".arc-backup-") && found.ends_with(&ending))
         {
-            remove_all_of(&child.path())?;
-            count += 1;
+            let removed = match discard {
+                Discard::Count => Ok(()),
+                Discard::Remove => remove_all_of(&child.path()),
+            };
+            discarded.add(removed.map(|()| Discarded::of(1)));
         }
     }
-    Ok(count)
+    Ok(discarded)
 }
 
 /// Removes a database with its companions, where they are; itself last, as its name is what leads to them.
@@ -223,7 +229,7 @@ fn remove_all_of(path: &Path) -> Result<()> {
 }
 
 pub(super) fn remove_database(path: &Path) {
-    // What can't be removed is swept later, by its name.
+    // What can't be removed, what is made there next will stumble over.
     let _ = remove_all_of(path);
 }
 

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::DATA;
 use super::compaction::{Job, Jobs, unit_of};
-use super::decide::{Files, at_rest};
+use super::decide::{Files, at_rest, has_any_input};
 use super::settle::Settler;
 
 /// How often a unit is listed until it is settled.
@@ -71,7 +71,7 @@ impl Settler {
                 let patient = round < PATIENT_TRIES;
                 if let Some(files) = at_rest(files, &second[&unit], named, patient) {
                     for job in named {
-                        self.warn_of_size(job, &files);
+                        self.warn_of_size(job, named, &files);
                     }
                     units.remove(&unit);
                     settled.insert(unit, files);
@@ -104,15 +104,11 @@ impl Settler {
     }
 
     /// Arc drops such an output when it starts, wherever its inputs are.
-    fn warn_of_size(&self, job: &Job, files: &Files) {
+    fn warn_of_size(&self, job: &Job, jobs: &[&Job], files: &Files) {
         if let (Some(output), Some(size)) = (files.get(job.output.as_str()), job.output_size)
             && output.size != size
         {
-            let inputs = match job
-                .inputs()
-                .iter()
-                .any(|input| files.contains_key(input.as_str()))
-            {
+            let inputs = match has_any_input(job, jobs, files) {
                 true => {
                     ", and so is what is left of its inputs, as they are not all there: rows may be there twice"
                 }

@@ -9,8 +9,8 @@ use futures::{StreamExt, TryStreamExt, future};
 
 use crate::copy::copy_within;
 use crate::{
-    Address, AsideMode, Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions,
-    ListStream, Listed, Meta, Object, Result, WriteOptions,
+    Address, AsideMode, Capabilities, Child, Discard, Discarded, Error, ErrorKind, GetOptions, Key,
+    ListOptions, ListStream, Listed, Meta, Object, Result, WriteOptions,
 };
 
 /// A place that keeps bytes under [`Key`]s and gives them back: a folder, a bucket, a container.
@@ -66,7 +66,7 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// left empty vanish with their last object.
     async fn delete(&self, keys: &[Key]) -> Result<()>;
 
-    /// Takes the lock `key`, without waiting. `holder` is a text that says who holds it, given to whoever finds it taken.
+    /// Takes the lock `key`, without waiting for a holder; finding out whether one lives may take a while. `holder` is a text that says who holds it, given to whoever finds it taken.
     ///
     /// At most one holder at a time, whatever the process or host. The lock of a process that died becomes free.
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome>;
@@ -93,15 +93,19 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         self.delete(&batch).await
     }
 
-    /// Removes what uploads that never ended have left below `folder`, and of an object of that very name (`None`:
-    /// everywhere), and tells how many there were. Only for a caller that knows that no upload is under way there.
+    /// Removes, or counts, what uploads that never ended have left below `folder`, and of an object of that very name (`None`:
+    /// everywhere). Only for a caller that knows that no upload is under way there.
     ///
     /// On a store that lists leavings by exact names only, those of one object are found by its own name for certain.
     ///
-    /// The default has none to remove.
-    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
-        let _ = folder;
-        Ok(0)
+    /// The default has none.
+    async fn discard_unfinished(
+        &self,
+        folder: Option<&Key>,
+        discard: Discard,
+    ) -> Result<Discarded> {
+        let _ = (folder, discard);
+        Ok(Discarded::default())
     }
 
     /// Opens a mark before the first write, by which all that is committed after it can be made durable at once.
@@ -184,11 +188,12 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         ))
     }
 
-    /// Removes the places for second names that crashed operations have left, and tells how many. Those in use stay.
+    /// Removes, or counts, the places for second names that crashed operations have left. Those in use stay, and don't count.
     ///
-    /// The default has none to remove.
-    async fn discard_pins(&self) -> Result<u64> {
-        Ok(0)
+    /// The default has none.
+    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
+        let _ = discard;
+        Ok(Discarded::default())
     }
 
     /// Makes the object visible that was written to `key` with [`WriteOptions::stage`] `stage`. Atomic;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Body, Entry, Key, Result, Sink, Upload};
+use crate::{Body, Discard, Discarded, Entry, Key, Result, Sink, Upload};
 
 /// A stream of entries, in byte order of their keys.
 pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
@@ -31,19 +31,21 @@ pub trait Source: Send + Sync + 'static {
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
 
-    /// Removes what crashed operations have left to hold a view, and tells how many views. Called before an operation begins;
-    /// another program's views may be in use.
+    /// Removes, or counts, the views that crashed operations held on to. Called before an operation begins; another program's
+    /// views may be in use.
     ///
-    /// The default has nothing to remove.
-    async fn discard_views(&self) -> Result<u64> {
-        Ok(0)
+    /// The default has none.
+    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
+        let _ = discard;
+        Ok(Discarded::default())
     }
 
-    /// Removes what interrupted restores staged and never put into force, and tells how many files. Called when no restore runs.
+    /// Removes, or counts, the files that interrupted restores staged and never put into force. Called when no restore runs.
     ///
-    /// The default has nothing to remove.
-    async fn discard_unfinished(&self) -> Result<u64> {
-        Ok(0)
+    /// The default has none.
+    async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
+        let _ = discard;
+        Ok(Discarded::default())
     }
 }
 
@@ -141,9 +143,12 @@ pub struct Staging {
     pub cancel: CancellationToken,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
-    /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a folder of the operation's own
-    /// in the target that holds the backup.
+    /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a folder in the target that holds
+    /// the backup, in which each operation has one of its own name.
     pub aside: Option<(Arc<dyn Sink>, Key)>,
+    /// Operations that were interrupted, and that this one goes on with, each with what it did with extra files: what they have
+    /// set aside is there under their own names.
+    pub earlier: Vec<(String, ExtraFiles)>,
 }
 
 /// What becomes of live files that the backup does not hold.

@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result};
+use arc_backup_core::{
+    Discard, Discarded, Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result,
+};
 use async_trait::async_trait;
 use rustix::io::Errno;
 
@@ -179,16 +181,16 @@ fn remove_folder(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Removes the folders of operations that no longer run. Tells how many.
-pub(crate) fn discard(root: &Root) -> Result<u64, Fault> {
+/// Removes, or counts, the folders of operations that no longer run.
+pub(crate) fn discard(root: &Root, discard: Discard) -> Result<Discarded, Fault> {
     let prefix = pins_prefix(root.path());
     let (Some(above), Some(start)) = (prefix.parent(), prefix.file_name()) else {
-        return Ok(0);
+        return Ok(Discarded::default());
     };
-    let mut count = 0;
+    let mut discarded = Discarded::default();
     let children = match std::fs::read_dir(above) {
         Ok(children) => children,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(discarded),
         Err(error) => return Err(Fault::from(error).at(above.display().to_string())),
     };
     for child in children {
@@ -202,12 +204,18 @@ pub(crate) fn discard(root: &Root) -> Result<u64, Fault> {
         let Ok(folder) = File::open(child.path()) else {
             continue;
         };
-        if folder.try_lock().is_ok() {
-            remove_folder(&child.path())?;
-            count += 1;
+        if folder.try_lock().is_err() {
+            continue;
         }
+        let removed = match discard {
+            Discard::Count => Ok(()),
+            Discard::Remove => remove_folder(&child.path()),
+        };
+        let path = child.path().display().to_string();
+        let removed = removed.map(|()| Discarded::of(1));
+        discarded.add(removed.map_err(|fault| fault.about("remove", &path)));
     }
-    Ok(count)
+    Ok(discarded)
 }
 
 /// Makes `to` a second name of the file `from`, in place of what was there.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::Key;
+use arc_backup_core::{Discard, Discarded, Key};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
@@ -11,7 +11,6 @@ use crate::folder::Folder;
 use crate::paths::{is_temporary, lossy, split, staged_name, upwards};
 use crate::root::{OpenRoot, Root};
 use crate::status::Kind;
-use crate::walk::OF_FILE_SYSTEM;
 
 /// Deletes the objects, and the folders that this leaves empty. Ends at the first fault.
 pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, Fault)> {
@@ -171,59 +170,69 @@ fn open_for_removal(folder: &Folder, name: &[u8]) -> Result<Folder, Errno> {
     Ok(opened)
 }
 
-/// Removes the temporary files below `path`, and the folders that this leaves empty. Tells how many files.
-pub(crate) fn discard_unfinished(root: &Root, path: &str) -> Result<u64, Fault> {
+/// In the root of a volume, what `fsck` found: open to nobody but the superuser, and never ours.
+const OF_FILE_SYSTEM: &[u8] = b"lost+found";
+
+/// Removes the temporary files below `path`, and the folders that this leaves empty; or counts those files.
+pub(crate) fn discard_unfinished(
+    root: &Root,
+    path: &str,
+    discard: Discard,
+) -> Result<Discarded, Fault> {
     let Some(root) = present(root.open())? else {
-        return Ok(0);
+        return Ok(Discarded::default());
     };
     let Some(folder) = present(root.beneath(path))? else {
-        return Ok(0);
+        return Ok(Discarded::default());
     };
-    let count = discard_in(&folder, path.as_bytes())?;
-    if count > 0 {
+    let discarded = discard_in(&folder, path.as_bytes(), discard)?;
+    if discarded.count > 0 && discard == Discard::Remove {
         prune(&root, path);
     }
-    Ok(count)
+    Ok(discarded)
 }
 
-fn discard_in(folder: &Folder, path: &[u8]) -> Result<u64, Fault> {
+fn discard_in(folder: &Folder, path: &[u8], discard: Discard) -> Result<Discarded, Errno> {
     let named = |path: &[u8]| {
         let path = lossy(path);
-        move |errno: Errno| Fault::from(errno).at(path)
+        move |errno: Errno| Fault::from(errno).about("clean up", &path)
     };
-    let mut count = 0;
-    // What can't be looked at keeps nothing else from being removed.
-    let mut first = Ok(());
-    for item in folder.kinds().map_err(named(path))? {
-        let (name, kind) = item.map_err(named(path))?;
+    let mut discarded = Discarded::default();
+    for item in folder.kinds()? {
+        let (name, kind) = match item {
+            Ok(item) => item,
+            Err(errno) => {
+                discarded.add(Err(named(path)(errno)));
+                continue;
+            }
+        };
         let below = joined(path, &name);
         match kind {
             Kind::File if is_temporary(&name) => {
-                count += u64::from(folder.unlink(&name).map_err(named(&below))?);
+                let removed = match discard {
+                    Discard::Count => Ok(true),
+                    Discard::Remove => folder.unlink(&name),
+                };
+                let removed = removed.map(|was_there| Discarded::of(u64::from(was_there)));
+                discarded.add(removed.map_err(named(&below)));
             }
             Kind::Folder if path.is_empty() && name == OF_FILE_SYSTEM => {}
             Kind::Folder => {
-                let opened = match folder.child(&name) {
+                let opened = folder.child(&name);
+                let found = match opened.and_then(|opened| discard_in(&opened, &below, discard)) {
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => continue,
-                    other => other.map_err(named(&below)),
+                    found => found,
                 };
-                let discarded = match opened.and_then(|opened| discard_in(&opened, &below)) {
-                    Ok(discarded) => discarded,
-                    Err(fault) => {
-                        first = first.and(Err(fault));
-                        continue;
-                    }
-                };
-                if discarded > 0 {
+                if discard == Discard::Remove && found.as_ref().is_ok_and(|found| found.count > 0) {
                     // Only what this has emptied; a folder with something else in it refuses.
                     let _ = folder.remove_folder(&name);
                 }
-                count += discarded;
+                discarded.add(found.map_err(named(&below)));
             }
             _ => {}
         }
     }
-    first.map(|()| count)
+    Ok(discarded)
 }
 
 /// The path of `name` in the folder `path`.

@@ -3,8 +3,9 @@
 use std::io::{Seek as _, SeekFrom};
 
 use arc_backup_core::{
-    AsideMode, Body, Capabilities, Child, Durability, Error, ErrorKind, GetOptions, Key,
-    ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
+    AsideMode, Body, Capabilities, Child, Discard, Discarded, Durability, Error, ErrorKind,
+    GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink,
+    Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -123,14 +124,18 @@ impl Sink for LocalSink {
         .await
     }
 
-    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
+    async fn discard_unfinished(
+        &self,
+        folder: Option<&Key>,
+        discard: Discard,
+    ) -> Result<Discarded> {
         let (root, path) = (
             self.root.clone(),
             folder.map(Key::to_string).unwrap_or_default(),
         );
         let subject = folder.map_or_else(|| self.location(), Key::to_string);
         blocking("clean up", &subject, move || {
-            remove::discard_unfinished(&root, &path)
+            remove::discard_unfinished(&root, &path, discard)
         })
         .await
     }
@@ -166,10 +171,10 @@ impl Sink for LocalSink {
         Ok(Box::new(pins))
     }
 
-    async fn discard_pins(&self) -> Result<u64> {
+    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
         let root = self.root.clone();
         blocking("clean up beside", &self.location(), move || {
-            pins::discard(&root)
+            pins::discard(&root, discard)
         })
         .await
     }

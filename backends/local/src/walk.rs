@@ -10,9 +10,6 @@ use crate::paths::{is_temporary, key_of, lossy};
 use crate::root::Root;
 use crate::status::Kind;
 
-/// In the root of a volume, what `fsck` found, which is the file system's own and open to nobody but the superuser.
-pub(crate) const OF_FILE_SYSTEM: &[u8] = b"lost+found";
-
 /// How many rows are read before they are handed over.
 const BATCH: usize = 1000;
 
@@ -143,8 +140,12 @@ fn start(
         return Ok(None);
     };
     let path = &options.prefix.as_bytes()[..folder.len() + usize::from(!folder.is_empty())];
-    let level = Level::read(opened, path.to_owned(), filter);
-    level.map(Some).map_err(|errno| named(errno.into()))
+    match Level::read(opened, path.to_owned(), filter) {
+        Ok(level) => Ok(Some(level)),
+        // Removed since it was opened.
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(named(errno.into())),
+    }
 }
 
 impl Filter {
@@ -195,9 +196,6 @@ impl Level {
         for item in folder.kinds()? {
             let (mut name, kind) = item?;
             if kind == Kind::Folder {
-                if path.is_empty() && name == OF_FILE_SYSTEM {
-                    continue;
-                }
                 name.push(b'/');
             }
             whole.truncate(path.len());
@@ -269,9 +267,7 @@ fn children(root: &Root, folder: Option<&Key>) -> Result<Vec<Child>, Fault> {
     let mut children = Vec::new();
     for item in opened.kinds()? {
         let (name, kind) = item?;
-        if kind == Kind::File && is_temporary(&name)
-            || kind == Kind::Folder && path.is_empty() && name == OF_FILE_SYSTEM
-        {
+        if kind == Kind::File && is_temporary(&name) {
             continue;
         }
         let whole = match path {

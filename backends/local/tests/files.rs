@@ -11,7 +11,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{Body, ErrorKind, GetOptions, ListOptions, LockOutcome, Sink, WriteOptions};
+use arc_backup_core::{
+    Body, Discard, ErrorKind, GetOptions, ListOptions, LockOutcome, Sink, WriteOptions,
+};
 use arc_backup_local::{LocalConfig, LocalSink};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -132,9 +134,27 @@ async fn temporary_files_are_invisible_and_can_be_swept() {
         .unwrap();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
 
-    assert_eq!(sink.discard_unfinished(Some(&key("c"))).await.unwrap(), 1);
-    assert_eq!(sink.discard_unfinished(None).await.unwrap(), 1);
-    assert_eq!(sink.discard_unfinished(None).await.unwrap(), 0);
+    assert_eq!(
+        sink.discard_unfinished(Some(&key("c")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        1
+    );
+    assert_eq!(
+        sink.discard_unfinished(None, Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        1
+    );
+    assert_eq!(
+        sink.discard_unfinished(None, Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        0
+    );
     let left = ["a/", "a/b", "c/", "c/.arc-backup-lookalike", "was-empty/"];
     assert_eq!(place.on_disk(), left);
 }

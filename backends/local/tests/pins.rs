@@ -7,7 +7,7 @@
 
 mod support;
 
-use arc_backup_core::{ErrorKind, Sink};
+use arc_backup_core::{Discard, ErrorKind, Sink};
 use support::{Place, key, put, tree};
 
 fn beside(place: &Place) -> Vec<String> {
@@ -30,7 +30,15 @@ async fn pins_of_the_dead_are_discarded_and_those_of_the_living_stay() {
     std::fs::create_dir(place.top.path().join("root2.arc-backup-freeze-other")).unwrap();
     let pins = place.sink.pins("living").await.unwrap();
     pins.pin(&[key("a/b")]).await.unwrap();
-    assert_eq!(place.sink.discard_pins().await.unwrap(), 1);
+    assert_eq!(
+        place
+            .sink
+            .discard_pins(Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        1
+    );
     assert_eq!(
         beside(&place),
         [
@@ -42,7 +50,15 @@ async fn pins_of_the_dead_are_discarded_and_those_of_the_living_stay() {
     );
     drop(pins);
     assert_eq!(beside(&place), ["root2.arc-backup-freeze-other/"]);
-    assert_eq!(place.sink.discard_pins().await.unwrap(), 0);
+    assert_eq!(
+        place
+            .sink
+            .discard_pins(Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        0
+    );
 }
 
 /// Lost if it fails: a backup of what a link leads to, or one that hangs on a FIFO.

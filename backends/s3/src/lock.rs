@@ -1,9 +1,10 @@
 //! Locks: an object that its holder keeps changing, so that others see that it lives.
 //!
 //! A lock is created only if it is absent, renewed and taken over only if it is still the very one that was seen, and
-//! so never held by two, as long as the store keeps conditional writes. Clocks of different machines are not compared: a
-//! holder counts as dead when its lock has stayed the same for a stated time, by the clock of the store, which stamps both
-//! the object and its answer, or by the clock of who waits.
+//! so never held by two, as long as the store keeps conditional writes. Clocks are not compared: a holder counts as dead when
+//! its lock has stayed the same for a stated time by the monotonic clock of who waits. Who comes late need not wait for all
+//! of it: where the store's own stamps (of the object, and of its answer) say that the lock is old, two renewals that do not
+//! come are enough. Stamps alone decide nothing: they may be of two clocks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,15 +114,30 @@ fn between(from: &DateTime, to: &DateTime) -> Option<Duration> {
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
-/// Whether the holder of a lock is gone: it has not renewed it for too long.
-fn is_dead(store: &Store, name: &str, there: &There) -> bool {
+/// What there is to say of the holder of a lock.
+enum Holder {
+    Lives,
+    /// It is said to have been gone for long; seen for so much longer without a change, it is.
+    Doubtful(Duration),
+    /// It has not renewed its lock for too long.
+    Gone,
+}
+
+fn holder_of(store: &Store, name: &str, there: &There) -> Holder {
     let config = &store.config;
-    // Who looks for the first time sees the last renewal's age; it gets no less time than under one's eyes, where a
-    // look comes up to one renewal after it.
+    // By its stamps a lock gets no less time than under one's eyes, where a look comes up to one renewal after it.
     let longest = config.lock_expiry + config.lock_renewal + STAMP;
-    // Every look counts, whatever the store's clock says.
     let unchanged = store.locks.unchanged_for(name, &there.etag);
-    unchanged >= config.lock_expiry || there.age.is_some_and(|age| age >= longest)
+    if unchanged >= config.lock_expiry {
+        return Holder::Gone;
+    }
+    if there.age.is_none_or(|age| age < longest) {
+        return Holder::Lives;
+    }
+    match (2 * config.lock_renewal).checked_sub(unchanged) {
+        Some(left) if !left.is_zero() => Holder::Doubtful(left),
+        _ => Holder::Gone,
+    }
 }
 
 enum Condition {
@@ -137,8 +153,23 @@ fn locking(key: &str) -> Call<'_> {
     }
 }
 
-/// Takes the lock `key`, if it is free.
+/// Takes the lock `key`, if it is free. Waits only for what a holder that is said to be long gone does meanwhile.
 pub(crate) async fn lock(store: &Shared, key: &Key, holder: &str) -> Result<LockOutcome> {
+    match try_lock(store, key, holder).await? {
+        (outcome, None) => Ok(outcome),
+        (_, Some(wait)) => {
+            tokio::time::sleep(wait).await;
+            Ok(try_lock(store, key, holder).await?.0)
+        }
+    }
+}
+
+/// The same at once; with how long a holder of whom there is doubt has to be watched.
+async fn try_lock(
+    store: &Shared,
+    key: &Key,
+    holder: &str,
+) -> Result<(LockOutcome, Option<Duration>)> {
     let _turn = store.locks.turn.lock().await;
     let name = store.name(key);
     let record = Record {
@@ -152,14 +183,17 @@ pub(crate) async fn lock(store: &Shared, key: &Key, holder: &str) -> Result<Lock
             None => Condition::Absent,
             // The answer to our own request was lost.
             Some(there) if there.record.nonce == record.nonce => {
-                return Ok(held(store, key, name, record, there.etag));
+                return Ok((held(store, key, name, record, there.etag), None));
             }
             Some(there) => {
-                let dead = is_dead(store, &name, &there);
+                let state = holder_of(store, &name, &there);
                 let dropped = lock_of(&store.locks.dropped).contains(&there.record.nonce);
                 other = there.record.holder;
-                if !dead && !dropped {
-                    return Ok(LockOutcome::Busy(other));
+                match state {
+                    _ if dropped => {}
+                    Holder::Gone => {}
+                    Holder::Lives => return Ok((LockOutcome::Busy(other), None)),
+                    Holder::Doubtful(wait) => return Ok((LockOutcome::Busy(other), Some(wait))),
                 }
                 if !dropped {
                     tracing::warn!(
@@ -173,10 +207,10 @@ pub(crate) async fn lock(store: &Shared, key: &Key, holder: &str) -> Result<Lock
             }
         };
         if let Some(etag) = put(store, key, &name, &record, &condition).await? {
-            return Ok(held(store, key, name, record, etag));
+            return Ok((held(store, key, name, record, etag), None));
         }
     }
-    Ok(LockOutcome::Busy(other))
+    Ok((LockOutcome::Busy(other), None))
 }
 
 /// Who holds the lock `key`.
@@ -189,8 +223,8 @@ pub(crate) async fn lock_holder(store: &Store, key: &Key) -> Result<Option<Strin
         return Ok(None);
     }
     // A lock that anyone may take is nobody's. Who asks first and locks later has waited meanwhile.
-    let dead = is_dead(store, &name, &there);
-    Ok((!dead).then_some(there.record.holder))
+    let is_gone = matches!(holder_of(store, &name, &there), Holder::Gone);
+    Ok((!is_gone).then_some(there.record.holder))
 }
 
 fn held(store: &Shared, key: &Key, name: String, record: Record, etag: String) -> LockOutcome {

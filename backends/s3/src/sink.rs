@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Address, AsideMode, Capabilities, Child, GetOptions, Key, ListOptions, ListStream, LockOutcome,
-    Meta, Object, Result, Sink, Upload, WriteOptions,
+    Address, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions,
+    ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -84,8 +84,12 @@ impl Sink for S3Sink {
         lock::lock_holder(&self.store, key).await
     }
 
-    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
-        unfinished::discard(&self.store, folder).await
+    async fn discard_unfinished(
+        &self,
+        folder: Option<&Key>,
+        discard: Discard,
+    ) -> Result<Discarded> {
+        unfinished::discard(&self.store, folder, discard).await
     }
 
     fn address(&self, key: &Key) -> Option<Address> {

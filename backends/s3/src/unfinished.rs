@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_backup_core::{Key, Result};
+use arc_backup_core::{Discard, Discarded, Key, Result};
 use aws_sdk_s3::types::EncodingType;
 
 use crate::error::{Call, Fault};
@@ -111,12 +111,15 @@ pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: O
     }
 }
 
-/// Aborts all uploads of the key `folder` or in the folder of that name, or all under the whole prefix, and tells how many
-/// there were.
+/// Aborts, or counts, all uploads of the key `folder` or in the folder of that name, or all under the whole prefix.
 ///
 /// Some stores (MinIO) list uploads by their exact names only: there, those are found that this process left, and
 /// that of the key `folder`.
-pub(crate) async fn discard(store: &Store, folder: Option<&Key>) -> Result<u64> {
+pub(crate) async fn discard(
+    store: &Store,
+    folder: Option<&Key>,
+    discard: Discard,
+) -> Result<Discarded> {
     let prefix = store.name(folder.map_or("", Key::as_str));
     let is_within = |name: &str| {
         let path = name.strip_prefix(&store.config.prefix);
@@ -127,14 +130,19 @@ pub(crate) async fn discard(store: &Store, folder: Option<&Key>) -> Result<u64> 
     for name in left.iter().filter(|name| is_within(name)) {
         found.extend(list(store, name).await?);
     }
-    let mut count = 0;
+    let mut discarded = Discarded::default();
     // Only what is ours to end, whatever the store takes a prefix for.
     for (name, id) in found.iter().filter(|(name, _)| is_within(name)) {
-        abort(store, &name[store.config.prefix.len()..], name, id).await?;
-        count += 1;
+        let ended = match discard {
+            Discard::Count => Ok(()),
+            Discard::Remove => abort(store, &name[store.config.prefix.len()..], name, id).await,
+        };
+        discarded.add(ended.map(|()| Discarded::of(1)));
     }
-    store.begun.left().retain(|name| !is_within(name));
-    Ok(count)
+    if discard == Discard::Remove && discarded.faults.is_empty() {
+        store.begun.left().retain(|name| !is_within(name));
+    }
+    Ok(discarded)
 }
 
 /// The uploads whose names start with `prefix`, by name and id.

@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{ErrorKind, GetOptions, Sink, WriteOptions};
+use arc_backup_core::{Discard, ErrorKind, GetOptions, Sink, WriteOptions};
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, S3Server, Verb, When};
 use support::{
@@ -418,9 +418,27 @@ async fn discards_what_a_crash_left_and_nothing_of_others() {
     }
     let sink = sink(&server, "p");
     // One object alone, as a caller knows it from a journal.
-    assert_eq!(sink.discard_unfinished(Some(&key("a/x"))).await.unwrap(), 2);
-    assert_eq!(sink.discard_unfinished(Some(&key("a"))).await.unwrap(), 2);
-    assert_eq!(sink.discard_unfinished(None).await.unwrap(), 2);
+    assert_eq!(
+        sink.discard_unfinished(Some(&key("a/x")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        2
+    );
+    assert_eq!(
+        sink.discard_unfinished(Some(&key("a")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        2
+    );
+    assert_eq!(
+        sink.discard_unfinished(None, Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        2
+    );
     let left: Vec<_> = server
         .uploads(BUCKET)
         .into_iter()
@@ -448,12 +466,29 @@ async fn discards_what_it_left_where_only_exact_names_are_listed() {
         assert!(upload.abort().await.is_err());
     }
     server.heal();
-    assert_eq!(sink.discard_unfinished(Some(&key("a"))).await.unwrap(), 2);
+    assert_eq!(
+        sink.discard_unfinished(Some(&key("a")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        2
+    );
     // Another process knows the key from its journal.
     let other = support::sink(&server, "p");
-    assert_eq!(other.discard_unfinished(Some(&key("b"))).await.unwrap(), 0);
     assert_eq!(
-        other.discard_unfinished(Some(&key("b/x"))).await.unwrap(),
+        other
+            .discard_unfinished(Some(&key("b")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
+        0
+    );
+    assert_eq!(
+        other
+            .discard_unfinished(Some(&key("b/x")), Discard::Remove)
+            .await
+            .unwrap()
+            .count,
         1
     );
     clean(&server, "all are discarded");

@@ -186,7 +186,7 @@ async fn releases_without_a_conditional_delete() {
 
 /// Lost if it fails: a repository that a crash locks for every command line, each of which looks once and ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_later_gets_the_lock_of_a_dead_holder_at_once() {
+async fn who_comes_later_gets_the_lock_of_a_dead_holder_soon() {
     let server = server();
     let guard = held(&sink_with(&server, 1_000_000, 200), "one").await;
     std::mem::forget(guard);
@@ -194,14 +194,40 @@ async fn who_comes_later_gets_the_lock_of_a_dead_holder_at_once() {
     assert_eq!(try_lock(&first, "two").await.err().as_deref(), Some("one"));
     // The expiry and a renewal, and what whole seconds may hide.
     tokio::time::sleep(Duration::from_millis(3300)).await;
-    let late = sink_with(&server, 20, 200);
-    assert_eq!(late.lock_holder(&key(AT)).await.unwrap(), None);
-    let late = sink_with(&server, 20, 200);
+    // Under its own eyes it would take an hour.
+    let late = sink_with(&server, 300, 3_600_000);
+    assert_eq!(
+        late.lock_holder(&key(AT)).await.unwrap().as_deref(),
+        Some("one")
+    );
+    let late = sink_with(&server, 300, 700);
+    let begun = Instant::now();
     let guard = held(&late, "three").await;
+    assert!(
+        begun.elapsed() >= Duration::from_millis(600),
+        "two renewals"
+    );
     assert_eq!(
         try_lock(&first, "two").await.err().as_deref(),
         Some("three")
     );
+    guard.release().await.unwrap();
+}
+
+/// Lost if it fails: the lock of one that lives, on a store that stamps objects by one clock and answers by another.
+#[tokio::test(flavor = "multi_thread")]
+async fn stamps_of_two_clocks_cost_no_lock() {
+    let server = support::server_with(|options| {
+        options.stamps_behind = Duration::from_secs(3600);
+    });
+    let guard = held(&sink_with(&server, 100, 400), "one").await;
+    for _ in 0..5 {
+        let late = sink_with(&server, 100, 400);
+        assert_eq!(try_lock(&late, "two").await.err().as_deref(), Some("one"));
+        let holder = late.lock_holder(&key(AT)).await.unwrap();
+        assert_eq!(holder.as_deref(), Some("one"));
+    }
+    guard.check().await.unwrap();
     guard.release().await.unwrap();
 }
 

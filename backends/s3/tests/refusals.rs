@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{Error, ErrorKind, Key, ListOptions, Sink, WriteOptions};
+use arc_backup_core::{Discard, Error, ErrorKind, Key, ListOptions, Sink, WriteOptions};
 use arc_backup_s3::{S3Config, S3Sink};
 use arc_backup_test_s3::{Fault, Listings, Rule, S3Server, Verb};
 use futures::TryStreamExt;
@@ -48,7 +48,12 @@ async fn all_errors(sink: &S3Sink) -> Vec<(&'static str, Error)> {
         "lock holder",
         sink.lock_holder(&key("lock")).await.map(drop),
     );
-    note("discard", sink.discard_unfinished(None).await.map(drop));
+    note(
+        "discard",
+        sink.discard_unfinished(None, Discard::Remove)
+            .await
+            .map(drop),
+    );
     errors
 }
 
@@ -376,7 +381,12 @@ async fn a_listing_that_is_none_is_refused() {
                 ("list", rows.try_collect::<Vec<_>>().await.map(drop)),
                 ("objects", sink.list_children(Some(&a)).await.map(drop)),
                 ("folders", sink.list_children(Some(&b)).await.map(drop)),
-                ("uploads", sink.discard_unfinished(None).await.map(drop)),
+                (
+                    "uploads",
+                    sink.discard_unfinished(None, Discard::Remove)
+                        .await
+                        .map(drop),
+                ),
             ]
         };
         let asked = tokio::time::timeout(Duration::from_secs(30), asked).await;

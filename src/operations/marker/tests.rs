@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use crate::Registry;
 use crate::config::{Overrides, Settings};
 use crate::manifest::BackupId;
-use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
+use crate::operations::{ArcBackup, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who};
 
 /// A section of one file, which can't be put into force when it is told so.
 #[derive(Clone, Default)]
@@ -115,7 +115,8 @@ struct Place {
     live: PathBuf,
     source: Stubborn,
     engine: Arc<ArcBackup>,
-    restore: Request,
+    id: BackupId,
+    policy: ExtraFilesPolicy,
 }
 
 impl Place {
@@ -154,12 +155,18 @@ impl Place {
             live,
             source,
             engine,
-            restore: Request::Restore(id, RestoreOptions::default(), None),
+            id,
+            policy: ExtraFilesPolicy::SetAside,
         }
     }
 
     async fn restore(&self) -> Operation {
-        run(&self.engine, self.restore.clone()).await
+        let options = RestoreOptions {
+            extra_files: self.policy,
+            ..RestoreOptions::default()
+        };
+        let restore = Request::Restore(self.id.clone(), options, None);
+        run(&self.engine, restore).await
     }
 
     /// A restore at whose last check, when all is staged, `work` is done.
@@ -207,7 +214,9 @@ async fn the_marker_says_which_sections_are_restored() {
         )
     );
     assert!(
-        marker.words().contains("data is restored, extra is not"),
+        marker
+            .words()
+            .contains("restored: data; not, or half: extra"),
         "{}",
         marker.words()
     );
@@ -221,6 +230,48 @@ async fn the_marker_says_which_sections_are_restored() {
     let ended = place.restore().await;
     assert_eq!(ended.error, None);
     assert_eq!(place.engine.restore_in_progress(), None);
+}
+
+/// Lost otherwise: what the first of two runs has set aside, which nobody tells of; or the disk's room, to what should be removed.
+#[tokio::test]
+async fn what_an_interrupted_run_set_aside_is_told_of_or_removed_by_the_next() {
+    for policy in [ExtraFilesPolicy::SetAside, ExtraFilesPolicy::Remove] {
+        let mut place = Place::new().await;
+        place.policy = policy;
+        place.source.refuses.store(true, Ordering::SeqCst);
+        let first = place.restore().await;
+        let second = place.restore().await;
+        assert!(second.error.expect("a fault").contains("as told"));
+        let marker = place.engine.restore_in_progress().expect("a marker");
+        let earlier: Vec<_> = marker.earlier.iter().map(|run| &run.operation_id).collect();
+        assert_eq!(earlier, [&first.operation_id]);
+        let extra = match policy {
+            ExtraFilesPolicy::Remove => " --extra-files remove",
+            _ => "",
+        };
+        let command = format!(
+            "arc-backup restore {} --target local{extra} --no-metadata",
+            place.id
+        );
+        assert_eq!(marker.command(), command);
+        place.source.refuses.store(false, Ordering::SeqCst);
+        let last = place.restore().await;
+        assert_eq!(last.error, None);
+        let aside = place
+            .folder
+            .path()
+            .join("data.before-restore")
+            .join(&first.operation_id);
+        let told = (last.warnings.iter()).any(|text| text.contains(&aside.display().to_string()));
+        let is_there = aside.join("a.parquet").exists();
+        let stays = policy == ExtraFilesPolicy::SetAside;
+        assert_eq!(
+            (told, is_there),
+            (stays, stays),
+            "{policy:?}: {:?}",
+            last.warnings
+        );
+    }
 }
 
 fn cancel(engine: &ArcBackup) {

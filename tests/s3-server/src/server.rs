@@ -50,6 +50,8 @@ pub struct ServerOptions {
     pub smallest_part_bytes: u64,
     /// The largest object that CopyObject copies, in bytes: 5 GiB with S3.
     pub copy_limit_bytes: u64,
+    /// By how much the times that objects are stamped with lie behind those of the answers: two clocks.
+    pub stamps_behind: Duration,
     /// Whether to refuse requests that name a checksum, as stores do that do not know them.
     pub refuse_checksums: bool,
     /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as MinIO does.
@@ -74,6 +76,7 @@ impl Default for ServerOptions {
             page_keys: 1000,
             smallest_part_bytes: 5 << 20,
             copy_limit_bytes: 5 << 30,
+            stamps_behind: Duration::ZERO,
             refuse_checksums: false,
             lists_uploads_of_exact_keys_only: false,
             undeletable: None,

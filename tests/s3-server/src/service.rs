@@ -130,7 +130,9 @@ impl S3 for Service {
             content_range: (range.as_ref())
                 .map(|range| format!("bytes {}-{}/{whole}", range.start, range.end - 1)),
             e_tag: Some(object.e_tag()),
-            last_modified: Some(Timestamp::from(object.modified)),
+            last_modified: Some(Timestamp::from(
+                object.modified - self.0.options.stamps_behind,
+            )),
             metadata: Some(object.metadata),
             body: Some(blob.stream()),
             ..GetObjectOutput::default()

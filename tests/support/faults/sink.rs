@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Address, AsideMode, Capabilities, Child, Durability, GetOptions, Key, ListOptions, ListStream,
-    LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
+    Address, AsideMode, Capabilities, Child, Discard, Discarded, Durability, GetOptions, Key,
+    ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -112,8 +112,12 @@ impl Sink for FaultySink {
             .await
     }
 
-    async fn discard_unfinished(&self, folder: Option<&Key>) -> Result<u64> {
-        let work = self.inner.discard_unfinished(folder);
+    async fn discard_unfinished(
+        &self,
+        folder: Option<&Key>,
+        discard: Discard,
+    ) -> Result<Discarded> {
+        let work = self.inner.discard_unfinished(folder, discard);
         let subject = folder.map(Key::to_string).unwrap_or_default();
         self.plan
             .around(&self.place, "discard_unfinished", &subject, work)
@@ -159,8 +163,8 @@ impl Sink for FaultySink {
         Ok(self.wrapped(pins, area))
     }
 
-    async fn discard_pins(&self) -> Result<u64> {
-        let work = self.inner.discard_pins();
+    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
+        let work = self.inner.discard_pins(discard);
         self.plan
             .around(&self.place, "discard_pins", "", work)
             .await

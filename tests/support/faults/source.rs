@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Freeze, Frozen, Key, Reconciled, Restore, RestoreSummary, Result,
-    Source, SourceReport, Staging, Upload,
+    Body, Discard, Discarded, Entry, EntryStream, Freeze, Frozen, Key, Reconciled, Restore,
+    RestoreSummary, Result, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 
@@ -58,15 +58,15 @@ impl Source for FaultySource {
         Ok(wrapped(restore, &self.plan, &self.place, ""))
     }
 
-    async fn discard_views(&self) -> Result<u64> {
-        let work = self.inner.discard_views();
+    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
+        let work = self.inner.discard_views(discard);
         self.plan
             .around(&self.place, "discard_views", "", work)
             .await
     }
 
-    async fn discard_unfinished(&self) -> Result<u64> {
-        let work = self.inner.discard_unfinished();
+    async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
+        let work = self.inner.discard_unfinished(discard);
         self.plan
             .around(&self.place, "discard_unfinished", "", work)
             .await

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{children, expect_absent, head, key, list_all, put, put_all, put_with, read};
-use crate::{AsideMode, Child, ErrorKind, LockOutcome, Sink, WriteOptions};
+use crate::{AsideMode, Child, Discard, ErrorKind, LockOutcome, Sink, WriteOptions};
 
 pub(super) async fn keeps_attributes(sink: &dyn Sink) {
     if !sink.capabilities().attributes {
@@ -100,16 +100,25 @@ pub(super) async fn stages(sink: &dyn Sink) {
     );
     put_with(sink, "d/e", b"x", staged()).await;
     put_with(sink, "f", b"x", staged()).await;
-    let count = sink
-        .discard_unfinished(Some(&key("d")))
-        .await
-        .expect("it can be discarded");
-    assert_eq!(count, 1, "discard_unfinished of a folder counts wrong");
-    let count = sink
-        .discard_unfinished(None)
-        .await
-        .expect("it can be discarded");
-    assert_eq!(count, 1, "discard_unfinished of everything counts wrong");
+    let discard = async |folder: Option<&crate::Key>, discard| {
+        let discarded = sink.discard_unfinished(folder, discard).await;
+        let whole = discarded.and_then(crate::Discarded::whole);
+        whole.expect("it can be discarded")
+    };
+    let d = key("d");
+    for (folder, what, count) in [
+        (None, Discard::Count, 2),
+        (Some(&d), Discard::Count, 1),
+        (Some(&d), Discard::Remove, 1),
+        (None, Discard::Remove, 1),
+        (None, Discard::Count, 0),
+    ] {
+        let found = discard(folder, what).await;
+        assert_eq!(
+            found, count,
+            "discard_unfinished({folder:?}, {what:?}) counts wrong"
+        );
+    }
     assert_eq!(
         list_all(sink).await,
         ["a/b"],
