@@ -47,7 +47,7 @@ const FATES: [Fate; 4] = [
 ];
 
 /// Runs a backup; `meanwhile` is called after it has begun.
-fn backup(instance: &Instance, target: &str, meanwhile: impl FnOnce()) -> Made {
+fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnce()) -> Made {
     let begun = now();
     let clock = Instant::now();
     let child = (instance.command(&["--json", "backup", "--target", target]))
@@ -64,6 +64,8 @@ fn backup(instance: &Instance, target: &str, meanwhile: impl FnOnce()) -> Made {
     assert_eq!(operation["problems"], serde_json::json!([]), "{operation}");
     let id = operation["backup_id"].as_str().unwrap().to_owned();
     let manifest: Value = serde_json::from_str(&instance.ok(&["show", &id])).unwrap();
+    // Not by a way that is there for storages that can't do as well.
+    assert_eq!(manifest["consistency"]["method"], method, "{manifest}");
     let moment = manifest["consistency"]["moment"].as_str();
     let moment: jiff::Timestamp = moment
         .expect("the manifest tells no moment")
@@ -135,6 +137,7 @@ fn race(kind: Kind, rounds: usize, files: usize) {
     writer.start();
     let mut times = Vec::new();
     let mut sum = Counts::default();
+    let mut killed_meanwhile = 0;
     for round in 0..rounds {
         let fate = FATES[(round + random(2) as usize) % FATES.len()];
         let stage = STAGES[random(STAGES.len() as u64) as usize];
@@ -146,7 +149,11 @@ fn race(kind: Kind, rounds: usize, files: usize) {
         }
         let usual = times.last().copied().unwrap_or(Duration::from_millis(300));
         let pause = usual.mul_f64(random(100) as f64 / 100.0);
-        let made = backup(&instance, target, || {
+        let method = match kind {
+            Kind::Local => "hard-links",
+            Kind::S3 | Kind::Azure => "settled-listing",
+        };
+        let made = backup(&instance, target, method, || {
             std::thread::sleep(pause);
             match fate {
                 Fate::KilledMeanwhile => writer.kill_at(stage),
@@ -154,6 +161,7 @@ fn race(kind: Kind, rounds: usize, files: usize) {
                 _ => {}
             }
         });
+        killed_meanwhile += usize::from(fate == Fate::KilledMeanwhile && writer.is_killed());
         match fate {
             Fate::KilledMeanwhile => writer.wait_killed(),
             Fate::KilledBefore | Fate::Lives | Fate::StartsMeanwhile => {}
@@ -182,6 +190,17 @@ fn race(kind: Kind, rounds: usize, files: usize) {
         sum.undecided,
         writer.figures()
     );
+    println!("{killed_meanwhile} writers were killed before the backup had ended");
+    if rounds >= 30 {
+        // What the long versions are there to show has to have been there.
+        let figures = writer.figures();
+        let rate = figures.changes as f64 / figures.seconds;
+        assert!(rate >= 50.0, "only {rate:.1} changes a second");
+        assert!(
+            sum.pending > 0 && killed_meanwhile > 0,
+            "no job was cut short"
+        );
+    }
     nothing_is_left(&instance, &live);
     for bucket in ["data", "backups"] {
         assert_eq!(server.uploads(bucket), [], "an upload is left");

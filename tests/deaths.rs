@@ -34,6 +34,24 @@ fn main() -> ExitCode {
             Ok(())
         }),
     ];
+    let plain = |name: &str, test: fn(usize), limit: usize, is_long: bool| {
+        Trial::test(name, move || {
+            test(limit);
+            Ok(())
+        })
+        .with_ignored_flag(is_long)
+    };
+    for (limit, is_long, every) in [(SHORT, false, ""), (usize::MAX, true, "_at_every_call")] {
+        let name = format!("a_bit_that_a_disk_flips_is_found{every}");
+        trials.push(plain(
+            &name,
+            a_bit_that_a_disk_flips_is_found,
+            limit,
+            is_long,
+        ));
+        let name = format!("what_is_slow_is_not_lost{every}");
+        trials.push(plain(&name, what_is_slow_is_not_lost, limit, is_long));
+    }
     for (name, operation) in [
         ("backup", Operation::Backup),
         ("restore", Operation::Restore),
@@ -181,7 +199,8 @@ impl Scene {
 /// Runs the operation once for each call that it makes, up to `limit` of them, with each of the faults at that call.
 fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str; 2]) {
     let scene = Scene::new(operation, concurrent);
-    let (mut runs, mut well, mut calls, mut failures) = (0, 0, Vec::new(), Vec::new());
+    let (mut runs, mut well, mut missed) = (0, 0, 0);
+    let (mut calls, mut failures) = (Vec::new(), Vec::new());
     for fault in faults {
         // A call that never comes: what is counted depends on the kind of fault.
         let counting = copy(&scene.instance);
@@ -199,15 +218,20 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
             // Every failure is worth knowing, not only the first.
             let fault = at(fault, number);
             match std::panic::catch_unwind(|| one_call(&scene, &fault, number, concurrent)) {
-                Ok(went_well) => well += usize::from(went_well),
+                Ok(Met::WentWell) => well += 1,
+                Ok(Met::Failed) => {}
+                Ok(Met::NotReached) => missed += 1,
                 Err(failure) => failures.push(message(&*failure)),
             }
         }
         calls.push(trace.len());
     }
     println!(
-        "{operation:?}, concurrent: {concurrent}: {faults:?} in {calls:?} calls, {runs} runs, {well} of them done all the same"
+        "{operation:?}, concurrent: {concurrent}: {faults:?} in {calls:?} calls, {runs} runs, {well} of them done all the same, \
+         {missed} too short to come to the call"
     );
+    // Where several files are copied at once, or a journal is told after 5 s, there may be a call less.
+    assert!(missed * 10 <= runs, "{missed} of {runs} met no fault");
     assert!(
         failures.is_empty(),
         "{} of {runs} runs:\n{}",
@@ -237,8 +261,17 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Answers whether the operation was done in spite of an error.
-fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool {
+/// What became of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Failed,
+    /// It was done in spite of an error.
+    WentWell,
+    /// There was no such call.
+    NotReached,
+}
+
+fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met {
     let (operation, instance) = (scene.operation, copy(&scene.instance));
     let (output, trace) = faulty(&instance, fault, "", &scene.arguments());
     let call = (trace.get(number - 1)).map_or("(not reached)", String::as_str);
@@ -280,7 +313,80 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> bool
     }
     let of_source = !call.contains("\ttarget") && !dies;
     check(scene, &instance, of_source, &case);
-    went_well
+    match (reached, went_well) {
+        (false, _) => Met::NotReached,
+        (true, true) => Met::WentWell,
+        (true, false) => Met::Failed,
+    }
+}
+
+/// Lost otherwise: the truth of `completed`, to a disk that writes other bytes than it was given.
+fn a_bit_that_a_disk_flips_is_found(limit: usize) {
+    let scene = Scene::new(Operation::Backup, false);
+    let calls = "target.write";
+    let counting = copy(&scene.instance);
+    let (whole, trace) = faulty(&counting, "flip-write:0", calls, &scene.arguments());
+    assert!(whole.status.success(), "{}", text(&whole));
+    let step = trace.len().div_ceil(limit);
+    let (mut runs, mut found) = (0, 0);
+    for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
+        let instance = copy(&scene.instance);
+        let fault = format!("flip-write:{number}");
+        let (output, trace) = faulty(&instance, &fault, calls, &scene.arguments());
+        let path = trace[number - 1].rsplit('\t').next().unwrap().to_owned();
+        let case = format!("{fault}, {path}");
+        runs += 1;
+        let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let id = done["backup_id"].as_str().unwrap();
+        // The tool's own journal is not the backup.
+        if path.starts_with(".arc-backup/") {
+            continue;
+        }
+        assert!(output.status.success(), "{case}: {}", text(&output));
+        let verified = instance.run(&["verify", id]);
+        let said = text(&verified);
+        assert_eq!(verified.status.code(), Some(1), "{case}: {said}");
+        let file = path.rsplit('/').next().unwrap();
+        assert!(said.contains(file), "{case}: {said}");
+        let refused = instance.run(&["restore", id, "--yes"]);
+        assert_eq!(refused.status.code(), Some(1), "{case}: {}", text(&refused));
+        assert!(
+            live(&instance) == scene.now,
+            "{case}: live data was changed"
+        );
+        let kept = instance.run(&["verify", &scene.kept]);
+        assert!(kept.status.success(), "{case}: {}", text(&kept));
+        found += 1;
+    }
+    println!("{found} of {runs} flipped bits were in the backup, and each was found");
+    assert!(found > 2, "only {found} of {runs}");
+}
+
+/// Lost otherwise: an operation, to a disk or store that is only slow, before or after it has done what it was asked to.
+fn what_is_slow_is_not_lost(limit: usize) {
+    for operation in [
+        Operation::Backup,
+        Operation::Restore,
+        Operation::Delete,
+        Operation::Sweep,
+    ] {
+        let scene = Scene::new(operation, false);
+        let counting = copy(&scene.instance);
+        let (_, trace) = faulty(&counting, "delay:1:0", "", &scene.arguments());
+        let step = trace.len().div_ceil(limit);
+        for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
+            for fault in [format!("delay:300:{number}"), format!("late:300:{number}")] {
+                let instance = copy(&scene.instance);
+                let (output, _) = faulty(&instance, &fault, "", &scene.arguments());
+                let case = format!("{operation:?}, {fault}");
+                assert!(output.status.success(), "{case}: {}", text(&output));
+                if operation == Operation::Restore {
+                    assert!(live(&instance) == scene.old, "{case}");
+                }
+                all_verify(&instance, &case);
+            }
+        }
+    }
 }
 
 /// Calls that an operation can do without: it says so in a warning, or tries again later.

@@ -7,24 +7,24 @@
 mod faults;
 #[path = "support/scene.rs"]
 mod scene;
+#[path = "support/short_locks.rs"]
+mod short_locks;
 #[path = "support/stores.rs"]
 mod stores;
 mod support;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use arc_backup_s3::{S3Config, S3Settings, S3Sink};
 use arc_backup_test_azurite::Azurite;
 use libtest_mimic::{Arguments, Trial};
+use short_locks::{LOCK_TIMES, with_short_locks};
 use stores::{Kind, Place, contents};
 use support::{Instance, text};
 
-/// Milliseconds after which a lock in S3 is renewed, and after which its holder counts as dead.
-const LOCK_TIMES: &str = "ARC_TEST_LOCK_TIMES";
-/// Short ones, for short runs.
+/// Milliseconds after which a lock in S3 is renewed, and after which its holder counts as dead, in short runs.
 const SHORT: (u64, u64) = (500, 5_000);
 /// Within which somebody else takes over: the stores' own time, as the documentation states it.
 const STATED: Duration = Duration::from_secs(75);
@@ -74,34 +74,6 @@ fn main() -> ExitCode {
         long("a_sleeper_on_azure", || sleeper(Kind::Azure, false)),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-/// In the child: S3 whose locks end sooner.
-fn with_short_locks(registry: &mut arc_backup::Registry) {
-    let Ok(times) = std::env::var(LOCK_TIMES) else {
-        return;
-    };
-    let millis = |text: &str| Duration::from_millis(text.parse().unwrap());
-    let (renewal, expiry) = times.split_once(',').unwrap();
-    let (renewal, expiry) = (millis(renewal), millis(expiry));
-    registry.add_sink("s3", move |target, settings| {
-        let text = |name: &str| {
-            let value = settings.values.text(&format!("{}.{name}", target.key));
-            value.unwrap().unwrap_or_default()
-        };
-        let mut config = S3Config::from_settings(S3Settings {
-            bucket: text("s3_bucket"),
-            endpoint: text("s3_endpoint"),
-            access_key: text("s3_access_key"),
-            secret_key: text("s3_secret_key"),
-            path_style: true,
-            prefix: text("s3_prefix"),
-            ..S3Settings::default()
-        })
-        .unwrap();
-        (config.lock_renewal, config.lock_expiry) = (renewal, expiry);
-        Ok(Arc::new(S3Sink::new(config).unwrap()))
-    });
 }
 
 /// The library that shifts the clock, compiled once.

@@ -5,6 +5,8 @@
 mod faults;
 #[path = "support/scene.rs"]
 mod scene;
+#[path = "support/stores.rs"]
+mod stores;
 mod support;
 
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
 use scene::{listed, live, small, strays};
 use serde_json::Value;
+use stores::Place;
 use support::{Instance, copy_tree, files, text};
 
 fn main() -> ExitCode {
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
         trial(
             "an_incomplete_copy_ends_with_the_next_backup_or_a_deletion",
             an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
+        ),
+        trial(
+            "what_could_be_read_is_kept_on_a_store_too",
+            what_could_be_read_is_kept_on_a_store_too,
         ),
         trial(
             "which_copy_is_meant_has_to_be_said",
@@ -200,6 +207,44 @@ fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
     assert_eq!(
         strays(&instance, false, "a backup since"),
         Vec::<String>::new()
+    );
+}
+
+/// Lost otherwise: the same, where objects can't be renamed.
+fn what_could_be_read_is_kept_on_a_store_too() {
+    let instance = small();
+    let server = stores::s3_server();
+    let far = Place::s3(&server, "backups", "of/arc-1");
+    stores::configure(&instance, &Place::local(&instance, "data/arc"), &far);
+    let before = live(&instance);
+    let arguments = ["--json", "backup", "--target", "far"];
+    let (output, trace) = faulty(&instance, "error:3", "storage.get", &arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = done["backup_id"].as_str().unwrap();
+    let missing = trace[2].rsplit('\t').next().unwrap().to_owned();
+    let below = format!(".arc-backup/incomplete/{id}/");
+    let stored = stores::keys(&far.sink);
+    let others: Vec<_> = (stored.iter())
+        .filter(|key| !key.starts_with(&below) && *key != ".arc-backup/lock")
+        .collect();
+    assert_eq!(others, Vec::<&String>::new());
+    assert!(
+        stored.contains(&format!("{below}incomplete.json")),
+        "{stored:?}"
+    );
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    std::fs::remove_file(instance.path("data/arc.db")).unwrap();
+    std::fs::create_dir(instance.path("data/arc")).unwrap();
+    instance.ok(&["restore", id, "--allow-incomplete", "--yes"]);
+    let (mut expected, rows) = before;
+    assert!(expected.remove(&missing).is_some());
+    assert_eq!(live(&instance), (expected, rows));
+    instance.ok(&["backup", "--target", "far"]);
+    assert!(
+        !stores::keys(&far.sink)
+            .iter()
+            .any(|key| key.starts_with(&below))
     );
 }
 

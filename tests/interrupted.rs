@@ -42,6 +42,10 @@ fn main() -> ExitCode {
             a_full_disk_has_its_room_back_at_once,
         ),
         trial(
+            "a_backup_that_takes_too_long_is_continued",
+            a_backup_that_takes_too_long_is_continued,
+        ),
+        trial(
             "what_a_disk_did_not_take_is_not_continued",
             what_a_disk_did_not_take_is_not_continued,
         ),
@@ -164,6 +168,24 @@ fn a_failed_backup_is_continued() {
     assert_eq!(folders(&instance).len(), 1);
     let done = operation(&instance);
     assert_eq!(done.get("reused_files"), None, "{done}");
+}
+
+/// Lost otherwise: hours of a backup that was not given enough of them.
+fn a_backup_that_takes_too_long_is_continued() {
+    let instance = small();
+    instance.configure("timeout = \"1s\"");
+    let arguments = ["--json", "backup"];
+    let (output, _) = faulty(&instance, "delay:2500:7", "target.commit", &arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(
+        text(&output).contains("`backup.timeout` (1 s)"),
+        "{}",
+        text(&output)
+    );
+    let done = operation(&instance);
+    assert!(done["reused_files"].as_u64().unwrap() >= 3, "{done}");
+    all_verify(&instance, "continued");
+    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
 }
 
 /// Lost otherwise: what was stored, to a network that was away for a minute, or a store that was busy: no file is at fault.

@@ -35,9 +35,9 @@ fn backups_killed(rounds: usize, seed: u64) {
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let mut known = BTreeSet::new();
+    let mut hits = 0;
     for round in 0..rounds {
-        let range = if round % 2 == 0 { 40_000 } else { whole };
-        kill_within(&instance, &["backup"], random(range));
+        hits += usize::from(kill_within(&instance, &["backup"], || random(whole)));
         whole_backups(&instance, &mut known);
         if round % 3 == 0 {
             // Something that can't be reused, so that copies are killed and not only links.
@@ -58,6 +58,16 @@ fn backups_killed(rounds: usize, seed: u64) {
     for id in known {
         instance.ok(&["verify", &id]);
     }
+    enough(hits, rounds);
+}
+
+/// A kill that came when all was done shows nothing.
+fn enough(hits: usize, rounds: usize) {
+    println!("{hits} of {rounds} were killed at it");
+    assert!(
+        hits * 2 > rounds,
+        "only {hits} of {rounds} were killed at it"
+    );
 }
 
 /// Lost otherwise: the live data, left between two states with no way on.
@@ -88,19 +98,19 @@ fn restores_killed(rounds: usize, seed: u64) {
     instance.ok(&["restore", &id, "--yes"]);
     let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
-    let (mut known, mut marks) = (BTreeSet::new(), 0);
+    let (mut known, mut marks, mut hits) = (BTreeSet::new(), 0, 0);
     for round in 0..rounds {
         change();
-        let range = if round % 2 == 0 { 40_000 } else { whole };
-        let micros = random(range);
         let changed = instance.live();
         if round % 3 == 1 {
             let marker = instance.path("data/backups/.arc-backup/restore-in-progress.json");
             kill_at(&instance, &["restore", &id, "--yes"], || {
                 std::fs::read_to_string(&marker).is_ok_and(|text| text.contains("applying"))
             });
+            hits += 1;
         } else {
-            kill_within(&instance, &["restore", &id, "--yes"], micros);
+            let restore = ["restore", &*id, "--yes"];
+            hits += usize::from(kill_within(&instance, &restore, || random(whole)));
         }
         let (_, status) = instance.json(&["status"]);
         let marked = status["restore_in_progress"]["backup_id"] == *id;
@@ -114,7 +124,7 @@ fn restores_killed(rounds: usize, seed: u64) {
         marks += usize::from(marked);
         whole_backups(&instance, &mut known);
         instance.ok(&["restore", &id, "--yes"]);
-        let case = format!("round {round}, killed after {micros} µs");
+        let case = format!("round {round}");
         assert!(instance.live() == live, "{case}: not the backup's state");
         assert_eq!(database_rows(&database), rows, "{case}");
         let left = named_like(&instance.path("data"), &[".tmp", "restore-in-progress"]);
@@ -124,6 +134,7 @@ fn restores_killed(rounds: usize, seed: u64) {
         marks > 0,
         "no kill fell between the first change and the last"
     );
+    enough(hits, rounds);
     instance.ok(&["verify", &id]);
 }
 
@@ -217,7 +228,8 @@ fn deletions_killed(rounds: usize, seed: u64) {
                 !manifest.exists()
             });
         } else {
-            kill_within(&instance, &["delete", &victim, "--yes"], random(whole * 2));
+            let delete = ["delete", &*victim, "--yes"];
+            kill_within(&instance, &delete, || random(whole));
         }
         // Whatever is listed is whole, each time anew.
         whole_backups(&instance, &mut BTreeSet::new());
@@ -272,7 +284,16 @@ fn sweeps_killed(rounds: usize, seed: u64) {
         std::fs::write(&fresh, vec![u8::try_from(round).unwrap(); 1 << 20]).unwrap();
         kill_at(&instance, &["backup"], || folders() > before);
         let began = Instant::now();
-        kill_within(&instance, &["sweep", "--apply"], random(whole * 2));
+        if round % 2 == 0 {
+            // As soon as it has begun.
+            let lock = instance.path("data/backups/.arc-backup/instance.lock");
+            let before = std::fs::read(&lock).unwrap();
+            kill_at(&instance, &["sweep", "--apply"], || {
+                std::fs::read(&lock).is_ok_and(|now| !now.is_empty() && now != before)
+            });
+        } else {
+            kill_within(&instance, &["sweep", "--apply"], || random(whole * 2));
+        }
         let case = format!("round {round}, {:?}", began.elapsed());
         cut_short += usize::from(folders() > before);
         whole_backups(&instance, &mut BTreeSet::new());

@@ -448,14 +448,24 @@ pub fn xorshift(mut state: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Kills the command after that many microseconds.
-pub fn kill_within(instance: &Instance, arguments: &[&str], micros: u64) {
-    let mut command = instance.command(arguments);
-    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = quiet.spawn().unwrap();
-    std::thread::sleep(Duration::from_micros(micros));
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// Kills the command after so many microseconds as `draw` says, and again where it had not yet begun its operation. Tells
+/// whether it was at it; else it had ended.
+pub fn kill_within(instance: &Instance, arguments: &[&str], mut draw: impl FnMut() -> u64) -> bool {
+    let lock = instance.path("data/backups/.arc-backup/instance.lock");
+    loop {
+        let mut command = instance.command(arguments);
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = quiet.spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(draw()));
+        let has_ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let pid = child.id().to_string();
+        let had_begun = std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&pid));
+        if has_ended || had_begun {
+            return !has_ended;
+        }
+    }
 }
 
 /// The listed ids; none may be damaged, and those not `known` yet must verify.

@@ -391,6 +391,10 @@ impl Writer {
         self.shared.model().figures.kills += 1;
     }
 
+    pub fn is_killed(&self) -> bool {
+        self.shared.state.load(Ordering::SeqCst) == KILLED
+    }
+
     fn join(&mut self) {
         for task in self.tasks.drain(..) {
             self.runtime.block_on(task).unwrap();
