@@ -231,7 +231,7 @@ fn each_call(operation: Operation, limit: usize) {
             let ids = world.all_verify(target, &case);
             match operation {
                 Operation::Restore => {
-                    marks += usize::from(restored(&world, &id, &old, &now, &case))
+                    marks += usize::from(restored(&world, &id, &old, &now, &case));
                 }
                 Operation::Backup => {
                     assert!(world.live() == now, "{case}: a backup changed live data");
