@@ -227,6 +227,12 @@ fn a_full_state_folder_is_named_and_deleting_still_works() {
     disk.fill("filler", 0);
     let said = fails(&instance, &["backup"], &["state"]);
     println!("backup on a full one: {said}");
+    let before = live(&instance);
+    for arguments in [&["restore", &*first, "--yes"][..], &["verify", &first]] {
+        let said = fails(&instance, arguments, &["state"]);
+        println!("{arguments:?} on a full one: {said}");
+    }
+    assert!(live(&instance) == before, "live data changed");
     let listed = instance.ok(&["list"]);
     assert!(
         listed.contains(&first) && listed.contains(&second),

@@ -140,6 +140,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                     share: None,
                     covered: None,
                 }),
+                last_full: None,
             }],
             count: 1,
             damaged: Vec::new(),

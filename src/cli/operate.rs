@@ -237,10 +237,10 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, all: bool, json: bo
             indicatif::HumanBytes(backup.total_size_bytes).to_string(),
             last_verified(backup.last_verified.as_ref()),
             backup.target,
-            if backup.verified {
-                ""
-            } else {
-                "  no checksums"
+            match (&backup.last_full, backup.verified) {
+                (_, false) => "  no checksums".to_owned(),
+                (Some(full), true) => format!("  every byte: {}", last_verified(Some(full))),
+                (None, true) => String::new(),
             },
         ));
     }

@@ -71,8 +71,11 @@ impl Context {
 
     /// Tells the operator of something that is no failure.
     pub(super) fn warn(&self, text: String) {
-        self.running
-            .update(|operation| operation.warnings.push(text));
+        self.running.update(|operation| {
+            if !operation.warnings.contains(&text) {
+                operation.warnings.push(text);
+            }
+        });
     }
 
     /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense. Where a place gives no answer,

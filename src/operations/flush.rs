@@ -15,6 +15,10 @@ use crate::config::ArcServer;
 /// How long Arc may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FLUSH: &str = "/api/v1/write/line-protocol/flush";
+/// The longest answer that is read, in bytes.
+const BODY_LIMIT: u64 = 1 << 20;
+/// What the client's errors of TLS have in common.
+const UNTRUSTED: &str = "certificate";
 /// What an admin's token may ask for and that changes nothing.
 const STATUS: &str = "/api/v1/backup/status";
 
@@ -50,10 +54,10 @@ fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
     let url = &arc.url;
     match (status, with_token) {
         (401 | 403, true) => format!(
-            "`{url}` refuses the token (HTTP {status}): set `backup.arc_token` to one that may write"
+            "`{url}` refuses the token (HTTP {status}): set `backup.arc_token` to an admin's"
         ),
         (401 | 403, false) => format!(
-            "`{url}` asks for a token (HTTP {status}): set `backup.arc_token` to one that may write"
+            "`{url}` asks for a token (HTTP {status}): set `backup.arc_token` to an admin's"
         ),
         (404 | 405, _) => format!(
             "`{url}` has no {FLUSH} (HTTP {status}): check that `backup.arc_url` is Arc's address"
@@ -80,15 +84,17 @@ pub(crate) async fn examine(arc: &ArcServer) -> Reach {
         ask(arc, "GET", STATUS, arc.token.as_ref()).await,
         &arc.token,
     ) {
-        // An admin's token, or a good one of another.
-        (Ok(200..300 | 403), Some(_)) => Reach::Good(format!(
-            "{url}: the token is taken (that it may flush is seen at the first backup only)"
-        )),
+        (Ok(200..300), Some(_)) => Reach::Good(format!("{url}: the token is an admin's")),
+        (Ok(403), Some(_)) => Reach::Bad(
+            format!("{url}: the token is no admin's, and so can't flush"),
+            "backup.arc_token",
+            "set it to an admin's token of Arc".to_owned(),
+        ),
         (Ok(200..300), None) => Reach::Good(format!("{url}: asks for no token")),
         (Ok(401), Some(_)) => Reach::Bad(
             format!("{url}: the token is refused"),
             "backup.arc_token",
-            "set it to a token of Arc that may write".to_owned(),
+            "set it to an admin's token of Arc".to_owned(),
         ),
         (Ok(401 | 403), None) => Reach::Good(format!(
             "{url}: asks for a token: over REST the caller's is used, and without `backup.arc_token` a backup from the \
@@ -102,6 +108,11 @@ pub(crate) async fn examine(arc: &ArcServer) -> Reach {
             explain(arc, status, token.is_some()),
             "backup.arc_url",
             "set it to Arc's own address, such as http://localhost:8000".to_owned(),
+        ),
+        (Err(text), _) if text.contains(UNTRUSTED) => Reach::Bad(
+            text,
+            "backup.arc_url",
+            "name the certificate of who signed Arc's in `SSL_CERT_FILE`, or have Arc's signed by somebody whom this system trusts".to_owned(),
         ),
         (Err(text), _) => Reach::Bad(
             text,
@@ -118,6 +129,27 @@ async fn ask(
     path: &str,
     token: Option<&Secret>,
 ) -> Result<u16, String> {
+    Ok(exchange(arc, method, path, token).await?.0)
+}
+
+/// The body of Arc's answer to a question that any token may ask, or why there is none.
+pub(super) async fn get(
+    arc: &ArcServer,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<String, String> {
+    match exchange(arc, "GET", path, arc.token.as_ref().or(token)).await? {
+        (200..300, body) => Ok(body),
+        (status, _) => Err(explain(arc, status, token.is_some())),
+    }
+}
+
+async fn exchange(
+    arc: &ArcServer,
+    method: &'static str,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<(u16, String), String> {
     let url = format!("{}{path}", arc.url);
     let token = token.cloned();
     let asked = tokio::task::spawn_blocking(move || {
@@ -129,13 +161,23 @@ async fn ask(
             .body(())
             .map_err(|_| "the token can't be sent in a header".to_owned())?;
         let answer = agent(url.starts_with("https:")).run(request);
-        (answer.map(|answer| answer.status().as_u16())).map_err(|error| error.to_string())
+        let mut answer = answer.map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(BODY_LIMIT);
+        // Who asks for the status alone does not care for what comes behind it.
+        Ok((status, body.read_to_string().unwrap_or_default()))
     });
     let answered = match asked.await {
         Ok(answered) => answered,
         Err(error) => Err(format!("internal fault: {error}")),
     };
-    answered.map_err(|error| format!("cannot reach `{}` (`backup.arc_url`): {error}", arc.url))
+    answered.map_err(|error| {
+        let hint = match error.contains(UNTRUSTED) {
+            true => ": only a certificate that this system trusts, or `SSL_CERT_FILE` names the signer of, is taken",
+            false => "",
+        };
+        format!("cannot reach `{}` (`backup.arc_url`): {error}{hint}", arc.url)
+    })
 }
 
 /// A client that follows nothing and asks no proxy: the token is Arc's alone.

@@ -23,6 +23,7 @@ mod reuse;
 mod room;
 mod rotation;
 mod running;
+mod running_arc;
 mod scratch;
 mod section;
 mod staging;

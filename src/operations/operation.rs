@@ -258,6 +258,12 @@ impl RestoreInProgress {
             .filter(|section| !self.done.contains(section))
             .map(String::as_str)
             .collect();
+        if left.is_empty() {
+            return format!(
+                "a restore of {} put all into force and did not end well: live data may have changed meanwhile",
+                self.backup_id
+            );
+        }
         let list = |sections: Vec<&str>| match &sections[..] {
             [] => "nothing".to_owned(),
             some => some.join(", "),

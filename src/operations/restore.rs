@@ -9,7 +9,7 @@ use arc_backup_core::{ErrorKind, RestoreSummary};
 use super::context::Context;
 use super::marker::{APPLYING, Mark, remove_marker};
 use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
-use super::verify;
+use super::{running_arc, verify};
 use crate::manifest::Inventory;
 use crate::repository::Loaded;
 use crate::source;
@@ -98,11 +98,19 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     };
     apply(context, &inventory, &mark, &parts).await?;
     context.running.phase("checking what was restored");
+    // What a job leaves that had begun unseen is found by the last listing, if that waits for its end.
+    if options.data {
+        running_arc::await_quiet(context, &inventory).await?;
+        running_arc::warn(context).await;
+    }
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
     for part in parts.iter().rev() {
         let summary = part.restore.finish().await?;
         report(context, &summary);
-        context.failure("what was restored is not as it should be")?;
+        context.failure(
+            "what was restored is not as it should be (stop Arc, or wait until its compaction has ended, and run the same restore \
+             again)",
+        )?;
     }
     context
         .running
@@ -126,6 +134,9 @@ async fn prepare(
     };
     check_missing(context, options, &loaded)?;
     stage(context, options, &inventory, mark, parts).await?;
+    if options.data {
+        running_arc::await_quiet(context, &inventory).await?;
+    }
     mark.write(APPLYING, &sections_of(parts), &[])?;
     Ok(inventory)
 }

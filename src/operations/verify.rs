@@ -102,6 +102,9 @@ pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });
+    if mode == VerifyMode::Full {
+        note.last_full.clone_from(&note.last_verified);
+    }
     if let Some(run) = &run {
         note.sample = Some(run.next);
         context.running.update(|operation| {
@@ -234,6 +237,12 @@ async fn read(
                 covered: None,
             });
         });
+    }
+    if mode == VerifyMode::Quick {
+        // Looked at, and not read.
+        context.running.progress.expect(files, 0);
+        context.running.progress.add_files(files);
+        return Ok(());
     }
     context.running.phase("reading");
     let records = inventory.records()?.filter_map(move |record| match record {

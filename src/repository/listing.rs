@@ -34,6 +34,8 @@ pub struct Summary {
     pub verified: bool,
     /// When it was last verified, and what came of it; absent when it never was.
     pub last_verified: Option<LastVerified>,
+    /// When every byte of it was last read, where that was not the last time.
+    pub last_full: Option<LastVerified>,
 }
 
 /// Something that has the name of a backup and is none.
@@ -100,10 +102,15 @@ impl Repository {
                 detail,
             };
             match loaded {
-                Ok(loaded) => listing.backups.push(Summary {
-                    last_verified: note.and_then(|note| note.last_verified),
-                    ..self.summary(&loaded)
-                }),
+                Ok(loaded) => {
+                    let note = note.unwrap_or_default();
+                    let is_other = |full: &LastVerified| Some(full) != note.last_verified.as_ref();
+                    listing.backups.push(Summary {
+                        last_full: note.last_full.filter(is_other),
+                        last_verified: note.last_verified,
+                        ..self.summary(&loaded)
+                    });
+                }
                 // Between the listing and now it went: deleted, or never finished.
                 Err(Error::NotFound(_)) => {}
                 Err(_) if unfinished.contains(&id) => {}
@@ -135,6 +142,7 @@ impl Repository {
             target: self.name().to_owned(),
             verified: loaded.sealed,
             last_verified: None,
+            last_full: None,
         }
     }
 }

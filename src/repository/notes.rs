@@ -22,6 +22,9 @@ pub struct Note {
     /// The last verification that came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastVerified>,
+    /// The last one of every byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_full: Option<LastVerified>,
     /// Where its samples stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Turn>,

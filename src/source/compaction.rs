@@ -12,12 +12,12 @@ use futures::TryStreamExt;
 use serde::Deserialize;
 
 /// The folder of the states.
-pub(super) const STATES: &str = "_compaction_state";
+pub(crate) const STATES: &str = "_compaction_state";
 /// The longest state that is read: some ten thousand inputs.
 const STATE_LIMIT: u64 = 16 << 20;
 
 /// Whether the file `key` is one of those that tell of jobs.
-pub(super) fn is_state(key: &str) -> bool {
+pub(crate) fn is_state(key: &str) -> bool {
     key.strip_prefix(STATES)
         .is_some_and(|rest| rest.starts_with('/'))
 }

@@ -15,6 +15,7 @@ mod sqlite_restore;
 mod steps;
 mod units;
 
+pub(crate) use compaction::{STATES, is_state};
 pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};
 pub use parquet::ParquetSource;

@@ -1,0 +1,133 @@
+//! Restores over an Arc that runs: its compaction goes on with files that are replaced under its hands.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Instance, change_live, text};
+
+const STATE: &str = "data/arc/_compaction_state/daily/iot/job.json";
+
+fn put_state(instance: &Instance) {
+    let state = instance.path(STATE);
+    std::fs::create_dir_all(state.parent().unwrap()).unwrap();
+    let job = r#"{"output_path":"iot/temperature/2026/11/24/o_daily.parquet","output_size":1,"input_files":["iot/temperature/2026/11/24/00/i.parquet"]}"#;
+    std::fs::write(state, job).unwrap();
+}
+
+fn restore(instance: &Instance, id: &str) -> std::process::Child {
+    let mut command = instance.command(&["--json", "restore", id, "--yes"]);
+    (command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+        .spawn()
+        .unwrap()
+}
+
+/// Lost otherwise: every row of a job that was about to delete its inputs when they were restored.
+#[test]
+fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let before = instance.live();
+    change_live(&instance);
+    put_state(&instance);
+    // Arc, as far as can be seen.
+    let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    let mode: String = (open.query_row("PRAGMA journal_mode", [], |row| row.get(0))).unwrap();
+    assert_eq!(mode, "wal");
+    let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
+    let changed = instance.live();
+    let mut waiting = restore(&instance, &id);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
+    let now: std::collections::BTreeMap<_, _> = (instance.live().into_iter())
+        .filter(|(path, _)| !path.contains(".arc-backup-"))
+        .collect();
+    assert!(now == changed, "live data was changed under the job");
+    std::fs::remove_file(instance.path(STATE)).unwrap();
+    let output = waiting.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let warnings = done["warnings"].to_string();
+    assert!(
+        warnings.contains("Arc runs (process") && warnings.contains("backup.arc_url"),
+        "{warnings}"
+    );
+    assert!(instance.live() == before);
+
+    // One that never ends is not waited for longer than an operation may take, and nothing is changed.
+    instance.configure("timeout = \"2s\"");
+    change_live(&instance);
+    put_state(&instance);
+    let changed = instance.live();
+    let (code, failed) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 1, "{failed}");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.ends_with("; nothing was changed"), "{error}");
+    assert!(instance.live() == changed);
+    // Arc has died in the middle of its job: that is what restores are for.
+    drop(open);
+    let (code, done) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    assert!(done["warnings"].to_string().contains("job.json"), "{done}");
+    assert!(instance.live() == before);
+}
+
+/// Lost otherwise: the same, to a job that has only begun to read; Arc alone knows of it.
+#[test]
+fn a_restore_waits_until_arc_says_that_it_does_not_compact() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (busy, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let (is_busy, count) = (busy.clone(), asked.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let line = (BufReader::new(stream.try_clone().unwrap()).lines())
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .next()
+                .unwrap_or_default();
+            let mut body = String::new();
+            if line.starts_with("GET /api/v1/compaction/stats ") {
+                count.fetch_add(1, Ordering::SeqCst);
+                body = format!(
+                    "{{\"cycle_running\":{},\"x\":1}}",
+                    is_busy.load(Ordering::SeqCst)
+                );
+            }
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let instance = Instance::new();
+    instance.configure(&format!("arc_url = \"{url}\""));
+    let id = instance.backup();
+    let before = instance.live();
+    change_live(&instance);
+    let mut waiting = restore(&instance, &id);
+    let begun = Instant::now();
+    while asked.load(Ordering::SeqCst) < 3 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "Arc is not asked"
+        );
+        assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    busy.store(false, Ordering::SeqCst);
+    let output = waiting.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(instance.live() == before);
+    let asked_by_then = asked.load(Ordering::SeqCst);
+    assert!(asked_by_then >= 5, "not asked again after the last change");
+}
