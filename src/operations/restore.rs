@@ -8,8 +8,9 @@ use arc_backup_core::{ErrorKind, RestoreSummary};
 
 use super::context::Context;
 use super::marker::{APPLYING, Mark, remove_marker};
+use super::running_arc::RunningArc;
 use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
-use super::{running_arc, verify};
+use super::verify;
 use crate::manifest::Inventory;
 use crate::repository::Loaded;
 use crate::source;
@@ -86,8 +87,9 @@ impl RestoreOptions {
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
     let mark = Mark::new(context, options);
+    let arc = RunningArc::new(context);
     let mut parts = Vec::new();
-    let prepared = prepare(context, options, &mark, &mut parts).await;
+    let prepared = prepare(context, options, (&mark, &arc), &mut parts).await;
     let inventory = match prepared {
         Ok(inventory) => inventory,
         Err(error) => {
@@ -100,8 +102,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     context.running.phase("checking what was restored");
     // What a job leaves that had begun unseen is found by the last listing, if that waits for its end.
     if options.data {
-        running_arc::await_quiet(context, &inventory).await?;
-        running_arc::warn(context).await;
+        arc.await_quiet(&inventory).await?;
+        arc.warn().await;
     }
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
     for part in parts.iter().rev() {
@@ -122,7 +124,7 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
 async fn prepare(
     context: &Context,
     options: &RestoreOptions,
-    mark: &Mark<'_>,
+    (mark, arc): (&Mark<'_>, &RunningArc<'_>),
     parts: &mut Vec<Part>,
 ) -> Result<Inventory> {
     context.running.phase("checking");
@@ -133,9 +135,13 @@ async fn prepare(
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
     check_missing(context, options, &loaded)?;
+    // Before what is live is looked at, and again before it is changed.
+    if options.data {
+        arc.await_quiet(&inventory).await?;
+    }
     stage(context, options, &inventory, mark, parts).await?;
     if options.data {
-        running_arc::await_quiet(context, &inventory).await?;
+        arc.await_quiet(&inventory).await?;
     }
     mark.write(APPLYING, &sections_of(parts), &[])?;
     Ok(inventory)

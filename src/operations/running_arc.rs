@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Key, ListOptions, Listed};
@@ -32,20 +33,136 @@ struct Stats {
     cycle_running: bool,
 }
 
-/// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
-pub(super) async fn seen(context: &Context) -> Option<String> {
-    for database in &context.settings.databases {
-        let shm = crate::source::beside(&database.path, "-shm");
-        if let Some(process) = opener(&shm) {
-            return Some(format!(
-                "process {process} has `{}` open",
-                database.path.display()
-            ));
+/// Arc, as far as a restore can see it.
+pub(super) struct RunningArc<'a> {
+    context: &'a Context,
+    /// It gave no answer once: one that is dead is not waited for again and again.
+    is_silent: AtomicBool,
+}
+
+impl<'a> RunningArc<'a> {
+    pub(super) fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            is_silent: AtomicBool::new(false),
         }
     }
-    let arc = context.settings.backup.arc.as_ref()?;
-    (flush::get(arc, STATS, context.token.as_ref()).await.ok())
-        .map(|_| format!("`{}` answers", arc.url))
+
+    /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
+    async fn seen(&self) -> Option<String> {
+        let context = self.context;
+        for database in &context.settings.databases {
+            let shm = crate::source::beside(&database.path, "-shm");
+            if let Some(process) = opener(&shm) {
+                return Some(format!(
+                    "process {process} has `{}` open",
+                    database.path.display()
+                ));
+            }
+        }
+        let answers = matches!(self.compacts().await, Some(Ok(_)));
+        let arc = context.settings.backup.arc.as_ref().filter(|_| answers)?;
+        Some(format!("`{}` answers", arc.url))
+    }
+
+    /// Waits until no compaction job of a running Arc is under way. Fails when that takes too long. States that the backup holds are
+    /// of no job that runs.
+    pub(super) async fn await_quiet(&self, inventory: &Inventory) -> Result<()> {
+        let context = self.context;
+        let known = states_of(inventory)?;
+        let begun = Instant::now();
+        let mut phase = None;
+        loop {
+            context.check_cancelled()?;
+            let Some(job) = self.job(&known).await? else {
+                if let Some(phase) = phase {
+                    context.running.update(|operation| operation.phase = phase);
+                }
+                return Ok(());
+            };
+            let Some(seen) = self.seen().await else {
+                context.warn(format!(
+                "{job}: Arc is not seen to run, and so nothing waits for that; an Arc that runs all the same may change what is \
+                 restored"
+            ));
+                return Ok(());
+            };
+            if begun.elapsed() > PATIENCE {
+                return Err(Error::Failed(format!(
+                    "{job}, and Arc runs ({seen}): it would change what is restored. Wait until that has ended, or stop Arc, and \
+                 restore then"
+                )));
+            }
+            if phase.is_none() {
+                tracing::info!(job, seen, "waiting for Arc's compaction");
+                phase = Some(context.running.snapshot().phase);
+                context.running.phase("waiting for Arc's compaction");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A compaction job that is under way, in words.
+    async fn job(&self, known: &BTreeSet<Key>) -> Result<Option<String>> {
+        let context = self.context;
+        if matches!(self.compacts().await, Some(Ok(true))) {
+            return Ok(Some("Arc says that it compacts".to_owned()));
+        }
+        let mut listing = context.storage.list(ListOptions {
+            prefix: format!("{}/", crate::source::STATES),
+            ..ListOptions::default()
+        });
+        while let Some(item) = listing.next().await {
+            if let Listed::Object(meta) = item?
+                && meta.key.ends_with(".json")
+                && !known.contains(&meta.key)
+            {
+                return Ok(Some(format!(
+                    "a compaction job has not ended (`{}`)",
+                    meta.key
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the operator of an Arc that runs should know of a restore of its data: where Arc itself could not be asked, a job may have
+    /// been under way of which nothing is to be seen yet.
+    pub(super) async fn warn(&self) {
+        let context = self.context;
+        if matches!(self.compacts().await, Some(Ok(_))) {
+            return;
+        }
+        let Some(seen) = self.seen().await else {
+            return;
+        };
+        let why = match &context.settings.backup.arc {
+            Some(arc) => format!(
+                "`{}` (`backup.arc_url`) does not say whether it compacts",
+                arc.url
+            ),
+            None => "`backup.arc_url` names no Arc to be asked whether it compacts".to_owned(),
+        };
+        context.warn(format!(
+        "Arc runs ({seen}), and {why}: a job that had begun before this restore may still change what was restored. Look at the data \
+         when compaction has ended, and run the same restore again if need be: it changes only what differs. Safest is to stop Arc first"
+    ));
+    }
+
+    /// Whether Arc compacts, by its own word, or why it does not say; `None` where nobody is to be asked.
+    async fn compacts(&self) -> Option<Result<bool, String>> {
+        let arc = self.context.settings.backup.arc.as_ref()?;
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Some(Err("it gave no answer before".to_owned()));
+        }
+        let answer = flush::get(arc, STATS, self.context.token.as_ref()).await;
+        let stats = answer.and_then(|text| {
+            let stats: Result<Stats, _> = serde_json::from_str(&text);
+            (stats.map(|stats| stats.cycle_running)).map_err(|error| error.to_string())
+        });
+        self.is_silent.fetch_or(stats.is_err(), Ordering::Relaxed);
+        Some(stats)
+    }
 }
 
 /// The process, not this one, that holds SQLite's lock of who has a database open; by the kernel's list, as to open the file
@@ -77,42 +194,6 @@ fn is_ours(pid: u32) -> bool {
         || program(&pid.to_string()).is_some_and(|program_of| Some(program_of) == program("self"))
 }
 
-/// Waits until no compaction job of a running Arc is under way. Fails when that takes too long. States that the backup holds are
-/// of no job that runs.
-pub(super) async fn await_quiet(context: &Context, inventory: &Inventory) -> Result<()> {
-    let known = states_of(inventory)?;
-    let begun = Instant::now();
-    let mut phase = None;
-    loop {
-        context.check_cancelled()?;
-        let Some(job) = job(context, &known).await? else {
-            if let Some(phase) = phase {
-                context.running.update(|operation| operation.phase = phase);
-            }
-            return Ok(());
-        };
-        let Some(seen) = seen(context).await else {
-            context.warn(format!(
-                "{job}: Arc is not seen to run, and so nothing waits for that; an Arc that runs all the same may change what is \
-                 restored"
-            ));
-            return Ok(());
-        };
-        if begun.elapsed() > PATIENCE {
-            return Err(Error::Failed(format!(
-                "{job}, and Arc runs ({seen}): it would change what is restored. Wait until that has ended, or stop Arc, and \
-                 restore then"
-            )));
-        }
-        if phase.is_none() {
-            tracing::info!(job, seen, "waiting for Arc's compaction");
-            phase = Some(context.running.snapshot().phase);
-            context.running.phase("waiting for Arc's compaction");
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
 /// The files in a backup that tell of compaction jobs.
 fn states_of(inventory: &Inventory) -> Result<BTreeSet<Key>> {
     let mut states = BTreeSet::new();
@@ -123,47 +204,6 @@ fn states_of(inventory: &Inventory) -> Result<BTreeSet<Key>> {
         }
     }
     Ok(states)
-}
-
-/// A compaction job that is under way, in words.
-async fn job(context: &Context, known: &BTreeSet<Key>) -> Result<Option<String>> {
-    if let Some(arc) = &context.settings.backup.arc
-        && let Ok(text) = flush::get(arc, STATS, context.token.as_ref()).await
-        && serde_json::from_str::<Stats>(&text).is_ok_and(|stats| stats.cycle_running)
-    {
-        return Ok(Some(format!("`{}` says that it compacts", arc.url)));
-    }
-    let mut listing = context.storage.list(ListOptions {
-        prefix: format!("{}/", crate::source::STATES),
-        ..ListOptions::default()
-    });
-    while let Some(item) = listing.next().await {
-        if let Listed::Object(meta) = item?
-            && meta.key.ends_with(".json")
-            && !known.contains(&meta.key)
-        {
-            return Ok(Some(format!(
-                "a compaction job has not ended (`{}`)",
-                meta.key
-            )));
-        }
-    }
-    Ok(None)
-}
-
-/// What the operator of an Arc that runs should know of a restore of its data.
-pub(super) async fn warn(context: &Context) {
-    let Some(seen) = seen(context).await else {
-        return;
-    };
-    let asked = match &context.settings.backup.arc {
-        Some(_) => "",
-        None => " (with `backup.arc_url`, a restore asks Arc for that)",
-    };
-    context.warn(format!(
-        "Arc runs ({seen}): a compaction job that had begun before this restore may still change what was restored. Where one may \
-         have{asked}, run the same restore again: it changes only what differs. Safest is to stop Arc first"
-    ));
 }
 
 #[cfg(test)]
