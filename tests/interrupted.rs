@@ -292,8 +292,15 @@ fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
     std::fs::create_dir(&in_the_way).unwrap();
     let staged = instance.path("data/arc/iot/temperature/.arc-backup-x-1-a.parquet.tmp");
     std::fs::write(&staged, "rows").unwrap();
+    // Made by a restore that was killed before it set anything aside.
+    let aside = instance.path("data/arc.before-restore/x");
+    std::fs::create_dir_all(&aside).unwrap();
+    let (code, shown) = instance.json(&["sweep"]);
+    assert_eq!((code, &shown["staged_files"]), (0, &2.into()), "{shown}");
+    assert!(staged.exists());
     let (code, swept) = instance.json(&["sweep", "--apply"]);
-    assert_eq!(code, 1, "{swept}");
+    assert_eq!((code, &swept["staged_files"]), (1, &1.into()), "{swept}");
+    assert!(!aside.parent().unwrap().exists());
     assert_eq!(
         swept["targets"][0]["unfinished"][0].as_str().map(str::len),
         Some(31),

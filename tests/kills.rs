@@ -32,12 +32,12 @@ fn backups_killed(rounds: usize, seed: u64) {
     enlarge(&instance);
     let began = Instant::now();
     instance.backup();
-    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let mut known = BTreeSet::new();
     let mut hits = 0;
     for round in 0..rounds {
-        hits += usize::from(kill_within(&instance, &["backup"], || random(whole)));
+        hits += usize::from(kill_within(&instance, &["backup"], &mut random, &mut whole));
         whole_backups(&instance, &mut known);
         if round % 3 == 0 {
             // Something that can't be reused, so that copies are killed and not only links.
@@ -96,7 +96,7 @@ fn restores_killed(rounds: usize, seed: u64) {
     change();
     let began = Instant::now();
     instance.ok(&["restore", &id, "--yes"]);
-    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let (mut known, mut marks, mut hits) = (BTreeSet::new(), 0, 0);
     for round in 0..rounds {
@@ -110,7 +110,7 @@ fn restores_killed(rounds: usize, seed: u64) {
             hits += 1;
         } else {
             let restore = ["restore", &*id, "--yes"];
-            hits += usize::from(kill_within(&instance, &restore, || random(whole)));
+            hits += usize::from(kill_within(&instance, &restore, &mut random, &mut whole));
         }
         let (_, status) = instance.json(&["status"]);
         let marked = status["restore_in_progress"]["backup_id"] == *id;
@@ -216,7 +216,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
     let mut victim = instance.backup();
     let began = Instant::now();
     instance.ok(&["delete", &victim, "--yes"]);
-    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let (mut cut_short, mut swept) = (0, 0);
     victim = instance.backup();
@@ -229,7 +229,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
             });
         } else {
             let delete = ["delete", &*victim, "--yes"];
-            kill_within(&instance, &delete, || random(whole));
+            kill_within(&instance, &delete, &mut random, &mut whole);
         }
         // Whatever is listed is whole, each time anew.
         whole_backups(&instance, &mut BTreeSet::new());
@@ -273,7 +273,7 @@ fn sweeps_killed(rounds: usize, seed: u64) {
     let kept = instance.backup();
     let began = Instant::now();
     instance.ok(&["sweep", "--apply"]);
-    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    let mut whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let backups = instance.path("data/backups");
     let folders = || std::fs::read_dir(&backups).unwrap().count();
@@ -292,7 +292,7 @@ fn sweeps_killed(rounds: usize, seed: u64) {
                 std::fs::read(&lock).is_ok_and(|now| !now.is_empty() && now != before)
             });
         } else {
-            kill_within(&instance, &["sweep", "--apply"], || random(whole * 2));
+            kill_within(&instance, &["sweep", "--apply"], &mut random, &mut whole);
         }
         let case = format!("round {round}, {:?}", began.elapsed());
         cut_short += usize::from(folders() > before);

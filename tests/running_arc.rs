@@ -29,6 +29,34 @@ fn restore(instance: &Instance, id: &str) -> std::process::Child {
         .unwrap()
 }
 
+/// An Arc that answers the n-th question for its compaction so, and how often it was asked.
+fn arc(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let line = (BufReader::new(stream.try_clone().unwrap()).lines())
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .next()
+                .unwrap_or_default();
+            let (status, body) = match line.starts_with("GET /api/v1/compaction/stats ") {
+                true => answer(count.fetch_add(1, Ordering::SeqCst) + 1),
+                false => (200, String::new()),
+            };
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (url, asked)
+}
+
 /// Lost otherwise: every row of a job that was about to delete its inputs when they were restored.
 #[test]
 fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
@@ -50,6 +78,20 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
         .filter(|(path, _)| !path.contains(".arc-backup-"))
         .collect();
     assert!(now == changed, "live data was changed under the job");
+    // The job ends as Arc ends it, and what was live is no longer.
+    let inputs: Vec<_> = (changed.keys())
+        .filter(|path| path.starts_with("iot/") && path.ends_with(".parquet"))
+        .take(3)
+        .collect();
+    assert_eq!(inputs.len(), 3);
+    std::fs::write(
+        instance.path("data/arc/iot/o_daily.parquet"),
+        "rows of three",
+    )
+    .unwrap();
+    for input in inputs {
+        std::fs::remove_file(instance.path("data/arc").join(input)).unwrap();
+    }
     std::fs::remove_file(instance.path(STATE)).unwrap();
     let output = waiting.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
@@ -82,32 +124,14 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
 /// Lost otherwise: the same, to a job that has only begun to read; Arc alone knows of it.
 #[test]
 fn a_restore_waits_until_arc_says_that_it_does_not_compact() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (busy, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-    let (is_busy, count) = (busy.clone(), asked.clone());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let line = (BufReader::new(stream.try_clone().unwrap()).lines())
-                .map_while(Result::ok)
-                .take_while(|line| !line.is_empty())
-                .next()
-                .unwrap_or_default();
-            let mut body = String::new();
-            if line.starts_with("GET /api/v1/compaction/stats ") {
-                count.fetch_add(1, Ordering::SeqCst);
-                body = format!(
-                    "{{\"cycle_running\":{},\"x\":1}}",
-                    is_busy.load(Ordering::SeqCst)
-                );
-            }
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            let _ = stream.write_all(answer.as_bytes());
-        }
+    let busy = Arc::new(AtomicBool::new(true));
+    let is_busy = busy.clone();
+    let (url, asked) = arc(move |_| {
+        let busy = is_busy.load(Ordering::SeqCst);
+        (
+            200,
+            format!("{{\"cycle_running\":{busy},\"current_cycle_id\":7}}"),
+        )
     });
     let instance = Instance::new();
     instance.configure(&format!("arc_url = \"{url}\""));
@@ -130,4 +154,72 @@ fn a_restore_waits_until_arc_says_that_it_does_not_compact() {
     assert!(instance.live() == before);
     let asked_by_then = asked.load(Ordering::SeqCst);
     assert!(asked_by_then >= 5, "not asked again after the last change");
+}
+
+/// Lost otherwise: the live data, to a plan that was made for what is no longer there.
+#[test]
+fn a_restore_changes_nothing_where_arc_has_compacted_since_it_was_planned() {
+    let (url, _) = arc(|count| {
+        (
+            200,
+            format!("{{\"cycle_running\":false,\"current_cycle_id\":{count}}}"),
+        )
+    });
+    let instance = Instance::new();
+    instance.configure(&format!("arc_url = \"{url}\""));
+    let id = instance.backup();
+    change_live(&instance);
+    let changed = instance.live();
+    let (code, failed) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 1, "{failed}");
+    let error = failed["error"].as_str().unwrap();
+    assert!(
+        error.contains("Arc has compacted") && error.ends_with("; nothing was changed"),
+        "{error}"
+    );
+    assert!(instance.live() == changed);
+}
+
+/// Lost otherwise: that a token is wrong, and that nobody knows what Arc does meanwhile.
+#[test]
+fn an_arc_that_does_not_say_what_it_does_is_told_of() {
+    for (status, body, named) in [
+        (401, "", "backup.arc_token"),
+        (200, "garbage", "something else"),
+    ] {
+        let (url, _) = arc(move |_| (status, body.to_owned()));
+        let instance = Instance::new();
+        instance.configure(&format!("arc_url = \"{url}\""));
+        let id = instance.backup();
+        let (code, done) = instance.json(&["restore", &id, "--yes"]);
+        assert_eq!(code, 0, "{done}");
+        let warnings = done["warnings"].to_string();
+        assert!(
+            warnings.contains("Arc runs") && warnings.contains(named),
+            "{warnings}"
+        );
+    }
+}
+
+/// Lost otherwise: the live data, to a restore that was cancelled while it waited for Arc's word.
+#[test]
+fn a_restore_that_is_cancelled_while_it_asks_changes_nothing() {
+    let (url, asked) = arc(|_| {
+        std::thread::sleep(Duration::from_secs(5));
+        (200, "{\"cycle_running\":false}".to_owned())
+    });
+    let instance = Instance::new();
+    instance.configure(&format!("arc_url = \"{url}\"\ntimeout = \"2s\""));
+    let id = instance.backup();
+    change_live(&instance);
+    let changed = instance.live();
+    let (code, failed) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 1, "{failed}");
+    assert!(asked.load(Ordering::SeqCst) > 0);
+    let error = failed["error"].as_str().unwrap();
+    assert!(
+        error.contains("backup.timeout") && error.ends_with("; nothing was changed"),
+        "{error}"
+    );
+    assert!(instance.live() == changed);
 }

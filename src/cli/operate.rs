@@ -11,7 +11,7 @@ use super::output::{complain, follow, line, tell};
 use super::{DONE, FAILED};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
-use crate::repository::{LastVerified, Swept};
+use crate::repository::LastVerified;
 use crate::{Error, Result};
 
 pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -> Result<u8> {
@@ -346,12 +346,13 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
             }
         }
         let left = sweep.views + sweep.staged > 0
-            || !sweep.faults.is_empty()
-            || (swept.iter()).any(|(_, swept)| *swept != Swept::default());
+            || (swept.iter())
+                .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
+        let faults = !sweep.faults.is_empty() || (swept.iter()).any(|(_, s)| !s.faults.is_empty());
         match (left, apply) {
-            (false, _) => line("nothing is left of interrupted operations"),
+            (false, _) if !faults => line("nothing is left of interrupted operations"),
             (true, false) => line("nothing was removed; --apply does it"),
-            (true, true) => {}
+            _ => {}
         }
     }
     let done = sweep.faults.is_empty() && swept.iter().all(|(_, swept)| swept.faults.is_empty());

@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
+pub(super) fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
     let url = &arc.url;
     match (status, with_token) {
         (401 | 403, true) => format!(
@@ -132,16 +132,13 @@ async fn ask(
     Ok(exchange(arc, method, path, token).await?.0)
 }
 
-/// The body of Arc's answer to a question that any token may ask, or why there is none.
+/// The HTTP status and body of Arc's answer to a question that any token may ask, or why there is none.
 pub(super) async fn get(
     arc: &ArcServer,
     path: &str,
     token: Option<&Secret>,
-) -> Result<String, String> {
-    match exchange(arc, "GET", path, arc.token.as_ref().or(token)).await? {
-        (200..300, body) => Ok(body),
-        (status, _) => Err(explain(arc, status, token.is_some())),
-    }
+) -> Result<(u16, String), String> {
+    exchange(arc, "GET", path, arc.token.as_ref().or(token)).await
 }
 
 async fn exchange(

@@ -226,7 +226,8 @@ impl ArcBackup {
     ) -> Result<Repository> {
         let mut fault = match self.locate_backup(id, target).await {
             Ok((repository, loaded)) => return loaded.map(|_| repository.clone()),
-            Err(error) => error,
+            Err(error @ (Error::NotFound(_) | Error::Storage(_))) => error,
+            Err(error) => return Err(error),
         };
         let mut holders = Vec::new();
         for (repository, holds) in self.incomplete_holders(id, target).await {

@@ -25,6 +25,16 @@ pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => Err(error.to_string()),
     };
+    let read = read.and_then(|marker: RestoreInProgress| {
+        // They name folders that are removed.
+        let is_id = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        match marker.earlier.iter().all(|run| is_id(&run.operation_id))
+            && is_id(&marker.operation_id)
+        {
+            true => Ok(marker),
+            false => Err("it names an operation of no name".to_owned()),
+        }
+    });
     let marker = read.unwrap_or_else(|reason| RestoreInProgress::unknown(&path, &reason));
     (marker.phase == APPLYING).then_some(marker)
 }

@@ -100,10 +100,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     };
     apply(context, &inventory, &mark, &parts).await?;
     context.running.phase("checking what was restored");
-    // What a job leaves that had begun unseen is found by the last listing, if that waits for its end.
     if options.data {
-        arc.await_quiet(&inventory).await?;
-        arc.warn().await;
+        arc.settle(&inventory).await;
     }
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
     for part in parts.iter().rev() {
@@ -141,8 +139,11 @@ async fn prepare(
     }
     stage(context, options, &inventory, mark, parts).await?;
     if options.data {
-        arc.await_quiet(&inventory).await?;
+        arc.check_quiet(&inventory).await?;
     }
+    context.check_cancelled()?;
+    // The next step changes what is live: nobody else may be at this backup meanwhile.
+    context.check_lock().await?;
     mark.write(APPLYING, &sections_of(parts), &[])?;
     Ok(inventory)
 }

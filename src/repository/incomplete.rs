@@ -130,8 +130,8 @@ impl Repository {
             .await
         {
             Ok(meta) => Ok(meta.is_some()),
-            // Something that is no file.
-            Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
+            // Something that is no file; or the whole target is none.
+            Err(error) if error.kind() == ErrorKind::Invalid => self.has_incomplete(id).await,
             Err(error) => Err(error.into()),
         }
     }

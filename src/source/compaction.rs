@@ -148,6 +148,11 @@ impl Jobs {
     }
 }
 
+/// Whether a file in the folder of states can be read as one.
+pub(crate) async fn tells_of_a_job(storage: &dyn Sink, meta: &Meta) -> Result<bool> {
+    Ok(matches!(read_state(storage, meta).await?, Some(Ok(_))))
+}
+
 /// The job that the state tells of: none where it is gone, the reason where it is no state of a job.
 async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job, String>>> {
     let text = async {

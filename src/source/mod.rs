@@ -15,7 +15,7 @@ mod sqlite_restore;
 mod steps;
 mod units;
 
-pub(crate) use compaction::{STATES, is_state};
+pub(crate) use compaction::{STATES, is_state, tells_of_a_job};
 pub use config::ConfigSource;
 pub use contents::{Contents, Exclusions};
 pub use parquet::ParquetSource;

@@ -474,7 +474,7 @@ impl Restore for ParquetRestore {
                 aside.remove().await?;
             } else if let Some(location) = aside.location().filter(|_| !aside.is_absent()) {
                 (self.summary().warnings).push(format!(
-                    "what a run of this restore that was interrupted has set aside is in {location}"
+                    "what a run of this restore that was interrupted may have set aside is in {location}"
                 ));
             }
         }

@@ -448,23 +448,33 @@ pub fn xorshift(mut state: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Kills the command after so many microseconds as `draw` says, and again where it had not yet begun its operation. Tells
-/// whether it was at it; else it had ended.
-pub fn kill_within(instance: &Instance, arguments: &[&str], mut draw: impl FnMut() -> u64) -> bool {
+/// Kills the command at a random moment of the microseconds that it takes, and again where it had not yet begun its operation.
+/// Tells whether it was at it; else it had ended, and is taken to need less.
+pub fn kill_within(
+    instance: &Instance,
+    arguments: &[&str],
+    random: &mut impl FnMut(u64) -> u64,
+    takes: &mut u64,
+) -> bool {
     let lock = instance.path("data/backups/.arc-backup/instance.lock");
     loop {
         let mut command = instance.command(arguments);
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = quiet.spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(draw()));
+        std::thread::sleep(Duration::from_micros(random(*takes)));
         let has_ended = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
         let pid = child.id().to_string();
         let had_begun = std::fs::read_to_string(&lock).is_ok_and(|text| text.contains(&pid));
-        if has_ended || had_begun {
-            return !has_ended;
+        if has_ended {
+            *takes = (*takes * 4 / 5).max(5_000);
+            return false;
         }
+        if had_begun {
+            return true;
+        }
+        *takes = *takes * 21 / 20 + 100;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Removing: objects, whole folders, what uploads have left, and folders that became empty.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use arc_backup_core::{Discard, Discarded, Key};
 use rustix::fs::{AtFlags, Mode};
@@ -8,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{Fault, present};
 use crate::folder::Folder;
-use crate::paths::{is_temporary, lossy, split, staged_name, upwards};
+use crate::paths::{aside_path, is_temporary, lossy, split, staged_name, upwards};
 use crate::root::{OpenRoot, Root};
 use crate::status::Kind;
 
@@ -179,6 +180,9 @@ pub(crate) fn discard_unfinished(
     path: &str,
     discard: Discard,
 ) -> Result<Discarded, Fault> {
+    if path.is_empty() && discard == Discard::Remove {
+        remove_empty(&aside_path(root.path()));
+    }
     let Some(root) = present(root.open())? else {
         return Ok(Discarded::default());
     };
@@ -190,6 +194,15 @@ pub(crate) fn discard_unfinished(
         prune(&root, path);
     }
     Ok(discarded)
+}
+
+/// Removes the places for things set aside in which an operation that was interrupted has put nothing.
+fn remove_empty(place: &Path) {
+    let areas = std::fs::read_dir(place).into_iter().flatten().flatten();
+    for path in areas.map(|area| area.path()).chain([place.to_owned()]) {
+        // One with something in it refuses.
+        let _ = std::fs::remove_dir(path);
+    }
 }
 
 fn discard_in(folder: &Folder, path: &[u8], discard: Discard) -> Result<Discarded, Errno> {
