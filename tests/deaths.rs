@@ -348,7 +348,7 @@ fn a_bit_that_a_disk_flips_is_found(limit: usize) {
         assert_eq!(verified.status.code(), Some(1), "{case}: {said}");
         let file = path.rsplit('/').next().unwrap();
         assert!(said.contains(file), "{case}: {said}");
-        let refused = instance.run(&["restore", id, "--yes"]);
+        let refused = instance.run(&["restore", id, "--with-config", "--yes"]);
         assert_eq!(refused.status.code(), Some(1), "{case}: {}", text(&refused));
         assert!(
             live(&instance) == scene.now,
