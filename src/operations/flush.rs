@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
+fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {
     let url = &arc.url;
     match (status, with_token) {
         (401 | 403, true) => format!(

@@ -100,8 +100,13 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     };
     apply(context, &inventory, &mark, &parts).await?;
     context.running.phase("checking what was restored");
-    if options.data {
-        arc.settle(&inventory).await;
+    if options.data
+        && let Err(error) = still_ours(context, &arc, &inventory).await
+    {
+        tell_aside(context, &parts);
+        return Err(Error::Failed(format!(
+            "{error}; all is restored, and was not looked at once more: run the same restore again"
+        )));
     }
     // The data last: with `extra_files = remove` its end is the removal of what was set aside.
     for part in parts.iter().rev() {
@@ -116,6 +121,26 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         .running
         .update(|operation| _ = operation.restart_required.get_or_insert(false));
     remove_marker(&context.settings)
+}
+
+/// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.
+async fn still_ours(context: &Context, arc: &RunningArc<'_>, inventory: &Inventory) -> Result<()> {
+    arc.settle(inventory).await?;
+    context.check_cancelled()?;
+    context.check_lock().await
+}
+
+/// Tells what a restore that fails half-way has set aside.
+fn tell_aside(context: &Context, parts: &[Part]) {
+    let aside = parts
+        .iter()
+        .find_map(|part| part.restore.set_aside_so_far());
+    if let Some((files, location)) = aside {
+        context.running.update(|operation| {
+            operation.set_aside_files = Some(files);
+            operation.set_aside_location = Some(location);
+        });
+    }
 }
 
 /// Everything before the first live change, with the mark that says that there may have been one.
@@ -231,13 +256,8 @@ async fn apply(
             part.restore.apply().await.map_err(Error::from)
         };
         let applied = applied.await;
-        if applied.is_err()
-            && let Some((files, location)) = part.restore.set_aside_so_far()
-        {
-            context.running.update(|operation| {
-                operation.set_aside_files = Some(files);
-                operation.set_aside_location = Some(location);
-            });
+        if applied.is_err() {
+            tell_aside(context, std::slice::from_ref(part));
         }
         // Also where it failed half-way: what Arc holds in memory is no longer what is there.
         if [source::METADATA, source::CONFIG].contains(&part.section.as_str()) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Key, ListOptions, Listed};
@@ -23,6 +23,12 @@ use crate::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often it is asked for.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The phase meanwhile.
+const WAITING: &str = "waiting for Arc's compaction";
+/// After which a state that the backup holds too is of no job that runs: Arc looks at what is left of jobs only when it starts.
+const ORPHANED: Duration = Duration::from_secs(600);
 /// After which the state of a job is of none that runs.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// What Arc says of its compaction; any token may ask.
@@ -30,32 +36,39 @@ const STATS: &str = "/api/v1/compaction/stats";
 /// The lock that a process with a database in WAL mode open holds on the byte of its `-shm`: SQLite's `UNIX_SHM_DMS`.
 const OPEN_BYTE: u64 = 128;
 
-/// How often in a row Arc may give no answer, once it has said that it compacts.
+/// How often in a row Arc may give no clear answer, once it has said that it compacts.
 const UNCLEAR: u32 = 5;
 
 #[derive(Deserialize)]
 struct Stats {
     cycle_running: bool,
     #[serde(default)]
-    current_cycle_id: Option<i64>,
+    total_jobs_completed: u64,
+    #[serde(default)]
+    total_jobs_failed: u64,
 }
 
+/// How many compaction jobs Arc has done since it was started.
+type Jobs = (u64, u64);
+
 /// Whether Arc compacts, by its own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Word {
     /// There is nobody to be asked.
     None,
     Compacts,
-    /// It does not; the number of its last cycle.
-    Rests(Option<i64>),
-    /// It answers, and does not say; why.
+    Rests(Jobs),
+    /// It has no compaction.
+    Off,
+    /// It answers, and does not say, or gives no answer in time; why.
     Unclear(String),
-    /// There is no answer; why.
-    Silent(String),
+    /// Nobody listens there.
+    Stopped(String),
 }
 
 /// Whether a restore may go on.
 enum Look {
-    Quiet(Option<i64>),
+    Quiet(Word),
     /// A job is under way: what it is, and how Arc is seen to run.
     Busy(String, String),
 }
@@ -63,27 +76,25 @@ enum Look {
 /// Arc, as far as a restore can see it.
 pub(super) struct RunningArc<'a> {
     context: &'a Context,
-    /// Why it gave no answer: one that is dead is not waited for again and again.
-    silent: Mutex<Option<String>>,
-    /// Its last cycle when it rested before what is live was looked at.
-    cycle: Mutex<Option<i64>>,
+    /// What it said before what is live was looked at.
+    before: Mutex<Option<Word>>,
 }
 
 impl<'a> RunningArc<'a> {
     pub(super) fn new(context: &'a Context) -> Self {
         Self {
             context,
-            silent: Mutex::default(),
-            cycle: Mutex::default(),
+            before: Mutex::default(),
         }
     }
 
     /// Waits until no compaction job of a running Arc is under way, before what is live is looked at. Fails when that takes too
-    /// long. States that the backup holds are of no job that runs.
+    /// long.
     pub(super) async fn await_quiet(&self, inventory: &Inventory) -> Result<()> {
-        match self.wait(inventory).await? {
-            Look::Quiet(cycle) => {
-                *locked(&self.cycle) = cycle;
+        match self.wait(&states_of(inventory)?, ORPHANED).await? {
+            Look::Quiet(word) => {
+                let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+                *before = Some(word);
                 Ok(())
             }
             Look::Busy(job, seen) => Err(Error::Failed(format!(
@@ -95,57 +106,71 @@ impl<'a> RunningArc<'a> {
 
     /// Whether Arc has rested since, right before the first change: else what was planned no longer fits.
     pub(super) async fn check_quiet(&self, inventory: &Inventory) -> Result<()> {
-        let began = match self.look(&states_of(inventory)?).await? {
+        let before = self
+            .before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let began = match self.look(&states_of(inventory)?, ORPHANED).await? {
             Look::Busy(job, _) => Some(job),
-            Look::Quiet(cycle) => {
-                let before = *locked(&self.cycle);
-                (before.is_some() && cycle.is_some() && cycle != before)
-                    .then(|| "Arc has compacted".to_owned())
-            }
+            Look::Quiet(now) => match (before, now) {
+                (Some(Word::Rests(before)), Word::Rests(now)) => {
+                    (now != before).then(|| "Arc has compacted, or was started anew".to_owned())
+                }
+                (Some(Word::Rests(_)), Word::Unclear(why)) => {
+                    Some(format!("Arc may have compacted ({why})"))
+                }
+                _ => None,
+            },
         };
         match began {
             None => Ok(()),
             Some(job) => Err(Error::Failed(format!(
-                "{job} since it was looked at what is live: what was planned no longer fits. Restore again when Arc's compaction has \
-                 ended, or stop Arc"
+                "{job} since it was looked at what is live: what was planned may no longer fit. Restore again when Arc's compaction \
+                 has ended, or stop Arc"
             ))),
         }
     }
 
     /// Waits before the last look at what is live, all of which is in force by now: what a job leaves that had begun unseen is found
     /// by that. Warns of what can't be known.
-    pub(super) async fn settle(&self, inventory: &Inventory) {
-        let why = match self.wait(inventory).await {
-            Ok(Look::Quiet(Some(_))) => return,
-            Ok(Look::Quiet(None)) => {
-                let Some((seen, why)) = self.unasked().await else {
-                    return;
+    pub(super) async fn settle(&self, inventory: &Inventory) -> Result<()> {
+        let why = match self.wait(&states_of(inventory)?, Duration::ZERO).await? {
+            Look::Quiet(word) => {
+                let why = match &word {
+                    Word::Rests(_) | Word::Off | Word::Compacts => return Ok(()),
+                    Word::None => {
+                        "`backup.arc_url` names no Arc to be asked whether it compacts".to_owned()
+                    }
+                    Word::Unclear(why) | Word::Stopped(why) => {
+                        format!("whether it compacts is not known: {why}")
+                    }
+                };
+                let Some(seen) = self.seen(&word) else {
+                    return Ok(());
                 };
                 format!(
                     "Arc runs ({seen}), and {why}: a job that had begun before this restore may still change what was restored"
                 )
             }
-            Ok(Look::Busy(job, seen)) => format!(
+            Look::Busy(job, seen) => format!(
                 "all is restored, but Arc runs ({seen}), and {job}: it may still change what was restored"
-            ),
-            Err(error) => format!(
-                "all is restored, but whether Arc compacts was not waited for ({error}): a job may still change what was restored"
             ),
         };
         self.context.warn(format!(
             "{why}. Look at the data when compaction has ended, and run the same restore again if need be: it changes only what \
              differs. Safest is to stop Arc first"
         ));
+        Ok(())
     }
 
-    async fn wait(&self, inventory: &Inventory) -> Result<Look> {
+    async fn wait(&self, known: &BTreeSet<Key>, orphaned: Duration) -> Result<Look> {
         let context = self.context;
-        let known = states_of(inventory)?;
         let begun = Instant::now();
         let before = context.running.snapshot().phase;
         loop {
             context.check_cancelled()?;
-            let look = self.look(&known).await?;
+            let look = self.look(known, orphaned).await?;
             let Look::Busy(job, seen) = &look else {
                 context
                     .running
@@ -156,59 +181,59 @@ impl<'a> RunningArc<'a> {
                 return Ok(look);
             }
             tracing::debug!(job, seen, "waiting for Arc's compaction");
-            context.running.phase("waiting for Arc's compaction");
-            tokio::select! {
-                () = context.running.cancel.cancelled() => {}
-                () = tokio::time::sleep(PAUSE) => {}
-            }
+            context.running.phase(WAITING);
+            self.pause().await;
         }
     }
 
-    /// Looks once, and as often as it takes where Arc said that it compacts and then gives no clear answer.
-    async fn look(&self, known: &BTreeSet<Key>) -> Result<Look> {
+    async fn pause(&self) {
+        tokio::select! {
+            () = self.context.running.cancel.cancelled() => {}
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+
+    /// Looks once, and as often as it takes where Arc said that it compacts and then gives no clear answer. States in `known`, those
+    /// of the backup, are of no job that runs when they are as old as `orphaned`.
+    async fn look(&self, known: &BTreeSet<Key>, orphaned: Duration) -> Result<Look> {
         let mut word = self.ask().await;
-        if let Word::Compacts = word {
-            let mut unclear = 0;
-            while unclear < UNCLEAR {
-                tokio::time::sleep(PAUSE).await;
+        self.context.check_cancelled()?;
+        if word == Word::Compacts {
+            for _ in 0..UNCLEAR {
+                self.pause().await;
                 self.context.check_cancelled()?;
-                match self.ask().await {
-                    Word::Rests(cycle) => {
-                        word = Word::Rests(cycle);
-                        break;
-                    }
-                    Word::Unclear(_) | Word::Silent(_) | Word::None => unclear += 1,
-                    Word::Compacts => {
-                        return Ok(Look::Busy(
-                            "Arc says that it compacts".to_owned(),
-                            "it answers".to_owned(),
-                        ));
-                    }
+                word = self.ask().await;
+                if !matches!(word, Word::Unclear(_)) {
+                    break;
                 }
             }
-        }
-        let cycle = match &word {
-            Word::Rests(cycle) => Some(cycle.unwrap_or_default()),
-            _ => None,
-        };
-        let Some(state) = self.pending_state(known).await? else {
-            return Ok(Look::Quiet(cycle));
-        };
-        let job = format!("a compaction job has not ended (`{state}`)");
-        match self.seen(&word) {
-            Some(seen) => Ok(Look::Busy(job, seen)),
-            None => {
-                let why = match &word {
-                    Word::Silent(why) => format!(" ({why})"),
-                    _ => String::new(),
-                };
-                self.context.warn(format!(
-                    "{job}: Arc is not seen to run{why}, and so nothing waits for that; an Arc that runs all the same may change what \
-                     is restored"
-                ));
-                Ok(Look::Quiet(cycle))
+            if matches!(word, Word::Compacts | Word::Unclear(_)) {
+                let job = "Arc says that it compacts".to_owned();
+                return Ok(Look::Busy(job, "it answers".to_owned()));
             }
         }
+        let Some(state) = self.pending_state(known, orphaned).await? else {
+            return Ok(Look::Quiet(word));
+        };
+        let job = format!("a compaction job has not ended (`{state}`)");
+        let left_behind = match &word {
+            // No job of an Arc that rests is under way; one that was killed has left it.
+            Word::Rests(_) => (self.ask().await == word).then_some("Arc says that it rests"),
+            Word::Off => Some("Arc's compaction is off"),
+            _ => None,
+        };
+        let why = match (left_behind, self.seen(&word)) {
+            (None, Some(seen)) => return Ok(Look::Busy(job, seen)),
+            (Some(why), _) => why.to_owned(),
+            (None, None) => match &word {
+                Word::Stopped(why) => format!("Arc is not seen to run ({why})"),
+                _ => "Arc is not seen to run".to_owned(),
+            },
+        };
+        self.context.warn(format!(
+            "{job}: {why}, and so nothing waits for that; an Arc that runs all the same may change what is restored"
+        ));
+        Ok(Look::Quiet(word))
     }
 
     /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
@@ -223,28 +248,17 @@ impl<'a> RunningArc<'a> {
             }
         }
         match word {
-            Word::Compacts | Word::Rests(_) | Word::Unclear(_) => Some("it answers".to_owned()),
-            Word::None | Word::Silent(_) => None,
+            Word::None | Word::Stopped(_) => None,
+            _ => Some("`backup.arc_url`".to_owned()),
         }
     }
 
-    /// How Arc is seen to run, and why it does not say whether it compacts.
-    async fn unasked(&self) -> Option<(String, String)> {
-        let word = self.ask().await;
-        let why = match &word {
-            Word::None => {
-                "`backup.arc_url` names no Arc to be asked whether it compacts".to_owned()
-            }
-            Word::Unclear(why) | Word::Silent(why) => {
-                format!("whether it compacts is not known: {why}")
-            }
-            Word::Compacts | Word::Rests(_) => return None,
-        };
-        Some((self.seen(&word)?, why))
-    }
-
     /// The state of a job in the storage. What is no state of a job, or has been there for a day, is of none that runs.
-    async fn pending_state(&self, known: &BTreeSet<Key>) -> Result<Option<Key>> {
+    async fn pending_state(
+        &self,
+        known: &BTreeSet<Key>,
+        orphaned: Duration,
+    ) -> Result<Option<Key>> {
         let storage = &self.context.storage;
         let mut listing = storage.list(ListOptions {
             prefix: format!("{}/", crate::source::STATES),
@@ -254,24 +268,22 @@ impl<'a> RunningArc<'a> {
             let Listed::Object(meta) = item? else {
                 continue;
             };
-            if !meta.key.ends_with(".json") || known.contains(&meta.key) {
-                continue;
-            }
             let age = meta.modified.and_then(|modified| modified.elapsed().ok());
-            let is_old = age.is_some_and(|age| age > STALE);
-            if is_old || !crate::source::tells_of_a_job(&**storage, &meta).await? {
-                self.context.warn(format!(
-                    "`{}` is taken for the state of no job that runs: it is {}",
-                    meta.key,
-                    if is_old {
-                        "older than a day"
-                    } else {
-                        "not readable as one"
-                    }
-                ));
+            let age = age.unwrap_or_default();
+            if !meta.key.ends_with(".json") || known.contains(&meta.key) && age >= orphaned {
                 continue;
             }
-            return Ok(Some(meta.key));
+            let what = match crate::source::tells_of_a_job(&**storage, &meta).await? {
+                // It has ended this moment.
+                None => continue,
+                Some(false) => "not readable as one",
+                Some(true) if age > STALE => "older than a day",
+                Some(true) => return Ok(Some(meta.key)),
+            };
+            self.context.warn(format!(
+                "`{}` is taken for the state of no job that runs: it is {what}",
+                meta.key
+            ));
         }
         Ok(None)
     }
@@ -280,40 +292,36 @@ impl<'a> RunningArc<'a> {
         let Some(arc) = &self.context.settings.backup.arc else {
             return Word::None;
         };
-        if let Some(why) = &*locked(&self.silent) {
-            return Word::Silent(why.clone());
-        }
-        let token = self.context.token.as_ref();
+        let asked = flush::get(arc, STATS, self.context.token.as_ref());
         let answer = tokio::select! {
-            answer = flush::get(arc, STATS, token) => answer,
+            answer = tokio::time::timeout(ANSWER, asked) => answer,
             () = self.context.running.cancel.cancelled() => {
                 return Word::Unclear("it was not waited for".to_owned());
             }
         };
+        let url = &arc.url;
         match answer {
-            Ok((200..300, body)) => match serde_json::from_str::<Stats>(&body) {
-                Ok(stats) if stats.cycle_running => Word::Compacts,
-                Ok(stats) => Word::Rests(stats.current_cycle_id),
-                Err(error) => Word::Unclear(format!(
-                    "`{}{STATS}` answers something else ({error})",
-                    arc.url
-                )),
-            },
-            Ok((status, _)) => Word::Unclear(flush::explain(
-                arc,
-                status,
-                arc.token.is_some() || token.is_some(),
+            Err(_) => Word::Unclear(format!(
+                "`{url}` gives no answer within {} s",
+                ANSWER.as_secs()
             )),
-            Err(why) => {
-                *locked(&self.silent) = Some(why.clone());
-                Word::Silent(why)
-            }
+            Ok(Ok((200..300, body))) => match serde_json::from_str::<Stats>(&body) {
+                Ok(stats) if stats.cycle_running => Word::Compacts,
+                Ok(stats) => Word::Rests((stats.total_jobs_completed, stats.total_jobs_failed)),
+                Err(error) => {
+                    Word::Unclear(format!("`{url}{STATS}` answers something else ({error})"))
+                }
+            },
+            // An Arc whose compaction is off has no such path.
+            Ok(Ok((404, _))) => Word::Off,
+            Ok(Ok((status @ (401 | 403), _))) => Word::Unclear(format!(
+                "`{url}` refuses the token, or asks for one (HTTP {status}): set `backup.arc_token`"
+            )),
+            Ok(Ok((status, _))) => Word::Unclear(format!("`{url}{STATS}` answers HTTP {status}")),
+            Ok(Err(why)) if why.contains("refused") => Word::Stopped(why),
+            Ok(Err(why)) => Word::Unclear(why),
         }
     }
-}
-
-fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The process, not this one, that holds SQLite's lock of who has a database open; by the kernel's list, as to open the file

@@ -148,9 +148,9 @@ impl Jobs {
     }
 }
 
-/// Whether a file in the folder of states can be read as one.
-pub(crate) async fn tells_of_a_job(storage: &dyn Sink, meta: &Meta) -> Result<bool> {
-    Ok(matches!(read_state(storage, meta).await?, Some(Ok(_))))
+/// Whether a file in the folder of states can be read as one; `None` when it is gone.
+pub(crate) async fn tells_of_a_job(storage: &dyn Sink, meta: &Meta) -> Result<Option<bool>> {
+    Ok(read_state(storage, meta).await?.map(|job| job.is_ok()))
 }
 
 /// The job that the state tells of: none where it is gone, the reason where it is no state of a job.
