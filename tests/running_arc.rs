@@ -138,6 +138,39 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     assert!(instance.live() == before);
 }
 
+/// Lost otherwise: what was restored, to a job that has only begun to read its files, and has no state yet.
+#[test]
+fn a_restore_waits_for_the_process_of_a_job() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let before = instance.live();
+    change_live(&instance);
+    let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
+    // A child of whoever has the database open, `… compact`.
+    std::fs::write(instance.path("compact"), "read line").unwrap();
+    let mut job = (std::process::Command::new("sh").arg("compact"))
+        .current_dir(instance.path(""))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut waiting = restore(&instance, &id);
+    let begun = Instant::now();
+    while instance.json(&["status"]).1["phase"] != "waiting for Arc's compaction" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it does not wait"
+        );
+        assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    job.stdin.take().unwrap().write_all(b"\n").unwrap();
+    job.wait().unwrap();
+    let output = waiting.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(instance.live() == before);
+}
+
 /// Lost otherwise: the same, to a job that has only begun to read; Arc alone knows of it.
 #[test]
 fn a_restore_waits_until_arc_says_that_it_does_not_compact() {

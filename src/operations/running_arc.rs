@@ -2,7 +2,8 @@
 //!
 //! A job that has read its inputs before a restore writes its output after it; one that has written its output deletes its inputs
 //! after it: either way what is live is no longer what was restored. So a restore waits until no job is under way, as far as that
-//! can be seen: by the states of jobs in the storage, and, where `backup.arc_url` names it, by Arc's own word.
+//! can be seen: by Arc's own word, where `backup.arc_url` names it; else by the states of jobs in the storage and the processes of an Arc
+//! on this machine.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -36,6 +37,8 @@ const STATS: &str = "/api/v1/compaction/stats";
 /// The lock that a process with a database in WAL mode open holds on the byte of its `-shm`: SQLite's `UNIX_SHM_DMS`.
 const OPEN_BYTE: u64 = 128;
 
+/// How often in a row there is to be no job, once one was seen.
+const IN_A_ROW: u32 = 3;
 /// How often in a row Arc may give no clear answer, once it has said that it compacts.
 const UNCLEAR: u32 = 5;
 
@@ -168,9 +171,19 @@ impl<'a> RunningArc<'a> {
         let context = self.context;
         let begun = Instant::now();
         let before = context.running.snapshot().phase;
+        // Jobs follow each other: who is not told that there is none looks some more times.
+        let mut quiet = IN_A_ROW;
         loop {
             context.check_cancelled()?;
             let look = self.look(known, orphaned).await?;
+            if let Look::Quiet(word) = &look
+                && !matches!(word, Word::Rests(_) | Word::Off)
+                && quiet < IN_A_ROW
+            {
+                quiet += 1;
+                self.pause().await;
+                continue;
+            }
             let Look::Busy(job, seen) = &look else {
                 context
                     .running
@@ -182,6 +195,7 @@ impl<'a> RunningArc<'a> {
             }
             tracing::debug!(job, seen, "waiting for Arc's compaction");
             context.running.phase(WAITING);
+            quiet = 0;
             self.pause().await;
         }
     }
@@ -212,6 +226,13 @@ impl<'a> RunningArc<'a> {
                 return Ok(Look::Busy(job, "it answers".to_owned()));
             }
         }
+        let is_told = matches!(word, Word::Rests(_) | Word::Off);
+        if !is_told
+            && let Some((arc, job)) = self.opener().and_then(|(arc, _)| Some((arc, job_of(arc)?)))
+        {
+            let job = format!("its process {job} compacts");
+            return Ok(Look::Busy(job, format!("process {arc}")));
+        }
         let Some(state) = self.pending_state(known, orphaned).await? else {
             return Ok(Look::Quiet(word));
         };
@@ -236,16 +257,21 @@ impl<'a> RunningArc<'a> {
         Ok(Look::Quiet(word))
     }
 
+    /// The process that has a database of Arc's open, and that database.
+    fn opener(&self) -> Option<(u32, &Path)> {
+        self.context.settings.databases.iter().find_map(|database| {
+            let shm = crate::source::beside(&database.path, "-shm");
+            Some((opener(&shm)?, &*database.path))
+        })
+    }
+
     /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
     fn seen(&self, word: &Word) -> Option<String> {
-        for database in &self.context.settings.databases {
-            let shm = crate::source::beside(&database.path, "-shm");
-            if let Some(process) = opener(&shm) {
-                return Some(format!(
-                    "process {process} has `{}` open",
-                    database.path.display()
-                ));
-            }
+        if let Some((process, database)) = self.opener() {
+            return Some(format!(
+                "process {process} has `{}` open",
+                database.display()
+            ));
         }
         match word {
             Word::None | Word::Stopped(_) => None,
@@ -344,6 +370,22 @@ fn holder(line: &str, file: &str) -> Option<u32> {
     let end = columns.next()?;
     let end = end.parse().unwrap_or(u64::MAX);
     (is_posix && is_file && (start..=end).contains(&OPEN_BYTE) && !is_ours(pid)).then_some(pid)
+}
+
+/// The compaction job of a running Arc: a child of its own, `arc compact …`.
+fn job_of(arc: u32) -> Option<u32> {
+    std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .find_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let arguments = std::fs::read(process.path().join("cmdline")).ok()?;
+            let is_job = arguments.split(|byte| *byte == 0).nth(1)? == b"compact";
+            let status = std::fs::read_to_string(process.path().join("stat")).ok()?;
+            // Behind the name, in which anything may be: the state, and the parent.
+            let parent = status.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?;
+            (is_job && parent.parse() == Ok(arc)).then_some(pid)
+        })
 }
 
 /// Whether a process is this program: a service of ours looks tokens up in the database.
