@@ -57,6 +57,19 @@ fn arc(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (String, Arc<A
     (url, asked)
 }
 
+/// Returns when the restore waits for Arc.
+fn await_waiting(instance: &Instance, restore: &mut std::process::Child) {
+    let begun = Instant::now();
+    while instance.json(&["status"]).1["phase"] != "waiting for Arc's compaction" {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it does not wait"
+        );
+        assert!(restore.try_wait().unwrap().is_none(), "it did not wait");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A restore that takes too long, and changes nothing.
 fn cut_off(instance: &Instance, id: &str) {
     let changed = instance.live();
@@ -88,14 +101,7 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
     let changed = instance.live();
     let mut waiting = restore(&instance, &id);
-    let begun = Instant::now();
-    while instance.json(&["status"]).1["phase"] != "waiting for Arc's compaction" {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "it does not wait"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    await_waiting(&instance, &mut waiting);
     assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
     let now: std::collections::BTreeMap<_, _> = (instance.live().into_iter())
         .filter(|(path, _)| !path.contains(".arc-backup-"))
@@ -155,15 +161,7 @@ fn a_restore_waits_for_the_process_of_a_job() {
         .spawn()
         .unwrap();
     let mut waiting = restore(&instance, &id);
-    let begun = Instant::now();
-    while instance.json(&["status"]).1["phase"] != "waiting for Arc's compaction" {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "it does not wait"
-        );
-        assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    await_waiting(&instance, &mut waiting);
     job.stdin.take().unwrap().write_all(b"\n").unwrap();
     job.wait().unwrap();
     let output = waiting.wait_with_output().unwrap();

@@ -87,11 +87,10 @@ impl RestoreOptions {
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
     let mark = Mark::new(context, options);
-    let arc = RunningArc::new(context);
     let mut parts = Vec::new();
-    let prepared = prepare(context, options, (&mark, &arc), &mut parts).await;
-    let inventory = match prepared {
-        Ok(inventory) => inventory,
+    let prepared = prepare(context, options, &mark, &mut parts).await;
+    let (inventory, arc) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase("cleaning up");
             give_up(&parts, &mark).await;
@@ -100,8 +99,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     };
     apply(context, &inventory, &mark, &parts).await?;
     context.running.phase("checking what was restored");
-    if options.data
-        && let Err(error) = still_ours(context, &arc, &inventory).await
+    if let Some(arc) = &arc
+        && let Err(error) = still_ours(context, arc).await
     {
         tell_aside(context, &parts);
         return Err(Error::Failed(format!(
@@ -124,8 +123,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
 }
 
 /// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.
-async fn still_ours(context: &Context, arc: &RunningArc<'_>, inventory: &Inventory) -> Result<()> {
-    arc.settle(inventory).await?;
+async fn still_ours(context: &Context, arc: &RunningArc<'_>) -> Result<()> {
+    arc.settle().await?;
     context.check_cancelled()?;
     context.check_lock().await
 }
@@ -143,13 +142,14 @@ fn tell_aside(context: &Context, parts: &[Part]) {
     }
 }
 
-/// Everything before the first live change, with the mark that says that there may have been one.
-async fn prepare(
-    context: &Context,
+/// Everything before the first live change, with the mark that says that there may have been one. Tells of Arc, where it works at
+/// what is restored.
+async fn prepare<'a>(
+    context: &'a Context,
     options: &RestoreOptions,
-    (mark, arc): (&Mark<'_>, &RunningArc<'_>),
+    mark: &Mark<'_>,
     parts: &mut Vec<Part>,
-) -> Result<Inventory> {
+) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase("checking");
     discard_staged(context).await?;
     let loaded = verify::load(context, &|section| options.includes(section)).await?;
@@ -159,18 +159,19 @@ async fn prepare(
     };
     check_missing(context, options, &loaded)?;
     // Before what is live is looked at, and again before it is changed.
-    if options.data {
-        arc.await_quiet(&inventory).await?;
-    }
+    let arc = match options.data {
+        true => Some(RunningArc::await_quiet(context, &inventory).await?),
+        false => None,
+    };
     stage(context, options, &inventory, mark, parts).await?;
-    if options.data {
-        arc.check_quiet(&inventory).await?;
+    if let Some(arc) = &arc {
+        arc.check_quiet().await?;
     }
     context.check_cancelled()?;
     // The next step changes what is live: nobody else may be at this backup meanwhile.
     context.check_lock().await?;
     mark.write(APPLYING, &sections_of(parts), &[])?;
-    Ok(inventory)
+    Ok((inventory, arc))
 }
 
 /// Whether what an incomplete copy lacks can be done without.

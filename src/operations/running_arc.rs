@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Key, ListOptions, Listed};
@@ -79,48 +78,42 @@ enum Look {
 /// Arc, as far as a restore can see it.
 pub(super) struct RunningArc<'a> {
     context: &'a Context,
+    /// The files in the backup that tell of compaction jobs.
+    known: BTreeSet<Key>,
     /// What it said before what is live was looked at.
-    before: Mutex<Option<Word>>,
+    before: Word,
 }
 
 impl<'a> RunningArc<'a> {
-    pub(super) fn new(context: &'a Context) -> Self {
-        Self {
-            context,
-            before: Mutex::default(),
-        }
-    }
-
     /// Waits until no compaction job of a running Arc is under way, before what is live is looked at. Fails when that takes too
     /// long.
-    pub(super) async fn await_quiet(&self, inventory: &Inventory) -> Result<()> {
-        match self.wait(&states_of(inventory)?, ORPHANED).await? {
-            Look::Quiet(word) => {
-                let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-                *before = Some(word);
-                Ok(())
+    pub(super) async fn await_quiet(context: &'a Context, inventory: &Inventory) -> Result<Self> {
+        let mut arc = Self {
+            context,
+            known: states_of(inventory)?,
+            before: Word::None,
+        };
+        match arc.wait(ORPHANED).await? {
+            Look::Quiet(word) => arc.before = word,
+            Look::Busy(job, seen) => {
+                return Err(Error::Failed(format!(
+                    "{job}, and Arc runs ({seen}): it would change what is restored. Wait until that has ended, or stop Arc, and \
+                     restore then"
+                )));
             }
-            Look::Busy(job, seen) => Err(Error::Failed(format!(
-                "{job}, and Arc runs ({seen}): it would change what is restored. Wait until that has ended, or stop Arc, and \
-                 restore then"
-            ))),
         }
+        Ok(arc)
     }
 
     /// Whether Arc has rested since, right before the first change: else what was planned no longer fits.
-    pub(super) async fn check_quiet(&self, inventory: &Inventory) -> Result<()> {
-        let before = self
-            .before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let began = match self.look(&states_of(inventory)?, ORPHANED).await? {
+    pub(super) async fn check_quiet(&self) -> Result<()> {
+        let began = match self.look(ORPHANED).await? {
             Look::Busy(job, _) => Some(job),
-            Look::Quiet(now) => match (before, now) {
-                (Some(Word::Rests(before)), Word::Rests(now)) => {
-                    (now != before).then(|| "Arc has compacted, or was started anew".to_owned())
+            Look::Quiet(now) => match (&self.before, now) {
+                (Word::Rests(before), Word::Rests(now)) => {
+                    (now != *before).then(|| "Arc has compacted, or was started anew".to_owned())
                 }
-                (Some(Word::Rests(_)), Word::Unclear(why)) => {
+                (Word::Rests(_), Word::Unclear(why)) => {
                     Some(format!("Arc may have compacted ({why})"))
                 }
                 _ => None,
@@ -137,8 +130,8 @@ impl<'a> RunningArc<'a> {
 
     /// Waits before the last look at what is live, all of which is in force by now: what a job leaves that had begun unseen is found
     /// by that. Warns of what can't be known.
-    pub(super) async fn settle(&self, inventory: &Inventory) -> Result<()> {
-        let why = match self.wait(&states_of(inventory)?, Duration::ZERO).await? {
+    pub(super) async fn settle(&self) -> Result<()> {
+        let why = match self.wait(Duration::ZERO).await? {
             Look::Quiet(word) => {
                 let why = match &word {
                     Word::Rests(_) | Word::Off | Word::Compacts => return Ok(()),
@@ -167,7 +160,7 @@ impl<'a> RunningArc<'a> {
         Ok(())
     }
 
-    async fn wait(&self, known: &BTreeSet<Key>, orphaned: Duration) -> Result<Look> {
+    async fn wait(&self, orphaned: Duration) -> Result<Look> {
         let context = self.context;
         let begun = Instant::now();
         let before = context.running.snapshot().phase;
@@ -175,7 +168,7 @@ impl<'a> RunningArc<'a> {
         let mut quiet = IN_A_ROW;
         loop {
             context.check_cancelled()?;
-            let look = self.look(known, orphaned).await?;
+            let look = self.look(orphaned).await?;
             if let Look::Quiet(word) = &look
                 && !matches!(word, Word::Rests(_) | Word::Off)
                 && quiet < IN_A_ROW
@@ -207,9 +200,9 @@ impl<'a> RunningArc<'a> {
         }
     }
 
-    /// Looks once, and as often as it takes where Arc said that it compacts and then gives no clear answer. States in `known`, those
-    /// of the backup, are of no job that runs when they are as old as `orphaned`.
-    async fn look(&self, known: &BTreeSet<Key>, orphaned: Duration) -> Result<Look> {
+    /// Looks once, and as often as it takes where Arc said that it compacts and then gives no clear answer. States that the
+    /// backup holds too are of no job that runs when they are as old as `orphaned`.
+    async fn look(&self, orphaned: Duration) -> Result<Look> {
         let mut word = self.ask().await;
         self.context.check_cancelled()?;
         if word == Word::Compacts {
@@ -233,7 +226,7 @@ impl<'a> RunningArc<'a> {
             let job = format!("its process {job} compacts");
             return Ok(Look::Busy(job, format!("process {arc}")));
         }
-        let Some(state) = self.pending_state(known, orphaned).await? else {
+        let Some(state) = self.pending_state(orphaned).await? else {
             return Ok(Look::Quiet(word));
         };
         let job = format!("a compaction job has not ended (`{state}`)");
@@ -280,11 +273,7 @@ impl<'a> RunningArc<'a> {
     }
 
     /// The state of a job in the storage. What is no state of a job, or has been there for a day, is of none that runs.
-    async fn pending_state(
-        &self,
-        known: &BTreeSet<Key>,
-        orphaned: Duration,
-    ) -> Result<Option<Key>> {
+    async fn pending_state(&self, orphaned: Duration) -> Result<Option<Key>> {
         let storage = &self.context.storage;
         let mut listing = storage.list(ListOptions {
             prefix: format!("{}/", crate::source::STATES),
@@ -296,7 +285,7 @@ impl<'a> RunningArc<'a> {
             };
             let age = meta.modified.and_then(|modified| modified.elapsed().ok());
             let age = age.unwrap_or_default();
-            if !meta.key.ends_with(".json") || known.contains(&meta.key) && age >= orphaned {
+            if !meta.key.ends_with(".json") || self.known.contains(&meta.key) && age >= orphaned {
                 continue;
             }
             let what = match crate::source::tells_of_a_job(&**storage, &meta).await? {

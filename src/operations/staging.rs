@@ -57,7 +57,7 @@ pub(super) struct Part {
     needed: (u64, u64),
 }
 
-/// Everything up to the first live change.
+/// Plans what each source has to change, stages it, and verifies that and the rest.
 pub(super) async fn stage(
     context: &Context,
     options: &RestoreOptions,
