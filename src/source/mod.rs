@@ -5,6 +5,7 @@ mod compaction;
 mod config;
 mod contents;
 mod decide;
+mod live;
 mod parquet;
 mod parquet_restore;
 mod put_back;

@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    AsideMode, Body, Digest, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind,
-    ExtraFiles, GetOptions, Hasher, Key, ListOptions, ListStream, Listed, Meta, Restore,
-    RestoreSummary, Result, Sink, Staging, Upload, WriteOptions,
+    AsideMode, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
+    Key, ListOptions, ListStream, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging,
+    Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Exclusions;
 use super::aside::Aside;
+use super::live;
 use super::parquet::LONGEST_KEY;
 use super::steps::{Action, Step, Steps, step};
 
@@ -108,59 +109,19 @@ impl ParquetRestore {
         Ok(None)
     }
 
-    async fn is_same(&self, entry: &Entry, live: &Meta) -> Result<bool> {
+    async fn is_same(&self, entry: &Entry, there: &Meta) -> Result<bool> {
         let Some(digest) = entry.sha256 else {
             return Ok(false);
         };
-        if live.size != entry.size {
+        if there.size != entry.size {
             return Ok(false);
         }
         // A store's tag of the very object that was backed up: it is that object still, and need not be read. (On local disk
         // a tag is made of times and numbers of files, which may come again.)
-        if !self.stages && entry.etag.is_some() && entry.etag == live.etag {
+        if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
         }
-        Ok(self.digest(&live.key).await? == Some(digest))
-    }
-
-    /// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
-    async fn digest(&self, key: &Key) -> Result<Option<Digest>> {
-        let object = match self.storage.get(key, GetOptions::default()).await {
-            Ok(object) => object,
-            // A live file that is gone or can't be read is one to replace.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::PermissionDenied
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        if let Body::File { mut file, .. } = object.body {
-            return tokio::task::spawn_blocking(move || {
-                let mut hasher = Hasher::new();
-                let mut buffer = vec![0; 256 << 10];
-                loop {
-                    match std::io::Read::read(&mut file, &mut buffer) {
-                        Ok(0) => return Some(hasher.finish()),
-                        Ok(count) => hasher.update(&buffer[..count]),
-                        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                        // A live file that can't be read is one to replace.
-                        Err(_) => return None,
-                    }
-                }
-            })
-            .await
-            .map_err(|e| Error::new(ErrorKind::Other, "read", key.as_str(), e.to_string()));
-        }
-        let mut hasher = Hasher::new();
-        let mut pieces = crate::pipeline::pieces(object.body, key);
-        while let Some(piece) = pieces.next().await {
-            hasher.update(&piece?);
-        }
-        Ok(Some(hasher.finish()))
+        Ok(live::digest(&*self.storage, &there.key).await? == Some(digest))
     }
 
     /// How a live file differs from what the restore left there, by what a listing tells.

@@ -1,0 +1,44 @@
+//! Reading what is live, to compare it with a backup.
+
+use arc_backup_core::{Body, Digest, Error, ErrorKind, GetOptions, Hasher, Key, Result, Sink};
+use futures::StreamExt;
+
+/// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
+pub(super) async fn digest(storage: &dyn Sink, key: &Key) -> Result<Option<Digest>> {
+    let object = match storage.get(key, GetOptions::default()).await {
+        Ok(object) => object,
+        // A live file that is gone or can't be read is one to replace.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Body::File { mut file, .. } = object.body {
+        return tokio::task::spawn_blocking(move || {
+            let mut hasher = Hasher::new();
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                match std::io::Read::read(&mut file, &mut buffer) {
+                    Ok(0) => return Some(hasher.finish()),
+                    Ok(count) => hasher.update(&buffer[..count]),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    // A live file that can't be read is one to replace.
+                    Err(_) => return None,
+                }
+            }
+        })
+        .await
+        .map_err(|e| Error::new(ErrorKind::Other, "read", key.as_str(), e.to_string()));
+    }
+    let mut hasher = Hasher::new();
+    let mut pieces = crate::pipeline::pieces(object.body, key);
+    while let Some(piece) = pieces.next().await {
+        hasher.update(&piece?);
+    }
+    Ok(Some(hasher.finish()))
+}
