@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{Discard, ErrorKind, GetOptions, Sink, WriteOptions};
+use arc_backup_core::{Discard, ErrorKind, GetOptions, Key, Sink, WriteOptions};
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, S3Server, Verb, When};
 use support::{
@@ -37,6 +37,12 @@ fn passing() -> Vec<Fault> {
 
 fn clean(server: &S3Server, when: &str) {
     assert_eq!(server.uploads(BUCKET), [], "{when}: an upload is left");
+}
+
+/// Ends what uploads have left there, and tells how many.
+async fn discard(sink: &S3Sink, folder: Option<&Key>) -> u64 {
+    let discarded = sink.discard_unfinished(folder, Discard::Remove).await;
+    discarded.unwrap().whole().unwrap()
 }
 
 /// Lost if it fails: a backup, by a fault that passes.
@@ -418,27 +424,9 @@ async fn discards_what_a_crash_left_and_nothing_of_others() {
     }
     let sink = sink(&server, "p");
     // One object alone, as a caller knows it from a journal.
-    assert_eq!(
-        sink.discard_unfinished(Some(&key("a/x")), Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        2
-    );
-    assert_eq!(
-        sink.discard_unfinished(Some(&key("a")), Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        2
-    );
-    assert_eq!(
-        sink.discard_unfinished(None, Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        2
-    );
+    assert_eq!(discard(&sink, Some(&key("a/x"))).await, 2);
+    assert_eq!(discard(&sink, Some(&key("a"))).await, 2);
+    assert_eq!(discard(&sink, None).await, 2);
     let left: Vec<_> = server
         .uploads(BUCKET)
         .into_iter()
@@ -466,31 +454,11 @@ async fn discards_what_it_left_where_only_exact_names_are_listed() {
         assert!(upload.abort().await.is_err());
     }
     server.heal();
-    assert_eq!(
-        sink.discard_unfinished(Some(&key("a")), Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        2
-    );
+    assert_eq!(discard(&sink, Some(&key("a"))).await, 2);
     // Another process knows the key from its journal.
     let other = support::sink(&server, "p");
-    assert_eq!(
-        other
-            .discard_unfinished(Some(&key("b")), Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        0
-    );
-    assert_eq!(
-        other
-            .discard_unfinished(Some(&key("b/x")), Discard::Remove)
-            .await
-            .unwrap()
-            .count,
-        1
-    );
+    assert_eq!(discard(&other, Some(&key("b"))).await, 0);
+    assert_eq!(discard(&other, Some(&key("b/x"))).await, 1);
     clean(&server, "all are discarded");
 }
 
