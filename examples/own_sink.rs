@@ -76,6 +76,9 @@ impl Sink for ThrottledSink {
         self.inner.lock(key, holder).await
     }
 
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        self.inner.free_lock(key, holder).await
+    }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         self.inner.lock_holder(key).await
     }

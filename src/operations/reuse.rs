@@ -1,7 +1,7 @@
 //! Taking over what interrupted backups have stored.
 
-use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, Key};
-use futures::{StreamExt, stream};
+use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
+use futures::{FutureExt, StreamExt, stream};
 
 use super::backup::Collected;
 use super::context::Context;
@@ -42,19 +42,23 @@ pub(super) async fn reuse(
                 Ok(None)
             },
         );
-        let mut taken = candidates
-            .map(|candidate: Result<(Record, Stored)>| async move {
+        let taken = candidates.map(|candidate: Result<(Record, Stored)>| {
+            async move {
                 let (record, stored) = candidate?;
                 context.check_cancelled()?;
                 let taken = take_over(context, &record, &stored).await?;
                 Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
-            })
-            .buffered(context.plan().concurrency)
-            .boxed();
-        let ended = async {
-            while let Some(outcome) = taken.next().await {
+            }
+            .boxed()
+        });
+        let mut taken = InOrder::new(taken, context.plan().concurrency);
+        let mut ended: Result<()> = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = taken.next().await
+        {
+            let handled = async {
                 let Some((mut record, stored, etag)) = outcome? else {
-                    continue;
+                    return Ok(());
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
                 let noted = collected.log.note(&record, etag.as_deref()).await;
@@ -65,12 +69,12 @@ pub(super) async fn reuse(
                 context.running.progress.add_files(1);
                 context.running.progress.add_bytes(record.entry.size);
                 collected.tell_reused(context);
-            }
-            Ok(())
-        };
-        let ended: Result<()> = ended.await;
+                Ok(())
+            };
+            ended = taken.beside(handled).await;
+        }
         if ended.is_err() {
-            // What is under way is made still, and must not come after the cleaning up.
+            // What is under way is ended, and must not come after the cleaning up.
             stop.cancel();
             while taken.next().await.is_some() {}
         }

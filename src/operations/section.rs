@@ -18,7 +18,7 @@ use super::reuse::reuse;
 use super::trust::Trust;
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
-use crate::pipeline::{CopyFault, Reader, Writer};
+use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
 use crate::source;
 
@@ -139,36 +139,45 @@ impl Copying<'_> {
         };
         let reader = FrozenReader(self.frozen);
         let plan = context.plan();
-        let mut outcomes = plan.run(entries, &reader, &writer);
-        let ended = async {
-            while let Some(outcome) = outcomes.next().await {
-                let outcome = outcome?;
-                let Some(fault) = outcome.fault else {
-                    let record = Record::new(self.section, outcome.entry)?;
-                    match copied.as_mut() {
-                        Some(copied) => {
-                            let noted = self.log.note(&record, outcome.stored.as_deref()).await;
-                            self.trust.watch(noted)?;
-                            copied.push(&record)?;
-                        }
-                        None => _ = self.anew.insert(record.entry.key.clone(), record),
-                    }
-                    continue;
-                };
-                if is_lost(&fault) {
-                    self.lost.push((outcome.entry, fault));
-                    continue;
-                }
-                if let CopyFault::Write(error) = &fault {
-                    self.trust.note(error);
-                }
-                self.note(&outcome.entry, &fault).await?;
-            }
-            Ok(())
-        };
-        let ended = ended.await;
-        plan.stop(outcomes).await;
+        let mut copies = plan.run(entries, &reader, &writer);
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = copies.next().await
+        {
+            let handled = self.handle(outcome, copied.as_deref_mut());
+            ended = copies.beside(handled).await;
+        }
+        copies.stop().await;
         ended
+    }
+
+    /// Takes note of a copy that has ended.
+    async fn handle(
+        &mut self,
+        outcome: Result<Outcome, CoreError>,
+        copied: Option<&mut Spool>,
+    ) -> Result<()> {
+        let outcome = outcome?;
+        let Some(fault) = outcome.fault else {
+            let record = Record::new(self.section, outcome.entry)?;
+            match copied {
+                Some(copied) => {
+                    let noted = self.log.note(&record, outcome.stored.as_deref()).await;
+                    self.trust.watch(noted)?;
+                    copied.push(&record)?;
+                }
+                None => _ = self.anew.insert(record.entry.key.clone(), record),
+            }
+            return Ok(());
+        };
+        if is_lost(&fault) {
+            self.lost.push((outcome.entry, fault));
+            return Ok(());
+        }
+        if let CopyFault::Write(error) = &fault {
+            self.trust.note(error);
+        }
+        self.note(&outcome.entry, &fault).await
     }
 
     /// Notes that a file could not be copied; an error where that is not for the source's sake.

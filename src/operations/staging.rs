@@ -8,7 +8,6 @@ use arc_backup_core::{
     Upload,
 };
 use async_trait::async_trait;
-use futures::StreamExt;
 
 use super::context::Context;
 use super::entries::{left_out, section_entries};
@@ -218,22 +217,22 @@ pub(super) async fn copy_part(
     };
     let writer = PartWriter(&*part.restore);
     let plan = context.plan();
-    let mut outcomes = plan.run(part.restore.needed(), &reader, &writer);
-    let ended = async {
-        while let Some(outcome) = outcomes.next().await {
+    let mut copies = plan.run(part.restore.needed(), &reader, &writer);
+    let mut ended = Ok(());
+    while ended.is_ok()
+        && let Some(outcome) = copies.next().await
+    {
+        let handled = async {
             let outcome = outcome?;
-            match &outcome.fault {
-                None => part.restore.staged(&outcome.entry).await?,
-                Some(fault) => {
-                    context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
-                    return context.failure(failed);
-                }
-            }
-        }
-        Ok(())
-    };
-    let ended = ended.await;
-    plan.stop(outcomes).await;
+            let Some(fault) = &outcome.fault else {
+                return Ok(part.restore.staged(&outcome.entry).await?);
+            };
+            context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+            context.failure(failed)
+        };
+        ended = copies.beside(handled).await;
+    }
+    copies.stop().await;
     ended
 }
 
@@ -262,8 +261,8 @@ async fn verify_before(
         left_out(entries, part.restore.needed())
     };
     let plan = context.plan();
-    let mut outcomes = plan.run(entries, &reader, &NoWriter);
-    while let Some(outcome) = outcomes.next().await {
+    let mut copies = plan.run(entries, &reader, &NoWriter);
+    while let Some(outcome) = copies.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
             context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;

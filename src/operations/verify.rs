@@ -262,12 +262,12 @@ async fn read(
     });
     let reader = context.repository.reader(&context.id);
     let plan = context.plan();
-    let mut outcomes = plan.run(
+    let mut copies = plan.run(
         stream::iter(records).boxed(),
         &reader as &dyn Reader,
         &NoWriter,
     );
-    while let Some(outcome) = outcomes.next().await {
+    while let Some(outcome) = copies.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
             context.note(&outcome.entry.key, fault)?;

@@ -7,20 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::{
-    Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, Upload,
+    Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, InOrder, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, stream};
-use tokio_util::sync::CancellationToken;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Progress;
+use super::progress::UnderWay;
 
 /// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way holds one.
 const PIECE_BYTES: usize = 256 << 10;
 /// How long an upload that is given up is waited for.
-const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a cancelled copy waits for what it has begun to end: the last request of an upload, or its abort.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a file is copied whose bytes were damaged on the way. Requests are tried again below this, in the sinks.
 const TRIES: u32 = 3;
 
@@ -115,48 +118,70 @@ impl CopyFault {
     }
 }
 
+/// The copies of a [`Plan`], as they end.
+///
+/// Whatever is waited for between two outcomes goes through [`beside`](Copies::beside): the copies may hold what it needs.
+pub struct Copies<'a> {
+    outcomes: InOrder<'a, BoxFuture<'a, Result<Outcome, Error>>>,
+    cancel: CancellationToken,
+    _ends_with_this: DropGuard,
+}
+
+impl Copies<'_> {
+    /// The next outcome, in the order of the entries; `None` when all have been given.
+    pub async fn next(&mut self) -> Option<Result<Outcome, Error>> {
+        self.outcomes.next().await
+    }
+
+    /// Waits for `future`, while the copies go on.
+    pub async fn beside<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.outcomes.beside(future).await
+    }
+
+    /// Ends the copies, and returns when nothing of them is under way any more: only then can be cleaned up.
+    pub async fn stop(mut self) {
+        self.cancel.cancel();
+        while self.next().await.is_some() {}
+    }
+}
+
 impl Plan {
-    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends the stream. Dropping the
-    /// stream ends the copies that are under way.
+    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends it. Dropping the copies ends
+    /// those that are under way.
     pub fn run<'a>(
         &'a self,
         entries: EntryStream<'a>,
         reader: &'a dyn Reader,
         writer: &'a dyn Writer,
-    ) -> BoxStream<'a, Result<Outcome, Error>> {
+    ) -> Copies<'a> {
         let cancel = self.cancel.child_token();
-        let ends_with_the_stream = cancel.clone().drop_guard();
-        entries
-            .map(move |entry| {
-                let cancel = cancel.clone();
-                async move {
-                    let mut entry = entry?;
-                    let (stored, fault) = match self.copy(&entry, reader, writer, &cancel).await {
-                        Ok((digest, stored)) => {
-                            entry.sha256 = Some(digest);
-                            self.progress.add_files(1);
-                            (stored, None)
-                        }
-                        Err(fault) => (None, Some(fault)),
-                    };
-                    Ok(Outcome {
-                        entry,
-                        stored,
-                        fault,
-                    })
-                }
-            })
-            .buffered(self.concurrency.max(1))
-            .inspect(move |_| {
-                let _ = &ends_with_the_stream;
-            })
+        let token = cancel.clone();
+        let listed = cancel.clone().cancelled_owned();
+        let copies = entries.take_until(listed).map(move |entry| {
+            let cancel = token.clone();
+            async move {
+                let mut entry = entry?;
+                let (stored, fault) = match self.copy(&entry, reader, writer, &cancel).await {
+                    Ok((digest, stored)) => {
+                        entry.sha256 = Some(digest);
+                        self.progress.add_files(1);
+                        (stored, None)
+                    }
+                    Err(fault) => (None, Some(fault)),
+                };
+                Ok(Outcome {
+                    entry,
+                    stored,
+                    fault,
+                })
+            }
             .boxed()
-    }
-
-    /// Ends a copy that has failed, and returns when nothing of it is under way any more: only then can be cleaned up.
-    pub async fn stop(&self, mut outcomes: BoxStream<'_, Result<Outcome, Error>>) {
-        self.cancel.cancel();
-        while outcomes.next().await.is_some() {}
+        });
+        Copies {
+            outcomes: InOrder::new(copies, self.concurrency),
+            _ends_with_this: cancel.clone().drop_guard(),
+            cancel,
+        }
     }
 
     /// Copies one entry; once more where bytes were damaged or broke off on the way, as only the whole shows.
@@ -169,17 +194,19 @@ impl Plan {
     ) -> Result<(Digest, Option<String>), CopyFault> {
         let mut tries = 1;
         let mut wrong = None;
+        let under_way = self.progress.begin(&entry.key);
         loop {
             let counted = Arc::new(AtomicU64::new(0));
-            if cancel.is_cancelled() {
-                return Err(CopyFault::Cancelled);
-            }
-            let body = match tries {
-                1 => reader.open(entry).await,
-                _ => reader.open_again(entry).await,
+            under_way.step("opening it");
+            let opened = match tries {
+                1 => reader.open(entry),
+                _ => reader.open_again(entry),
             };
-            let copied = match body {
-                Ok(body) => self.copy_once(entry, body, writer, cancel, &counted).await,
+            let copied = match or_cancelled(cancel, opened).await? {
+                Ok(body) => {
+                    let copied = self.copy_once(entry, body, writer, cancel, &counted, &under_way);
+                    copied.await
+                }
                 Err(error) => Err(CopyFault::Read(error)),
             };
             let fault = match copied {
@@ -208,17 +235,18 @@ impl Plan {
         writer: &dyn Writer,
         cancel: &CancellationToken,
         counted: &Arc<AtomicU64>,
+        under_way: &UnderWay<'_>,
     ) -> Result<(Digest, Option<String>), CopyFault> {
         let was = match &body {
             Body::File { file, .. } => stamp(file),
             Body::Stream(_) => None,
         };
-        let mut upload = writer.begin(entry).await.map_err(CopyFault::Write)?;
-        let copied = match tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(CopyFault::Cancelled),
-            copied = self.transfer(entry, (body, was), upload.as_mut(), cancel, counted) => copied,
-        } {
+        under_way.step("beginning to write it");
+        let begun = or_cancelled(cancel, writer.begin(entry)).await?;
+        let mut upload = begun.map_err(CopyFault::Write)?;
+        under_way.step("moving its bytes");
+        let transfer = self.transfer(entry, (body, was), upload.as_mut(), cancel, counted);
+        let copied = match or_cancelled(cancel, transfer).await.flatten() {
             Ok((size, _)) if size != entry.size => Err(CopyFault::Size {
                 key: entry.key.to_string(),
                 expected: entry.size,
@@ -236,12 +264,27 @@ impl Plan {
         };
         match (copied, upload) {
             (Ok(digest), Some(upload)) => {
-                let meta = upload.commit().await.map_err(CopyFault::Write)?;
+                under_way.step("finishing it");
+                // What the store does this moment is worth a moment's waiting.
+                let ends = async {
+                    cancel.cancelled().await;
+                    tokio::time::sleep(END_TIMEOUT).await;
+                };
+                let meta = tokio::select! {
+                    biased;
+                    committed = upload.commit() => committed.map_err(CopyFault::Write)?,
+                    () = ends => return Err(CopyFault::Cancelled),
+                };
                 Ok((digest, meta.etag))
             }
             (Err(fault), Some(upload)) => {
-                // The first fault is the one to tell of; a network that is dead is not waited for once more.
-                let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
+                under_way.step("giving it up");
+                let timeout = match fault {
+                    CopyFault::Cancelled => END_TIMEOUT,
+                    _ => ABORT_TIMEOUT,
+                };
+                // The first fault is the one to report; a network that is dead is not waited for once more.
+                let _ = tokio::time::timeout(timeout, upload.abort()).await;
                 Err(fault)
             }
             (copied, None) => copied.map(|digest| (digest, None)),
@@ -315,6 +358,18 @@ impl Plan {
             }
         }
         Ok((size, hasher.finish()))
+    }
+}
+
+/// What `work` gives, or that it was cancelled before: it is dropped then.
+async fn or_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, CopyFault> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(CopyFault::Cancelled),
+        done = work => Ok(done),
     }
 }
 

@@ -1,6 +1,8 @@
-//! How far a copy is.
+//! How far a copy is, and what it is at.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts files and bytes as they are done. Shared between the copy and whoever watches it.
 #[derive(Debug, Default)]
@@ -9,6 +11,9 @@ pub struct Progress {
     total_bytes: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
+    /// Grows with everything that goes on.
+    steps: AtomicU64,
+    under_way: Mutex<BTreeMap<u64, (String, &'static str)>>,
 }
 
 impl Progress {
@@ -16,6 +21,7 @@ impl Progress {
     pub fn expect(&self, files: u64, bytes: u64) {
         self.total_files.fetch_add(files, Ordering::Relaxed);
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.step();
     }
 
     /// Takes back that there was something to do, and, if it was done, that.
@@ -26,11 +32,13 @@ impl Progress {
             self.files.fetch_sub(files, Ordering::Relaxed);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
+        self.step();
     }
 
     /// Notes bytes as done.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.step();
     }
 
     /// Takes back bytes that are copied again.
@@ -41,6 +49,7 @@ impl Progress {
     /// Notes files as done.
     pub fn add_files(&self, files: u64) {
         self.files.fetch_add(files, Ordering::Relaxed);
+        self.step();
     }
 
     /// Files and bytes to do, files and bytes done.
@@ -53,5 +62,66 @@ impl Progress {
             &self.bytes,
         ]
         .map(|n| n.load(Ordering::Relaxed))
+    }
+
+    /// Notes that something went on that is neither a file nor bytes.
+    pub fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that changes whenever something goes on.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something is done to the file at `key`, until what this returns is dropped.
+    pub(super) fn begin(&self, key: &str) -> UnderWay<'_> {
+        let mut under_way = self.files_under_way();
+        let number = under_way.last_key_value().map_or(0, |(last, _)| last + 1);
+        under_way.insert(number, (key.to_owned(), ""));
+        drop(under_way);
+        UnderWay {
+            progress: self,
+            number,
+        }
+    }
+
+    /// The files that are being copied, in words: how many, and what is done to the one that began first.
+    #[must_use]
+    pub fn under_way(&self) -> Option<String> {
+        let under_way = self.files_under_way();
+        let (_, (key, step)) = under_way.first_key_value()?;
+        Some(match under_way.len() {
+            1 => format!("`{key}`: {step}"),
+            count => format!("{count} files, the first of them `{key}`: {step}"),
+        })
+    }
+
+    fn files_under_way(&self) -> MutexGuard<'_, BTreeMap<u64, (String, &'static str)>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file that is being copied.
+pub(super) struct UnderWay<'a> {
+    progress: &'a Progress,
+    number: u64,
+}
+
+impl UnderWay<'_> {
+    /// What is done to it now.
+    pub(super) fn step(&self, step: &'static str) {
+        if let Some((_, now)) = self.progress.files_under_way().get_mut(&self.number) {
+            *now = step;
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.progress.files_under_way().remove(&self.number);
     }
 }

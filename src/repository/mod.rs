@@ -10,7 +10,7 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Sink, WriteOptions,
+    Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
 };
 
 pub use incomplete::Incomplete;
@@ -85,6 +85,7 @@ impl Repository {
         let options = WriteOptions {
             size_hint: Some(bytes.len() as u64),
             durable: true,
+            purpose: Purpose::Control,
             ..WriteOptions::default()
         };
         let mut upload = self.sink.begin(key, options).await?;

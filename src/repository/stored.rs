@@ -4,11 +4,12 @@
 //! which within a run is that of their keys: what was taken over from an earlier backup is one, what was copied another.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arc_backup_core::{Child, Key, WriteOptions};
+use arc_backup_core::{Child, Key, Purpose, WriteOptions};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Repository, own};
 use crate::Result;
@@ -86,6 +87,7 @@ impl StoredLog {
         let lines = Bytes::copy_from_slice(&self.lines);
         let options = WriteOptions {
             size_hint: Some(lines.len() as u64),
+            purpose: Purpose::Control,
             ..WriteOptions::default()
         };
         let mut upload = self.repository.sink().begin(&key, options).await?;

@@ -3,25 +3,28 @@
 //! The store's clock ends the lease of a holder that died, and no write of ours but the holder's own is let through
 //! meanwhile. The holder renews it in the background, and asks the store, never its own memory, whether it still has it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use arc_backup_core::{Error, ErrorKind, Key, LockGuard, LockOutcome, Result};
+use arc_backup_core::{
+    Error, ErrorKind, Key, LockGuard, LockOutcome, Result, UNCHECKED_LOCK_LIVES,
+};
 use async_trait::async_trait;
 use azure_core::Uuid;
 use azure_core::base64;
 use azure_core::http::{Etag, NoFormat, RequestContent};
 use azure_storage_blob::models::{
-    BlobClientAcquireLeaseOptions, BlobClientDeleteOptions, BlobClientDownloadOptions,
-    BlobClientReleaseLeaseOptions, BlobClientRenewLeaseOptions, BlockBlobClientUploadOptions,
-    HttpRange, LeaseState,
+    BlobClientAcquireLeaseOptions, BlobClientBreakLeaseOptions, BlobClientDeleteOptions,
+    BlobClientDownloadOptions, BlobClientReleaseLeaseOptions, BlobClientRenewLeaseOptions,
+    BlockBlobClientUploadOptions, HttpRange, LeaseState,
 };
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::store::Store;
+use crate::store::{Stamp, Store, quoted};
 use crate::wire::Extra;
 
 /// How much of the text is read.
@@ -83,9 +86,21 @@ pub(crate) async fn holder(
     key: &Key,
 ) -> Result<Option<String>> {
     let name = store.name(key);
+    Ok(read(store, operation, key, &name)
+        .await?
+        .map(|(text, _)| text))
+}
+
+/// Who holds the lock of this name, and the entity tag of the blob that says so; `None` when nobody does.
+async fn read(
+    store: &Store,
+    operation: &'static str,
+    key: &Key,
+    name: &str,
+) -> Result<Option<(String, Option<String>)>> {
     let read = store
-        .lock_call(operation, key, &Extra::default(), |method_options| {
-            let blob = store.blob(&name);
+        .control_call(operation, key, &Extra::default(), |method_options| {
+            let blob = store.blob(name);
             let options = BlobClientDownloadOptions {
                 range: Some(HttpRange::new(0, TEXT_BYTES)),
                 method_options,
@@ -94,17 +109,50 @@ pub(crate) async fn holder(
             async move {
                 let answer = blob.download(Some(options)).await?;
                 let state = answer.properties.lease_state;
-                Ok((state, answer.body.collect().await?))
+                let etag = Stamp::of(&answer.headers).etag;
+                Ok((state, answer.body.collect().await?, etag))
             }
         })
         .await;
     match read {
-        Ok((Some(LeaseState::Leased | LeaseState::Breaking), text)) => {
-            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+        Ok((Some(LeaseState::Leased | LeaseState::Breaking), text, etag)) => {
+            Ok(Some((String::from_utf8_lossy(&text).into_owned(), etag)))
         }
         Ok(_) => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Frees the lock `key` if its holder gave this text.
+///
+/// Taking and ending a lease leave the entity tag of the blob as it is, and every holder writes its text: under the condition,
+/// only a holder can lose its lease here that took it this moment and has not written yet, and it notices.
+pub(crate) async fn free(store: &Store, key: &Key, holder: &str) -> Result<()> {
+    const OPERATION: &str = "free the lock";
+    let name = store.name(key);
+    let Some((text, Some(etag))) = read(store, OPERATION, key, &name).await? else {
+        return Ok(());
+    };
+    if text != holder {
+        return Ok(());
+    }
+    let broken = store
+        .control_call(OPERATION, key, &Extra::default(), |method_options| {
+            let blob = store.blob(&name);
+            let options = BlobClientBreakLeaseOptions {
+                break_period: Some(0),
+                if_match: Some(quoted(&etag)),
+                method_options,
+                ..BlobClientBreakLeaseOptions::default()
+            };
+            async move { blob.break_lease(Some(options)).await.map(drop) }
+        })
+        .await;
+    match broken {
+        // It ended by itself, or is another's.
+        Err(error) if is_lost(&error) || error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        done => done,
     }
 }
 
@@ -122,7 +170,7 @@ impl Lease {
     async fn acquire(&self, operation: &'static str) -> Result<()> {
         let seconds = i32::try_from(self.store.lease.as_secs()).unwrap_or(60);
         self.store
-            .lock_call(operation, &self.key, &Extra::default(), |method_options| {
+            .control_call(operation, &self.key, &Extra::default(), |method_options| {
                 let blob = self.store.blob(&self.name);
                 let options = BlobClientAcquireLeaseOptions {
                     proposed_lease_id: Some(self.id.clone()),
@@ -142,7 +190,7 @@ impl Lease {
             query: Vec::new(),
         };
         self.store
-            .lock_call(operation, &self.key, &extra, |method_options| {
+            .control_call(operation, &self.key, &extra, |method_options| {
                 let blob = self.store.blob(&self.name).block_blob_client();
                 let options = BlockBlobClientUploadOptions {
                     lease_id: leased.then(|| self.id.clone()),
@@ -159,7 +207,7 @@ impl Lease {
     async fn renew(&self) -> Result<()> {
         let renewed = self
             .store
-            .lock_call(
+            .control_call(
                 "hold the lock",
                 &self.key,
                 &Extra::default(),
@@ -191,7 +239,7 @@ impl Lease {
         const OPERATION: &str = "release";
         let deleted = self
             .store
-            .lock_call(OPERATION, &self.key, &Extra::default(), |method_options| {
+            .control_call(OPERATION, &self.key, &Extra::default(), |method_options| {
                 let blob = self.store.blob(&self.name);
                 let options = BlobClientDeleteOptions {
                     lease_id: Some(self.id.clone()),
@@ -204,7 +252,7 @@ impl Lease {
         let released = match deleted {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 self.store
-                    .lock_call(OPERATION, &self.key, &Extra::default(), |method_options| {
+                    .control_call(OPERATION, &self.key, &Extra::default(), |method_options| {
                         let blob = self.store.blob(&self.name);
                         let options = BlobClientReleaseLeaseOptions {
                             method_options,
@@ -235,24 +283,37 @@ fn is_lost(error: &Error) -> bool {
 
 /// A lock that is held.
 struct AzureLock {
-    /// Taken when it is given back.
-    lease: Option<Lease>,
+    lease: Lease,
+    /// When the holder last asked whether it still has the lock.
+    checked: Arc<Mutex<Instant>>,
+    released: AtomicBool,
     renewing: AbortHandle,
 }
 
 impl AzureLock {
     fn new(lease: Lease) -> Self {
-        let renewing = tokio::spawn(renew_for_ever(lease.clone(), lease.store.renewal));
+        let checked = Arc::new(Mutex::new(Instant::now()));
+        let renewing = tokio::spawn(renew_for_ever(lease.clone(), checked.clone()));
         Self {
-            lease: Some(lease),
+            lease,
+            checked,
+            released: AtomicBool::new(false),
             renewing: renewing.abort_handle(),
         }
     }
 }
 
-async fn renew_for_ever(lease: Lease, pause: Duration) {
+fn moment(of: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn renew_for_ever(lease: Lease, checked: Arc<Mutex<Instant>>) {
     loop {
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(lease.store.renewal).await;
+        // A holder that hangs must not keep all others out.
+        if moment(&checked).elapsed() > UNCHECKED_LOCK_LIVES {
+            continue;
+        }
         match lease.renew().await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Busy => {
@@ -268,26 +329,28 @@ async fn renew_for_ever(lease: Lease, pause: Duration) {
 #[async_trait]
 impl LockGuard for AzureLock {
     async fn check(&self) -> Result<()> {
-        match &self.lease {
-            Some(lease) => lease.renew().await,
-            None => Ok(()),
-        }
+        *moment(&self.checked) = Instant::now();
+        self.lease.renew().await
     }
 
-    async fn release(mut self: Box<Self>) -> Result<()> {
+    async fn release(&self) -> Result<()> {
         self.renewing.abort();
-        match self.lease.take() {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
+        if self.released.swap(true, Ordering::SeqCst) {
+            return Ok(());
         }
+        self.lease.release().await
     }
 }
 
 impl Drop for AzureLock {
     fn drop(&mut self) {
         self.renewing.abort();
+        if self.released.swap(true, Ordering::SeqCst) {
+            return;
+        }
         // Without a runtime the lease runs out by itself.
-        if let (Some(lease), Ok(runtime)) = (self.lease.take(), Handle::try_current()) {
+        if let Ok(runtime) = Handle::try_current() {
+            let lease = self.lease.clone();
             let store = lease.store.clone();
             store.add_release(runtime.spawn(async move {
                 if let Err(error) = lease.release().await {

@@ -108,6 +108,10 @@ impl Sink for AzureSink {
         lock::lock(&self.store, key, holder).await
     }
 
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        lock::free(&self.store, key, holder).await
+    }
+
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         lock::holder(&self.store, "read the lock", key).await
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
 use azure_core::time::{OffsetDateTime, parse_rfc7231};
@@ -26,8 +26,9 @@ use crate::wire::{Extra, Shape, Wire};
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
-/// Requests for locks that are under way at once: they must not wait behind bodies, nor be slowed down by them.
-const LOCK_REQUESTS: usize = 4;
+/// Requests for locks, and for small objects that the operation itself needs, that are under way at once: they must not wait
+/// behind bodies, nor be slowed down by them.
+const CONTROL_REQUESTS: usize = 4;
 
 /// A container, or a prefix in one.
 #[derive(Debug)]
@@ -38,9 +39,10 @@ pub(crate) struct Store {
     prefix: String,
     faults: Faults,
     caller: Caller,
-    lock_caller: Caller,
+    control_caller: Caller,
     reading: Budget,
     writing: Budget,
+    control_writing: Budget,
     range_bytes: u64,
     range_parallel: usize,
     pub(crate) limits: PartLimits,
@@ -114,9 +116,10 @@ impl Store {
             account,
             prefix,
             caller: Caller::new(config.retry.clone(), requests).with_hint(&hint),
-            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS).with_hint(&hint),
+            control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
             reading: Budget::new(config.read_budget_bytes),
             writing: Budget::new(config.write_budget_bytes),
+            control_writing: Budget::new(config.write_budget_bytes),
             range_bytes: config.range_bytes,
             // One at a time would be read as one range, of which the store gives no MD5.
             range_parallel: config.range_parallel.max(2),
@@ -212,8 +215,12 @@ impl Store {
         self.caller.policy()
     }
 
-    pub(crate) fn writing(&self) -> &Budget {
-        &self.writing
+    /// Where the buffers of an object come from that is written for this.
+    pub(crate) fn writing(&self, purpose: Purpose) -> &Budget {
+        match purpose {
+            Purpose::Data => &self.writing,
+            Purpose::Control => &self.control_writing,
+        }
     }
 
     pub(crate) fn reading(&self) -> &Budget {
@@ -265,8 +272,28 @@ impl Store {
             .await
     }
 
+    /// As [`Self::call_with`], for an object that is written for this.
+    pub(crate) async fn call_for<T, Fut>(
+        &self,
+        purpose: Purpose,
+        operation: &'static str,
+        subject: &str,
+        extra: &Extra,
+        attempt: impl FnMut(ClientMethodOptions<'static>) -> Fut,
+    ) -> Result<T>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        let caller = match purpose {
+            Purpose::Data => &self.caller,
+            Purpose::Control => &self.control_caller,
+        };
+        self.call_by(caller, operation, subject, extra, attempt)
+            .await
+    }
+
     /// As [`Self::call_with`], for locks.
-    pub(crate) async fn lock_call<T, Fut>(
+    pub(crate) async fn control_call<T, Fut>(
         &self,
         operation: &'static str,
         subject: &str,
@@ -276,7 +303,7 @@ impl Store {
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        self.call_by(&self.lock_caller, operation, subject, extra, attempt)
+        self.call_by(&self.control_caller, operation, subject, extra, attempt)
             .await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_backup_core::remote::{Collected, PartSink, Parts};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result, Upload, WriteOptions};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use azure_core::Uuid;
 use azure_core::base64;
@@ -50,6 +50,7 @@ impl AzureUpload {
             name: store.name(&key),
             store: store.clone(),
             key,
+            purpose: options.purpose,
             nonce: Uuid::new_v4(),
             id_bytes: AtomicUsize::new(ID_BYTES),
             hashing: tokio::sync::Mutex::default(),
@@ -71,7 +72,13 @@ impl AzureUpload {
                 .size_hint
                 .filter(|&size| size > SMALL_BYTES as u64);
             let store = &self.store;
-            let parts = Parts::new(self.blocks.clone(), &store.limits, store.writing(), hint).await;
+            let parts = Parts::new(
+                self.blocks.clone(),
+                &store.limits,
+                store.writing(self.options.purpose),
+                hint,
+            )
+            .await;
             self.parts = Some(parts);
         }
         self.parts.as_mut().expect("it was just made")
@@ -120,6 +127,7 @@ struct Blocks {
     store: Arc<Store>,
     key: Key,
     name: String,
+    purpose: Purpose,
     nonce: Uuid,
     /// All blocks of a blob have ids of one length, those that another program left behind included.
     id_bytes: AtomicUsize,
@@ -171,21 +179,27 @@ impl Blocks {
     async fn stage(&self, number: u64, id_bytes: usize, bytes: &Bytes, md5: &[u8]) -> Result<()> {
         let id = self.id(number, id_bytes);
         self.store
-            .call("write", &self.key, |method_options| {
-                let blob = self.store.blob(&self.name).block_blob_client();
-                let options = BlockBlobClientStageBlockOptions {
-                    transactional_content_md5: Some(md5.to_vec()),
-                    method_options,
-                    ..BlockBlobClientStageBlockOptions::default()
-                };
-                let (id, bytes) = (&id, bytes.clone());
-                async move {
-                    let len = bytes.len() as u64;
-                    blob.stage_block(id, len, bytes.into(), Some(options))
-                        .await
-                        .map(drop)
-                }
-            })
+            .call_for(
+                self.purpose,
+                "write",
+                &self.key,
+                &Extra::default(),
+                |method_options| {
+                    let blob = self.store.blob(&self.name).block_blob_client();
+                    let options = BlockBlobClientStageBlockOptions {
+                        transactional_content_md5: Some(md5.to_vec()),
+                        method_options,
+                        ..BlockBlobClientStageBlockOptions::default()
+                    };
+                    let (id, bytes) = (&id, bytes.clone());
+                    async move {
+                        let len = bytes.len() as u64;
+                        blob.stage_block(id, len, bytes.into(), Some(options))
+                            .await
+                            .map(drop)
+                    }
+                },
+            )
             .await
     }
 
@@ -193,18 +207,24 @@ impl Blocks {
     async fn length_of_left_over(&self) -> Result<Option<usize>> {
         let list = self
             .store
-            .call("write", &self.key, |method_options| {
-                let blob = self.store.blob(&self.name).block_blob_client();
-                let options = BlockBlobClientGetBlockListOptions {
-                    method_options,
-                    ..BlockBlobClientGetBlockListOptions::default()
-                };
-                async move {
-                    blob.get_block_list(BlockListType::All, Some(options))
-                        .await?
-                        .into_model()
-                }
-            })
+            .call_for(
+                self.purpose,
+                "write",
+                &self.key,
+                &Extra::default(),
+                |method_options| {
+                    let blob = self.store.blob(&self.name).block_blob_client();
+                    let options = BlockBlobClientGetBlockListOptions {
+                        method_options,
+                        ..BlockBlobClientGetBlockListOptions::default()
+                    };
+                    async move {
+                        blob.get_block_list(BlockListType::All, Some(options))
+                            .await?
+                            .into_model()
+                    }
+                },
+            )
             .await?;
         let blocks = list
             .uncommitted_blocks
@@ -238,7 +258,7 @@ impl Blocks {
         };
         let done = self
             .store
-            .call_with("write", &self.key, &extra, |method_options| {
+            .call_for(self.purpose, "write", &self.key, &extra, |method_options| {
                 let blob = self.store.blob(&self.name).block_blob_client();
                 let options = BlockBlobClientUploadOptions {
                     if_none_match: create_new.then(|| Etag::from("*")),
@@ -279,22 +299,28 @@ impl Blocks {
         let md5 = md5_of(&list).await;
         let done = self
             .store
-            .call("write", &self.key, |method_options| {
-                let blob = self.store.blob(&self.name).block_blob_client();
-                let options = BlockBlobClientCommitBlockListOptions {
-                    if_none_match: create_new.then(|| Etag::from("*")),
-                    metadata: self.metadata(create_new),
-                    transactional_content_md5: Some(md5.clone()),
-                    blob_content_type: Some("application/octet-stream".to_owned()),
-                    method_options,
-                    ..BlockBlobClientCommitBlockListOptions::default()
-                };
-                let list: RequestContent<BlockLookupList, XmlFormat> = list.clone().into();
-                async move {
-                    let answer = blob.commit_block_list(list, Some(options)).await?;
-                    Ok(Stamp::of(answer.headers()))
-                }
-            })
+            .call_for(
+                self.purpose,
+                "write",
+                &self.key,
+                &Extra::default(),
+                |method_options| {
+                    let blob = self.store.blob(&self.name).block_blob_client();
+                    let options = BlockBlobClientCommitBlockListOptions {
+                        if_none_match: create_new.then(|| Etag::from("*")),
+                        metadata: self.metadata(create_new),
+                        transactional_content_md5: Some(md5.clone()),
+                        blob_content_type: Some("application/octet-stream".to_owned()),
+                        method_options,
+                        ..BlockBlobClientCommitBlockListOptions::default()
+                    };
+                    let list: RequestContent<BlockLookupList, XmlFormat> = list.clone().into();
+                    async move {
+                        let answer = blob.commit_block_list(list, Some(options)).await?;
+                        Ok(Stamp::of(answer.headers()))
+                    }
+                },
+            )
             .await;
         self.settle(done, size, create_new).await
     }

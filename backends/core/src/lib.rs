@@ -18,6 +18,7 @@ mod digest;
 mod discard;
 mod entry;
 mod error;
+mod in_order;
 mod key;
 mod memory;
 mod object;
@@ -32,13 +33,14 @@ pub use digest::{Digest, Hasher, ParseDigestError};
 pub use discard::{Discard, Discarded};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind, Result};
+pub use in_order::InOrder;
 pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
 pub use object::{
     Address, AsideMode, Capabilities, Child, GetOptions, ListOptions, ListStream, Listed, Meta,
-    Object, OtherKind, WriteOptions,
+    Object, OtherKind, Purpose, WriteOptions,
 };
-pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, Upload};
+pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, UNCHECKED_LOCK_LIVES, Upload};
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
     SourceReport, Staging,

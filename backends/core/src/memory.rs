@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -189,6 +190,7 @@ impl Sink for MemorySink {
         Ok(LockOutcome::Held(Box::new(MemoryLock {
             sink: self.clone(),
             key: key.clone(),
+            released: AtomicBool::new(false),
         })))
     }
 
@@ -241,6 +243,7 @@ impl Upload for MemoryUpload {
 struct MemoryLock {
     sink: MemorySink,
     key: Key,
+    released: AtomicBool,
 }
 
 #[async_trait]
@@ -249,13 +252,18 @@ impl LockGuard for MemoryLock {
         Ok(())
     }
 
-    async fn release(self: Box<Self>) -> Result<()> {
+    async fn release(&self) -> Result<()> {
+        if !self.released.swap(true, Ordering::Relaxed) {
+            self.sink.state().locks.remove(&self.key);
+        }
         Ok(())
     }
 }
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.sink.state().locks.remove(&self.key);
+        if !*self.released.get_mut() {
+            self.sink.state().locks.remove(&self.key);
+        }
     }
 }

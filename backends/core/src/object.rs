@@ -54,6 +54,19 @@ pub struct WriteOptions {
     pub create_new: bool,
     /// Whether commit returns only when the object survives a loss of power.
     pub durable: bool,
+    /// What it is written for.
+    pub purpose: Purpose,
+}
+
+/// What an object is written for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is one of the many that are copied.
+    #[default]
+    Data,
+    /// The operation itself needs it: a manifest, a journal, a note. It is small, and a sink lets it wait for nothing that
+    /// copies hold (room for bytes, turns of requests).
+    Control,
 }
 
 /// How to read an object.

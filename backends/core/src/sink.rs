@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{StreamExt, future};
 
 use crate::copy::copy_within;
+use crate::in_order::InOrder;
 use crate::{
     Address, AsideMode, Capabilities, Child, Discard, Discarded, Error, ErrorKind, GetOptions, Key,
     ListOptions, ListStream, Listed, Meta, Object, Result, WriteOptions,
@@ -70,6 +72,15 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     ///
     /// At most one holder at a time, whatever the process or host. The lock of a process that died becomes free.
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome>;
+
+    /// Frees the lock `key`, if it is still held by who gave exactly this text. Only for a caller that knows that this holder is
+    /// dead, and so need not wait until its lock ends by itself.
+    ///
+    /// The default does nothing, which is right where a lock ends with its holder's process.
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        let _ = (key, holder);
+        Ok(())
+    }
 
     /// Who holds the lock `key`, by its own text; `None` when nobody does. Changes nothing, needs no right to write.
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>>;
@@ -154,21 +165,21 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// The default copies, within the store where that can be done and as many at once as it takes, and deletes what was
     /// copied.
     async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
-        let mut copied = (self.list(ListOptions::within(from)))
-            .try_filter_map(|item| {
-                future::ok(match item {
-                    Listed::Object(meta) => Some(meta),
-                    Listed::Other { .. } => None,
-                })
+        let copies = self.list(ListOptions::within(from)).filter_map(|item| {
+            future::ready(match item {
+                Ok(Listed::Object(meta)) => Some(Ok(meta)),
+                Ok(Listed::Other { .. }) => None,
+                Err(error) => Some(Err(error)),
             })
-            .map_ok(|meta| copy_within(self, meta, from, to))
-            .try_buffered(self.capabilities().concurrency.unwrap_or(1))
-            .boxed();
+        });
+        let copies = copies.map(|meta| async move { copy_within(self, meta?, from, to).await });
+        let at_once = self.capabilities().concurrency.unwrap_or(1);
+        let mut copied = InOrder::new(copies, at_once);
         let mut batch = Vec::new();
-        while let Some(key) = copied.try_next().await? {
-            batch.push(key);
+        while let Some(key) = copied.next().await {
+            batch.push(key?);
             if batch.len() == 1000 {
-                self.delete(&batch).await?;
+                copied.beside(self.delete(&batch)).await?;
                 batch.clear();
             }
         }
@@ -327,12 +338,18 @@ impl fmt::Debug for LockOutcome {
     }
 }
 
+/// For how long a [`LockGuard`] may keep its lock alive without having been [checked](LockGuard::check).
+pub const UNCHECKED_LOCK_LIVES: Duration = Duration::from_secs(60);
+
 /// A lock that is held.
+///
+/// Where a lock has to be renewed to stay, its guard does so by itself, but for no longer than [`UNCHECKED_LOCK_LIVES`] after
+/// the last [`check`](LockGuard::check): an operation that hangs, and checks no more, loses it.
 #[async_trait]
 pub trait LockGuard: Send + Sync {
     /// Succeeds when the lock is still this holder's; [`ErrorKind::Busy`] when it was lost.
     async fn check(&self) -> Result<()>;
 
-    /// Gives the lock back. Dropping the guard does too, as far as a drop can.
-    async fn release(self: Box<Self>) -> Result<()>;
+    /// Gives the lock back; doing it again does nothing. Dropping the guard does too, as far as a drop can.
+    async fn release(&self) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_backup_core::{Key, LockGuard, LockOutcome, Result};
@@ -68,7 +69,7 @@ fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, Fault> 
         return Ok(LockOutcome::Held(Box::new(LocalLock {
             root: root.clone(),
             key: key.clone(),
-            file,
+            file: Arc::new(Mutex::new(Some(file))),
             status,
         })));
     }
@@ -130,7 +131,8 @@ pub(crate) fn lock_holder(root: &Root, key: &str) -> Result<Option<String>, Faul
 struct LocalLock {
     root: Root,
     key: Key,
-    file: File,
+    /// `None` when it was given back.
+    file: Arc<Mutex<Option<File>>>,
     status: Status,
 }
 
@@ -149,10 +151,10 @@ impl LockGuard for LocalLock {
         .await
     }
 
-    async fn release(self: Box<Self>) -> Result<()> {
-        let key = self.key.clone();
-        blocking("release", &key, move || {
-            drop(self);
+    async fn release(&self) -> Result<()> {
+        let file = self.file.clone();
+        blocking("release", &self.key, move || {
+            give_back(&file);
             Ok(())
         })
         .await
@@ -161,8 +163,15 @@ impl LockGuard for LocalLock {
 
 impl Drop for LocalLock {
     fn drop(&mut self) {
+        give_back(&self.file);
+    }
+}
+
+fn give_back(file: &Mutex<Option<File>>) {
+    let held = file.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(file) = held {
         // First the text, while it is still ours to write.
-        let _ = self.file.set_len(0);
-        let _ = self.file.unlock();
+        let _ = file.set_len(0);
+        let _ = file.unlock();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Result};
+use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Purpose, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -118,7 +118,7 @@ pub(crate) async fn head_source(
         return crate::read::head_answer(store, call, source.name).await;
     }
     let asked = store
-        .attempt(&store.caller, call, |client, _| {
+        .attempt(store.caller(Purpose::Data), call, |client, _| {
             let request = client.head_object().bucket(source.bucket).key(source.name);
             async { request.send().await.map_err(|error| Fault::of(&error)) }
         })
@@ -144,7 +144,7 @@ pub(crate) async fn copy(
         return copy_parts(store, source, there, key, name).await;
     }
     let done = store
-        .attempt(&store.caller, call, |client, _| {
+        .attempt(store.caller(Purpose::Data), call, |client, _| {
             let request = client
                 .copy_object()
                 .bucket(store.bucket())
@@ -194,7 +194,8 @@ async fn copy_parts(
     key: &Key,
     name: String,
 ) -> Result<Meta> {
-    let upload = Multipart::new(store, key, name).like(there.metadata(), there.content_type());
+    let upload = Multipart::new(store, key, name, Purpose::Data)
+        .like(there.metadata(), there.content_type());
     let mut copied = Copied(Some(Arc::new(upload)));
     let upload = copied.0.clone().expect("it was put there just now");
     let done = async {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use arc_backup_core::{Error, ErrorKind, Key, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Purpose, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -68,20 +68,24 @@ async fn delete_batch(store: &Store, names: &[String], hidden: usize) -> Result<
     // What a try has deleted needs no other.
     let left = Mutex::new(names.to_vec());
     let done = store
-        .attempt(&store.caller, deleting(subject), |client, _| {
-            let batch = left.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let left = &left;
-            async move {
-                let refused = send(store, &client, &batch).await?;
-                let again: Vec<_> = refused.iter().filter(|row| row.heals).collect();
-                if again.len() < refused.len() || again.is_empty() {
-                    return Ok(refused);
+        .attempt(
+            store.caller(Purpose::Data),
+            deleting(subject),
+            |client, _| {
+                let batch = left.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let left = &left;
+                async move {
+                    let refused = send(store, &client, &batch).await?;
+                    let again: Vec<_> = refused.iter().filter(|row| row.heals).collect();
+                    if again.len() < refused.len() || again.is_empty() {
+                        return Ok(refused);
+                    }
+                    *left.lock().unwrap_or_else(PoisonError::into_inner) =
+                        again.iter().map(|row| row.name.clone()).collect();
+                    Err(Fault::answer(503, &again[0].code, &again[0].message))
                 }
-                *left.lock().unwrap_or_else(PoisonError::into_inner) =
-                    again.iter().map(|row| row.name.clone()).collect();
-                Err(Fault::answer(503, &again[0].code, &again[0].message))
-            }
-        })
+            },
+        )
         .await;
     match done {
         Ok(refused) => match refused.into_iter().find(|row| !row.heals) {
@@ -170,14 +174,18 @@ pub(crate) async fn delete_one(
     if_match: Option<String>,
 ) -> Result<()> {
     let done: Result<_, (Option<Fault>, Error)> = store
-        .attempt(&store.caller, deleting(subject), |client, _| {
-            let request = client
-                .delete_object()
-                .bucket(store.bucket())
-                .key(name)
-                .set_if_match(if_match.clone());
-            async { request.send().await.map_err(|error| Fault::of(&error)) }
-        })
+        .attempt(
+            store.caller(Purpose::Data),
+            deleting(subject),
+            |client, _| {
+                let request = client
+                    .delete_object()
+                    .bucket(store.bucket())
+                    .key(name)
+                    .set_if_match(if_match.clone());
+                async { request.send().await.map_err(|error| Fault::of(&error)) }
+            },
+        )
         .await;
     match done {
         Err((Some(fault), _)) if fault.is_absent() => Ok(()),

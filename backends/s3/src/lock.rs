@@ -7,10 +7,13 @@
 //! come are enough. Stamps alone decide nothing: they may be of two clocks.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Error, ErrorKind, Key, LockGuard, LockOutcome, Result};
+use arc_backup_core::{
+    Error, ErrorKind, Key, LockGuard, LockOutcome, Result, UNCHECKED_LOCK_LIVES,
+};
 use async_trait::async_trait;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -238,14 +241,14 @@ fn held(store: &Shared, key: &Key, name: String, record: Record, etag: String) -
             record,
             etag,
             lost: false,
+            renewed: Instant::now(),
         }),
+        checked: Mutex::new(Instant::now()),
+        released: AtomicBool::new(false),
     });
     let renewed = lock.clone();
     let renewal = tokio::spawn(async move { renewed.renew_for_ever().await });
-    LockOutcome::Held(Box::new(S3Lock {
-        lock: Some(lock),
-        renewal,
-    }))
+    LockOutcome::Held(Box::new(S3Lock { lock, renewal }))
 }
 
 /// The lock as it is now; `None` when it is absent.
@@ -256,7 +259,7 @@ async fn look(store: &Store, key: &Key, name: &str) -> Result<Option<There>> {
         ..locking(key)
     };
     let asked = store
-        .attempt(&store.lock_caller, call, |client, _| {
+        .attempt(&store.control_caller, call, |client, _| {
             let answered = Answered::default();
             let moment = answered.0.clone();
             let request = client.get_object().bucket(store.bucket()).key(name);
@@ -300,7 +303,7 @@ async fn put(
     let body = Bytes::from(body);
     let sum = Sum::of(&body, store.config.checksums);
     let asked = store
-        .attempt(&store.lock_caller, locking(key), |client, _| {
+        .attempt(&store.control_caller, locking(key), |client, _| {
             let request = client
                 .put_object()
                 .bucket(store.bucket())
@@ -334,24 +337,55 @@ struct Held {
     nonce: String,
     /// Locked for a whole renewal, so that no two of them follow the same entity tag.
     state: tokio::sync::Mutex<State>,
+    /// When the holder last asked whether it still has the lock.
+    checked: Mutex<Instant>,
+    released: AtomicBool,
 }
 
 struct State {
     record: Record,
     etag: String,
     lost: bool,
+    /// When the lock was last written.
+    renewed: Instant,
 }
 
 impl Held {
     async fn renew_for_ever(&self) {
         loop {
             tokio::time::sleep(self.store.config.lock_renewal).await;
+            // A holder that hangs must not keep all others out.
+            if lock_of(&self.checked).elapsed() > UNCHECKED_LOCK_LIVES {
+                continue;
+            }
             match self.renew().await {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Busy => return,
                 Err(error) => tracing::warn!(%error, "a lock is not renewed"),
             }
         }
+    }
+
+    /// Looks whether the lock is still this holder's, and renews it where that is due: each renewal is a version of the object in
+    /// a bucket that keeps them, and so none is made for nothing.
+    async fn check(&self) -> Result<()> {
+        *lock_of(&self.checked) = Instant::now();
+        {
+            let mut state = self.state.lock().await;
+            if state.lost {
+                return Err(self.lost());
+            }
+            if state.renewed.elapsed() < self.store.config.lock_renewal {
+                match look(&self.store, &self.key, &self.name).await? {
+                    Some(there) if there.record.nonce == self.nonce => return Ok(()),
+                    _ => {
+                        state.lost = true;
+                        return Err(self.lost());
+                    }
+                }
+            }
+        }
+        self.renew().await
     }
 
     /// Writes the next beat; [`ErrorKind::Busy`] when the lock is another's or gone.
@@ -373,6 +407,7 @@ impl Held {
             .await?
             {
                 state.etag = etag;
+                state.renewed = Instant::now();
                 return Ok(());
             }
             match look(&self.store, &self.key, &self.name).await? {
@@ -381,12 +416,16 @@ impl Held {
                 _ => state.lost = true,
             }
         }
-        Err(Error::new(
+        Err(self.lost())
+    }
+
+    fn lost(&self) -> Error {
+        Error::new(
             ErrorKind::Busy,
             "hold the lock",
             self.key.as_str(),
             "it was lost: another took or removed it, as if this process were dead",
-        ))
+        )
     }
 
     /// Removes the lock if it is still this one.
@@ -394,82 +433,97 @@ impl Held {
         let _turn = self.store.locks.turn.lock().await;
         // A renewal under way ends first.
         let _state = self.state.lock().await;
-        let mut conditional = true;
-        for _ in 0..TRIES {
-            match look(&self.store, &self.key, &self.name).await? {
-                Some(there) if there.record.nonce == self.nonce => {
-                    let condition = conditional.then(|| quoted(&there.etag));
-                    match self.delete(condition).await {
-                        Ok(()) => return Ok(()),
-                        Err((Some(fault), _)) if fault.is_unmet() => {}
-                        Err((Some(fault), _)) if fault.is_absent() => return Ok(()),
-                        Err((_, error))
-                            if error.kind() == ErrorKind::Unsupported && conditional =>
-                        {
-                            conditional = false;
-                        }
-                        Err((_, error)) => return Err(error),
-                    }
-                }
-                _ => return Ok(()),
-            }
-        }
-        Ok(())
+        remove(&self.store, &self.key, |there| there.nonce == self.nonce).await
     }
+}
 
-    async fn delete(&self, if_match: Option<String>) -> Result<(), (Option<Fault>, Error)> {
-        let store = &*self.store;
-        let call = Call {
-            operation: "release the lock",
-            permission: "s3:DeleteObject",
-            ..locking(&self.key)
-        };
-        let sent = store
-            .attempt(&store.lock_caller, call, |client, _| {
-                let request = client
-                    .delete_object()
-                    .bucket(store.bucket())
-                    .key(&self.name)
-                    .set_if_match(if_match.clone());
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
-            })
-            .await;
-        sent.map(|_| ())
+/// Frees the lock `key` if its holder gave this text.
+pub(crate) async fn free_lock(store: &Store, key: &Key, holder: &str) -> Result<()> {
+    let _turn = store.locks.turn.lock().await;
+    remove(store, key, |there| there.holder == holder).await
+}
+
+/// Removes the lock `key` if it `is_it`.
+async fn remove(store: &Store, key: &Key, is_it: impl Fn(&Record) -> bool) -> Result<()> {
+    let name = store.name(key);
+    let mut conditional = true;
+    for _ in 0..TRIES {
+        match look(store, key, &name).await? {
+            Some(there) if is_it(&there.record) => {
+                let condition = conditional.then(|| quoted(&there.etag));
+                match delete(store, key, &name, condition).await {
+                    Ok(()) => return Ok(()),
+                    Err((Some(fault), _)) if fault.is_unmet() => {}
+                    Err((Some(fault), _)) if fault.is_absent() => return Ok(()),
+                    Err((_, error)) if error.kind() == ErrorKind::Unsupported && conditional => {
+                        conditional = false;
+                    }
+                    Err((_, error)) => return Err(error),
+                }
+            }
+            _ => return Ok(()),
+        }
     }
+    Ok(())
+}
+
+async fn delete(
+    store: &Store,
+    key: &Key,
+    name: &str,
+    if_match: Option<String>,
+) -> Result<(), (Option<Fault>, Error)> {
+    let call = Call {
+        operation: "release the lock",
+        permission: "s3:DeleteObject",
+        ..locking(key)
+    };
+    let sent = store
+        .attempt(&store.control_caller, call, |client, _| {
+            let request = client
+                .delete_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_if_match(if_match.clone());
+            async { request.send().await.map_err(|error| Fault::of(&error)) }
+        })
+        .await;
+    sent.map(|_| ())
 }
 
 /// A lock that is held and renewed until it is released or dropped.
 struct S3Lock {
-    /// `None` when it was released.
-    lock: Option<Arc<Held>>,
+    lock: Arc<Held>,
     renewal: JoinHandle<()>,
 }
 
 #[async_trait]
 impl LockGuard for S3Lock {
     async fn check(&self) -> Result<()> {
-        match &self.lock {
-            Some(lock) => lock.renew().await,
-            None => Ok(()),
-        }
+        self.lock.check().await
     }
 
-    async fn release(mut self: Box<Self>) -> Result<()> {
+    async fn release(&self) -> Result<()> {
         self.renewal.abort();
-        match self.lock.take() {
-            Some(lock) => lock.give_back().await,
-            None => Ok(()),
+        if self.lock.released.swap(true, Ordering::SeqCst) {
+            return Ok(());
         }
+        // Whoever locks next with this sink need not wait for the store to hear of it, should nobody wait for this.
+        let dropped = &self.lock.store.locks.dropped;
+        lock_of(dropped).insert(self.lock.nonce.clone());
+        self.lock.give_back().await?;
+        lock_of(dropped).remove(&self.lock.nonce);
+        Ok(())
     }
 }
 
 impl Drop for S3Lock {
     fn drop(&mut self) {
         self.renewal.abort();
-        let Some(lock) = self.lock.take() else {
+        if self.lock.released.swap(true, Ordering::SeqCst) {
             return;
-        };
-        // Whoever locks next with this sink need not wait for the store to hear of it.
+        }
+        let lock = self.lock.clone();
         lock_of(&lock.store.locks.dropped).insert(lock.nonce.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::remote::PartSink;
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
 use async_trait::async_trait;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -27,6 +27,7 @@ pub(crate) struct Multipart {
     store: Shared,
     key: Key,
     name: String,
+    purpose: Purpose,
     nonce: String,
     metadata: HashMap<String, String>,
     content_type: Option<String>,
@@ -56,10 +57,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Multipart {
-    pub(crate) fn new(store: &Shared, key: &Key, name: String) -> Self {
+    pub(crate) fn new(store: &Shared, key: &Key, name: String, purpose: Purpose) -> Self {
         Self {
             store: store.clone(),
             key: key.clone(),
+            purpose,
             nonce: nonce(),
             metadata: HashMap::new(),
             content_type: None,
@@ -143,7 +145,7 @@ impl Multipart {
         let mut metadata = self.metadata.clone();
         metadata.insert(NONCE.to_owned(), self.nonce.clone());
         let answer = store
-            .call(self.call(), |client, _| {
+            .call_for(self.purpose, self.call(), |client, _| {
                 tries.fetch_add(1, Ordering::Relaxed);
                 client
                     .create_multipart_upload()
@@ -180,7 +182,7 @@ impl Multipart {
         let store = &*self.store;
         let sum = Sum::of(&bytes, store.config.checksums);
         let answer = store
-            .call(self.call(), |client, beat| {
+            .call_for(self.purpose, self.call(), |client, beat| {
                 client
                     .upload_part()
                     .bucket(store.bucket())
@@ -215,7 +217,7 @@ impl Multipart {
             .set_parts(Some(parts))
             .build();
         let done = store
-            .attempt(&store.caller, self.call(), |client, _| {
+            .attempt(store.caller(self.purpose), self.call(), |client, _| {
                 let request = client
                     .complete_multipart_upload()
                     .bucket(store.bucket())
@@ -239,7 +241,12 @@ impl Multipart {
                     .ok_or_else(|| odd_answer(self.call(), "`ETag`"))?;
                 Ok(Store::meta(&self.key, total, Some(etag), None))
             }
-            Err((Some(fault), error)) if fault.is_unmet() || fault.is_no_upload() => {
+            // A store may have made the object of an upload that is gone, or without an answer in time on any try.
+            Err((fault, error))
+                if error.kind() == ErrorKind::Unavailable
+                    || (fault.as_ref())
+                        .is_some_and(|fault| fault.is_unmet() || fault.is_no_upload()) =>
+            {
                 settle(
                     &self.store,
                     self.call(),
@@ -294,17 +301,24 @@ impl Multipart {
     }
 }
 
-/// Finds out whether a write that a condition refused, or whose upload is gone, had been done by an earlier try of it.
+/// Finds out whether a write that a condition refused, whose upload is gone, or that was never answered, had been done by an
+/// earlier try of it.
 pub(crate) async fn settle(
     store: &Store,
     call: Call<'_>,
     key: &Key,
     name: &str,
     nonce: &str,
-    fault: Fault,
+    fault: Option<Fault>,
     error: Error,
 ) -> Result<Meta> {
-    if let Some(there) = head_answer(store, call, name).await? {
+    let is_unmet = fault.is_some_and(|fault| fault.is_unmet());
+    let there = match head_answer(store, call, name).await {
+        // The first fault is the one to tell of.
+        Err(_) if !is_unmet => return Err(error),
+        there => there?,
+    };
+    if let Some(there) = there {
         let written_by = there.metadata().and_then(|metadata| metadata.get(NONCE));
         if written_by.is_some_and(|by| by == nonce) {
             let size = length(call, there.content_length())?;
@@ -317,7 +331,7 @@ pub(crate) async fn settle(
             ));
         }
     }
-    if fault.is_unmet() {
+    if is_unmet {
         return Err(Error::new(
             ErrorKind::AlreadyExists,
             call.operation,

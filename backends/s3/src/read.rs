@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup_core::remote::{Beat, RangeReader, read_ranges};
-use arc_backup_core::{Body, ByteStream, Error, ErrorKind, GetOptions, Key, Meta, Object, Result};
+use arc_backup_core::{
+    Body, ByteStream, Error, ErrorKind, GetOptions, Key, Meta, Object, Purpose, Result,
+};
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -32,7 +34,7 @@ pub(crate) async fn head_answer(
     name: &str,
 ) -> Result<Option<HeadObjectOutput>> {
     let asked = store
-        .attempt(&store.caller, call, |client, _| {
+        .attempt(store.caller(Purpose::Data), call, |client, _| {
             let request = client
                 .head_object()
                 .bucket(store.bucket())
@@ -172,7 +174,7 @@ async fn ask(
     if_match: Option<String>,
 ) -> Result<Option<GetObjectOutput>> {
     let asked = store
-        .attempt(&store.caller, reading(key), |client, _| {
+        .attempt(store.caller(Purpose::Data), reading(key), |client, _| {
             send(store, &client, name, range.clone(), if_match.as_deref())
         })
         .await;

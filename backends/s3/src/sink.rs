@@ -80,6 +80,10 @@ impl Sink for S3Sink {
         lock::lock(&self.store, key, holder).await
     }
 
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        lock::free_lock(&self.store, key, holder).await
+    }
+
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         lock::lock_holder(&self.store, key).await
     }

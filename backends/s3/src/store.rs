@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{Beat, Budget, Caller, PartLimits, ReadPlan};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -30,14 +30,16 @@ use crate::unfinished::Begun;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Requests for locks that are under way at once: they must not wait behind bodies.
-const LOCK_REQUESTS: usize = 4;
+const CONTROL_REQUESTS: usize = 4;
 
 pub(crate) struct Store {
     pub(crate) config: S3Config,
     pub(crate) place: Place,
-    pub(crate) caller: Caller,
-    pub(crate) lock_caller: Caller,
-    pub(crate) writes: Budget,
+    caller: Caller,
+    /// For locks and for small objects that the operation itself needs: they wait for nothing that copies hold.
+    pub(crate) control_caller: Caller,
+    writes: Budget,
+    control_writes: Budget,
     pub(crate) locks: Locks,
     pub(crate) begun: Begun,
     reads: Budget,
@@ -61,8 +63,9 @@ impl Store {
                 has_keys: config.access_key.is_some(),
             },
             caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
-            lock_caller: Caller::new(config.retry.clone(), LOCK_REQUESTS).with_hint(&hint),
+            control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
             writes: Budget::new(config.buffer_bytes),
+            control_writes: Budget::new(config.buffer_bytes),
             reads: Budget::new(config.buffer_bytes),
             locks: Locks::default(),
             begun: Begun::default(),
@@ -75,6 +78,22 @@ impl Store {
     /// The client, made with the first request: the default chain may have to ask the network for credentials.
     pub(crate) async fn client(&self) -> &Client {
         self.client.get_or_init(|| make_client(&self.config)).await
+    }
+
+    /// Who does the requests for an object that is written for this.
+    pub(crate) fn caller(&self, purpose: Purpose) -> &Caller {
+        match purpose {
+            Purpose::Data => &self.caller,
+            Purpose::Control => &self.control_caller,
+        }
+    }
+
+    /// Where the buffers of an object come from that is written for this.
+    pub(crate) fn writes(&self, purpose: Purpose) -> &Budget {
+        match purpose {
+            Purpose::Data => &self.writes,
+            Purpose::Control => &self.control_writes,
+        }
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -109,14 +128,29 @@ impl Store {
     }
 
     /// Does a request with retries, and makes an error of what goes wrong.
-    pub(crate) async fn call<T, E, F, Fut>(&self, call: Call<'_>, mut attempt: F) -> Result<T>
+    pub(crate) async fn call<T, E, F, Fut>(&self, call: Call<'_>, attempt: F) -> Result<T>
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        F: FnMut(Client, Beat) -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        self.call_for(Purpose::Data, call, attempt).await
+    }
+
+    /// The same, for an object that is written for this.
+    pub(crate) async fn call_for<T, E, F, Fut>(
+        &self,
+        purpose: Purpose,
+        call: Call<'_>,
+        mut attempt: F,
+    ) -> Result<T>
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
         F: FnMut(Client, Beat) -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let done = self
-            .attempt(&self.caller, call, |client, beat| {
+            .attempt(self.caller(purpose), call, |client, beat| {
                 let sent = attempt(client, beat);
                 async { sent.await.map_err(|error| Fault::of(&error)) }
             })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_backup_core::{Discard, Discarded, Key, Result};
+use arc_backup_core::{Discard, Discarded, Key, Purpose, Result};
 use aws_sdk_s3::types::EncodingType;
 
 use crate::error::{Call, Fault};
@@ -72,7 +72,7 @@ pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) ->
         permission: "s3:AbortMultipartUpload",
     };
     let done = store
-        .attempt(&store.caller, call, |client, _| {
+        .attempt(store.caller(Purpose::Data), call, |client, _| {
             let request = client
                 .abort_multipart_upload()
                 .bucket(store.bucket())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_backup_core::remote::{Collected, Parts};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result, Upload, WriteOptions};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -17,6 +17,7 @@ pub(crate) struct S3Upload {
     store: Shared,
     key: Key,
     create_new: bool,
+    purpose: Purpose,
     multipart: Arc<Multipart>,
     /// `None` when the upload has ended, well or not.
     parts: Option<Parts>,
@@ -32,14 +33,21 @@ impl S3Upload {
                 "S3 can't keep an object beside its place",
             ));
         }
-        let multipart = Arc::new(Multipart::new(store, key, store.name(key)));
+        let multipart = Arc::new(Multipart::new(store, key, store.name(key), options.purpose));
         let uploaded = Arc::new(Uploaded(multipart.clone()));
         let limits = store.part_limits();
-        let parts = Parts::new(uploaded, &limits, &store.writes, options.size_hint).await;
+        let parts = Parts::new(
+            uploaded,
+            &limits,
+            store.writes(options.purpose),
+            options.size_hint,
+        )
+        .await;
         Ok(Self {
             store: store.clone(),
             key: key.clone(),
             create_new: options.create_new,
+            purpose: options.purpose,
             multipart,
             parts: Some(parts),
         })
@@ -72,7 +80,7 @@ impl S3Upload {
         let (name, nonce) = (self.multipart.name(), self.multipart.nonce());
         let sum = Sum::of(&bytes, store.config.checksums);
         let done = store
-            .attempt(&store.caller, call, |client, beat| {
+            .attempt(store.caller(self.purpose), call, |client, beat| {
                 let mut request = client
                     .put_object()
                     .bucket(store.bucket())
@@ -93,7 +101,7 @@ impl S3Upload {
                 Ok(Store::meta(&self.key, bytes.len() as u64, Some(etag), None))
             }
             Err((Some(fault), error)) if fault.is_unmet() => {
-                settle(store, call, &self.key, name, nonce, fault, error).await
+                settle(store, call, &self.key, name, nonce, Some(fault), error).await
             }
             Err((_, error)) => Err(error),
         }

@@ -49,7 +49,7 @@ impl LockGuard for Guard {
         }
         self.inner.check().await
     }
-    async fn release(self: Box<Self>) -> Result<()> {
+    async fn release(&self) -> Result<()> {
         self.inner.release().await
     }
 }
@@ -93,6 +93,9 @@ impl Sink for LosingSink {
             })),
             busy @ LockOutcome::Busy(_) => busy,
         })
+    }
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        self.inner.free_lock(key, holder).await
     }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         self.inner.lock_holder(key).await

@@ -98,6 +98,11 @@ impl Sink for FaultySink {
         )
     }
 
+    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
+        let work = self.inner.free_lock(key, holder);
+        self.plan.around(&self.place, "free_lock", key, work).await
+    }
+
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         let work = self.inner.lock_holder(key);
         self.plan

@@ -102,14 +102,10 @@ impl LockGuard for Wrapped<dyn LockGuard> {
             .await
     }
 
-    async fn release(self: Box<Self>) -> Result<()> {
-        let Self {
-            inner,
-            plan,
-            place,
-            subject,
-        } = *self;
-        plan.around(&place, "release", &subject, inner.release())
+    async fn release(&self) -> Result<()> {
+        let work = self.inner.release();
+        self.plan
+            .around(&self.place, "release", &self.subject, work)
             .await
     }
 }

@@ -1,7 +1,7 @@
 //! One request, tried until it succeeds or can't.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -41,7 +41,28 @@ impl Default for RetryPolicy {
 
 /// Tells a [`Caller`] that a request moves: to be called for every piece of a body, in either direction.
 #[derive(Debug, Clone)]
-pub struct Beat(Arc<Mutex<Instant>>);
+pub struct Beat {
+    last: Arc<Mutex<Instant>>,
+    store: Option<Arc<Mutex<Quiet>>>,
+}
+
+/// For how long a store has given no sign of life to any request of one caller.
+#[derive(Debug, Default)]
+struct Quiet {
+    /// When the first request began that was not answered yet; `None` after any sign of life.
+    since: Option<Instant>,
+    /// When a request was last under way.
+    last_asked: Option<Instant>,
+}
+
+/// The share of [`RetryPolicy::silence`] that a request to a store has which has been silent for all of it already.
+const SHARE_OF_A_SILENT_STORE: u32 = 12;
+
+/// How often a request that waits looks at the clock.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A look that comes later than this was not made in time: the process was stopped, or nobody polled it.
+const LATE: Duration = Duration::from_secs(1);
 
 impl Default for Beat {
     fn default() -> Self {
@@ -53,21 +74,31 @@ impl Beat {
     /// A beat at this moment.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self {
+            last: Arc::new(Mutex::new(Instant::now())),
+            store: None,
+        }
     }
 
     /// Bytes came or went just now.
     pub fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.last) = Instant::now();
+        if let Some(store) = &self.store {
+            lock(store).since = None;
+        }
     }
 
     fn leave_out(&self, waited: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += waited;
+        *lock(&self.last) += waited;
     }
 
     fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.last)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does requests to one store: with retries, within a pace, and with an end to silence.
@@ -76,6 +107,7 @@ pub struct Caller {
     policy: RetryPolicy,
     pace: Pace,
     hint: Arc<str>,
+    quiet: Arc<Mutex<Quiet>>,
 }
 
 impl Caller {
@@ -86,6 +118,7 @@ impl Caller {
             policy,
             pace: Pace::new(requests),
             hint: "".into(),
+            quiet: Arc::default(),
         }
     }
 
@@ -126,7 +159,7 @@ impl Caller {
         F: FnMut(Beat) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let beat = Beat::new();
+        let beat = self.beat();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -144,9 +177,44 @@ impl Caller {
         }
     }
 
+    /// A beat that tells of signs of life of this caller's store.
+    pub(super) fn beat(&self) -> Beat {
+        Beat {
+            store: Some(self.quiet.clone()),
+            ..Beat::new()
+        }
+    }
+
     /// Whether there was no byte for as long as the policy bears.
     pub(super) fn is_silent(&self, beat: &Beat) -> bool {
-        beat.last().elapsed() >= self.policy.silence
+        beat.last().elapsed() >= self.silence()
+    }
+
+    /// How long a request may be silent: once the whole store has been silent for as long as the policy bears, a share of it,
+    /// so that an operation with several requests to a dead store does not wait as many times.
+    fn silence(&self) -> Duration {
+        let since = lock(&self.quiet).since;
+        match since {
+            Some(since) if since.elapsed() >= self.policy.silence => {
+                self.policy.silence / SHARE_OF_A_SILENT_STORE
+            }
+            _ => self.policy.silence,
+        }
+    }
+
+    fn asks(&self) {
+        let now = Instant::now();
+        let mut quiet = lock(&self.quiet);
+        // What was so long ago says nothing of now.
+        let is_old = |last: Instant| now.duration_since(last) >= self.policy.silence;
+        if quiet.since.is_none() || quiet.last_asked.is_none_or(is_old) {
+            quiet.since = Some(now);
+        }
+        quiet.last_asked = Some(now);
+    }
+
+    fn was_answered(&self) {
+        lock(&self.quiet).since = None;
     }
 
     /// Waits before the next of several tries.
@@ -176,15 +244,21 @@ impl Caller {
         let _turn = self.pace.turn().await;
         // Waiting for a turn is no silence of the store's.
         beat.leave_out(waiting.elapsed());
+        self.asks();
         let outcome = self.watched(operation, subject, beat, attempt()).await;
         match &outcome {
-            Ok(_) => self.pace.succeeded(),
+            Ok(_) => {
+                self.pace.succeeded();
+                self.was_answered();
+            }
             Err(error) if error.kind() == ErrorKind::Throttled => {
                 self.pace.throttled();
                 // Whoever says "slow down" is there.
                 beat.beat();
             }
-            Err(_) => {}
+            // A connection that was refused, or broke, is no sign of life.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            Err(_) => self.was_answered(),
         }
         outcome
     }
@@ -197,32 +271,41 @@ impl Caller {
         beat: &Beat,
         attempt: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let begun = Instant::now();
-        tokio::pin!(attempt);
+        let mut begun = Instant::now();
+        let mut attempt = std::pin::pin!(attempt);
         loop {
-            let stalls = beat.last().max(begun) + self.policy.stall;
-            let silent = beat.last() + self.policy.silence;
+            let stalls = |begun: Instant| {
+                let stalls = beat.last().max(begun) + self.policy.stall;
+                stalls.min(beat.last() + self.silence())
+            };
+            let looks = stalls(begun).min(Instant::now() + LOOK);
             tokio::select! {
                 biased;
                 outcome = &mut attempt => return outcome,
-                () = tokio::time::sleep_until(stalls.min(silent)) => {
-                    let ends = (beat.last().max(begun) + self.policy.stall)
-                        .min(beat.last() + self.policy.silence);
-                    if ends <= Instant::now() {
-                        return Err(Error::new(
-                            ErrorKind::Unavailable,
-                            operation,
-                            subject,
-                            format!(
-                                "no byte came for {} s{}{}",
-                                self.policy.stall.as_secs_f32(),
-                                if self.hint.is_empty() { "" } else { "; " },
-                                self.hint
-                            ),
-                        )
-                        .retryable());
-                    }
+                () = tokio::time::sleep_until(looks) => {}
+            }
+            // Time in which this was not polled is no silence of the store's.
+            let late = looks.elapsed();
+            if late > LATE {
+                begun += late;
+                beat.leave_out(late);
+                if let Some(since) = &mut lock(&self.quiet).since {
+                    *since += late;
                 }
+            }
+            if stalls(begun) <= Instant::now() {
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    operation,
+                    subject,
+                    format!(
+                        "no byte came for {} s{}{}",
+                        beat.last().max(begun).elapsed().as_secs(),
+                        if self.hint.is_empty() { "" } else { "; " },
+                        self.hint
+                    ),
+                )
+                .retryable());
             }
         }
     }
@@ -233,10 +316,7 @@ impl Caller {
             return error;
         }
         let silence = if self.is_silent(beat) {
-            format!(
-                ", without a byte for {} s",
-                self.policy.silence.as_secs_f32()
-            )
+            format!(", without a byte for {} s", beat.last().elapsed().as_secs())
         } else {
             String::new()
         };
@@ -309,6 +389,41 @@ mod tests {
             .expect_err("it never succeeds");
         assert_eq!(count.load(Ordering::Relaxed), 8);
         assert!(slow.to_string().contains("tried 8 times"), "{slow}");
+    }
+
+    /// An operation asks a dead store several things: it has one minute for all of them, and not one for each.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_store_is_waited_for_once() {
+        let caller = caller();
+        let begun = Instant::now();
+        for _ in 0..5 {
+            let dead = caller.call("read", "a", |_| std::future::pending::<Result<()>>());
+            dead.await.expect_err("nothing ever comes");
+        }
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(90), "{took:?}");
+        // It may be there again after a while: then it has its time again.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let slow = caller.call("read", "a", |_| async {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            Ok(())
+        });
+        slow.await.expect("it is slow, and answers");
+    }
+
+    /// A process that was stopped for an hour has not waited for the store.
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_polled_is_no_silence() {
+        let caller = caller();
+        let slow = caller.call("read", "a", |_| async {
+            tokio::time::sleep(Duration::from_secs(3610)).await;
+            Ok(())
+        });
+        let mut slow = std::pin::pin!(slow);
+        let polled = tokio::time::timeout(Duration::from_secs(1), &mut slow).await;
+        assert!(polled.is_err(), "it has only begun");
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        slow.await.expect("its store answered within ten seconds");
     }
 
     /// A dead network ends an operation in a minute, not in two hours; one that is only slow does not end it.

@@ -1,9 +1,10 @@
 //! How many requests are under way at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// A limit on requests that halves when the store asks to slow down, and grows back by one for every limit's worth
 /// of requests that went well: what TCP does with packets.

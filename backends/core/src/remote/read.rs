@@ -180,10 +180,10 @@ fn resumed(
 ) -> impl Stream<Item = Result<Bytes>> + Send {
     let state = Resumed {
         reader,
-        plan,
         range,
         body: first,
-        beat: Beat::new(),
+        beat: plan.caller.beat(),
+        plan,
         tries: 0,
         rest: Bytes::new(),
         failed: false,
