@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use arc_backup::{Error, Registry};
 use arc_backup_core::{
-    Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions, ListStream, LockOutcome,
-    Meta, Object, Result, Sink, Upload, WriteOptions,
+    Activity, Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions, ListStream,
+    LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use arc_backup_local::{LocalConfig, LocalSink};
 use async_trait::async_trait;
@@ -72,6 +72,9 @@ impl Sink for ThrottledSink {
         self.inner.delete(keys).await
     }
 
+    async fn settle(&self) {
+        self.inner.settle().await;
+    }
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         self.inner.lock(key, holder).await
     }
@@ -83,8 +86,8 @@ impl Sink for ThrottledSink {
         self.inner.lock_holder(key).await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<()> {
-        self.inner.remove_tree(folder).await
+    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
+        self.inner.remove_tree(folder, activity).await
     }
 
     async fn discard_unfinished(

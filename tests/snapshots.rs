@@ -249,6 +249,7 @@ fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
         operation_id: "test".to_owned(),
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),
+        activity: arc_backup_core::Activity::default(),
     };
     let begun = Instant::now();
     runtime.block_on(source.freeze(freeze)).unwrap();

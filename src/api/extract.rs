@@ -115,26 +115,24 @@ impl<'a> ApiExtractor<'a> for Watcher {
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
         let (token, checked) = check(request).await;
-        let started = || {
-            let running = request.data::<Arc<Shared>>()?.engine.current()?;
+        let started = async || {
+            let engine = &request.data::<Arc<Shared>>()?.engine;
+            let running = engine.current()?;
+            // The token first: nothing is done for who has none.
+            if running.who.fingerprint? != fingerprint(token.as_deref()?) {
+                return None;
+            }
             // Its own operation only: while the status is of that, or by its id.
-            let own = match request
-                .uri()
-                .path()
-                .trim_end_matches('/')
-                .split_once("/operations/")
-            {
-                Some((_, id)) => id == running.snapshot().operation_id,
-                None => {
-                    let shown = request.data::<Arc<Shared>>()?.engine.status().ok()??;
-                    shown.operation_id == running.snapshot().operation_id
-                }
+            let path = request.uri().path().trim_end_matches('/');
+            let shown = match path.split_once("/operations/") {
+                Some((_, id)) => id.to_owned(),
+                None => engine.status().await.ok()??.operation_id,
             };
-            Some(own && running.who.fingerprint? == fingerprint(token.as_deref()?))
+            Some(shown == running.snapshot().operation_id)
         };
         match checked {
             Ok(_) => Ok(Self),
-            Err(_) if started() == Some(true) => Ok(Self),
+            Err(_) if started().await == Some(true) => Ok(Self),
             Err(denied) => Err(Fault::denied(&denied).into()),
         }
     }

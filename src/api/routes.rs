@@ -117,7 +117,7 @@ impl Api {
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
     ) -> Result<Json<StatusBody>, Fault> {
-        Ok(Json(match shared.engine.status()? {
+        Ok(Json(match shared.engine.status().await? {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
             None => StatusBody::Idle(IdleBody {
                 status: "idle".to_owned(),
@@ -224,7 +224,8 @@ impl Api {
     ) -> Result<Json<OperationsBody>, Fault> {
         let operations = shared
             .engine
-            .operations(offset.0.unwrap_or(0), page(limit.0)?)?;
+            .operations(offset.0.unwrap_or(0), page(limit.0)?)
+            .await?;
         Ok(Json(OperationsBody {
             count: operations.len() as u64,
             operations,
@@ -245,7 +246,7 @@ impl Api {
         /// The operation's id.
         operation_id: Path<String>,
     ) -> Result<Json<Operation>, Fault> {
-        let operation = shared.engine.operation(&operation_id)?;
+        let operation = shared.engine.operation(&operation_id).await?;
         operation
             .map(Json)
             .ok_or_else(|| Fault::NotFound(Json(body("Operation not found"))))

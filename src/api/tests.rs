@@ -58,6 +58,9 @@ impl Sink for OddSink {
         }
         self.inner.delete(keys).await
     }
+    async fn settle(&self) {
+        self.inner.settle().await;
+    }
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         self.inner.lock(key, holder).await
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::signals::Signals;
 use super::{output, serve};
 use crate::config::{Overrides, Settings};
 use crate::demo::{DemoOptions, make_instance};
@@ -17,6 +18,7 @@ pub(super) async fn run(
     listen: &str,
     json: bool,
     registry: &Registry,
+    signals: &Signals,
 ) -> Result<u8> {
     let instance =
         make_instance(folder, &DemoOptions::default()).map_err(|e| Error::Failed(e.to_string()))?;
@@ -81,7 +83,7 @@ arc-backup listens on http://{address}; Ctrl-C ends it."#,
             token = instance.token,
         ));
     };
-    serve::serve(engine, listen, text).await
+    serve::serve(engine, listen, signals, text).await
 }
 
 fn folder_name() -> String {

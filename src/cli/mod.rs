@@ -5,6 +5,7 @@ mod demo;
 mod operate;
 mod output;
 mod serve;
+mod signals;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -13,10 +14,11 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Overrides, Settings};
-use crate::operations::ArcBackup;
+use crate::operations::{ArcBackup, descriptors};
 use crate::{Error, Registry, Result};
 use arguments::{Arguments, Command};
 use output::complain;
+use signals::Signals;
 
 /// Done.
 const DONE: u8 = 0;
@@ -26,10 +28,12 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// Another operation runs.
 const BUSY: u8 = 3;
+/// A signal ended it: what shells answer for Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the program with the backends and sources of `registry`, on the process's own arguments.
 ///
-/// Exit codes: 0 done, 1 failed, 2 usage, 3 busy.
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 busy, 130 ended by a signal.
 #[must_use]
 pub fn main(registry: Registry) -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -60,19 +64,27 @@ pub fn main(registry: Registry) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
+    descriptors::raise_limit();
     let json = arguments.json;
-    let code = match runtime.block_on(run(arguments, &registry)) {
-        Ok(code) => code,
-        Err(error) => {
-            if json {
-                output::line(&serde_json::json!({"error": error.to_string()}).to_string());
+    let code = runtime.block_on(async {
+        let signals = Signals::heed();
+        let code = match run(arguments, &registry, &signals).await {
+            Ok(code) => code,
+            Err(error) => {
+                if json {
+                    output::line(&serde_json::json!({"error": error.to_string()}).to_string());
+                }
+                complain!("error: {error}");
+                exit_code(&error)
             }
-            complain!("error: {error}");
-            exit_code(&error)
+        };
+        match code {
+            FAILED if signals.were_asked() => INTERRUPTED,
+            code => code,
         }
-    };
+    });
     // Blocking work that a cancelled operation left must not hold the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     ExitCode::from(code)
 }
 
@@ -101,7 +113,7 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
-async fn run(arguments: Arguments, registry: &Registry) -> Result<u8> {
+async fn run(arguments: Arguments, registry: &Registry, signals: &Signals) -> Result<u8> {
     if let Some(folder) = &arguments.directory {
         std::env::set_current_dir(folder)
             .map_err(|e| Error::Config(format!("cannot enter `{}` (-C): {e}", folder.display())))?;
@@ -119,7 +131,7 @@ async fn run(arguments: Arguments, registry: &Registry) -> Result<u8> {
                         .to_owned(),
                 ));
             }
-            return demo::run(&folder, &listen, json, registry).await;
+            return demo::run(&folder, &listen, json, registry, signals).await;
         }
         _ => {}
     }
@@ -131,8 +143,12 @@ async fn run(arguments: Arguments, registry: &Registry) -> Result<u8> {
         tracing::warn!("{warning}");
     }
     let engine = ArcBackup::new(settings, registry)?;
-    match arguments.command {
-        Command::Serve { listen } => serve::run(engine, listen.as_deref(), json).await,
-        command => operate::run(&engine, command, json).await,
-    }
+    let done = match arguments.command {
+        Command::Serve { listen } => {
+            serve::run(engine.clone(), listen.as_deref(), json, signals).await
+        }
+        command => operate::run(&engine, command, json, signals).await,
+    };
+    engine.settle().await;
+    done
 }

@@ -8,13 +8,19 @@ use serde_json::json;
 
 use super::arguments::{Command, RestoreArguments, mode};
 use super::output::{complain, follow, line, tell};
+use super::signals::Signals;
 use super::{DONE, FAILED};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Who};
 use crate::repository::LastVerified;
 use crate::{Error, Result};
 
-pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -> Result<u8> {
+pub(super) async fn run(
+    engine: &Arc<ArcBackup>,
+    command: Command,
+    json: bool,
+    signals: &Signals,
+) -> Result<u8> {
     match command {
         Command::Backup {
             no_metadata,
@@ -28,20 +34,24 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
                 target,
                 id: None,
             };
-            let code = operate(engine, request, json, true).await?;
+            let code = operate(engine, request, json, true, signals).await?;
             Ok(code)
         }
-        Command::List { target, all } => list(engine, target.as_deref(), all, json).await,
+        Command::List { target, all } => {
+            let listed = list(engine, target.as_deref(), all, json);
+            or_interrupted(signals, listed).await
+        }
         Command::Show { id, target } => {
             let id = BackupId::parse(&id)?;
-            let (repository, loaded) = engine.find(&id, target.as_deref()).await?;
+            let found = engine.find(&id, target.as_deref());
+            let (repository, loaded) = or_interrupted(signals, found).await?;
             line(&pretty(&crate::api::manifest_answer(
                 repository.name(),
                 &loaded,
             )));
             Ok(DONE)
         }
-        Command::Restore(arguments) => restore(engine, arguments, json).await,
+        Command::Restore(arguments) => restore(engine, arguments, json, signals).await,
         Command::Verify {
             id,
             quick,
@@ -49,15 +59,16 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             target,
         } => {
             let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
-            operate(engine, request, json, false).await
+            operate(engine, request, json, false, signals).await
         }
         Command::Delete { id, target, yes } => {
             let id = BackupId::parse(&id)?;
-            confirm(yes, &format!("Delete backup {id}?"))?;
-            operate(engine, Request::Delete(id, target), json, false).await
+            confirm(yes, format!("Delete backup {id}?"), signals).await?;
+            let request = Request::Delete(id, target);
+            operate(engine, request, json, false, signals).await
         }
         Command::Status => {
-            let status = engine.status()?;
+            let status = engine.status().await?;
             match (json, status) {
                 (true, Some(operation)) => line(&operation.to_json_string()),
                 (true, None) => line(r#"{"status":"idle"}"#),
@@ -70,7 +81,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             Ok(DONE)
         }
         Command::History { limit } => {
-            let operations = engine.operations(0, limit)?;
+            let operations = engine.operations(0, limit).await?;
             if json {
                 let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
                 line(&pretty(&json!({"count": rows.len(), "operations": rows})));
@@ -81,8 +92,8 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             }
             Ok(DONE)
         }
-        Command::Sweep { apply } => sweep(engine, apply, json).await,
-        Command::Doctor => doctor(engine, json).await,
+        Command::Sweep { apply } => or_interrupted(signals, sweep(engine, apply, json)).await,
+        Command::Doctor => or_interrupted(signals, doctor(engine, json)).await,
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }
 }
@@ -116,6 +127,7 @@ async fn operate(
     request: Request,
     json: bool,
     print_id: bool,
+    signals: &Signals,
 ) -> Result<u8> {
     let who = Who {
         actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
@@ -123,10 +135,10 @@ async fn operate(
         fingerprint: None,
         token: None,
     };
-    let running = engine.start(request, who).await?;
+    let running = or_interrupted(signals, engine.start(request, who)).await?;
     let ended = tokio::select! {
         ended = follow(&running) => ended,
-        reason = asked_to_end() => {
+        reason = signals.asked_to_end() => {
             running.cancel(reason);
             running.wait().await
         }
@@ -142,25 +154,16 @@ async fn operate(
     Ok(if ended.error.is_none() { DONE } else { FAILED })
 }
 
-/// Returns when the process is asked to end, with words for it.
-pub(super) async fn asked_to_end() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) {
-        (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) => tokio::select! {
-            _ = terminate.recv() => "ended by SIGTERM",
-            _ = interrupt.recv() => "ended by SIGINT",
-            _ = hangup.recv() => "ended by SIGHUP",
-        },
-        // Without handlers the signals have their usual effect.
-        _ => std::future::pending().await,
+/// What `work` gives, unless the process is asked to end before: it is dropped then.
+async fn or_interrupted<T>(signals: &Signals, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        reason = signals.asked_to_end() => Err(Error::Cancelled(reason.to_owned())),
     }
 }
 
-fn confirm(yes: bool, question: &str) -> Result<()> {
+async fn confirm(yes: bool, question: String, signals: &Signals) -> Result<()> {
     if yes {
         return Ok(());
     }
@@ -169,19 +172,29 @@ fn confirm(yes: bool, question: &str) -> Result<()> {
             "without a terminal to ask on, this needs --yes".to_owned(),
         ));
     }
-    let mut answer = String::new();
-    let read = write!(std::io::stderr(), "{question} [y/N] ")
-        .and_then(|()| std::io::stderr().flush())
-        .and_then(|()| std::io::stdin().read_line(&mut answer));
-    match (read, answer.trim()) {
-        (Ok(_), "y" | "Y" | "yes") => Ok(()),
+    // On a thread of its own: a signal ends the waiting.
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(std::io::stderr(), "{question} [y/N] ")
+            .and_then(|()| std::io::stderr().flush())
+            .and_then(|()| std::io::stdin().read_line(&mut answer))
+            .map(|_| answer)
+    });
+    let asked = async { Ok(asked.await) };
+    match or_interrupted(signals, asked).await? {
+        Ok(Ok(answer)) if ["y", "Y", "yes"].contains(&answer.trim()) => Ok(()),
         _ => Err(Error::Invalid(
             "not confirmed: nothing was changed".to_owned(),
         )),
     }
 }
 
-async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: bool) -> Result<u8> {
+async fn restore(
+    engine: &Arc<ArcBackup>,
+    arguments: RestoreArguments,
+    json: bool,
+    signals: &Signals,
+) -> Result<u8> {
     let id = BackupId::parse(&arguments.id)?;
     let options = RestoreOptions {
         data: !arguments.no_data,
@@ -195,15 +208,16 @@ async fn restore(engine: &Arc<ArcBackup>, arguments: RestoreArguments, json: boo
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
-    engine
-        .find_to_restore(&id, arguments.target.as_deref(), options.allow_incomplete)
-        .await?;
-    confirm(arguments.yes, &format!("Restore {id} over the live data?"))?;
+    let found = engine.find_to_restore(&id, arguments.target.as_deref(), options.allow_incomplete);
+    or_interrupted(signals, found).await?;
+    let question = format!("Restore {id} over the live data?");
+    confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
         Request::Restore(id, options, arguments.target),
         json,
         false,
+        signals,
     )
     .await
 }

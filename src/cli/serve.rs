@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use poem::listener::{Acceptor, Listener, TcpListener};
 
-use super::operate::asked_to_end;
+use super::signals::Signals;
 use super::{DONE, output};
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
 
-/// How long open connections may go on after the service was asked to end.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long open connections may go on after the service was asked to end, and its operation has.
+const GRACE: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(engine: Arc<ArcBackup>, listen: Option<&str>, json: bool) -> Result<u8> {
+pub(super) async fn run(
+    engine: Arc<ArcBackup>,
+    listen: Option<&str>,
+    json: bool,
+    signals: &Signals,
+) -> Result<u8> {
     let listen = listen
         .unwrap_or(&engine.settings().backup.listen)
         .to_owned();
-    serve(engine, &listen, |address, token| {
+    serve(engine, &listen, signals, |address, token| {
         if json {
             let mut document = serde_json::json!({"address": format!("http://{address}")});
             if let Some(token) = token {
@@ -41,6 +46,7 @@ pub(super) async fn run(engine: Arc<ArcBackup>, listen: Option<&str>, json: bool
 pub(super) async fn serve(
     engine: Arc<ArcBackup>,
     listen: &str,
+    signals: &Signals,
     ready: impl FnOnce(&str, Option<&str>),
 ) -> Result<u8> {
     if !engine.settings().backup.enabled {
@@ -72,9 +78,9 @@ pub(super) async fn serve(
         Err(error) => return Err(Error::Failed(format!("internal fault: {error}"))),
     };
     let app = crate::api::app(engine.clone(), authenticator);
-    let ending = engine.clone();
+    let (ending, signals) = (engine.clone(), signals.clone());
     let shutdown = async move {
-        let reason = asked_to_end().await;
+        let reason = signals.asked_to_end().await;
         tracing::info!("{reason}");
         ending.close(reason).await;
     };

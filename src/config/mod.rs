@@ -12,6 +12,6 @@ mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
-pub use settings::{BackupSettings, Overrides, Settings, StorageSettings};
+pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;

@@ -12,11 +12,15 @@ use crate::source::Database;
 use crate::{Error, Result};
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 13] = [
+const OURS: [&str; 17] = [
     "enabled",
     "local_path",
     "listen",
     "timeout",
+    "stop_timeout",
+    "stall_timeout",
+    "history_operations",
+    "history_age",
     "include_config",
     "include_metadata",
     "state_path",
@@ -95,6 +99,15 @@ pub struct StorageSettings {
     pub local_path: PathBuf,
 }
 
+/// What is kept of the history of operations.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryLimits {
+    /// How many operations, the newest.
+    pub operations: u64,
+    /// For how long.
+    pub age: Duration,
+}
+
 /// The keys under `[backup]`.
 #[derive(Debug, Clone)]
 pub struct BackupSettings {
@@ -106,6 +119,12 @@ pub struct BackupSettings {
     pub listen: String,
     /// `backup.timeout` of an operation, default 2 h.
     pub timeout: Duration,
+    /// `backup.stop_timeout`: how long an operation that is to end may take for that, default 10 s.
+    pub stop_timeout: Duration,
+    /// `backup.stall_timeout`: how long an operation may go without any progress, default 10 min.
+    pub stall_timeout: Duration,
+    /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: what is kept of the history.
+    pub history: HistoryLimits,
     /// `backup.include_metadata`, default true.
     pub include_metadata: bool,
     /// `backup.include_config`, default true.
@@ -204,6 +223,12 @@ impl Settings {
                 .text("backup.listen")?
                 .unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
             timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
+            stop_timeout: values.duration("backup.stop_timeout", Duration::from_secs(10))?,
+            stall_timeout: values.duration("backup.stall_timeout", Duration::from_secs(600))?,
+            history: HistoryLimits {
+                operations: values.number("backup.history_operations", 10_000, 1, 1_000_000)?,
+                age: values.duration("backup.history_age", Duration::from_secs(365 * 86_400))?,
+            },
             include_metadata: values.truth("backup.include_metadata", true)?,
             include_config: values.truth("backup.include_config", true)?,
             state_path: match values.text("backup.state_path")? {

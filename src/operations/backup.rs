@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_backup_core::{Body, ErrorKind, Freeze, Source, SourceReport, WriteOptions};
 use futures::StreamExt;
@@ -23,11 +22,31 @@ use crate::repository::{Repository, StoredLog, inventory_key, manifest_key};
 use crate::source::{self, Contents};
 use crate::{Error, Result};
 
-/// How long a failed backup cleans up in a store.
-const CLEANUP_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Makes a backup. What a failed one has stored is continued by the next, but on a full disk, which has its room back at once.
 pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
+    let unfinished = context.or_cancelled(prepare(context)).await?;
+    let mut collected = Collected::new(context, unfinished.clone());
+    let made = make(context, metadata, config, &mut collected).await;
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            context.running.phase("cleaning up");
+            // Where it was asked to end, its time for that ends this too.
+            if let Err(error) = clean_up(context, collected, &unfinished).await {
+                tracing::warn!(%error, "files of a failed backup are removed, or used again, by the next one");
+            }
+            return Err(error);
+        }
+    };
+    // The backup is there, whatever becomes of the rest.
+    if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
+        tracing::warn!(%error, "files of interrupted backups are for the next operation");
+    }
+    Ok(())
+}
+
+/// Removes what interrupted backups left, but for what this one can use again, and begins its journal; answers that.
+async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     let repository = &context.repository;
     context.running.phase("preparing");
     let unfinished = repository.continuable().await?;
@@ -56,44 +75,24 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         Err(error) => return Err(error),
     }
     repository.begin_journal(&context.journal("backup")).await?;
-    let mut collected = Collected::new(context, unfinished.clone());
-    let made = make(context, metadata, config, &mut collected).await;
-    let manifest = match made {
-        Ok(manifest) => manifest,
-        Err(error) => {
-            context.running.phase("cleaning up");
-            let incomplete = collected.incomplete_inventory.is_some();
-            let cleaned = clean_up(context, collected, &unfinished);
-            // Local disk takes as long as it takes; a store that does not answer must not double the wait.
-            let patience = match repository.sink().capabilities().local_root {
-                None if !incomplete => CLEANUP_PATIENCE,
-                _ => Duration::MAX,
-            };
-            match tokio::time::timeout(patience, cleaned).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "what a failed backup left is removed by the next one");
-                }
-                Err(_) => tracing::warn!("what a failed backup left is removed by the next one"),
-            }
-            return Err(error);
-        }
-    };
+    Ok(unfinished)
+}
+
+/// Removes, after a backup was published, what nobody needs any more who has it.
+async fn tidy(context: &Context, manifest: &Manifest) -> Result<()> {
+    let repository = &context.repository;
     if let Err(error) = repository.end_journal(&context.id).await {
         // The backup is published and whole; the journal goes with the next sweep.
         tracing::warn!(%error, "the journal of a backup that is done stays for now");
     }
     // What others do is theirs, once this lock is not ours.
-    if let Err(error) = context.check_lock().await {
-        tracing::warn!(%error, "what interrupted backups left is for the next operation");
-        return Ok(());
-    }
+    context.check_lock().await?;
     match repository.sweep(true).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
     // They were for the time without a backup.
-    match repository.remove_incomplete_before(&manifest).await {
+    match repository.remove_incomplete_before(manifest).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(
             count,
@@ -150,6 +149,18 @@ async fn make(
     config: bool,
     collected: &mut Collected,
 ) -> Result<Manifest> {
+    let stored = store(context, metadata, config, collected);
+    let inventory = context.or_cancelled(stored).await?;
+    publish(context, &inventory, collected).await
+}
+
+/// Stores everything that the backup is made of, durably, but its manifest.
+async fn store(
+    context: &Context,
+    metadata: bool,
+    config: bool,
+    collected: &mut Collected,
+) -> Result<InventoryRef> {
     let repository = &context.repository;
     let durability = repository.sink().durability().await?;
     left_out::note(context, metadata, config);
@@ -177,6 +188,7 @@ async fn make(
             operation_id: context.operation_id.clone(),
             scratch: context.scratch()?.to_owned(),
             cancel: context.running.cancel.clone(),
+            activity: context.running.progress.activity().clone(),
         };
         let frozen = source.freeze(freeze).await?;
         let copied = section::copy(context, source.section(), &*frozen, collected).await;
@@ -193,18 +205,29 @@ async fn make(
     let inventory = join_inventories(context, collected)?;
     let stored = put_file(repository, &inventory_key(&context.id), &inventory).await;
     collected.trust.watch(stored)?;
-    (collected.trust).watch_durability(durability.sync().await)?;
+    (collected.trust).watch_durability(context.sync(&*durability).await)?;
     if context.running.snapshot().problem_count > 0 {
         // Only files of the source: whatever else fails ends the backup at once.
         collected.incomplete_inventory = Some(inventory.summary().clone());
         context.failure("not every file could be read")?;
     }
     context.check_cancelled()?;
+    Ok(inventory.summary().clone())
+}
+
+/// Writes the manifest, with which the backup exists, while the lock is held.
+async fn publish(
+    context: &Context,
+    inventory: &InventoryRef,
+    collected: &mut Collected,
+) -> Result<Manifest> {
+    let repository = &context.repository;
+    context.check_cancelled()?;
     if let Some(lock) = &context.lock {
         lock.check().await?;
     }
     let mut manifest = collected.manifest(context);
-    manifest.inventory = Some(inventory.summary().clone());
+    manifest.inventory = Some(inventory.clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
     let published = repository.put(&manifest_key(&context.id), bytes).await;

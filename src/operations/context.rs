@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
 use super::Running;
+use super::descriptors::copies_at_once;
 use super::scratch::ScratchFolders;
 use crate::auth::Secret;
 use crate::config::Settings;
@@ -33,7 +34,7 @@ pub(super) struct Context {
     /// Of who asked for the operation over REST.
     pub(super) token: Option<Secret>,
     /// Absent where the target can only be read.
-    pub(super) lock: Option<Box<dyn LockGuard>>,
+    pub(super) lock: Option<Arc<dyn LockGuard>>,
 }
 
 impl Context {
@@ -50,40 +51,54 @@ impl Context {
         Plan {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.child_token(),
-            concurrency: self.settings.backup.concurrency.unwrap_or_else(|| {
-                [self.repository.sink(), &self.storage]
-                    .iter()
-                    .filter_map(|sink| sink.capabilities().concurrency)
-                    .fold(CONCURRENCY, usize::max)
-            }),
+            concurrency: self.concurrency(),
         }
     }
 
-    pub(super) fn check_cancelled(&self) -> Result<()> {
-        if self.running.cancel.is_cancelled() {
-            let reason = self.running.cancel_reason();
-            return Err(Error::Cancelled(
-                reason.unwrap_or_else(|| "cancelled".to_owned()),
-            ));
+    /// How many files are copied at once: as configured, or what suits the stores; and no more than may be open.
+    fn concurrency(&self) -> usize {
+        let wanted = self.settings.backup.concurrency;
+        let by_default = || {
+            [self.repository.sink(), &self.storage]
+                .iter()
+                .filter_map(|sink| sink.capabilities().concurrency)
+                .fold(CONCURRENCY, usize::max)
+        };
+        let (limit, most) = copies_at_once();
+        match wanted {
+            Some(wanted) if wanted > most => {
+                self.warn(format!(
+                    "`backup.concurrency` is {wanted}, and {most} files are copied at once: this process may have {limit} files open \
+                     (`ulimit -n`)"
+                ));
+                most
+            }
+            Some(wanted) => wanted,
+            None => by_default().min(most),
         }
-        Ok(())
+    }
+
+    /// Fails when the operation is to end. Whoever asks goes on with something.
+    pub(super) fn check_cancelled(&self) -> Result<()> {
+        self.running.progress.activity().note();
+        match self.running.cancel.is_cancelled() {
+            true => Err(self.running.cancelled()),
+            false => Ok(()),
+        }
     }
 
     /// Tells the operator of something that is no failure.
     pub(super) fn warn(&self, text: String) {
-        self.running.update(|operation| {
-            if !operation.warnings.contains(&text) {
-                operation.warnings.push(text);
-            }
-        });
+        self.running.update(|operation| operation.add_warning(text));
     }
 
     /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense. Where a place gives no answer,
     /// or this process can't ask it, that is no problem of the file, and an error.
     pub(super) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
+        // What fails while it is ended fails because of that.
+        self.check_cancelled()?;
         let (kind, go_on) = match fault {
             CopyFault::Cancelled => {
-                self.check_cancelled()?;
                 return Err(Error::Cancelled("cancelled".to_owned()));
             }
             CopyFault::Read(error) | CopyFault::Write(error)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_backup_core::{Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
-use super::history::History;
+use super::history::{History, HistoryFile};
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::Running;
@@ -79,7 +79,7 @@ impl ArcBackup {
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
         let sources = registry.sources(&settings, storage.clone(), excluded)?;
         Ok(Arc::new(Self {
-            history: History::new(settings.backup.state_path.clone()),
+            history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
             settings: Arc::new(settings),
             sources,
@@ -154,12 +154,17 @@ impl ArcBackup {
             })
     }
 
-    /// Ends the operation that runs, and lets no other begin. Returns when it has ended.
+    /// Ends the operation that runs, and lets no other begin. Returns when it has ended, and its locks are given back.
     pub async fn close(&self, reason: &str) {
         self.closing.store(true, Ordering::SeqCst);
-        // With the slot, so that an operation has either begun, and is cancelled, or never begins. One that is still asking
-        // a dead target finds the door closed when it comes.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.slot.lock()).await;
+        self.end_running(reason).await;
+        // One that was about to begin has either begun now, or finds the door closed.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slot.lock()).await;
+        self.end_running(reason).await;
+        self.settle().await;
+    }
+
+    async fn end_running(&self, reason: &str) {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             running.cancel(reason);
             running.wait().await;
@@ -191,46 +196,42 @@ impl ArcBackup {
         InstanceLock::holder(&self.lock_path())
     }
 
-    /// Marks operations as failed that a crash has left `running`. Called with the instance's lock held, or found free.
-    pub(super) fn settle_interrupted(&self) -> Result<()> {
-        for mut operation in self.history.list(0, 5)? {
-            if operation.status == Status::Running {
-                operation.status = Status::Failed;
-                let text = match (operation.operation.as_str(), self.restore_in_progress()) {
-                    ("restore", Some(_)) => {
-                        "interrupted: run the same restore again to complete it"
-                    }
-                    // Before its first change, or after its last.
-                    ("restore", None) => "interrupted: nothing is half restored",
-                    _ => "interrupted",
-                };
-                operation.error = Some(text.to_owned());
-                operation.eta_seconds = None;
-                operation.bytes_per_second = None;
-                operation.completed_at = Some(Timestamp::now().to_string());
-                operation.phase = None;
-                self.history.write(&operation)?;
-            }
-        }
-        Ok(())
+    /// Marks operations as failed that a crash has left `running`. Called with the instance's lock held.
+    pub(super) async fn settle_interrupted(&self) -> Result<()> {
+        let in_progress = self.restore_in_progress();
+        self.history
+            .with(move |file| settle(file, in_progress.as_ref()))
+            .await
     }
 
     /// The operation that runs, or ran last, in whatever process; `None` when nothing has run.
     ///
     /// # Errors
     /// When the history can't be read.
-    pub fn status(&self) -> Result<Option<Operation>> {
+    pub async fn status(&self) -> Result<Option<Operation>> {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             return Ok(Some(self.with_marker(running.snapshot())));
         }
-        self.settle_if_free()?;
-        let last = self.history.list(0, 1)?.pop();
+        self.settle_if_free().await?;
+        let last = self.history.list(0, 1).await?.pop();
         // What this process knows of its own operation is true even where the history could not be written.
         let own = (self.current().map(|running| running.snapshot())).filter(|own| {
             last.as_ref()
                 .is_none_or(|last| last.operation_id == own.operation_id)
         });
-        Ok(own.or(last).map(|operation| self.with_marker(operation)))
+        if own.is_some() {
+            return Ok(own.map(|operation| self.with_marker(operation)));
+        }
+        // With its problems.
+        let last = match last {
+            Some(last) => self
+                .history
+                .get(last.operation_id.clone())
+                .await?
+                .or(Some(last)),
+            None => None,
+        };
+        Ok(last.map(|operation| self.with_marker(operation)))
     }
 
     /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
@@ -241,38 +242,36 @@ impl ArcBackup {
         operation
     }
 
-    fn settle_if_free(&self) -> Result<()> {
-        let stale = self
-            .history
-            .list(0, 5)?
-            .iter()
+    async fn settle_if_free(&self) -> Result<()> {
+        let stale = (self.history.list(0, RECENT).await?.iter())
             .any(|operation| operation.status == Status::Running);
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
+            let (path, in_progress) = (self.lock_path(), self.restore_in_progress());
             // Nobody can begin an operation meanwhile, which would be taken for an interrupted one.
-            if let Some(settled) =
-                InstanceLock::while_free(&self.lock_path(), || self.settle_interrupted())
-            {
-                settled?;
-            }
+            let settled = self.history.with(move |file| {
+                InstanceLock::while_free(&path, || settle(file, in_progress.as_ref()))
+                    .unwrap_or(Ok(()))
+            });
+            settled.await?;
         }
         Ok(())
     }
 
-    /// Operations, newest first.
+    /// Operations, newest first, without their problems.
     ///
     /// # Errors
     /// When the history can't be read.
-    pub fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        self.settle_if_free()?;
-        self.history.list(offset, limit)
+    pub async fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
+        self.settle_if_free().await?;
+        self.history.list(offset, limit).await
     }
 
     /// One operation.
     ///
     /// # Errors
     /// When the history can't be read.
-    pub fn operation(&self, operation_id: &str) -> Result<Option<Operation>> {
+    pub async fn operation(&self, operation_id: &str) -> Result<Option<Operation>> {
         match self.current() {
             Some(running)
                 if !running.is_done() && running.snapshot().operation_id == operation_id =>
@@ -280,9 +279,23 @@ impl ArcBackup {
                 Ok(Some(running.snapshot()))
             }
             _ => {
-                self.settle_if_free()?;
-                self.history.get(operation_id)
+                self.settle_if_free().await?;
+                self.history.get(operation_id.to_owned()).await
             }
+        }
+    }
+
+    /// Returns when what the storage and the targets do in the background has ended, or after a short time: locks that were
+    /// dropped are given back there.
+    pub async fn settle(&self) {
+        let sinks = (self.repositories.iter())
+            .map(Repository::sink)
+            .chain([&self.storage]);
+        let settled = futures::future::join_all(sinks.map(|sink| sink.settle()));
+        if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
+            tracing::warn!(
+                "uploads or locks that were given up may be left: they end by themselves"
+            );
         }
     }
 
@@ -291,6 +304,35 @@ impl ArcBackup {
     pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         marker::marker(&self.settings)
     }
+}
+
+/// How many operations are looked at for one that a crash has left `running`.
+const RECENT: u64 = 5;
+/// How long what goes on in the background is waited for at the end.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an operation that is about to begin is waited for at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Marks operations as failed that a crash has left `running`. `in_progress` is the restore that a marker tells of.
+fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
+    for mut operation in file.list(0, RECENT)? {
+        if operation.status == Status::Running {
+            operation.status = Status::Failed;
+            let text = match (operation.operation.as_str(), in_progress) {
+                ("restore", Some(_)) => "interrupted: run the same restore again to complete it",
+                // Before its first change, or after its last.
+                ("restore", None) => "interrupted: nothing is half restored",
+                _ => "interrupted",
+            };
+            operation.error = Some(text.to_owned());
+            operation.eta_seconds = None;
+            operation.bytes_per_second = None;
+            operation.completed_at = Some(Timestamp::now().to_string());
+            operation.phase = None;
+            file.write(&operation)?;
+        }
+    }
+    Ok(())
 }
 
 /// The keys in Arc's data storage that are a target's: where both are in one bucket or container. Refuses places that are one.

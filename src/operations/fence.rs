@@ -3,6 +3,7 @@
 //! A process that slept, or whose store was out of reach, may have lost its lock to another. It must not go on to
 //! write, delete or restore as if it were alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_backup_core::{Error as CoreError, ErrorKind, LockGuard, Sink};
@@ -18,7 +19,7 @@ const LOCAL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often elsewhere, where each look is a request: well below the minute after which a silent holder counts as dead.
 const REMOTE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a look may take. A store that does not answer is no proof of a loss.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the lock of a target is looked at.
 pub(super) fn interval(sink: &dyn Sink) -> Duration {
@@ -28,12 +29,14 @@ pub(super) fn interval(sink: &dyn Sink) -> Duration {
     }
 }
 
-/// Looks at the lock until `ended`; cancels the operation when it is lost.
+/// Looks at the lock until `ended`; cancels the operation when it is lost. Looks no more while the operation `is_hung`: a lock that
+/// is not looked at is not kept alive, and so another host may go on.
 pub(super) async fn watch(
     lock: Option<&dyn LockGuard>,
     repository: &Repository,
     running: &Running,
     every: Duration,
+    is_hung: &AtomicBool,
     ended: &CancellationToken,
 ) {
     let Some(lock) = lock else { return };
@@ -42,8 +45,10 @@ pub(super) async fn watch(
             () = ended.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        // To its end: a renewal that is dropped half-way may reach the store after the lock was given back.
-        match tokio::time::timeout(PATIENCE, lock.check()).await {
+        if is_hung.load(Ordering::Relaxed) {
+            continue;
+        }
+        match tokio::time::timeout(TIMEOUT, lock.check()).await {
             Ok(Err(error)) if error.kind() == ErrorKind::Busy => {
                 let text = lost(repository, &error).await;
                 tracing::error!("{text}");
@@ -75,7 +80,7 @@ impl Context {
 
 /// That the lock was lost, and to whom, where that can be known.
 async fn lost(repository: &Repository, error: &CoreError) -> String {
-    let holder = match tokio::time::timeout(PATIENCE, repository.lock_holder()).await {
+    let holder = match tokio::time::timeout(TIMEOUT, repository.lock_holder()).await {
         Ok(Ok(Some(holder))) => format!("; {holder} has it now"),
         _ => String::new(),
     };

@@ -1,32 +1,112 @@
 //! The history of operations, in a SQLite database beside the backups.
+//!
+//! SQLite waits: for a reader that holds the file, for a disk that is slow to sync. None of that may hold up the service, so every
+//! call works on a thread made for that, one that writes and few that read at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use poem_openapi::types::{ParseFromJSON, ToJSON};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::Semaphore;
 
-use super::Operation;
+use super::{Operation, Problem};
+use crate::config::HistoryLimits;
 use crate::{Error, Result};
 
+/// How long SQLite waits for whoever holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many read at once: each takes a thread for as long as it waits.
+const READERS: usize = 4;
+
 /// Operations, each a row, shared by all processes of this instance.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct History {
-    path: PathBuf,
-    connection: Mutex<Option<Connection>>,
+    file: Arc<HistoryFile>,
+    writer: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
 impl History {
     /// The history in the file `path`, which is made when the first operation is written.
     #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        Self {
+    pub fn new(path: PathBuf, limits: HistoryLimits) -> Self {
+        let file = HistoryFile {
             path,
-            connection: Mutex::default(),
+            limits,
+            writing: Mutex::default(),
+        };
+        Self {
+            file: Arc::new(file),
+            writer: Arc::new(Semaphore::new(1)),
+            readers: Arc::new(Semaphore::new(READERS)),
         }
     }
 
+    async fn on<T: Send + 'static>(
+        &self,
+        permits: &Arc<Semaphore>,
+        job: impl FnOnce(&HistoryFile) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let permit = permits.clone().acquire_owned().await;
+        let file = self.file.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            // Given back by the thread: whoever waits may be gone.
+            let _permit = permit;
+            job(&file)
+        });
+        done.await
+            .map_err(|error| Error::Failed(format!("internal fault: {error}")))?
+    }
+
+    /// Writes the state of an operation that runs, without its problems; or how it ended, with them, and forgets what is past the
+    /// limits.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub async fn write(&self, operation: Operation) -> Result<()> {
+        self.on(&self.writer, move |file| file.write(&operation))
+            .await
+    }
+
+    /// Operations, newest first, `limit` of them after the first `offset`, without their problems.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
+        self.on(&self.readers, move |file| file.list(offset, limit))
+            .await
+    }
+
+    /// One operation, with its problems.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn get(&self, operation_id: String) -> Result<Option<Operation>> {
+        self.on(&self.readers, move |file| file.get(&operation_id))
+            .await
+    }
+
+    /// Does what takes several steps, with nobody else of this process who writes.
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&HistoryFile) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.on(&self.writer, job).await
+    }
+}
+
+/// The file itself. Its calls block.
+#[derive(Debug)]
+pub(super) struct HistoryFile {
+    path: PathBuf,
+    limits: HistoryLimits,
+    writing: Mutex<Option<Connection>>,
+}
+
+impl HistoryFile {
     fn fault(&self, operation: &'static str, error: &rusqlite::Error) -> Error {
         Error::Failed(format!(
             "cannot {operation} the history `{}` (`backup.state_path`): {error}",
@@ -34,83 +114,110 @@ impl History {
         ))
     }
 
-    fn with<T>(
-        &self,
-        operation: &'static str,
-        job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Reads with a connection of its own, so that no reader waits for who writes in this process.
+    fn read<T>(&self, job: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<Option<T>> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        let connection = open(&self.path).map_err(|e| self.fault("open", &e))?;
+        job(&connection)
+            .map(Some)
+            .map_err(|e| self.fault("read", &e))
+    }
+
+    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
+        if let Some(folder) = self.path.parent() {
+            crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
+        let mut connection = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         // Opened anew when the file is gone: the folder may have been moved away meanwhile.
         if connection.is_none() || !self.path.exists() {
             *connection = Some(open(&self.path).map_err(|e| self.fault("open", &e))?);
         }
-        match connection.as_ref() {
-            Some(connection) => job(connection).map_err(|e| self.fault(operation, &e)),
-            None => Err(Error::Failed("the history is closed".to_owned())),
-        }
-    }
-
-    /// Writes the state of an operation.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub fn write(&self, operation: &Operation) -> Result<()> {
-        if let Some(folder) = self.path.parent() {
-            crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
-        }
-        self.with("write", |connection| {
+        let Some(connection) = connection.as_mut() else {
+            return Err(Error::Failed("the history is closed".to_owned()));
+        };
+        let problems = match operation.completed_at {
+            Some(_) => Some(operation.problems.to_json_string()),
+            None => None,
+        };
+        let row = Operation {
+            problems: Vec::new(),
+            ..operation.clone()
+        };
+        let written = || {
             connection.execute(
-                "INSERT INTO operations (operation_id, started_at, status, body) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (operation_id) DO UPDATE SET status = ?3, body = ?4",
+                "INSERT INTO operations (operation_id, started_at, status, body, problems) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (operation_id) DO UPDATE SET status = ?3, body = ?4, problems = ?5",
                 params![
                     operation.operation_id,
                     operation.started_at,
                     format!("{:?}", operation.status),
-                    operation.to_json_string()
+                    row.to_json_string(),
+                    problems,
                 ],
             )?;
+            if problems.is_some() {
+                self.forget_old(connection)?;
+            }
             Ok(())
-        })
+        };
+        written().map_err(|e| self.fault("write", &e))
     }
 
-    /// Operations, newest first, `limit` of them after the first `offset`.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        if !self.path.exists() {
-            return Ok(Vec::new());
+    fn forget_old(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute(
+            "DELETE FROM operations WHERE sequence <=
+             (SELECT sequence FROM operations ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
+            [number(self.limits.operations)],
+        )?;
+        let age = SignedDuration::try_from(self.limits.age).unwrap_or(SignedDuration::MAX);
+        // A clock that is far ahead must not cost what is from before it was.
+        if let Ok(oldest) = Timestamp::now().checked_sub(age) {
+            connection.execute(
+                "DELETE FROM operations WHERE started_at < ?1 AND sequence <
+                 (SELECT max(sequence) FROM operations)",
+                [oldest.to_string()],
+            )?;
         }
-        let bodies: Vec<String> = self.with("read", |connection| {
+        Ok(())
+    }
+
+    pub(super) fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
+        let bodies: Option<Vec<String>> = self.read(|connection| {
             connection
                 .prepare("SELECT body FROM operations ORDER BY sequence DESC LIMIT ?1 OFFSET ?2")?
-                .query_map(params![count(limit), count(offset)], |row| row.get(0))?
+                .query_map(params![number(limit), number(offset)], |row| row.get(0))?
                 .collect()
         })?;
-        Ok(bodies.iter().filter_map(|body| parse(body)).collect())
+        let rows = bodies.unwrap_or_default();
+        Ok((rows.iter().filter_map(|body| parse(body)))
+            .map(|operation| Operation {
+                problems: Vec::new(),
+                ..operation
+            })
+            .collect())
     }
 
-    /// One operation.
-    ///
-    /// # Errors
-    /// When the file can't be read.
-    pub fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
-        if !self.path.exists() {
-            return Ok(None);
-        }
-        let body: Option<String> = self.with("read", |connection| {
+    pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
+        let row: Option<Option<(String, Option<String>)>> = self.read(|connection| {
             connection
                 .query_row(
-                    "SELECT body FROM operations WHERE operation_id = ?1",
+                    "SELECT body, problems FROM operations WHERE operation_id = ?1",
                     [operation_id],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()
         })?;
-        Ok(body.as_deref().and_then(parse))
+        Ok(row.flatten().and_then(|(body, problems)| {
+            let mut operation = parse(&body)?;
+            let problems =
+                problems.and_then(|text| Vec::<Problem>::parse_from_json_string(&text).ok());
+            if let Some(problems) = problems {
+                operation.problems = problems;
+            }
+            Some(operation)
+        }))
     }
 }
 
@@ -132,19 +239,102 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
         }
     }
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS operations (
             sequence INTEGER PRIMARY KEY AUTOINCREMENT,
             operation_id TEXT NOT NULL UNIQUE,
             started_at TEXT NOT NULL,
             status TEXT NOT NULL,
-            body TEXT NOT NULL)",
+            body TEXT NOT NULL,
+            problems TEXT)",
     )?;
+    let has_problems: bool = connection.query_row(
+        "SELECT count(*) FROM pragma_table_info('operations') WHERE name = 'problems'",
+        [],
+        |row| row.get(0),
+    )?;
+    if !has_problems {
+        connection.execute_batch("ALTER TABLE operations ADD COLUMN problems TEXT")?;
+    }
     Ok(connection)
 }
 
 /// SQLite counts in 63 bits.
-fn count(number: u64) -> i64 {
+fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    fn operation(number: u64, started: Timestamp) -> Operation {
+        Operation {
+            operation_id: format!("operation-{number}"),
+            started_at: started.to_string(),
+            completed_at: Some(started.to_string()),
+            status: Status::Failed,
+            problems: vec![Problem {
+                path: "data/a".to_owned(),
+                kind: "missing".to_owned(),
+                detail: "it is gone".to_owned(),
+            }],
+            problem_count: 1,
+            ..Operation::default()
+        }
+    }
+
+    fn history(folder: &Path, operations: u64) -> History {
+        let limits = HistoryLimits {
+            operations,
+            age: Duration::from_secs(86_400),
+        };
+        History::new(folder.join("history.db"), limits)
+    }
+
+    /// A history that only grows fills the disk; a list with every problem of every operation is gigabytes.
+    #[tokio::test]
+    async fn old_operations_go_and_lists_come_without_problems() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = history(folder.path(), 3);
+        let now = Timestamp::now();
+        let long_ago = now - SignedDuration::from_hours(48);
+        for number in 0..6 {
+            let started = if number == 4 { long_ago } else { now };
+            let written = history.write(operation(number, started)).await;
+            written.expect("written");
+        }
+        let listed = history.list(0, 100).await.expect("listed");
+        let ids: Vec<_> = (listed.iter())
+            .map(|operation| &*operation.operation_id)
+            .collect();
+        assert_eq!(ids, ["operation-5", "operation-3"]);
+        assert!(listed.iter().all(|operation| operation.problems.is_empty()));
+        assert!(listed.iter().all(|operation| operation.problem_count == 1));
+        let one = history.get("operation-5".to_owned()).await.expect("read");
+        assert_eq!(one.expect("it is there").problems.len(), 1);
+    }
+
+    /// Held up otherwise: the service and the renewal of its lock, by whoever reads the history.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_reader_that_holds_the_file_holds_up_no_task() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = history(folder.path(), 3);
+        let written = history.write(operation(1, Timestamp::now())).await;
+        written.expect("written");
+        let reader = Connection::open(folder.path().join("history.db")).expect("opened");
+        reader
+            .execute_batch("BEGIN; SELECT * FROM operations")
+            .expect("read");
+        let writing = history.write(operation(2, Timestamp::now()));
+        let mut writing = std::pin::pin!(writing);
+        let waits = tokio::time::timeout(Duration::from_millis(200), &mut writing).await;
+        assert!(waits.is_err(), "the reader is in the way");
+        // One thread, and it is free: the wait is another's.
+        tokio::task::yield_now().await;
+        drop(reader);
+        writing.await.expect("written when the reader is gone");
+    }
 }

@@ -16,22 +16,77 @@ pub struct Holder {
     pub host: String,
     /// Since when.
     pub started_at: Option<Timestamp>,
+    /// Which process it is among all that ever had its number, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessIdentity>,
+}
+
+/// What tells a process from every other one, on this machine and since it was started, whatever number it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// `/proc/sys/kernel/random/boot_id`: another with each start of a machine, and no two machines have the same.
+    pub boot_id: String,
+    /// The namespace of process numbers, which a container may have of its own: `pid:[4026531836]`.
+    pub pid_namespace: String,
+    /// When it was started, in clock ticks since the machine was: field 22 of `/proc/<pid>/stat`.
+    pub start_ticks: u64,
+}
+
+impl ProcessIdentity {
+    /// That of the process `pid`, as it is seen from here; `None` where there is none, or the system does not tell.
+    fn of(pid: u32) -> Option<Self> {
+        Self::with(start_ticks(pid)?)
+    }
+
+    fn with(start_ticks: u64) -> Option<Self> {
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let pid_namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+        Some(Self {
+            boot_id: boot_id.trim().to_owned(),
+            pid_namespace: pid_namespace.to_str()?.to_owned(),
+            start_ticks,
+        })
+    }
+}
+
+fn start_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, in which anything may be, fields are counted from the third: the state.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    // A zombie is dead, and only waits for its parent to hear of it.
+    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let ticks = fields.nth(18)?.parse().ok()?;
+    is_alive.then_some(ticks)
 }
 
 impl Holder {
     /// This process, for an operation.
     #[must_use]
     pub fn this(operation: &str, operation_id: &str) -> Self {
+        let pid = std::process::id();
         Self {
             operation: operation.to_owned(),
             operation_id: operation_id.to_owned(),
-            pid: std::process::id(),
+            pid,
             host: rustix::system::uname()
                 .nodename()
                 .to_string_lossy()
                 .into_owned(),
             started_at: Some(Timestamp::now()),
+            process: ProcessIdentity::of(pid),
         }
+    }
+
+    /// Whether it is known to be dead: a process of this machine whose number nobody has any more, or another one. Of a process
+    /// elsewhere, or in another container, nothing is known.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        let here = ProcessIdentity::with(process.start_ticks);
+        here.as_ref() == Some(process) && start_ticks(self.pid) != Some(process.start_ticks)
     }
 
     pub(crate) fn to_text(&self) -> String {
@@ -46,6 +101,7 @@ impl Holder {
             pid: 0,
             host: "unknown".to_owned(),
             started_at: None,
+            process: None,
         })
     }
 }
@@ -60,5 +116,53 @@ impl std::fmt::Display for Holder {
             ..
         } = self;
         write!(f, "{operation} {operation_id} of process {pid} on {host}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A holder that is taken for dead loses its lock: only one of this very machine and namespace can be known to be.
+    #[test]
+    fn only_a_process_of_here_is_known_to_be_dead() {
+        let alive = Holder::this("backup", "x");
+        assert!(alive.process.is_some(), "the system tells");
+        assert!(!alive.is_dead());
+        let mut child = std::process::Command::new("true").spawn().expect("it runs");
+        let of_child = |holder: &Holder| Holder {
+            pid: child.id(),
+            process: holder.process.clone().map(|process| ProcessIdentity {
+                start_ticks: process.start_ticks + 1_000_000,
+                ..process
+            }),
+            ..holder.clone()
+        };
+        let dead = of_child(&alive);
+        child.wait().expect("it ends");
+        assert!(dead.is_dead());
+        assert_eq!(Holder::from_text(&dead.to_text()), dead);
+        let elsewhere = |change: fn(&mut ProcessIdentity)| {
+            let mut holder = dead.clone();
+            change(holder.process.as_mut().expect("it has one"));
+            holder
+        };
+        for unknown in [
+            elsewhere(|process| process.boot_id = "another machine".to_owned()),
+            elsewhere(|process| process.pid_namespace = "pid:[1]".to_owned()),
+            Holder {
+                process: None,
+                ..dead.clone()
+            },
+            Holder::from_text("nonsense"),
+        ] {
+            assert!(!unknown.is_dead(), "{unknown:?}");
+        }
+        // Its number is another's now.
+        let again = Holder {
+            pid: std::process::id(),
+            ..dead
+        };
+        assert!(again.is_dead());
     }
 }

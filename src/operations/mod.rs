@@ -3,6 +3,8 @@
 mod backup;
 mod context;
 mod delete;
+pub(crate) mod descriptors;
+mod ending;
 mod engine;
 mod entries;
 mod fence;
@@ -27,6 +29,7 @@ mod running_arc;
 mod scratch;
 mod section;
 mod staging;
+mod stall;
 mod start;
 mod sweep;
 mod trust;
@@ -36,7 +39,7 @@ pub(crate) use flush::{Reach, examine as examine_arc};
 
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
-pub use holder::Holder;
+pub use holder::{Holder, ProcessIdentity};
 pub use operation::{InterruptedRun, Operation, Problem, RestoreInProgress, Sample, Status};
 pub use request::Request;
 pub use restore::{ExtraFilesPolicy, RestoreOptions};

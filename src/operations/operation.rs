@@ -30,6 +30,9 @@ pub enum Status {
     Failed,
 }
 
+/// The most warnings that are told one by one.
+const WARNING_LIMIT: usize = 100;
+
 /// The most problems that are named; `problem_count` counts all.
 pub(crate) const PROBLEM_LIMIT: usize = 10_000;
 
@@ -278,10 +281,44 @@ impl RestoreInProgress {
 }
 
 impl Operation {
+    /// Adds a warning, once; those past the limit are only counted.
+    pub(crate) fn add_warning(&mut self, text: String) {
+        if self.warnings.contains(&text) {
+            return;
+        }
+        let more = |count: u64| format!("and {count} more warnings");
+        let counted = self.warnings.get(WARNING_LIMIT).map_or(0, |last| {
+            let digits = last.trim_matches(|c: char| !c.is_ascii_digit());
+            digits.parse().unwrap_or(0)
+        });
+        self.warnings.truncate(WARNING_LIMIT);
+        self.warnings.push(match self.warnings.len() {
+            0..WARNING_LIMIT => text,
+            _ => more(counted + 1),
+        });
+    }
+
     pub(crate) fn add_problem(&mut self, problem: Problem) {
         self.problem_count += 1;
         if self.problems.len() < PROBLEM_LIMIT {
             self.problems.push(problem);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A restore of a million files that each have one must not have a status of gigabytes.
+    #[test]
+    fn warnings_are_bounded() {
+        let mut operation = Operation::default();
+        for number in 0..250 {
+            operation.add_warning(format!("file {number}"));
+            operation.add_warning("file 0".to_owned());
+        }
+        assert_eq!(operation.warnings.len(), WARNING_LIMIT + 1);
+        assert_eq!(operation.warnings[WARNING_LIMIT], "and 150 more warnings");
     }
 }

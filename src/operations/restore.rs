@@ -4,7 +4,7 @@
 //! changes. From then on a marker in the state folder says what is going on, and running the same restore again
 //! completes it.
 
-use arc_backup_core::{ErrorKind, RestoreSummary};
+use arc_backup_core::RestoreSummary;
 
 use super::context::Context;
 use super::marker::{APPLYING, Mark, remove_marker};
@@ -88,13 +88,14 @@ impl RestoreOptions {
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
     let mark = Mark::new(context, options);
     let mut parts = Vec::new();
-    let prepared = prepare(context, options, &mark, &mut parts).await;
+    let prepared = context.or_cancelled(prepare(context, options, &mark, &mut parts));
+    let prepared = prepared.await;
     let (inventory, arc) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase("cleaning up");
             give_up(&parts, &mark).await;
-            return Err(unchanged(context, error, mark.goes_on()));
+            return Err(unchanged(error, mark.goes_on()));
         }
     };
     apply(context, &inventory, &mark, &parts).await?;
@@ -220,17 +221,12 @@ async fn give_up(parts: &[Part], mark: &Mark<'_>) {
 }
 
 /// The error of a restore that ended before its first change, which says so.
-fn unchanged(context: &Context, error: Error, goes_on: bool) -> Error {
+fn unchanged(error: Error, goes_on: bool) -> Error {
     let what = match goes_on {
         false => "nothing was changed",
         true => "nothing more was changed",
     };
     match error {
-        Error::Storage(error) if error.kind() == ErrorKind::Cancelled => {
-            let reason = context.running.cancel_reason();
-            let reason = reason.unwrap_or_else(|| "cancelled".to_owned());
-            Error::Cancelled(format!("{reason}; {what}"))
-        }
         Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
         error => Error::Failed(format!("{error}; {what}")),
     }
@@ -284,7 +280,9 @@ fn report(context: &Context, summary: &RestoreSummary) {
             .problem(path.as_str(), "unexpected", detail.as_str());
     }
     context.running.update(|operation| {
-        operation.warnings.extend(summary.warnings.iter().cloned());
+        for warning in &summary.warnings {
+            operation.add_warning(warning.clone());
+        }
         operation.kept.extend(summary.kept.iter().cloned());
         *operation.unchanged_files.get_or_insert(0) += summary.unchanged_files;
         *operation.set_aside_files.get_or_insert(0) += summary.set_aside_files;

@@ -62,6 +62,7 @@ impl Running {
     }
 
     pub(crate) fn phase(&self, phase: &str) {
+        self.progress.activity().note();
         self.update(|operation| operation.phase = Some(phase.to_owned()));
     }
 

@@ -163,6 +163,7 @@ fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Resu
         operation_id: context.operation_id.clone(),
         scratch: context.scratch()?.to_owned(),
         cancel: context.running.cancel.clone(),
+        activity: context.running.progress.activity().clone(),
         extra_files: policy(options.extra_files),
         aside: Some((
             context.repository.target_sink().clone(),

@@ -1,29 +1,37 @@
 //! Starting an operation, and what goes on around it while it runs.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Discard, ErrorKind};
+use arc_backup_core::{Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::ending::StopTimes;
+use super::history::History;
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
+use super::stall::StallWatch;
 use super::{ArcBackup, Holder, Request, backup, delete, fence, restore, verify};
+use crate::config::Settings;
 use crate::manifest::BackupId;
-use crate::repository::Journal;
+use crate::repository::{Journal, Repository};
 use crate::{Error, Result};
 
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long giving a lock back may take.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often an operation that runs is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the last line of the history may take, where nothing hurries.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an operation that was aborted may take to end.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a request waits for the slot before it is told that it is taken: busy is said within a second.
-const SLOT_PATIENCE: Duration = Duration::from_millis(500);
+const SLOT_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
@@ -32,7 +40,7 @@ impl ArcBackup {
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
     pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
-        let Ok(_slot) = tokio::time::timeout(SLOT_PATIENCE, self.slot.lock()).await else {
+        let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
             let holder = self.busy();
             return Err(Error::Busy(Box::new(
                 holder.unwrap_or_else(|| Holder::this("operation", "starting")),
@@ -50,7 +58,7 @@ impl ArcBackup {
         );
         let holder = Holder::this(request.name(), &operation_id);
         let instance = InstanceLock::take(&self.lock_path(), &holder)?;
-        self.settle_interrupted()?;
+        self.settle_interrupted().await?;
         self.scratch.clean()?;
         let (repository, id) = match &request {
             Request::Backup { target, id, .. } => {
@@ -72,8 +80,8 @@ impl ArcBackup {
             ),
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock = match repository.lock(&holder).await {
-            Ok(lock) => Some(lock),
+        let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
+            Ok(lock) => Some(lock.into()),
             // A disaster's credentials may only read: then the instance's own lock is what there is.
             Err(Error::Storage(error))
                 if read_only && error.kind() == ErrorKind::PermissionDenied =>
@@ -94,18 +102,17 @@ impl ArcBackup {
         };
         let token = who.token.take();
         let running = Running::new(operation, started, who);
-        if let Err(error) = self.history.write(&running.snapshot()) {
-            // Deleting is what gives a full disk its room back.
-            if !matches!(request, Request::Delete(..)) {
-                return Err(error);
+        if let Err(error) = self.record_start(&request, &running).await {
+            if let Some(lock) = lock {
+                self.give_back(&*lock).await;
             }
-            tracing::warn!(%error, "the deletion is not kept in the history");
+            return Err(error);
         }
         let context = Context {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
             storage: self.storage.clone(),
-            repository: repository.clone(),
+            repository: repository.noting_in(running.progress.activity()),
             id,
             scratch_folders: self.scratch.clone(),
             scratch: OnceLock::new(),
@@ -114,11 +121,31 @@ impl ArcBackup {
             token,
             lock,
         };
-        self.check_open()?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
         tokio::spawn(async move { engine.run(request, context, instance).await });
         Ok(running)
+    }
+
+    /// Writes to the history that an operation begins; fails where it must not.
+    async fn record_start(&self, request: &Request, running: &Running) -> Result<()> {
+        if let Err(error) = self.history.write(running.snapshot()).await {
+            // Deleting is what gives a full disk its room back.
+            if !matches!(request, Request::Delete(..)) {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the deletion is not kept in the history");
+        }
+        self.check_open()
+    }
+
+    async fn give_back(&self, lock: &dyn LockGuard) {
+        let timeout = StopTimes::of(self.settings.backup.stop_timeout).lock;
+        match tokio::time::timeout(timeout, lock.release()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the lock was not given back"),
+            Err(_) => tracing::warn!("the lock was not given back: it ends by itself"),
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -128,104 +155,179 @@ impl ArcBackup {
         Ok(())
     }
 
-    async fn run(self: Arc<Self>, request: Request, mut context: Context, instance: InstanceLock) {
+    async fn run(self: Arc<Self>, request: Request, context: Context, instance: InstanceLock) {
         let running = context.running.clone();
-        let timeout = self.settings.backup.timeout;
-        let watchdog = {
-            let (engine, running) = (self.clone(), running.clone());
-            tokio::spawn(async move {
-                let ends = tokio::time::Instant::now() + timeout;
-                loop {
-                    tokio::time::sleep(HISTORY_INTERVAL).await;
-                    if tokio::time::Instant::now() >= ends {
-                        running.cancel(&format!(
-                            "it took longer than `backup.timeout` ({} s)",
-                            timeout.as_secs()
-                        ));
-                    }
-                    if let Err(error) = engine.history.write(&running.snapshot()) {
-                        tracing::warn!(%error, "progress is not kept");
-                    }
+        let lock = context.lock.clone();
+        let repository = context.repository.clone();
+        let times = StopTimes::of(self.settings.backup.stop_timeout);
+        let ended = CancellationToken::new();
+        // A panic must end as a failed operation, not as one that runs for ever; and each of these goes on whatever the work does.
+        let mut work = tokio::spawn(self.clone().work(request, context));
+        let record = tokio::spawn(record(self.history.clone(), running.clone(), ended.clone()));
+        let watch = tokio::spawn(watch(
+            self.settings.clone(),
+            repository,
+            lock.clone(),
+            running.clone(),
+            ended.clone(),
+        ));
+        let result = tokio::select! {
+            biased;
+            done = &mut work => match done {
+                Ok(Err(Error::Storage(error))) if error.kind() == ErrorKind::Cancelled => {
+                    Err(running.cancelled())
                 }
-            })
-        };
-        // A panic must end as a failed operation, not as one that runs for ever.
-        let views = self.clone();
-        let work = tokio::spawn(async move {
-            let ended = CancellationToken::new();
-            let work = async {
-                let _ends_the_watch = ended.clone().drop_guard();
-                // After the start has been answered: it may be a million names.
-                context.running.phase("cleaning up");
-                for error in views.discard_views(Discard::Remove).await.faults {
-                    // It takes room, and no more; the next operation tries again.
-                    tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
-                }
-                match request {
-                    Request::Backup {
-                        metadata, config, ..
-                    } => backup::run(&context, metadata, config).await,
-                    Request::Restore(_, options, _) => restore::run(&context, &options).await,
-                    Request::Verify(_, mode, _) => verify::run(&context, mode).await,
-                    Request::Delete(..) => delete::run(&context).await,
-                }
-            };
-            let repository = &context.repository;
-            let every = fence::interval(&**repository.sink());
-            let watch = fence::watch(
-                context.lock.as_deref(),
-                repository,
-                &context.running,
-                every,
-                &ended,
-            );
-            let (result, ()) = futures::join!(work, watch);
-            if let Some(lock) = context.lock.take() {
-                match tokio::time::timeout(RELEASE_PATIENCE, lock.release()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "the lock was not given back"),
-                    Err(_) => tracing::warn!("the lock was not given back: it ends by itself"),
-                }
+                Ok(result) => result,
+                Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
+            },
+            () = running.cancelled_for(times.operation) => {
+                work.abort();
+                // A thread that waits for a disk may not hear of it.
+                let _ = tokio::time::timeout(ABORT_TIMEOUT, &mut work).await;
+                Err(self.aborted(&running))
             }
-            result
-        });
-        let result = match work.await {
-            // Whatever was under way, it is told why it was cancelled.
-            Ok(Err(Error::Storage(error))) if error.kind() == ErrorKind::Cancelled => {
-                let reason = running.cancel_reason();
-                Err(Error::Cancelled(
-                    reason.unwrap_or_else(|| "cancelled".to_owned()),
-                ))
-            }
-            Ok(result) => result,
-            Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
         };
-        watchdog.abort();
-        let _ = watchdog.await;
-        let mut ended = running.snapshot();
-        ended.completed_at = Some(Timestamp::now().to_string());
-        ended.phase = None;
+        ended.cancel();
+        let _ = watch.await;
+        if let Some(lock) = lock {
+            self.give_back(&*lock).await;
+        }
+        let mut last = running.snapshot();
+        last.completed_at = Some(Timestamp::now().to_string());
+        last.phase = None;
         match &result {
-            Ok(()) => ended.status = Status::Completed,
+            Ok(()) => last.status = Status::Completed,
             Err(error) => {
-                tracing::error!(target: "arc_backup::ended", operation = %ended.operation, id = %ended.operation_id, %error, "failed");
-                ended.status = Status::Failed;
-                ended.error = Some(error.to_string());
+                tracing::error!(target: "arc_backup::ended", operation = %last.operation, id = %last.operation_id, %error, "failed");
+                last.status = Status::Failed;
+                last.error = Some(error.to_string());
             }
         }
-        ended.bytes_per_second = None;
-        ended.eta_seconds = None;
-        if let Err(error) = self.history.write(&ended) {
+        last.bytes_per_second = None;
+        last.eta_seconds = None;
+        let written = async {
+            // In this order, or the last line would be that of an operation that runs.
+            let _ = record.await;
+            self.history.write(last.clone()).await
+        };
+        // Who holds the history must not hold up the end of what is asked to end.
+        let timeout = async {
+            tokio::time::sleep(RECORD_TIMEOUT).await;
+            running.cancelled_for(times.history).await;
+        };
+        let written = tokio::select! {
+            biased;
+            written = written => written,
+            () = timeout => Err(Error::Failed("another process holds the history".to_owned())),
+        };
+        if let Err(error) = written {
             tracing::error!(%error, "the end of an operation is not kept");
-            ended.warnings.push(error.to_string());
+            last.add_warning(error.to_string());
         }
         // The slot is free before the status stops saying `running`: who sees the end may start the next at once.
         drop(instance);
         let gate = self.slot.lock().await;
-        running.update(|operation| *operation = ended);
+        running.update(|operation| *operation = last);
         running.finish();
         drop(gate);
     }
+
+    /// The work of an operation.
+    async fn work(self: Arc<Self>, request: Request, context: Context) -> Result<()> {
+        // After the start has been answered: it may be a million names.
+        context.running.phase("cleaning up");
+        let discarded = async { Ok(self.discard_views(Discard::Remove).await) };
+        for error in context.or_cancelled(discarded).await?.faults {
+            // It takes room, and no more; the next operation tries again.
+            tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+        }
+        match request {
+            Request::Backup {
+                metadata, config, ..
+            } => backup::run(&context, metadata, config).await,
+            Request::Restore(_, options, _) => restore::run(&context, &options).await,
+            Request::Verify(_, mode, _) => {
+                let verified = verify::run(&context, mode);
+                context.or_cancelled(verified).await
+            }
+            Request::Delete(..) => {
+                let deleted = delete::run(&context);
+                context.or_cancelled(deleted).await
+            }
+        }
+    }
+
+    /// The error of an operation that did not end by itself when it was asked to.
+    fn aborted(&self, running: &Running) -> Error {
+        let Error::Cancelled(reason) = running.cancelled() else {
+            return running.cancelled();
+        };
+        let left = match self.restore_in_progress() {
+            Some(marker) if running.snapshot().operation == "restore" => {
+                format!("the live data is partly restored: {}", marker.remedy())
+            }
+            _ => "the next operation removes or resumes what it left".to_owned(),
+        };
+        Error::Cancelled(format!(
+            "{reason}; it did not end within {} s (`backup.stop_timeout`), while {}, and was broken off: {left}",
+            self.settings.backup.stop_timeout.as_secs(),
+            running.waits_for()
+        ))
+    }
+}
+
+/// Writes the state of an operation that runs to the history, for other processes to see.
+async fn record(history: History, running: Arc<Running>, ended: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => return,
+            () = tokio::time::sleep(HISTORY_INTERVAL) => {}
+        }
+        if let Err(error) = history.write(running.snapshot()).await {
+            tracing::warn!(%error, "progress is not kept");
+        }
+    }
+}
+
+/// Watches an operation that runs: its lock, its time, and whether anything goes on.
+async fn watch(
+    settings: Arc<Settings>,
+    repository: Repository,
+    lock: Option<Arc<dyn LockGuard>>,
+    running: Arc<Running>,
+    ended: CancellationToken,
+) {
+    let timeout = settings.backup.timeout;
+    let is_hung = AtomicBool::new(false);
+    let time = async {
+        let ends = tokio::time::Instant::now() + timeout;
+        let mut stall = StallWatch::new(settings.backup.stall_timeout);
+        loop {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => return,
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            }
+            if tokio::time::Instant::now() >= ends {
+                running.cancel(&format!(
+                    "it took longer than `backup.timeout` ({} s)",
+                    timeout.as_secs()
+                ));
+            }
+            stall.look(&running, &is_hung);
+        }
+    };
+    let every = fence::interval(&**repository.sink());
+    let lock = fence::watch(
+        lock.as_deref(),
+        &repository,
+        &running,
+        every,
+        &is_hung,
+        &ended,
+    );
+    futures::join!(time, lock);
 }
 
 impl Context {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use arc_backup_core::Activity;
+
 /// Counts files and bytes as they are done. Shared between the copy and whoever watches it.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -11,8 +13,8 @@ pub struct Progress {
     total_bytes: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
-    /// Grows with everything that goes on.
-    steps: AtomicU64,
+    /// Everything that goes on.
+    activity: Activity,
     under_way: Mutex<BTreeMap<u64, (String, &'static str)>>,
 }
 
@@ -21,7 +23,7 @@ impl Progress {
     pub fn expect(&self, files: u64, bytes: u64) {
         self.total_files.fetch_add(files, Ordering::Relaxed);
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.step();
+        self.activity.note();
     }
 
     /// Takes back that there was something to do, and, if it was done, that.
@@ -32,13 +34,13 @@ impl Progress {
             self.files.fetch_sub(files, Ordering::Relaxed);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
-        self.step();
+        self.activity.note();
     }
 
     /// Notes bytes as done.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.step();
+        self.activity.note();
     }
 
     /// Takes back bytes that are copied again.
@@ -49,7 +51,7 @@ impl Progress {
     /// Notes files as done.
     pub fn add_files(&self, files: u64) {
         self.files.fetch_add(files, Ordering::Relaxed);
-        self.step();
+        self.activity.note();
     }
 
     /// Files and bytes to do, files and bytes done.
@@ -64,15 +66,10 @@ impl Progress {
         .map(|n| n.load(Ordering::Relaxed))
     }
 
-    /// Notes that something went on that is neither a file nor bytes.
-    pub fn step(&self) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A number that changes whenever something goes on.
+    /// Where everything is noted that goes on.
     #[must_use]
-    pub fn steps(&self) -> u64 {
-        self.steps.load(Ordering::Relaxed)
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Notes that something is done to the file at `key`, until what this returns is dropped.

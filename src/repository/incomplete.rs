@@ -56,13 +56,16 @@ impl Repository {
                 sink: self.sink.clone(),
             }),
             target: Some(self.sink.clone()),
+            activity: self.activity.clone(),
         }
     }
 
     /// Makes what is stored of `id` an incomplete copy, told of by `manifest`.
     pub(crate) async fn keep_incomplete(&self, id: &BackupId, manifest: Vec<u8>) -> Result<()> {
         let to = own(&format!("{FOLDER}/{id}"));
-        self.sink.move_tree(&folder(id), &to).await?;
+        self.sink
+            .move_tree(&folder(id), &to, &self.activity)
+            .await?;
         // From here on it exists.
         self.put(&own(&format!("{FOLDER}/{id}/{INSTEAD}")), manifest)
             .await
@@ -141,7 +144,7 @@ impl Repository {
         let told = own(&format!("{FOLDER}/{id}/{INSTEAD}"));
         self.sink.delete(&[told]).await?;
         Ok((self.sink)
-            .remove_tree(&own(&format!("{FOLDER}/{id}")))
+            .remove_tree(&own(&format!("{FOLDER}/{id}")), &self.activity)
             .await?)
     }
 
@@ -192,8 +195,10 @@ impl Repository {
                 && !journalled.contains(&id)
             {
                 if apply
-                    && let Err(error) =
-                        (self.sink.remove_tree(&own(&format!("journal/{id}")))).await
+                    && let Err(error) = (self
+                        .sink
+                        .remove_tree(&own(&format!("journal/{id}")), &self.activity))
+                    .await
                 {
                     swept.faults.push(format!("{id}: {error}"));
                 }

@@ -50,7 +50,7 @@ impl Repository {
 
     pub(crate) async fn end_journal(&self, id: &BackupId) -> Result<()> {
         self.sink()
-            .remove_tree(&own(&format!("journal/{id}")))
+            .remove_tree(&own(&format!("journal/{id}")), &self.activity)
             .await?;
         Ok(self
             .sink()

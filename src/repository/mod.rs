@@ -10,7 +10,8 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
+    Activity, Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Purpose, Sink,
+    WriteOptions,
 };
 
 pub use incomplete::Incomplete;
@@ -35,6 +36,8 @@ pub struct Repository {
     sink: Arc<dyn Sink>,
     /// The whole target, where `sink` is a part of it.
     target: Option<Arc<dyn Sink>>,
+    /// Where steps are noted.
+    activity: Activity,
 }
 
 impl Repository {
@@ -45,6 +48,16 @@ impl Repository {
             name: name.into(),
             sink,
             target: None,
+            activity: Activity::default(),
+        }
+    }
+
+    /// The same, noting its steps there.
+    #[must_use]
+    pub(crate) fn noting_in(&self, activity: &Activity) -> Self {
+        Self {
+            activity: activity.clone(),
+            ..self.clone()
         }
     }
 
@@ -65,19 +78,26 @@ impl Repository {
         self.target.as_ref().unwrap_or(&self.sink)
     }
 
-    /// Takes the repository's lock.
+    /// Takes the repository's lock. That of a process of this machine that is dead is taken over at once.
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
-        match self
-            .target_sink()
-            .lock(&own("lock"), &holder.to_text())
-            .await?
-        {
-            LockOutcome::Held(guard) => Ok(guard),
-            LockOutcome::Busy(text) => Err(Error::Busy(Box::new(Holder::from_text(&text)))),
+        let (sink, key) = (self.target_sink(), own("lock"));
+        let text = holder.to_text();
+        let mut other = match sink.lock(&key, &text).await? {
+            LockOutcome::Held(guard) => return Ok(guard),
+            LockOutcome::Busy(other) => other,
+        };
+        if Holder::from_text(&other).is_dead() {
+            tracing::info!(holder = %Holder::from_text(&other), "the holder of the lock is dead");
+            sink.free_lock(&key, &other).await?;
+            other = match sink.lock(&key, &text).await? {
+                LockOutcome::Held(guard) => return Ok(guard),
+                LockOutcome::Busy(other) => other,
+            };
         }
+        Err(Error::Busy(Box::new(Holder::from_text(&other))))
     }
 
     /// Writes a small object, whole and durable.
@@ -150,7 +170,7 @@ impl Repository {
     pub(crate) async fn remove_backup(&self, id: &BackupId) -> Result<()> {
         let folder = folder(id);
         self.remove_manifest(id).await?;
-        self.sink.remove_tree(&folder).await?;
+        self.sink.remove_tree(&folder, &self.activity).await?;
         // An incomplete copy that was not yet told of.
         self.remove_untold(id).await?;
         self.sink.delete(&[notes::note_key(id)]).await?;

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object};
+use arc_backup_core::{
+    Activity, AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object,
+};
 
 /// The place for what one operation sets aside: a folder of its name.
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ pub(super) struct Aside {
     storage: Arc<dyn Sink>,
     area: String,
     target: Option<(Arc<dyn Sink>, Key)>,
+    activity: Activity,
 }
 
 impl Aside {
@@ -20,6 +23,7 @@ impl Aside {
         storage: Arc<dyn Sink>,
         area: impl Into<String>,
         target: Option<(Arc<dyn Sink>, Key)>,
+        activity: &Activity,
     ) -> Self {
         let area = area.into();
         let target = target
@@ -34,6 +38,7 @@ impl Aside {
             storage,
             area,
             target,
+            activity: activity.clone(),
         }
     }
 
@@ -75,7 +80,7 @@ impl Aside {
     /// Removes all that was set aside.
     pub(super) async fn remove(&self) -> Result<()> {
         let removed = match &self.target {
-            Some((target, folder)) => target.remove_tree(folder).await,
+            Some((target, folder)) => target.remove_tree(folder, &self.activity).await,
             None => self.storage.remove_aside(&self.area).await,
         };
         match removed {

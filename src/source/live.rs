@@ -1,10 +1,18 @@
 //! Reading what is live, to compare it with a backup.
 
-use arc_backup_core::{Body, Digest, Error, ErrorKind, GetOptions, Hasher, Key, Result, Sink};
+use arc_backup_core::{
+    Activity, Body, Digest, Error, ErrorKind, GetOptions, Hasher, Key, Result, Sink,
+};
 use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
 
 /// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
-pub(super) async fn digest(storage: &dyn Sink, key: &Key) -> Result<Option<Digest>> {
+pub(super) async fn digest(
+    storage: &dyn Sink,
+    key: &Key,
+    cancel: &CancellationToken,
+    activity: &Activity,
+) -> Result<Option<Digest>> {
     let object = match storage.get(key, GetOptions::default()).await {
         Ok(object) => object,
         // A live file that is gone or can't be read is one to replace.
@@ -19,26 +27,40 @@ pub(super) async fn digest(storage: &dyn Sink, key: &Key) -> Result<Option<Diges
         Err(error) => return Err(error),
     };
     if let Body::File { mut file, .. } = object.body {
-        return tokio::task::spawn_blocking(move || {
+        let (cancel, activity) = (cancel.clone(), activity.clone());
+        let digest = tokio::task::spawn_blocking(move || {
             let mut hasher = Hasher::new();
             let mut buffer = vec![0; 256 << 10];
             loop {
+                if cancel.is_cancelled() {
+                    return Err(());
+                }
+                activity.note();
                 match std::io::Read::read(&mut file, &mut buffer) {
-                    Ok(0) => return Some(hasher.finish()),
+                    Ok(0) => return Ok(Some(hasher.finish())),
                     Ok(count) => hasher.update(&buffer[..count]),
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     // A live file that can't be read is one to replace.
-                    Err(_) => return None,
+                    Err(_) => return Ok(None),
                 }
             }
         })
         .await
-        .map_err(|e| Error::new(ErrorKind::Other, "read", key.as_str(), e.to_string()));
+        .map_err(|e| Error::new(ErrorKind::Other, "read", key.as_str(), e.to_string()))?;
+        return digest.map_err(|()| cancelled(key));
     }
     let mut hasher = Hasher::new();
     let mut pieces = crate::pipeline::pieces(object.body, key);
     while let Some(piece) = pieces.next().await {
+        if cancel.is_cancelled() {
+            return Err(cancelled(key));
+        }
+        activity.note();
         hasher.update(&piece?);
     }
     Ok(Some(hasher.finish()))
+}
+
+fn cancelled(key: &Key) -> Error {
+    Error::new(ErrorKind::Cancelled, "read", key.as_str(), "cancelled")
 }

@@ -138,6 +138,7 @@ impl ParquetSource {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
             cancel: freeze.cancel.clone(),
+            activity: freeze.activity.clone(),
             root: root_of(&*self.storage)?,
             warnings: Arc::default(),
             unreadable: Arc::default(),

@@ -50,10 +50,16 @@ impl ParquetRestore {
             storage.clone(),
             staging.operation_id.as_str(),
             staging.aside.clone(),
+            &staging.activity,
         );
         let earlier = (staging.earlier.iter())
             .map(|(id, policy)| {
-                let aside = Aside::new(storage.clone(), id.as_str(), staging.aside.clone());
+                let aside = Aside::new(
+                    storage.clone(),
+                    id.as_str(),
+                    staging.aside.clone(),
+                    &staging.activity,
+                );
                 (aside, *policy)
             })
             .collect();
@@ -84,8 +90,10 @@ impl ParquetRestore {
             skip: exclusions.keys.clone(),
             ..ListOptions::default()
         };
+        let activity = self.staging.activity.clone();
         self.storage
             .list(options)
+            .inspect(move |_| activity.note())
             .filter(move |item| {
                 let keep = match item {
                     // What no backup can hold is left alone, as a backup leaves it.
@@ -121,7 +129,11 @@ impl ParquetRestore {
         if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
         }
-        Ok(live::digest(&*self.storage, &there.key).await? == Some(digest))
+        let Staging {
+            cancel, activity, ..
+        } = &self.staging;
+        let live = live::digest(&*self.storage, &there.key, cancel, activity).await?;
+        Ok(live == Some(digest))
     }
 
     /// How a live file differs from what the restore left there, by what a listing tells.
@@ -174,6 +186,7 @@ impl ParquetRestore {
     }
 
     async fn apply_step(&self, step: &Step) -> Result<()> {
+        self.staging.activity.note();
         let key = step.key()?;
         match step.action {
             Action::Same | Action::Need | Action::Found => {}

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Error, ErrorKind, Result};
+use arc_backup_core::{Activity, Error, ErrorKind, Result};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,12 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Puts the snapshot `staged` into force at `live`; answers where the state of before is kept.
-pub(super) fn put_back(live: &Path, staged: &Path, operation_id: &str) -> Result<Option<PathBuf>> {
+pub(super) fn put_back(
+    live: &Path,
+    staged: &Path,
+    operation_id: &str,
+    activity: &Activity,
+) -> Result<Option<PathBuf>> {
     let found = look_at(live)?;
     if found == Live::Missing {
         rename_in(live, staged)?;
@@ -100,7 +105,7 @@ pub(super) fn put_back(live: &Path, staged: &Path, operation_id: &str) -> Result
         return Ok(Some(kept));
     }
     let mut is_kept = false;
-    match write_into(live, staged, &kept, &mut is_kept) {
+    match write_into(live, staged, &kept, &mut is_kept, activity) {
         Ok(()) => remove_database(staged),
         // Its pages can't be read, or SQLite can't write these pages over those.
         Err(Unwritten::Impossible(error)) => {
@@ -144,6 +149,7 @@ fn write_into(
     staged: &Path,
     kept: &Path,
     is_kept: &mut bool,
+    activity: &Activity,
 ) -> Result<(), Unwritten> {
     let mut to = open_live(live, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let fault = |e| sqlite_error("write", live, e);
@@ -161,7 +167,7 @@ fn write_into(
             .map_err(|e| sqlite_error("convert", staged, e))?;
     }
     let mut keep = || -> Result<()> {
-        snapshot(live, kept, &CancellationToken::new())?;
+        snapshot(live, kept, &CancellationToken::new(), activity)?;
         *is_kept = true;
         Ok(())
     };
@@ -177,7 +183,7 @@ fn write_into(
         // With the write lock held nobody commits between what is kept and what replaces it.
         keep()?;
     }
-    finish(&backup, live, None)?;
+    finish(&backup, live, activity)?;
     drop(backup);
     to.busy_timeout(BUSY_LIMIT).map_err(fault)?;
     check(&to, live).map_err(Unwritten::Now)

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Pins, Result,
-    Sink,
+    Activity, Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Pins,
+    Result, Sink,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,7 @@ pub(super) struct Settler {
     pub(super) storage: Arc<dyn Sink>,
     pub(super) exclusions: Exclusions,
     pub(super) cancel: CancellationToken,
+    pub(super) activity: Activity,
     /// The root on local disk as it was when the view began, by device and inode: a volume that goes away leaves an empty
     /// folder, and must not become a view of nothing.
     pub(super) root: Option<(PathBuf, (u64, u64))>,
@@ -167,7 +168,9 @@ impl Settler {
     /// The rows of a listing without the places that can't be looked at, which are noted.
     fn readable(&self, listing: ListStream) -> ListStream {
         let (exclusions, unreadable) = (self.exclusions.clone(), self.unreadable.clone());
+        let activity = self.activity.clone();
         listing
+            .inspect(move |_| activity.note())
             .filter_map(move |row| {
                 let row = match row {
                     Err(error) if error.is_of_one_place() && is_lasting(&error) => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Error, ErrorKind, Result};
+use arc_backup_core::{Activity, Error, ErrorKind, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,12 @@ pub(super) fn open_live(path: &Path, flags: OpenFlags) -> Result<Connection> {
 /// Copies the database `live` into the new file `to`: one file without `-wal`, as of one moment.
 ///
 /// A read transaction is opened first on the source: without it every foreign commit would restart the copy.
-pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Result<()> {
+pub(super) fn snapshot(
+    live: &Path,
+    to: &Path,
+    cancel: &CancellationToken,
+    activity: &Activity,
+) -> Result<()> {
     let source = match open_live(live, OpenFlags::SQLITE_OPEN_READ_WRITE) {
         Err(_) => open_live(live, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
         Ok(connection) => connection,
@@ -59,7 +64,9 @@ pub(super) fn snapshot(live: &Path, to: &Path, cancel: &CancellationToken) -> Re
         .map_err(|e| Error::from_io("write", to.display().to_string(), e))?;
     let mut copy = Connection::open(to).map_err(|e| sqlite_error("write", to, e))?;
     let backup = Backup::new(&source, &mut copy).map_err(|e| sqlite_error("copy", live, e))?;
-    finish(&backup, live, Some(cancel))?;
+    while !steps(&backup, live, Some(cancel), STEP_PAGES)? {
+        activity.note();
+    }
     drop(backup);
     let fault = |e| sqlite_error("write", to, e);
     // The header of a database in WAL mode asks for a `-wal` beside it; a snapshot is one file.
@@ -147,12 +154,10 @@ pub(super) fn take_locks(backup: &Backup<'_, '_>, subject: &Path) -> Result<()> 
 }
 
 /// Copies all pages, waiting for a busy target up to [`BUSY_LIMIT`].
-pub(super) fn finish(
-    backup: &Backup<'_, '_>,
-    subject: &Path,
-    cancel: Option<&CancellationToken>,
-) -> Result<()> {
-    while !steps(backup, subject, cancel, STEP_PAGES)? {}
+pub(super) fn finish(backup: &Backup<'_, '_>, subject: &Path, activity: &Activity) -> Result<()> {
+    while !steps(backup, subject, None, STEP_PAGES)? {
+        activity.note();
+    }
     Ok(())
 }
 

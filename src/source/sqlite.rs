@@ -90,9 +90,9 @@ impl Source for SqliteSource {
                 }
             };
             let (live, to) = (database.path.clone(), freeze.scratch.join(&database.file));
-            let cancel = freeze.cancel.clone();
+            let (cancel, activity) = (freeze.cancel.clone(), freeze.activity.clone());
             let file = to.clone();
-            tokio::task::spawn_blocking(move || snapshot(&live, &to, &cancel))
+            tokio::task::spawn_blocking(move || snapshot(&live, &to, &cancel, &activity))
                 .await
                 .map_err(|e| {
                     Error::new(ErrorKind::Other, "snapshot", &database.file, e.to_string())

@@ -161,8 +161,9 @@ impl Restore for SqliteRestore {
     async fn apply(&self) -> Result<()> {
         for (database, staged) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
+            let activity = self.staging.activity.clone();
             let kept = self
-                .blocking(move || put_back(&database.path, &staged, &operation_id))
+                .blocking(move || put_back(&database.path, &staged, &operation_id, &activity))
                 .await?;
             self.state()
                 .summary

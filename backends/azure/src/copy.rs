@@ -10,7 +10,6 @@ use azure_storage_blob::models::{
     BlobClientAbortCopyOptions, BlobClientDeleteOptions, BlobClientStartCopyFromUrlOptions,
     BlobClientStartCopyFromUrlResultHeaders as _,
 };
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::store::{Properties, Store, quoted};
@@ -244,8 +243,9 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         // Without a runtime the store goes on with it.
-        if let (Some(begun), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move {
+        if let Some(begun) = self.0.take() {
+            let store = begun.store.clone();
+            store.background.spawn(async move {
                 if let Err(error) = begun.abort().await {
                     tracing::warn!(%error, "a copy can't be aborted");
                 }

@@ -21,7 +21,6 @@ use azure_storage_blob::models::{
 };
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::store::{Stamp, Store, quoted};
@@ -37,7 +36,7 @@ const TRIES: u32 = 20;
 pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<LockOutcome> {
     const OPERATION: &str = "lock";
     // A guard of this process that was dropped a moment ago may not have given its lock back yet.
-    store.await_releases().await;
+    store.background.settle().await;
     let lease = Lease {
         store: store.clone(),
         key: key.clone(),
@@ -349,14 +348,11 @@ impl Drop for AzureLock {
             return;
         }
         // Without a runtime the lease runs out by itself.
-        if let Ok(runtime) = Handle::try_current() {
-            let lease = self.lease.clone();
-            let store = lease.store.clone();
-            store.add_release(runtime.spawn(async move {
-                if let Err(error) = lease.release().await {
-                    tracing::warn!(%error, "a lock can't be given back: its lease runs out by itself");
-                }
-            }));
-        }
+        let lease = self.lease.clone();
+        self.lease.store.background.spawn(async move {
+            if let Err(error) = lease.release().await {
+                tracing::warn!(%error, "a lock can't be given back: its lease runs out by itself");
+            }
+        });
     }
 }

@@ -49,6 +49,10 @@ impl AzureSink {
 
 #[async_trait]
 impl Sink for AzureSink {
+    async fn settle(&self) {
+        self.store.background.settle().await;
+    }
+
     fn location(&self) -> String {
         self.store.location(self.store.prefix())
     }

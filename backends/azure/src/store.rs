@@ -1,11 +1,11 @@
 //! One container: its client, its requests with retries, and the names in it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
+use arc_backup_core::remote::{Background, Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
@@ -14,7 +14,6 @@ use azure_storage_blob::models::{
     BlobClientGetPropertiesOptions, BlobClientGetPropertiesResultHeaders as _,
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
-use tokio::task::JoinHandle;
 
 use crate::account::{Account, Credentials};
 use crate::config::{AzureConfig, check_container, check_limits, normalise_prefix, wrong};
@@ -50,8 +49,8 @@ pub(crate) struct Store {
     pub(crate) renewal: Duration,
     /// What is known of the store's `startFrom`: see `list`.
     pub(crate) start_from: AtomicU8,
-    /// Locks on their way to be released, whose guards were dropped.
-    releases: Mutex<Vec<JoinHandle<()>>>,
+    /// Aborts of copies and releases of locks that were dropped.
+    pub(crate) background: Background,
 }
 
 /// The SDK's client, which has no `Debug`.
@@ -131,7 +130,7 @@ impl Store {
             lease: config.lock_lease,
             renewal: config.lock_renewal,
             start_from: AtomicU8::new(0),
-            releases: Mutex::default(),
+            background: Background::default(),
         })
     }
 
@@ -375,22 +374,6 @@ impl Store {
             Ok(properties) => Ok(Some(properties)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Remembers a lock that is on its way to be released.
-    pub(crate) fn add_release(&self, task: JoinHandle<()>) {
-        let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
-        releases.retain(|task| !task.is_finished());
-        releases.push(task);
-    }
-
-    /// Waits until dropped locks of this process are free.
-    pub(crate) async fn await_releases(&self) {
-        let tasks =
-            std::mem::take(&mut *self.releases.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            let _ = task.await;
         }
     }
 }

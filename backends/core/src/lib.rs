@@ -10,6 +10,7 @@
 //! - `remote` (feature of the same name): retries, pace, bounded buffers and resumed reads for sinks over a network.
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
+mod activity;
 mod body;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -27,6 +28,7 @@ pub mod remote;
 mod sink;
 mod source;
 
+pub use activity::Activity;
 pub use body::{Body, ByteStream};
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};

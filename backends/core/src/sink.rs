@@ -11,8 +11,8 @@ use futures::{StreamExt, future};
 use crate::copy::copy_within;
 use crate::in_order::InOrder;
 use crate::{
-    Address, AsideMode, Capabilities, Child, Discard, Discarded, Error, ErrorKind, GetOptions, Key,
-    ListOptions, ListStream, Listed, Meta, Object, Result, WriteOptions,
+    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, Error, ErrorKind,
+    GetOptions, Key, ListOptions, ListStream, Listed, Meta, Object, Result, WriteOptions,
 };
 
 /// A place that keeps bytes under [`Key`]s and gives them back: a folder, a bucket, a container.
@@ -27,6 +27,12 @@ use crate::{
 /// guarantee as a test.
 #[async_trait]
 pub trait Sink: Send + Sync + fmt::Debug + 'static {
+    /// Returns when what this sink does in the background has ended: uploads and locks that were dropped are aborted and given
+    /// back there.
+    ///
+    /// The default does nothing in the background.
+    async fn settle(&self) {}
+
     /// Where this is, for people: a path or a URL, never with credentials.
     fn location(&self) -> String;
 
@@ -86,16 +92,17 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>>;
 
     /// Removes everything in `folder`, whatever it is: objects, leavings of uploads, links (never what they
-    /// point to). An absent folder is no error.
+    /// point to). An absent folder is no error. It may take long: each step is noted in `activity`.
     ///
     /// The default lists and deletes.
-    async fn remove_tree(&self, folder: &Key) -> Result<()> {
+    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
         let mut listing = self.list(ListOptions::within(folder));
         let mut batch = Vec::new();
         while let Some(item) = listing.next().await {
             if let Listed::Object(meta) = item? {
                 batch.push(meta.key);
             }
+            activity.note();
             if batch.len() == 1000 {
                 self.delete(&batch).await?;
                 batch.clear();
@@ -160,11 +167,12 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Moves every object in the folder `from` to the same place in the folder `to`, where nothing is. When it fails
-    /// half-way each object is at one place at least, and calling it again goes on. An absent folder is no error.
+    /// half-way each object is at one place at least, and calling it again goes on. An absent folder is no error. It may take
+    /// long: each step is noted in `activity`.
     ///
     /// The default copies, within the store where that can be done and as many at once as it takes, and deletes what was
     /// copied.
-    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
+    async fn move_tree(&self, from: &Key, to: &Key, activity: &Activity) -> Result<()> {
         let copies = self.list(ListOptions::within(from)).filter_map(|item| {
             future::ready(match item {
                 Ok(Listed::Object(meta)) => Some(Ok(meta)),
@@ -178,6 +186,7 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         let mut batch = Vec::new();
         while let Some(key) = copied.next().await {
             batch.push(key?);
+            activity.note();
             if batch.len() == 1000 {
                 copied.beside(self.delete(&batch)).await?;
                 batch.clear();

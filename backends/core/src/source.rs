@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Body, Discard, Discarded, Entry, Key, Result, Sink, Upload};
+use crate::{Activity, Body, Discard, Discarded, Entry, Key, Result, Sink, Upload};
 
 /// A stream of entries, in byte order of their keys.
 pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
@@ -58,6 +58,8 @@ pub struct Freeze {
     pub scratch: PathBuf,
     /// Tells when to give up.
     pub cancel: CancellationToken,
+    /// Where each step is noted.
+    pub activity: Activity,
 }
 
 /// A view of a source that does not change.
@@ -141,6 +143,8 @@ pub struct Staging {
     pub scratch: PathBuf,
     /// Tells when to give up. Obeyed until [`Restore::apply`] begins.
     pub cancel: CancellationToken,
+    /// Where each step is noted.
+    pub activity: Activity,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
     /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a folder in the target that holds

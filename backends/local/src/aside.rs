@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 
-use arc_backup_core::{AsideMode, Key};
+use arc_backup_core::{Activity, AsideMode, Key};
 use rustix::io::Errno;
 
 use crate::error::{Fault, present};
@@ -106,7 +106,7 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
 pub(crate) fn remove_aside(root: &Root, area: &str) -> Result<(), Fault> {
     check_word(area, "operation")?;
     let place = Root::new(aside_path(root.path()));
-    remove_tree(&place, area)?;
+    remove_tree(&place, area, &Activity::default())?;
     // Other operations may have their things there.
     let _ = std::fs::remove_dir(place.path());
     Ok(())

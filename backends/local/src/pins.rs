@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use arc_backup_core::{
-    Discard, Discarded, Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result,
+    Activity, Discard, Discarded, Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result,
 };
 use async_trait::async_trait;
 use rustix::io::Errno;
@@ -172,7 +172,7 @@ fn remove_folder(path: &Path) -> Result<(), Fault> {
         return Ok(());
     };
     match name.to_str() {
-        Some(name) => remove_tree(&Root::new(above.to_owned()), name),
+        Some(name) => remove_tree(&Root::new(above.to_owned()), name, &Activity::default()),
         // A root whose own name is no UTF-8. Nobody but us writes there, and links are not followed.
         None => match std::fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

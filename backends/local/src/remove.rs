@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use arc_backup_core::{Discard, Discarded, Key};
+use arc_backup_core::{Activity, Discard, Discarded, Key};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
@@ -78,7 +78,7 @@ pub(crate) fn discard_staged(root: &Root, key: &str, stage: &str) -> Result<(), 
 }
 
 /// Removes `path` and everything in it, whatever it is.
-pub(crate) fn remove_tree(root: &Root, path: &str) -> Result<(), Fault> {
+pub(crate) fn remove_tree(root: &Root, path: &str, activity: &Activity) -> Result<(), Fault> {
     let Some(root) = present(root.open())? else {
         return Ok(());
     };
@@ -86,7 +86,7 @@ pub(crate) fn remove_tree(root: &Root, path: &str) -> Result<(), Fault> {
     let Some(folder) = present(root.beneath(above))? else {
         return Ok(());
     };
-    remove_any(&folder, name.as_bytes(), path.as_bytes())?;
+    remove_any(&folder, name.as_bytes(), path.as_bytes(), activity)?;
     prune(&root, above);
     Ok(())
 }
@@ -115,7 +115,8 @@ pub(crate) fn move_tree(root: &Root, from: &str, to: &str) -> Result<(), Fault> 
 }
 
 /// Removes `name` in `folder`; `path` is its path, for people.
-fn remove_any(folder: &Folder, name: &[u8], path: &[u8]) -> Result<(), Fault> {
+fn remove_any(folder: &Folder, name: &[u8], path: &[u8], activity: &Activity) -> Result<(), Fault> {
+    activity.note();
     let named = |errno: Errno| Fault::from(errno).at(lossy(path));
     // Somebody may still be writing there: go over it again, but not for ever.
     for _ in 0..10 {
@@ -134,7 +135,7 @@ fn remove_any(folder: &Folder, name: &[u8], path: &[u8]) -> Result<(), Fault> {
             Ok(below) => {
                 for child in below.kinds().map_err(named)? {
                     let (child, _) = child.map_err(named)?;
-                    remove_any(&below, &child, &joined(path, &child))?;
+                    remove_any(&below, &child, &joined(path, &child), activity)?;
                 }
             }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => continue,

@@ -3,9 +3,9 @@
 use std::io::{Seek as _, SeekFrom};
 
 use arc_backup_core::{
-    AsideMode, Body, Capabilities, Child, Discard, Discarded, Durability, Error, ErrorKind,
-    GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink,
-    Upload, WriteOptions,
+    Activity, AsideMode, Body, Capabilities, Child, Discard, Discarded, Durability, Error,
+    ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result,
+    Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -117,9 +117,10 @@ impl Sink for LocalSink {
         .await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<()> {
-        self.with_key("remove", folder, |root, folder| {
-            remove::remove_tree(root, &folder)
+    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
+        let activity = activity.clone();
+        self.with_key("remove", folder, move |root, folder| {
+            remove::remove_tree(root, &folder, &activity)
         })
         .await
     }
@@ -157,7 +158,9 @@ impl Sink for LocalSink {
         .await
     }
 
-    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
+    async fn move_tree(&self, from: &Key, to: &Key, activity: &Activity) -> Result<()> {
+        // One rename, however much is in it.
+        let _ = activity;
         let to = to.clone();
         self.with_key("move", from, move |root, from| {
             remove::move_tree(root, &from, &to)

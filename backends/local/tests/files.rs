@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::{
-    Body, Discard, ErrorKind, GetOptions, ListOptions, LockOutcome, Sink, WriteOptions,
+    Activity, Body, Discard, ErrorKind, GetOptions, ListOptions, LockOutcome, Sink, WriteOptions,
 };
 use arc_backup_local::{LocalConfig, LocalSink};
 use bytes::Bytes;
@@ -295,6 +295,10 @@ async fn a_tree_without_rights_can_be_removed() {
     for (folder, mode) in [("a/b", 0o000), ("a/d", 0o500), ("a", 0o500)] {
         std::fs::set_permissions(place.path(folder), PermissionsExt::from_mode(mode)).unwrap();
     }
-    place.sink.remove_tree(&key("a")).await.unwrap();
+    place
+        .sink
+        .remove_tree(&key("a"), &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(place.on_disk(), ["keep"]);
 }

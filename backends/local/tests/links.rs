@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use arc_backup_core::{
-    AsideMode, Child, ErrorKind, ListOptions, LockOutcome, OtherKind, Sink, WriteOptions,
+    Activity, AsideMode, Child, ErrorKind, ListOptions, LockOutcome, OtherKind, Sink, WriteOptions,
 };
 use support::{Place, key, list, put, put_with, read, tree};
 
@@ -48,7 +48,10 @@ async fn nothing_goes_through_a_linked_folder() {
                 "delete",
                 sink.delete(std::slice::from_ref(&at_key)).await.err(),
             ),
-            ("remove_tree", sink.remove_tree(&at_key).await.err()),
+            (
+                "remove_tree",
+                sink.remove_tree(&at_key, &Activity::default()).await.err(),
+            ),
             ("promote", sink.promote(&at_key, "s").await.err()),
             ("discard", sink.discard_staged(&at_key, "s").await.err()),
             (
@@ -116,7 +119,9 @@ async fn a_link_in_place_of_a_file_is_left_alone() {
             assert!(error.to_string().contains("is a symbolic link"), "{error}");
         }
         // Only this removes links, and what they point to stays.
-        sink.remove_tree(&key(at)).await.unwrap();
+        sink.remove_tree(&key(at), &Activity::default())
+            .await
+            .unwrap();
     }
     assert_eq!(place.on_disk(), ["real"]);
 }
@@ -147,7 +152,9 @@ async fn a_fifo_is_not_waited_on() {
     tokio::time::timeout(Duration::from_secs(10), all)
         .await
         .expect("it waited");
-    sink.remove_tree(&key("a")).await.unwrap();
+    sink.remove_tree(&key("a"), &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(place.on_disk(), [""; 0]);
 }
 
@@ -181,8 +188,12 @@ async fn names_that_no_key_can_carry_are_counted_by_file() {
     let children = sink.list_children(Some(&key("a"))).await.unwrap();
     assert_eq!(children.len(), 5);
     assert_eq!(children[1], Child::Object("file".to_owned()));
-    sink.remove_tree(&key("a")).await.unwrap();
-    sink.remove_tree(&key(&long)).await.unwrap();
+    sink.remove_tree(&key("a"), &Activity::default())
+        .await
+        .unwrap();
+    sink.remove_tree(&key(&long), &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(place.on_disk(), [""; 0]);
 }
 

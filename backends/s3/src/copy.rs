@@ -196,8 +196,8 @@ async fn copy_parts(
 ) -> Result<Meta> {
     let upload = Multipart::new(store, key, name, Purpose::Data)
         .like(there.metadata(), there.content_type());
-    let mut copied = Copied(Some(Arc::new(upload)));
-    let upload = copied.0.clone().expect("it was put there just now");
+    let mut copied = Copied(store.clone(), Some(Arc::new(upload)));
+    let upload = copied.1.clone().expect("it was put there just now");
     let done = async {
         copy_each(store, source, there, &upload).await?;
         upload.complete(false).await
@@ -206,19 +206,18 @@ async fn copy_parts(
     if done.is_err() {
         end(&upload).await;
     }
-    copied.0 = None;
+    copied.1 = None;
     done.map_err(unable)
 }
 
 /// Ends an upload that nobody waits for any more.
-struct Copied(Option<Arc<Multipart>>);
+struct Copied(Shared, Option<Arc<Multipart>>);
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        // Without a runtime there is nobody who could tell the store; `discard_unfinished` will.
-        if let (Some(upload), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
-        {
-            runtime.spawn(async move { end(&upload).await });
+        // Without a runtime nobody tells the store; `discard_unfinished` will.
+        if let Some(upload) = self.1.take() {
+            (self.0.background).spawn(async move { end(&upload).await });
         }
     }
 }

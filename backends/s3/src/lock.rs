@@ -525,15 +525,13 @@ impl Drop for S3Lock {
         }
         let lock = self.lock.clone();
         lock_of(&lock.store.locks.dropped).insert(lock.nonce.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                match lock.give_back().await {
-                    Ok(()) => {
-                        lock_of(&lock.store.locks.dropped).remove(&lock.nonce);
-                    }
-                    Err(error) => tracing::warn!(%error, "a lock stays until it expires"),
+        self.lock.store.background.spawn(async move {
+            match lock.give_back().await {
+                Ok(()) => {
+                    lock_of(&lock.store.locks.dropped).remove(&lock.nonce);
                 }
-            });
-        }
+                Err(error) => tracing::warn!(%error, "a lock stays until it expires"),
+            }
+        });
     }
 }

@@ -36,6 +36,10 @@ impl S3Sink {
 
 #[async_trait]
 impl Sink for S3Sink {
+    async fn settle(&self) {
+        self.store.background.settle().await;
+    }
+
     fn location(&self) -> String {
         let url = self.store.url(&self.store.config.prefix);
         match &self.store.config.endpoint {

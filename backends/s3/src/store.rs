@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Beat, Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::remote::{Background, Beat, Budget, Caller, PartLimits, ReadPlan};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
@@ -42,6 +42,8 @@ pub(crate) struct Store {
     control_writes: Budget,
     pub(crate) locks: Locks,
     pub(crate) begun: Begun,
+    /// Aborts of uploads and releases of locks that were dropped.
+    pub(crate) background: Background,
     reads: Budget,
     client: OnceCell<Client>,
     /// Whether the bucket has answered: after that, a bare 404 is an object's.
@@ -69,6 +71,7 @@ impl Store {
             reads: Budget::new(config.buffer_bytes),
             locks: Locks::default(),
             begun: Begun::default(),
+            background: Background::default(),
             client: OnceCell::new(),
             bucket_seen: AtomicBool::new(false),
             config,

@@ -153,14 +153,12 @@ impl Drop for S3Upload {
             return;
         };
         let multipart = self.multipart.clone();
-        // Without a runtime there is nobody who could tell the store; `discard_unfinished` will.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                parts.stop().await;
-                if let Err(error) = multipart.abort().await {
-                    tracing::warn!(%error, "an upload is left behind");
-                }
-            });
-        }
+        // Without a runtime nobody tells the store; `discard_unfinished` will.
+        self.store.background.spawn(async move {
+            parts.stop().await;
+            if let Err(error) = multipart.abort().await {
+                tracing::warn!(%error, "an upload is left behind");
+            }
+        });
     }
 }

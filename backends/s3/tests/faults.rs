@@ -10,7 +10,7 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{Discard, ErrorKind, GetOptions, Key, Sink, WriteOptions};
+use arc_backup_core::{Activity, Discard, ErrorKind, GetOptions, Key, Sink, WriteOptions};
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, S3Server, Verb, When};
 use support::{
@@ -181,7 +181,10 @@ async fn everything_else_survives_every_fault() {
             "set aside",
         );
         ok(sink.delete(&[key("a/1"), key("a/2")]).await, "delete");
-        ok(sink.remove_tree(&key("a")).await, "remove");
+        ok(
+            sink.remove_tree(&key("a"), &Activity::default()).await,
+            "remove",
+        );
         server.heal();
         assert_eq!(
             server.keys(BUCKET),

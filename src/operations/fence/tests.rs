@@ -84,6 +84,9 @@ impl Sink for LosingSink {
         }
         self.inner.delete(keys).await
     }
+    async fn settle(&self) {
+        self.inner.settle().await;
+    }
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         Ok(match self.inner.lock(key, holder).await? {
             LockOutcome::Held(inner) => LockOutcome::Held(Box::new(Guard {
@@ -164,13 +167,29 @@ async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
     let ended = CancellationToken::new();
     let every = Duration::from_millis(2);
     sink.unsure.store(true, Ordering::SeqCst);
-    let look = watch(Some(&*guard), &repository, &running, every, &ended);
+    let is_hung = AtomicBool::new(false);
+    let look = watch(
+        Some(&*guard),
+        &repository,
+        &running,
+        every,
+        &is_hung,
+        &ended,
+    );
     // A store that does not answer has taken nothing from anybody.
     let looked = tokio::time::timeout(Duration::from_millis(50), look).await;
     assert!(looked.is_err() && !running.cancel.is_cancelled());
     sink.unsure.store(false, Ordering::SeqCst);
     sink.lost.store(true, Ordering::SeqCst);
-    watch(Some(&*guard), &repository, &running, every, &ended).await;
+    watch(
+        Some(&*guard),
+        &repository,
+        &running,
+        every,
+        &is_hung,
+        &ended,
+    )
+    .await;
     let reason = running.cancel_reason().expect("a reason");
     for part in ["lock", "`far`", "taken over", "5f0c1d2e"] {
         assert!(reason.contains(part), "{reason}");
@@ -178,7 +197,7 @@ async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
     // An operation that has ended is watched no longer.
     ended.cancel();
     let hour = Duration::from_secs(3600);
-    watch(Some(&*guard), &repository, &running, hour, &ended).await;
+    watch(Some(&*guard), &repository, &running, hour, &is_hung, &ended).await;
     assert!(
         interval(&sink) > Duration::from_secs(5),
         "each look is a request"

@@ -203,6 +203,7 @@ async fn the_marker_says_which_sections_are_restored() {
     let status = place
         .engine
         .status()
+        .await
         .expect("a history")
         .expect("an operation");
     let marker = status.restore_in_progress.expect("a marker");

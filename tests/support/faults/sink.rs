@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Address, AsideMode, Capabilities, Child, Discard, Discarded, Durability, GetOptions, Key,
-    ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
+    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, Durability, GetOptions,
+    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -88,6 +89,10 @@ impl Sink for FaultySink {
             .await
     }
 
+    async fn settle(&self) {
+        self.inner.settle().await;
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         let work = self.inner.lock(key, holder);
         Ok(
@@ -110,8 +115,8 @@ impl Sink for FaultySink {
             .await
     }
 
-    async fn remove_tree(&self, folder: &Key) -> Result<()> {
-        let work = self.inner.remove_tree(folder);
+    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
+        let work = self.inner.remove_tree(folder, activity);
         self.plan
             .around(&self.place, "remove_tree", folder, work)
             .await
@@ -157,8 +162,8 @@ impl Sink for FaultySink {
         self.plan.around(&self.place, "duplicate", to, work).await
     }
 
-    async fn move_tree(&self, from: &Key, to: &Key) -> Result<()> {
-        let work = self.inner.move_tree(from, to);
+    async fn move_tree(&self, from: &Key, to: &Key, activity: &Activity) -> Result<()> {
+        let work = self.inner.move_tree(from, to, activity);
         self.plan.around(&self.place, "move_tree", from, work).await
     }
 

@@ -1,7 +1,7 @@
 //! Second names: within the sink, and for pinned objects.
 
 use super::{key, list_all, put, read};
-use crate::{Discard, ErrorKind, GetOptions, Meta, Sink};
+use crate::{Activity, Discard, ErrorKind, GetOptions, Meta, Sink};
 
 pub(super) async fn duplicates(sink: &dyn Sink) {
     put(sink, "a/b", b"the bytes").await;
@@ -42,7 +42,9 @@ pub(super) async fn moves_a_tree(sink: &dyn Sink) {
     for at in ["a/b/1", "a/b/c/2", "a/bc"] {
         put(sink, at, at.as_bytes()).await;
     }
-    let moved = sink.move_tree(&key("a/b"), &key("x/y")).await;
+    let moved = sink
+        .move_tree(&key("a/b"), &key("x/y"), &Activity::default())
+        .await;
     moved.unwrap_or_else(|error| panic!("move_tree fails: {error}"));
     assert_eq!(
         list_all(sink).await,
@@ -54,7 +56,9 @@ pub(super) async fn moves_a_tree(sink: &dyn Sink) {
         b"a/b/c/2",
         "a moved object differs"
     );
-    let absent = sink.move_tree(&key("a/b"), &key("x/z")).await;
+    let absent = sink
+        .move_tree(&key("a/b"), &key("x/z"), &Activity::default())
+        .await;
     absent.unwrap_or_else(|error| panic!("moving what is absent fails: {error}"));
 }
 

@@ -1,7 +1,7 @@
 //! Removing takes what it is asked to and nothing else.
 
 use super::{children, key, list_all, put, put_all};
-use crate::{Child, Sink};
+use crate::{Activity, Child, Sink};
 
 pub(super) async fn deletes(sink: &dyn Sink) {
     put_all(sink, &["a/b", "a/c", "d/e/f", "g"].map(str::to_owned)).await;
@@ -40,7 +40,7 @@ pub(super) async fn removes_a_tree(sink: &dyn Sink) {
         &["a/x", "a/b/c/d", "a/b/e", "a-b/x", "ab", "c"].map(str::to_owned),
     )
     .await;
-    sink.remove_tree(&key("a/b"))
+    sink.remove_tree(&key("a/b"), &Activity::default())
         .await
         .expect("remove_tree succeeds");
     assert_eq!(
@@ -48,10 +48,10 @@ pub(super) async fn removes_a_tree(sink: &dyn Sink) {
         ["a-b/x", "a/x", "ab", "c"],
         "remove_tree is not exact"
     );
-    sink.remove_tree(&key("a"))
+    sink.remove_tree(&key("a"), &Activity::default())
         .await
         .expect("remove_tree succeeds");
-    sink.remove_tree(&key("a"))
+    sink.remove_tree(&key("a"), &Activity::default())
         .await
         .expect("remove_tree again is harmless");
     assert_eq!(

@@ -8,7 +8,9 @@ use futures::{TryStreamExt, future};
 use super::{
     begin, children, expect_absent, head, key, list, list_all, pattern, put, put_with, read,
 };
-use crate::{Discard, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink, WriteOptions};
+use crate::{
+    Activity, Discard, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink, WriteOptions,
+};
 
 pub(super) async fn is_empty_at_first(sink: &dyn Sink) {
     assert!(!sink.location().is_empty(), "location says nothing");
@@ -32,7 +34,7 @@ pub(super) async fn is_empty_at_first(sink: &dyn Sink) {
     sink.delete(&[])
         .await
         .unwrap_or_else(|error| panic!("delete of no keys fails: {error}"));
-    sink.remove_tree(&key("a"))
+    sink.remove_tree(&key("a"), &Activity::default())
         .await
         .unwrap_or_else(|error| panic!("remove_tree {unharmed}: {error}"));
     let holder = sink.lock_holder(&key("lock")).await;

@@ -6,14 +6,17 @@
 //! - [`Caller`]: does one request, with retries (full jitter), a limit on silence, and an adaptive [`Pace`].
 //! - [`Budget`]: how many bytes of bodies are held at once.
 //! - [`read_ranges`]: reads an object, several ranges at once where it is large, and resumes where a stream breaks.
+//! - [`Background`]: what drops begin: aborts of uploads, releases of locks.
 //! - [`Parts`]: collects what is written into parts, uploads several at once, and sizes them so that any object fits.
 
+mod background;
 mod budget;
 mod call;
 mod pace;
 mod parts;
 mod read;
 
+pub use background::Background;
 pub use budget::{Budget, Reservation};
 pub use call::{Beat, Caller, RetryPolicy};
 pub use pace::Pace;
