@@ -16,7 +16,7 @@ use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
 use super::starting::{accepted, start, who};
-use crate::manifest::{BackupId, InventoryFault};
+use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 
 /// Files or operations on a page, if not asked otherwise, and at most.
@@ -349,7 +349,7 @@ impl Api {
     ) -> Result<Json<FilesBody>, Fault> {
         let id = BackupId::parse(&id)?;
         let limit = page(limit.0)?;
-        let (inventory, _scratch) = shared
+        let local = shared
             .engine
             .inventory(&id, target.as_deref())
             .await
@@ -360,36 +360,20 @@ impl Api {
                 }),
                 InventoryFault::Other(error) => error.into(),
             })?;
-        let mut files = Vec::new();
-        let mut next = None;
-        for record in inventory.records()? {
-            let record = record?;
-            let wanted = prefix
-                .0
-                .as_ref()
-                .is_none_or(|prefix| record.path.starts_with(prefix.as_str()))
-                && start_after
-                    .0
-                    .as_ref()
-                    .is_none_or(|after| *record.path > **after);
-            if !wanted {
-                continue;
-            }
-            if files.len() as u64 == limit {
-                next = files.last().map(|file: &FileBody| file.path.clone());
-                break;
-            }
-            files.push(FileBody {
-                path: record.path.to_string(),
-                size: record.entry.size,
-                sha256: record.entry.sha256.map(|digest| digest.to_string()),
-            });
-        }
-        Ok(Json(FilesBody {
-            count: files.len() as u64,
-            files,
-            next,
-        }))
+        let (prefix, start_after) = (prefix.0, start_after.0);
+        // An inventory may have millions of lines.
+        let page = tokio::task::spawn_blocking(move || {
+            files_page(
+                &local.inventory,
+                prefix.as_deref().unwrap_or_default(),
+                start_after.as_deref(),
+                limit,
+            )
+        });
+        let page = page
+            .await
+            .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))?;
+        Ok(Json(page?))
     }
 
     /// Verify a backup
@@ -477,6 +461,38 @@ impl Api {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
+}
+
+/// The files that start with `prefix` and come behind `start_after`, `limit` of them.
+fn files_page(
+    inventory: &Inventory,
+    prefix: &str,
+    start_after: Option<&str>,
+    limit: u64,
+) -> crate::Result<FilesBody> {
+    let mut files = Vec::new();
+    let mut next = None;
+    for record in inventory.records()? {
+        let record = record?;
+        let is_behind = start_after.is_none_or(|after| *record.path > *after);
+        if !(record.path.starts_with(prefix) && is_behind) {
+            continue;
+        }
+        if files.len() as u64 == limit {
+            next = files.last().map(|file: &FileBody| file.path.clone());
+            break;
+        }
+        files.push(FileBody {
+            path: record.path.to_string(),
+            size: record.entry.size,
+            sha256: record.entry.sha256.map(|digest| digest.to_string()),
+        });
+    }
+    Ok(FilesBody {
+        count: files.len() as u64,
+        files,
+        next,
+    })
 }
 
 fn page(limit: Option<u64>) -> Result<u64, Fault> {

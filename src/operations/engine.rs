@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use super::history::{History, HistoryFile};
 use super::instance_lock::InstanceLock;
+use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
 use super::{Holder, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
-use crate::manifest::{BackupId, Inventory, InventoryFault};
+use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
 use crate::repository::{Damaged, Incomplete, Repository, Summary};
 use crate::{Error, Result};
@@ -28,6 +29,7 @@ pub struct ArcBackup {
     pub(super) repositories: Vec<Repository>,
     pub(super) history: History,
     pub(super) scratch: ScratchFolders,
+    pub(super) inventories: Inventories,
     pub(super) slot: tokio::sync::Mutex<()>,
     pub(super) current: Mutex<Option<Arc<Running>>>,
     pub(super) closing: AtomicBool,
@@ -81,6 +83,7 @@ impl ArcBackup {
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
+            inventories: Inventories::default(),
             settings: Arc::new(settings),
             sources,
             storage,
@@ -171,7 +174,7 @@ impl ArcBackup {
         }
     }
 
-    /// The inventory of a backup, in a private local copy that is removed with the scratch folder's guard.
+    /// The inventory of a backup, in a private local copy. One that was asked for a moment ago is not read from the target again.
     ///
     /// # Errors
     /// [`InventoryFault::Damaged`] says what is wrong with it.
@@ -179,11 +182,23 @@ impl ArcBackup {
         &self,
         id: &BackupId,
         target: Option<&str>,
-    ) -> Result<(Inventory, impl Drop + use<>), InventoryFault> {
+    ) -> Result<Arc<LocalInventory>, InventoryFault> {
         let (repository, loaded) = self.find(id, target).await?;
+        // Arc's own backups have none: theirs is made of a listing, which may change.
+        let name = (loaded.manifest.inventory.as_ref()).map(|of| {
+            let (target, sha256) = (repository.name().to_owned(), of.sha256.clone());
+            (target, id.to_string(), sha256)
+        });
+        if let Some(kept) = name.as_ref().and_then(|name| self.inventories.get(name)) {
+            return Ok(kept);
+        }
         let scratch = self.scratch.for_reading()?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
-        Ok((inventory, scratch))
+        let local = Arc::new(LocalInventory { inventory, scratch });
+        if let Some(name) = name {
+            self.inventories.keep(name, &local);
+        }
+        Ok(local)
     }
 
     /// Who runs an operation on this instance, in whatever process.

@@ -31,6 +31,12 @@ impl Budget {
         }
     }
 
+    /// Whether all of it is free.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.free.available_permits() == self.units as usize
+    }
+
     /// Waits until `bytes` are free and takes them. More than the whole budget is cut to all of it, so that an
     /// object of any size goes through, alone.
     pub async fn reserve(&self, bytes: u64) -> Reservation {

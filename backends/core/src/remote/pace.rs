@@ -57,6 +57,13 @@ impl Pace {
         lock(&self.state).limit
     }
 
+    /// Whether no request is under way, and none has kept its turn.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.debt == 0 && self.free.available_permits() == state.limit
+    }
+
     pub(super) async fn turn(&self) -> Turn {
         Turn {
             permit: self.free.clone().acquire_owned().await.ok(),

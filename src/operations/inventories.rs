@@ -1,0 +1,53 @@
+//! Inventories that were read a moment ago: who pages through the files of a backup asks for the same one again and again.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::manifest::Inventory;
+use crate::private::Scratch;
+
+/// How many are kept.
+const KEPT: usize = 4;
+/// For how long: well below the hour after which the folders of listings are taken for those of crashes.
+const AGE: Duration = Duration::from_secs(600);
+
+/// An inventory in a private local copy, which is removed with it.
+#[derive(Debug)]
+pub struct LocalInventory {
+    /// The inventory.
+    pub inventory: Inventory,
+    pub(super) scratch: Scratch,
+}
+
+/// Which inventory it is: the target, the backup, and the SHA-256 of the file.
+pub(super) type InventoryId = (String, String, String);
+
+/// Those that were read a moment ago, newest last.
+#[derive(Debug, Default)]
+pub(super) struct Inventories(Mutex<Vec<(InventoryId, Instant, Arc<LocalInventory>)>>);
+
+impl Inventories {
+    /// The inventory of this name, where it is kept, and its file is still there.
+    pub(super) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(_, since, local)| since.elapsed() < AGE && local.path().exists());
+        let found = kept.iter().find(|(other, _, _)| other == id);
+        found.map(|(_, _, local)| local.clone())
+    }
+
+    pub(super) fn keep(&self, id: InventoryId, local: &Arc<LocalInventory>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(other, since, _)| *other != id && since.elapsed() < AGE);
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push((id, Instant::now(), local.clone()));
+    }
+}
+
+impl LocalInventory {
+    fn path(&self) -> &Path {
+        self.scratch.path()
+    }
+}
