@@ -104,9 +104,9 @@ pub struct S3Config {
 
 impl S3Config {
     /// How long a lock must stay as it is until its holder counts as dead.
-    pub const LOCK_EXPIRES: Duration = Duration::from_secs(90);
+    pub const LOCK_EXPIRES: Duration = Duration::from_secs(60);
     /// How often a lock that is held is renewed.
-    pub const LOCK_RENEWED: Duration = Duration::from_secs(30);
+    pub const LOCK_RENEWED: Duration = Duration::from_secs(20);
     /// The parts that an object may have: S3's limit.
     pub const MOST_PARTS: u64 = 10_000;
 
