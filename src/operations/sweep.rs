@@ -1,9 +1,11 @@
 //! Removing what interrupted operations have left, on demand.
 
-use arc_backup_core::{Discard, Discarded};
+use std::time::Duration;
+
+use arc_backup_core::{Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 
 use super::instance_lock::InstanceLock;
-use super::{ArcBackup, Holder, staging};
+use super::{ArcBackup, Holder, fence, staging};
 use crate::repository::{Repository, Swept};
 use crate::{Error, Result};
 
@@ -92,12 +94,29 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
         return sweep().await;
     }
     let lock = repository.lock(holder).await?;
-    let swept = sweep().await;
+    let swept = tokio::select! {
+        biased;
+        swept = sweep() => swept,
+        lost = lost(&*lock, fence::interval(&**repository.sink())) => Err(lost.into()),
+    };
     match (lock.release().await, swept) {
         (Err(error), Ok(mut swept)) => {
             swept.faults.push(error.to_string());
             Ok(swept)
         }
         (_, swept) => swept,
+    }
+}
+
+/// Looks at a lock until it is lost: one that nobody looks at is not kept alive.
+async fn lost(lock: &dyn LockGuard, every: Duration) -> CoreError {
+    loop {
+        tokio::time::sleep(every).await;
+        match lock.check().await {
+            Err(error) if error.kind() == ErrorKind::Busy => return error,
+            // No answer is no proof of a loss.
+            Err(error) => tracing::warn!(%error, "whether the lock is held can't be told"),
+            Ok(()) => {}
+        }
     }
 }
