@@ -72,6 +72,10 @@ impl Sink for ThrottledSink {
         self.inner.delete(keys).await
     }
 
+    fn keeps_deleted(&self) -> bool {
+        self.inner.keeps_deleted()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         self.inner.lock(key, holder).await
     }

@@ -88,6 +88,10 @@ impl Sink for FaultySink {
             .await
     }
 
+    fn keeps_deleted(&self) -> bool {
+        self.inner.keeps_deleted()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         let work = self.inner.lock(key, holder);
         Ok(
