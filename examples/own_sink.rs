@@ -75,6 +75,10 @@ impl Sink for ThrottledSink {
     async fn settle(&self) {
         self.inner.settle().await;
     }
+    fn keeps_deleted(&self) -> bool {
+        self.inner.keeps_deleted()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         self.inner.lock(key, holder).await
     }

@@ -35,6 +35,16 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A backup that is there and can't be read now. That says nothing of its bytes.
+    #[error("backup `{id}` can't be read now: {detail}")]
+    Unreadable {
+        /// Its id.
+        id: String,
+        /// Why.
+        state: crate::repository::UnreadableState,
+        /// The same in words, and what to do.
+        detail: String,
+    },
     /// Another operation runs.
     #[error("another operation is running: {0}")]
     Busy(Box<crate::operations::Holder>),

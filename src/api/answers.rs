@@ -9,7 +9,7 @@ use poem_openapi::{ApiResponse, Object};
 use serde_json::Value;
 
 use crate::operations::{ListAnswer, Operation, RestoreInProgress, TargetError};
-use crate::repository::{Damaged, Incomplete, Loaded, Summary};
+use crate::repository::{Damaged, Incomplete, Loaded, Summary, Unreadable};
 
 /// An operation was accepted, and goes on by itself.
 #[derive(Debug, Object)]
@@ -67,6 +67,8 @@ pub struct ListBody {
     pub count: u64,
     /// Folders that have the name of a backup and are none.
     pub damaged: Vec<Damaged>,
+    /// Backups that can't be read now, which says nothing of their bytes.
+    pub unreadable: Vec<Unreadable>,
     /// With `all`: what could be read of sources with files that could not, newest first.
     #[oai(skip_serializing_if_is_none)]
     pub incomplete: Option<Vec<Incomplete>>,
@@ -81,6 +83,7 @@ pub fn list_answer(answer: ListAnswer) -> ListBody {
         count: answer.backups.len() as u64,
         backups: answer.backups,
         damaged: answer.damaged,
+        unreadable: answer.unreadable,
         incomplete: answer.incomplete,
         errors: answer.errors,
     }

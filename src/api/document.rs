@@ -144,6 +144,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             }],
             count: 1,
             damaged: Vec::new(),
+            unreadable: Vec::new(),
             incomplete: None,
             errors: Vec::new(),
         }
@@ -173,6 +174,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                 subject: "target offsite".to_owned(),
                 check: "put".to_owned(),
                 ok: false,
+                state: None,
                 detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
                 setting: Some("backup.targets.offsite.s3_access_key".to_owned()),
                 remedy: Some("grant s3:PutObject to the key".to_owned()),

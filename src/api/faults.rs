@@ -53,7 +53,7 @@ pub(super) enum Fault {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooLarge(Json<ErrorBody>),
-    /// The backup is damaged; `detail` says how.
+    /// The backup is damaged, or can't be read now (it is archived, or the right to read it is missing); `detail` says how.
     #[oai(status = 422)]
     Damaged(Json<ErrorBody>),
     /// A fault of the service or of what it works with.
@@ -98,6 +98,10 @@ impl From<Error> for Fault {
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
                 detail: Some(detail),
                 ..body(format!("Backup {id} is damaged"))
+            })),
+            Error::Unreadable { id, detail, .. } => Self::Damaged(Json(ErrorBody {
+                detail: Some(detail),
+                ..body(format!("Backup {id} can't be read now"))
             })),
             Error::Busy(holder) => Self::Conflict(Json(ErrorBody {
                 status: Some("running".to_owned()),

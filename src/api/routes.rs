@@ -81,7 +81,7 @@ impl Api {
 
     /// List the backups
     ///
-    /// Newest first, of all targets. What only looks like a backup is named in `damaged`, a target that can't be
+    /// Newest first, of all targets. What only looks like a backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
     /// reached in `errors`.
     #[oai(
         path = "/api/v1/backup",

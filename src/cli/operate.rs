@@ -278,6 +278,15 @@ async fn list(engine: &Arc<ArcBackup>, target: Option<&str>, all: bool, json: bo
             damaged.detail
         );
     }
+    for backup in &answer.unreadable {
+        let state = backup.state.as_str();
+        complain!(
+            "{state}: {} in {}: {}",
+            backup.backup_id,
+            backup.target,
+            backup.detail
+        );
+    }
     for error in &answer.errors {
         complain!("error: target {}: {}", error.target, error.detail);
     }
@@ -332,7 +341,7 @@ async fn sweep(engine: &Arc<ArcBackup>, apply: bool, json: bool) -> Result<u8> {
     } else {
         for (target, swept) in &swept {
             for id in &swept.unfinished {
-                let removed = apply && !swept.faults.iter().any(|fault| fault.starts_with(id));
+                let removed = apply && !swept.left.contains(id);
                 let what = if removed { "removed" } else { "unfinished" };
                 line(&format!("{target}: {id} {what}"));
             }

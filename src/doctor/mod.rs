@@ -31,6 +31,8 @@ pub struct Check {
     pub check: String,
     /// Whether it went well.
     pub ok: bool,
+    /// A state that is no fault, and that not everything works in: `append-only`.
+    pub state: Option<String>,
     /// What was found.
     pub detail: String,
     /// The setting to look at.

@@ -25,6 +25,16 @@ const MEASURED_REQUESTS: usize = 5;
 /// Room on local disk below which the next backup is in doubt, where nothing better is known.
 const LITTLE_ROOM: u64 = 64 << 20;
 
+/// The state of a target whose keys may not delete anything.
+const APPEND_ONLY: &str = "append-only";
+const APPEND_ONLY_MEANS: &str = "append-only: these credentials may not delete. Backups, lists, verifications and restores work; \
+    delete, prune and sweep don't, and leftovers stay (docs/storage.md)";
+
+/// The name of an object that the examination writes.
+fn probe(suffix: &str) -> Key {
+    Key::parse(&format!(".arc-backup/probe-{suffix}")).expect("a fixed form")
+}
+
 pub(super) struct Probe<'a> {
     subject: &'a str,
     table: &'a str,
@@ -75,21 +85,39 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn run(self) -> Vec<Check> {
-        let name = match crate::random_hex::<8>() {
-            Ok(hex) => format!(".arc-backup/probe-{hex}"),
+        let suffix = match crate::random_hex::<8>() {
+            Ok(hex) => hex,
             Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
         };
-        let key = |suffix: &str| Key::parse(&format!("{name}{suffix}")).expect("a fixed form");
-        let (small, copy, large) = (key(""), key("-copy"), key("-large"));
         let reached = self.within("reach", self.list()).await;
         if reached == Some(true) {
-            self.within("reach", self.objects(&small, &copy, &large))
+            let append_only =
+                self.within("delete", self.is_append_only(&suffix)).await == Some(true);
+            let suffix = if append_only { APPEND_ONLY } else { &*suffix };
+            let (small, copy) = (probe(suffix), probe(&format!("{suffix}-copy")));
+            // What stays for ever is small, and there once.
+            let large = (!append_only).then(|| probe(&format!("{suffix}-large")));
+            self.within("reach", self.objects(&small, &copy, large.as_ref()))
                 .await;
-            // Whatever became of the checks in between.
-            self.within("delete", self.remove(&[small.clone(), copy, large]))
-                .await;
+            if append_only {
+                self.push(Check {
+                    state: Some(APPEND_ONLY.to_owned()),
+                    ..Check::good(self.subject, "delete", APPEND_ONLY_MEANS)
+                });
+            } else {
+                let probes: Vec<_> = [small.clone(), copy].into_iter().chain(large).collect();
+                // Whatever became of the checks in between.
+                self.within("delete", self.remove(&probes)).await;
+            }
             self.within("unfinished uploads", self.uploads(&small))
                 .await;
+            if self.sink.keeps_deleted() {
+                self.push(Check::good(
+                    self.subject,
+                    "versions",
+                    "are kept: what is deleted or replaced takes room until a lifecycle rule removes it (docs/storage.md)",
+                ));
+            }
         }
         self.room().await;
         self.checks
@@ -110,6 +138,14 @@ impl<'a> Probe<'a> {
                 None
             }
         }
+    }
+
+    /// Whether a target is one whose keys may not delete anything. Arc's data can't be restored with such keys: there it is a fault.
+    async fn is_append_only(&self, suffix: &str) -> bool {
+        // Who may delete is asked about what is not there.
+        self.repository.is_some()
+            && (self.sink.delete(&[probe(suffix)]).await)
+                .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     }
 
     /// What a sweep needs: to find and end uploads that a crash has left.
@@ -146,7 +182,7 @@ impl<'a> Probe<'a> {
         .is_some()
     }
 
-    async fn objects(&self, small: &Key, copy: &Key, large: &Key) {
+    async fn objects(&self, small: &Key, copy: &Key, large: Option<&Key>) {
         let bytes = noise(4096);
         let put = self.put(small, &bytes, false).await;
         let Some(meta) = self.note("put", put, |_| "an object of 4 KiB".to_owned()) else {
@@ -243,7 +279,7 @@ impl<'a> Probe<'a> {
         });
     }
 
-    async fn measure(&self, small: &Key, large: &Key) {
+    async fn measure(&self, small: &Key, large: Option<&Key>) {
         let outcome = async {
             let mut times = Vec::new();
             for _ in 0..MEASURED_REQUESTS {
@@ -252,21 +288,26 @@ impl<'a> Probe<'a> {
                 times.push(begun.elapsed());
             }
             times.sort_unstable();
+            let Some(large) = large else {
+                return Ok((times[times.len() / 2], None));
+            };
             let bytes = noise(MEASURED_BYTES);
             let begun = Instant::now();
             self.put(large, &bytes, false).await?;
             let up = begun.elapsed();
             let begun = Instant::now();
             self.get(large, GetOptions::default(), &bytes).await?;
-            Ok((times[times.len() / 2], rate(up), rate(begun.elapsed())))
+            let rates = Some((rate(up), rate(begun.elapsed())));
+            Ok((times[times.len() / 2], rates))
         };
-        self.note("speed", outcome.await, |(latency, up, down)| {
-            format!(
+        self.note("speed", outcome.await, |(latency, rates)| match rates {
+            Some((up, down)) => format!(
                 "{latency:.1?} a request, writes {}/s, reads {}/s (one object of {})",
                 HumanBytes(*up),
                 HumanBytes(*down),
                 HumanBytes(MEASURED_BYTES as u64)
-            )
+            ),
+            None => format!("{latency:.1?} a request"),
         });
     }
 

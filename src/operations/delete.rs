@@ -47,6 +47,13 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         }
         removed => removed?,
     }
+    if repository.sink().keeps_deleted() {
+        context.warn(
+            "the store keeps what was deleted as earlier versions: its room is free when a lifecycle rule removes these \
+             (docs/storage.md)"
+                .to_owned(),
+        );
+    }
     repository.end_journal(id).await
 }
 

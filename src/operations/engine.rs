@@ -18,7 +18,7 @@ use super::{Holder, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
-use crate::repository::{Damaged, Incomplete, Repository, Summary};
+use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
@@ -51,6 +51,8 @@ pub struct ListAnswer {
     pub backups: Vec<Summary>,
     /// What only looks like one.
     pub damaged: Vec<Damaged>,
+    /// What can't be read now.
+    pub unreadable: Vec<Unreadable>,
     /// Incomplete copies, newest first; where they were asked for.
     pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that can't be listed.

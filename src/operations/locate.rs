@@ -39,18 +39,16 @@ impl ArcBackup {
         if target.is_some() {
             let repository = self.repository(target)?;
             return match repository.load(id).await {
-                answer @ (Ok(_) | Err(Error::Damaged { .. })) => Ok((repository, answer)),
-                Err(error) => Err(error),
+                answer if is_held(&answer) => Ok((repository, answer)),
+                answer => answer.map(|loaded| (repository, Ok(loaded))),
             };
         }
         let mut fault = Error::NotFound(id.to_string());
         let mut holders = Vec::new();
-        let is_held =
-            |(_, found): &(_, Result<_>)| matches!(found, Ok(_) | Err(Error::Damaged { .. }));
-        for (repository, found) in answers(self.ask_all(id), is_held).await {
+        for (repository, found) in answers(self.ask_all(id), |(_, found)| is_held(found)).await {
             match found {
-                Ok(_) | Err(Error::Damaged { .. }) => holders.push((repository, found)),
-                Err(Error::NotFound(_)) => {}
+                found if is_held(&found) => holders.push((repository, found)),
+                Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,
             }
         }
@@ -102,6 +100,7 @@ impl ArcBackup {
                         .for_each(|all| all.extend(incomplete.clone()));
                     answer.backups.extend(listing.backups);
                     answer.damaged.extend(listing.damaged);
+                    answer.unreadable.extend(listing.unreadable);
                 }
                 Err(error) => answer.errors.push(TargetError {
                     target: repository.name().to_owned(),
@@ -120,6 +119,7 @@ impl ArcBackup {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Incomplete`]; [`Error::Damaged`] when something is there that is no backup;
+    /// [`Error::Unreadable`] when it can't be read now;
     /// [`Error::Invalid`] for an unknown target.
     pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
         match self.find_backup(id, target).await {
@@ -158,18 +158,17 @@ impl ArcBackup {
         if target.is_some() {
             let repository = self.repository(target)?;
             return match repository.load(id).await {
-                Ok(_) | Err(Error::Damaged { .. }) => Ok(repository),
+                found if is_held(&found) => Ok(repository),
                 Err(Error::NotFound(_)) if has_anything(repository, id).await? => Ok(repository),
-                Err(error) => Err(error),
+                found => found.map(|_| repository),
             };
         }
         let mut holders = Vec::new();
         let mut asked = self.ask_all(id);
         while let Some((repository, found)) = asked.next().await {
-            match found {
-                Ok(_) | Err(Error::Damaged { .. }) => holders.push(repository),
-                // A target that is dead can't be deleted from, and says so if no other has it.
-                Err(_) => {}
+            // A target that is dead can't be deleted from, and says so if no other has it.
+            if is_held(&found) {
+                holders.push(repository);
             }
         }
         drop(asked);
@@ -272,6 +271,14 @@ async fn answers<T>(
         }
         answers.push(answer);
     }
+}
+
+/// Whether an answer says that a target holds a backup, readable or not.
+fn is_held(found: &Result<Loaded>) -> bool {
+    matches!(
+        found,
+        Ok(_) | Err(Error::Damaged { .. } | Error::Unreadable { .. })
+    )
 }
 
 /// The only target of those that hold a backup.

@@ -1,18 +1,67 @@
 //! Whether everything that the inventory names is there, with its size, and nothing else.
 
-use arc_backup_core::{ErrorKind, Key, ListOptions, Listed, Meta};
+use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta};
 use futures::StreamExt;
 
 use super::context::Context;
-use crate::Result;
 use crate::manifest::{Inventory, Record};
+use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
+use crate::{Error, Result};
+
+/// What becomes of the files that are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// They are read: what lies in an archive tier can't be.
+    Read,
+    /// Nothing: they only have to be there.
+    Nothing,
+}
+
+impl Then {
+    /// Fails where the object is to be read and can't be.
+    async fn check_tier(self, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+        if self == Self::Nothing || !meta.archived {
+            return Ok(());
+        }
+        // A listing may not tell that it was restored for a while.
+        match context.repository.sink().head(&meta.key).await? {
+            Some(there) if there.archived => Err(archived(path).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The error for a file of a backup that lies in an archive tier.
+fn archived(path: &str) -> CoreError {
+    CoreError::new(
+        ErrorKind::Archived,
+        "read",
+        path,
+        "it lies in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there first, then \
+         run this again (docs/storage.md)",
+    )
+}
+
+/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+pub(super) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
+    match fault {
+        CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
+            Some(archived(path).into())
+        }
+        _ => None,
+    }
+}
 
 /// Compares the backup's listing with its inventory, both in byte order, and notes what differs as problems.
+///
+/// # Errors
+/// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
 pub(super) async fn check(
     context: &Context,
     inventory: &Inventory,
     wanted: &(dyn Fn(&str) -> bool + Sync),
+    then: Then,
 ) -> Result<()> {
     let in_wanted = |path: &str| wanted(path.split('/').next().unwrap_or_default());
     let sink = context.repository.sink();
@@ -23,7 +72,7 @@ pub(super) async fn check(
         Ok(record) => wanted(record.section()),
         Err(_) => true,
     });
-    let mut record = next_stored_here(context, &mut records).await?;
+    let mut record = next_stored_here(context, &mut records, then).await?;
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
         let item = match item {
@@ -37,7 +86,7 @@ pub(super) async fn check(
                 }
                 while let Some(missing) = record.take_if(|record| *record.path < *path) {
                     note_missing(context, &missing);
-                    record = next_stored_here(context, &mut records).await?;
+                    record = next_stored_here(context, &mut records, then).await?;
                 }
                 // Damage as well; whether what lies there is missing is not known.
                 (context.running).problem(&path, "unreadable", error.to_string());
@@ -45,7 +94,7 @@ pub(super) async fn check(
                     *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
                 };
                 while record.take_if(|record| is_there(record)).is_some() {
-                    record = next_stored_here(context, &mut records).await?;
+                    record = next_stored_here(context, &mut records, then).await?;
                 }
                 continue;
             }
@@ -71,12 +120,13 @@ pub(super) async fn check(
         }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
             note_missing(context, &missing);
-            record = next_stored_here(context, &mut records).await?;
+            record = next_stored_here(context, &mut records, then).await?;
         }
         match record.take_if(|record| &*record.path == path) {
             Some(found) => {
                 note_size(context, &found, &meta);
-                record = next_stored_here(context, &mut records).await?;
+                then.check_tier(context, &found.path, &meta).await?;
+                record = next_stored_here(context, &mut records, then).await?;
             }
             None => context
                 .running
@@ -85,7 +135,7 @@ pub(super) async fn check(
     }
     while let Some(missing) = record {
         note_missing(context, &missing);
-        record = next_stored_here(context, &mut records).await?;
+        record = next_stored_here(context, &mut records, then).await?;
     }
     Ok(())
 }
@@ -112,6 +162,7 @@ fn note_size(context: &Context, record: &Record, meta: &Meta) {
 async fn next_stored_here(
     context: &Context,
     records: &mut (impl Iterator<Item = Result<Record>> + Send),
+    then: Then,
 ) -> Result<Option<Record>> {
     while let Some(record) = records.next().transpose()? {
         let Some(other) = &record.stored_in else {
@@ -119,7 +170,10 @@ async fn next_stored_here(
         };
         let key: Key = file_key(other, &record.path)?;
         match context.repository.sink().head(&key).await? {
-            Some(meta) => note_size(context, &record, &meta),
+            Some(meta) => {
+                note_size(context, &record, &meta);
+                then.check_tier(context, &record.path, &meta).await?;
+            }
             None => note_missing(context, &record),
         }
     }

@@ -8,6 +8,7 @@ use arc_backup_core::RestoreSummary;
 
 use super::context::Context;
 use super::marker::{APPLYING, Mark, remove_marker};
+use super::presence::Then;
 use super::running_arc::RunningArc;
 use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
 use super::verify;
@@ -153,7 +154,7 @@ async fn prepare<'a>(
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase("checking");
     discard_staged(context).await?;
-    let loaded = verify::load(context, &|section| options.includes(section)).await?;
+    let loaded = verify::load(context, &|section| options.includes(section), Then::Read).await?;
     context.failure("the backup is not whole")?;
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));

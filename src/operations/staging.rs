@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use super::context::Context;
 use super::entries::{left_out, section_entries};
 use super::marker::{Mark, check_covers_interrupted, marker, marker_path, remove_marker};
+use super::presence::archived_fault;
 use super::restore::{ExtraFilesPolicy, RestoreOptions};
 use super::room::check_room;
 use super::verify::NoWriter;
@@ -228,7 +229,11 @@ pub(super) async fn copy_part(
             let Some(fault) = &outcome.fault else {
                 return Ok(part.restore.staged(&outcome.entry).await?);
             };
-            context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+            let path = format!("{}/{}", part.section, outcome.entry.key);
+            if let Some(error) = archived_fault(&path, fault) {
+                return Err(error);
+            }
+            context.note(&path, fault)?;
             context.failure(failed)
         };
         ended = copies.beside(handled).await;
@@ -266,7 +271,11 @@ async fn verify_before(
     while let Some(outcome) = copies.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
-            context.note(&format!("{}/{}", part.section, outcome.entry.key), fault)?;
+            let path = format!("{}/{}", part.section, outcome.entry.key);
+            if let Some(error) = archived_fault(&path, fault) {
+                return Err(error);
+            }
+            context.note(&path, fault)?;
         }
     }
     context.failure("the backup is not whole")

@@ -84,7 +84,10 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
         match repository.sweep_nameless(apply).await {
             Ok(found) => {
                 swept.unfinished.extend(found.unfinished);
+                swept.left.extend(found.left);
                 swept.faults.extend(found.faults);
+                // Of the right to delete, both say the same.
+                swept.faults.dedup();
             }
             Err(error) => swept.faults.push(error.to_string()),
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::entries::to_core;
+use super::presence::Then;
 use super::rotation::{self, Run};
 use super::{Sample, presence};
 use crate::manifest::{Inventory, InventoryFault, Record};
@@ -34,6 +35,13 @@ impl VerifyMode {
         }
     }
 
+    fn then(self) -> Then {
+        match self {
+            Self::Quick => Then::Nothing,
+            Self::Full | Self::Sample(_) => Then::Read,
+        }
+    }
+
     fn share(self) -> Option<f64> {
         match self {
             Self::Sample(share) => Some(share),
@@ -47,6 +55,7 @@ impl VerifyMode {
 pub(super) async fn load(
     context: &Context,
     wanted: &(dyn Fn(&str) -> bool + Sync),
+    then: Then,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
@@ -76,7 +85,7 @@ pub(super) async fn load(
         .running
         .update(|operation| operation.verified = Some(loaded.sealed));
     context.running.phase("checking");
-    presence::check(context, &inventory, wanted).await?;
+    presence::check(context, &inventory, wanted, then).await?;
     if loaded.sealed {
         presence::check_counts(context, &loaded, &inventory)?;
     } else {
@@ -154,7 +163,7 @@ async fn keep_note(context: &Context, note: &Note) -> Result<()> {
 
 async fn examine(context: &Context, mode: VerifyMode, run: Option<&Run>) -> Result<()> {
     context.running.phase("reading the inventory");
-    if let Some((loaded, inventory)) = load(context, &|_| true).await? {
+    if let Some((loaded, inventory)) = load(context, &|_| true, mode.then()).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());
@@ -270,6 +279,9 @@ async fn read(
     while let Some(outcome) = copies.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
+            if let Some(error) = presence::archived_fault(&outcome.entry.key, fault) {
+                return Err(error);
+            }
             context.note(&outcome.entry.key, fault)?;
         }
     }

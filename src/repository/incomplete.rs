@@ -13,6 +13,7 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
+use super::journal::{Journals, without_right};
 use super::{Repository, Swept, folder, own};
 use crate::manifest::{BackupId, Manifest};
 use crate::{Error, Result};
@@ -122,7 +123,10 @@ impl Repository {
     /// Whether there is anything of an incomplete copy of that id.
     pub(crate) async fn has_incomplete(&self, id: &BackupId) -> Result<bool> {
         let children = (self.sink.list_children(Some(&own(FOLDER)))).await?;
-        Ok(children.iter().any(|child| child.name() == id.as_str()))
+        match children.iter().find(|child| child.name() == id.as_str()) {
+            Some(Child::Folder(_)) => self.has_anything_in(&own(&format!("{FOLDER}/{id}"))).await,
+            found => Ok(found.is_some()),
+        }
     }
 
     /// Whether there is an incomplete copy of that id, whatever is in it: it was told of.
@@ -154,7 +158,14 @@ impl Repository {
         let mut count = 0;
         for (id, copy) in self.incomplete_manifests().await? {
             if made.stands_for(&copy) {
-                self.remove_incomplete(&id).await?;
+                self.remove_incomplete(&id)
+                    .await
+                    .map_err(|error| match error {
+                        Error::Storage(error) if error.kind() == ErrorKind::PermissionDenied => {
+                            Error::Failed(without_right(&error))
+                        }
+                        error => error,
+                    })?;
                 count += 1;
             }
         }
@@ -164,7 +175,7 @@ impl Repository {
     /// What never became an incomplete copy, and the rest of a journal, with no journal any more that names them: their holder
     /// lost its lock, and was then killed. Removed with `apply`.
     pub(crate) async fn sweep_nameless(&self, apply: bool) -> Result<Swept> {
-        let journalled = self.journalled().await?;
+        let Journals { open, ended, told } = self.journals().await?;
         let mut swept = Swept::default();
         let mut found = BTreeSet::new();
         for child in self.sink.list_children(Some(&own(FOLDER))).await? {
@@ -176,34 +187,31 @@ impl Repository {
             let names = match self.sink.list_children(Some(&within)).await {
                 Ok(names) => names,
                 Err(error) => {
-                    swept.faults.push(format!("{id}: {error}"));
+                    swept.add_fault(id.as_str(), &error.into());
                     continue;
                 }
             };
             let is_told =
                 (names.iter()).any(|child| [INSTEAD, "inventory.jsonl"].contains(&child.name()));
-            if !journalled.contains(&id) && !is_told {
-                if apply && let Err(error) = self.remove_incomplete(&id).await {
-                    swept.faults.push(format!("{id}: {error}"));
-                }
-                found.insert(id.to_string());
+            if open.contains(&id) || is_told || !self.has_anything_in(&within).await? {
+                continue;
             }
+            if apply && let Err(error) = self.remove_incomplete(&id).await {
+                swept.left.push(id.to_string());
+                swept.add_fault(id.as_str(), &error);
+            }
+            found.insert(id.to_string());
         }
-        for child in self.sink.list_children(Some(&own("journal"))).await? {
-            if let Child::Folder(name) = &child
-                && let Ok(id) = BackupId::parse(name)
-                && !journalled.contains(&id)
-            {
-                if apply
-                    && let Err(error) = (self
-                        .sink
-                        .remove_tree(&own(&format!("journal/{id}")), &self.activity))
-                    .await
-                {
-                    swept.faults.push(format!("{id}: {error}"));
-                }
-                found.insert(id.to_string());
+        for id in told {
+            let told = own(&format!("journal/{id}"));
+            if open.contains(&id) || ended.contains(&id) || !self.has_anything_in(&told).await? {
+                continue;
             }
+            if apply && let Err(error) = self.sink.remove_tree(&told, &self.activity).await {
+                swept.left.push(id.to_string());
+                swept.add_fault(id.as_str(), &error.into());
+            }
+            found.insert(id.to_string());
         }
         swept.unfinished = found.into_iter().collect();
         Ok(swept)
@@ -379,6 +387,10 @@ impl Sink for Within {
 
     async fn delete(&self, keys: &[Key]) -> CoreResult<()> {
         Self::refused(keys.first().map_or("", |key| key.as_str()))
+    }
+
+    fn keeps_deleted(&self) -> bool {
+        self.sink.keeps_deleted()
     }
 
     async fn lock(&self, key: &Key, _holder: &str) -> CoreResult<LockOutcome> {

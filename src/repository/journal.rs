@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::{Child, Discard, Discarded};
+use arc_backup_core::{Child, Discard, Discarded, ErrorKind, Key};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Repository, own};
-use crate::Result;
 use crate::manifest::BackupId;
+use crate::{Error, Result};
 
 /// `.arc-backup/journal/{backup_id}.json`: there from before the first change to a backup until after the last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub struct Journal {
     pub started_at: Timestamp,
 }
 
+/// How the name of what says that a journal ended ends.
+const ENDED: &str = ".ended";
+
+fn ended_key(id: &BackupId) -> Key {
+    own(&format!("journal/{id}{ENDED}"))
+}
+
 /// How many unfinished backups are continued at most; older ones are removed.
 const CONTINUED: usize = 3;
 
@@ -35,10 +42,47 @@ const CONTINUED: usize = 3;
 pub struct Swept {
     /// Unfinished backups and deletions, and what has lost its journal, by id.
     pub unfinished: Vec<String>,
+    /// Those of them that are still there although they were to be removed.
+    pub left: Vec<String>,
     /// Leavings of uploads that never ended.
     pub temporaries: u64,
-    /// What could not be removed, and why.
+    /// What could not be removed, and why. Keys that may not delete anything are one fault, however much stays.
     pub faults: Vec<String>,
+}
+
+impl Swept {
+    /// Notes that `what` could not be removed.
+    pub(super) fn add_fault(&mut self, what: &str, error: &Error) {
+        let text = match error {
+            Error::Storage(error) if error.kind() == ErrorKind::PermissionDenied => {
+                without_right(error)
+            }
+            error if what.is_empty() => error.to_string(),
+            error => format!("{what}: {error}"),
+        };
+        if !self.faults.contains(&text) {
+            self.faults.push(text);
+        }
+    }
+}
+
+/// What is said of all leftovers at once where the right to delete is missing.
+pub(super) fn without_right(error: &arc_backup_core::Error) -> String {
+    format!(
+        "{}; leftovers stay until `sweep --apply` runs with credentials that may delete",
+        error.detail()
+    )
+}
+
+/// What the names of journals say.
+#[derive(Debug, Default)]
+pub(super) struct Journals {
+    /// Backups that are being worked at, or were.
+    pub(super) open: BTreeSet<BackupId>,
+    /// Backups whose journals ended and could not be removed.
+    pub(super) ended: BTreeSet<BackupId>,
+    /// Backups that have told what they stored.
+    pub(super) told: BTreeSet<BackupId>,
 }
 
 impl Repository {
@@ -48,41 +92,67 @@ impl Repository {
             .await
     }
 
+    /// Removes the journal of a backup. Without the right to delete it is marked as ended, which is as good.
     pub(crate) async fn end_journal(&self, id: &BackupId) -> Result<()> {
+        match self.remove_journal(id).await {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                match self.put(&ended_key(id), Vec::new()).await {
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(error.into()),
+                }
+            }
+            removed => Ok(removed?),
+        }
+    }
+
+    async fn remove_journal(&self, id: &BackupId) -> Result<(), arc_backup_core::Error> {
+        let told = own(&format!("journal/{id}"));
+        self.sink().remove_tree(&told, &self.activity).await?;
         self.sink()
-            .remove_tree(&own(&format!("journal/{id}")), &self.activity)
-            .await?;
-        Ok(self
-            .sink()
-            .delete(&[own(&format!("journal/{id}.json"))])
-            .await?)
+            .delete(&[own(&format!("journal/{id}.json")), ended_key(id)])
+            .await
+    }
+
+    /// Takes back that the journal of a backup ended: another begins.
+    pub(super) async fn reopen_journal(&self, id: &BackupId) -> Result<()> {
+        if self.journals().await?.ended.contains(id) {
+            self.sink().delete(&[ended_key(id)]).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn journals(&self) -> Result<Journals, arc_backup_core::Error> {
+        let mut journals = Journals::default();
+        for child in self.sink().list_children(Some(&own("journal"))).await? {
+            let id = |suffix| BackupId::parse(child.name().strip_suffix(suffix)?).ok();
+            match &child {
+                Child::Object(_) => {
+                    journals.open.extend(id(".json"));
+                    journals.ended.extend(id(ENDED));
+                }
+                Child::Folder(_) => journals.told.extend(id("")),
+                Child::Other(..) => {}
+            }
+        }
+        let ended = &journals.ended;
+        journals.open.retain(|id| !ended.contains(id));
+        Ok(journals)
     }
 
     /// The ids that journals name.
     pub(crate) async fn journalled(&self) -> Result<BTreeSet<BackupId>, arc_backup_core::Error> {
-        let children = self.sink().list_children(Some(&own("journal"))).await?;
-        Ok(children
-            .iter()
-            .filter(|child| matches!(child, Child::Object(_)))
-            .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
-            .collect())
+        Ok(self.journals().await?.open)
     }
 
     /// The unfinished backups that can be continued, newest first: they have told what they stored. At most
     /// [`CONTINUED`] of them.
     pub(crate) async fn continuable(&self) -> Result<Vec<BackupId>> {
-        let children = self.sink().list_children(Some(&own("journal"))).await?;
-        let journalled = self.journalled().await?;
-        let mut found: Vec<BackupId> = (children.iter())
-            .filter(|child| matches!(child, Child::Folder(_)))
-            .filter_map(|child| BackupId::parse(child.name()).ok())
-            .filter(|id| journalled.contains(id))
-            .collect();
-        found.sort_by(|a, b| b.as_str().cmp(a.as_str()));
+        let journals = self.journals().await?;
         let mut continuable = Vec::new();
-        for id in found {
-            if continuable.len() < CONTINUED && !self.is_published(&id).await? {
-                continuable.push(id);
+        let found: Vec<_> = journals.told.intersection(&journals.open).collect();
+        for id in found.into_iter().rev() {
+            if continuable.len() < CONTINUED && !self.is_published(id).await? {
+                continuable.push(id.clone());
             }
         }
         Ok(continuable)
@@ -104,14 +174,15 @@ impl Repository {
     /// The same, without touching the backups in `kept`.
     pub(crate) async fn sweep_but(&self, apply: bool, kept: &[BackupId]) -> Result<Swept> {
         let mut swept = Swept::default();
-        for id in self.journalled().await? {
+        let journals = self.journals().await?;
+        for id in journals.open {
             if kept.contains(&id) {
                 continue;
             }
             let published = match self.is_published(&id).await {
                 Ok(published) => published,
                 Err(error) => {
-                    swept.faults.push(format!("{id}: {error}"));
+                    swept.add_fault(id.as_str(), &error);
                     continue;
                 }
             };
@@ -119,13 +190,21 @@ impl Repository {
                 swept.unfinished.push(id.to_string());
             }
             if apply && let Err(error) = self.sweep_one(&id, published).await {
+                swept.left.push(id.to_string());
                 tracing::warn!(backup = %id, %error, "what an interrupted operation left can't be removed");
-                swept.faults.push(format!("{id}: {error}"));
+                swept.add_fault(id.as_str(), &error);
             }
         }
-        let folder = arc_backup_core::Key::parse(super::OWN_FOLDER).expect("a fixed name");
+        for id in journals.ended {
+            if apply && let Err(error) = self.remove_journal(&id).await {
+                swept.add_fault(id.as_str(), &error.into());
+                // The others would be refused as well.
+                break;
+            }
+        }
+        let folder = Key::parse(super::OWN_FOLDER).expect("a fixed name");
         if apply && let Err(error) = self.remove_probes(&folder).await {
-            swept.faults.push(error.to_string());
+            swept.add_fault("", &error);
         }
         let discard = if apply {
             Discard::Remove
@@ -135,13 +214,14 @@ impl Repository {
         let mut discarded = Discarded::default();
         discarded.add(self.sink().discard_unfinished(Some(&folder), discard).await);
         swept.temporaries = discarded.count;
-        let faults = discarded.faults.iter().map(ToString::to_string);
-        swept.faults.extend(faults);
+        for fault in discarded.faults {
+            swept.add_fault("", &fault.into());
+        }
         Ok(swept)
     }
 
     /// Removes what a doctor left that was killed. One that runs this moment makes its own anew when it is asked again.
-    async fn remove_probes(&self, folder: &arc_backup_core::Key) -> Result<()> {
+    async fn remove_probes(&self, folder: &Key) -> Result<()> {
         let probes: Vec<_> = (self.sink().list_children(Some(folder)).await?.into_iter())
             .filter(|child| child.name().starts_with("probe-"))
             .map(|child| own(child.name()))
@@ -162,7 +242,7 @@ impl Repository {
         match self.sink().head(&super::manifest_key(id)).await {
             Ok(meta) => Ok(meta.is_some()),
             // A link or folder is in the manifest's place: no manifest of ours.
-            Err(error) if error.kind() == arc_backup_core::ErrorKind::Invalid => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -49,6 +49,49 @@ pub struct Damaged {
     pub detail: String,
 }
 
+/// Why a backup can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, poem_openapi::Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum UnreadableState {
+    /// Its manifest or inventory lies in an archive tier.
+    Archived,
+    /// The right to read it is missing.
+    Denied,
+}
+
+impl UnreadableState {
+    /// What a fault of a target's means for a backup that was to be read.
+    pub(crate) fn of(error: &arc_backup_core::Error) -> Option<Self> {
+        match error.kind() {
+            ErrorKind::Archived => Some(Self::Archived),
+            ErrorKind::PermissionDenied => Some(Self::Denied),
+            _ => None,
+        }
+    }
+
+    /// The state in a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Archived => "archived",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+/// A backup that is there and can't be read now. That says nothing of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+pub struct Unreadable {
+    /// The folder's name.
+    pub backup_id: String,
+    /// The target that holds it.
+    pub target: String,
+    /// Why it can't be read.
+    pub state: UnreadableState,
+    /// The same in words, and what to do.
+    pub detail: String,
+}
+
 /// The backups of one target, newest first, and what only looks like one.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
@@ -56,6 +99,8 @@ pub struct Listing {
     pub backups: Vec<Summary>,
     /// What is none.
     pub damaged: Vec<Damaged>,
+    /// What can't be read now.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Repository {
@@ -115,8 +160,21 @@ impl Repository {
                 Err(Error::NotFound(_)) => {}
                 Err(_) if unfinished.contains(&id) => {}
                 Err(Error::Damaged { detail, .. }) => listing.damaged.push(damaged(detail)),
+                Err(Error::Unreadable { state, detail, .. }) => {
+                    listing.unreadable.push(Unreadable {
+                        backup_id: id.to_string(),
+                        target: self.name().to_owned(),
+                        state,
+                        detail,
+                    });
+                }
                 // A target that can't be asked says nothing about its backups.
-                Err(Error::Storage(error)) if error.kind() == ErrorKind::Unavailable => {
+                Err(Error::Storage(error))
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::PermissionDenied
+                    ) =>
+                {
                     return Err(error.into());
                 }
                 Err(error) => listing.damaged.push(damaged(error.to_string())),
@@ -126,6 +184,9 @@ impl Repository {
         listing.backups.sort_by(newest_first);
         listing
             .damaged
+            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        listing
+            .unreadable
             .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
         Ok(listing)
     }

@@ -10,14 +10,16 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Discard, ErrorKind, GetOptions, Key, LockGuard, LockOutcome, Purpose, Sink,
+    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
+    Purpose, Sink,
     WriteOptions,
 };
+use futures::StreamExt;
 
 pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
-pub use listing::{Damaged, Listing, Summary};
+pub use listing::{Damaged, Listing, Summary, Unreadable, UnreadableState};
 pub use notes::{LastVerified, Note, Turn};
 pub use read::{BackupReader, Loaded};
 pub(crate) use stored::{StoredLog, StoredReader};
@@ -135,6 +137,9 @@ impl Repository {
 
     /// Notes that a backup, or the folder of a damaged one, is being deleted.
     pub(crate) async fn begin_deletion(&self, journal: &Journal) -> Result<()> {
+        if let Ok(id) = BackupId::parse(&journal.backup_id) {
+            self.reopen_journal(&id).await?;
+        }
         match self.begin_journal(journal).await {
             // On a full disk the deletion goes without: interrupted, it leaves a folder without a manifest, which the list
             // names as damaged and which can be deleted again.
@@ -144,10 +149,19 @@ impl Repository {
         Ok(())
     }
 
-    /// Whether there is a folder of that name.
+    /// Whether there is anything in `folder`: a store that keeps versions lists a folder, too, in which all was deleted.
+    async fn has_anything_in(&self, folder: &Key) -> Result<bool> {
+        let mut listing = self.sink.list(ListOptions::within(folder));
+        Ok(listing.next().await.transpose()?.is_some())
+    }
+
+    /// Whether there is a folder of that name, with anything in it.
     pub(crate) async fn has_anything_left_of(&self, id: &BackupId) -> Result<bool> {
         let children = self.sink.list_children(None).await?;
-        Ok(children.iter().any(|child| child.name() == id.as_str()))
+        match children.iter().find(|child| child.name() == id.as_str()) {
+            Some(Child::Folder(_)) => self.has_anything_in(&folder(id)).await,
+            found => Ok(found.is_some()),
+        }
     }
 
     /// Whether there is a folder of that name, or a journal that says that there was.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::listing::UnreadableState;
 use super::{Repository, file_key, folder, inventory_key, manifest_key};
 use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest, Record, Spool};
 use crate::pipeline::Reader;
@@ -27,7 +28,8 @@ impl Repository {
     /// Reads and checks the manifest of a backup.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is something that is no backup.
+    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is something that is no backup,
+    /// [`Error::Unreadable`] when its manifest can't be read for lack of rights, or lies in an archive tier.
     pub async fn load(&self, id: &BackupId) -> Result<Loaded> {
         let damaged = |detail: String| Error::Damaged {
             id: id.to_string(),
@@ -45,21 +47,32 @@ impl Repository {
                     Some(Child::Folder(_)) if self.journalled().await?.contains(id) => {
                         Error::NotFound(id.to_string())
                     }
+                    Some(Child::Folder(_)) if !self.has_anything_in(&folder(id)).await? => {
+                        Error::NotFound(id.to_string())
+                    }
                     Some(Child::Folder(_)) => damaged(self.instead_of_manifest(id).await?),
                     Some(Child::Object(_)) => damaged("is a file, not a folder".to_owned()),
                     Some(Child::Other(_, kind)) => damaged(format!("is {}", kind.as_str())),
                     None => Error::NotFound(id.to_string()),
                 });
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Invalid | ErrorKind::PermissionDenied
-                ) =>
-            {
+            Err(error) if error.kind() == ErrorKind::Invalid => {
                 return Err(damaged(format!("manifest.json: {}", error.detail())));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let Some(state) = UnreadableState::of(&error) else {
+                    return Err(error.into());
+                };
+                // Who may not list is told of what is absent, too, that it is denied.
+                if self.is_there(id).await?.is_none() {
+                    return Err(Error::NotFound(id.to_string()));
+                }
+                return Err(Error::Unreadable {
+                    id: id.to_string(),
+                    state,
+                    detail: format!("manifest.json: {}", error.detail()),
+                });
+            }
         };
         let loaded = check_manifest(id, &bytes).map_err(damaged)?;
         // Arc writes none: somebody took the seal off a manifest of ours.
@@ -128,17 +141,9 @@ impl Repository {
             .await
         {
             Ok(object) => Inventory::receive(object.body, expected, &path).await,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::PermissionDenied
-                ) =>
-            {
-                Err(InventoryFault::Damaged(format!(
-                    "can't be read: {}",
-                    error.detail()
-                )))
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => Err(
+                InventoryFault::Damaged(format!("can't be read: {}", error.detail())),
+            ),
             Err(error) => Err(Error::from(error).into()),
         }
     }

@@ -195,6 +195,7 @@ mod tests {
                 modified: None,
                 mode: None,
                 etag: None,
+                archived: false,
             };
             files.insert(key, meta);
         }

@@ -281,6 +281,7 @@ impl Upload for FileUpload {
             modified: self.entry.modified,
             mode: Some(0o600),
             etag: None,
+            archived: false,
         })
     }
 

@@ -157,6 +157,13 @@ impl Faults {
                 "it exists already".to_owned(),
                 false,
             ),
+            (409, "BlobArchived" | "BlobBeingRehydrated") => (
+                ErrorKind::Archived,
+                format!(
+                    "it lies in the archive tier: rehydrate it in the store first, then try again: {said}"
+                ),
+                false,
+            ),
             (409, "PendingCopyOperation") => (ErrorKind::Busy, said, false),
             (409, "SnapshotsPresent") => (
                 ErrorKind::Unsupported,
@@ -190,7 +197,8 @@ impl Faults {
                 format!("it is too large for one request: {said}"),
                 false,
             ),
-            (400, _) => (ErrorKind::Invalid, said, false),
+            // That a name can't be is said of a key; all else says nothing of what is there.
+            (400, "InvalidUri" | "InvalidResourceName") => (ErrorKind::Invalid, said, false),
             _ => (ErrorKind::Other, said, false),
         };
         let error = Error::new(kind, operation, subject, detail).with_source(answer);

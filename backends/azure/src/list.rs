@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use arc_backup_core::{
-    Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, OtherKind, Result,
+    Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Result,
 };
 use azure_core::error::ErrorKind as SdkKind;
 use azure_core::http::Url;
@@ -17,7 +17,7 @@ use azure_storage_blob::models::BlobContainerClientListBlobsOptions;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
-use crate::store::{Stamp, Store};
+use crate::store::{ARCHIVE, Stamp, Store};
 use crate::wire::Extra;
 
 /// One page of a listing.
@@ -85,6 +85,8 @@ struct Properties {
     etag: Option<String>,
     #[serde(rename = "Last-Modified")]
     modified: Option<String>,
+    #[serde(rename = "AccessTier")]
+    tier: Option<String>,
     /// `directory` in an account with a hierarchical namespace.
     #[serde(rename = "ResourceType")]
     resource: Option<String>,
@@ -234,9 +236,10 @@ impl Listing {
                 continue;
             }
             return Ok(Some(match Key::parse(path) {
-                Ok(key) => {
-                    Listed::Object(stamp(&properties).meta(key, properties.length.unwrap_or(0)))
-                }
+                Ok(key) => Listed::Object(Meta {
+                    archived: properties.tier.as_deref() == Some(ARCHIVE),
+                    ..stamp(&properties).meta(key, properties.length.unwrap_or(0))
+                }),
                 Err(_) => Listed::Other {
                     path: path.to_owned(),
                     kind: OtherKind::Unaddressable,
@@ -249,7 +252,10 @@ impl Listing {
     async fn turn(&mut self) -> Result<()> {
         let subject = self.store.location(&self.query.prefix);
         let page = match page(&self.store, &subject, &self.query).await {
-            Err(error) if error.kind() == ErrorKind::Invalid && self.query.from.is_some() => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Other)
+                    && self.query.from.is_some() =>
+            {
                 // A store that refuses what it does not know.
                 self.without_start();
                 return Ok(());

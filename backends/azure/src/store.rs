@@ -22,6 +22,9 @@ use crate::identity;
 use crate::sign::SharedKey;
 use crate::wire::{Extra, Shape, Wire};
 
+/// The tier that nothing is read from.
+pub(crate) const ARCHIVE: &str = "Archive";
+
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
@@ -364,6 +367,7 @@ impl Store {
                         md5: response.content_md5()?,
                         metadata: response.metadata()?,
                         copy_id: response.copy_id()?,
+                        archived: response.access_tier()?.as_deref() == Some(ARCHIVE),
                         copy_status: response.copy_status()?.map(|status| status.to_string()),
                         copy_progress: response.copy_progress()?,
                     })
@@ -387,13 +391,17 @@ pub(crate) struct Properties {
     pub(crate) metadata: std::collections::HashMap<String, String>,
     pub(crate) copy_id: Option<String>,
     pub(crate) copy_status: Option<String>,
+    pub(crate) archived: bool,
     /// Bytes copied, and of how many: `5/9`.
     pub(crate) copy_progress: Option<String>,
 }
 
 impl Properties {
     pub(crate) fn meta(&self, key: Key) -> Meta {
-        self.stamp.meta(key, self.size)
+        Meta {
+            archived: self.archived,
+            ..self.stamp.meta(key, self.size)
+        }
     }
 }
 
@@ -428,6 +436,7 @@ impl Stamp {
             modified: self.modified,
             mode: None,
             etag: self.etag.clone(),
+            archived: false,
         }
     }
 }

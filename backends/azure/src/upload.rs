@@ -339,12 +339,10 @@ impl Blocks {
         let is_there = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
         if create_new && is_there {
             // Without the right to read nobody knows: then it is what the store says.
-            let found = self
-                .store
-                .head("write", &self.key, &self.name)
-                .await
-                .ok()
-                .flatten();
+            let found = match self.store.head("write", &self.key, &self.name).await {
+                Err(fault) if fault.kind() == ErrorKind::PermissionDenied => None,
+                found => found?,
+            };
             let nonce = self.nonce.to_string();
             if let Some(found) = found
                 && found.size == size

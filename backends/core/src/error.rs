@@ -25,6 +25,9 @@ pub enum ErrorKind {
     Changed,
     /// The bytes are not what they should be.
     Corrupt,
+    /// The object is there, and lies in an archive tier: nothing is read from it before it was restored to another tier in the
+    /// store itself, which takes hours.
+    Archived,
     /// The place is full, or a quota is reached.
     NoSpace,
     /// Somebody else holds what is needed.

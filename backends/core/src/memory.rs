@@ -60,6 +60,7 @@ impl Stored {
             modified: Some(self.modified),
             mode: self.mode,
             etag: Some(self.etag.to_string()),
+            archived: false,
         }
     }
 }

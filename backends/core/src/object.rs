@@ -157,6 +157,9 @@ pub struct Meta {
     pub mode: Option<u32>,
     /// Its entity tag: changes whenever the object does. Opaque.
     pub etag: Option<String>,
+    /// Whether it is known to lie in an archive tier, from which nothing can be read
+    /// ([`ErrorKind::Archived`](crate::ErrorKind::Archived)). Not known is `false`.
+    pub archived: bool,
 }
 
 /// An object opened for reading.

@@ -74,6 +74,14 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// left empty vanish with their last object.
     async fn delete(&self, keys: &[Key]) -> Result<()>;
 
+    /// Whether the place is known to keep what is deleted or overwritten, as earlier versions that take room and are not listed.
+    /// Asks nobody: it is known from the answers so far, and so at the latest after a write and a deletion.
+    ///
+    /// The default keeps nothing.
+    fn keeps_deleted(&self) -> bool {
+        false
+    }
+
     /// Takes the lock `key`, without waiting for a holder; finding out whether one lives may take a while. `holder` is a text that says who holds it, given to whoever finds it taken.
     ///
     /// At most one holder at a time, whatever the process or host. The lock of a process that died becomes free.

@@ -131,6 +131,7 @@ impl Status {
             modified: self.modified(),
             mode: Some(self.mode),
             etag: Some(self.etag()),
+            archived: false,
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::error::{Call, Fault};
 use crate::multipart::{Multipart, Part};
 use crate::store::{Shared, Store, length, odd_answer, quoted};
 
+/// The place of all that AWS keeps.
+pub(crate) const AWS: &str = "aws";
+
 /// How many parts of one object are copied at once.
 const PARALLEL: usize = 8;
 
@@ -87,7 +90,7 @@ pub(crate) fn address_store(store: &Store) -> String {
 /// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all regions.
 pub(crate) fn address_place(store: &Store) -> String {
     let Some(endpoint) = &store.config.endpoint else {
-        return "aws".to_owned();
+        return AWS.to_owned();
     };
     let endpoint = endpoint.to_ascii_lowercase();
     let host = endpoint
@@ -98,7 +101,7 @@ pub(crate) fn address_place(store: &Store) -> String {
         .trim_end_matches(":443")
         .trim_end_matches(":80");
     if host.ends_with(".amazonaws.com") {
-        "aws".to_owned()
+        AWS.to_owned()
     } else {
         host.to_owned()
     }

@@ -1,5 +1,6 @@
 //! Deleting, a thousand objects with a request.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{Error, ErrorKind, Key, Purpose, Result};
@@ -8,9 +9,9 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::checksum::md5_text;
-use crate::config::S3Checksums;
 use crate::error::{Call, Fault};
 use crate::list;
+use crate::plain::remove_checksums;
 use crate::store::Store;
 
 /// How many objects one request deletes: S3's limit.
@@ -119,6 +120,21 @@ struct Refused {
 }
 
 async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Refused>, Fault> {
+    match send_once(store, client, names).await {
+        Err(fault)
+            if fault.lacks_md5() && !store.deletes_need_md5.swap(true, Ordering::Relaxed) =>
+        {
+            send_once(store, client, names).await
+        }
+        sent => sent,
+    }
+}
+
+async fn send_once(
+    store: &Store,
+    client: &Client,
+    names: &[String],
+) -> Result<Vec<Refused>, Fault> {
     let objects = names.iter().map(|name| {
         let object = ObjectIdentifier::builder().key(name).build();
         object.expect("it has a key")
@@ -130,13 +146,15 @@ async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Re
         .delete_objects()
         .bucket(store.bucket())
         .delete(delete.build().expect("it has objects"));
-    let answer = match store.config.checksums {
-        S3Checksums::WhenSupported => request.send().await,
+    let with_md5 = store.deletes_need_md5.load(Ordering::Relaxed);
+    let answer = match with_md5 {
+        false => request.send().await,
         // S3 wants some checksum with this request, and old stores know only this.
-        S3Checksums::WhenRequired => {
+        true => {
             request
                 .customize()
                 .mutate_request(|request| {
+                    remove_checksums(request);
                     if let Some(md5) = request.body().bytes().map(md5_text) {
                         request.headers_mut().insert("content-md5", md5);
                     }

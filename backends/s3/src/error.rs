@@ -25,7 +25,13 @@ pub(crate) struct Place {
     pub(crate) endpoint: String,
     /// Whether the keys are the configuration's own.
     pub(crate) has_keys: bool,
+    /// Whether requests name checksums that a store may not know.
+    pub(crate) sends_checksums: bool,
 }
+
+/// What to do where a store does not know the checksums.
+const CHECKSUM_HINT: &str =
+    "; where it is the checksum that it refuses, set `s3_checksums = \"when_required\"`";
 
 /// The code that a bare refusal, an answer without a body, is given here.
 const BARE: &str = "";
@@ -135,6 +141,18 @@ impl Fault {
         self.code == "NoSuchUpload"
     }
 
+    /// Whether the request is refused because it has no `Content-MD5`.
+    pub(crate) fn lacks_md5(&self) -> bool {
+        let said = format!("{} {}", self.code, self.message).to_ascii_lowercase();
+        self.status == 400 && (said.contains("content-md5") || said.contains("contentmd5"))
+    }
+
+    /// Whether it may be a checksum that the store refuses: it says so, or says nothing at all.
+    fn may_be_checksum(&self) -> bool {
+        let said = format!("{} {}", self.code, self.message).to_ascii_lowercase();
+        said.contains("checksum") || (self.status == 400 && self.code == BARE)
+    }
+
     /// Whether the range starts behind the end.
     pub(crate) fn is_behind_end(&self) -> bool {
         self.status == 416 || self.code == "InvalidRange"
@@ -192,7 +210,7 @@ impl Fault {
                 ErrorKind::Unavailable,
                 format!("the credentials of the environment can't be had: {innermost}; see `s3_access_key`"),
             ),
-            Way::Request => fatal(ErrorKind::Invalid, format!("no request can be made: {innermost}")),
+            Way::Request => fatal(ErrorKind::Other, format!("no request can be made: {innermost}")),
         }
     }
 
@@ -205,7 +223,7 @@ impl Fault {
         };
         match (self.code.as_str(), self.status) {
             ("NoSuchBucket", _) => fatal(
-                ErrorKind::Invalid,
+                ErrorKind::Unavailable,
                 format!("there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`"),
             ),
             ("NoSuchKey" | "NotFound", _) => {
@@ -251,7 +269,7 @@ impl Fault {
                 _,
             )
             | (_, 301 | 307) => fatal(
-                ErrorKind::Invalid,
+                ErrorKind::Unavailable,
                 format!(
                     "the bucket `{bucket}` is not in the region `{region}`; see `s3_region` and `s3_endpoint`{}",
                     self.said()
@@ -310,13 +328,19 @@ impl Fault {
             ("NotImplemented", _) | (_, 501) => fatal(
                 ErrorKind::Unsupported,
                 format!(
-                    "the store does not know this request{}; where it is the checksum, set `s3_checksums = \"when_required\"`",
-                    self.said()
+                    "the store does not know this request{}{}",
+                    self.said(),
+                    if place.sends_checksums { CHECKSUM_HINT } else { "" }
                 ),
             ),
             ("MethodNotAllowed", _) | (_, 405) => fatal(
                 ErrorKind::Unsupported,
                 format!("the store does not allow this request{}", self.said()),
+            ),
+            ("InvalidObjectState", _) => fatal(
+                ErrorKind::Archived,
+                "it lies in an archive storage class: restore it in the store first (`restore-object`), then try again"
+                    .to_owned(),
             ),
             ("PreconditionFailed", _) | (_, 412) => fatal(
                 ErrorKind::Changed,
@@ -335,12 +359,21 @@ impl Fault {
                 ErrorKind::Unavailable,
                 format!("the store failed{}", self.said()),
             ),
+            _ if place.sends_checksums && self.may_be_checksum() => fatal(
+                ErrorKind::Unsupported,
+                format!("the store refuses it{}{CHECKSUM_HINT}", self.said()),
+            ),
             (BARE, status) => fatal(
                 ErrorKind::Other,
                 format!("the store answers with status {status}"),
             ),
-            _ => fatal(
+            // That a name is too long is said of a key; all else says nothing of what is there.
+            ("KeyTooLongError", _) => fatal(
                 ErrorKind::Invalid,
+                format!("the store refuses its name{}", self.said()),
+            ),
+            _ => fatal(
+                ErrorKind::Other,
                 format!("the store refuses it{}", self.said()),
             ),
         }

@@ -9,7 +9,7 @@
 //!
 //! - `config`: what Arc's settings mean. `sink`: the [`S3Sink`] itself.
 //! - `store`, `error`: the client and what every request needs; what answers mean.
-//! - `read`, `body`, `checksum`, `upload`, `multipart`, `unfinished`, `list`, `delete`, `copy`, `aside`, `lock`: one concern each.
+//! - `read`, `body`, `checksum`, `upload`, `multipart`, `unfinished`, `list`, `delete`, `copy`, `aside`, `lock`, `versions`, `plain`: one concern each.
 
 mod aside;
 mod body;
@@ -21,11 +21,13 @@ mod error;
 mod list;
 mod lock;
 mod multipart;
+mod plain;
 mod read;
 mod sink;
 mod store;
 mod unfinished;
 mod upload;
+mod versions;
 
 pub use config::{S3Checksums, S3Config, S3Settings};
 pub use sink::S3Sink;

@@ -3,12 +3,13 @@
 use std::collections::{HashSet, VecDeque};
 
 use arc_backup_core::{
-    Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, OtherKind, Result,
+    Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Result,
 };
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object};
+use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use futures::{StreamExt, stream};
 
+use crate::copy::{AWS, address_place};
 use crate::error::Call;
 use crate::store::{Shared, Store, size};
 
@@ -178,6 +179,17 @@ impl Walk {
     }
 }
 
+/// Whether nothing can be read from an object. That it was restored for a while, not every store says in a listing.
+fn is_archived(object: &Object) -> bool {
+    let restored = (object.restore_status())
+        .is_some_and(|status| status.is_restore_in_progress() != Some(true));
+    !restored
+        && matches!(
+            object.storage_class(),
+            Some(ObjectStorageClass::Glacier | ObjectStorageClass::DeepArchive)
+        )
+}
+
 /// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it is none of ours.
 fn row(subject: &str, path: &str, object: &Object) -> Result<Option<Listed>> {
     let size = size(listing(subject), "`Size`", object.size())?;
@@ -185,12 +197,10 @@ fn row(subject: &str, path: &str, object: &Object) -> Result<Option<Listed>> {
         return Ok(None);
     }
     Ok(Some(match Key::parse(path) {
-        Ok(key) => Listed::Object(Store::meta(
-            &key,
-            size,
-            object.e_tag(),
-            object.last_modified(),
-        )),
+        Ok(key) => Listed::Object(Meta {
+            archived: is_archived(object),
+            ..Store::meta(&key, size, object.e_tag(), object.last_modified())
+        }),
         Err(_) => Listed::Other {
             path: path.to_owned(),
             kind: OtherKind::Unaddressable,
@@ -210,6 +220,9 @@ async fn page(
         From::Token(token) => (None, Some(token)),
         From::Start | From::Done => (None, None),
     };
+    // A header that stores of other makes need not know.
+    let restored = (delimiter.is_none() && address_place(store) == AWS)
+        .then(|| vec![OptionalObjectAttributes::RestoreStatus]);
     store
         .call(listing(subject), |client, _| {
             client
@@ -219,6 +232,7 @@ async fn page(
                 .set_start_after(after.cloned())
                 .set_continuation_token(token.cloned())
                 .set_delimiter(delimiter.map(str::to_owned))
+                .set_optional_object_attributes(restored.clone())
                 // XML can't carry every character that a name may have.
                 .encoding_type(EncodingType::Url)
                 .send()

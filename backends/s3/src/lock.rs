@@ -79,6 +79,9 @@ struct Record {
     holder: String,
     nonce: String,
     beat: u64,
+    /// Given back by a holder that may not delete it: it is nobody's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    released: bool,
 }
 
 /// A lock as it is in the store.
@@ -179,6 +182,7 @@ async fn try_lock(
         holder: holder.to_owned(),
         nonce: nonce(),
         beat: 0,
+        released: false,
     };
     let mut other = String::new();
     for _ in 0..TRIES {
@@ -190,7 +194,8 @@ async fn try_lock(
             }
             Some(there) => {
                 let state = holder_of(store, &name, &there);
-                let dropped = lock_of(&store.locks.dropped).contains(&there.record.nonce);
+                let dropped = there.record.released
+                    || lock_of(&store.locks.dropped).contains(&there.record.nonce);
                 other = there.record.holder;
                 match state {
                     _ if dropped => {}
@@ -222,7 +227,7 @@ pub(crate) async fn lock_holder(store: &Store, key: &Key) -> Result<Option<Strin
     let Some(there) = look(store, key, &name).await? else {
         return Ok(None);
     };
-    if lock_of(&store.locks.dropped).contains(&there.record.nonce) {
+    if there.record.released || lock_of(&store.locks.dropped).contains(&there.record.nonce) {
         return Ok(None);
     }
     // A lock that anyone may take is nobody's. Who asks first and locks later has waited meanwhile.
@@ -443,13 +448,13 @@ pub(crate) async fn free_lock(store: &Store, key: &Key, holder: &str) -> Result<
     remove(store, key, |there| there.holder == holder).await
 }
 
-/// Removes the lock `key` if it `is_it`.
+/// Removes the lock `key` if it `is_it`. Without the right to delete, it is overwritten as one that is nobody's.
 async fn remove(store: &Store, key: &Key, is_it: impl Fn(&Record) -> bool) -> Result<()> {
     let name = store.name(key);
     let mut conditional = true;
     for _ in 0..TRIES {
         match look(store, key, &name).await? {
-            Some(there) if is_it(&there.record) => {
+            Some(there) if is_it(&there.record) && !there.record.released => {
                 let condition = conditional.then(|| quoted(&there.etag));
                 match delete(store, key, &name, condition).await {
                     Ok(()) => return Ok(()),
@@ -457,6 +462,19 @@ async fn remove(store: &Store, key: &Key, is_it: impl Fn(&Record) -> bool) -> Re
                     Err((Some(fault), _)) if fault.is_absent() => return Ok(()),
                     Err((_, error)) if error.kind() == ErrorKind::Unsupported && conditional => {
                         conditional = false;
+                    }
+                    Err((_, error)) if error.kind() == ErrorKind::PermissionDenied => {
+                        let record = Record {
+                            released: true,
+                            ..there.record
+                        };
+                        let condition = Condition::Is(there.etag);
+                        // That it can't be overwritten either is the smaller fault.
+                        match put(store, key, &name, &record, &condition).await {
+                            Ok(Some(_)) => return Ok(()),
+                            Ok(None) => {}
+                            Err(_) => return Err(error),
+                        }
                     }
                     Err((_, error)) => return Err(error),
                 }

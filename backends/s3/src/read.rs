@@ -11,11 +11,12 @@ use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream as SdkStream;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, StorageClass};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 
 use crate::checksum::Expected;
+use crate::config::S3Checksums;
 use crate::error::{Call, Fault, absent, broken_body, damaged};
 use crate::store::{Shared, Store, length, odd_answer, quoted};
 
@@ -25,6 +26,11 @@ fn reading(key: &str) -> Call<'_> {
         subject: key,
         permission: "s3:GetObject",
     }
+}
+
+/// Asks for the checksum that the store keeps, unless it is one that knows none.
+fn checksum_mode(store: &Store) -> Option<ChecksumMode> {
+    (store.config.checksums == S3Checksums::WhenSupported).then_some(ChecksumMode::Enabled)
 }
 
 /// The facts of the object that is named `name`, as S3 gives them; `None` when it is absent.
@@ -39,7 +45,7 @@ pub(crate) async fn head_answer(
                 .head_object()
                 .bucket(store.bucket())
                 .key(name)
-                .checksum_mode(ChecksumMode::Enabled);
+                .set_checksum_mode(checksum_mode(store));
             async { request.send().await.map_err(|error| Fault::of(&error)) }
         })
         .await;
@@ -60,8 +66,22 @@ pub(crate) async fn head(store: &Store, key: &Key) -> Result<Option<Meta>> {
         return Ok(None);
     };
     let size = length(reading(key), answer.content_length())?;
-    let meta = Store::meta(key, size, answer.e_tag(), answer.last_modified());
-    Ok(Some(meta))
+    Ok(Some(Meta {
+        archived: is_archived(&answer),
+        ..Store::meta(key, size, answer.e_tag(), answer.last_modified())
+    }))
+}
+
+/// Whether nothing can be read from an object before it was restored to another class in the store.
+fn is_archived(answer: &HeadObjectOutput) -> bool {
+    let restored =
+        (answer.restore()).is_some_and(|text| text.contains("ongoing-request=\"false\""));
+    let is_cold = matches!(
+        answer.storage_class(),
+        Some(StorageClass::Glacier | StorageClass::DeepArchive)
+    );
+    // The second is Intelligent-Tiering's.
+    !restored && (is_cold || answer.archive_status().is_some())
 }
 
 pub(crate) async fn get(store: &Shared, key: &Key, options: GetOptions) -> Result<Object> {
@@ -194,7 +214,7 @@ fn send(
     if_match: Option<&str>,
 ) -> impl Future<Output = Result<GetObjectOutput, Fault>> + Send + use<> {
     // A checksum is of a whole object: with a range, some stores answer with one that does not fit.
-    let mode = range.is_none().then_some(ChecksumMode::Enabled);
+    let mode = checksum_mode(store).filter(|_| range.is_none());
     let request = client
         .get_object()
         .bucket(store.bucket())

@@ -80,6 +80,10 @@ impl Sink for S3Sink {
         delete::delete(&self.store, keys).await
     }
 
+    fn keeps_deleted(&self) -> bool {
+        self.store.keeps_versions()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         lock::lock(&self.store, key, holder).await
     }

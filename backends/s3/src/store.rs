@@ -21,10 +21,12 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
-use crate::config::S3Config;
+use crate::config::{S3Checksums, S3Config};
 use crate::error::{Call, Fault, Place};
 use crate::lock::Locks;
+use crate::plain::NoChecksums;
 use crate::unfinished::Begun;
+use crate::versions::Versions;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -46,6 +48,9 @@ pub(crate) struct Store {
     pub(crate) background: Background,
     reads: Budget,
     client: OnceCell<Client>,
+    versions: Versions,
+    /// Whether the store has refused a deletion without a `Content-MD5`.
+    pub(crate) deletes_need_md5: AtomicBool,
     /// Whether the bucket has answered: after that, a bare 404 is an object's.
     bucket_seen: AtomicBool,
 }
@@ -63,6 +68,7 @@ impl Store {
                 region: config.region.clone(),
                 endpoint,
                 has_keys: config.access_key.is_some(),
+                sends_checksums: config.checksums == S3Checksums::WhenSupported,
             },
             caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
             control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
@@ -73,6 +79,8 @@ impl Store {
             begun: Begun::default(),
             background: Background::default(),
             client: OnceCell::new(),
+            versions: Versions::default(),
+            deletes_need_md5: AtomicBool::new(config.checksums == S3Checksums::WhenRequired),
             bucket_seen: AtomicBool::new(false),
             config,
         }
@@ -80,7 +88,8 @@ impl Store {
 
     /// The client, made with the first request: the default chain may have to ask the network for credentials.
     pub(crate) async fn client(&self) -> &Client {
-        self.client.get_or_init(|| make_client(&self.config)).await
+        let make = || make_client(&self.config, self.versions.clone());
+        self.client.get_or_init(make).await
     }
 
     /// Who does the requests for an object that is written for this.
@@ -97,6 +106,11 @@ impl Store {
             Purpose::Data => &self.writes,
             Purpose::Control => &self.control_writes,
         }
+    }
+
+    /// Whether an answer has told that the bucket keeps versions.
+    pub(crate) fn keeps_versions(&self) -> bool {
+        self.versions.are_kept()
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -252,6 +266,7 @@ impl Store {
             }),
             mode: None,
             etag: etag.map(unquoted),
+            archived: false,
         }
     }
 }
@@ -292,7 +307,7 @@ pub(crate) fn odd_answer(call: Call<'_>, what: &str) -> Error {
     )
 }
 
-async fn make_client(config: &S3Config) -> Client {
+async fn make_client(config: &S3Config, versions: Versions) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -317,8 +332,12 @@ async fn make_client(config: &S3Config) -> Client {
     if let Some(endpoint) = &config.endpoint {
         builder = builder.endpoint_url(endpoint);
     }
+    if config.checksums == S3Checksums::WhenRequired {
+        builder = builder.interceptor(NoChecksums);
+    }
     let built = builder
         .http_client(http)
+        .interceptor(versions)
         .region(region)
         .force_path_style(config.path_style)
         .timeout_config(timeouts)

@@ -41,6 +41,7 @@ impl Upload for Into {
             modified: None,
             mode: None,
             etag: None,
+            archived: false,
         })
     }
     async fn abort(self: Box<Self>) -> Result<(), Error> {

@@ -7,11 +7,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use s3s::dto::{
     CommonPrefix, EncodingType, ListMultipartUploadsInput, ListMultipartUploadsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, MultipartUpload, Object, Timestamp,
+    ListObjectsV2Input, ListObjectsV2Output, MultipartUpload, Object, ObjectStorageClass,
+    Timestamp,
 };
 use s3s::{S3Result, s3_error};
 
-use crate::store::{Bucket, Stored};
+use crate::store::Bucket;
 
 /// Text as S3 writes it where a listing is asked for with `encoding-type=url`.
 fn url_encoded(text: &str) -> String {
@@ -77,11 +78,24 @@ pub(crate) fn list_objects(
     let mut contents = Vec::new();
     let mut folders = Vec::new();
     let mut next = None;
-    while let Some((key, object)) = first(&bucket.objects, &from, &prefix) {
+    loop {
+        let object = first(&bucket.objects, &from, &prefix);
+        // Of a key that has old versions alone, a listing shows the folder.
+        let old = (delimiter.as_ref()).and_then(|_| first(&bucket.old_versions, &from, &prefix));
+        let (key, object) = match (object, old) {
+            (Some((key, _)), Some((old, _))) if old < key => (old, None),
+            (Some((key, object)), _) => (key, Some(object)),
+            (None, Some((old, _))) => (old, None),
+            (None, None) => break,
+        };
         let folder = delimiter.as_ref().and_then(|delimiter| {
             let at = key[prefix.len()..].find(delimiter.as_str())?;
             Some(&key[..prefix.len() + at + delimiter.len()])
         });
+        if folder.is_none() && object.is_none() {
+            from = Bound::Excluded(key.clone());
+            continue;
+        }
         if contents.len() + folders.len() == most {
             next = Some(match &from {
                 Bound::Included(from) => format!("={from}"),
@@ -90,21 +104,23 @@ pub(crate) fn list_objects(
             });
             break;
         }
-        match folder {
-            Some(folder) => {
+        match (folder, object) {
+            (Some(folder), _) => {
                 from = Bound::Included(behind(folder));
                 // A listing that starts within a folder has it only if a key of it is behind the start.
                 folders.push(CommonPrefix {
                     prefix: Some(text(folder)),
                 });
             }
-            None => {
+            (None, None) => {}
+            (None, Some(object)) => {
                 from = Bound::Excluded(key.clone());
                 contents.push(Object {
                     key: Some(text(key)),
                     e_tag: Some(object.e_tag()),
                     size: Some(object.blob.len() as i64),
                     last_modified: Some(Timestamp::from(object.modified)),
+                    storage_class: object.class.map(ObjectStorageClass::from_static),
                     ..Object::default()
                 });
             }
@@ -125,11 +141,11 @@ pub(crate) fn list_objects(
     })
 }
 
-fn first<'a>(
-    objects: &'a BTreeMap<String, Stored>,
+fn first<'a, T>(
+    objects: &'a BTreeMap<String, T>,
     from: &Bound<String>,
     prefix: &str,
-) -> Option<(&'a String, &'a Stored)> {
+) -> Option<(&'a String, &'a T)> {
     let range = (from.as_ref().map(String::as_str), Bound::Unbounded);
     let found = objects.range::<str, _>(range).next();
     found.filter(|(key, _)| key.starts_with(prefix))

@@ -203,7 +203,7 @@ pub(crate) fn complete(
         ..CompleteMultipartUploadOutput::default()
     };
     bucket.uploads.remove(&(input.key.clone(), input.upload_id));
-    bucket.objects.insert(input.key, object);
+    bucket.insert(input.key, object, store.options.versioned);
     Ok(output)
 }
 

@@ -56,6 +56,11 @@ pub struct ServerOptions {
     pub refuse_checksums: bool,
     /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as MinIO does.
     pub lists_uploads_of_exact_keys_only: bool,
+    /// Whether DeleteObjects is refused without a `Content-MD5`, as old stores do.
+    pub deletes_need_md5: bool,
+    /// Whether the buckets keep versions: what is overwritten stays, and what is deleted too, behind a delete marker. As MinIO does,
+    /// a listing with a delimiter has folders also where all that is below them is deleted.
+    pub versioned: bool,
     /// Keys that contain this text are refused by DeleteObjects, each by itself.
     pub undeletable: Option<String>,
     /// What is wrong with listings.
@@ -79,6 +84,8 @@ impl Default for ServerOptions {
             stamps_behind: Duration::ZERO,
             refuse_checksums: false,
             lists_uploads_of_exact_keys_only: false,
+            deletes_need_md5: false,
+            versioned: false,
             undeletable: None,
             listings: Listings::Right,
             seed: 1,
@@ -219,14 +226,39 @@ impl S3Server {
         let object = Stored::of(bytes.into());
         let mut state = self.store.state();
         let bucket = state.buckets.get_mut(bucket).expect("the bucket exists");
-        bucket.objects.insert(key.to_owned(), object);
+        bucket.insert(key.to_owned(), object, self.store.options.versioned);
     }
 
     /// Removes an object without a request.
     pub fn remove(&self, bucket: &str, key: &str) {
         if let Some(bucket) = self.store.state().buckets.get_mut(bucket) {
-            bucket.objects.remove(key);
+            bucket.remove(key, self.store.options.versioned);
         }
+    }
+
+    /// Moves the objects whose names contain this text to a storage class, as a lifecycle rule does: from `GLACIER` nothing is read.
+    pub fn move_to_class(&self, bucket: &str, part: &str, class: &'static str) {
+        let mut state = self.store.state();
+        let bucket = state.buckets.get_mut(bucket);
+        let objects = bucket.into_iter().flat_map(|bucket| &mut bucket.objects);
+        for (key, object) in objects {
+            if key.contains(part) {
+                object.class = Some(class);
+            }
+        }
+    }
+
+    /// How many versions a bucket keeps of objects whose names contain this text, which are no longer current.
+    #[must_use]
+    pub fn old_versions(&self, bucket: &str, part: &str) -> u64 {
+        let state = self.store.state();
+        let bucket = state.buckets.get(bucket);
+        bucket.map_or(0, |bucket| {
+            let kept = bucket.old_versions.iter();
+            kept.filter(|(key, _)| key.contains(part))
+                .map(|(_, count)| count)
+                .sum()
+        })
     }
 
     /// Changes one bit of an object's bytes, and nothing of what is known of it: its checksum is then wrong.

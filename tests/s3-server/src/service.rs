@@ -24,6 +24,7 @@ impl Service {
             "x-amz-checksum-crc64nvme",
             "x-amz-sdk-checksum-algorithm",
             "x-amz-checksum-algorithm",
+            "x-amz-checksum-mode",
         ];
         if self.0.options.refuse_checksums && unknown.iter().any(named) {
             return Err(s3_error!(
@@ -49,6 +50,16 @@ macro_rules! with_sum {
 }
 
 fn check_readable(object: &Stored, if_match: Option<&ETagCondition>) -> S3Result<()> {
+    if object.is_archived() {
+        return Err(s3_error!(
+            InvalidObjectState,
+            "The operation is not valid for the object's storage class"
+        ));
+    }
+    check_same(object, if_match)
+}
+
+fn check_same(object: &Stored, if_match: Option<&ETagCondition>) -> S3Result<()> {
     match if_match {
         Some(wanted) if !names(wanted, object) => Err(s3_error!(PreconditionFailed)),
         _ => Ok(()),
@@ -91,6 +102,7 @@ impl S3 for Service {
         let object = Stored::new(received, input.metadata.unwrap_or_default());
         let mut output = PutObjectOutput {
             e_tag: Some(object.e_tag()),
+            version_id: self.0.version_id(),
             ..PutObjectOutput::default()
         };
         with_sum!(output, object.sum.clone());
@@ -101,7 +113,7 @@ impl S3 for Service {
             input.if_match.as_ref(),
             input.if_none_match.as_ref(),
         )?;
-        bucket.objects.insert(input.key, object);
+        bucket.insert(input.key, object, self.0.options.versioned);
         Ok(S3Response::new(output))
     }
 
@@ -109,6 +121,7 @@ impl S3 for Service {
         &self,
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        self.check_headers(&request)?;
         let input = request.input;
         let object = {
             let mut state = self.0.state();
@@ -149,11 +162,13 @@ impl S3 for Service {
         &self,
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.check_headers(&request)?;
         let input = request.input;
         let mut state = self.0.state();
         let object = state.bucket(&input.bucket)?.object(&input.key)?.clone();
-        check_readable(&object, input.if_match.as_ref())?;
+        check_same(&object, input.if_match.as_ref())?;
         let mut output = HeadObjectOutput {
+            storage_class: object.class.map(StorageClass::from_static),
             content_length: Some(object.blob.len() as i64),
             e_tag: Some(object.e_tag()),
             last_modified: Some(Timestamp::from(object.modified)),
@@ -203,6 +218,12 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        if self.0.options.deletes_need_md5 && !request.headers.contains_key("content-md5") {
+            return Err(s3_error!(
+                InvalidRequest,
+                "Missing required header for this request: Content-MD5"
+            ));
+        }
         let input = request.input;
         if input.delete.objects.len() > MOST_KEYS {
             return Err(s3_error!(
@@ -224,7 +245,7 @@ impl S3 for Service {
                 });
                 continue;
             }
-            bucket.objects.remove(&object.key);
+            bucket.remove(&object.key, self.0.options.versioned);
         }
         output.errors = (!errors.is_empty()).then_some(errors);
         Ok(S3Response::new(output))
@@ -242,9 +263,13 @@ impl S3 for Service {
         {
             return Err(s3_error!(PreconditionFailed));
         }
-        bucket.objects.remove(&input.key);
+        bucket.remove(&input.key, self.0.options.versioned);
         Ok(S3Response::with_status(
-            DeleteObjectOutput::default(),
+            DeleteObjectOutput {
+                delete_marker: self.0.options.versioned.then_some(true),
+                version_id: self.0.version_id(),
+                ..DeleteObjectOutput::default()
+            },
             hyper::StatusCode::NO_CONTENT,
         ))
     }
@@ -282,8 +307,7 @@ impl S3 for Service {
         let mut state = self.0.state();
         state
             .bucket(&input.bucket)?
-            .objects
-            .insert(input.key, object);
+            .insert(input.key, object, self.0.options.versioned);
         Ok(S3Response::new(output))
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, Stored>,
+    /// How many versions there are of each key that are no longer current, delete markers among them.
+    pub(crate) old_versions: BTreeMap<String, u64>,
     /// By key and upload id.
     pub(crate) uploads: BTreeMap<(String, String), Unfinished>,
 }
@@ -37,6 +39,8 @@ pub(crate) struct Stored {
     pub(crate) sum: Sum,
     pub(crate) modified: SystemTime,
     pub(crate) metadata: HashMap<String, String>,
+    /// Where it does not lie in the standard class.
+    pub(crate) class: Option<&'static str>,
 }
 
 pub(crate) struct Unfinished {
@@ -55,6 +59,7 @@ impl Stored {
             sum: received.sum,
             modified: SystemTime::now(),
             metadata,
+            class: None,
         }
     }
 
@@ -66,6 +71,11 @@ impl Stored {
             sum: Sum::Crc64(crc64_text(crc64)),
         };
         Self::new(received, HashMap::new())
+    }
+
+    /// Whether it lies in a class that nothing is read from.
+    pub(crate) fn is_archived(&self) -> bool {
+        matches!(self.class, Some("GLACIER" | "DEEP_ARCHIVE"))
     }
 
     pub(crate) fn e_tag(&self) -> ETag {
@@ -98,6 +108,11 @@ impl Store {
         refused.then_some("AccessDenied")
     }
 
+    /// What a bucket that keeps versions answers of one.
+    pub(crate) fn version_id(&self) -> Option<String> {
+        (self.options.versioned).then(|| format!("{:032x}", fastrand::u128(..)))
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +131,22 @@ impl State {
 }
 
 impl Bucket {
+    /// Puts an object there; in a bucket that is `versioned` what was there stays as an old version.
+    pub(crate) fn insert(&mut self, key: String, object: Stored, versioned: bool) {
+        if self.objects.contains_key(&key) && versioned {
+            *self.old_versions.entry(key.clone()).or_default() += 1;
+        }
+        self.objects.insert(key, object);
+    }
+
+    /// Removes an object, or, in a bucket that is `versioned`, puts a delete marker in its place, also where none is.
+    pub(crate) fn remove(&mut self, key: &str, versioned: bool) {
+        let there = u64::from(self.objects.remove(key).is_some());
+        if versioned {
+            *self.old_versions.entry(key.to_owned()).or_default() += there + 1;
+        }
+    }
+
     pub(crate) fn object(&self, key: &str) -> S3Result<&Stored> {
         let object = self.objects.get(key);
         object.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))

@@ -93,6 +93,10 @@ impl Sink for FaultySink {
         self.inner.settle().await;
     }
 
+    fn keeps_deleted(&self) -> bool {
+        self.inner.keeps_deleted()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         let work = self.inner.lock(key, holder);
         Ok(
