@@ -15,7 +15,7 @@ use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
-use super::starting::{accepted, start, who};
+use super::starting::{accepted, begin, start, who};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 
@@ -179,7 +179,8 @@ impl Api {
 
     /// Cancel the operation that runs
     ///
-    /// A backup publishes nothing; a restore that has begun to change live data goes on to its end.
+    /// It ends within `backup.stop_timeout`. A backup publishes nothing; a restore that changes live data uses this time to
+    /// finish, and else says how it is completed.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",
@@ -295,10 +296,8 @@ impl Api {
         target: Query<Option<String>>,
     ) -> Result<Deleted, Fault> {
         let id = BackupId::parse(&id)?;
-        let running = shared
-            .engine
-            .start(Request::Delete(id.clone(), target.0), who(admin.0))
-            .await?;
+        let request = Request::Delete(id.clone(), target.0);
+        let running = begin(&shared, request, who(admin.0)).await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {
                 error: Some(error), ..

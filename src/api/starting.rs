@@ -6,9 +6,9 @@ use poem_openapi::payload::Json;
 
 use super::answers::{Accepted, Started};
 use super::app::Shared;
-use super::faults::Fault;
+use super::faults::{Fault, body};
 use crate::auth::Identity;
-use crate::operations::{Operation, Request, Who};
+use crate::operations::{Operation, Request, Running, Who};
 
 pub(super) fn who(identity: Identity) -> Who {
     Who {
@@ -35,6 +35,20 @@ pub(super) fn accepted(
     }))
 }
 
+/// Starts an operation, in a task of its own: a client that hangs up must not leave a lock that nobody holds.
+pub(super) async fn begin(
+    shared: &Arc<Shared>,
+    request: Request,
+    who: Who,
+) -> Result<Arc<Running>, Fault> {
+    let engine = shared.engine.clone();
+    let started = tokio::spawn(async move { engine.start(request, who).await });
+    let started = started
+        .await
+        .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))?;
+    Ok(started?)
+}
+
 pub(super) async fn start(
     shared: &Arc<Shared>,
     who: Who,
@@ -44,7 +58,7 @@ pub(super) async fn start(
     warnings: Vec<String>,
 ) -> Result<Started, Fault> {
     let forget = matches!(&request, Request::Restore(_, options, _) if options.metadata);
-    let running = shared.engine.start(request, who).await?;
+    let running = begin(shared, request, who).await?;
     let answer = accepted(&running.snapshot(), message, restart_required, warnings);
     if forget {
         let shared = shared.clone();

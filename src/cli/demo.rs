@@ -42,7 +42,15 @@ pub(super) async fn run(
             target: None,
             id: Some(id),
         };
-        if let Some(error) = engine.start(request, who).await?.wait().await.error {
+        let running = engine.start(request, who).await?;
+        let ended = tokio::select! {
+            ended = running.wait() => ended,
+            reason = signals.asked_to_end() => {
+                running.cancel(reason);
+                running.wait().await
+            }
+        };
+        if let Some(error) = ended.error {
             return Err(Error::Failed(error));
         }
     }

@@ -68,7 +68,7 @@ pub(super) async fn run(
             operate(engine, request, json, false, signals).await
         }
         Command::Status => {
-            let status = engine.status().await?;
+            let status = or_interrupted(signals, engine.status()).await?;
             match (json, status) {
                 (true, Some(operation)) => line(&operation.to_json_string()),
                 (true, None) => line(r#"{"status":"idle"}"#),
@@ -81,7 +81,7 @@ pub(super) async fn run(
             Ok(DONE)
         }
         Command::History { limit } => {
-            let operations = engine.operations(0, limit).await?;
+            let operations = or_interrupted(signals, engine.operations(0, limit)).await?;
             if json {
                 let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
                 line(&pretty(&json!({"count": rows.len(), "operations": rows})));

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Body, Entry, Hasher, Key};
+use arc_backup_core::{Activity, Body, Entry, Hasher, Key};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -229,6 +229,7 @@ impl Inventory {
         body: Body,
         expected: &InventoryRef,
         path: &Path,
+        activity: &Activity,
     ) -> Result<Self, InventoryFault> {
         let damaged = |text: String| InventoryFault::Damaged(text);
         let mut copy = BufWriter::new(
@@ -239,6 +240,7 @@ impl Inventory {
         let mut pieces = crate::pipeline::pieces(body, "inventory.jsonl");
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(Error::from)?;
+            activity.note();
             hasher.update(&piece);
             check.take(&piece, expected).map_err(damaged)?;
             copy.write_all(&piece)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use arc_backup_core::{Body, ErrorKind, Freeze, Source, SourceReport, WriteOptions};
+use arc_backup_core::{Activity, Body, ErrorKind, Freeze, Source, SourceReport, WriteOptions};
 use futures::StreamExt;
 use jiff::Timestamp;
 
@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
         }
     };
     // The backup is there, whatever becomes of the rest.
+    context.running.publish();
     if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
         tracing::warn!(%error, "files of interrupted backups are for the next operation");
     }
@@ -137,7 +138,8 @@ async fn clean_up(
         return incomplete::keep(context, collected).await;
     }
     collected.log.tell().await?;
-    if collected.log.is_empty() {
+    // What a store was sent when it was cancelled may arrive later: with its journal it is the next operation's.
+    if collected.log.is_empty() && !context.running.cancel.is_cancelled() {
         repository.sweep_one(&context.id, false).await?;
     }
     Ok(())
@@ -203,9 +205,16 @@ async fn store(
     }
     context.running.phase("publishing");
     let inventory = join_inventories(context, collected)?;
-    let stored = put_file(repository, &inventory_key(&context.id), &inventory).await;
+    let stored = put_file(
+        repository,
+        &inventory_key(&context.id),
+        &inventory,
+        context.running.progress.activity(),
+    )
+    .await;
     collected.trust.watch(stored)?;
-    (collected.trust).watch_durability(context.sync(&*durability).await)?;
+    (collected.trust)
+        .watch_durability(source::sync(&*durability, context.running.progress.activity()).await)?;
     if context.running.snapshot().problem_count > 0 {
         // Only files of the source: whatever else fails ends the backup at once.
         collected.incomplete_inventory = Some(inventory.summary().clone());
@@ -294,6 +303,7 @@ async fn put_file(
     repository: &Repository,
     key: &arc_backup_core::Key,
     inventory: &Inventory,
+    activity: &Activity,
 ) -> Result<()> {
     let path = inventory.path();
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
@@ -309,6 +319,7 @@ async fn put_file(
     let mut pieces = crate::pipeline::pieces(Body::File { file, len }, key);
     while let Some(piece) = pieces.next().await {
         upload.write(piece?).await?;
+        activity.note();
     }
     upload.commit().await?;
     Ok(())
@@ -342,7 +353,9 @@ impl Collected {
             running.problem(format!("{section}/{path}"), "unreadable", detail.as_str());
         }
         context.running.update(|operation| {
-            operation.warnings.extend(report.warnings.iter().cloned());
+            for warning in &report.warnings {
+                operation.add_warning(warning.clone());
+            }
             operation
                 .not_included
                 .extend(report.not_included.iter().cloned());

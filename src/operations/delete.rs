@@ -11,8 +11,20 @@ use crate::{Error, Result};
 const BATCH: usize = 1000;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
-    let (repository, id) = (&context.repository, &context.id);
     context.running.phase("deleting");
+    let known = context.or_cancelled(end_backup(context)).await?;
+    let removed = context.or_cancelled(remove_rest(context, !known)).await;
+    removed.map_err(|error| match error {
+        Error::Cancelled(reason) => Error::Cancelled(format!(
+            "{reason}; the backup is no longer listed: delete it again, or sweep, to remove what is left of it"
+        )),
+        other => other,
+    })
+}
+
+/// Removes what makes it a backup. Answers whether it is known how much there is besides.
+async fn end_backup(context: &Context) -> Result<bool> {
+    let (repository, id) = (&context.repository, &context.id);
     if repository.has_incomplete(id).await? {
         context.check_lock().await?;
         repository.remove_incomplete(id).await?;
@@ -28,14 +40,13 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     context.check_cancelled()?;
     context.check_lock().await?;
     repository.remove_manifest(id).await?;
-    remove_files(context, known.is_none())
-        .await
-        .map_err(|error| match error {
-            Error::Cancelled(reason) => Error::Cancelled(format!(
-                "{reason}; the backup is no longer listed: delete it again, or sweep, to remove what is left of it"
-            )),
-            other => other,
-        })?;
+    Ok(known.is_some())
+}
+
+/// Removes everything else of it; `expect` where how much that is grows as it is found.
+async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
+    let (repository, id) = (&context.repository, &context.id);
+    remove_files(context, expect).await?;
     // What is no file, and what uploads have left.
     match repository.remove_backup(id).await {
         // All that has a name is gone; looking for what has none is a right of its own on S3.

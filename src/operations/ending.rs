@@ -6,22 +6,22 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Error as CoreError, ErrorKind};
+use arc_backup_core::ErrorKind;
 
 use super::Running;
 use super::context::Context;
 use crate::{Error, Result};
 
-/// How the time for ending is divided.
+/// How the time for ending is divided: what is to be done when, counted from the cancel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StopTimes {
-    /// For work to end by itself; then it is dropped, and cleaning up begins.
+    /// Work has ended by itself; then it is dropped, and cleaning up begins.
     pub(super) work: Duration,
-    /// For all of the operation, with its cleaning up; then it is aborted.
+    /// All of the operation has ended, with its cleaning up; then it is aborted.
     pub(super) operation: Duration,
-    /// For giving the lock back.
+    /// The lock is given back.
     pub(super) lock: Duration,
-    /// For the last line of the history.
+    /// The history has its last line.
     pub(super) history: Duration,
 }
 
@@ -30,8 +30,8 @@ impl StopTimes {
         Self {
             work: whole.mul_f64(0.4),
             operation: whole.mul_f64(0.6),
-            lock: whole.mul_f64(0.2),
-            history: whole.mul_f64(0.1),
+            lock: whole.mul_f64(0.85),
+            history: whole,
         }
     }
 }
@@ -40,7 +40,7 @@ impl Running {
     /// Returns when it has been cancelled, and so much time has passed since.
     pub(super) async fn cancelled_for(&self, time: Duration) {
         self.cancel.cancelled().await;
-        tokio::time::sleep(time).await;
+        tokio::time::sleep_until(self.cancelled_at() + time).await;
     }
 
     /// The error of an operation that was cancelled.
@@ -72,28 +72,6 @@ impl Context {
             () = self.running.cancelled_for(time) => Err(self.running.cancelled()),
         }
     }
-
-    /// Makes everything that was written durable. The kernel says nothing of how far it is; that less and less is left to be
-    /// written does.
-    pub(super) async fn sync(
-        &self,
-        durability: &dyn arc_backup_core::Durability,
-    ) -> Result<(), CoreError> {
-        let watch = async {
-            let mut least = u64::MAX;
-            loop {
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                if let Some(left) = unwritten_kib().filter(|left| *left < least) {
-                    least = left;
-                    self.running.progress.activity().note();
-                }
-            }
-        };
-        tokio::select! {
-            synced = durability.sync() => synced,
-            () = watch => unreachable!("it goes on for ever"),
-        }
-    }
 }
 
 fn is_of_a_store(error: &Error) -> bool {
@@ -104,14 +82,4 @@ fn is_of_a_store(error: &Error) -> bool {
         ),
         _ => false,
     }
-}
-
-/// How much this machine has still to write to its disks, in KiB: `Dirty` and `Writeback` of `/proc/meminfo`.
-fn unwritten_kib() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let of = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
-    };
-    Some(of("Dirty:")? + of("Writeback:")?)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Discard, Discarded, Key, Sink, Source};
+use arc_backup_core::{Activity, Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
 use super::history::{History, HistoryFile};
@@ -124,10 +124,10 @@ impl ArcBackup {
     }
 
     /// Removes, or counts, the views that crashed backups held on to.
-    pub(super) async fn discard_views(&self, discard: Discard) -> Discarded {
+    pub(super) async fn discard_views(&self, discard: Discard, activity: &Activity) -> Discarded {
         let mut discarded = Discarded::default();
         for source in &self.sources {
-            discarded.add(source.discard_views(discard).await);
+            discarded.add(source.discard_views(discard, activity).await);
         }
         discarded
     }

@@ -48,9 +48,17 @@ pub(super) async fn watch(
         if is_hung.load(Ordering::Relaxed) {
             continue;
         }
-        match tokio::time::timeout(TIMEOUT, lock.check()).await {
+        // An operation that has ended waits for no look at its lock.
+        let checked = tokio::select! {
+            () = ended.cancelled() => return,
+            checked = tokio::time::timeout(TIMEOUT, lock.check()) => checked,
+        };
+        match checked {
             Ok(Err(error)) if error.kind() == ErrorKind::Busy => {
-                let text = lost(repository, &error).await;
+                let text = tokio::select! {
+                    () = ended.cancelled() => return,
+                    text = lost(repository, &error) => text,
+                };
                 tracing::error!("{text}");
                 running.cancel(&text);
                 return;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use poem_openapi::types::{ParseFromJSON, ToJSON};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
 use super::{Operation, Problem};
@@ -119,7 +119,7 @@ impl HistoryFile {
         if !self.path.exists() {
             return Ok(None);
         }
-        let connection = open(&self.path).map_err(|e| self.fault("open", &e))?;
+        let connection = connect(&self.path).map_err(|e| self.fault("open", &e))?;
         job(&connection)
             .map(Some)
             .map_err(|e| self.fault("read", &e))
@@ -201,9 +201,14 @@ impl HistoryFile {
 
     pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
         let row: Option<Option<(String, Option<String>)>> = self.read(|connection| {
+            // Of a file that nobody has written to since it was made by an earlier version.
+            let problems = match has_problems(connection)? {
+                true => "problems",
+                false => "NULL",
+            };
             connection
                 .query_row(
-                    "SELECT body, problems FROM operations WHERE operation_id = ?1",
+                    &format!("SELECT body, {problems} FROM operations WHERE operation_id = ?1"),
                     [operation_id],
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
@@ -238,8 +243,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             crate::private::give_if_possible(folder, path);
         }
     }
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let connection = connect(path)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS operations (
             sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -249,15 +253,49 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             body TEXT NOT NULL,
             problems TEXT)",
     )?;
-    let has_problems: bool = connection.query_row(
+    if !has_problems(&connection)? {
+        separate_problems(&connection)?;
+    }
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+fn has_problems(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
         "SELECT count(*) FROM pragma_table_info('operations') WHERE name = 'problems'",
         [],
         |row| row.get(0),
-    )?;
-    if !has_problems {
-        connection.execute_batch("ALTER TABLE operations ADD COLUMN problems TEXT")?;
+    )
+}
+
+/// Brings a file of an earlier version up to date, in which the problems of an operation were a part of it.
+fn separate_problems(connection: &Connection) -> rusqlite::Result<()> {
+    let change = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Another process may have done so meanwhile.
+    if has_problems(&change)? {
+        return Ok(());
     }
-    Ok(connection)
+    change.execute_batch("ALTER TABLE operations ADD COLUMN problems TEXT")?;
+    let rows: Vec<(i64, String)> = change
+        .prepare("SELECT sequence, body FROM operations")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (sequence, body) in rows {
+        let Some(mut operation) = parse(&body) else {
+            continue;
+        };
+        let problems = std::mem::take(&mut operation.problems).to_json_string();
+        change.execute(
+            "UPDATE operations SET body = ?2, problems = ?3 WHERE sequence = ?1",
+            params![sequence, operation.to_json_string(), problems],
+        )?;
+    }
+    change.commit()
 }
 
 /// SQLite counts in 63 bits.

@@ -1,6 +1,8 @@
 //! Who holds a lock.
 
 use jiff::Timestamp;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// What a lock says of its holder.
@@ -33,12 +35,22 @@ pub struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// That of the process `pid`, as it is seen from here; `None` where there is none, or the system does not tell.
-    fn of(pid: u32) -> Option<Self> {
-        Self::with(start_ticks(pid)?)
+    /// That of this process; `None` where the system does not tell.
+    fn own() -> Option<Self> {
+        match Look::at(std::process::id()) {
+            Look::Lives(start_ticks) => Self::with(start_ticks),
+            Look::Dead | Look::Unknown => None,
+        }
     }
 
+    /// That of a process of this machine and namespace that was started then.
     fn with(start_ticks: u64) -> Option<Self> {
+        // What `/proc` shows may be another namespace's.
+        let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+        let is_ours = own.split(' ').next()?.parse() == Ok(std::process::id());
+        if !is_ours {
+            return None;
+        }
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let pid_namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
         Some(Self {
@@ -49,15 +61,42 @@ impl ProcessIdentity {
     }
 }
 
-fn start_ticks(pid: u32) -> Option<u64> {
+/// What there is to see of a process by its number.
+enum Look {
+    /// It was started then.
+    Lives(u64),
+    Dead,
+    /// There is one, and who may look at it is somebody else (`hidepid`).
+    Unknown,
+}
+
+impl Look {
+    fn at(pid: u32) -> Self {
+        if let Some((state, start_ticks)) = stat_of(pid) {
+            // A zombie is dead, and only waits for its parent to hear of it.
+            return match state {
+                'Z' | 'X' => Self::Dead,
+                _ => Self::Lives(start_ticks),
+            };
+        }
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        match number.map(test_kill_process) {
+            Some(Err(Errno::SRCH)) => Self::Dead,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The state of a process, and when it was started.
+fn stat_of(pid: u32) -> Option<(char, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Behind the name, in which anything may be, fields are counted from the third: the state.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
-    // A zombie is dead, and only waits for its parent to hear of it.
-    let is_alive = !matches!(fields.next()?, "Z" | "X");
-    let ticks = fields.nth(18)?.parse().ok()?;
-    is_alive.then_some(ticks)
+    Some((
+        fields.next()?.chars().next()?,
+        fields.nth(18)?.parse().ok()?,
+    ))
 }
 
 impl Holder {
@@ -74,7 +113,7 @@ impl Holder {
                 .to_string_lossy()
                 .into_owned(),
             started_at: Some(Timestamp::now()),
-            process: ProcessIdentity::of(pid),
+            process: ProcessIdentity::own(),
         }
     }
 
@@ -86,7 +125,12 @@ impl Holder {
             return false;
         };
         let here = ProcessIdentity::with(process.start_ticks);
-        here.as_ref() == Some(process) && start_ticks(self.pid) != Some(process.start_ticks)
+        here.as_ref() == Some(process)
+            && match Look::at(self.pid) {
+                Look::Lives(start_ticks) => start_ticks != process.start_ticks,
+                Look::Dead => true,
+                Look::Unknown => false,
+            }
     }
 
     pub(crate) fn to_text(&self) -> String {

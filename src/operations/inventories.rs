@@ -24,8 +24,8 @@ pub struct LocalInventory {
 pub(super) type InventoryId = (String, String, String);
 
 /// Those that were read a moment ago, newest last.
-#[derive(Debug, Default)]
-pub(super) struct Inventories(Mutex<Vec<(InventoryId, Instant, Arc<LocalInventory>)>>);
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inventories(Arc<Mutex<Vec<(InventoryId, Instant, Arc<LocalInventory>)>>>);
 
 impl Inventories {
     /// The inventory of this name, where it is kept, and its file is still there.
@@ -43,6 +43,13 @@ impl Inventories {
             kept.remove(0);
         }
         kept.push((id, Instant::now(), local.clone()));
+        // They take room, also where nobody asks any more.
+        let all = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(AGE).await;
+            let mut kept = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.retain(|(_, since, _)| since.elapsed() < AGE);
+        });
     }
 }
 

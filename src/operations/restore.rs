@@ -4,6 +4,8 @@
 //! changes. From then on a marker in the state folder says what is going on, and running the same restore again
 //! completes it.
 
+use std::time::Duration;
+
 use arc_backup_core::RestoreSummary;
 
 use super::context::Context;
@@ -16,6 +18,9 @@ use crate::manifest::Inventory;
 use crate::repository::Loaded;
 use crate::source;
 use crate::{Error, Result};
+
+/// How often a restore that changes live data says where it has set files aside.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What becomes of live files that the backup does not hold.
 #[derive(
@@ -253,15 +258,25 @@ async fn apply(
             }
             part.restore.apply().await.map_err(Error::from)
         };
-        let applied = applied.await;
-        if applied.is_err() {
-            tell_aside(context, std::slice::from_ref(part));
-        }
-        // Also where it failed half-way: what Arc holds in memory is no longer what is there.
+        // Before it is so, as it may be broken off: what Arc holds in memory is no longer what is there then.
         if [source::METADATA, source::CONFIG].contains(&part.section.as_str()) {
             context
                 .running
                 .update(|operation| operation.restart_required = Some(true));
+        }
+        let report = async {
+            loop {
+                tokio::time::sleep(REPORT_INTERVAL).await;
+                tell_aside(context, std::slice::from_ref(part));
+            }
+        };
+        let applied = tokio::select! {
+            biased;
+            applied = applied => applied,
+            () = report => unreachable!("it goes on for ever"),
+        };
+        if applied.is_err() {
+            tell_aside(context, std::slice::from_ref(part));
         }
         applied.map_err(|error| {
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))

@@ -2,6 +2,7 @@
 
 use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
 use futures::{FutureExt, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use super::backup::Collected;
 use super::context::Context;
@@ -26,7 +27,8 @@ pub(super) async fn reuse(
         for id in &collected.unfinished {
             readers.extend(StoredReader::open(&context.repository, id, section).await?);
         }
-        let stop = context.running.cancel.child_token();
+        let token = context.running.cancel.child_token();
+        let stop = &token;
         let candidates = stream::try_unfold(
             (listed.records()?, readers),
             async |(mut records, mut readers)| {
@@ -46,7 +48,7 @@ pub(super) async fn reuse(
             async move {
                 let (record, stored) = candidate?;
                 context.check_cancelled()?;
-                let taken = take_over(context, &record, &stored).await?;
+                let taken = take_over(context, &record, &stored, stop).await?;
                 Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
             }
             .boxed()
@@ -115,6 +117,7 @@ async fn take_over(
     context: &Context,
     record: &Record,
     stored: &Stored,
+    stop: &CancellationToken,
 ) -> Result<Option<Option<String>>> {
     let from = file_key(&stored.id, &stored.record.path)?;
     let to = file_key(&context.id, &record.path)?;
@@ -122,7 +125,7 @@ async fn take_over(
     let taken = async {
         let whole = match sink.capabilities().local_root {
             // Written, but perhaps not to the disk: the power may have gone.
-            Some(_) => is_whole(context, &from, &stored.record.entry).await?,
+            Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
             None => (sink.head(&from).await?).is_some_and(|meta| {
                 meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
             }),
@@ -143,16 +146,22 @@ async fn take_over(
     }
 }
 
-async fn is_whole(context: &Context, at: &Key, entry: &Entry) -> Result<bool, CoreError> {
+async fn is_whole(
+    context: &Context,
+    at: &Key,
+    entry: &Entry,
+    stop: &CancellationToken,
+) -> Result<bool, CoreError> {
     let sink = context.repository.sink();
     let body = sink.get(at, GetOptions::default()).await?.body;
     let mut hasher = Hasher::new();
     let mut size = 0;
     let mut pieces = crate::pipeline::pieces(body, at);
     while let Some(piece) = pieces.next().await {
-        if context.running.cancel.is_cancelled() {
+        if stop.is_cancelled() {
             return Ok(false);
         }
+        context.running.progress.activity().note();
         let piece = piece?;
         size += piece.len() as u64;
         hasher.update(&piece);

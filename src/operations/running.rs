@@ -1,8 +1,10 @@
 //! An operation while it runs, and after.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::operation::Status;
@@ -35,6 +37,10 @@ pub struct Running {
     /// Ends it.
     pub cancel: CancellationToken,
     reason: Mutex<Option<String>>,
+    /// When it was first asked to end.
+    cancelled_at: OnceLock<Instant>,
+    /// Whether what it makes is there, whatever becomes of the rest.
+    published: AtomicBool,
     done: CancellationToken,
 }
 
@@ -47,6 +53,8 @@ impl Running {
             progress: Arc::default(),
             cancel: CancellationToken::new(),
             reason: Mutex::default(),
+            cancelled_at: OnceLock::new(),
+            published: AtomicBool::new(false),
             done: CancellationToken::new(),
         })
     }
@@ -107,6 +115,7 @@ impl Running {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert_with(|| reason.to_owned());
+        let _ = self.cancelled_at.set(Instant::now());
         self.cancel.cancel();
     }
 
@@ -115,6 +124,21 @@ impl Running {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Notes that what it makes is there.
+    pub(crate) fn publish(&self) {
+        self.published.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what it makes is there.
+    pub(crate) fn is_published(&self) -> bool {
+        self.published.load(Ordering::SeqCst)
+    }
+
+    /// When it was first asked to end; now, where it was not.
+    pub(crate) fn cancelled_at(&self) -> Instant {
+        *self.cancelled_at.get_or_init(Instant::now)
     }
 
     pub(crate) fn finish(&self) {

@@ -148,7 +148,8 @@ impl Copying<'_> {
             ended = copies.beside(handled).await;
         }
         copies.stop().await;
-        ended
+        ended?;
+        context.check_cancelled()
     }
 
     /// Takes note of a copy that has ended.

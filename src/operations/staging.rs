@@ -239,7 +239,8 @@ pub(super) async fn copy_part(
         ended = copies.beside(handled).await;
     }
     copies.stop().await;
-    ended
+    ended?;
+    context.check_cancelled()
 }
 
 /// Reads the files of the backup that are live already, or `all`: `completed` speaks for the whole backup, and a file that
@@ -278,6 +279,7 @@ async fn verify_before(
             context.note(&path, fault)?;
         }
     }
+    context.check_cancelled()?;
     context.failure("the backup is not whole")
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Discard, ErrorKind, LockGuard};
+use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ use crate::{Error, Result};
 /// How often a running operation is written to the history, for other processes to see.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long giving a lock back may take, where nothing hurries.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an operation that runs is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the last line of the history may take, where nothing hurries.
@@ -104,7 +106,7 @@ impl ArcBackup {
         let running = Running::new(operation, started, who);
         if let Err(error) = self.record_start(&request, &running).await {
             if let Some(lock) = lock {
-                self.give_back(&*lock).await;
+                self.give_back(&*lock, &running).await;
             }
             return Err(error);
         }
@@ -139,12 +141,22 @@ impl ArcBackup {
         self.check_open()
     }
 
-    async fn give_back(&self, lock: &dyn LockGuard) {
-        let timeout = StopTimes::of(self.settings.backup.stop_timeout).lock;
-        match tokio::time::timeout(timeout, lock.release()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the lock was not given back"),
-            Err(_) => tracing::warn!("the lock was not given back: it ends by itself"),
+    async fn give_back(&self, lock: &dyn LockGuard, running: &Running) {
+        let times = StopTimes::of(self.settings.backup.stop_timeout);
+        let too_late = async {
+            tokio::select! {
+                () = tokio::time::sleep(RELEASE_TIMEOUT) => {}
+                () = running.cancelled_for(times.lock) => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            released = lock.release() => {
+                if let Err(error) = released {
+                    tracing::warn!(%error, "the lock was not given back");
+                }
+            }
+            () = too_late => tracing::warn!("the lock was not given back in time: it ends by itself"),
         }
     }
 
@@ -181,17 +193,38 @@ impl ArcBackup {
                 Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
             },
             () = running.cancelled_for(times.operation) => {
+                let words = running.waits_for();
                 work.abort();
                 // A thread that waits for a disk may not hear of it.
-                let _ = tokio::time::timeout(ABORT_TIMEOUT, &mut work).await;
-                Err(self.aborted(&running))
+                match tokio::time::timeout(ABORT_TIMEOUT, &mut work).await {
+                    // It came to its end this moment.
+                    Ok(Ok(result)) => result,
+                    _ if running.is_published() => {
+                        running.update(|operation| {
+                            operation.add_warning(format!("it was broken off when the backup was there ({words})"));
+                        });
+                        Ok(())
+                    }
+                    _ => Err(self.aborted(&running, &words)),
+                }
             }
         };
         ended.cancel();
         let _ = watch.await;
-        if let Some(lock) = lock {
-            self.give_back(&*lock).await;
-        }
+        // What no abort reaches: threads that write. Nobody else may begin before they have ended.
+        let held = match result.is_err()
+            && running.cancel.is_cancelled()
+            && BlockingJob::under_way() > 0
+        {
+            true => Some((lock, instance)),
+            false => {
+                if let Some(lock) = lock {
+                    self.give_back(&*lock, &running).await;
+                }
+                drop(instance);
+                None
+            }
+        };
         let mut last = running.snapshot();
         last.completed_at = Some(Timestamp::now().to_string());
         last.phase = None;
@@ -212,8 +245,10 @@ impl ArcBackup {
         };
         // Who holds the history must not hold up the end of what is asked to end.
         let timeout = async {
-            tokio::time::sleep(RECORD_TIMEOUT).await;
-            running.cancelled_for(times.history).await;
+            tokio::select! {
+                () = tokio::time::sleep(RECORD_TIMEOUT) => {}
+                () = running.cancelled_for(times.history) => {}
+            }
         };
         let written = tokio::select! {
             biased;
@@ -224,8 +259,26 @@ impl ArcBackup {
             tracing::error!(%error, "the end of an operation is not kept");
             last.add_warning(error.to_string());
         }
+        if let Some((lock, instance)) = held {
+            let running = running.clone();
+            let engine = self.clone();
+            tokio::spawn(async move {
+                tracing::warn!(
+                    "threads of an operation that was broken off still work: its locks are held until they end"
+                );
+                while BlockingJob::under_way() > 0 {
+                    if let Some(lock) = &lock {
+                        let _ = lock.check().await;
+                    }
+                    tokio::time::sleep(WATCH_INTERVAL).await;
+                }
+                if let Some(lock) = lock {
+                    engine.give_back(&*lock, &running).await;
+                }
+                drop(instance);
+            });
+        }
         // The slot is free before the status stops saying `running`: who sees the end may start the next at once.
-        drop(instance);
         let gate = self.slot.lock().await;
         running.update(|operation| *operation = last);
         running.finish();
@@ -236,7 +289,8 @@ impl ArcBackup {
     async fn work(self: Arc<Self>, request: Request, context: Context) -> Result<()> {
         // After the start has been answered: it may be a million names.
         context.running.phase("cleaning up");
-        let discarded = async { Ok(self.discard_views(Discard::Remove).await) };
+        let activity = context.running.progress.activity();
+        let discarded = async { Ok(self.discard_views(Discard::Remove, activity).await) };
         for error in context.or_cancelled(discarded).await?.faults {
             // It takes room, and no more; the next operation tries again.
             tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
@@ -250,15 +304,12 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await
             }
-            Request::Delete(..) => {
-                let deleted = delete::run(&context);
-                context.or_cancelled(deleted).await
-            }
+            Request::Delete(..) => delete::run(&context).await,
         }
     }
 
     /// The error of an operation that did not end by itself when it was asked to.
-    fn aborted(&self, running: &Running) -> Error {
+    fn aborted(&self, running: &Running, words: &str) -> Error {
         let Error::Cancelled(reason) = running.cancelled() else {
             return running.cancelled();
         };
@@ -269,9 +320,8 @@ impl ArcBackup {
             _ => "the next operation removes or resumes what it left".to_owned(),
         };
         Error::Cancelled(format!(
-            "{reason}; it did not end within {} s (`backup.stop_timeout`), while {}, and was broken off: {left}",
+            "{reason}; it did not end within {} s (`backup.stop_timeout`), while {words}, and was broken off: {left}",
             self.settings.backup.stop_timeout.as_secs(),
-            running.waits_for()
         ))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
+use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 
 use super::instance_lock::InstanceLock;
 use super::{ArcBackup, Holder, fence, staging};
@@ -64,7 +64,7 @@ impl ArcBackup {
         if apply && let Err(error) = self.scratch.clean() {
             sweep.faults.push(error.to_string());
         }
-        let views = self.discard_views(discard).await;
+        let views = self.discard_views(discard, &Activity::default()).await;
         sweep.views = views.count;
         let staged = staging::discard_all_staged(&self.settings, &self.sources, discard).await;
         let staged = staged.unwrap_or_else(|error| {

@@ -285,7 +285,7 @@ async fn read(
             context.note(&outcome.entry.key, fault)?;
         }
     }
-    Ok(())
+    context.check_cancelled()
 }
 
 /// Reads and hashes only.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::{
-    Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, InOrder, Upload,
+    BlockingJob, Body, ByteStream, Digest, Entry, EntryStream, Error, ErrorKind, Hasher, InOrder,
+    Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -157,7 +158,13 @@ impl Plan {
         let cancel = self.cancel.child_token();
         let token = cancel.clone();
         let listed = cancel.clone().cancelled_owned();
-        let copies = entries.take_until(listed).map(move |entry| {
+        // What is not begun any more must not look as if it were done.
+        let cut_short = cancel.clone();
+        let end = stream::once(async move { cut_short.is_cancelled() }).filter_map(async |cut| {
+            let error = || Error::new(ErrorKind::Cancelled, "copy", "the rest", "cancelled");
+            cut.then(|| Err(error()))
+        });
+        let copies = entries.take_until(listed).chain(end).map(move |entry| {
             let cancel = token.clone();
             async move {
                 let mut entry = entry?;
@@ -265,9 +272,9 @@ impl Plan {
         match (copied, upload) {
             (Ok(digest), Some(upload)) => {
                 under_way.step("finishing it");
-                // What the store does this moment is worth a moment's waiting.
+                // What the store does this moment is worth a moment's waiting; and, where only this copy's neighbours failed, all of it.
                 let ends = async {
-                    cancel.cancelled().await;
+                    self.cancel.cancelled().await;
                     tokio::time::sleep(END_TIMEOUT).await;
                 };
                 let meta = tokio::select! {
@@ -312,7 +319,9 @@ impl Plan {
                 let (size, key) = (entry.size, entry.key.to_string());
                 let (progress, counted, cancel) =
                     (self.progress.clone(), counted.clone(), cancel.clone());
+                let job = BlockingJob::begin();
                 return tokio::task::spawn_blocking(move || {
+                    let _job = job;
                     let copied =
                         copy_file(&file, target, size, &key, &progress, &counted, &cancel)?;
                     check_unchanged(&file, was, &key)?;

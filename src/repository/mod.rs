@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{
     Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
-    Purpose, Sink,
-    WriteOptions,
+    Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 

@@ -140,7 +140,7 @@ impl Repository {
             .get(&inventory_key(id), GetOptions::default())
             .await
         {
-            Ok(object) => Inventory::receive(object.body, expected, &path).await,
+            Ok(object) => Inventory::receive(object.body, expected, &path, &self.activity).await,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => Err(
                 InventoryFault::Damaged(format!("can't be read: {}", error.detail())),
             ),

@@ -81,7 +81,7 @@ impl Aside {
     pub(super) async fn remove(&self) -> Result<()> {
         let removed = match &self.target {
             Some((target, folder)) => target.remove_tree(folder, &self.activity).await,
-            None => self.storage.remove_aside(&self.area).await,
+            None => self.storage.remove_aside(&self.area, &self.activity).await,
         };
         match removed {
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),

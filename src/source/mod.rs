@@ -14,6 +14,7 @@ mod snapshot;
 mod sqlite;
 mod sqlite_restore;
 mod steps;
+mod sync;
 mod units;
 
 pub(crate) use compaction::{STATES, is_state, tells_of_a_job};
@@ -24,6 +25,7 @@ pub(crate) use put_back::sync_folder;
 pub(crate) use snapshot::{check_file, look_at_database};
 pub use sqlite::{Database, SqliteSource};
 pub(crate) use sqlite_restore::beside;
+pub(crate) use sync::sync;
 
 /// The section of Parquet files and their companions.
 pub const DATA: &str = "data";

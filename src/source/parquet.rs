@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, GetOptions,
-    Key, Meta, Origin, OtherKind, Pins, Reconciled, Restore, Result, Sink, Source, SourceReport,
-    Staging,
+    Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen,
+    GetOptions, Key, Meta, Origin, OtherKind, Pins, Reconciled, Restore, Result, Sink, Source,
+    SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -73,11 +73,11 @@ impl Source for ParquetSource {
             // Found out only with the first file: another file system, files of somebody else.
             (Err(error), Some(pins)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
-                pins.release().await?;
+                pins.release(&freeze.activity).await?;
                 (self.view(None, &freeze).await?, None)
             }
             (Err(error), Some(pins)) => {
-                pins.release().await?;
+                pins.release(&freeze.activity).await?;
                 return Err(error);
             }
             (view, pins) => (view?, pins),
@@ -102,8 +102,8 @@ impl Source for ParquetSource {
         }))
     }
 
-    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
-        let discarded = self.storage.discard_pins(discard).await?;
+    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let discarded = self.storage.discard_pins(discard, activity).await?;
         if discarded.count > 0 && discard == Discard::Remove {
             let count = discarded.count;
             tracing::info!(count, "removed what interrupted backups held on to");
@@ -291,7 +291,7 @@ impl Frozen for FrozenData {
 
     async fn release(self: Box<Self>) -> Result<()> {
         match self.pins {
-            Some(pins) => pins.release().await,
+            Some(pins) => pins.release(&self.settler.activity).await,
             None => Ok(()),
         }
     }

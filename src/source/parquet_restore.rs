@@ -19,6 +19,7 @@ use super::aside::Aside;
 use super::live;
 use super::parquet::LONGEST_KEY;
 use super::steps::{Action, Step, Steps, step};
+use super::sync::sync;
 
 /// The smallest object that is uploaded in parts: S3's smallest part.
 const LARGE_BYTES: u64 = 5 << 20;
@@ -378,7 +379,7 @@ impl Restore for ParquetRestore {
             self.aside.prepare(bytes).await?;
         }
         match self.durability.get() {
-            Some(durability) => durability.sync().await,
+            Some(durability) => sync(&**durability, &self.staging.activity).await,
             None => Ok(()),
         }
     }
@@ -392,7 +393,7 @@ impl Restore for ParquetRestore {
             .await;
         self.note_applied(self.aside_files.load(Ordering::Relaxed));
         outcome?;
-        durability.sync().await
+        sync(&*durability, &self.staging.activity).await
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {

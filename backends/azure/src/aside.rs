@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
+use arc_backup_core::{Activity, AsideMode, Error, ErrorKind, Key, Result};
 use azure_core::Uuid;
 use azure_core::http::{NoFormat, RequestContent};
 use azure_storage_blob::models::BlockBlobClientUploadOptions;
@@ -199,7 +199,7 @@ fn is_whole(there: &Properties) -> bool {
 }
 
 /// Removes what the operation `area` has set aside.
-pub(crate) async fn remove_aside(store: &Store, area: &str) -> Result<()> {
+pub(crate) async fn remove_aside(store: &Store, area: &str, activity: &Activity) -> Result<()> {
     let place = checked_place(store, "remove", area)?;
     let mut marker = None;
     loop {
@@ -207,6 +207,7 @@ pub(crate) async fn remove_aside(store: &Store, area: &str) -> Result<()> {
         stream::iter(names)
             .map(Ok)
             .try_for_each_concurrent(DELETES, |name| async move {
+                activity.note();
                 delete(store, "delete", &name, &name, None).await
             })
             .await?;

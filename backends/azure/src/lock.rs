@@ -36,7 +36,7 @@ const TRIES: u32 = 20;
 pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<LockOutcome> {
     const OPERATION: &str = "lock";
     // A guard of this process that was dropped a moment ago may not have given its lock back yet.
-    store.background.settle().await;
+    store.releases.settle().await;
     let lease = Lease {
         store: store.clone(),
         key: key.clone(),
@@ -337,7 +337,10 @@ impl LockGuard for AzureLock {
         if self.released.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        self.lease.release().await
+        let lease = self.lease.clone();
+        let releases = &self.lease.store.releases;
+        let released = releases.run(async move { lease.release().await });
+        released.await.unwrap_or(Ok(()))
     }
 }
 
@@ -349,7 +352,7 @@ impl Drop for AzureLock {
         }
         // Without a runtime the lease runs out by itself.
         let lease = self.lease.clone();
-        self.lease.store.background.spawn(async move {
+        self.lease.store.releases.spawn(async move {
             if let Err(error) = lease.release().await {
                 tracing::warn!(%error, "a lock can't be given back: its lease runs out by itself");
             }

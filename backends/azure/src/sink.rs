@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Address, AsideMode, Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions,
-    ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Activity, Address, AsideMode, Capabilities, Child, Error, ErrorKind, GetOptions, Key,
+    ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -50,6 +50,7 @@ impl AzureSink {
 #[async_trait]
 impl Sink for AzureSink {
     async fn settle(&self) {
+        self.store.releases.settle().await;
         self.store.background.settle().await;
     }
 
@@ -140,8 +141,8 @@ impl Sink for AzureSink {
         aside::prepare(&self.store, area).await
     }
 
-    async fn remove_aside(&self, area: &str) -> Result<()> {
-        aside::remove_aside(&self.store, area).await
+    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
+        aside::remove_aside(&self.store, area, activity).await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

@@ -52,8 +52,10 @@ pub(crate) struct Store {
     pub(crate) renewal: Duration,
     /// What is known of the store's `startFrom`: see `list`.
     pub(crate) start_from: AtomicU8,
-    /// Aborts of copies and releases of locks that were dropped.
+    /// Aborts of copies that were dropped.
     pub(crate) background: Background,
+    /// Releases of locks.
+    pub(crate) releases: Background,
 }
 
 /// The SDK's client, which has no `Debug`.
@@ -134,6 +136,7 @@ impl Store {
             renewal: config.lock_renewal,
             start_from: AtomicU8::new(0),
             background: Background::default(),
+            releases: Background::default(),
         })
     }
 

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use arc_backup_azure::{AzureConfig, AzureSink};
-use arc_backup_core::{AsideMode, ErrorKind, ListOptions, Sink};
+use arc_backup_core::{Activity, AsideMode, ErrorKind, ListOptions, Sink};
 use arc_backup_test_azurite::{Fault, Lasts};
 use support::*;
 
@@ -127,7 +127,9 @@ async fn versions_are_set_aside_side_by_side() {
         .await
         .unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::NotFound);
-    sink.remove_aside("op-1").await.unwrap();
+    sink.remove_aside("op-1", &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(everything(&place).await, [moved]);
 }
 
@@ -275,7 +277,11 @@ async fn an_area_leads_nowhere_else() {
     let sink = below(&place, "p");
     put(&sink, "a", b"x").await.unwrap();
     for area in ["", "..", "a/b", "a b", "../p"] {
-        let kind = sink.remove_aside(area).await.unwrap_err().kind();
+        let kind = sink
+            .remove_aside(area, &Activity::default())
+            .await
+            .unwrap_err()
+            .kind();
         assert_eq!(kind, ErrorKind::Invalid, "{area:?}");
         let kind = sink
             .set_aside(&key("a"), area, AsideMode::Move)
@@ -290,7 +296,9 @@ async fn an_area_leads_nowhere_else() {
             .await
             .unwrap();
     }
-    sink.remove_aside("op-1").await.unwrap();
+    sink.remove_aside("op-1", &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(
         everything(&place).await,
         ["p.before-restore/op-10/a", "p/a"]

@@ -28,7 +28,8 @@ use futures::stream::FuturesOrdered;
 /// # }
 /// ```
 pub struct InOrder<'a, F: Future> {
-    work: Pin<Box<dyn Stream<Item = F> + Send + 'a>>,
+    /// `None` when it has ended: what it held is given back then.
+    work: Option<Pin<Box<dyn Stream<Item = F> + Send + 'a>>>,
     under_way: UnderWay<F>,
 }
 
@@ -37,14 +38,14 @@ impl<'a, F: Future> InOrder<'a, F> {
     /// counts as well.
     pub fn new(work: impl Stream<Item = F> + Send + 'a, limit: usize) -> Self {
         Self {
-            work: Box::pin(work),
+            work: Some(Box::pin(work)),
             under_way: UnderWay::new(limit),
         }
     }
 
     /// The next output; `None` when all have been given.
     pub async fn next(&mut self) -> Option<F::Output> {
-        poll_fn(|cx| self.under_way.poll_output(self.work.as_mut(), cx)).await
+        poll_fn(|cx| self.under_way.poll_output(&mut self.work, cx)).await
     }
 
     /// Waits for `future`, and meanwhile polls everything that has begun.
@@ -53,7 +54,7 @@ impl<'a, F: Future> InOrder<'a, F> {
         poll_fn(|cx| {
             let output = future.as_mut().poll(cx);
             if output.is_pending() {
-                self.under_way.poll(self.work.as_mut(), cx);
+                self.under_way.poll(&mut self.work, cx);
             }
             output
         })
@@ -71,7 +72,6 @@ struct UnderWay<F: Future> {
     next: Option<F>,
     /// The stream is at work at its next item: it may hold something meanwhile.
     stream_is_busy: bool,
-    stream_has_ended: bool,
 }
 
 impl<F: Future> UnderWay<F> {
@@ -82,7 +82,6 @@ impl<F: Future> UnderWay<F> {
             ended: VecDeque::new(),
             next: None,
             stream_is_busy: false,
-            stream_has_ended: false,
         }
     }
 
@@ -93,13 +92,13 @@ impl<F: Future> UnderWay<F> {
     /// The next output; `None` when all have been given.
     fn poll_output<W: Stream<Item = F> + ?Sized>(
         &mut self,
-        mut work: Pin<&mut W>,
+        work: &mut Option<Pin<Box<W>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<F::Output>> {
-        self.poll(work.as_mut(), cx);
+        self.poll(work, cx);
         match self.ended.pop_front() {
             Some(output) => Poll::Ready(Some(output)),
-            None if self.stream_has_ended && self.futures.is_empty() && self.next.is_none() => {
+            None if work.is_none() && self.futures.is_empty() && self.next.is_none() => {
                 Poll::Ready(None)
             }
             None => Poll::Pending,
@@ -107,7 +106,11 @@ impl<F: Future> UnderWay<F> {
     }
 
     /// Polls everything, until nothing can go on.
-    fn poll<W: Stream<Item = F> + ?Sized>(&mut self, mut work: Pin<&mut W>, cx: &mut Context<'_>) {
+    fn poll<W: Stream<Item = F> + ?Sized>(
+        &mut self,
+        work: &mut Option<Pin<Box<W>>>,
+        cx: &mut Context<'_>,
+    ) {
         loop {
             let mut went_on = false;
             while let Poll::Ready(Some(output)) = Pin::new(&mut self.futures).poll_next(cx) {
@@ -121,8 +124,8 @@ impl<F: Future> UnderWay<F> {
                 went_on = true;
             }
             let wants_more = self.next.is_none() && (self.has_room() || self.stream_is_busy);
-            if wants_more && !self.stream_has_ended {
-                match work.as_mut().poll_next(cx) {
+            if wants_more && let Some(stream) = work {
+                match stream.as_mut().poll_next(cx) {
                     Poll::Ready(Some(future)) => {
                         self.stream_is_busy = false;
                         self.next = Some(future);
@@ -130,7 +133,7 @@ impl<F: Future> UnderWay<F> {
                     }
                     Poll::Ready(None) => {
                         self.stream_is_busy = false;
-                        self.stream_has_ended = true;
+                        *work = None;
                     }
                     Poll::Pending => self.stream_is_busy = true,
                 }

@@ -11,6 +11,7 @@
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
 mod activity;
+mod blocking;
 mod body;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -29,6 +30,7 @@ mod sink;
 mod source;
 
 pub use activity::Activity;
+pub use blocking::BlockingJob;
 pub use body::{Body, ByteStream};
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};

@@ -219,8 +219,8 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     /// Removes, or counts, the places for second names that crashed operations have left. Those in use stay, and don't count.
     ///
     /// The default has none.
-    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
-        let _ = discard;
+    async fn discard_pins(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let _ = (discard, activity);
         Ok(Discarded::default())
     }
 
@@ -256,7 +256,8 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
     }
 
     /// Removes all that was set aside by the operation `area`. Needs [`Capabilities::aside`].
-    async fn remove_aside(&self, area: &str) -> Result<()> {
+    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
+        let _ = activity;
         Err(Error::new(
             ErrorKind::Unsupported,
             "remove",
@@ -317,8 +318,8 @@ pub trait Pins: Send + Sync {
     /// Opens what was pinned at `key`; as [`Sink::get`].
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object>;
 
-    /// Removes the place and every second name in it.
-    async fn release(self: Box<Self>) -> Result<()>;
+    /// Removes the place and every second name in it. It may take long: each step is noted in `activity`.
+    async fn release(self: Box<Self>, activity: &Activity) -> Result<()>;
 }
 
 /// What [`Sink::durability`] gives.

@@ -35,8 +35,8 @@ pub trait Source: Send + Sync + 'static {
     /// views may be in use.
     ///
     /// The default has none.
-    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
-        let _ = discard;
+    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let _ = (discard, activity);
         Ok(Discarded::default())
     }
 

@@ -103,10 +103,10 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
 }
 
 /// Removes what the operation `area` has set aside.
-pub(crate) fn remove_aside(root: &Root, area: &str) -> Result<(), Fault> {
+pub(crate) fn remove_aside(root: &Root, area: &str, activity: &Activity) -> Result<(), Fault> {
     check_word(area, "operation")?;
     let place = Root::new(aside_path(root.path()));
-    remove_tree(&place, area, &Activity::default())?;
+    remove_tree(&place, area, activity)?;
     // Other operations may have their things there.
     let _ = std::fs::remove_dir(place.path());
     Ok(())

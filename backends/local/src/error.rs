@@ -2,7 +2,7 @@
 
 use std::io;
 
-use arc_backup_core::{Error, ErrorKind, InvalidKey, Result};
+use arc_backup_core::{BlockingJob, Error, ErrorKind, InvalidKey, Result};
 use rustix::io::Errno;
 
 /// A fault, before it is known which operation on which key met it.
@@ -98,6 +98,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     subject: &str,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T> {
+    let job = BlockingJob::begin();
+    let work = move || {
+        let _job = job;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(|fault| fault.about(operation, subject)),
         Err(error) => Err(broken_off(operation, subject, error)),

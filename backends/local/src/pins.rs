@@ -6,12 +6,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use arc_backup_core::{
-    Activity, Discard, Discarded, Error, ErrorKind, GetOptions, Key, Meta, Object, Pins, Result,
+    Activity, BlockingJob, Discard, Discarded, Error, ErrorKind, GetOptions, Key, Meta, Object,
+    Pins, Result,
 };
 use async_trait::async_trait;
 use rustix::io::Errno;
 
-use crate::error::{Fault, blocking, broken_off, present};
+use crate::error::{Fault, blocking, present};
 use crate::folder::Folder;
 use crate::paths::{check_word, pins_prefix, random_name, split};
 use crate::remove::remove_tree;
@@ -139,21 +140,17 @@ impl Pins for LocalPins {
         object.ok_or_else(|| Error::new(ErrorKind::Changed, "read", key.as_str(), "it changed"))
     }
 
-    async fn release(mut self: Box<Self>) -> Result<()> {
-        let subject = self.place.text();
-        let released = tokio::task::spawn_blocking(move || self.remove()).await;
-        match released {
-            Ok(released) => released.map_err(|fault| fault.about("remove", &subject)),
-            Err(error) => Err(broken_off("remove", &subject, error)),
-        }
+    async fn release(mut self: Box<Self>, activity: &Activity) -> Result<()> {
+        let (subject, activity) = (self.place.text(), activity.clone());
+        blocking("remove", &subject, move || self.remove(&activity)).await
     }
 }
 
 impl LocalPins {
     /// Removes the folder while it is locked, so that nobody else does so at once.
-    fn remove(&mut self) -> Result<(), Fault> {
+    fn remove(&mut self, activity: &Activity) -> Result<(), Fault> {
         if let Some(lock) = self.lock.take() {
-            remove_folder(self.place.path())?;
+            remove_folder(self.place.path(), activity)?;
             drop(lock);
         }
         Ok(())
@@ -162,17 +159,24 @@ impl LocalPins {
 
 impl Drop for LocalPins {
     fn drop(&mut self) {
-        // What can't be removed now is removed by the next operation.
-        let _ = self.remove();
+        let Some(lock) = self.lock.take() else {
+            return;
+        };
+        // It may hold a million names, and a drop must hold up nobody. What can't be removed now is removed by the next operation.
+        let (path, job) = (self.place.path().to_owned(), BlockingJob::begin());
+        let _ = std::thread::Builder::new().spawn(move || {
+            let _ = remove_folder(&path, &Activity::default());
+            drop((lock, job));
+        });
     }
 }
 
-fn remove_folder(path: &Path) -> Result<(), Fault> {
+fn remove_folder(path: &Path, activity: &Activity) -> Result<(), Fault> {
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(());
     };
     match name.to_str() {
-        Some(name) => remove_tree(&Root::new(above.to_owned()), name, &Activity::default()),
+        Some(name) => remove_tree(&Root::new(above.to_owned()), name, activity),
         // A root whose own name is no UTF-8. Nobody but us writes there, and links are not followed.
         None => match std::fs::remove_dir_all(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -182,7 +186,11 @@ fn remove_folder(path: &Path) -> Result<(), Fault> {
 }
 
 /// Removes, or counts, the folders of operations that no longer run.
-pub(crate) fn discard(root: &Root, discard: Discard) -> Result<Discarded, Fault> {
+pub(crate) fn discard(
+    root: &Root,
+    discard: Discard,
+    activity: &Activity,
+) -> Result<Discarded, Fault> {
     let prefix = pins_prefix(root.path());
     let (Some(above), Some(start)) = (prefix.parent(), prefix.file_name()) else {
         return Ok(Discarded::default());
@@ -209,7 +217,7 @@ pub(crate) fn discard(root: &Root, discard: Discard) -> Result<Discarded, Fault>
         }
         let removed = match discard {
             Discard::Count => Ok(()),
-            Discard::Remove => remove_folder(&child.path()),
+            Discard::Remove => remove_folder(&child.path(), activity),
         };
         let path = child.path().display().to_string();
         let removed = removed.map(|()| Discarded::of(1));

@@ -174,10 +174,10 @@ impl Sink for LocalSink {
         Ok(Box::new(pins))
     }
 
-    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
-        let root = self.root.clone();
+    async fn discard_pins(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let (root, activity) = (self.root.clone(), activity.clone());
         blocking("clean up beside", &self.location(), move || {
-            pins::discard(&root, discard)
+            pins::discard(&root, discard, &activity)
         })
         .await
     }
@@ -214,9 +214,13 @@ impl Sink for LocalSink {
         .await
     }
 
-    async fn remove_aside(&self, area: &str) -> Result<()> {
+    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
+        let activity = activity.clone();
         let (root, name) = (self.root.clone(), area.to_owned());
-        blocking("remove", area, move || aside::remove_aside(&root, &name)).await
+        blocking("remove", area, move || {
+            aside::remove_aside(&root, &name, &activity)
+        })
+        .await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

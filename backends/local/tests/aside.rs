@@ -9,7 +9,7 @@ mod support;
 
 use std::os::unix::fs::MetadataExt;
 
-use arc_backup_core::{AsideMode, ErrorKind, ListOptions, Sink};
+use arc_backup_core::{Activity, AsideMode, ErrorKind, ListOptions, Sink};
 use support::{Place, key, list, put, tree};
 
 fn aside(place: &Place) -> Vec<String> {
@@ -93,9 +93,11 @@ async fn what_is_extra_is_moved_and_its_folders_go() {
     sink.set_aside(&key("e"), "op-2", AsideMode::Move)
         .await
         .unwrap();
-    sink.remove_aside("op").await.unwrap();
+    sink.remove_aside("op", &Activity::default()).await.unwrap();
     assert_eq!(aside(&place), ["op-2/", "op-2/e"]);
-    sink.remove_aside("op-2").await.unwrap();
+    sink.remove_aside("op-2", &Activity::default())
+        .await
+        .unwrap();
     assert!(!place.top.path().join("root.before-restore").exists());
 }
 
@@ -112,7 +114,10 @@ async fn an_area_is_one_name_and_no_link_is_followed() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{bad}");
         assert_eq!(
-            sink.remove_aside(bad).await.unwrap_err().kind(),
+            sink.remove_aside(bad, &Activity::default())
+                .await
+                .unwrap_err()
+                .kind(),
             ErrorKind::Invalid
         );
     }

@@ -7,7 +7,7 @@
 
 mod support;
 
-use arc_backup_core::{Discard, ErrorKind, Sink};
+use arc_backup_core::{Activity, Discard, ErrorKind, Sink};
 use support::{Place, key, put, tree};
 
 fn beside(place: &Place) -> Vec<String> {
@@ -33,7 +33,7 @@ async fn pins_of_the_dead_are_discarded_and_those_of_the_living_stay() {
     assert_eq!(
         place
             .sink
-            .discard_pins(Discard::Remove)
+            .discard_pins(Discard::Remove, &Activity::default())
             .await
             .unwrap()
             .count,
@@ -53,7 +53,7 @@ async fn pins_of_the_dead_are_discarded_and_those_of_the_living_stay() {
     assert_eq!(
         place
             .sink
-            .discard_pins(Discard::Remove)
+            .discard_pins(Discard::Remove, &Activity::default())
             .await
             .unwrap()
             .count,
@@ -73,7 +73,7 @@ async fn only_regular_files_are_pinned() {
     let pinned = pins.pin(&keys).await.unwrap();
     let there: Vec<_> = pinned.iter().map(Option::is_some).collect();
     assert_eq!(there, [false, false, true, false, false]);
-    pins.release().await.unwrap();
+    pins.release(&Activity::default()).await.unwrap();
     assert_eq!(beside(&place), Vec::<String>::new());
 }
 

@@ -1,6 +1,6 @@
 //! Setting aside: keeping what a restore replaces, beside the prefix, by copies within the store.
 
-use arc_backup_core::{AsideMode, Error, ErrorKind, Key, Result};
+use arc_backup_core::{Activity, AsideMode, Error, ErrorKind, Key, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use bytes::Bytes;
 
@@ -193,7 +193,7 @@ fn is_same(a: &HeadObjectOutput, b: &HeadObjectOutput) -> bool {
         || both(HeadObjectOutput::checksum_sha256)
 }
 
-pub(crate) async fn remove_aside(store: &Store, area: &str) -> Result<()> {
+pub(crate) async fn remove_aside(store: &Store, area: &str, activity: &Activity) -> Result<()> {
     check(store, area, area)?;
-    remove_below(store, &area_prefix(store, area)).await
+    remove_below(store, &area_prefix(store, area), activity).await
 }

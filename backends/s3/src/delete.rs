@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use arc_backup_core::{Error, ErrorKind, Key, Purpose, Result};
+use arc_backup_core::{Activity, Error, ErrorKind, Key, Purpose, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,7 +46,7 @@ async fn delete_names(store: &Store, names: &[String], hidden: usize) -> Result<
 }
 
 /// Removes all objects whose names start with `prefix`.
-pub(crate) async fn remove_below(store: &Store, prefix: &str) -> Result<()> {
+pub(crate) async fn remove_below(store: &Store, prefix: &str, activity: &Activity) -> Result<()> {
     let mut deleted = None;
     loop {
         let names = list::first_names(store, prefix).await?;
@@ -61,6 +61,7 @@ pub(crate) async fn remove_below(store: &Store, prefix: &str) -> Result<()> {
         }
         deleted = Some(first.clone());
         delete_names(store, &names, 0).await?;
+        activity.note();
     }
 }
 

@@ -442,10 +442,22 @@ impl Held {
     }
 }
 
-/// Frees the lock `key` if its holder gave this text.
+/// Frees the lock `key` if its holder gave this text: by overwriting it, as only that has a condition with every store. Two who do so
+/// at once must not remove what one of them has taken since.
 pub(crate) async fn free_lock(store: &Store, key: &Key, holder: &str) -> Result<()> {
     let _turn = store.locks.turn.lock().await;
-    remove(store, key, |there| there.holder == holder).await
+    let name = store.name(key);
+    match look(store, key, &name).await? {
+        Some(there) if there.record.holder == holder && !there.record.released => {
+            let record = Record {
+                released: true,
+                ..there.record
+            };
+            let condition = Condition::Is(there.etag);
+            put(store, key, &name, &record, &condition).await.map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the lock `key` if it `is_it`. Without the right to delete, it is overwritten as one that is nobody's.
@@ -529,9 +541,13 @@ impl LockGuard for S3Lock {
         // Whoever locks next with this sink need not wait for the store to hear of it, should nobody wait for this.
         let dropped = &self.lock.store.locks.dropped;
         lock_of(dropped).insert(self.lock.nonce.clone());
-        self.lock.give_back().await?;
-        lock_of(dropped).remove(&self.lock.nonce);
-        Ok(())
+        let lock = self.lock.clone();
+        let given_back = self.lock.store.releases.run(async move {
+            lock.give_back().await?;
+            lock_of(&lock.store.locks.dropped).remove(&lock.nonce);
+            Ok(())
+        });
+        given_back.await.unwrap_or(Ok(()))
     }
 }
 
@@ -543,7 +559,7 @@ impl Drop for S3Lock {
         }
         let lock = self.lock.clone();
         lock_of(&lock.store.locks.dropped).insert(lock.nonce.clone());
-        self.lock.store.background.spawn(async move {
+        self.lock.store.releases.spawn(async move {
             match lock.give_back().await {
                 Ok(()) => {
                     lock_of(&lock.store.locks.dropped).remove(&lock.nonce);

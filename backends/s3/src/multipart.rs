@@ -313,6 +313,8 @@ pub(crate) async fn settle(
     error: Error,
 ) -> Result<Meta> {
     let is_unmet = fault.is_some_and(|fault| fault.is_unmet());
+    // It may be there again: a look is worth its whole time.
+    store.caller(Purpose::Data).forget_silence();
     let there = match head_answer(store, call, name).await {
         // The first fault is the one to tell of.
         Err(_) if !is_unmet => return Err(error),

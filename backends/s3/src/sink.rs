@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Address, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions,
-    ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions, Key,
+    ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -37,6 +37,7 @@ impl S3Sink {
 #[async_trait]
 impl Sink for S3Sink {
     async fn settle(&self) {
+        self.store.releases.settle().await;
         self.store.background.settle().await;
     }
 
@@ -124,8 +125,8 @@ impl Sink for S3Sink {
         aside::prepare_aside(&self.store, area).await
     }
 
-    async fn remove_aside(&self, area: &str) -> Result<()> {
-        aside::remove_aside(&self.store, area).await
+    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
+        aside::remove_aside(&self.store, area, activity).await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

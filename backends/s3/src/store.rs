@@ -44,8 +44,10 @@ pub(crate) struct Store {
     control_writes: Budget,
     pub(crate) locks: Locks,
     pub(crate) begun: Begun,
-    /// Aborts of uploads and releases of locks that were dropped.
+    /// Aborts of uploads that were dropped.
     pub(crate) background: Background,
+    /// Releases of locks.
+    pub(crate) releases: Background,
     reads: Budget,
     client: OnceCell<Client>,
     versions: Versions,
@@ -78,6 +80,7 @@ impl Store {
             locks: Locks::default(),
             begun: Begun::default(),
             background: Background::default(),
+            releases: Background::default(),
             client: OnceCell::new(),
             versions: Versions::default(),
             deletes_need_md5: AtomicBool::new(config.checksums == S3Checksums::WhenRequired),

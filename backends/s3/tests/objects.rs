@@ -8,7 +8,7 @@
 mod support;
 
 use arc_backup_core::{
-    Child, ErrorKind, GetOptions, ListOptions, Listed, OtherKind, Sink, WriteOptions,
+    Activity, Child, ErrorKind, GetOptions, ListOptions, Listed, OtherKind, Sink, WriteOptions,
 };
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, Verb};
@@ -236,7 +236,9 @@ async fn sets_aside_beside_the_prefix() {
     );
     put(&here, "b", &pattern(10, 2)).await.unwrap();
     here.set_aside(&key("b"), "op-10", Keep).await.unwrap();
-    here.remove_aside("op-1").await.unwrap();
+    here.remove_aside("op-1", &Activity::default())
+        .await
+        .unwrap();
     assert_eq!(server.keys(BUCKET), ["p/q.before-restore/op-10/b", "p/q/b"]);
     assert!(here.set_aside(&key("b"), "../x", Keep).await.is_err());
     let whole = sink(&server, "");

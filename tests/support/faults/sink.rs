@@ -177,8 +177,8 @@ impl Sink for FaultySink {
         Ok(self.wrapped(pins, area))
     }
 
-    async fn discard_pins(&self, discard: Discard) -> Result<Discarded> {
-        let work = self.inner.discard_pins(discard);
+    async fn discard_pins(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let work = self.inner.discard_pins(discard, activity);
         self.plan
             .around(&self.place, "discard_pins", "", work)
             .await
@@ -208,8 +208,8 @@ impl Sink for FaultySink {
             .await
     }
 
-    async fn remove_aside(&self, area: &str) -> Result<()> {
-        let work = self.inner.remove_aside(area);
+    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
+        let work = self.inner.remove_aside(area, activity);
         self.plan
             .around(&self.place, "remove_aside", area, work)
             .await
@@ -237,14 +237,14 @@ impl Pins for Wrapped<dyn Pins> {
         Ok(object)
     }
 
-    async fn release(self: Box<Self>) -> Result<()> {
+    async fn release(self: Box<Self>, activity: &Activity) -> Result<()> {
         let Self {
             inner,
             plan,
             place,
             subject,
         } = *self;
-        plan.around(&place, "unpin", &subject, inner.release())
+        plan.around(&place, "unpin", &subject, inner.release(activity))
             .await
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, EntryStream, Freeze, Frozen, Key, Reconciled, Restore,
-    RestoreSummary, Result, Source, SourceReport, Staging, Upload,
+    Activity, Body, Discard, Discarded, Entry, EntryStream, Freeze, Frozen, Key, Reconciled,
+    Restore, RestoreSummary, Result, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 
@@ -58,8 +58,8 @@ impl Source for FaultySource {
         Ok(wrapped(restore, &self.plan, &self.place, ""))
     }
 
-    async fn discard_views(&self, discard: Discard) -> Result<Discarded> {
-        let work = self.inner.discard_views(discard);
+    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let work = self.inner.discard_views(discard, activity);
         self.plan
             .around(&self.place, "discard_views", "", work)
             .await

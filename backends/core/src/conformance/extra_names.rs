@@ -94,7 +94,7 @@ pub(super) async fn pins(sink: &dyn Sink) {
         "a listing shows what is pinned"
     );
     assert_eq!(
-        sink.discard_pins(Discard::Remove)
+        sink.discard_pins(Discard::Remove, &Activity::default())
             .await
             .expect("discard_pins succeeds")
             .count,
@@ -136,7 +136,9 @@ pub(super) async fn pins(sink: &dyn Sink) {
         matches!(absent, Err(ErrorKind::NotFound | ErrorKind::Changed)),
         "what was not pinned can be read: {absent:?}"
     );
-    pins.release().await.expect("release succeeds");
+    pins.release(&Activity::default())
+        .await
+        .expect("release succeeds");
     let whole = sink.get(&key("a/b"), GetOptions::default()).await;
     assert!(whole.is_ok(), "releasing pins removes objects");
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{children, expect_absent, head, key, list_all, put, put_all, put_with, read};
-use crate::{AsideMode, Child, Discard, ErrorKind, LockOutcome, Sink, WriteOptions};
+use crate::{Activity, AsideMode, Child, Discard, ErrorKind, LockOutcome, Sink, WriteOptions};
 
 pub(super) async fn keeps_attributes(sink: &dyn Sink) {
     if !sink.capabilities().attributes {
@@ -175,10 +175,10 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
     sink.set_aside(&key("a/move"), "op-1", AsideMode::Move)
         .await
         .expect("a second version goes");
-    sink.remove_aside("op-1")
+    sink.remove_aside("op-1", &Activity::default())
         .await
         .expect("remove_aside succeeds");
-    sink.remove_aside("op-1")
+    sink.remove_aside("op-1", &Activity::default())
         .await
         .expect("remove_aside again is harmless");
     assert_eq!(

@@ -58,10 +58,10 @@ impl Budget {
             tokio::select! {
                 biased;
                 reservation = &mut reserved => {
-                    beat.beat();
+                    beat.wait();
                     return reservation;
                 }
-                () = tokio::time::sleep(BEAT) => beat.beat(),
+                () = tokio::time::sleep(BEAT) => beat.wait(),
             }
         }
     }

@@ -53,6 +53,33 @@ struct Quiet {
     since: Option<Instant>,
     /// When a request was last under way.
     last_asked: Option<Instant>,
+    /// Until when time in which nobody polled is left out already: each request that waits notices it.
+    late_until: Option<Instant>,
+}
+
+impl Quiet {
+    /// Leaves out that nobody polled for so long, once for all requests that were waiting.
+    fn leave_out(&mut self, late: Duration) {
+        let now = Instant::now();
+        if self.late_until.is_none_or(|until| until + late <= now) {
+            self.late_until = Some(now);
+            self.since = self.since.map(|since| (since + late).min(now));
+        }
+    }
+}
+
+/// A request that is under way. One that is dropped says nothing of its store.
+struct Asking<'a> {
+    quiet: &'a Mutex<Quiet>,
+    has_ended: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            lock(self.quiet).since = None;
+        }
+    }
 }
 
 /// The share of [`RetryPolicy::silence`] that a request to a store has which has been silent for all of it already.
@@ -86,6 +113,11 @@ impl Beat {
         if let Some(store) = &self.store {
             lock(store).since = None;
         }
+    }
+
+    /// The request has waited for something of this program's: that is no silence, and no sign of life either.
+    pub fn wait(&self) {
+        *lock(&self.last) = Instant::now();
     }
 
     fn leave_out(&self, waited: Duration) {
@@ -202,7 +234,12 @@ impl Caller {
         }
     }
 
-    fn asks(&self) {
+    /// Forgets that the store was silent: the next request has its whole time again.
+    pub fn forget_silence(&self) {
+        lock(&self.quiet).since = None;
+    }
+
+    fn asks(&self) -> Asking<'_> {
         let now = Instant::now();
         let mut quiet = lock(&self.quiet);
         // What was so long ago says nothing of now.
@@ -211,6 +248,10 @@ impl Caller {
             quiet.since = Some(now);
         }
         quiet.last_asked = Some(now);
+        Asking {
+            quiet: &self.quiet,
+            has_ended: false,
+        }
     }
 
     fn was_answered(&self) {
@@ -244,8 +285,10 @@ impl Caller {
         let _turn = self.pace.turn().await;
         // Waiting for a turn is no silence of the store's.
         beat.leave_out(waiting.elapsed());
-        self.asks();
+        let mut asking = self.asks();
         let outcome = self.watched(operation, subject, beat, attempt()).await;
+        asking.has_ended = true;
+        drop(asking);
         match &outcome {
             Ok(_) => {
                 self.pace.succeeded();
@@ -289,9 +332,7 @@ impl Caller {
             if late > LATE {
                 begun += late;
                 beat.leave_out(late);
-                if let Some(since) = &mut lock(&self.quiet).since {
-                    *since += late;
-                }
+                lock(&self.quiet).leave_out(late);
             }
             if stalls(begun) <= Instant::now() {
                 return Err(Error::new(

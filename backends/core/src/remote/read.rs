@@ -201,7 +201,7 @@ fn resumed(
 impl Resumed {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         // Whoever reads may take its time: silence is counted from when the next piece is asked for.
-        self.beat.beat();
+        self.beat.wait();
         loop {
             if !self.rest.is_empty() {
                 return Ok(Some(self.rest.split_to(self.rest.len().min(PIECE_BYTES))));
@@ -259,6 +259,11 @@ impl Resumed {
                 plan.subject.as_str(),
                 "the store sent more bytes than it was asked for",
             )),
+            // A sign that the reader lives, perhaps without a byte of the store's.
+            Some(piece) if piece.is_empty() => {
+                beat.wait();
+                Ok(piece)
+            }
             Some(piece) => {
                 beat.beat();
                 Ok(piece)
