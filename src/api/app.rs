@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::endpoint::make_sync;
-use poem::error::ParsePathError;
-use poem::http::{HeaderValue, StatusCode, header};
+use poem::error::{ParsePathError, ReadBodyError};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::middleware::{CatchPanic, NormalizePath, TrailingSlash};
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get};
 use poem_openapi::OpenApiService;
 use poem_openapi::types::ToJSON;
 
+use super::connections::Connection;
 use super::faults::body;
 use super::routes::Api;
 use crate::auth::Authenticator;
@@ -20,6 +21,9 @@ use crate::operations::ArcBackup;
 
 /// The largest request body, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// How long a request's body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What every request may use.
 pub(super) struct Shared {
@@ -95,19 +99,34 @@ fn error(status: StatusCode, text: &str) -> Response {
         .into_response()
 }
 
-/// Reads the body, however it is sent, up to the limit.
+/// Reads the body, however it is sent, up to the limit. GET and HEAD have none that means anything.
 async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Result<Response> {
-    let bytes = match request.take_body().into_bytes_limit(BODY_LIMIT).await {
-        Ok(bytes) => bytes,
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => {
-            return Ok(error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "Request body is larger than 1 MiB",
-            ));
-        }
-        Err(_) => return Ok(error(StatusCode::BAD_REQUEST, "Invalid request body")),
-    };
-    request.set_body(bytes);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let body = request.take_body().into_bytes_limit(BODY_LIMIT);
+        let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(ReadBodyError::PayloadTooLarge)) => {
+                return Ok(error(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "Request body is larger than 1 MiB",
+                ));
+            }
+            Ok(Err(_)) => return Ok(error(StatusCode::BAD_REQUEST, "Invalid request body")),
+            Err(_) => {
+                let refusal = error(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "Request body did not arrive within 30 s",
+                );
+                // The rest of the body is still to come: the connection can carry no further request.
+                return Ok(refusal
+                    .with_header(header::CONNECTION, "close")
+                    .into_response());
+            }
+        };
+        request.set_body(bytes);
+    }
+    let connection = request.data::<Arc<Connection>>().cloned();
+    let _answering = connection.as_ref().map(Connection::answer);
     next.call(request).await.map(IntoResponse::into_response)
 }
 
