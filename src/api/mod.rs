@@ -3,9 +3,11 @@
 mod answers;
 mod app;
 mod connections;
+mod constraints;
 mod document;
 mod extract;
 mod faults;
+mod methods;
 mod requests;
 mod routes;
 mod server;

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+pub mod contract;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -187,7 +189,7 @@ impl Service {
         }
     }
 
-    /// A request with any headers; `body` is sent as it is.
+    /// A request with any headers; `body` is sent as it is. The answer has to be one that the OpenAPI document promises.
     pub fn request(
         &self,
         method: &str,
@@ -224,6 +226,7 @@ impl Service {
                 .collect(),
             text: answer.body_mut().read_to_string().unwrap(),
         };
+        contract::check(method, path, &answer);
         answer
     }
 
