@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use support::{ADMIN, ARC_NEW, ARC_OLD, Answer, Instance, Service};
+use support::{ADMIN, ARC_NEW, ARC_OLD, Answer, Instance, Service, UNKNOWN, contract};
 
 /// Whether the answer has this status and at least these fields.
 fn assert_answer(answer: &Answer, status: u16, fields: &Value) {
@@ -390,15 +392,27 @@ fn hostile_requests_get_a_json_answer_and_never_a_500() {
         service.get("/api/v1/backup/status").json()["status"],
         "idle"
     );
-    for query in ["limit=0", "limit=x", "limit=99999999999999999999"] {
-        assert_eq!(
-            service
-                .get(&format!("/api/v1/backup/operations?{query}"))
-                .status,
-            400,
-            "{query}"
-        );
+    for query in [
+        "limit=0",
+        "limit=x",
+        "limit=10001",
+        "limit=99999999999999999999",
+        "offset=-1",
+        "offset=9007199254740992",
+    ] {
+        let refused = service.get(&format!("/api/v1/backup/operations?{query}"));
+        assert_eq!(refused.status, 400, "{query}");
+        let error = refused.json()["error"].as_str().unwrap().to_owned();
+        let (name, _) = query.split_once('=').unwrap();
+        let wanted = format!("{name} must be from ");
+        assert!(error.starts_with(&wanted), "{query}: {error}");
     }
+    let refused = service.get("/api/v1/backup?all=perhaps");
+    assert_answer(
+        &refused,
+        400,
+        &json!({"error": "all must be true or false"}),
+    );
     let head = service.request("HEAD", "/health", &[], None);
     assert_eq!((head.status, &*head.text), (200, ""));
     assert_eq!(head.headers["x-content-type-options"], "nosniff");
@@ -436,4 +450,98 @@ fn a_service_that_cannot_start_says_why() {
     );
     let kept = std::fs::read_to_string(bare.path("data/backups/.arc-backup/admin-token")).unwrap();
     assert!(!kept.contains(token.as_str()));
+}
+
+/// Lost otherwise: the check itself, and with it every promise of the document.
+#[test]
+fn an_answer_that_the_document_does_not_promise_fails_a_test() {
+    let answer = |status: u16, body: Value, headers: &[(&str, &str)]| {
+        let mut all = BTreeMap::from([(
+            "content-type".to_owned(),
+            "application/json; charset=utf-8".to_owned(),
+        )]);
+        all.extend(
+            headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
+        );
+        Answer {
+            status,
+            text: body.to_string(),
+            headers: all,
+        }
+    };
+    let fault = |method: &str, path: &str, answer: &Answer| {
+        contract::find_fault(method, path, answer)
+            .err()
+            .unwrap_or_default()
+    };
+    let accepted = json!({
+        "message": "Backup started", "status": "running", "backup_id": UNKNOWN,
+        "operation_id": "20260101-000000-00000000", "warnings": [],
+    });
+    let good = answer(202, accepted.clone(), &[]);
+    assert_eq!(fault("POST", "/api/v1/backup/?p=x", &good), "");
+    for (field, value, named) in [
+        ("warnings", None, "warnings"),
+        ("status", Some(json!("started")), "started"),
+        ("backup_id", Some(json!("backup-1")), "backup-1"),
+        ("more", Some(json!(1)), "more"),
+    ] {
+        let mut body = accepted.clone();
+        match value {
+            Some(value) => body[field] = value,
+            None => drop(body.as_object_mut().unwrap().remove(field)),
+        }
+        let found = fault("POST", "/api/v1/backup", &answer(202, body, &[]));
+        assert!(found.contains(named), "{field}: {found:?}");
+    }
+    let error = json!({"error": "no"});
+    for (method, path, answer, named) in [
+        (
+            "POST",
+            "/api/v1/backup",
+            answer(418, error.clone(), &[]),
+            "418",
+        ),
+        (
+            "GET",
+            "/api/v1/nothing",
+            answer(200, error.clone(), &[]),
+            "no such path",
+        ),
+        ("PUT", "/health", answer(405, error.clone(), &[]), "Allow"),
+        (
+            "PUT",
+            "/health",
+            answer(405, error.clone(), &[("allow", "POST")]),
+            "lacks get",
+        ),
+        (
+            "GET",
+            "/api/v1/backup",
+            answer(401, error.clone(), &[]),
+            "WWW-Authenticate",
+        ),
+        (
+            "GET",
+            "/health",
+            answer(200, json!({"status": "ok"}), &[]),
+            "version",
+        ),
+    ] {
+        let found = fault(method, path, &answer);
+        assert!(found.contains(named), "{method} {path}: {found:?}");
+    }
+    let mut operation = json!({
+        "operation": "backup", "operation_id": "20260101-000000-00000000", "backup_id": UNKNOWN,
+        "status": "completed", "total_files": 1, "processed_files": 1, "skipped_files": 0, "total_bytes": 1,
+        "processed_bytes": 1, "started_at": "2026-01-01T00:00:00Z", "actor": "admin", "origin": "rest",
+        "problems": [], "problem_count": 0,
+    });
+    let path = "/api/v1/backup/operations/20260101-000000-00000000";
+    assert_eq!(fault("GET", path, &answer(200, operation.clone(), &[])), "");
+    operation["started_at"] = json!("yesterday");
+    let found = fault("GET", path, &answer(200, operation, &[]));
+    assert!(found.contains("yesterday"), "{found:?}");
 }

@@ -6,14 +6,14 @@ use poem_openapi::payload::Json;
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::operations::{ListAnswer, Operation, RestoreInProgress, TargetError};
 use crate::repository::{Damaged, Incomplete, Loaded, Summary, Unreadable};
 
 /// An operation was accepted, and goes on by itself.
 #[derive(Debug, Object)]
-#[oai(skip_serializing_if_is_none, skip_serializing_if_is_empty)]
+#[oai(skip_serializing_if_is_none)]
 pub(super) struct Accepted {
     /// What was accepted.
     pub(super) message: String,
@@ -90,14 +90,37 @@ pub fn list_answer(answer: ListAnswer) -> ListBody {
 }
 
 /// The manifest, as it stands in the file, with the target that holds it and whether it has checksums.
+///
+/// A list that is `null`, as Go writes an empty one, is an empty list; a field that every manifest should have is there.
 #[must_use]
 pub fn manifest_answer(target: &str, loaded: &Loaded) -> Value {
     let mut value = loaded.raw.clone();
     if let Value::Object(fields) = &mut value {
+        for (name, default) in [
+            ("version", json!("")),
+            ("backup_type", json!("")),
+            ("databases", json!([])),
+            ("has_metadata", json!(false)),
+            ("has_config", json!(false)),
+        ] {
+            fill(fields, name, default);
+        }
+        for database in fields["databases"].as_array_mut().into_iter().flatten() {
+            if let Value::Object(database) = database {
+                fill(database, "measurements", json!([]));
+            }
+        }
         fields.insert("target".to_owned(), target.into());
         fields.insert("verified".to_owned(), loaded.sealed.into());
     }
     value
+}
+
+fn fill(fields: &mut Map<String, Value>, name: &str, default: Value) {
+    let field = fields.entry(name).or_insert(Value::Null);
+    if field.is_null() {
+        *field = default;
+    }
 }
 
 /// A manifest, for the document; the answer is the file itself.
@@ -131,8 +154,44 @@ struct ManifestSchema {
     format: Option<u32>,
     /// What the inventory is.
     inventory: Option<InventorySchema>,
+    /// What wrote it: `arc-backup 0.1.0`.
+    tool: Option<String>,
+    /// When its last file was written, RFC 3339.
+    completed_at: Option<String>,
+    /// How long it took.
+    duration_seconds: Option<f64>,
+    /// Where the data came from, without credentials.
+    source: Option<SourceSchema>,
+    /// What moment the data is of, and how that was reached.
+    consistency: Option<ConsistencySchema>,
+    /// Totals of each section.
+    sections: Option<Vec<SectionSchema>>,
+    /// Each file in `metadata/`, with its configuration key.
+    databases_included: Option<Vec<DatabaseFileSchema>>,
     /// What the configuration names and this backup does not hold.
     not_included: Option<Vec<String>>,
+    /// Whether one of the SQLite databases is the Iceberg catalog.
+    has_iceberg_catalog: Option<bool>,
+    /// Other files of the data: schema anchors, Iceberg metadata, …
+    auxiliary_files: Option<u64>,
+    /// Recovery states of compaction jobs.
+    compaction_state_files: Option<u64>,
+    /// Links, FIFOs, sockets and devices that the backup does not hold.
+    special_files: Option<u64>,
+    /// The first of them.
+    special_sample: Option<Vec<String>>,
+    /// Files whose names no key can carry.
+    unaddressable_files: Option<u64>,
+    /// The first of them.
+    unaddressable_sample: Option<Vec<String>>,
+    /// Files whose bytes an earlier backup holds.
+    reused_files: Option<u64>,
+    /// Their bytes.
+    reused_bytes: Option<u64>,
+    /// In an incomplete copy: files that could not be read, and are not in it.
+    missing_files: Option<u64>,
+    /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
+    missing: Option<Vec<MissingSchema>>,
     /// SHA-256 over the file's own bytes, with these 64 digits read as zeros.
     sha256: Option<String>,
 }
@@ -148,6 +207,67 @@ struct InventorySchema {
     bytes: u64,
     /// The SHA-256 of `inventory.jsonl`.
     sha256: String,
+}
+
+/// Where the data of a backup came from.
+#[derive(Object)]
+#[oai(rename = "BackupSource")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct SourceSchema {
+    /// `local`, `s3`, `azure`, or a type of a third party.
+    backend: String,
+    /// The path or URL, without credentials.
+    location: String,
+    /// A random name of the instance that made the backup: which of several that have the same path.
+    instance: Option<String>,
+}
+
+/// What moment a backup is of.
+#[derive(Object)]
+#[oai(rename = "Consistency")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct ConsistencySchema {
+    /// How the snapshot was taken.
+    method: String,
+    /// The moment, RFC 3339.
+    moment: String,
+    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not set.
+    flushed: Option<bool>,
+}
+
+/// Totals of one section of a backup.
+#[derive(Object)]
+#[oai(rename = "SectionTotals")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct SectionSchema {
+    /// The section: `data`, `metadata`, `config`, …
+    name: String,
+    /// Its files.
+    files: u64,
+    /// Their bytes.
+    bytes: u64,
+}
+
+/// A file in a backup's `metadata/`.
+#[derive(Object)]
+#[oai(rename = "DatabaseFile")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct DatabaseFileSchema {
+    /// Its name there.
+    file: String,
+    /// The configuration key that names the live one.
+    setting: String,
+}
+
+/// A file that an incomplete copy lacks.
+#[derive(Object)]
+#[oai(rename = "MissingFile")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct MissingSchema {
+    /// Its path, as an inventory has it.
+    path: String,
+    /// Why it could not be read.
+    detail: String,
 }
 
 /// A database in a backup.

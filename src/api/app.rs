@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::endpoint::make_sync;
-use poem::error::ParsePathError;
-use poem::http::{HeaderValue, StatusCode, header};
+use poem::error::{ParsePathError, ReadBodyError};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::middleware::{CatchPanic, NormalizePath, TrailingSlash};
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get};
 use poem_openapi::OpenApiService;
+use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
 
+use super::connections::Connection;
 use super::faults::body;
-use super::routes::Api;
+use super::methods::Methods;
+use super::routes::{Api, parameter_fault};
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 
 /// The largest request body, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// How long a request's body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What every request may use.
 pub(super) struct Shared {
@@ -34,7 +40,8 @@ const DELETE_WAIT: Duration = Duration::from_secs(25);
 
 pub(super) fn service() -> OpenApiService<Api, ()> {
     OpenApiService::new(Api, "arc-backup", env!("CARGO_PKG_VERSION"))
-        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc.")
+        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc. \
+             A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`.")
 }
 
 /// The OpenAPI document, as JSON.
@@ -62,6 +69,8 @@ pub(super) fn app_with(
         super::document::of(&service),
         super::document::page_of(&service),
     );
+    let parsed = serde_json::from_str(&document).unwrap_or_default();
+    let methods = Arc::new(Methods::new(&parsed, &["/openapi.json", "/docs"]));
     let json = make_sync(move |_| {
         document
             .clone()
@@ -78,6 +87,7 @@ pub(super) fn app_with(
         }))
         .around(limit_body)
         .catch_all_error(in_json)
+        .around(move |next, request| name_what_is_missing(next, request, methods.clone()))
         .with(
             CatchPanic::new().with_handler(|_| {
                 error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
@@ -95,19 +105,34 @@ fn error(status: StatusCode, text: &str) -> Response {
         .into_response()
 }
 
-/// Reads the body, however it is sent, up to the limit.
+/// Reads the body, however it is sent, up to the limit. GET and HEAD have none that means anything.
 async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Result<Response> {
-    let bytes = match request.take_body().into_bytes_limit(BODY_LIMIT).await {
-        Ok(bytes) => bytes,
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => {
-            return Ok(error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "Request body is larger than 1 MiB",
-            ));
-        }
-        Err(_) => return Ok(error(StatusCode::BAD_REQUEST, "Invalid request body")),
-    };
-    request.set_body(bytes);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let body = request.take_body().into_bytes_limit(BODY_LIMIT);
+        let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(ReadBodyError::PayloadTooLarge)) => {
+                return Ok(error(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "Request body is larger than 1 MiB",
+                ));
+            }
+            Ok(Err(_)) => return Ok(error(StatusCode::BAD_REQUEST, "Invalid request body")),
+            Err(_) => {
+                let refusal = error(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "Request body did not arrive within 30 s",
+                );
+                // The rest of the body is still to come: the connection can carry no further request.
+                return Ok(refusal
+                    .with_header(header::CONNECTION, "close")
+                    .into_response());
+            }
+        };
+        request.set_body(bytes);
+    }
+    let connection = request.data::<Arc<Connection>>().cloned();
+    let _answering = connection.as_ref().map(Connection::answer);
     next.call(request).await.map(IntoResponse::into_response)
 }
 
@@ -123,8 +148,35 @@ async fn in_json(fault: poem::Error) -> Response {
         StatusCode::BAD_REQUEST if fault.is::<ParsePathError>() => {
             error(status, "Invalid backup ID format")
         }
+        _ if let Some(fault) = fault.downcast_ref::<ParseParamError>() => {
+            error(status, &parameter_fault(fault.name))
+        }
         _ => error(status, &fault.to_string()),
     }
+}
+
+/// A 405 names the methods that there are, a 401 the kind of token that it takes.
+async fn name_what_is_missing<E: Endpoint<Output = Response>>(
+    next: Arc<E>,
+    request: Request,
+    methods: Arc<Methods>,
+) -> poem::Result<Response> {
+    let path = request.uri().path().to_owned();
+    let mut response = next.call(request).await?;
+    let named = match response.status() {
+        StatusCode::UNAUTHORIZED => Some((
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"arc-backup\""),
+        )),
+        StatusCode::METHOD_NOT_ALLOWED => (methods.of(&path))
+            .and_then(|methods| HeaderValue::from_str(methods).ok())
+            .map(|methods| (header::ALLOW, methods)),
+        _ => None,
+    };
+    if let Some((name, value)) = named {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
 }
 
 async fn add_headers<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {

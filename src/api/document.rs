@@ -5,10 +5,12 @@
 
 use poem_openapi::OpenApiService;
 use poem_openapi::types::ToJSON;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::answers::OperationsBody;
-use super::answers::{Accepted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody};
+use super::answers::{
+    Accepted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, OperationsBody,
+};
+use super::constraints;
 use super::faults::{ErrorBody, body};
 use super::routes::Api;
 use crate::doctor::{Check, Report};
@@ -22,18 +24,21 @@ const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f2
 
 /// The statuses of refusal and failure that each operation can answer.
 const FAULTS: [(&str, &[u16]); 13] = [
-    ("create_backup", &[400, 401, 403, 409, 413, 500]),
+    ("create_backup", &[400, 401, 403, 408, 409, 413, 500]),
     ("list_backups", &[400, 401, 403, 500]),
     ("get_status", &[401, 403, 500]),
-    ("restore_backup", &[400, 401, 403, 404, 409, 413, 422, 500]),
-    ("cancel_operation", &[401, 403, 409, 500]),
+    (
+        "restore_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500],
+    ),
+    ("cancel_operation", &[401, 403, 408, 409, 413, 500]),
     ("list_operations", &[400, 401, 403, 500]),
-    ("get_operation", &[401, 403, 404, 500]),
+    ("get_operation", &[400, 401, 403, 404, 500]),
     ("get_backup", &[400, 401, 403, 404, 422, 500]),
-    ("delete_backup", &[400, 401, 403, 404, 409, 500]),
+    ("delete_backup", &[400, 401, 403, 404, 408, 409, 413, 500]),
     ("list_files", &[400, 401, 403, 404, 422, 500]),
-    ("verify_backup", &[400, 401, 403, 404, 409, 413, 500]),
-    ("run_doctor", &[401, 403, 413, 500]),
+    ("verify_backup", &[400, 401, 403, 404, 408, 409, 413, 500]),
+    ("run_doctor", &[401, 403, 408, 413, 500]),
     ("get_health", &[]),
 ];
 
@@ -41,15 +46,10 @@ const FAULTS: [(&str, &[u16]); 13] = [
 pub(super) fn of(service: &OpenApiService<Api, ()>) -> String {
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("the derived document is JSON");
-    let operations = document["paths"]
-        .as_object_mut()
-        .into_iter()
-        .flat_map(Map::values_mut)
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut);
-    for operation in operations {
+    for operation in constraints::operations(&mut document) {
         complete(operation);
     }
+    constraints::add_to(&mut document);
     serde_json::to_string_pretty(&document).expect("plain data is valid JSON")
 }
 
@@ -81,6 +81,7 @@ fn complete(operation: &mut Value) {
     }
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
+        request["required"] = (id == "restore_backup").into();
     }
 }
 
@@ -204,6 +205,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         (_, "401") => denied("Authentication required"),
         (_, "403") => denied("Permission denied: admin required"),
         (_, "404") => body("Backup not found").to_json(),
+        (_, "408") => body("Request body did not arrive within 30 s").to_json(),
         (_, "409") => ErrorBody {
             status: Some("running".to_owned()),
             operation: Some("backup".to_owned()),

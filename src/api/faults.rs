@@ -43,6 +43,13 @@ pub(super) enum Fault {
     /// No such backup, operation or path.
     #[oai(status = 404)]
     NotFound(Json<ErrorBody>),
+    /// The body did not arrive within 30 s.
+    #[oai(status = 408)]
+    #[allow(
+        dead_code,
+        reason = "answered before the request gets here; declared for the document"
+    )]
+    TooSlow(Json<ErrorBody>),
     /// Another operation runs, or, for a cancel, none.
     #[oai(status = 409)]
     Conflict(Json<ErrorBody>),

@@ -2,14 +2,19 @@
 
 mod answers;
 mod app;
+mod connections;
+mod constraints;
 mod document;
 mod extract;
 mod faults;
+mod methods;
 mod requests;
 mod routes;
+mod server;
 mod starting;
 #[cfg(test)]
 mod tests;
 
 pub use answers::{list_answer, manifest_answer};
 pub use app::{app, document};
+pub use server::Server;

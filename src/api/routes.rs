@@ -20,8 +20,10 @@ use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 
 /// Files or operations on a page, if not asked otherwise, and at most.
-const PAGE: u64 = 100;
-const PAGE_LIMIT: u64 = 10_000;
+pub(super) const PAGE: u64 = 100;
+pub(super) const PAGE_LIMIT: u64 = 10_000;
+/// The largest offset: SQLite's integers go no further than 2^63 - 1, and those of JavaScript are exact up to here.
+pub(super) const OFFSET_LIMIT: u64 = (1 << 53) - 1;
 
 #[derive(Tags)]
 enum Tag {
@@ -225,7 +227,7 @@ impl Api {
     ) -> Result<Json<OperationsBody>, Fault> {
         let operations = shared
             .engine
-            .operations(offset.0.unwrap_or(0), page(limit.0)?)
+            .operations(passed_over(offset.0)?, page(limit.0)?)
             .await?;
         Ok(Json(OperationsBody {
             count: operations.len() as u64,
@@ -498,6 +500,23 @@ fn page(limit: Option<u64>) -> Result<u64, Fault> {
     match limit {
         None => Ok(PAGE),
         Some(limit @ 1..=PAGE_LIMIT) => Ok(limit),
-        Some(_) => Err(Fault::bad("limit must be from 1 to 10000", None)),
+        Some(_) => Err(Fault::bad(&parameter_fault("limit"), None)),
+    }
+}
+
+fn passed_over(offset: Option<u64>) -> Result<u64, Fault> {
+    match offset {
+        Some(offset) if offset > OFFSET_LIMIT => Err(Fault::bad(&parameter_fault("offset"), None)),
+        other => Ok(other.unwrap_or(0)),
+    }
+}
+
+/// What a parameter must be, in words.
+pub(super) fn parameter_fault(name: &str) -> String {
+    match name {
+        "limit" => format!("limit must be from 1 to {PAGE_LIMIT}"),
+        "offset" => format!("offset must be from 0 to {OFFSET_LIMIT}"),
+        "all" => "all must be true or false".to_owned(),
+        _ => format!("parameter {name} is missing or is not understood"),
     }
 }

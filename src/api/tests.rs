@@ -1,5 +1,9 @@
 //! What takes a sink of its own to show: slow deletions, panics.
 
+#[path = "../../tests/support/contract.rs"]
+mod contract;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,6 +23,14 @@ use crate::Registry;
 use crate::auth::Authenticator;
 use crate::config::{Overrides, Settings};
 use crate::operations::ArcBackup;
+
+/// An HTTP answer, to be checked against the document.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    text: String,
+    headers: BTreeMap<String, String>,
+}
 
 /// A sink in memory whose deletions wait for leave, and whose listing panics when it is told to.
 #[derive(Debug, Default)]
@@ -109,11 +121,22 @@ impl Service {
     }
 
     async fn ask(&self, method: Method, path: &str) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri_str(path).finish();
-        let response = self.app.get_response(request).await;
+        let request = (Request::builder().method(method.clone())).uri_str(path);
+        let response = self.app.get_response(request.finish()).await;
         let status = response.status();
-        let text = response.into_body().into_string().await.expect("a text");
-        (status, serde_json::from_str(&text).expect("JSON"))
+        let headers = (response.headers().iter())
+            .map(|(name, value)| {
+                let value = value.to_str().expect("a text");
+                (name.to_string(), value.to_owned())
+            })
+            .collect();
+        let answer = Answer {
+            status: status.as_u16(),
+            headers,
+            text: response.into_body().into_string().await.expect("a text"),
+        };
+        contract::check(method.as_str(), path, &answer);
+        (status, serde_json::from_str(&answer.text).expect("JSON"))
     }
 
     async fn wait(&self) -> Value {
@@ -168,4 +191,41 @@ async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
     service.sink.panics.store(false, Ordering::Relaxed);
     let (status, list) = service.ask(Method::GET, "/api/v1/backup").await;
     assert_eq!((status, &list["count"]), (StatusCode::OK, &0.into()));
+}
+
+/// A client is written by the examples: each must be what the document says of it, and so must each default.
+#[test]
+fn examples_and_defaults_are_what_the_document_promises() {
+    fn find_null(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(find_null),
+            Value::Object(fields) => {
+                let is_null = fields.get("default") == Some(&Value::Null);
+                is_null || fields.values().any(find_null)
+            }
+            _ => false,
+        }
+    }
+    let document: Value = serde_json::from_str(&super::document()).expect("JSON");
+    assert!(!find_null(&document["components"]), "a default of null");
+    let mut checked = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                for (kind, media) in response["content"].as_object().expect("content") {
+                    let answer = Answer {
+                        status: status.parse().expect("a status"),
+                        text: media["example"].to_string(),
+                        headers: BTreeMap::from([
+                            ("content-type".to_owned(), kind.clone()),
+                            ("www-authenticate".to_owned(), "Bearer".to_owned()),
+                        ]),
+                    };
+                    contract::check(&method.to_uppercase(), path, &answer);
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 80, "{checked} examples");
 }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::listener::{Acceptor, Listener, TcpListener};
-
 use super::signals::Signals;
 use super::{DONE, output};
+use crate::api::Server;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
@@ -55,16 +54,15 @@ pub(super) async fn serve(
         ));
     }
     let authenticator = Arc::new(Authenticator::new(engine.settings().auth.clone()));
-    let acceptor = TcpListener::bind(listen).into_acceptor().await.map_err(|error| {
+    let server = Server::bind(listen).await.map_err(|error| {
         let text = format!("cannot listen on {listen}: {error}; choose another address with --listen or `backup.listen`");
         match error.kind() {
             std::io::ErrorKind::InvalidInput => Error::Config(text),
             _ => Error::Failed(text),
         }
     })?;
-    let address = (acceptor.local_addr().into_iter().next())
-        .and_then(|address| address.as_socket_addr().copied())
-        .map_or_else(|| listen.to_owned(), |address| address.to_string());
+    let address =
+        (server.local_addr()).map_or_else(|_| listen.to_owned(), |address| address.to_string());
     let ensured = {
         let authenticator = authenticator.clone();
         tokio::task::spawn_blocking(move || authenticator.ensure_token()).await
@@ -85,9 +83,6 @@ pub(super) async fn serve(
         ending.close(reason).await;
     };
     ready(&address, generated.as_deref());
-    poem::Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(app, shutdown, Some(GRACE))
-        .await
-        .map_err(|error| Error::Failed(format!("the service ended: {error}")))?;
+    server.run(app, shutdown, GRACE).await;
     Ok(DONE)
 }

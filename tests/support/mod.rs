@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+pub mod contract;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -115,28 +117,19 @@ impl Instance {
     pub fn serve_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Service {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         change(&mut command);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut printed = Vec::new();
-        let address = loop {
-            let line = lines
-                .next()
-                .expect("the service ended before it was ready")
-                .unwrap();
-            if let Some(address) = line.strip_prefix("arc-backup listens on ") {
-                break address.to_owned();
-            }
-            printed.push(line);
-        };
-        Service {
-            child,
-            address,
-            printed,
-        }
+        Service::start(command)
+    }
+
+    /// The same, with a limit on open files.
+    pub fn serve_with_open_files(&self, limit: u32) -> Service {
+        let serve = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"])
+            .arg(serve.get_program())
+            .args(serve.get_args())
+            .stdin(Stdio::null());
+        Service::start(command)
     }
 }
 
@@ -170,7 +163,33 @@ impl Answer {
 }
 
 impl Service {
-    /// A request with any headers; `body` is sent as it is.
+    /// Starts the command, and waits until it has printed its address.
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        let address = loop {
+            let line = lines
+                .next()
+                .expect("the service ended before it was ready")
+                .unwrap();
+            if let Some(address) = line.strip_prefix("arc-backup listens on ") {
+                break address.to_owned();
+            }
+            printed.push(line);
+        };
+        Self {
+            child,
+            address,
+            printed,
+        }
+    }
+
+    /// A request with any headers; `body` is sent as it is. The answer has to be one that the OpenAPI document promises.
     pub fn request(
         &self,
         method: &str,
@@ -195,7 +214,7 @@ impl Service {
             None => agent.run(request.body(()).unwrap()),
         }
         .unwrap();
-        Answer {
+        let answer = Answer {
             status: answer.status().as_u16(),
             headers: (answer.headers().iter())
                 .map(|(name, value)| {
@@ -206,7 +225,9 @@ impl Service {
                 })
                 .collect(),
             text: answer.body_mut().read_to_string().unwrap(),
-        }
+        };
+        contract::check(method, path, &answer);
+        answer
     }
 
     fn admin(&self, method: &str, path: &str, body: Option<&str>) -> Answer {

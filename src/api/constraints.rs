@@ -1,0 +1,149 @@
+//! What the document says of fields and parameters beyond their types: formats, patterns, bounds and sets of words.
+//!
+//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words that are not Arc's.
+
+use serde_json::{Map, Value, json};
+
+use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+
+const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
+const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
+const SHA256: &str = "^[0-9a-f]{64}$";
+
+/// Adds to the document what the types do not say.
+pub(super) fn add_to(document: &mut Value) {
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        for (name, schema) in schemas {
+            describe_fields(name, schema);
+        }
+    }
+    for operation in operations(document) {
+        let parameters = operation
+            .get_mut("parameters")
+            .and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            add(&mut parameter["schema"], of_parameter(&name));
+        }
+        if let Some(unauthorized) = operation["responses"].get_mut("401") {
+            unauthorized["headers"] = json!({"WWW-Authenticate": {
+                "description": "`Bearer`.", "required": true, "schema": {"type": "string"},
+            }});
+        }
+    }
+    correct(document);
+}
+
+/// The operations of the document, each with what it says of itself.
+pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    (document["paths"].as_object_mut().into_iter())
+        .flat_map(Map::values_mut)
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut)
+}
+
+fn describe_fields(name: &str, schema: &mut Value) {
+    let is_request = matches!(name, "CreateBackup" | "RestoreBackup" | "VerifyBackup");
+    let required: &[&str] = match name {
+        "RestoreBackup" => &["backup_id", "confirm"],
+        _ => &[],
+    };
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (field, schema) in fields.into_iter().flatten() {
+        add(schema, of_field(name, field));
+        // A field that is null is taken as one that is absent.
+        if is_request && !required.contains(&&**field) {
+            add(schema, json!({"nullable": true}));
+            if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+                words.push(Value::Null);
+            }
+        }
+    }
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    } else if is_request {
+        // So is a body.
+        schema["nullable"] = true.into();
+    }
+}
+
+fn of_field(schema: &str, field: &str) -> Value {
+    match (schema, field) {
+        // What another process or a broken file says of itself: an id may be a word there.
+        ("ErrorBody" | "RestoreInProgress", "backup_id" | "operation_id") => json!({}),
+        (_, "backup_id") => json!({"pattern": BACKUP_ID}),
+        (_, "operation_id") => json!({"pattern": OPERATION_ID}),
+        (_, "sha256") => json!({"pattern": SHA256}),
+        (_, "at" | "completed_at" | "created_at" | "moment" | "started_at" | "written_at") => {
+            json!({"format": "date-time"})
+        }
+        (_, "share" | "covered") => json!({"minimum": 0, "maximum": 1}),
+        ("Accepted" | "ErrorBody", "status") => json!({"enum": ["running"]}),
+        ("HealthBody", "status") => json!({"enum": ["ok"]}),
+        ("IdleBody", "status") => json!({"enum": ["idle"]}),
+        ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
+        ("Operation", "operation") => json!({"enum": ["backup", "restore", "verify", "delete"]}),
+        ("Operation", "origin") => json!({"enum": ["rest", "cli"]}),
+        ("Problem", "kind") => json!({"enum": [
+            "missing", "size", "checksum", "manifest", "inventory", "unexpected", "unreadable", "write",
+        ]}),
+        ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
+        ("RestoreBackup", "confirm") => json!({"enum": [true]}),
+        // Of the two ways to say it, only the inline one can be nullable.
+        ("RestoreBackup", "extra_files") => json!({
+            "type": "string", "enum": ["set_aside", "keep", "remove"], "allOf": null,
+        }),
+        ("VerifyBackup", "percent") => {
+            json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
+        }
+        _ => json!({}),
+    }
+}
+
+fn of_parameter(name: &str) -> Value {
+    match name {
+        "id" => json!({"pattern": BACKUP_ID}),
+        "operation_id" => json!({"pattern": OPERATION_ID}),
+        "limit" => json!({"minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE}),
+        "offset" => json!({"maximum": OFFSET_LIMIT, "default": 0}),
+        _ => json!({}),
+    }
+}
+
+/// Adds keywords to a schema; `null` removes one.
+fn add(schema: &mut Value, keywords: Value) {
+    let (Some(schema), Value::Object(keywords)) = (schema.as_object_mut(), keywords) else {
+        return;
+    };
+    for (keyword, value) in keywords {
+        if value.is_null() {
+            schema.remove(&keyword);
+        } else {
+            schema.insert(keyword, value);
+        }
+    }
+}
+
+/// Corrects what poem-openapi derives: a default of `null` fits no field that is not nullable, and the formats of
+/// numbers without a sign are not known to others.
+fn correct(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(correct),
+        Value::Object(fields) => {
+            if fields.get("default") == Some(&Value::Null) {
+                fields.remove("default");
+            }
+            let has_no_sign = fields.get("format").is_some_and(|format| {
+                matches!(
+                    format.as_str(),
+                    Some("uint8" | "uint16" | "uint32" | "uint64")
+                )
+            });
+            if has_no_sign && !fields.contains_key("minimum") {
+                fields.insert("minimum".to_owned(), 0.into());
+            }
+            fields.values_mut().for_each(correct);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,143 @@
+//! Whether an answer is one that the program's own OpenAPI document promises.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use jsonschema::{Draft, Validator};
+use serde_json::{Value, json};
+
+use super::Answer;
+
+/// Pages that are no part of the document.
+const PAGES: [&str; 2] = ["/docs", "/openapi.json"];
+
+/// The document, with every object closed: a field that it does not name is a fault of ours.
+fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let text = include_str!("../../openapi/openapi.json");
+        let mut document: Value = serde_json::from_str(text).unwrap();
+        close(&mut document["components"]["schemas"]);
+        document
+    })
+}
+
+fn close(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(close);
+            if fields.get("type") == Some(&"object".into()) && fields.contains_key("properties") {
+                fields.insert("additionalProperties".to_owned(), false.into());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Fails the test where the document does not describe such an answer to such a request.
+pub fn check(method: &str, path: &str, answer: &Answer) {
+    if let Err(fault) = find_fault(method, path, answer) {
+        panic!(
+            "{method} {path}: {fault}; openapi/openapi.json promises something else than {} {:?} {}",
+            answer.status, answer.headers, answer.text
+        );
+    }
+}
+
+/// What the document does not promise of this answer.
+pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), String> {
+    let path = path.split('?').next().unwrap_or_default();
+    let path = match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    };
+    if answer.status == 401 && !answer.headers.contains_key("www-authenticate") {
+        return Err("401 without WWW-Authenticate".to_owned());
+    }
+    if PAGES.contains(&path) && answer.status < 400 {
+        return Ok(());
+    }
+    let Some(item) = item_of(path) else {
+        return match answer.status {
+            404 | 405 => matches_schema("ErrorBody", answer),
+            other => Err(format!("{other} where the document has no such path")),
+        };
+    };
+    let asked = match method {
+        "HEAD" => "get".to_owned(),
+        other => other.to_lowercase(),
+    };
+    let Some(operation) = item.get(&asked) else {
+        if answer.status != 405 {
+            return Err(format!(
+                "{} where the document has no such method",
+                answer.status
+            ));
+        }
+        let allowed = answer.headers.get("allow").ok_or("405 without Allow")?;
+        let named: Vec<_> = allowed.split(", ").map(str::to_lowercase).collect();
+        return match item
+            .as_object()
+            .unwrap()
+            .keys()
+            .find(|m| !named.contains(m))
+        {
+            Some(missing) => Err(format!("Allow lacks {missing}: {allowed}")),
+            None => matches_schema("ErrorBody", answer),
+        };
+    };
+    let response = (operation["responses"].get(answer.status.to_string()))
+        .ok_or_else(|| format!("the document does not name the status {}", answer.status))?;
+    if method == "HEAD" {
+        return Ok(());
+    }
+    let content = response["content"].as_object().unwrap();
+    let sent = (answer.headers.get("content-type")).ok_or("no Content-Type")?;
+    let media = (content.get(sent))
+        .ok_or_else(|| format!("the document does not name the Content-Type {sent}"))?;
+    let reference = media["schema"]["$ref"].as_str().unwrap();
+    matches_schema(reference.rsplit('/').next().unwrap(), answer)
+}
+
+/// What the document says of a path; a fixed one goes before one with a parameter.
+fn item_of(path: &str) -> Option<&'static Value> {
+    let paths = document()["paths"].as_object().unwrap();
+    let fits = |template: &str| {
+        template.split('/').count() == path.split('/').count()
+            && (template.split('/').zip(path.split('/')))
+                .all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
+    };
+    paths.get(path).or_else(|| {
+        (paths.iter())
+            .find(|(template, _)| fits(template))
+            .map(|(_, item)| item)
+    })
+}
+
+fn matches_schema(name: &str, answer: &Answer) -> Result<(), String> {
+    static VALIDATORS: OnceLock<Mutex<HashMap<String, Validator>>> = OnceLock::new();
+    let mut validators =
+        (VALIDATORS.get_or_init(Mutex::default).lock()).unwrap_or_else(PoisonError::into_inner);
+    let validator = validators.entry(name.to_owned()).or_insert_with(|| {
+        let schema = json!({
+            "allOf": [{"$ref": format!("#/components/schemas/{name}")}],
+            "components": document()["components"],
+        });
+        // OpenAPI 3.0 is closest to this draft; only requests have fields that are `nullable`, which it does not know.
+        jsonschema::options()
+            .with_draft(Draft::Draft4)
+            .should_validate_formats(true)
+            .build(&schema)
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+    });
+    let body: Value = serde_json::from_str(&answer.text).map_err(|e| format!("no JSON: {e}"))?;
+    let faults: Vec<_> = (validator.iter_errors(&body))
+        .map(|fault| format!("{} ({})", fault, fault.instance_path()))
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("; "))
+    }
+}
