@@ -79,6 +79,10 @@ impl Sink for ThrottledSink {
         self.inner.keeps_deleted()
     }
 
+    fn proxy(&self) -> Option<String> {
+        self.inner.proxy()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         self.inner.lock(key, holder).await
     }

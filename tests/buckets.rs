@@ -207,6 +207,15 @@ fn doctor_knows_append_only_as_a_state() {
     );
     let said = instance.ok(&["doctor"]);
     assert!(said.contains("append-only"), "{said}");
+    // Arc's data can't be restored with such keys.
+    let (instance, _, _) = instance_with(&server, Kind::S3);
+    let (code, report) = instance.json(&["doctor"]);
+    let faults: Vec<_> = (report["checks"].as_array().unwrap().iter())
+        .filter(|check| check["ok"] == false)
+        .map(|check| (&check["subject"], &check["check"]))
+        .collect();
+    let wanted = (&json!("data storage"), &json!("delete"));
+    assert_eq!((code, faults), (1, vec![wanted]), "{report}");
 }
 
 /// Lost otherwise: a good backup that somebody deletes because the list calls it damaged; or live data, half replaced when the

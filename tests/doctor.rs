@@ -140,7 +140,6 @@ fn doctor_and_the_failing_operation_name_the_setting() {
         (Verb::GetObject, "get"),
         (Verb::ListObjects, "list"),
         (Verb::CopyObject, "copy"),
-        (Verb::DeleteObjects, "delete"),
     ] {
         with(s3, "", "");
         server.fault(Rule::new(Fault::Deny).verb(verb));

@@ -89,6 +89,10 @@ impl<'a> Probe<'a> {
             Ok(hex) => hex,
             Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
         };
+        if let Some(proxy) = self.sink.proxy() {
+            let text = format!("requests go through {proxy}, by the environment (docs/storage.md)");
+            self.push(Check::good(self.subject, "proxy", text));
+        }
         let reached = self.within("reach", self.list()).await;
         if reached == Some(true) {
             let append_only =

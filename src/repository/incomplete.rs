@@ -393,6 +393,10 @@ impl Sink for Within {
         self.sink.keeps_deleted()
     }
 
+    fn proxy(&self) -> Option<String> {
+        self.sink.proxy()
+    }
+
     async fn lock(&self, key: &Key, _holder: &str) -> CoreResult<LockOutcome> {
         Self::refused(key)
     }

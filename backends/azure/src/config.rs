@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use arc_backup_core::remote::RetryPolicy;
-use arc_backup_core::{Error, ErrorKind, Result};
+use arc_backup_core::{Error, ErrorKind, Proxies, Result};
 
 /// The settings of an [`AzureSink`](crate::AzureSink), as they stand in `arc.toml` and the environment.
 ///
@@ -44,6 +44,8 @@ pub struct AzureConfig {
     pub use_managed_identity: bool,
     /// `azure_prefix`: all objects are below it. A leading `/` is stripped, a final one added.
     pub prefix: Option<String>,
+    /// The proxies that requests go through; by default those of this process's environment.
+    pub proxies: Proxies,
     /// How requests are tried again.
     pub retry: RetryPolicy,
     /// How many requests are under way at once, at the most.
@@ -78,6 +80,7 @@ impl Default for AzureConfig {
             endpoint: None,
             use_managed_identity: false,
             prefix: None,
+            proxies: Proxies::from_env(),
             retry: RetryPolicy::default(),
             requests: 64,
             part_bytes: 8 << 20,

@@ -109,6 +109,14 @@ impl Sink for AzureSink {
         outcomes.into_iter().collect()
     }
 
+    fn keeps_deleted(&self) -> bool {
+        self.store.keeps_deleted()
+    }
+
+    fn proxy(&self) -> Option<String> {
+        self.store.proxy()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         lock::lock(&self.store, key, holder).await
     }

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{Background, Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
 use azure_core::time::{OffsetDateTime, parse_rfc7231};
@@ -52,6 +52,8 @@ pub(crate) struct Store {
     pub(crate) renewal: Duration,
     /// What is known of the store's `startFrom`: see `list`.
     pub(crate) start_from: AtomicU8,
+    proxies: Proxies,
+    keeps_deleted: Arc<AtomicBool>,
     /// Aborts of copies that were dropped.
     pub(crate) background: Background,
     /// Releases of locks.
@@ -75,7 +77,10 @@ impl Store {
         let prefix = normalise_prefix(config.prefix.as_ref())?;
         let account = Account::of(config)?;
         let requests = config.requests.max(1);
-        let transport = Transport::with_policy(Arc::new(Wire::new(requests)?));
+        let keeps_deleted = Arc::new(AtomicBool::new(false));
+        config.proxies.of(account.endpoint.as_str())?;
+        let wire = Wire::new(requests, &config.proxies, keeps_deleted.clone())?;
+        let transport = Transport::with_policy(Arc::new(wire));
         let mut options = ClientOptions {
             // Retries are the caller's: two of them would multiply.
             retry: RetryOptions::none(),
@@ -97,6 +102,8 @@ impl Store {
             }
             Credentials::Sas(sas) => sas.append_to(&mut url),
             Credentials::Identity { managed_only } => {
+                let wire = Wire::new(requests, &config.proxies.https_only(), Arc::default())?;
+                let transport = Transport::with_policy(Arc::new(wire));
                 let found = identity::credential(*managed_only, &transport)
                     .map_err(|error| wrong("azure_use_managed_identity", error.to_string()))?;
                 credential = Some(found);
@@ -135,6 +142,8 @@ impl Store {
             lease: config.lock_lease,
             renewal: config.lock_renewal,
             start_from: AtomicU8::new(0),
+            proxies: config.proxies.clone(),
+            keeps_deleted,
             background: Background::default(),
             releases: Background::default(),
         })
@@ -153,6 +162,16 @@ impl Store {
         let endpoint = self.account.endpoint.as_str().trim_end_matches('/');
         let url = format!("{endpoint}/{}/{prefix}", self.container_name);
         url.trim_end_matches('/').to_owned()
+    }
+
+    /// The proxy that requests go through, without credentials.
+    pub(crate) fn proxy(&self) -> Option<String> {
+        (self.proxies.of(self.account.endpoint.as_str())).unwrap_or_default()
+    }
+
+    /// Whether an answer has told that what is deleted stays as a version, or for a while.
+    pub(crate) fn keeps_deleted(&self) -> bool {
+        self.keeps_deleted.load(Ordering::Relaxed)
     }
 
     /// What all names begin with: empty, or with a final `/`.

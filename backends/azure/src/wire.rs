@@ -5,11 +5,12 @@
 use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::remote::Beat;
-use arc_backup_core::{Error as CoreError, ErrorKind as CoreKind};
+use arc_backup_core::{Error as CoreError, ErrorKind as CoreKind, Proxies};
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
@@ -69,10 +70,21 @@ impl Policy for Shape {
 #[derive(Debug)]
 pub(crate) struct Wire {
     client: reqwest::Client,
+    keeps_deleted: Arc<AtomicBool>,
+}
+
+/// Whether an answer tells that the account keeps what is deleted or overwritten: as versions, or for a while.
+fn keeps_deleted(headers: &reqwest::header::HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+    headers.contains_key("x-ms-version-id") || says("x-ms-delete-type-permanent", "false")
 }
 
 impl Wire {
-    pub(crate) fn new(connections: usize) -> Result<Self, CoreError> {
+    pub(crate) fn new(
+        connections: usize,
+        proxies: &Proxies,
+        keeps_deleted: Arc<AtomicBool>,
+    ) -> Result<Self, CoreError> {
         let fault = |text: String| CoreError::new(CoreKind::Other, "set up", "TLS", text);
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -83,7 +95,18 @@ impl Wire {
             .map_err(|error| fault(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
+            // The environment's, with the same exceptions for all sinks.
+            .no_proxy();
+        let exceptions = reqwest::NoProxy::from_string(&proxies.exceptions());
+        let usable = [
+            proxies.url("http").map(reqwest::Proxy::http),
+            proxies.url("https").map(reqwest::Proxy::https),
+        ];
+        for proxy in usable.into_iter().flatten().flatten() {
+            builder = builder.proxy(proxy.no_proxy(exceptions.clone()));
+        }
+        let client = builder
             .tls_backend_preconfigured(tls)
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
@@ -92,7 +115,10 @@ impl Wire {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| fault(chain(error)))?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            keeps_deleted,
+        })
     }
 }
 
@@ -138,6 +164,9 @@ impl Policy for Wire {
             Error::with_message(kind, chain(error))
         })?;
         beat.beat();
+        if keeps_deleted(response.headers()) {
+            self.keeps_deleted.store(true, Ordering::Relaxed);
+        }
         let status = response.status().as_u16().into();
         let headers = headers(response.headers());
         let body = stream::unfold(Some((response, beat)), |state| async {

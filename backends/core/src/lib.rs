@@ -7,7 +7,7 @@
 //! - [`Sink`]: a place that keeps bytes under [`Key`]s: write, read, list, delete, lock.
 //! - [`Source`]: something to back up: freeze a view of it, list it, read it, take it back.
 //! - [`MemorySink`]: a sink in memory, for tests and as the smallest complete example.
-//! - `remote` (feature of the same name): retries, pace, bounded buffers and resumed reads for sinks over a network.
+//! - `remote` (feature of the same name): retries, pace, bounded buffers, resumed reads and proxies for sinks over a network.
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
 mod activity;
@@ -24,6 +24,8 @@ mod in_order;
 mod key;
 mod memory;
 mod object;
+#[cfg(feature = "remote")]
+mod proxy;
 #[cfg(feature = "remote")]
 pub mod remote;
 mod sink;
@@ -44,6 +46,8 @@ pub use object::{
     Address, AsideMode, Capabilities, Child, GetOptions, ListOptions, ListStream, Listed, Meta,
     Object, OtherKind, Purpose, WriteOptions,
 };
+#[cfg(feature = "remote")]
+pub use proxy::Proxies;
 pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, UNCHECKED_LOCK_LIVES, Upload};
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,

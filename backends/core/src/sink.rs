@@ -82,6 +82,13 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         false
     }
 
+    /// The proxy that its requests go through, for people: a URL, never with credentials. Asks nobody.
+    ///
+    /// The default goes through none.
+    fn proxy(&self) -> Option<String> {
+        None
+    }
+
     /// Takes the lock `key`, without waiting for a holder; finding out whether one lives may take a while. `holder` is a text that says who holds it, given to whoever finds it taken.
     ///
     /// At most one holder at a time, whatever the process or host. The lock of a process that died becomes free.

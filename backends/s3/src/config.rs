@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use arc_backup_core::remote::RetryPolicy;
-use arc_backup_core::{Error, ErrorKind, Result};
+use arc_backup_core::{Error, ErrorKind, Proxies, Result};
 
 /// S3's default region, and Arc's.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -81,6 +81,8 @@ pub struct S3Config {
     pub prefix: String,
     /// Which checksums go with what is written.
     pub checksums: S3Checksums,
+    /// The proxies that requests go through.
+    pub proxies: Proxies,
     /// How requests are tried again.
     pub retry: RetryPolicy,
     /// How many requests are under way at once, at the most.
@@ -110,7 +112,8 @@ impl S3Config {
     /// The parts that an object may have: S3's limit.
     pub const MOST_PARTS: u64 = 10_000;
 
-    /// The settings for `bucket` on AWS with credentials from the default chain, all else as by default.
+    /// The settings for `bucket` on AWS with credentials from the default chain and the proxies of this process's environment, all
+    /// else as by default.
     #[must_use]
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
@@ -123,6 +126,7 @@ impl S3Config {
             path_style: false,
             prefix: String::new(),
             checksums: S3Checksums::default(),
+            proxies: Proxies::from_env(),
             retry: RetryPolicy::default(),
             requests: 32,
             buffer_bytes: 96 << 20,
@@ -168,8 +172,17 @@ impl S3Config {
         Ok(config)
     }
 
+    /// The URL that requests go to.
+    pub(crate) fn url(&self) -> String {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => format!("https://s3.{}.amazonaws.com", self.region),
+        }
+    }
+
     /// Checks what a sink can't work without.
     pub(crate) fn check(&self) -> Result<()> {
+        self.proxies.of(&self.url())?;
         let wrong = |setting, reason: &str| Err(invalid(setting, reason.to_owned()));
         let odd = |c: char| !(c.is_ascii_alphanumeric() || ".-_:".contains(c));
         if self.bucket.is_empty() || self.bucket.contains(odd) {

@@ -25,6 +25,8 @@ pub(crate) struct Place {
     pub(crate) endpoint: String,
     /// Whether the keys are the configuration's own.
     pub(crate) has_keys: bool,
+    /// The proxy on the way, without credentials.
+    pub(crate) proxy: Option<String>,
     /// Whether requests name checksums that a store may not know.
     pub(crate) sends_checksums: bool,
 }
@@ -181,7 +183,10 @@ impl Fault {
     }
 
     fn on_the_way(&self, way: Way, place: &Place) -> Verdict {
-        let endpoint = &place.endpoint;
+        let endpoint = match &place.proxy {
+            Some(proxy) => format!("{} (through the proxy {proxy})", place.endpoint),
+            None => place.endpoint.clone(),
+        };
         let innermost = innermost(&self.cause);
         match way {
             Way::Connection => retry(

@@ -84,6 +84,13 @@ struct Record {
     released: bool,
 }
 
+impl Record {
+    /// Whether the holder with this nonce has it still.
+    fn is_of(&self, nonce: &str) -> bool {
+        self.nonce == nonce && !self.released
+    }
+}
+
 /// A lock as it is in the store.
 struct There {
     record: Record,
@@ -382,7 +389,7 @@ impl Held {
             }
             if state.renewed.elapsed() < self.store.config.lock_renewal {
                 match look(&self.store, &self.key, &self.name).await? {
-                    Some(there) if there.record.nonce == self.nonce => return Ok(()),
+                    Some(there) if there.record.is_of(&self.nonce) => return Ok(()),
                     _ => {
                         state.lost = true;
                         return Err(self.lost());
@@ -417,7 +424,7 @@ impl Held {
             }
             match look(&self.store, &self.key, &self.name).await? {
                 // A renewal whose answer was lost, or that nobody waited for.
-                Some(there) if there.record.nonce == self.nonce => state.etag = there.etag,
+                Some(there) if there.record.is_of(&self.nonce) => state.etag = there.etag,
                 _ => state.lost = true,
             }
         }

@@ -85,6 +85,11 @@ impl Sink for S3Sink {
         self.store.keeps_versions()
     }
 
+    fn proxy(&self) -> Option<String> {
+        let config = &self.store.config;
+        config.proxies.of(&config.url()).unwrap_or_default()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         lock::lock(&self.store, key, holder).await
     }

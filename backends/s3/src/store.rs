@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{Background, Beat, Budget, Caller, PartLimits, ReadPlan};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -16,8 +16,11 @@ use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
+use aws_sdk_s3::config::{RuntimeComponents, SharedHttpClient};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::DateTime;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
@@ -70,6 +73,7 @@ impl Store {
                 region: config.region.clone(),
                 endpoint,
                 has_keys: config.access_key.is_some(),
+                proxy: config.proxies.of(&config.url()).unwrap_or_default(),
                 sends_checksums: config.checksums == S3Checksums::WhenSupported,
             },
             caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
@@ -310,10 +314,32 @@ pub(crate) fn odd_answer(call: Call<'_>, what: &str) -> Error {
     )
 }
 
+/// A client that goes through the proxy for this scheme, and through none for any other.
+fn http_client(proxies: &Proxies, scheme: &str) -> SharedHttpClient {
+    let proxy = (proxies.url(scheme)).and_then(|url| match scheme {
+        "http" => ProxyConfig::http(url).ok(),
+        _ => ProxyConfig::https(url).ok(),
+    });
+    let proxy = proxy.map(|proxy| proxy.no_proxy(proxies.exceptions()));
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder = Connector::builder();
+        builder
+            .set_connector_settings(settings.cloned())
+            .set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl))
+            .set_proxy_config(proxy.clone());
+        builder
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
+    })
+}
+
 async fn make_client(config: &S3Config, versions: Versions) -> Client {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let scheme = if config.url().to_ascii_lowercase().starts_with("http:") {
+        "http"
+    } else {
+        "https"
+    };
+    let http = http_client(&config.proxies, scheme);
     let region = Region::new(config.region.clone());
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
     let mut builder = match (&config.access_key, &config.secret_key) {
@@ -325,7 +351,8 @@ async fn make_client(config: &S3Config, versions: Versions) -> Client {
         }
         _ => {
             let shared = aws_config::defaults(BehaviorVersion::latest())
-                .http_client(http.clone())
+                // Those who hand out credentials by http are on this machine, or beside it.
+                .http_client(http_client(&config.proxies, "https"))
                 .region(region.clone())
                 .load()
                 .await;

@@ -245,3 +245,45 @@ async fn who_comes_later_finds_a_live_holder() {
     guard.check().await.unwrap();
     guard.release().await.unwrap();
 }
+
+/// Lost if it fails: 92 seconds for each backup behind another whose keys may not delete, as if its process had died; or the lock
+/// itself, where what a holder gave back is taken for that of one that lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_may_not_be_deleted_is_given_back() {
+    let server = server();
+    server.fault(Rule::new(Fault::Deny).verb(Verb::DeleteObject));
+    let (one, two) = (
+        sink_with(&server, 20, 1_000_000),
+        sink_with(&server, 20, 1_000_000),
+    );
+    for _ in 0..2 {
+        let guard = held(&one, "one").await;
+        assert_eq!(try_lock(&two, "two").await.err().as_deref(), Some("one"));
+        guard.release().await.unwrap();
+        assert_eq!(server.keys(BUCKET), [STORED]);
+        assert_eq!(two.lock_holder(&key(AT)).await.unwrap(), None);
+        // By a drop as well, and with a lost answer.
+        let second = held(&two, "two").await;
+        assert_eq!(try_lock(&one, "one").await.err().as_deref(), Some("two"));
+        assert!(is_lost(&*guard).await);
+        second.check().await.unwrap();
+        server.fault(
+            Rule::new(Fault::CloseAfterSuccess)
+                .verb(Verb::PutObject)
+                .when(When::First(1)),
+        );
+        drop(second);
+        while one.lock_holder(&key(AT)).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    // One that was freed by somebody who knows its holder dead is no longer its holder's.
+    let guard = held(&one, "one").await;
+    two.free_lock(&key(AT), "one").await.unwrap();
+    assert!(is_lost(&*guard).await);
+    assert_eq!(one.lock_holder(&key(AT)).await.unwrap(), None);
+    // Who may delete it does.
+    server.heal();
+    held(&one, "one").await.release().await.unwrap();
+    assert_eq!(server.keys(BUCKET), [""; 0]);
+}

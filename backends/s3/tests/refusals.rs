@@ -13,8 +13,9 @@ use std::time::Duration;
 use arc_backup_core::{Discard, Error, ErrorKind, Key, ListOptions, Sink, WriteOptions};
 use arc_backup_s3::{S3Config, S3Sink};
 use arc_backup_test_s3::{Fault, Listings, Rule, S3Server, Verb};
+use bytes::Bytes;
 use futures::TryStreamExt;
-use support::{config, everything, key, pattern, put, read, server, sink};
+use support::{BUCKET, config, everything, key, pattern, put, read, server, server_with, sink};
 
 /// Every kind of request, and what it fails with.
 async fn all_errors(sink: &S3Sink) -> Vec<(&'static str, Error)> {
@@ -89,14 +90,14 @@ async fn check(
 /// Lost if it fails: an operator who is told "403", or "it does not exist".
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_setting_is_named_by_every_request() {
-    use ErrorKind::{Invalid, PermissionDenied};
+    use ErrorKind::{PermissionDenied, Unavailable};
     let server = server();
     let secret = |config: &mut S3Config| config.secret_key = Some("wrong/secret".to_owned());
     check(&server, secret, PermissionDenied, "`s3_secret_key`").await;
     let access = |config: &mut S3Config| config.access_key = Some("NOBODY".to_owned());
     check(&server, access, PermissionDenied, "`s3_access_key`").await;
     let bucket = |config: &mut S3Config| config.bucket = "absent".to_owned();
-    check(&server, bucket, Invalid, "`s3_bucket`").await;
+    check(&server, bucket, Unavailable, "`s3_bucket`").await;
 }
 
 /// Lost if it fails: an operator who looks for the fault at the store when it is the address.
@@ -395,5 +396,50 @@ async fn a_listing_that_is_none_is_refused() {
             assert_eq!(error.kind(), ErrorKind::Other, "{fault:?}, {what}: {error}");
             assert!(error.to_string().contains("`s3_endpoint`"), "{error}");
         }
+    }
+}
+
+/// Lost if it fails: a store that knows a deletion only with its `Content-MD5`, and nobody who says which setting that is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_needs_its_md5_has_it() {
+    let server = server_with(|options| options.deletes_need_md5 = true);
+    let sink = sink(&server, "p");
+    for _ in 0..3 {
+        let keys: Vec<_> = (0..3).map(|n| key(&format!("k{n}"))).collect();
+        for key in &keys {
+            put(&sink, key, &Bytes::from_static(b"x")).await.unwrap();
+        }
+        sink.delete(&keys).await.unwrap();
+        assert_eq!(server.keys(BUCKET), [""; 0]);
+    }
+    // Once known, it is not tried the other way again.
+    assert_eq!(server.count(Verb::DeleteObjects), 4);
+}
+
+/// Lost if it fails: the one setting that a store of another make needs, which no message names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_checksum_names_its_setting() {
+    let server = server();
+    server.put(BUCKET, "p/a", "x");
+    for answer in [
+        Fault::Answer(501, "NotImplemented", "A header is not implemented"),
+        Fault::Answer(400, "InvalidArgument", "x-amz-checksum-mode is unknown"),
+        Fault::Answer(400, "InvalidRequest", "Unsupported checksum"),
+    ] {
+        server.fault(Rule::new(answer.clone()));
+        let sink = sink(&server, "p");
+        let errors = [
+            put(&sink, "a", &Bytes::from_static(b"x"))
+                .await
+                .unwrap_err(),
+            read(&sink, "a").await.unwrap_err(),
+            sink.head(&key("a")).await.unwrap_err(),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{answer:?}: {text}");
+            assert!(text.contains("s3_checksums = \"when_required\""), "{text}");
+        }
+        server.heal();
     }
 }

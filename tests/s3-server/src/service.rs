@@ -19,14 +19,10 @@ pub(crate) struct Service(pub(crate) Arc<Store>);
 impl Service {
     /// Stores that know no checksums refuse what names one.
     fn check_headers<T>(&self, request: &S3Request<T>) -> S3Result<()> {
-        let named = |name: &&str| request.headers.contains_key(*name);
-        let unknown = [
-            "x-amz-checksum-crc64nvme",
-            "x-amz-sdk-checksum-algorithm",
-            "x-amz-checksum-algorithm",
-            "x-amz-checksum-mode",
-        ];
-        if self.0.options.refuse_checksums && unknown.iter().any(named) {
+        let unknown = ["x-amz-checksum-", "x-amz-sdk-checksum-"];
+        let names_one = (request.headers.keys())
+            .any(|name| unknown.iter().any(|start| name.as_str().starts_with(start)));
+        if self.0.options.refuse_checksums && names_one {
             return Err(s3_error!(
                 NotImplemented,
                 "A header you provided implies functionality that is not implemented"
@@ -193,6 +189,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        self.check_headers(&request)?;
         let mut input = request.input;
         let fault = self.0.options.listings;
         if matches!(fault, Listings::FirstPageAgain | Listings::EmptyForEver) {
@@ -218,6 +215,7 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        self.check_headers(&request)?;
         if self.0.options.deletes_need_md5 && !request.headers.contains_key("content-md5") {
             return Err(s3_error!(
                 InvalidRequest,
@@ -255,6 +253,7 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.check_headers(&request)?;
         let input = request.input;
         let mut state = self.0.state();
         let bucket = state.bucket(&input.bucket)?;
@@ -278,6 +277,7 @@ impl S3 for Service {
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        self.check_headers(&request)?;
         let input = request.input;
         let source = copy_source(
             &self.0,
@@ -334,6 +334,7 @@ impl S3 for Service {
         &self,
         request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.check_headers(&request)?;
         multipart::copy(&self.0, request.input).map(S3Response::new)
     }
 
@@ -341,6 +342,7 @@ impl S3 for Service {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.check_headers(&request)?;
         multipart::complete(&self.0, request.input).map(S3Response::new)
     }
 

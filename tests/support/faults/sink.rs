@@ -97,6 +97,10 @@ impl Sink for FaultySink {
         self.inner.keeps_deleted()
     }
 
+    fn proxy(&self) -> Option<String> {
+        self.inner.proxy()
+    }
+
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         let work = self.inner.lock(key, holder);
         Ok(
