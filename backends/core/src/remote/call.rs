@@ -341,7 +341,7 @@ impl Caller {
                     subject,
                     format!(
                         "no byte came for {} s{}{}",
-                        beat.last().max(begun).elapsed().as_secs(),
+                        (beat.last().max(begun).elapsed().as_secs_f32() * 10.0).round() / 10.0,
                         if self.hint.is_empty() { "" } else { "; " },
                         self.hint
                     ),
