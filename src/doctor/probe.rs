@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_backup_core::{
-    Digest, Discard, Discarded, Error, ErrorKind, GetOptions, Key, ListOptions, Meta, Result, Sink,
-    WriteOptions,
+    Digest, Discard, Discarded, Error, ErrorKind, GetOptions, Key, ListOptions, LockOutcome, Meta,
+    Result, Sink, WriteOptions,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -81,12 +81,14 @@ impl<'a> Probe<'a> {
         };
         let key = |suffix: &str| Key::parse(&format!("{name}{suffix}")).expect("a fixed form");
         let (small, copy, large) = (key(""), key("-copy"), key("-large"));
+        let lock = key("-lock");
         let reached = self.within("reach", self.list()).await;
         if reached == Some(true) {
             self.within("reach", self.objects(&small, &copy, &large))
                 .await;
+            self.within("reach", self.file_system(&small, &lock)).await;
             // Whatever became of the checks in between.
-            self.within("delete", self.remove(&[small.clone(), copy, large]))
+            self.within("delete", self.remove(&[small.clone(), copy, large, lock]))
                 .await;
             self.within("unfinished uploads", self.uploads(&small))
                 .await;
@@ -181,6 +183,52 @@ impl<'a> Probe<'a> {
             self.note("copy", copied, |_| "within the store".to_owned());
         }
         self.measure(small, large).await;
+    }
+
+    /// What a file system may lack: locks, without which no backup is made, and modes and times, without which it is.
+    async fn file_system(&self, small: &Key, lock: &Key) {
+        if self.sink.capabilities().local_root.is_none() {
+            return;
+        }
+        if self.repository.is_some() {
+            let held = match self.sink.lock(lock, "doctor").await {
+                Ok(LockOutcome::Held(guard)) => guard.release().await,
+                Ok(LockOutcome::Busy(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            self.note("lock", held, |()| {
+                "two operations can't run at once".to_owned()
+            });
+        }
+        let wanted = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
+        let outcome = async {
+            let options = WriteOptions {
+                modified: Some(wanted),
+                mode: Some(0o640),
+                ..WriteOptions::default()
+            };
+            self.sink.begin(small, options).await?.commit().await?;
+            self.sink.head(small).await
+        };
+        let Ok(Some(meta)) = outcome.await else {
+            // That nothing can be written there was found before.
+            return;
+        };
+        let lacks: Vec<_> = [
+            (meta.modified == Some(wanted), "modification times"),
+            (meta.mode == Some(0o640), "modes"),
+        ]
+        .into_iter()
+        .filter_map(|(is_kept, what)| (!is_kept).then_some(what))
+        .collect();
+        let text = match &lacks[..] {
+            [] => "modes and modification times are kept".to_owned(),
+            lacks => format!(
+                "it keeps no {}: those in the backup's inventory count",
+                lacks.join(" and no ")
+            ),
+        };
+        self.push(Check::good(self.subject, "attributes", text));
     }
 
     async fn conditions(&self, key: &Key, meta: &Meta, bytes: &[u8]) {
