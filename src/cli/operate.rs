@@ -57,10 +57,11 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, command: Command, json: bool) -
             operate(engine, Request::Delete(id, target), json, false).await
         }
         Command::Status => {
+            engine.look_for_interrupted_restore().await;
             let status = engine.status()?;
             match (json, status) {
                 (true, Some(operation)) => line(&operation.to_json_string()),
-                (true, None) => line(r#"{"status":"idle"}"#),
+                (true, None) => line(&crate::api::idle_answer(engine).to_json_string()),
                 (false, None) => line("idle"),
                 (false, Some(operation)) => line(&row(&operation)),
             }

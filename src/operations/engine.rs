@@ -13,7 +13,7 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, marker};
+use super::{Holder, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::registry::Registry;
@@ -31,6 +31,7 @@ pub struct ArcBackup {
     pub(super) slot: tokio::sync::Mutex<()>,
     pub(super) current: Mutex<Option<Arc<Running>>>,
     pub(super) closing: AtomicBool,
+    pub(super) marker_answer: marker::LastAnswer,
 }
 
 /// A target that can't be listed.
@@ -88,6 +89,7 @@ impl ArcBackup {
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             closing: AtomicBool::new(false),
+            marker_answer: marker::LastAnswer::default(),
         }))
     }
 
@@ -284,12 +286,6 @@ impl ArcBackup {
                 self.history.get(operation_id)
             }
         }
-    }
-
-    /// What a restore that was interrupted after its first change says of itself.
-    #[must_use]
-    pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
-        marker::marker(&self.settings)
     }
 }
 
