@@ -64,6 +64,40 @@ pub(crate) fn give_to_owner_of(like: &Path, path: &Path) -> io::Result<()> {
     std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
+/// Whether something is mounted at `path`: it can't be renamed, and nothing can be renamed over it.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+        let attribute = StatxAttributes::MOUNT_ROOT;
+        if let Ok(found) = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty())
+            && found.stx_attributes_mask.contains(attribute)
+        {
+            return found.stx_attributes.contains(attribute);
+        }
+    }
+    // Kernels that do not say so: a mount of the same file system is not found.
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    let own = device(path);
+    own.is_some() && own != device(folder_of(path))
+}
+
+/// Whether an error says that a file system, or a sandbox, lacks what was asked of it, and not that it went wrong.
+pub(crate) fn is_lacking(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lacks = [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOTTY];
+    Errno::from_io_error(error).is_some_and(|errno| lacks.contains(&errno))
+}
+
+/// Waits until a file's bytes are on disk, where its file system can say so.
+pub(crate) fn sync_file(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if is_lacking(&error) => Ok(()),
+        synced => synced,
+    }
+}
+
 /// A folder that is removed, with all that is in it, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch(std::path::PathBuf);

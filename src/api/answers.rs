@@ -8,7 +8,7 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 use serde_json::{Map, Value, json};
 
-use crate::operations::{ListAnswer, Operation, RestoreInProgress, TargetError};
+use crate::operations::{ArcBackup, ListAnswer, Operation, RestoreInProgress, TargetError};
 use crate::repository::{Damaged, Incomplete, Loaded, Summary, Unreadable};
 
 /// An operation was accepted, and goes on by itself.
@@ -378,11 +378,19 @@ pub(super) struct HealthBody {
 /// Nothing has run.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
-pub(super) struct IdleBody {
+pub(crate) struct IdleBody {
     /// `idle`.
     pub(super) status: String,
     /// A restore that was interrupted while it changed live data, and has not been completed.
     pub(super) restore_in_progress: Option<Box<RestoreInProgress>>,
+}
+
+/// The answer where the history knows of no operation. A restore may be interrupted all the same: the history may be lost.
+pub(crate) fn idle_answer(engine: &ArcBackup) -> IdleBody {
+    IdleBody {
+        status: "idle".to_owned(),
+        restore_in_progress: engine.restore_in_progress().map(Box::new),
+    }
 }
 
 /// The operation that runs or ran last, or `idle`.

@@ -15,6 +15,7 @@ mod starting;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answers::idle_answer;
 pub use answers::{list_answer, manifest_answer};
 pub use app::{app, document};
 pub use server::Server;

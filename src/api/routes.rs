@@ -8,8 +8,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{OpenApi, Tags};
 
 use super::answers::{
-    Deleted, DeletedBody, FileBody, FilesBody, HealthBody, IdleBody, ListBody, ManifestBody,
-    OperationsBody, Started, StatusBody, list_answer, manifest_answer,
+    Deleted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, ManifestBody, OperationsBody,
+    Started, StatusBody, idle_answer, list_answer, manifest_answer,
 };
 use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};
@@ -119,12 +119,10 @@ impl Api {
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
     ) -> Result<Json<StatusBody>, Fault> {
+        shared.engine.look_for_interrupted_restore().await;
         Ok(Json(match shared.engine.status().await? {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
-            None => StatusBody::Idle(IdleBody {
-                status: "idle".to_owned(),
-                restore_in_progress: shared.engine.restore_in_progress().map(Box::new),
-            }),
+            None => StatusBody::Idle(idle_answer(&shared.engine)),
         }))
     }
 

@@ -68,10 +68,14 @@ pub(super) async fn run(
             operate(engine, request, json, false, signals).await
         }
         Command::Status => {
-            let status = or_interrupted(signals, engine.status()).await?;
+            let looked = async {
+                engine.look_for_interrupted_restore().await;
+                engine.status().await
+            };
+            let status = or_interrupted(signals, looked).await?;
             match (json, status) {
                 (true, Some(operation)) => line(&operation.to_json_string()),
-                (true, None) => line(r#"{"status":"idle"}"#),
+                (true, None) => line(&crate::api::idle_answer(engine).to_json_string()),
                 (false, None) => line("idle"),
                 (false, Some(operation)) => line(&row(&operation)),
             }

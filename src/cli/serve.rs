@@ -75,6 +75,7 @@ pub(super) async fn serve(
         }
         Err(error) => return Err(Error::Failed(format!("internal fault: {error}"))),
     };
+    engine.clean_up_at_start();
     let app = crate::api::app(engine.clone(), authenticator);
     let (ending, signals) = (engine.clone(), signals.clone());
     let shutdown = async move {

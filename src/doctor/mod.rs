@@ -101,6 +101,7 @@ fn explain(table: &str, error: &CoreError) -> (String, String) {
 
 /// Checks everything. Takes no lock, so that it can look while an operation runs.
 pub async fn examine(engine: &ArcBackup) -> Report {
+    engine.look_for_interrupted_restore().await;
     let mut checks = machine::configuration(engine);
     checks.extend(machine::state(engine));
     checks.extend(machine::databases(engine).await);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_backup_core::{
-    Digest, Discard, Discarded, Error, ErrorKind, GetOptions, Key, ListOptions, Meta, Result, Sink,
-    WriteOptions,
+    Digest, Discard, Discarded, Error, ErrorKind, GetOptions, Key, ListOptions, LockOutcome, Meta,
+    Result, Sink, WriteOptions,
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -101,15 +101,18 @@ impl<'a> Probe<'a> {
             let (small, copy) = (probe(suffix), probe(&format!("{suffix}-copy")));
             // What stays for ever is small, and there once.
             let large = (!append_only).then(|| probe(&format!("{suffix}-large")));
+            let lock = probe(&format!("{suffix}-lock"));
             self.within("reach", self.objects(&small, &copy, large.as_ref()))
                 .await;
+            self.within("reach", self.file_system(&small, &lock)).await;
             if append_only {
                 self.push(Check {
                     state: Some(APPEND_ONLY.to_owned()),
                     ..Check::good(self.subject, "delete", APPEND_ONLY_MEANS)
                 });
             } else {
-                let probes: Vec<_> = [small.clone(), copy].into_iter().chain(large).collect();
+                let probes = [small.clone(), copy, lock].into_iter().chain(large);
+                let probes: Vec<_> = probes.collect();
                 // Whatever became of the checks in between.
                 self.within("delete", self.remove(&probes)).await;
             }
@@ -221,6 +224,52 @@ impl<'a> Probe<'a> {
             self.note("copy", copied, |_| "within the store".to_owned());
         }
         self.measure(small, large).await;
+    }
+
+    /// What a file system may lack: locks, without which no backup is made, and modes and times, without which it is.
+    async fn file_system(&self, small: &Key, lock: &Key) {
+        if self.sink.capabilities().local_root.is_none() {
+            return;
+        }
+        if self.repository.is_some() {
+            let held = match self.sink.lock(lock, "doctor").await {
+                Ok(LockOutcome::Held(guard)) => guard.release().await,
+                Ok(LockOutcome::Busy(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            self.note("lock", held, |()| {
+                "two operations can't run at once".to_owned()
+            });
+        }
+        let wanted = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
+        let outcome = async {
+            let options = WriteOptions {
+                modified: Some(wanted),
+                mode: Some(0o640),
+                ..WriteOptions::default()
+            };
+            self.sink.begin(small, options).await?.commit().await?;
+            self.sink.head(small).await
+        };
+        let Ok(Some(meta)) = outcome.await else {
+            // That nothing can be written there was found before.
+            return;
+        };
+        let lacks: Vec<_> = [
+            (meta.modified == Some(wanted), "modification times"),
+            (meta.mode == Some(0o640), "modes"),
+        ]
+        .into_iter()
+        .filter_map(|(is_kept, what)| (!is_kept).then_some(what))
+        .collect();
+        let text = match &lacks[..] {
+            [] => "modes and modification times are kept".to_owned(),
+            lacks => format!(
+                "it keeps no {}: those in the backup's inventory count",
+                lacks.join(" and no ")
+            ),
+        };
+        self.push(Check::good(self.subject, "attributes", text));
     }
 
     async fn conditions(&self, key: &Key, meta: &Meta, bytes: &[u8]) {

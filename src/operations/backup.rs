@@ -55,10 +55,11 @@ async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
         context,
         repository.sweep_but(true, &unfinished).await?.faults,
     );
-    if let Err(error) = staging::discard_staged(context).await {
+    let interrupted = marker::marker(context).await;
+    if let Err(error) = staging::discard_staged(context, interrupted.is_some()).await {
         warn_of_faults(context, vec![error.to_string()]);
     }
-    if let Some(marker) = marker::marker(&context.settings) {
+    if let Some(marker) = interrupted {
         context.warn(format!(
             "{}, and it was not completed: this backup is of what it left",
             marker.words()

@@ -14,7 +14,7 @@ use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, marker};
+use super::{Holder, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
@@ -33,6 +33,7 @@ pub struct ArcBackup {
     pub(super) slot: tokio::sync::Mutex<()>,
     pub(super) current: Mutex<Option<Arc<Running>>>,
     pub(super) closing: AtomicBool,
+    pub(super) marker_answer: marker::LastAnswer,
 }
 
 /// A target that can't be listed.
@@ -93,6 +94,7 @@ impl ArcBackup {
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
             closing: AtomicBool::new(false),
+            marker_answer: marker::LastAnswer::default(),
         }))
     }
 
@@ -314,12 +316,6 @@ impl ArcBackup {
                 "uploads or locks that were given up may be left: they end by themselves"
             );
         }
-    }
-
-    /// What a restore that was interrupted after its first change says of itself.
-    #[must_use]
-    pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
-        marker::marker(&self.settings)
     }
 }
 

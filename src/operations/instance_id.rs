@@ -33,7 +33,7 @@ fn make(folder: &Path, path: &Path) -> crate::Result<String> {
     let temporary = folder.join(format!("{FILE}.new"));
     let written = crate::private::create_file(&temporary).and_then(|mut file| {
         file.write_all(id.as_bytes())?;
-        file.sync_all()?;
+        crate::private::sync_file(&file)?;
         std::fs::rename(&temporary, path)
     });
     written.map_err(|e| crate::Error::io("write", path, e))?;

@@ -49,7 +49,12 @@ impl InstanceLock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Busy(Box::new(read_holder(&mut file))));
                 }
-                Err(TryLockError::Error(error)) => return Err(fault(error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::Failed(format!(
+                        "{}: its file system has no locks between processes (set `backup.state_path` to a file on local disk)",
+                        Error::io("lock", path, error)
+                    )));
+                }
             }
         }
         let mut lock = Self(file);

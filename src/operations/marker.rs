@@ -1,42 +1,199 @@
-//! `restore-in-progress.json`: what says that live data may be neither old nor new.
+//! The restore marker, which says that live data may be neither old nor new.
+//!
+//! It lies in the state folder (`restore-in-progress.json`) and beside the data, and counts wherever it is found.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use arc_backup_core::Sink;
 use jiff::Timestamp;
 
+use self::place::{BesideData, read_file, remove_file, write_file};
 use super::context::Context;
-use super::{InterruptedRun, RestoreInProgress, RestoreOptions};
+use super::{ArcBackup, InterruptedRun, RestoreInProgress, RestoreOptions};
 use crate::config::Settings;
+use crate::source::{CONFIG, check_config_place};
 use crate::{Error, Result};
+
+mod place;
 
 const MARKER: &str = "restore-in-progress.json";
 /// The phase in which live data changes.
 pub(super) const APPLYING: &str = "applying";
+/// How long a store is waited for that is asked for a marker: an operation that needs it fails by itself where it is dead.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long writing it there may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long whoever only shows it waits.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long what a store said is taken for true, by whoever only shows it.
+const ANSWER_LIVES: Duration = Duration::from_secs(30);
 
 pub(super) fn marker_path(settings: &Settings) -> PathBuf {
     settings.backup.state_folder().join(MARKER)
 }
 
-/// The marker of a restore that was interrupted after its first change, or, where it can't be read, may have been.
-pub(super) fn marker(settings: &Settings) -> Option<RestoreInProgress> {
-    let path = marker_path(settings);
-    let read = match std::fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => Err(error.to_string()),
-    };
-    let read = read.and_then(|marker: RestoreInProgress| {
-        // They name folders that are removed.
-        let is_id = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        match marker.earlier.iter().all(|run| is_id(&run.operation_id))
-            && is_id(&marker.operation_id)
-        {
-            true => Ok(marker),
-            false => Err("it names an operation of no name".to_owned()),
+/// The marker in the state folder of a restore that was interrupted after its first change, or, where it can't be read, may have
+/// been.
+pub(super) fn state_marker(settings: &Settings) -> Option<RestoreInProgress> {
+    read_file(&marker_path(settings))
+}
+
+/// The marker, wherever it is.
+pub(super) async fn marker(context: &Context) -> Option<RestoreInProgress> {
+    let beside = marker_beside(context).await.ok().flatten();
+    merge(state_marker(&context.settings), beside)
+}
+
+/// That beside the data. Where the storage does not say whether there is one, that is a warning: an operation that needs the storage
+/// fails there by itself.
+async fn marker_beside(
+    context: &Context,
+) -> std::result::Result<Option<RestoreInProgress>, String> {
+    let read = read_beside(&context.storage, ANSWER_TIMEOUT).await;
+    read.map_err(|reason| {
+        let text = format!(
+            "the data storage does not say whether a restore was interrupted while it changed live data: {reason}"
+        );
+        context.warn(text.clone());
+        text
+    })
+}
+
+async fn read_beside(
+    storage: &Arc<dyn Sink>,
+    timeout: Duration,
+) -> std::result::Result<Option<RestoreInProgress>, String> {
+    match tokio::time::timeout(timeout, BesideData(storage).read()).await {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err(format!(
+            "{}: no answer within {} s",
+            storage.location(),
+            timeout.as_secs()
+        )),
+    }
+}
+
+/// Two markers as one. Where they are of two restores, the later one, which has to cover what the other has left.
+fn merge(
+    state: Option<RestoreInProgress>,
+    beside: Option<RestoreInProgress>,
+) -> Option<RestoreInProgress> {
+    let (mut marker, other) = match (state, beside) {
+        (Some(state), Some(beside)) if state.operation_id == beside.operation_id => {
+            // The one beside the data may lack the last step.
+            let is_behind = state.done.len() < beside.done.len();
+            return Some(if is_behind { beside } else { state });
         }
-    });
-    let marker = read.unwrap_or_else(|reason| RestoreInProgress::unknown(&path, &reason));
-    (marker.phase == APPLYING).then_some(marker)
+        (Some(state), Some(beside)) => {
+            let is_later = |a: &RestoreInProgress, b: &RestoreInProgress| {
+                let written = |marker: &RestoreInProgress| marker.written_at.parse::<Timestamp>();
+                match (&a.unreadable, &b.unreadable) {
+                    (None, None) => written(a).ok() >= written(b).ok(),
+                    (unreadable, _) => unreadable.is_none(),
+                }
+            };
+            match is_later(&state, &beside) {
+                true => (state, beside),
+                false => (beside, state),
+            }
+        }
+        (state, beside) => return state.or(beside),
+    };
+    for section in &other.sections {
+        if !other.done.contains(section) && !marker.sections.contains(section) {
+            marker.sections.push(section.clone());
+        }
+    }
+    let mut runs = other.earlier;
+    if other.unreadable.is_none() {
+        runs.push(InterruptedRun {
+            operation_id: other.operation_id,
+            extra_files: other.extra_files,
+        });
+    }
+    for run in runs {
+        let is_known = |known: &InterruptedRun| known.operation_id == run.operation_id;
+        if run.operation_id != marker.operation_id && !marker.earlier.iter().any(is_known) {
+            marker.earlier.push(run);
+        }
+    }
+    Some(marker)
+}
+
+/// What a store said last of the marker beside the data, for whoever only shows it.
+#[derive(Debug, Default)]
+pub(super) struct LastAnswer(Mutex<Option<Answer>>);
+
+#[derive(Debug)]
+struct Answer {
+    at: Instant,
+    /// The operation of this process that had run last, and whether it had ended: it may have changed the marker.
+    after: Option<(String, bool)>,
+    marker: Option<RestoreInProgress>,
+}
+
+impl ArcBackup {
+    /// What a restore that was interrupted after its first change says of itself: in the state folder, on local disk beside
+    /// the data, and in a store as [`look_for_interrupted_restore`](Self::look_for_interrupted_restore) last found it.
+    #[must_use]
+    pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
+        let state = state_marker(&self.settings);
+        let beside = match self.storage.capabilities().local_root {
+            Some(_) => BesideData(&self.storage).read_local(),
+            None => {
+                let last = self.marker_answer.0.lock();
+                let last = last.unwrap_or_else(PoisonError::into_inner);
+                let last = last
+                    .as_ref()
+                    .filter(|last| last.after == self.last_operation());
+                last.and_then(|last| last.marker.clone())
+            }
+        };
+        merge(state, beside)
+    }
+
+    /// Asks a store whether the marker of an interrupted restore lies beside the data there, unless it was asked just before.
+    /// Local disk is looked at by whoever wants to know.
+    pub async fn look_for_interrupted_restore(&self) {
+        if self.storage.capabilities().local_root.is_some() {
+            return;
+        }
+        let after = self.last_operation();
+        {
+            let last = self.marker_answer.0.lock();
+            let last = last.unwrap_or_else(PoisonError::into_inner);
+            if (last.as_ref())
+                .is_some_and(|last| last.after == after && last.at.elapsed() < ANSWER_LIVES)
+            {
+                return;
+            }
+        }
+        let read = read_beside(&self.storage, LOOK_TIMEOUT).await;
+        let mut last = self
+            .marker_answer
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let marker = read.unwrap_or_else(|reason| {
+            tracing::warn!(
+                "the data storage does not say whether a restore was interrupted: {reason}"
+            );
+            last.take().and_then(|last| last.marker)
+        });
+        *last = Some(Answer {
+            at: Instant::now(),
+            after,
+            marker,
+        });
+    }
+
+    fn last_operation(&self) -> Option<(String, bool)> {
+        let running = self.current()?;
+        Some((running.snapshot().operation_id, running.is_done()))
+    }
 }
 
 /// What a restore writes of itself, and of those that it goes on with.
@@ -44,19 +201,34 @@ pub(super) struct Mark<'a> {
     context: &'a Context,
     options: &'a RestoreOptions,
     interrupted: Option<RestoreInProgress>,
+    /// Why it is not known whether there is one beside the data: what may be there must not be written over, and then removed.
+    unknown: Option<String>,
+    /// Whether one is beside the data, to be removed there.
+    is_beside: AtomicBool,
 }
 
 impl<'a> Mark<'a> {
     /// That of a restore that begins: what is there now is of one that was interrupted.
-    pub(super) fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
+    pub(super) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
+        let (beside, unknown) = match marker_beside(context).await {
+            Ok(beside) => (beside, None),
+            Err(reason) => (None, Some(reason)),
+        };
         Self {
             context,
             options,
-            interrupted: marker(&context.settings),
+            unknown,
+            is_beside: beside.is_some().into(),
+            interrupted: merge(state_marker(&context.settings), beside),
         }
     }
 
-    /// Whether live data is half restored already: the mark stays until a restore has ended.
+    /// The restore that was interrupted: live data is half restored already, and the marker stays until a restore has ended.
+    pub(super) fn interrupted(&self) -> Option<&RestoreInProgress> {
+        self.interrupted.as_ref()
+    }
+
+    /// Whether there is one.
     pub(super) fn goes_on(&self) -> bool {
         self.interrupted.is_some()
     }
@@ -76,10 +248,62 @@ impl<'a> Mark<'a> {
         earlier
     }
 
-    /// Writes it; `done` are the sections that are in force already.
-    pub(super) fn write(&self, phase: &str, sections: &[String], done: &[String]) -> Result<()> {
-        let path = marker_path(&self.context.settings);
-        let temporary = path.with_extension("json.tmp");
+    /// Notes that files are being staged: nothing live has changed, and what was staged is to be removed.
+    pub(super) fn staging(&self, sections: &[String]) -> Result<()> {
+        write_file(
+            &marker_path(&self.context.settings),
+            &self.text("staging", sections, &[]),
+        )
+    }
+
+    /// Says that live data is about to change, in both places; `changes_data` where that is in the data storage, which must then
+    /// say so too. Where only databases or `arc.toml` change, a storage that can't be written is no reason to fail.
+    pub(super) async fn applying(&self, sections: &[String], changes_data: bool) -> Result<()> {
+        let text = self.text(APPLYING, sections, &[]);
+        match self.write_beside(&text).await {
+            Ok(()) => self.is_beside.store(true, Ordering::Relaxed),
+            Err(error) if changes_data => {
+                return Err(Error::Failed(format!(
+                    "the restore marker can't be written beside the data: {error}"
+                )));
+            }
+            Err(error) => self.context.warn(format!(
+                "the restore marker is in the state folder alone, as it can't be written beside the data ({error}): were this \
+                 restore interrupted, and the state folder lost, nothing would say so"
+            )),
+        }
+        write_file(&marker_path(&self.context.settings), &text)
+    }
+
+    async fn write_beside(&self, text: &[u8]) -> Result<()> {
+        if let Some(reason) = &self.unknown {
+            return Err(Error::Failed(reason.clone()));
+        }
+        let beside = BesideData(&self.context.storage);
+        match tokio::time::timeout(WRITE_TIMEOUT, beside.write(text)).await {
+            Ok(written) => written,
+            Err(_) => Err(Error::Failed(format!(
+                "{}: no answer within {} s",
+                self.context.storage.location(),
+                WRITE_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    /// Notes what is in force already. That a full disk can't keep this is no reason to leave the rest undone.
+    pub(super) async fn done(&self, sections: &[String], done: &[String]) {
+        let text = self.text(APPLYING, sections, done);
+        if let Err(error) = write_file(&marker_path(&self.context.settings), &text) {
+            tracing::warn!(%error, "what is restored so far is not noted");
+        }
+        if self.is_beside.load(Ordering::Relaxed)
+            && let Err(error) = BesideData(&self.context.storage).write(&text).await
+        {
+            tracing::warn!(%error, "what is restored so far is not noted beside the data");
+        }
+    }
+
+    fn text(&self, phase: &str, sections: &[String], done: &[String]) -> Vec<u8> {
         let marker = RestoreInProgress {
             operation_id: self.context.operation_id.clone(),
             backup_id: self.context.id.to_string(),
@@ -93,53 +317,62 @@ impl<'a> Mark<'a> {
             earlier: self.earlier(),
             unreadable: None,
         };
-        let text = serde_json::to_vec(&marker).expect("plain data is valid JSON");
-        let write = || {
-            let mut file = crate::private::create_file(&temporary)?;
-            std::io::Write::write_all(&mut file, &text)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)
-        };
-        write().map_err(|e| {
-            // It is of no use, and a full disk needs the room.
-            let _ = std::fs::remove_file(&temporary);
-            Error::io("write", &path, e)
-        })?;
-        Ok(crate::sync_folder(&path)?)
+        serde_json::to_vec(&marker).expect("plain data is valid JSON")
     }
 
-    /// Removes it, if it is of this operation.
-    pub(super) fn remove_own(&self) -> Result<()> {
+    /// Removes it where this operation has written it and nothing has changed.
+    pub(super) async fn remove_own(&self) -> Result<()> {
         let settings = &self.context.settings;
         let text = std::fs::read(marker_path(settings)).unwrap_or_default();
-        match serde_json::from_slice::<RestoreInProgress>(&text) {
-            Ok(marker) if marker.operation_id == self.context.operation_id => {
-                remove_marker(settings)
-            }
-            _ => Ok(()),
+        let marker = serde_json::from_slice::<RestoreInProgress>(&text);
+        if matches!(marker, Ok(marker) if marker.operation_id == self.context.operation_id) {
+            remove_marker(settings)?;
         }
+        let beside = BesideData(&self.context.storage);
+        if self.is_beside.load(Ordering::Relaxed)
+            && let Ok(Some(marker)) = beside.read().await
+            && marker.operation_id == self.context.operation_id
+        {
+            beside.remove().await?;
+        }
+        Ok(())
+    }
+
+    /// Removes it in both places: the restore has ended.
+    pub(super) async fn remove(&self) -> Result<()> {
+        if self.is_beside.load(Ordering::Relaxed) {
+            BesideData(&self.context.storage).remove().await?;
+        }
+        remove_marker(&self.context.settings)
     }
 }
 
+/// Removes the marker in the state folder.
 pub(super) fn remove_marker(settings: &Settings) -> Result<()> {
-    let path = marker_path(settings);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", &path, error))
-        }
-        _ => Ok(()),
-    }
+    remove_file(&marker_path(settings))
 }
 
 /// Refuses a restore that would leave out what an interrupted one has half done: its marker must not go before that is whole.
-pub(super) fn check_covers_interrupted(context: &Context, order: &[&String]) -> Result<()> {
-    let Some(marker) = marker(&context.settings) else {
+pub(super) fn check_covers_interrupted(mark: &Mark<'_>, order: &[&String]) -> Result<()> {
+    let Some(marker) = mark.interrupted() else {
         return Ok(());
     };
-    let left_out: Vec<_> = (marker.sections.iter())
+    let context = mark.context;
+    let config_place = || check_config_place(&context.settings.config_path, &context.operation_id);
+    let mut left_out: Vec<_> = (marker.sections.iter())
         .filter(|section| !order.contains(section))
         .map(String::as_str)
         .collect();
+    if left_out.contains(&CONFIG)
+        && let Err(error) = config_place()
+    {
+        // There must be a way out; and the file that is there is whole, or this program could not have read it.
+        left_out.retain(|section| *section != CONFIG);
+        context.warn(format!(
+            "{}; arc.toml is left as it is, as nothing can be put in its place: {error}",
+            marker.words()
+        ));
+    }
     if left_out.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Operations: the one slot, progress, cancel, history; and what each operation does.
 
 mod backup;
+mod clean_up;
 mod context;
 mod delete;
 pub(crate) mod descriptors;

@@ -194,7 +194,7 @@ pub struct Sample {
 
 impl RestoreInProgress {
     /// Stands for a mark that is there and can't be read: a restore of what is restored by default.
-    pub(super) fn unknown(path: &std::path::Path, reason: &str) -> Self {
+    pub(super) fn unknown(place: &str, written: Option<Timestamp>, reason: &str) -> Self {
         Self {
             operation_id: "unknown".to_owned(),
             backup_id: "unknown".to_owned(),
@@ -205,12 +205,8 @@ impl RestoreInProgress {
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
             earlier: Vec::new(),
-            written_at: (std::fs::metadata(path).and_then(|meta| meta.modified()))
-                .ok()
-                .and_then(|time| Timestamp::try_from(time).ok())
-                .unwrap_or(Timestamp::UNIX_EPOCH)
-                .to_string(),
-            unreadable: Some(format!("`{}`: {reason}", path.display())),
+            written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+            unreadable: Some(format!("{place}: {reason}")),
         }
     }
 

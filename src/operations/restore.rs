@@ -1,15 +1,15 @@
 //! Restoring a backup.
 //!
 //! Everything is checked, and every file that will change is staged and verified, before the first live byte
-//! changes. From then on a marker in the state folder says what is going on, and running the same restore again
-//! completes it.
+//! changes. From then on a marker in the state folder and beside the data says what is going on, and running the same
+//! restore again completes it.
 
 use std::time::Duration;
 
 use arc_backup_core::RestoreSummary;
 
 use super::context::Context;
-use super::marker::{APPLYING, Mark, remove_marker};
+use super::marker::{APPLYING, Mark};
 use super::presence::Then;
 use super::running_arc::RunningArc;
 use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
@@ -92,7 +92,7 @@ impl RestoreOptions {
 }
 
 pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
-    let mark = Mark::new(context, options);
+    let mark = Mark::new(context, options).await;
     let mut parts = Vec::new();
     let prepared = context.or_cancelled(prepare(context, options, &mark, &mut parts));
     let prepared = prepared.await;
@@ -126,7 +126,7 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     context
         .running
         .update(|operation| _ = operation.restart_required.get_or_insert(false));
-    remove_marker(&context.settings)
+    mark.remove().await
 }
 
 /// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.
@@ -158,7 +158,7 @@ async fn prepare<'a>(
     parts: &mut Vec<Part>,
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase("checking");
-    discard_staged(context).await?;
+    discard_staged(context, mark.goes_on()).await?;
     let loaded = verify::load(context, &|section| options.includes(section), Then::Read).await?;
     context.failure("the backup is not whole")?;
     let Some((loaded, inventory)) = loaded else {
@@ -177,7 +177,8 @@ async fn prepare<'a>(
     context.check_cancelled()?;
     // The next step changes what is live: nobody else may be at this backup meanwhile.
     context.check_lock().await?;
-    mark.write(APPLYING, &sections_of(parts), &[])?;
+    let changes_data = parts.iter().any(Part::changes_data);
+    mark.applying(&sections_of(parts), changes_data).await?;
     Ok((inventory, arc))
 }
 
@@ -220,7 +221,7 @@ async fn give_up(parts: &[Part], mark: &Mark<'_>) {
     }
     if cleaned
         && !mark.goes_on()
-        && let Err(error) = mark.remove_own()
+        && let Err(error) = mark.remove_own().await
     {
         tracing::warn!(%error, "the mark of a restore that changed nothing stays until the next operation");
     }
@@ -281,10 +282,7 @@ async fn apply(
         applied.map_err(|error| {
             Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
         })?;
-        // That a full disk can't keep this is no reason to leave the rest undone.
-        if let Err(error) = mark.write(APPLYING, &sections, &sections[..=done]) {
-            tracing::warn!(%error, "what is restored so far is not noted");
-        }
+        mark.done(&sections, &sections[..=done]).await;
     }
     Ok(())
 }

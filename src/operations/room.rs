@@ -20,7 +20,11 @@ pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
         *needed = needed.saturating_add(*bytes);
     }
     for (path, needed) in by_device.into_values() {
-        let room = rustix::fs::statvfs(path).map_err(|e| Error::io("look at", path, e.into()))?;
+        let room = match rustix::fs::statvfs(path) {
+            // A file system that does not tell its room says so when it is full.
+            Err(error) if crate::private::is_lacking(&error.into()) => continue,
+            room => room.map_err(|e| Error::io("look at", path, e.into()))?,
+        };
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         if free < needed {
             return Err(Error::Failed(format!(

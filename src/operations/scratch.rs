@@ -8,6 +8,8 @@ use crate::{Error, Result};
 
 /// Those of operations, one at a time.
 const OPERATIONS: &str = "operations";
+/// Those of operations that are dead, on their way out.
+const STALE: &str = "stale";
 /// Those of listings, any number at a time.
 const READS: &str = "reads";
 
@@ -30,6 +32,24 @@ impl ScratchFolders {
         create(self.0.join(READS).join(crate::random_hex::<8>()?))
     }
 
+    /// Takes those of dead operations out of the way, for [`Stale::remove`]. With the instance's lock held, or found free and
+    /// kept so: then no operation has one in use.
+    pub(super) fn take_stale(&self) -> Result<Stale> {
+        let operations = self.0.join(OPERATIONS);
+        let stale = self.0.join(STALE);
+        if !operations.exists() {
+            return Ok(Stale(stale));
+        }
+        crate::private::create_folder(&stale).map_err(|e| Error::io("create", &stale, e))?;
+        let to = stale.join(crate::random_hex::<8>()?);
+        match std::fs::rename(&operations, &to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("rename", &operations, error))
+            }
+            _ => Ok(Stale(stale)),
+        }
+    }
+
     /// Removes those that crashes have left. With the instance's lock held, no operation has one in use; a listing of
     /// files, which needs no lock, is done with its own long before an hour is over.
     pub(super) fn clean(&self) -> Result<()> {
@@ -40,6 +60,7 @@ impl ScratchFolders {
             }
             _ => {}
         }
+        Stale(self.0.join(STALE)).remove();
         let Ok(reads) = std::fs::read_dir(self.0.join(READS)) else {
             return Ok(());
         };
@@ -54,6 +75,17 @@ impl ScratchFolders {
             }
         }
         Ok(())
+    }
+}
+
+/// Scratch folders that nobody has in use.
+pub(super) struct Stale(PathBuf);
+
+impl Stale {
+    /// Removes them.
+    pub(super) fn remove(&self) {
+        // What stays is removed by the next operation.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

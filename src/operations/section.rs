@@ -136,6 +136,7 @@ impl Copying<'_> {
         let writer = BackupWriter {
             repository: &context.repository,
             folder: format!("{}/{}", context.id, self.section),
+            section: self.section,
         };
         let reader = FrozenReader(self.frozen);
         let plan = context.plan();
@@ -345,6 +346,7 @@ impl Reader for FrozenReader<'_> {
 struct BackupWriter<'a> {
     repository: &'a Repository,
     folder: String,
+    section: &'a str,
 }
 
 #[async_trait]
@@ -354,7 +356,8 @@ impl Writer for BackupWriter<'_> {
         let options = WriteOptions {
             size_hint: Some(entry.size),
             modified: entry.modified,
-            mode: entry.mode,
+            // Databases and arc.toml hold secrets: they are nobody else's in a backup. Their modes are in the inventory.
+            mode: entry.mode.filter(|_| self.section == source::DATA),
             ..WriteOptions::default()
         };
         self.repository.sink().begin(&key, options).await.map(Some)

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::context::Context;
 use super::entries::{left_out, section_entries};
-use super::marker::{Mark, check_covers_interrupted, marker, marker_path, remove_marker};
+use super::marker::{Mark, check_covers_interrupted, marker_path, remove_marker, state_marker};
 use super::presence::archived_fault;
 use super::restore::{ExtraFilesPolicy, RestoreOptions};
 use super::room::check_room;
@@ -24,8 +24,8 @@ use crate::source;
 use crate::{Error, Result};
 
 /// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
-pub(super) async fn discard_staged(context: &Context) -> Result<()> {
-    if marker_path(&context.settings).exists() {
+pub(super) async fn discard_staged(context: &Context, is_interrupted: bool) -> Result<()> {
+    if is_interrupted || marker_path(&context.settings).exists() {
         discard_all_staged(&context.settings, &context.sources, Discard::Remove)
             .await?
             .whole()?;
@@ -43,7 +43,8 @@ pub(super) async fn discard_all_staged(
     for source in sources {
         discarded.add(source.discard_unfinished(discard).await);
     }
-    if discard == Discard::Remove && discarded.faults.is_empty() && marker(settings).is_none() {
+    if discard == Discard::Remove && discarded.faults.is_empty() && state_marker(settings).is_none()
+    {
         remove_marker(settings)?;
     }
     Ok(discarded)
@@ -55,6 +56,13 @@ pub(super) struct Part {
     pub(super) restore: Box<dyn Restore>,
     /// Files whose bytes are needed, and those bytes.
     needed: (u64, u64),
+}
+
+impl Part {
+    /// Whether something of it is written to the data storage, as far as the plan tells.
+    pub(super) fn changes_data(&self) -> bool {
+        ![source::METADATA, source::CONFIG].contains(&self.section.as_str()) && self.needed.0 > 0
+    }
 }
 
 /// Plans what each source has to change, stages it, and verifies that and the rest.
@@ -111,10 +119,10 @@ pub(super) async fn stage(
             )));
         }
     }
-    check_covers_interrupted(context, &order)?;
+    check_covers_interrupted(mark, &order)?;
     if !mark.goes_on() {
         let sections: Vec<_> = order.iter().map(|section| (*section).clone()).collect();
-        mark.write("staging", &sections, &[])?;
+        mark.staging(&sections)?;
     }
     let mut rooms = Vec::new();
     for record in inventory.records()? {

@@ -84,9 +84,13 @@ impl ArcBackup {
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
             Ok(lock) => Some(lock.into()),
-            // A disaster's credentials may only read: then the instance's own lock is what there is.
+            // A disaster's credentials may only read, or its file system has no locks: then the instance's own lock is what there is.
             Err(Error::Storage(error))
-                if read_only && error.kind() == ErrorKind::PermissionDenied =>
+                if read_only
+                    && matches!(
+                        error.kind(),
+                        ErrorKind::PermissionDenied | ErrorKind::Unsupported
+                    ) =>
             {
                 None
             }

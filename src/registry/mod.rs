@@ -174,10 +174,10 @@ impl Registry {
                 exclusions,
             )),
             Arc::new(SqliteSource::new(settings.databases.clone())),
-            Arc::new(ConfigSource::new(
-                settings.config_path.clone(),
-                settings.config_exists,
-            )),
+            Arc::new(
+                ConfigSource::new(settings.config_path.clone(), settings.config_exists)
+                    .keep_in(settings.backup.state_folder()),
+            ),
         ];
         for make in &self.sources {
             if let Some(source) = make(settings)? {

@@ -2,19 +2,20 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore,
-    RestoreSummary, Result, Source, SourceReport, Staging, Upload,
+    Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key,
+    Restore, RestoreSummary, Result, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::CONFIG;
-use super::put_back::sync_folder;
-use super::sqlite_restore::{FileUpload, discard_staged, rotate_kept};
+use super::companions::rotate_kept;
+use super::replace::{self, Attributes, Way, is_elsewhere, real_place};
+use super::sqlite_restore::{FileUpload, discard_staged};
 
 const NAME: &str = "arc.toml";
 
@@ -23,13 +24,26 @@ const NAME: &str = "arc.toml";
 pub struct ConfigSource {
     path: PathBuf,
     exists: bool,
+    keep_in: Option<PathBuf>,
 }
 
 impl ConfigSource {
     /// The file that was in force, or, where there was none, the place that a restore writes it to.
     #[must_use]
     pub fn new(path: PathBuf, exists: bool) -> Self {
-        Self { path, exists }
+        Self {
+            path,
+            exists,
+            keep_in: None,
+        }
+    }
+
+    /// Keeps what a restore replaces in `folder`, where that is written in its place: beside a single file that is mounted into
+    /// a container, what is kept would go with the container.
+    #[must_use]
+    pub fn keep_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.keep_in = Some(folder.into());
+        self
     }
 
     fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
@@ -62,15 +76,25 @@ impl Source for ConfigSource {
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
         Ok(Box::new(ConfigRestore {
-            path: std::path::absolute(&self.path).map_err(|e| self.io("find", e))?,
+            source: self.clone(),
             staging,
             state: Mutex::default(),
         }))
     }
 
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
-        discard_staged(&self.path, NAME, discard)
+        let mut discarded = discard_staged(&self.path, NAME, discard)?;
+        let real = real_place(&self.path).ok();
+        if let Some(real) = real.filter(|real| is_elsewhere(real, &self.path)) {
+            discarded.add(discard_staged(&real, NAME, discard));
+        }
+        Ok(discarded)
     }
+}
+
+/// Whether a restore could put a configuration file at `path`; an error says why not.
+pub(crate) fn check_config_place(path: &Path, operation_id: &str) -> Result<()> {
+    replace::check(&real_place(path)?, operation_id).map(drop)
 }
 
 struct ConfigView {
@@ -102,22 +126,85 @@ impl Frozen for ConfigView {
 }
 
 struct ConfigRestore {
-    path: PathBuf,
+    source: ConfigSource,
     staging: Staging,
-    state: Mutex<(Option<Entry>, RestoreSummary)>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the backup holds, and how it gets to its place.
+    planned: Option<Planned>,
+    summary: RestoreSummary,
+}
+
+#[derive(Clone)]
+struct Planned {
+    entry: Entry,
+    /// Where the file really is.
+    path: PathBuf,
+    staged: PathBuf,
+    /// `None` where the live file has the same bytes, and nothing can be renamed over it.
+    way: Option<Way>,
 }
 
 impl ConfigRestore {
-    fn staged_path(&self) -> PathBuf {
-        self.path.with_file_name(format!(
-            ".arc-backup-{}-{NAME}.tmp",
-            self.staging.operation_id
-        ))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, (Option<Entry>, RestoreSummary)> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn planned(&self) -> Option<Planned> {
+        self.state().planned.clone()
+    }
+
+    /// Finds out how the file can be put in its place: an error before anything changes, where it can't.
+    fn plan_for(&self, entry: Entry) -> Result<Planned> {
+        let path = real_place(&self.source.path)?;
+        let folder = replace::folder_of(&path);
+        let way = crate::private::create_folder(folder)
+            .map_err(|e| Error::from_io("create", folder.display().to_string(), e))
+            .and_then(|()| replace::check(&path, &self.staging.operation_id));
+        let way = match way {
+            Ok(Way::Rename) => Way::Rename,
+            // What can't be renamed over is best left alone.
+            _ if is_same(&path, &entry) => {
+                return Ok(Planned {
+                    entry,
+                    staged: path.clone(),
+                    path,
+                    way: None,
+                });
+            }
+            Ok(Way::InPlace) => Way::InPlace,
+            Err(error) => {
+                let detail = format!(
+                    "{}: make that possible (a mount that can be written), or restore without it (without `--with-config` or \
+                     `restore_config`) and put `config/{NAME}` of the backup there by hand",
+                    error.detail()
+                );
+                let subject = path.display().to_string();
+                return Err(Error::new(error.kind(), "restore", subject, detail));
+            }
+        };
+        let name = format!(".arc-backup-{}-{NAME}.tmp", self.staging.operation_id);
+        let staged = match way {
+            Way::Rename => path.with_file_name(name),
+            Way::InPlace => self.staging.scratch.join(name),
+        };
+        Ok(Planned {
+            entry,
+            path,
+            staged,
+            way: Some(way),
+        })
+    }
+}
+
+/// Whether the live file has the bytes of `entry` already.
+fn is_same(path: &Path, entry: &Entry) -> bool {
+    let meta = std::fs::metadata(path);
+    meta.is_ok_and(|meta| meta.is_file() && meta.len() == entry.size)
+        && std::fs::read(path).is_ok_and(|text| Some(Digest::of(&text)) == entry.sha256)
 }
 
 #[async_trait]
@@ -134,20 +221,34 @@ impl Restore for ConfigRestore {
                     "only arc.toml belongs there",
                 ));
             }
+            let planned = self.plan_for(entry)?;
             let mut state = self.state();
-            state.1.needed_files = 1;
-            state.1.needed_bytes = entry.size;
-            state.0 = Some(entry);
+            let size = planned.entry.size;
+            match planned.way {
+                Some(_) => (state.summary.needed_files, state.summary.needed_bytes) = (1, size),
+                None => (state.summary.unchanged_files, state.summary.unchanged_bytes) = (1, size),
+            }
+            state.planned = Some(planned);
         }
-        Ok(self.state().1.clone())
+        Ok(self.state().summary.clone())
     }
 
     fn needed(&self) -> EntryStream<'_> {
-        stream::iter(self.state().0.clone().map(Ok)).boxed()
+        let needed = self.planned().filter(|planned| planned.way.is_some());
+        stream::iter(needed.map(|planned| Ok(planned.entry))).boxed()
     }
 
     async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>> {
-        FileUpload::create(self.staged_path(), entry)
+        let Some(planned) = self.planned() else {
+            let subject = format!("{CONFIG}/{}", entry.key);
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "restore",
+                subject,
+                "it was not planned",
+            ));
+        };
+        FileUpload::create(planned.staged, entry)
     }
 
     async fn staged(&self, _entry: &Entry) -> Result<()> {
@@ -155,14 +256,14 @@ impl Restore for ConfigRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        if self.state().0.is_none() {
+        let Some(planned) = self.planned().filter(|planned| planned.way.is_some()) else {
             return Ok(());
-        }
+        };
         let fault = |detail: String| {
             let subject = format!("config/{NAME}");
             Error::new(ErrorKind::Corrupt, "restore", subject, detail)
         };
-        let text = std::fs::read_to_string(self.staged_path()).map_err(|e| fault(e.to_string()))?;
+        let text = std::fs::read_to_string(planned.staged).map_err(|e| fault(e.to_string()))?;
         // The message alone: the error's own text quotes the line, which may hold a secret.
         text.parse::<toml::Table>()
             .map(drop)
@@ -170,49 +271,43 @@ impl Restore for ConfigRestore {
     }
 
     async fn apply(&self) -> Result<()> {
-        let Some(entry) = self.state().0.clone() else {
+        let Some(planned) = self.planned() else {
             return Ok(());
         };
-        let (staged, path) = (self.staged_path(), &self.path);
-        let io = |operation, error| Error::from_io(operation, path.display().to_string(), error);
-        if path.exists() {
-            let kept = rotate_kept(path, &self.staging.operation_id)?;
-            // A second name, not a rename: at no moment is there no configuration.
-            if std::fs::hard_link(path, &kept).is_err() {
-                std::fs::copy(path, &kept).map_err(|e| io("keep", e))?;
-            }
-            self.state().1.kept.push(kept.display().to_string());
-        }
-        let file = File::options()
-            .write(true)
-            .open(&staged)
-            .map_err(|e| io("write", e))?;
-        if let Some(mode) = entry.mode {
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode & 0o777))
-                .map_err(|e| io("write", e))?;
-        }
-        if let Some(modified) = entry.modified {
-            file.set_modified(modified).map_err(|e| io("write", e))?;
-        }
-        let like = if path.exists() {
-            path.as_path()
-        } else {
-            path.parent().unwrap_or(path)
+        let (Some(way), path) = (planned.way, &planned.path) else {
+            return Ok(());
         };
-        crate::private::give_to_owner_of(like, &staged).map_err(|e| io("give away", e))?;
-        std::fs::rename(&staged, path).map_err(|e| io("write", e))?;
-        sync_folder(path)
+        if path.exists() {
+            let kept = match (way, &self.source.keep_in) {
+                (Way::InPlace, Some(folder)) => {
+                    crate::private::create_folder(folder)
+                        .map_err(|e| Error::from_io("create", folder.display().to_string(), e))?;
+                    rotate_kept(&folder.join(NAME), &self.staging.operation_id)?
+                }
+                _ => rotate_kept(path, &self.staging.operation_id)?,
+            };
+            replace::keep_bytes(path, &kept)?;
+            self.state().summary.kept.push(kept.display().to_string());
+        }
+        let attributes = Attributes {
+            mode: planned.entry.mode,
+            modified: planned.entry.modified,
+        };
+        replace::replace(&planned.staged, path, way, attributes)
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {
-        Ok(self.state().1.clone())
+        Ok(self.state().summary.clone())
     }
 
     async fn abort(&self) -> Result<()> {
-        match std::fs::remove_file(self.staged_path()) {
+        let Some(planned) = self.planned().filter(|planned| planned.way.is_some()) else {
+            return Ok(());
+        };
+        match std::fs::remove_file(&planned.staged) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::from_io(
                 "remove",
-                self.staged_path().display().to_string(),
+                planned.staged.display().to_string(),
                 error,
             )),
             _ => Ok(()),

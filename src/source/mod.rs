@@ -2,6 +2,7 @@
 
 mod aside;
 mod compaction;
+mod companions;
 mod config;
 mod contents;
 mod decide;
@@ -9,6 +10,7 @@ mod live;
 mod parquet;
 mod parquet_restore;
 mod put_back;
+mod replace;
 mod settle;
 mod snapshot;
 mod sqlite;
@@ -18,13 +20,14 @@ mod sync;
 mod units;
 
 pub(crate) use compaction::{STATES, is_state, tells_of_a_job};
+pub(crate) use companions::beside;
 pub use config::ConfigSource;
+pub(crate) use config::check_config_place;
 pub use contents::{Contents, Exclusions};
 pub use parquet::ParquetSource;
-pub(crate) use put_back::sync_folder;
+pub(crate) use replace::sync_folder;
 pub(crate) use snapshot::{check_file, look_at_database};
 pub use sqlite::{Database, SqliteSource};
-pub(crate) use sqlite_restore::beside;
 pub(crate) use sync::sync;
 
 /// The section of Parquet files and their companions.

@@ -42,6 +42,8 @@ pub(super) struct ParquetRestore {
     aside_files: AtomicU64,
     /// Whether the backup tells no digests.
     unsealed: AtomicBool,
+    /// Whether a file was found with another modification time than it was given: its file system keeps none, or rounder ones.
+    has_other_times: AtomicBool,
     durability: tokio::sync::OnceCell<Box<dyn Durability>>,
 }
 
@@ -76,6 +78,7 @@ impl ParquetRestore {
             staging,
             summary: Mutex::default(),
             unsealed: AtomicBool::new(false),
+            has_other_times: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
         }
     }
@@ -152,6 +155,7 @@ impl ParquetRestore {
             Action::Same => step.etag.is_some() && step.etag != live.etag,
             // Found to be the same only when it was staged: then its own time stays.
             _ if self.unsealed.load(Ordering::Relaxed) => false,
+            _ if self.has_other_times.load(Ordering::Relaxed) => false,
             _ => {
                 self.storage.capabilities().attributes
                     && step.modified.is_some()
@@ -201,9 +205,23 @@ impl ParquetRestore {
                 self.storage
                     .promote(&key, &self.staging.operation_id)
                     .await?;
+                self.look_at_time(&key, step).await?;
             }
             // Set aside and replaced when it was committed.
             Action::Staged => {}
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing afterwards.
+    async fn look_at_time(&self, key: &Key, step: &Step) -> Result<()> {
+        let wanted = step.modified.map(crate::system_time);
+        if wanted.is_some()
+            && !self.has_other_times.load(Ordering::Relaxed)
+            && let Some(live) = self.storage.head(key).await?
+            && live.modified != wanted
+        {
+            self.has_other_times.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 //! Through SQLite's own backup into the live file, so that it is one transaction that locks, journals and
 //! concurrent readers respect. Where that can't work, the live file is moved aside and the snapshot renamed in.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,10 +11,11 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
+use super::companions::{beside, remove_database, rotate_kept};
+use super::replace::{Attributes, Way, io, move_away, replace, sync_folder};
 use super::snapshot::{
     BUSY_LIMIT, BUSY_PAUSE, check, finish, open_live, snapshot, sqlite_error, take_locks,
 };
-use super::sqlite_restore::{beside, io, remove_database, rotate_kept};
 
 /// What is in a database's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +44,24 @@ fn look_at(path: &Path) -> Result<Live> {
         // Any other fault is met again, and dealt with, when it is written.
         _ => Live::Database,
     })
+}
+
+/// Whether something can be put in the place of `path` at all: before the first change is the time to find out.
+pub(super) fn check_place(path: &Path, operation_id: &str) -> Result<()> {
+    match look_at(path)? {
+        Live::Missing => Ok(()),
+        // It is moved away whole, which only a mount point does not let.
+        Live::Other if !path.is_file() => match crate::private::is_mount_point(path) {
+            true => Err(Error::new(
+                ErrorKind::Invalid,
+                "replace",
+                path.display().to_string(),
+                "something that is no file is mounted there: unmount it",
+            )),
+            false => Ok(()),
+        },
+        Live::Other | Live::Database => super::replace::check(path, operation_id).map(drop),
+    }
 }
 
 /// Waits for a writer that holds the live database in a transaction: before the first change is the time to find out.
@@ -87,21 +105,24 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Puts the snapshot `staged` into force at `live`; answers where the state of before is kept.
+///
+/// `attributes` are those of a new file; one that is written into keeps its own.
 pub(super) fn put_back(
     live: &Path,
     staged: &Path,
     operation_id: &str,
     activity: &Activity,
+    attributes: Attributes,
 ) -> Result<Option<PathBuf>> {
     let found = look_at(live)?;
     if found == Live::Missing {
-        rename_in(live, staged)?;
+        rename_in(live, staged, attributes)?;
         return Ok(None);
     }
     let kept = rotate_kept(live, operation_id)?;
     if found == Live::Other {
         move_raw(live, &kept)?;
-        rename_in(live, staged)?;
+        rename_in(live, staged, attributes)?;
         return Ok(Some(kept));
     }
     let mut is_kept = false;
@@ -114,7 +135,7 @@ pub(super) fn put_back(
                 remove_database(&kept);
                 move_raw(live, &kept)?;
             }
-            rename_in(live, staged)?;
+            rename_in(live, staged, attributes)?;
         }
         Err(Unwritten::Now(error)) => {
             if !is_kept {
@@ -194,13 +215,13 @@ fn move_raw(live: &Path, kept: &Path) -> Result<()> {
     for suffix in ["-wal", "-shm", ""] {
         let from = beside(live, suffix);
         if std::fs::symlink_metadata(&from).is_ok() {
-            std::fs::rename(&from, beside(kept, suffix)).map_err(|e| io("keep", &from, e))?;
+            move_away(&from, &beside(kept, suffix))?;
         }
     }
     sync_folder(live)
 }
 
-fn rename_in(live: &Path, staged: &Path) -> Result<()> {
+fn rename_in(live: &Path, staged: &Path, attributes: Attributes) -> Result<()> {
     // Leavings of a database that is gone would be taken for part of the new one.
     for suffix in ["-wal", "-shm", "-journal"] {
         match std::fs::remove_file(beside(live, suffix)) {
@@ -210,21 +231,5 @@ fn rename_in(live: &Path, staged: &Path) -> Result<()> {
             _ => {}
         }
     }
-    crate::private::give_if_possible(folder_of(live), staged);
-    std::fs::rename(staged, live).map_err(|e| io("write", live, e))?;
-    sync_folder(live)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// Makes durable what became of the name `path`.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|e| io("sync", folder, e))
+    replace(staged, live, Way::Rename, attributes)
 }

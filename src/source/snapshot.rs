@@ -1,12 +1,16 @@
 //! Snapshots of SQLite databases, by SQLite's online backup.
 
-use std::path::Path;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::{Activity, Error, ErrorKind, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio_util::sync::CancellationToken;
+
+use super::companions::{beside, remove_database};
 
 /// How long a busy database is waited for.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(30);
@@ -45,18 +49,34 @@ pub(super) fn open_live(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 /// Copies the database `live` into the new file `to`: one file without `-wal`, as of one moment.
-///
-/// A read transaction is opened first on the source: without it every foreign commit would restart the copy.
 pub(super) fn snapshot(
     live: &Path,
     to: &Path,
     cancel: &CancellationToken,
     activity: &Activity,
 ) -> Result<()> {
-    let source = match open_live(live, OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        Err(_) => open_live(live, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
-        Ok(connection) => connection,
+    let error = match open_readable(live) {
+        Ok(source) => return copy_of(source, live, to, cancel, activity),
+        Err(error) => error,
     };
+    if !needs_a_copy(live, &error) {
+        return Err(sqlite_error("read", live, error));
+    }
+    let copy = copy_files(live, &beside(to, ".source"))?;
+    let source = open_readable(&copy.0).map_err(|e| sqlite_error("read", live, e))?;
+    copy_of(source, live, to, cancel, activity)
+}
+
+/// The same from the open database.
+///
+/// A read transaction is opened first on the source: without it every foreign commit would restart the copy.
+fn copy_of(
+    source: Connection,
+    live: &Path,
+    to: &Path,
+    cancel: &CancellationToken,
+    activity: &Activity,
+) -> Result<()> {
     let fault = |e| sqlite_error("read", live, e);
     source.execute_batch("BEGIN DEFERRED").map_err(fault)?;
     let seen = Shape::of(&source).map_err(fault)?;
@@ -91,6 +111,120 @@ pub(super) fn snapshot(
         ));
     }
     Ok(())
+}
+
+/// Opens a live database that must exist, and makes sure that it can be read: SQLite itself only finds out with the first query.
+fn open_readable(path: &Path) -> rusqlite::Result<Connection> {
+    let open = |flags| {
+        let connection =
+            Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(connection)
+    };
+    let connection = open(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .or_else(|_: rusqlite::Error| open(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Whether `error` says that a database in WAL mode lies where no `-shm` can be made, as on a mount that can only be read, while
+/// nobody has it open: whoever has, has made one.
+fn needs_a_copy(live: &Path, error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as Code;
+    let cannot_make = matches!(
+        error.sqlite_error_code(),
+        Some(Code::CannotOpen | Code::ReadOnly | Code::SystemIoFailure)
+    );
+    cannot_make && !beside(live, "-shm").exists()
+}
+
+/// How often a database is copied that is changed meanwhile.
+const COPY_ATTEMPTS: u32 = 20;
+/// How long between two of them, and how long it has to have been left alone: longer than any tick of a file system's clock.
+const COPY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A copy of a database's files, removed when dropped.
+struct FilesCopy(PathBuf);
+
+impl Drop for FilesCopy {
+    fn drop(&mut self) {
+        remove_database(&self.0);
+    }
+}
+
+/// Copies the files of a database that nobody has open, with what a writer that was killed has left in its `-wal` or `-journal`:
+/// SQLite takes that in when the copy is opened.
+fn copy_files(live: &Path, to: &Path) -> Result<FilesCopy> {
+    let io = |operation, error| Error::from_io(operation, live.display().to_string(), error);
+    let copy = FilesCopy(to.to_owned());
+    for attempt in 0..COPY_ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(COPY_PAUSE);
+        }
+        let before = Still::look(live).map_err(|e| io("read", e))?;
+        if !before.is_old() {
+            continue;
+        }
+        remove_database(to);
+        for suffix in SUFFIXES {
+            let from = beside(live, suffix);
+            let mut source = match std::fs::File::open(&from) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|e| io("read", e))?,
+            };
+            let path = beside(to, suffix);
+            crate::private::create_file(&path)
+                .and_then(|mut target| std::io::copy(&mut source, &mut target))
+                .map_err(|e| Error::from_io("write", path.display().to_string(), e))?;
+        }
+        if Still::look(live).map_err(|e| io("read", e))? == before {
+            return Ok(copy);
+        }
+    }
+    Err(Error::new(
+        ErrorKind::Busy,
+        "read",
+        live.display().to_string(),
+        "its folder can't be written, and its files were changed each time that they were copied: run this where Arc's folder \
+         can be written, or try again",
+    ))
+}
+
+const SUFFIXES: [&str; 3] = ["", "-wal", "-journal"];
+
+/// What tells that a database was not changed: size, time and number of each of its files; and that nobody has it open.
+#[derive(PartialEq, Eq)]
+struct Still {
+    files: [Option<(u64, i64, i64, u64)>; 3],
+    newest: Option<std::time::SystemTime>,
+    is_open: bool,
+}
+
+impl Still {
+    fn look(live: &Path) -> std::io::Result<Self> {
+        let mut files = [None; 3];
+        let mut newest = None;
+        for (found, suffix) in files.iter_mut().zip(SUFFIXES) {
+            let meta: Metadata = match std::fs::metadata(beside(live, suffix)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                meta => meta?,
+            };
+            *found = Some((meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino()));
+            newest = newest.max(meta.modified().ok());
+        }
+        Ok(Self {
+            files,
+            newest,
+            is_open: beside(live, "-shm").exists(),
+        })
+    }
+
+    /// Whether a change in this very moment would show in the files' times.
+    fn is_old(&self) -> bool {
+        let age = self.newest.map(|time| time.elapsed());
+        // One of a clock that is ahead is of no use.
+        !self.is_open && age.is_none_or(|age| age.unwrap_or(COPY_PAUSE) >= COPY_PAUSE)
+    }
 }
 
 /// What a database and its copy must agree in. An empty file passes SQLite's own check.
@@ -216,8 +350,16 @@ pub(crate) fn look_at_database(path: &Path) -> Result<Option<String>> {
             "it is no regular file",
         ));
     }
-    let connection = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .or_else(|_| open_live(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    let connection = match open_readable(path) {
+        Err(error) if needs_a_copy(path, &error) => {
+            return Ok(Some(format!(
+                "{}: {} bytes; its folder can't be written, and a backup reads a copy of it",
+                path.display(),
+                meta.len()
+            )));
+        }
+        opened => opened.map_err(|e| sqlite_error("read", path, e))?,
+    };
     let tables: i64 = connection
         .query_row(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table'",

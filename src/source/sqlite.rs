@@ -1,6 +1,7 @@
 //! Arc's SQLite databases.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use arc_backup_core::{
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::METADATA;
+use super::replace::{is_elsewhere, real_place};
 use super::snapshot::snapshot;
 use super::sqlite_restore::{SqliteRestore, discard_staged};
 
@@ -53,7 +55,7 @@ impl Source for SqliteSource {
             report: SourceReport::default(),
         };
         for database in &self.databases {
-            let modified = match std::fs::metadata(&database.path) {
+            let (modified, mode) = match std::fs::metadata(&database.path) {
                 Ok(meta) if !meta.is_file() => {
                     return Err(Error::new(
                         ErrorKind::Invalid,
@@ -71,7 +73,7 @@ impl Source for SqliteSource {
                     view.report.not_included.push(text);
                     continue;
                 }
-                Ok(meta) => meta.modified().ok(),
+                Ok(meta) => (meta.modified().ok(), meta.mode() & 0o777),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let text = format!(
                         "{} (`{}`) does not exist",
@@ -109,7 +111,7 @@ impl Source for SqliteSource {
             })?;
             view.entries.push(Entry {
                 modified,
-                mode: Some(0o600),
+                mode: Some(mode),
                 ..Entry::new(key, meta.len())
             });
             view.report
@@ -130,6 +132,10 @@ impl Source for SqliteSource {
         let mut discarded = Discarded::default();
         for database in &self.databases {
             discarded.add(discard_staged(&database.path, &database.file, discard));
+            let real = real_place(&database.path).ok();
+            if let Some(real) = real.filter(|real| is_elsewhere(real, &database.path)) {
+                discarded.add(discard_staged(&real, &database.file, discard));
+            }
         }
         Ok(discarded)
     }

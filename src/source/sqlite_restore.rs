@@ -2,7 +2,6 @@
 //!
 //! Each is staged beside its place and checked, then put into force.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-use super::put_back::{put_back, wait_until_free};
+use super::companions::{beside, remove_all_of, remove_database};
+use super::put_back::{check_place, put_back, wait_until_free};
+use super::replace::{Attributes, io, real_place};
 use super::snapshot::check_file;
 use super::sqlite::Database;
 
@@ -32,32 +33,14 @@ struct State {
     summary: RestoreSummary,
 }
 
-pub(super) fn io(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
-    Error::from_io(operation, path.display().to_string(), error)
-}
-
-/// `path` with `suffix` behind its name.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Makes room for a new `….before-restore`: one that is there is the only original of an earlier restore.
-pub(crate) fn rotate_kept(path: &Path, operation_id: &str) -> Result<PathBuf> {
-    let kept = beside(path, ".before-restore");
-    for suffix in ["", "-wal", "-shm"] {
-        let old = beside(&kept, suffix);
-        if std::fs::symlink_metadata(&old).is_ok() {
-            let to = beside(&beside(&kept, &format!(".{operation_id}")), suffix);
-            std::fs::rename(&old, &to).map_err(|e| io("rename", &old, e))?;
-        }
-    }
-    Ok(kept)
-}
-
 impl SqliteRestore {
-    pub(super) fn new(databases: Vec<Database>, staging: Staging) -> Self {
+    pub(super) fn new(mut databases: Vec<Database>, staging: Staging) -> Self {
+        for database in &mut databases {
+            // SQLite follows a link, and has its `-wal` beside what that names. One to nowhere is moved away.
+            if let Ok(real) = real_place(&database.path) {
+                database.path = real;
+            }
+        }
         Self {
             databases,
             staging,
@@ -88,12 +71,17 @@ impl SqliteRestore {
         database.path.with_file_name(name)
     }
 
-    fn planned(&self) -> Vec<(Database, PathBuf)> {
+    fn planned(&self) -> Vec<(Database, PathBuf, Attributes)> {
         let needed = self.state().needed.clone();
-        needed
-            .iter()
-            .filter_map(|entry| self.database(entry).ok())
-            .map(|database| (database.clone(), self.staged_path(database)))
+        (needed.iter())
+            .filter_map(|entry| {
+                let database = self.database(entry).ok()?;
+                let attributes = Attributes {
+                    mode: entry.mode,
+                    modified: None,
+                };
+                Some((database.clone(), self.staged_path(database), attributes))
+            })
             .collect()
     }
 
@@ -148,9 +136,11 @@ impl Restore for SqliteRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        for (database, staged) in self.planned() {
+        for (database, staged, _) in self.planned() {
+            let operation_id = self.staging.operation_id.clone();
             self.blocking(move || {
                 check_file(&staged)?;
+                check_place(&database.path, &operation_id)?;
                 wait_until_free(&database.path)
             })
             .await?;
@@ -159,11 +149,19 @@ impl Restore for SqliteRestore {
     }
 
     async fn apply(&self) -> Result<()> {
-        for (database, staged) in self.planned() {
+        for (database, staged, attributes) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
             let activity = self.staging.activity.clone();
             let kept = self
-                .blocking(move || put_back(&database.path, &staged, &operation_id, &activity))
+                .blocking(move || {
+                    put_back(
+                        &database.path,
+                        &staged,
+                        &operation_id,
+                        &activity,
+                        attributes,
+                    )
+                })
                 .await?;
             self.state()
                 .summary
@@ -178,7 +176,7 @@ impl Restore for SqliteRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        for (_, staged) in self.planned() {
+        for (_, staged, _) in self.planned() {
             remove_all_of(&staged)?;
         }
         Ok(())
@@ -213,25 +211,6 @@ pub(super) fn discard_staged(live: &Path, name: &str, discard: Discard) -> Resul
         }
     }
     Ok(discarded)
-}
-
-/// Removes a database with its companions, where they are; itself last, as its name is what leads to them.
-fn remove_all_of(path: &Path) -> Result<()> {
-    for suffix in ["-journal", "-wal", "-shm", ""] {
-        let path = beside(path, suffix);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io("remove", &path, error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn remove_database(path: &Path) {
-    // What can't be removed, what is made there next will stumble over.
-    let _ = remove_all_of(path);
 }
 
 /// A file that is written beside its place, private, and stays there when it is committed.
@@ -271,9 +250,7 @@ impl Upload for FileUpload {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Meta> {
-        self.file
-            .sync_all()
-            .map_err(|e| io("write", &self.path, e))?;
+        crate::private::sync_file(&self.file).map_err(|e| io("write", &self.path, e))?;
         self.committed = true;
         Ok(Meta {
             key: self.entry.key.clone(),

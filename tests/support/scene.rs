@@ -35,6 +35,17 @@ pub fn small() -> Instance {
     instance
 }
 
+/// Changes everything that is live: data, database, `arc.toml`.
+pub fn change(instance: &Instance) {
+    let root = instance.path("data/arc");
+    std::fs::write(root.join("metrics/large.parquet"), b"rewritten").unwrap();
+    std::fs::remove_file(root.join("iot/temperature/b.parquet")).unwrap();
+    std::fs::write(root.join("iot/added.parquet"), b"added").unwrap();
+    let connection = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    connection.execute_batch("DELETE FROM api_tokens").unwrap();
+    instance.configure("# changed");
+}
+
 fn remove_empty(folder: &Path) {
     for child in std::fs::read_dir(folder).unwrap() {
         let path = child.unwrap().path();

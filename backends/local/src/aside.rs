@@ -1,14 +1,14 @@
 //! Setting aside: keeping what a restore replaces, in a folder beside the root.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 
 use arc_backup_core::{Activity, AsideMode, Key};
 use rustix::io::Errno;
 
 use crate::error::{Fault, present};
 use crate::folder::{Folder, give};
+use crate::lacks::{give_attributes, sync_file};
 use crate::paths::{aside_path, check_word, random_name, split};
 use crate::remove::{prune, remove_tree};
 use crate::root::{OpenRoot, Root};
@@ -77,7 +77,7 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
         live.owner_to_give(),
         opened.status.owner != live.status.owner,
     ) {
-        give(&*opened.folder, owner)?;
+        give(&*opened.folder, owner);
     }
     let (folder, mut new_folders) = place.open()?.ensure(area).map_err(inside)?;
     let probe = random_name();
@@ -165,14 +165,11 @@ impl Transfer<'_> {
         let mut finish = || -> Result<bool, Fault> {
             io::copy(&mut source, &mut copy)?;
             if self.place.owner_to_give().is_some() {
-                give(&copy, status.owner)?;
+                give(&copy, status.owner);
             }
-            copy.set_permissions(Permissions::from_mode(status.mode & 0o777))?;
-            if let Some(modified) = status.modified() {
-                copy.set_modified(modified)?;
-            }
+            give_attributes(&copy, Some(status.mode), status.modified());
             // The root's mark of durability does not reach another file system.
-            copy.sync_all()?;
+            sync_file(&copy)?;
             match self.to.rename_new(&temporary, self.to, to_name) {
                 Err(Errno::EXIST) => return Ok(true),
                 done => done?,

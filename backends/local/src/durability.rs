@@ -2,8 +2,12 @@
 
 use arc_backup_core::{Durability, Result};
 use async_trait::async_trait;
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 
 use crate::error::blocking;
+#[cfg(target_os = "linux")]
+use crate::lacks::is_lacking;
 use crate::root::{OpenRoot, Root};
 
 /// Whether one call can make everything durable; where not, every commit does so for itself.
@@ -33,7 +37,14 @@ impl Durability for Mark {
         let root = self.root.clone();
         blocking("sync", &self.text, move || {
             #[cfg(target_os = "linux")]
-            rustix::fs::syncfs(&*root.folder)?;
+            match rustix::fs::syncfs(&*root.folder) {
+                // An old kernel or a sandbox without the call: everything of this machine is written, then.
+                Err(errno) if errno == Errno::PERM || is_lacking(errno) => {
+                    rustix::fs::sync();
+                    root.folder.sync()?;
+                }
+                done => done?,
+            }
             #[cfg(not(target_os = "linux"))]
             root.folder.sync()?;
             Ok(())

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::error::Fault;
-use crate::paths::split;
+use crate::lacks::is_lacking;
+use crate::paths::{random_name, split};
 use crate::status::{Kind, Owner, Status};
 
 const FOLDER: OFlags = OFlags::RDONLY
@@ -201,11 +202,11 @@ impl Folder {
         if let Some(owner) = owner
             && status.owner != owner
         {
-            give(&folder, owner)?;
+            give(&folder, owner);
         }
         // The process's mask has no say in it.
         if status.mode != mode {
-            rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?;
+            let _ = rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode));
         }
         Ok(true)
     }
@@ -236,7 +237,27 @@ impl Folder {
 
     /// Renames `name` to `to_name` in the folder `to`, over what is there.
     pub(crate) fn rename(&self, name: &str, to: &Self, to_name: &str) -> Result<(), Errno> {
-        rustix::fs::renameat(self, name, to, to_name)
+        match rustix::fs::renameat(self, name, to, to_name) {
+            Err(Errno::EXIST) if to.is_file(to_name) => self.rename_by_steps(name, to, to_name),
+            done => done,
+        }
+    }
+
+    /// The same on a file system that renames nothing over a file: for a moment, nothing is there.
+    fn rename_by_steps(&self, name: &str, to: &Self, to_name: &str) -> Result<(), Errno> {
+        let old = random_name();
+        rustix::fs::renameat(to, to_name, to, &old)?;
+        match rustix::fs::renameat(self, name, to, to_name) {
+            Ok(()) => to.unlink(&old).map(drop),
+            Err(errno) => {
+                rustix::fs::renameat(to, &old, to, to_name)?;
+                Err(errno)
+            }
+        }
+    }
+
+    fn is_file(&self, name: &str) -> bool {
+        matches!(self.status(name), Ok(Some(status)) if status.kind == Kind::File)
     }
 
     /// Renames `name` to `to_name` in the folder `to`, where nothing may be ([`Errno::EXIST`]).
@@ -245,13 +266,23 @@ impl Folder {
         {
             use rustix::fs::{RenameFlags, renameat_with};
             match renameat_with(self, name, to, to_name, RenameFlags::NOREPLACE) {
-                // The kernel or this file system does not know the flag.
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                // The kernel or this file system does not know the flag, or a sandbox does not know the call.
+                Err(Errno::PERM) => {}
+                Err(errno) if is_lacking(errno) => {}
                 done => return done,
             }
         }
-        self.link(name, to, to_name)?;
-        self.unlink(name).map(drop)
+        match self.link(name, to, to_name) {
+            Ok(()) => self.unlink(name).map(drop),
+            // No hard links either. Between the look and the rename another writer may come: the lock keeps those away.
+            Err(Errno::PERM | Errno::MLINK | Errno::ACCESS | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                match to.status(to_name)? {
+                    Some(_) => Err(Errno::EXIST),
+                    None => rustix::fs::renameat(self, name, to, to_name),
+                }
+            }
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Makes `to_name` in the folder `to` a second name of the file `name`.
@@ -285,7 +316,11 @@ impl Folder {
 
     /// Waits until the names in this folder are on disk.
     pub(crate) fn sync(&self) -> Result<(), Errno> {
-        rustix::fs::fsync(self)
+        match rustix::fs::fsync(self) {
+            // Nothing more can be done on a file system whose folders can't be synced.
+            Err(errno) if is_lacking(errno) => Ok(()),
+            done => done,
+        }
     }
 }
 
@@ -296,13 +331,10 @@ type Name = (Vec<u8>, Option<Kind>);
 ///
 /// Where even the superuser may not do so (a network file system that squashes it, a file system without owners, an
 /// owner that a user namespace does not know), the file stays whose it is.
-pub(crate) fn give(file: impl AsFd, owner: Owner) -> Result<(), Errno> {
+pub(crate) fn give(file: impl AsFd, owner: Owner) {
     use rustix::fs::{Gid, Uid};
     let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
-    match rustix::fs::fchown(file, Some(user), Some(group)) {
-        Err(Errno::PERM | Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
-        done => done,
-    }
+    let _ = rustix::fs::fchown(file, Some(user), Some(group));
 }
 
 /// Opens the folder `path` below `folder` in one call, where the kernel can promise that no link is followed.

@@ -14,6 +14,7 @@ mod config;
 mod durability;
 mod error;
 mod folder;
+mod lacks;
 mod lock;
 mod paths;
 mod pins;

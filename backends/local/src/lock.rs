@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::error::{Fault, blocking, present};
 use crate::folder::give;
+use crate::lacks::says_lacking;
 use crate::paths::split;
 use crate::root::Root;
 use crate::status::Status;
@@ -58,7 +59,7 @@ fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, Fault> 
             .owner_to_give()
             .filter(|owner| *owner != status.owner)
         {
-            give(&file, owner)?;
+            give(&file, owner);
         }
         file.set_len(0)?;
         match file.write_all_at(holder.as_bytes(), 0) {
@@ -91,8 +92,21 @@ fn taken(result: Result<(), TryLockError>) -> Result<bool, Fault> {
     match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+            Err(Fault::Unsupported(format!(
+                "its file system has no locks between processes (flock: {error}), and two backups at once would harm each other: \
+                 mount it with locks (NFS: without `nolock`; SMB: without `nobrl`; FUSE: see the program's own options), or back up to \
+                 another disk and copy from there"
+            )))
+        }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+fn has_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    says_lacking(error) || errno.is_some_and(|errno| [Errno::NOLCK, Errno::PERM].contains(&errno))
 }
 
 fn read_text(file: &File) -> Result<String, Fault> {
@@ -121,7 +135,9 @@ pub(crate) fn lock_holder(root: &Root, key: &str) -> Result<Option<String>, Faul
         return Ok(None);
     };
     // Shared, so that several who ask do not take each other for the holder; closing the file gives it back.
-    if taken(file.try_lock_shared())? {
+    let tried = file.try_lock_shared();
+    // Where there are no locks, nobody holds one.
+    if matches!(&tried, Err(TryLockError::Error(error)) if has_no_locks(error)) || taken(tried)? {
         return Ok(None);
     }
     read_text(&file).map(Some)

@@ -247,6 +247,7 @@ pub(crate) fn duplicate(root: &Root, from: &str, to: Key) -> Result<Meta, Fault>
             | Errno::ACCESS
             | Errno::MLINK
             | Errno::NOTSUP
+            | Errno::INVAL
             | Errno::NOSYS),
         ) => return Err(Fault::Unsupported(errno.to_string())),
         Err(errno) => return Err(errno.into()),

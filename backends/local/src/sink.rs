@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::config::LocalConfig;
 use crate::durability::{HAS_SYNCFS, Mark};
 use crate::error::{Fault, blocking, broken_off, present};
+use crate::lacks::is_lacking;
 use crate::paths::{aside_path, is_temporary, split};
 use crate::root::Root;
 use crate::upload::LocalUpload;
@@ -276,6 +277,7 @@ fn free_space(root: &Root) -> Result<Option<u64>, Fault> {
         match rustix::fs::statvfs(path) {
             Ok(room) => return Ok(Some(room.f_bavail.saturating_mul(room.f_frsize))),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
+            Err(errno) if is_lacking(errno) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -1,8 +1,7 @@
 //! Writing: a temporary file beside the final place, then a rename.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Result, Upload, WriteOptions};
@@ -12,6 +11,7 @@ use rustix::io::Errno;
 
 use crate::error::{Fault, blocking};
 use crate::folder::{Folder, give};
+use crate::lacks::{give_attributes, sync_file};
 use crate::paths::{is_temporary, random_name, split, staged_name};
 use crate::root::{NewFolders, OpenRoot, Root};
 use crate::status::Status;
@@ -178,21 +178,14 @@ impl Temporary {
 
     fn commit(mut self, key: &str, options: &WriteOptions) -> Result<Status, Fault> {
         if let Some(owner) = self.root.owner_to_give() {
-            give(&*self.file, owner)?;
+            give(&*self.file, owner);
         }
-        if let Some(mode) = options.mode {
-            // Never a bit that lends somebody else's rights.
-            self.file
-                .set_permissions(Permissions::from_mode(mode & 0o777))?;
-        }
-        if let Some(modified) = options.modified {
-            self.file.set_modified(modified)?;
-        }
+        give_attributes(&self.file, options.mode, options.modified);
         // A mark of durability covers the file system of the root; what is mounted below it is another.
         let durable =
             options.durable || self.folder.own_status()?.device != self.root.status.device;
         if durable {
-            self.file.sync_all()?;
+            sync_file(&self.file)?;
         }
         let status = Status::from(rustix::fs::fstat(&*self.file)?);
         if options.stage.is_none() {

@@ -1,0 +1,305 @@
+//! Putting a file in the place of another one, also where it can't be renamed there: a single file that is mounted into a
+//! container, a file in a folder that can't be written.
+//!
+//! What can't be done at all is found out by [`check`], before anything changes.
+
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind as IoKind};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use arc_backup_core::{Error, ErrorKind, Result};
+
+use crate::private;
+
+/// How a file gets to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is renamed there, from beside it: at no moment is there half a file.
+    Rename,
+    /// Its bytes are written into the file that is there.
+    InPlace,
+}
+
+pub(super) fn io(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
+    Error::from_io(operation, path.display().to_string(), error)
+}
+
+/// Makes durable what became of the name `path`.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A file system whose folders can't be synced: nothing more can be done there.
+        Err(error) if private::is_lacking(&error) => Ok(()),
+        synced => synced.map_err(|e| io("sync", folder, e)),
+    }
+}
+
+/// Where the file `path` really is: a link is the operator's, and stays one.
+pub(super) fn real_place(path: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(path).map_err(|e| io("find", path, e))?;
+    let is_link = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
+    if !is_link {
+        return Ok(path);
+    }
+    path.canonicalize().map_err(|error| match error.kind() {
+        IoKind::NotFound => refused(
+            &path,
+            "it is a symbolic link to nowhere: remove it, or make the file that it names",
+        ),
+        _ => io("find", &path, error),
+    })
+}
+
+/// Whether the file `real`, which the link `path` leads to, lies in another folder.
+pub(super) fn is_elsewhere(real: &Path, path: &Path) -> bool {
+    folder_of(path).canonicalize().ok().as_deref() != Some(folder_of(real))
+}
+
+fn refused(path: &Path, detail: impl Into<String>) -> Error {
+    let subject = path.display().to_string();
+    Error::new(ErrorKind::Invalid, "replace", subject, detail)
+}
+
+/// How a file can be put at `path`, which is no link. Changes nothing; an error says why it can't be done at all.
+pub(super) fn check(path: &Path, operation_id: &str) -> Result<Way> {
+    let meta = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == IoKind::NotFound => None,
+        found => Some(found.map_err(|e| io("look at", path, e))?),
+    };
+    if meta.as_ref().is_some_and(|meta| !meta.is_file()) {
+        let what = match meta.is_some_and(|meta| meta.is_dir()) {
+            true => "a folder",
+            false => "no regular file",
+        };
+        return Err(refused(path, format!("there is {what}: move it away")));
+    }
+    let replaced = match &meta {
+        Some(meta) => check_replaceable(path, meta),
+        None => Ok(()),
+    };
+    let Err(reason) = replaced.and_then(|()| try_folder(path, operation_id)) else {
+        return Ok(Way::Rename);
+    };
+    if meta.is_none() {
+        return Err(io("create", path, reason));
+    }
+    match File::options().write(true).open(path) {
+        Ok(_) => Ok(Way::InPlace),
+        Err(error) => {
+            let detail = match reason.to_string() == error.to_string() {
+                true => format!("it can't be written: {error}"),
+                false => format!(
+                    "nothing can be renamed over it ({reason}), and it can't be written in its place ({error})"
+                ),
+            };
+            let subject = path.display().to_string();
+            Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "replace",
+                subject,
+                detail,
+            ))
+        }
+    }
+}
+
+/// Whether the kernel would let the file be replaced, as far as can be told without doing so.
+fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
+    if private::is_mount_point(path) {
+        return Err(io::Error::new(
+            IoKind::ResourceBusy,
+            "it is mounted as a single file",
+        ));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+        let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+        let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+        if found.is_ok_and(|found| found.stx_attributes.intersects(fixed)) {
+            return Err(io::Error::new(
+                IoKind::PermissionDenied,
+                "it is immutable (`lsattr`)",
+            ));
+        }
+    }
+    let user = rustix::process::geteuid();
+    let folder = std::fs::metadata(folder_of(path))?;
+    let is_sticky = folder.mode() & 0o1000 != 0;
+    if is_sticky && !user.is_root() && ![meta.uid(), folder.uid()].contains(&user.as_raw()) {
+        let text = "it is somebody else's, in a folder with the sticky bit";
+        return Err(io::Error::new(IoKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+/// Tries a file beside `path`, and another one renamed over it; both are gone again.
+fn try_folder(path: &Path, operation_id: &str) -> io::Result<()> {
+    let folder = folder_of(path);
+    let [one, other] =
+        ["a", "b"].map(|name| folder.join(format!(".arc-backup-{operation_id}-probe-{name}.tmp")));
+    let tried = private::create_file(&one)
+        .and_then(|_| private::create_file(&other))
+        .and_then(|_| std::fs::rename(&one, &other));
+    for probe in [one, other] {
+        let _ = std::fs::remove_file(probe);
+    }
+    tried
+}
+
+/// What a file is to have besides its bytes. Each is given where the file system lets it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Attributes {
+    pub(super) mode: Option<u32>,
+    pub(super) modified: Option<SystemTime>,
+}
+
+impl Attributes {
+    fn give(self, file: &File, path: &Path) {
+        let mode = self.mode.map_or(Ok(()), |mode| {
+            file.set_permissions(Permissions::from_mode(mode & 0o777))
+        });
+        let modified = (self.modified).map_or(Ok(()), |time| file.set_modified(time));
+        for error in [mode, modified].into_iter().filter_map(io::Result::err) {
+            tracing::warn!(%error, path = %path.display(), "its mode or time is not what it was in the backup");
+        }
+    }
+}
+
+/// Puts the file `staged`, which is somewhere else, in the place of `path`, of which the bytes are kept already: by a rename
+/// where it stands beside it, else in its place. `staged` is gone afterwards.
+pub(super) fn replace(staged: &Path, path: &Path, way: Way, attributes: Attributes) -> Result<()> {
+    if way == Way::Rename {
+        let like = match path.exists() {
+            true => path,
+            false => folder_of(path),
+        };
+        private::give_if_possible(like, staged);
+        match File::options().write(true).open(staged) {
+            Ok(file) => attributes.give(&file, path),
+            Err(error) => return Err(io("write", staged, error)),
+        }
+        match std::fs::rename(staged, path) {
+            Ok(()) => return sync_folder(path),
+            Err(error) if path.is_file() => {
+                tracing::warn!(%error, path = %path.display(), "it can't be renamed over: its bytes are written in its place");
+            }
+            Err(error) => return Err(io("write", path, error)),
+        }
+    }
+    write_over(staged, path, attributes).map_err(|e| io("write", path, e))?;
+    // It is one of many leavings, should it stay.
+    let _ = std::fs::remove_file(staged);
+    Ok(())
+}
+
+/// Writes the bytes of `from` over those of `path`, and cuts off what is left of the old ones only then: a file of a few KiB is
+/// old or new at each moment.
+fn write_over(from: &Path, path: &Path, attributes: Attributes) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let file = File::options().write(true).open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    loop {
+        let count = io::Read::read(&mut source, &mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        file.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    file.set_len(at)?;
+    attributes.give(&file, path);
+    private::sync_file(&file)
+}
+
+/// Keeps the bytes of the file `path` as the new file `kept`, with its mode and owner where these can be had. No second name of the
+/// same file, which would change with it.
+pub(super) fn keep_bytes(path: &Path, kept: &Path) -> Result<()> {
+    let copy = || -> io::Result<()> {
+        let mut source = File::open(path)?;
+        let meta = source.metadata()?;
+        let mut copy = private::create_file(kept)?;
+        io::copy(&mut source, &mut copy)?;
+        let attributes = Attributes {
+            mode: Some(meta.mode()),
+            modified: meta.modified().ok(),
+        };
+        private::give_if_possible(path, kept);
+        attributes.give(&copy, kept);
+        private::sync_file(&copy)
+    };
+    copy().map_err(|e| io("keep", kept, e))?;
+    sync_folder(kept)
+}
+
+/// Moves what is at `path` to `kept`; of a file that can't be renamed, the bytes are copied there, and it stays.
+pub(super) fn move_away(path: &Path, kept: &Path) -> Result<()> {
+    match std::fs::rename(path, kept) {
+        Ok(()) => Ok(()),
+        Err(_) if path.is_file() => keep_bytes(path, kept),
+        Err(error) => Err(io("keep", path, error)),
+    }
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lost otherwise: a restore that finds out half-way what stands in its place.
+    #[test]
+    fn what_can_not_be_replaced_is_refused_and_nothing_is_left() {
+        let top = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| top.path().join(name);
+        std::fs::create_dir(at("folder")).expect("made");
+        std::os::unix::fs::symlink("nowhere", at("link")).expect("linked");
+        std::os::unix::net::UnixListener::bind(at("socket")).expect("bound");
+        std::fs::write(at("file"), "x").expect("written");
+        for (name, text) in [
+            ("folder", "a folder"),
+            ("socket", "no regular file"),
+            ("missing/file", "no such file"),
+        ] {
+            let error = check(&at(name), "op-1").expect_err(name).to_string();
+            assert!(error.contains(text) && error.contains(name), "{error}");
+        }
+        let error = real_place(&at("link")).expect_err("a dangling link");
+        assert!(error.to_string().contains("link to nowhere"), "{error}");
+        for name in ["file", "new"] {
+            assert_eq!(check(&at(name), "op-1").expect(name), Way::Rename);
+        }
+        let left = std::fs::read_dir(top.path()).expect("listed").count();
+        assert_eq!(left, 4);
+    }
+
+    /// Lost otherwise: the end of what was there, behind a shorter file that is written over it; or the copy that is kept, which
+    /// would change with the file.
+    #[test]
+    fn what_is_written_over_is_whole_and_what_is_kept_stays() {
+        let top = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| top.path().join(name);
+        for (old, new) in [("long and old", "new"), ("old", "long and new")] {
+            std::fs::write(at("file"), old).expect("written");
+            std::fs::write(at("staged"), new).expect("written");
+            keep_bytes(&at("file"), &at("kept")).expect("kept");
+            let attributes = Attributes {
+                mode: Some(0o640),
+                modified: None,
+            };
+            replace(&at("staged"), &at("file"), Way::InPlace, attributes).expect("replaced");
+            let read = |name: &str| std::fs::read_to_string(at(name)).expect("read");
+            assert_eq!((read("file").as_str(), read("kept").as_str()), (new, old));
+            let mode = std::fs::metadata(at("file")).expect("there").mode();
+            assert_eq!(mode & 0o7777, 0o640);
+            assert!(!at("staged").exists());
+        }
+    }
+}
