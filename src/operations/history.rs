@@ -137,10 +137,8 @@ impl HistoryFile {
         let Some(connection) = connection.as_mut() else {
             return Err(Error::Failed("the history is closed".to_owned()));
         };
-        let problems = match operation.completed_at {
-            Some(_) => Some(operation.problems.to_json_string()),
-            None => None,
-        };
+        let has_ended = operation.completed_at.is_some();
+        let problems = has_ended.then(|| operation.problems.to_json_string());
         let row = Operation {
             problems: Vec::new(),
             ..operation.clone()

@@ -25,7 +25,10 @@ pub(super) type InventoryId = (String, String, String);
 
 /// Those that were read a moment ago, newest last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Inventories(Arc<Mutex<Vec<(InventoryId, Instant, Arc<LocalInventory>)>>>);
+pub(super) struct Inventories(Arc<Mutex<Vec<Kept>>>);
+
+/// One that was read then.
+type Kept = (InventoryId, Instant, Arc<LocalInventory>);
 
 impl Inventories {
     /// The inventory of this name, where it is kept, and its file is still there.
