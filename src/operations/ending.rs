@@ -43,6 +43,15 @@ impl Running {
         tokio::time::sleep_until(self.cancelled_at() + time).await;
     }
 
+    /// The error that an operation ends with, for one that its work met: whatever was under way, an operation that was cancelled says
+    /// why it was.
+    pub(super) fn cause_of(&self, error: Error) -> Error {
+        match error {
+            Error::Storage(error) if error.kind() == ErrorKind::Cancelled => self.cancelled(),
+            error => error,
+        }
+    }
+
     /// The error of an operation that was cancelled.
     pub(super) fn cancelled(&self) -> Error {
         let reason = self.cancel_reason();
@@ -57,11 +66,7 @@ impl Context {
         let time = StopTimes::of(self.settings.backup.stop_timeout).work;
         tokio::select! {
             biased;
-            done = work => match done {
-                // Whatever was under way, it is told why it was cancelled.
-                Err(Error::Storage(error)) if error.kind() == ErrorKind::Cancelled => {
-                    Err(self.running.cancelled())
-                }
+            done = work => match done.map_err(|error| self.running.cause_of(error)) {
                 // What fails while it is ended fails because of that: a dead store is no news then.
                 Err(error) if self.running.cancel.is_cancelled() && is_of_a_store(&error) => {
                     tracing::debug!(%error, "while it was ended");

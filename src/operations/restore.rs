@@ -280,7 +280,12 @@ async fn apply(
             tell_aside(context, std::slice::from_ref(part));
         }
         applied.map_err(|error| {
-            Error::Failed(format!("{error}; the live data is partly restored: run the same restore again to complete it"))
+            let what =
+                "the live data is partly restored: run the same restore again to complete it";
+            match context.running.cause_of(error) {
+                Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
+                error => Error::Failed(format!("{error}; {what}")),
+            }
         })?;
         mark.done(&sections, &sections[..=done]).await;
     }

@@ -187,17 +187,16 @@ impl ArcBackup {
             running.clone(),
             ended.clone(),
         ));
+        let mut is_aborted = false;
         let result = tokio::select! {
             biased;
             done = &mut work => match done {
-                Ok(Err(Error::Storage(error))) if error.kind() == ErrorKind::Cancelled => {
-                    Err(running.cancelled())
-                }
-                Ok(result) => result,
+                Ok(result) => result.map_err(|error| running.cause_of(error)),
                 Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
             },
             () = running.cancelled_for(times.operation) => {
                 let words = running.waits_for();
+                is_aborted = true;
                 work.abort();
                 // A thread that waits for a disk may not hear of it.
                 match tokio::time::timeout(ABORT_TIMEOUT, &mut work).await {
@@ -216,10 +215,7 @@ impl ArcBackup {
         ended.cancel();
         let _ = watch.await;
         // What no abort reaches: threads that write. Nobody else may begin before they have ended.
-        let held = match result.is_err()
-            && running.cancel.is_cancelled()
-            && BlockingJob::under_way() > 0
-        {
+        let held = match is_aborted && BlockingJob::under_way() > 0 {
             true => Some((lock, instance)),
             false => {
                 if let Some(lock) = lock {
