@@ -276,8 +276,13 @@ async fn apply(
             applied = applied => applied,
             () = report => unreachable!("it goes on for ever"),
         };
-        if applied.is_err() {
-            tell_aside(context, std::slice::from_ref(part));
+        match &applied {
+            Err(_) => tell_aside(context, std::slice::from_ref(part)),
+            // What was said meanwhile is said anew at the end, of all parts together.
+            Ok(()) => context.running.update(|operation| {
+                operation.set_aside_files = None;
+                operation.set_aside_location = None;
+            }),
         }
         applied.map_err(|error| {
             let what =
