@@ -357,7 +357,9 @@ impl Caller {
             return error;
         }
         let silence = if self.is_silent(beat) {
-            format!(", without a byte for {} s", beat.last().elapsed().as_secs())
+            let silence = beat.last().elapsed().min(self.policy.silence);
+            let tenths = (silence.as_secs_f32() * 10.0).round();
+            format!(", without a byte for {} s", tenths / 10.0)
         } else {
             String::new()
         };
