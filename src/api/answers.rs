@@ -386,10 +386,10 @@ pub(crate) struct IdleBody {
 }
 
 /// The answer where the history knows of no operation. A restore may be interrupted all the same: the history may be lost.
-pub(crate) fn idle_answer(engine: &ArcBackup) -> IdleBody {
+pub(crate) async fn idle_answer(engine: &ArcBackup) -> IdleBody {
     IdleBody {
         status: "idle".to_owned(),
-        restore_in_progress: engine.restore_in_progress().map(Box::new),
+        restore_in_progress: engine.restore_in_progress().await.map(Box::new),
     }
 }
 

@@ -119,10 +119,9 @@ impl Api {
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
     ) -> Result<Json<StatusBody>, Fault> {
-        shared.engine.look_for_interrupted_restore().await;
         Ok(Json(match shared.engine.status().await? {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
-            None => StatusBody::Idle(idle_answer(&shared.engine)),
+            None => StatusBody::Idle(idle_answer(&shared.engine).await),
         }))
     }
 

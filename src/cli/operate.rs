@@ -68,18 +68,14 @@ pub(super) async fn run(
             operate(engine, request, json, false, signals).await
         }
         Command::Status => {
-            let looked = async {
-                engine.look_for_interrupted_restore().await;
-                engine.status().await
-            };
-            let status = or_interrupted(signals, looked).await?;
+            let status = or_interrupted(signals, engine.status()).await?;
             match (json, status) {
                 (true, Some(operation)) => line(&operation.to_json_string()),
-                (true, None) => line(&crate::api::idle_answer(engine).to_json_string()),
+                (true, None) => line(&crate::api::idle_answer(engine).await.to_json_string()),
                 (false, None) => line("idle"),
                 (false, Some(operation)) => line(&row(&operation)),
             }
-            if let Some(marker) = engine.restore_in_progress() {
+            if let Some(marker) = engine.restore_in_progress().await {
                 complain!("{}: {}", marker.words(), marker.remedy());
             }
             Ok(DONE)

@@ -36,7 +36,7 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     checks
 }
 
-pub(super) fn state(engine: &ArcBackup) -> Vec<Check> {
+pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     let subject = "state";
     let folder = engine.settings().backup.state_folder();
     let place = folder.display().to_string();
@@ -50,7 +50,7 @@ pub(super) fn state(engine: &ArcBackup) -> Vec<Check> {
             "set it to a file in a folder that can be written",
         ),
     }];
-    if let Some(marker) = engine.restore_in_progress() {
+    if let Some(marker) = engine.restore_in_progress().await {
         checks.push(
             Check::bad(subject, "restore", marker.words())
                 .look_at("backup.state_path", marker.remedy()),

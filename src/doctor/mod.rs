@@ -101,9 +101,8 @@ fn explain(table: &str, error: &CoreError) -> (String, String) {
 
 /// Checks everything. Takes no lock, so that it can look while an operation runs.
 pub async fn examine(engine: &ArcBackup) -> Report {
-    engine.look_for_interrupted_restore().await;
     let mut checks = machine::configuration(engine);
-    checks.extend(machine::state(engine));
+    checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
     checks.extend(machine::arc(engine).await);
     let storages = std::iter::once((

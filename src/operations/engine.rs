@@ -217,7 +217,7 @@ impl ArcBackup {
 
     /// Marks operations as failed that a crash has left `running`. Called with the instance's lock held.
     pub(super) async fn settle_interrupted(&self) -> Result<()> {
-        let in_progress = self.restore_in_progress();
+        let in_progress = self.restore_in_progress().await;
         self.history
             .with(move |file| settle(file, in_progress.as_ref()))
             .await
@@ -229,7 +229,7 @@ impl ArcBackup {
     /// When the history can't be read.
     pub async fn status(&self) -> Result<Option<Operation>> {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
-            return Ok(Some(self.with_marker(running.snapshot())));
+            return Ok(Some(self.with_marker(running.snapshot()).await));
         }
         self.settle_if_free().await?;
         let last = self.history.list(0, 1).await?.pop();
@@ -239,7 +239,10 @@ impl ArcBackup {
                 .is_none_or(|last| last.operation_id == own.operation_id)
         });
         if own.is_some() {
-            return Ok(own.map(|operation| self.with_marker(operation)));
+            return Ok(match own {
+                Some(own) => Some(self.with_marker(own).await),
+                None => None,
+            });
         }
         // With its problems.
         let last = match last {
@@ -250,13 +253,16 @@ impl ArcBackup {
                 .or(Some(last)),
             None => None,
         };
-        Ok(last.map(|operation| self.with_marker(operation)))
+        Ok(match last {
+            Some(last) => Some(self.with_marker(last).await),
+            None => None,
+        })
     }
 
     /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
-    fn with_marker(&self, mut operation: Operation) -> Operation {
+    async fn with_marker(&self, mut operation: Operation) -> Operation {
         if (operation.operation.as_str(), operation.status) != ("restore", Status::Running) {
-            operation.restore_in_progress = self.restore_in_progress();
+            operation.restore_in_progress = self.restore_in_progress().await;
         }
         operation
     }
@@ -266,7 +272,7 @@ impl ArcBackup {
             .any(|operation| operation.status == Status::Running);
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
-            let (path, in_progress) = (self.lock_path(), self.restore_in_progress());
+            let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
             // Nobody can begin an operation meanwhile, which would be taken for an interrupted one.
             let settled = self.history.with(move |file| {
                 InstanceLock::while_free(&path, || settle(file, in_progress.as_ref()))

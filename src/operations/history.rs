@@ -120,6 +120,12 @@ impl HistoryFile {
             return Ok(None);
         }
         let connection = connect(&self.path).map_err(|e| self.fault("open", &e))?;
+        // A process that died, or had no room, may have left an empty file.
+        match is_empty(&connection) {
+            Ok(false) => {}
+            Ok(true) => return Ok(None),
+            Err(error) => return Err(self.fault("read", &error)),
+        }
         job(&connection)
             .map(Some)
             .map_err(|e| self.fault("read", &e))
@@ -263,6 +269,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT count(*) = 0 FROM sqlite_schema WHERE name = 'operations'",
+        [],
+        |row| row.get(0),
+    )
+}
+
 fn has_problems(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT count(*) FROM pragma_table_info('operations') WHERE name = 'problems'",
@@ -351,6 +365,19 @@ mod tests {
         assert!(listed.iter().all(|operation| operation.problem_count == 1));
         let one = history.get("operation-5".to_owned()).await.expect("read");
         assert_eq!(one.expect("it is there").problems.len(), 1);
+    }
+
+    /// A killed process has left an empty file: no operation could begin any more.
+    #[tokio::test]
+    async fn an_empty_file_is_a_history_of_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("history.db"), "").expect("written");
+        let history = history(folder.path(), 3);
+        assert_eq!(history.list(0, 9).await.expect("listed"), []);
+        assert_eq!(history.get("x".to_owned()).await.expect("read"), None);
+        let written = history.write(operation(1, Timestamp::now())).await;
+        written.expect("written");
+        assert_eq!(history.list(0, 9).await.expect("listed").len(), 1);
     }
 
     /// Held up otherwise: the service and the renewal of its lock, by whoever reads the history.

@@ -130,43 +130,38 @@ pub(super) struct LastAnswer(Mutex<Option<Answer>>);
 #[derive(Debug)]
 struct Answer {
     at: Instant,
+    /// For how long it is taken for true.
+    lives: Duration,
     /// The operation of this process that had run last, and whether it had ended: it may have changed the marker.
     after: Option<(String, bool)>,
     marker: Option<RestoreInProgress>,
 }
 
 impl ArcBackup {
-    /// What a restore that was interrupted after its first change says of itself: in the state folder, on local disk beside
-    /// the data, and in a store as [`look_for_interrupted_restore`](Self::look_for_interrupted_restore) last found it.
-    #[must_use]
-    pub fn restore_in_progress(&self) -> Option<RestoreInProgress> {
-        let state = state_marker(&self.settings);
-        let beside = match self.storage.capabilities().local_root {
-            Some(_) => BesideData(&self.storage).read_local(),
-            None => {
-                let last = self.marker_answer.0.lock();
-                let last = last.unwrap_or_else(PoisonError::into_inner);
-                let last = last
-                    .as_ref()
-                    .filter(|last| last.after == self.last_operation());
-                last.and_then(|last| last.marker.clone())
-            }
+    /// What a restore that was interrupted after its first change says of itself, in the state folder and beside the data. A
+    /// storage that gives no answer is waited for a short time, and asked again only after a while.
+    pub async fn restore_in_progress(&self) -> Option<RestoreInProgress> {
+        self.look_for_interrupted_restore().await;
+        let beside = {
+            let last = self.marker_answer.0.lock();
+            let last = last.unwrap_or_else(PoisonError::into_inner);
+            let last = last
+                .as_ref()
+                .filter(|last| last.after == self.last_operation());
+            last.and_then(|last| last.marker.clone())
         };
-        merge(state, beside)
+        merge(state_marker(&self.settings), beside)
     }
 
-    /// Asks a store whether the marker of an interrupted restore lies beside the data there, unless it was asked just before.
-    /// Local disk is looked at by whoever wants to know.
-    pub async fn look_for_interrupted_restore(&self) {
-        if self.storage.capabilities().local_root.is_some() {
-            return;
-        }
+    /// Looks whether the marker of an interrupted restore lies beside the data, unless what was found just before is still true.
+    async fn look_for_interrupted_restore(&self) {
+        let is_local = self.storage.capabilities().local_root.is_some();
         let after = self.last_operation();
         {
             let last = self.marker_answer.0.lock();
             let last = last.unwrap_or_else(PoisonError::into_inner);
             if (last.as_ref())
-                .is_some_and(|last| last.after == after && last.at.elapsed() < ANSWER_LIVES)
+                .is_some_and(|last| last.after == after && last.at.elapsed() < last.lives)
             {
                 return;
             }
@@ -177,6 +172,11 @@ impl ArcBackup {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // Local disk is asked each time, unless it hangs.
+        let lives = match is_local && read.is_ok() {
+            true => Duration::ZERO,
+            false => ANSWER_LIVES,
+        };
         let marker = read.unwrap_or_else(|reason| {
             tracing::warn!(
                 "the data storage does not say whether a restore was interrupted: {reason}"
@@ -185,6 +185,7 @@ impl ArcBackup {
         });
         *last = Some(Answer {
             at: Instant::now(),
+            lives,
             after,
             marker,
         });
@@ -210,7 +211,12 @@ pub(super) struct Mark<'a> {
 impl<'a> Mark<'a> {
     /// That of a restore that begins: what is there now is of one that was interrupted.
     pub(super) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
-        let (beside, unknown) = match marker_beside(context).await {
+        // One that is cancelled meanwhile changes nothing.
+        let asked = tokio::select! {
+            asked = marker_beside(context) => asked,
+            () = context.running.cancel.cancelled() => Err("it was cancelled".to_owned()),
+        };
+        let (beside, unknown) = match asked {
             Ok(beside) => (beside, None),
             Err(reason) => (None, Some(reason)),
         };
@@ -260,8 +266,12 @@ impl<'a> Mark<'a> {
     /// say so too. Where only databases or `arc.toml` change, a storage that can't be written is no reason to fail.
     pub(super) async fn applying(&self, sections: &[String], changes_data: bool) -> Result<()> {
         let text = self.text(APPLYING, sections, &[]);
+        // Before it is written: one that is broken off, or whose answer is lost, may be there.
+        if self.unknown.is_none() {
+            self.is_beside.store(true, Ordering::Relaxed);
+        }
         match self.write_beside(&text).await {
-            Ok(()) => self.is_beside.store(true, Ordering::Relaxed),
+            Ok(()) => {}
             Err(error) if changes_data => {
                 return Err(Error::Failed(format!(
                     "the restore marker can't be written beside the data: {error}"
@@ -296,9 +306,16 @@ impl<'a> Mark<'a> {
         if let Err(error) = write_file(&marker_path(&self.context.settings), &text) {
             tracing::warn!(%error, "what is restored so far is not noted");
         }
-        if self.is_beside.load(Ordering::Relaxed)
-            && let Err(error) = BesideData(&self.context.storage).write(&text).await
-        {
+        if !self.is_beside.load(Ordering::Relaxed) {
+            return;
+        }
+        // It is only a note: a store that has died since is not waited for.
+        let beside = BesideData(&self.context.storage);
+        let noted = tokio::select! {
+            noted = tokio::time::timeout(ANSWER_TIMEOUT, beside.write(&text)) => noted,
+            () = self.context.running.cancel.cancelled() => return,
+        };
+        if let Ok(Err(error)) = noted {
             tracing::warn!(%error, "what is restored so far is not noted beside the data");
         }
     }
@@ -328,20 +345,22 @@ impl<'a> Mark<'a> {
         if matches!(marker, Ok(marker) if marker.operation_id == self.context.operation_id) {
             remove_marker(settings)?;
         }
-        let beside = BesideData(&self.context.storage);
-        if self.is_beside.load(Ordering::Relaxed)
-            && let Ok(Some(marker)) = beside.read().await
-            && marker.operation_id == self.context.operation_id
-        {
-            beside.remove().await?;
+        // Without a look: what was written there this moment may not be seen yet; and nobody else has one there.
+        if self.is_beside.load(Ordering::Relaxed) && !self.goes_on() {
+            BesideData(&self.context.storage).remove().await?;
         }
         Ok(())
     }
 
-    /// Removes it in both places: the restore has ended.
-    pub(super) async fn remove(&self) -> Result<()> {
+    /// Removes it in both places: the restore has ended. `changes_data` as when it was written.
+    pub(super) async fn remove(&self, changes_data: bool) -> Result<()> {
         if self.is_beside.load(Ordering::Relaxed) {
-            BesideData(&self.context.storage).remove().await?;
+            match BesideData(&self.context.storage).remove().await {
+                Err(error) if !changes_data => self.context.warn(format!(
+                    "the restore marker beside the data can't be removed, where one is there: {error}"
+                )),
+                removed => removed?,
+            }
         }
         remove_marker(&self.context.settings)
     }

@@ -126,7 +126,7 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     context
         .running
         .update(|operation| _ = operation.restart_required.get_or_insert(false));
-    mark.remove().await
+    mark.remove(parts.iter().any(Part::changes_data)).await
 }
 
 /// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.

@@ -56,12 +56,15 @@ pub(super) struct Part {
     pub(super) restore: Box<dyn Restore>,
     /// Files whose bytes are needed, and those bytes.
     needed: (u64, u64),
+    /// Whether live files that the backup does not hold stay.
+    keeps_extra: bool,
 }
 
 impl Part {
-    /// Whether something of it is written to the data storage, as far as the plan tells.
+    /// Whether something of the data storage may be written, moved or removed for it.
     pub(super) fn changes_data(&self) -> bool {
-        ![source::METADATA, source::CONFIG].contains(&self.section.as_str()) && self.needed.0 > 0
+        let is_data = ![source::METADATA, source::CONFIG].contains(&self.section.as_str());
+        is_data && (self.needed.0 > 0 || !self.keeps_extra)
     }
 }
 
@@ -144,6 +147,7 @@ pub(super) async fn stage(
             section: (*section).clone(),
             restore,
             needed: (summary.needed_files, summary.needed_bytes),
+            keeps_extra: options.extra_files == ExtraFilesPolicy::Keep,
         });
     }
     check_room(&rooms)?;

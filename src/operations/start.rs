@@ -313,8 +313,11 @@ impl ArcBackup {
         let Error::Cancelled(reason) = running.cancelled() else {
             return running.cancelled();
         };
-        let left = match self.restore_in_progress() {
-            Some(marker) if running.snapshot().operation == "restore" => {
+        let is_restore = running.snapshot().operation == "restore";
+        // In the state folder alone: a disk that hangs is why this is here.
+        let marker = is_restore.then(|| super::marker::state_marker(&self.settings));
+        let left = match marker.flatten() {
+            Some(marker) => {
                 format!("the live data is partly restored: {}", marker.remedy())
             }
             _ => "the next operation removes or resumes what it left".to_owned(),

@@ -62,7 +62,7 @@ pub(super) fn snapshot(
     if !needs_a_copy(live, &error) {
         return Err(sqlite_error("read", live, error));
     }
-    let copy = copy_files(live, &beside(to, ".source"))?;
+    let copy = copy_files(live, &beside(to, ".source"), cancel, activity)?;
     let source = open_readable(&copy.0).map_err(|e| sqlite_error("read", live, e))?;
     copy_of(source, live, to, cancel, activity)
 }
@@ -143,6 +143,9 @@ const COPY_ATTEMPTS: u32 = 20;
 /// How long between two of them, and how long it has to have been left alone: longer than any tick of a file system's clock.
 const COPY_PAUSE: Duration = Duration::from_millis(500);
 
+/// How much is copied between two looks at the cancel.
+const COPY_PIECE: u64 = 4 << 20;
+
 /// A copy of a database's files, removed when dropped.
 struct FilesCopy(PathBuf);
 
@@ -154,7 +157,12 @@ impl Drop for FilesCopy {
 
 /// Copies the files of a database that nobody has open, with what a writer that was killed has left in its `-wal` or `-journal`:
 /// SQLite takes that in when the copy is opened.
-fn copy_files(live: &Path, to: &Path) -> Result<FilesCopy> {
+fn copy_files(
+    live: &Path,
+    to: &Path,
+    cancel: &CancellationToken,
+    activity: &Activity,
+) -> Result<FilesCopy> {
     let io = |operation, error| Error::from_io(operation, live.display().to_string(), error);
     let copy = FilesCopy(to.to_owned());
     for attempt in 0..COPY_ATTEMPTS {
@@ -173,9 +181,23 @@ fn copy_files(live: &Path, to: &Path) -> Result<FilesCopy> {
                 opened => opened.map_err(|e| io("read", e))?,
             };
             let path = beside(to, suffix);
-            crate::private::create_file(&path)
-                .and_then(|mut target| std::io::copy(&mut source, &mut target))
-                .map_err(|e| Error::from_io("write", path.display().to_string(), e))?;
+            let written = |e| Error::from_io("write", path.display().to_string(), e);
+            let mut target = crate::private::create_file(&path).map_err(written)?;
+            loop {
+                if cancel.is_cancelled() {
+                    return Err(Error::new(
+                        ErrorKind::Cancelled,
+                        "copy",
+                        live.display().to_string(),
+                        "cancelled",
+                    ));
+                }
+                activity.note();
+                let mut piece = std::io::Read::take(&mut source, COPY_PIECE);
+                if std::io::copy(&mut piece, &mut target).map_err(written)? == 0 {
+                    break;
+                }
+            }
         }
         if Still::look(live).map_err(|e| io("read", e))? == before {
             return Ok(copy);

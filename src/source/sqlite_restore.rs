@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Meta, Restore, RestoreSummary,
-    Result, Staging, Upload,
+    BlockingJob, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Meta, Restore,
+    RestoreSummary, Result, Staging, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -89,7 +89,12 @@ impl SqliteRestore {
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        tokio::task::spawn_blocking(job)
+        let counted = BlockingJob::begin();
+        let work = move || {
+            let _counted = counted;
+            job()
+        };
+        tokio::task::spawn_blocking(work)
             .await
             .map_err(|e| Error::new(ErrorKind::Other, "restore", "metadata", e.to_string()))?
     }

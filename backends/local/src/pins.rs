@@ -28,10 +28,26 @@ pub(crate) struct LocalPins {
     lock: Option<File>,
 }
 
+/// How often a folder is made that is taken for a dead operation's meanwhile.
+const MAKE_ATTEMPTS: u32 = 5;
+
 impl LocalPins {
     /// Makes the folder for the operation `area`, which must not exist.
     pub(crate) fn make(root: Root, area: &str) -> Result<Self, Fault> {
         check_word(area, "operation")?;
+        // Who clears up after the dead may take a folder for theirs that is not locked yet.
+        for _ in 1..MAKE_ATTEMPTS {
+            if let Some(made) = Self::try_make(&root, area)? {
+                return Ok(made);
+            }
+        }
+        Self::try_make(&root, area)?.ok_or_else(|| {
+            Fault::Unsupported("its folder is removed each time that it is made".to_owned())
+        })
+    }
+
+    /// The same once; `None` where somebody else had the folder before it was locked.
+    fn try_make(root: &Root, area: &str) -> Result<Option<Self>, Fault> {
         let mut path = pins_prefix(root.path()).into_os_string();
         path.push(area);
         let path = PathBuf::from(path);
@@ -39,25 +55,34 @@ impl LocalPins {
             |error: std::io::Error| Fault::Unsupported(format!("{}: {error}", path.display()));
         std::fs::create_dir(&path).map_err(refused)?;
         let private = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
-        let locked = std::fs::set_permissions(&path, private)
-            .and_then(|()| File::open(&path))
-            .and_then(|folder| folder.try_lock().map(|()| folder).map_err(Into::into));
-        let locked = locked.map_err(|error| {
-            let _ = std::fs::remove_dir(&path);
-            refused(error)
-        })?;
+        let opened = std::fs::set_permissions(&path, private).and_then(|()| File::open(&path));
+        let locked = match opened {
+            Ok(folder) => match folder.try_lock() {
+                Ok(()) => folder,
+                Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+                Err(std::fs::TryLockError::Error(error)) => {
+                    let _ = std::fs::remove_dir(&path);
+                    return Err(refused(error));
+                }
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let _ = std::fs::remove_dir(&path);
+                return Err(refused(error));
+            }
+        };
         // Between the two steps another process may have taken it for a crash's leavings.
         let (ours, there) = (locked.metadata(), std::fs::symlink_metadata(&path));
         let same =
             |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
         if !matches!((&ours, &there), (Ok(ours), Ok(there)) if same(ours, there)) {
-            return Err(refused(std::io::ErrorKind::NotFound.into()));
+            return Ok(None);
         }
-        Ok(Self {
-            root,
+        Ok(Some(Self {
+            root: root.clone(),
             place: Root::new(path),
             lock: Some(locked),
-        })
+        }))
     }
 
     fn pin_all(root: &Root, place: &Root, keys: &[Key]) -> Result<Vec<Option<Meta>>, Fault> {

@@ -3,9 +3,9 @@
 use std::io::{Seek as _, SeekFrom};
 
 use arc_backup_core::{
-    Activity, AsideMode, Body, Capabilities, Child, Discard, Discarded, Durability, Error,
-    ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result,
-    Sink, Upload, WriteOptions,
+    Activity, AsideMode, BlockingJob, Body, Capabilities, Child, Discard, Discarded, Durability,
+    Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins,
+    Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -97,7 +97,12 @@ impl Sink for LocalSink {
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let (root, keys) = (self.root.clone(), keys.to_vec());
-        match tokio::task::spawn_blocking(move || remove::delete(&root, &keys)).await {
+        let job = BlockingJob::begin();
+        let work = move || {
+            let _job = job;
+            remove::delete(&root, &keys)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(result) => result.map_err(|(key, fault)| fault.about("delete", &key)),
             Err(error) => Err(broken_off("delete", &self.location(), error)),
         }

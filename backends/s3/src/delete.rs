@@ -121,11 +121,11 @@ struct Refused {
 }
 
 async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Refused>, Fault> {
-    match send_once(store, client, names).await {
-        Err(fault)
-            if fault.lacks_md5() && !store.deletes_need_md5.swap(true, Ordering::Relaxed) =>
-        {
-            send_once(store, client, names).await
+    let with_md5 = store.deletes_need_md5.load(Ordering::Relaxed);
+    match send_once(store, client, names, with_md5).await {
+        Err(fault) if fault.lacks_md5() && !with_md5 => {
+            store.deletes_need_md5.store(true, Ordering::Relaxed);
+            send_once(store, client, names, true).await
         }
         sent => sent,
     }
@@ -135,6 +135,7 @@ async fn send_once(
     store: &Store,
     client: &Client,
     names: &[String],
+    with_md5: bool,
 ) -> Result<Vec<Refused>, Fault> {
     let objects = names.iter().map(|name| {
         let object = ObjectIdentifier::builder().key(name).build();
@@ -147,7 +148,6 @@ async fn send_once(
         .delete_objects()
         .bucket(store.bucket())
         .delete(delete.build().expect("it has objects"));
-    let with_md5 = store.deletes_need_md5.load(Ordering::Relaxed);
     let answer = match with_md5 {
         false => request.send().await,
         // S3 wants some checksum with this request, and old stores know only this.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, GetOptions, Key, Purpose, Sink, WriteOptions,
+    BlockingJob, Error as CoreError, ErrorKind, GetOptions, Key, Purpose, Sink, WriteOptions,
 };
 use jiff::Timestamp;
 
@@ -20,6 +20,8 @@ use crate::{Error, Result};
 const BESIDE: &str = ".arc-backup-restore.json";
 /// In a store, in the tool's own folder; no listing of the data has what is in there.
 const IN_STORE: &str = "restore-in-progress.json";
+/// The phase of a marker that could not be removed, and says nothing any more.
+const ENDED: &str = "ended";
 /// The largest marker that is read.
 const LIMIT: u64 = 1 << 20;
 
@@ -79,13 +81,18 @@ fn temporary_of(path: &Path) -> PathBuf {
     crate::source_path_beside(path, ".tmp")
 }
 
-/// Removes the file `path`; absent is no error.
+/// Removes the file `path`; absent is no error, also where nothing can be removed at all: a mount that can only be read says so
+/// first.
 pub(super) fn remove_file(path: &Path) -> Result<()> {
+    let is_absent =
+        |error: &std::io::Error| matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory);
     match std::fs::remove_file(path) {
-        Err(error) if !matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory) => {
-            Err(Error::io("remove", path, error))
-        }
-        _ => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => match std::fs::symlink_metadata(path) {
+            Err(absent) if is_absent(&absent) => Ok(()),
+            _ => Err(Error::io("remove", path, error)),
+        },
+        Ok(()) => Ok(()),
     }
 }
 
@@ -93,16 +100,16 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
 pub(super) struct BesideData<'a>(pub(super) &'a Arc<dyn Sink>);
 
 impl BesideData<'_> {
-    /// The marker there, where that needs no request.
-    pub(super) fn read_local(&self) -> Option<RestoreInProgress> {
-        let root = self.0.capabilities().local_root?;
-        places(&root).iter().find_map(|path| read_file(path))
-    }
-
     /// The marker there. An error says that the storage gives no answer.
     pub(super) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
-        if self.0.capabilities().local_root.is_some() {
-            return Ok(self.read_local());
+        if let Some(root) = self.0.capabilities().local_root {
+            // On a thread of its own: a disk that hangs must hold up nobody.
+            let read = tokio::task::spawn_blocking(move || {
+                places(&root).iter().find_map(|path| read_file(path))
+            });
+            return read.await.map_err(|error| {
+                CoreError::new(ErrorKind::Other, "read", IN_STORE, error.to_string())
+            });
         }
         let key = key();
         let object = match self.0.get(&key, GetOptions::default()).await {
@@ -121,7 +128,14 @@ impl BesideData<'_> {
     /// Writes it there. Where there is no data yet, there is nothing to lie beside.
     pub(super) async fn write(&self, text: &[u8]) -> Result<()> {
         if let Some(root) = self.0.capabilities().local_root {
-            return write_local(&root, text);
+            let (text, job) = (text.to_vec(), BlockingJob::begin());
+            let written = tokio::task::spawn_blocking(move || {
+                let _job = job;
+                write_local(&root, &text)
+            });
+            return written
+                .await
+                .map_err(|error| Error::Failed(format!("internal fault: {error}")))?;
         }
         let options = WriteOptions {
             size_hint: Some(text.len() as u64),
@@ -143,7 +157,14 @@ impl BesideData<'_> {
                 remove_file(&temporary_of(path))?;
                 remove_file(path)
             }),
-            None => Ok(self.0.delete(&[key()]).await?),
+            None => match self.0.delete(&[key()]).await {
+                // Keys that may not delete can say that there is none.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let none = serde_json::json!({"phase": ENDED, "operation_id": "none", "backup_id": "none", "written_at": ""});
+                    self.write(none.to_string().as_bytes()).await
+                }
+                removed => Ok(removed?),
+            },
         }
     }
 }

@@ -225,12 +225,12 @@ async fn the_marker_says_which_sections_are_restored() {
     let ended = place.restore_until(cancel).await;
     let error = ended.error.expect("a fault");
     assert!(error.contains("nothing more was changed"), "{error}");
-    assert!(place.engine.restore_in_progress().is_some());
+    assert!(place.engine.restore_in_progress().await.is_some());
 
     place.source.refuses.store(false, Ordering::SeqCst);
     let ended = place.restore().await;
     assert_eq!(ended.error, None);
-    assert_eq!(place.engine.restore_in_progress(), None);
+    assert_eq!(place.engine.restore_in_progress().await, None);
 }
 
 /// Lost otherwise: what the first of two runs has set aside, which nobody tells of; or the disk's room, to what should be removed.
@@ -243,7 +243,7 @@ async fn what_an_interrupted_run_set_aside_is_told_of_or_removed_by_the_next() {
         let first = place.restore().await;
         let second = place.restore().await;
         assert!(second.error.expect("a fault").contains("as told"));
-        let marker = place.engine.restore_in_progress().expect("a marker");
+        let marker = place.engine.restore_in_progress().await.expect("a marker");
         let earlier: Vec<_> = marker.earlier.iter().map(|run| &run.operation_id).collect();
         assert_eq!(earlier, [&first.operation_id]);
         let extra = match policy {
@@ -315,7 +315,7 @@ async fn a_restore_that_changed_nothing_says_so_and_leaves_nothing() {
 async fn a_mark_that_can_not_be_read_is_no_mark_that_is_not_there() {
     let place = Place::new().await;
     std::fs::write(place.mark(), b"{").expect("room");
-    let marker = place.engine.restore_in_progress().expect("a marker");
+    let marker = place.engine.restore_in_progress().await.expect("a marker");
     assert!(
         marker.words().contains("restore-in-progress.json"),
         "{}",
