@@ -24,7 +24,7 @@ const MARKER: &str = "restore-in-progress.json";
 pub(super) const APPLYING: &str = "applying";
 /// How long a store is waited for that is asked for a marker: an operation that needs it fails by itself where it is dead.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long writing it there may take.
+/// How long writing it there may take, and reading it where nothing can be done without.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long whoever only shows it waits.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ pub(super) fn state_marker(settings: &Settings) -> Option<RestoreInProgress> {
 
 /// The marker, wherever it is.
 pub(super) async fn marker(context: &Context) -> Option<RestoreInProgress> {
-    let beside = marker_beside(context).await.ok().flatten();
+    let beside = marker_beside(context, ANSWER_TIMEOUT).await.ok().flatten();
     merge(state_marker(&context.settings), beside)
 }
 
@@ -51,8 +51,9 @@ pub(super) async fn marker(context: &Context) -> Option<RestoreInProgress> {
 /// fails there by itself.
 async fn marker_beside(
     context: &Context,
+    timeout: Duration,
 ) -> std::result::Result<Option<RestoreInProgress>, String> {
-    let read = read_beside(&context.storage, ANSWER_TIMEOUT).await;
+    let read = read_beside(&context.storage, timeout).await;
     read.map_err(|reason| {
         let text = format!(
             "the data storage does not say whether a restore was interrupted while it changed live data: {reason}"
@@ -211,9 +212,16 @@ pub(super) struct Mark<'a> {
 impl<'a> Mark<'a> {
     /// That of a restore that begins: what is there now is of one that was interrupted.
     pub(super) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
+        // A restore of data can't do without the answer, and a store that drops one request answers the next: its own limit on
+        // silence ends the wait for a dead one.
+        let is_remote = context.storage.capabilities().local_root.is_none();
+        let timeout = match options.data && is_remote {
+            true => WRITE_TIMEOUT,
+            false => ANSWER_TIMEOUT,
+        };
         // One that is cancelled meanwhile changes nothing.
         let asked = tokio::select! {
-            asked = marker_beside(context) => asked,
+            asked = marker_beside(context, timeout) => asked,
             () = context.running.cancel.cancelled() => Err("it was cancelled".to_owned()),
         };
         let (beside, unknown) = match asked {
