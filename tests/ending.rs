@@ -88,6 +88,17 @@ fn signal(child: &Child, name: &str) {
     assert!(status.unwrap().success());
 }
 
+/// SIGINT, but SIGTERM where the tests run with that ignored, as what a shell starts in the background does: the program ignores it
+/// then, too.
+fn interrupt() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = (status.lines().find_map(|line| line.strip_prefix("SigIgn:"))).unwrap();
+    match u64::from_str_radix(mask.trim(), 16).unwrap() & 0b10 {
+        0 => "INT",
+        _ => "TERM",
+    }
+}
+
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(60);
     while !is_so() {
@@ -194,10 +205,10 @@ fn case(at: At, store: Store, asked: Asked) -> Duration {
         _ if ended_before => {}
         Asked::Term => signal(&child, "TERM"),
         Asked::IntTwice => {
-            signal(&child, "INT");
+            signal(&child, interrupt());
             std::thread::sleep(Duration::from_millis(300));
             if child.try_wait().unwrap().is_none() {
-                signal(&child, "INT");
+                signal(&child, interrupt());
             }
         }
         Asked::Timeout => {}
