@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -39,8 +40,26 @@ impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
     ///
     /// # Errors
-    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with.
-    pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
+    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
+    /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
+    pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+        let timeout = self.settings.backup.timeout;
+        let ends = Instant::now() + timeout;
+        let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
+        begun.unwrap_or_else(|_| {
+            Err(Error::Cancelled(format!(
+                "it took longer than `backup.timeout` ({} s) before it began; `doctor` says which storage does not answer",
+                timeout.as_secs()
+            )))
+        })
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        request: Request,
+        mut who: Who,
+        ends: Instant,
+    ) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
         let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
             let holder = self.busy();
@@ -129,7 +148,7 @@ impl ArcBackup {
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
-        tokio::spawn(async move { engine.run(request, context, instance).await });
+        tokio::spawn(async move { engine.run(request, context, instance, ends).await });
         Ok(running)
     }
 
@@ -171,7 +190,13 @@ impl ArcBackup {
         Ok(())
     }
 
-    async fn run(self: Arc<Self>, request: Request, context: Context, instance: InstanceLock) {
+    async fn run(
+        self: Arc<Self>,
+        request: Request,
+        context: Context,
+        instance: InstanceLock,
+        ends: Instant,
+    ) {
         let running = context.running.clone();
         let lock = context.lock.clone();
         let repository = context.repository.clone();
@@ -185,6 +210,7 @@ impl ArcBackup {
             repository,
             lock.clone(),
             running.clone(),
+            ends,
             ended.clone(),
         ));
         let mut is_aborted = false;
@@ -349,12 +375,12 @@ async fn watch(
     repository: Repository,
     lock: Option<Arc<dyn LockGuard>>,
     running: Arc<Running>,
+    ends: Instant,
     ended: CancellationToken,
 ) {
     let timeout = settings.backup.timeout;
     let is_hung = AtomicBool::new(false);
     let time = async {
-        let ends = tokio::time::Instant::now() + timeout;
         let mut stall = StallWatch::new(settings.backup.stall_timeout);
         loop {
             tokio::select! {
@@ -362,7 +388,7 @@ async fn watch(
                 () = ended.cancelled() => return,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
-            if tokio::time::Instant::now() >= ends {
+            if Instant::now() >= ends {
                 running.cancel(&format!(
                     "it took longer than `backup.timeout` ({} s)",
                     timeout.as_secs()
