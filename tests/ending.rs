@@ -88,8 +88,8 @@ fn signal(child: &Child, name: &str) {
     assert!(status.unwrap().success());
 }
 
-/// SIGINT, but SIGTERM where the tests run with that ignored, as what a shell starts in the background does: the program ignores it
-/// then, too.
+/// SIGINT; SIGTERM where the tests were started with SIGINT ignored, as a shell does for what it
+/// starts in the background. The program inherits that.
 fn interrupt() -> &'static str {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let mask = (status.lines().find_map(|line| line.strip_prefix("SigIgn:"))).unwrap();
@@ -356,7 +356,8 @@ fn the_lock_of_a_dead_process_of_this_host_is_free_at_once() {
         .unwrap();
     wait_for("it copies", || server.count(Verb::PutObject) > 10);
     child.kill().unwrap();
-    // Dead, which takes as long as a write to the disk that is under way, but not reaped: a zombie is dead, too.
+    // A process dies only when its writes to the disk are done. It is not reaped here: a zombie is
+    // dead, too.
     let pid = rustix::process::Pid::from_child(&child);
     let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
     rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();

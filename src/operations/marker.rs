@@ -22,9 +22,11 @@ mod place;
 const MARKER: &str = "restore-in-progress.json";
 /// The phase in which live data changes.
 pub(super) const APPLYING: &str = "applying";
-/// How long a store is waited for that is asked for a marker: an operation that needs it fails by itself where it is dead.
+/// Timeout for reading the restore marker beside the data, where the operation can go on without
+/// the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long writing it there may take, and reading it where nothing can be done without.
+/// Timeout for writing the restore marker there, and for reading it where a restore needs the
+/// answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long whoever only shows it waits.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -212,14 +214,14 @@ pub(super) struct Mark<'a> {
 impl<'a> Mark<'a> {
     /// That of a restore that begins: what is there now is of one that was interrupted.
     pub(super) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
-        // A restore of data can't do without the answer, and a store that drops one request answers the next: its own limit on
-        // silence ends the wait for a dead one.
+        // A restore of data needs the answer, and a store that drops one request answers the next.
+        // The store's own timeout ends the wait for a dead one.
         let is_remote = context.storage.capabilities().local_root.is_none();
         let timeout = match options.data && is_remote {
             true => WRITE_TIMEOUT,
             false => ANSWER_TIMEOUT,
         };
-        // One that is cancelled meanwhile changes nothing.
+        // A restore that is cancelled here has changed nothing.
         let asked = tokio::select! {
             asked = marker_beside(context, timeout) => asked,
             () = context.running.cancel.cancelled() => Err("it was cancelled".to_owned()),

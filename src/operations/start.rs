@@ -48,7 +48,7 @@ impl ArcBackup {
         let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
         begun.unwrap_or_else(|_| {
             Err(Error::Cancelled(format!(
-                "it took longer than `backup.timeout` ({} s) before it began; `doctor` says which storage does not answer",
+                "the operation could not begin within `backup.timeout` ({} s): run `doctor` to see which storage does not answer",
                 timeout.as_secs()
             )))
         })

@@ -169,7 +169,7 @@ impl Store {
         (self.proxies.of(self.account.endpoint.as_str())).unwrap_or_default()
     }
 
-    /// Whether an answer has told that what is deleted stays as a version, or for a while.
+    /// Whether an answer has said that what is deleted stays, as a version or for a while.
     pub(crate) fn keeps_deleted(&self) -> bool {
         self.keeps_deleted.load(Ordering::Relaxed)
     }

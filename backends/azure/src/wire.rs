@@ -73,7 +73,8 @@ pub(crate) struct Wire {
     keeps_deleted: Arc<AtomicBool>,
 }
 
-/// Whether an answer tells that the account keeps what is deleted or overwritten: as versions, or for a while.
+/// Whether an answer says that the account keeps what is deleted or overwritten, as versions or for
+/// a while.
 fn keeps_deleted(headers: &reqwest::header::HeaderMap) -> bool {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
     headers.contains_key("x-ms-version-id") || says("x-ms-delete-type-permanent", "false")

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
-/// A piece of work on a thread of its own, from before it begins until it has ended. A task that waits for it may be aborted
-/// meanwhile, and then nobody knows of it but by this: whoever gives a lock back looks whether any is left.
+/// A piece of work on a thread of its own, from before it begins until it has ended.
+///
+/// The task that waits for the work may be aborted, and the thread then goes on unseen. Its locks
+/// are given back only when no piece of work is under way.
 #[derive(Debug)]
 pub struct BlockingJob(());
 

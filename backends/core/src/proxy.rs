@@ -11,7 +11,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Link-local addresses, and those at which clouds tell a machine who it is: AWS over IPv6, Azure's host.
+/// Link-local addresses, and the metadata services of clouds: AWS over IPv6, Azure's host.
 const NEVER: &str = "169.254.0.0/16,fe80::/10,fd00:ec2::/32,168.63.129.16";
 
 /// Stands for a proxy where only the exceptions are asked about.

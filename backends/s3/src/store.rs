@@ -115,7 +115,7 @@ impl Store {
         }
     }
 
-    /// Whether an answer has told that the bucket keeps versions.
+    /// Whether an answer has said that the bucket keeps versions.
     pub(crate) fn keeps_versions(&self) -> bool {
         self.versions.are_kept()
     }

@@ -22,12 +22,12 @@ impl Background {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let (tell, told) = tokio::sync::oneshot::channel();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
         self.spawn(async move {
             // Whoever asked may be gone.
-            let _ = tell.send(work.await);
+            let _ = sender.send(work.await);
         });
-        told.await.ok()
+        receiver.await.ok()
     }
 
     /// Returns when all that was begun has ended.

@@ -209,7 +209,7 @@ impl Caller {
         }
     }
 
-    /// A beat that tells of signs of life of this caller's store.
+    /// A beat that counts the signs of life of this caller's store.
     pub(super) fn beat(&self) -> Beat {
         Beat {
             store: Some(self.quiet.clone()),
