@@ -1,11 +1,17 @@
 //! The command line.
 
 mod arguments;
+mod common;
 mod demo;
+mod doctor;
+mod history;
+mod list;
 mod operate;
 mod output;
+mod restore;
 mod serve;
 mod signals;
+mod sweep;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

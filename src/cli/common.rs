@@ -1,0 +1,86 @@
+//! What commands share: following an operation, asking, and ending on a signal.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use poem_openapi::types::ToJSON;
+
+use super::output::{follow, line, tell};
+use super::signals::Signals;
+use super::{DONE, FAILED};
+use crate::operations::{ArcBackup, Request, Who};
+use crate::{Error, Result};
+
+pub(super) fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+pub(super) async fn operate(
+    engine: &Arc<ArcBackup>,
+    request: Request,
+    json: bool,
+    print_id: bool,
+    signals: &Signals,
+) -> Result<u8> {
+    let who = Who {
+        actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
+        origin: "cli",
+        fingerprint: None,
+        token: None,
+    };
+    let running = or_interrupted(signals, engine.start(request, who)).await?;
+    let ended = tokio::select! {
+        ended = follow(&running) => ended,
+        reason = signals.asked_to_end() => {
+            running.cancel(reason);
+            running.wait().await
+        }
+    };
+    if json {
+        line(&ended.to_json_string());
+    } else {
+        if print_id && ended.error.is_none() {
+            line(&ended.backup_id);
+        }
+        tell(&ended);
+    }
+    Ok(if ended.error.is_none() { DONE } else { FAILED })
+}
+
+/// What `work` gives, unless the process is asked to end before: it is dropped then.
+pub(super) async fn or_interrupted<T>(
+    signals: &Signals,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        reason = signals.asked_to_end() => Err(Error::Cancelled(reason.to_owned())),
+    }
+}
+
+pub(super) async fn confirm(yes: bool, question: String, signals: &Signals) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::Invalid(
+            "without a terminal to ask on, this needs --yes".to_owned(),
+        ));
+    }
+    // On a thread of its own: a signal ends the waiting.
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(std::io::stderr(), "{question} [y/N] ")
+            .and_then(|()| std::io::stderr().flush())
+            .and_then(|()| std::io::stdin().read_line(&mut answer))
+            .map(|_| answer)
+    });
+    let asked = async { Ok(asked.await) };
+    match or_interrupted(signals, asked).await? {
+        Ok(Ok(answer)) if ["y", "Y", "yes"].contains(&answer.trim()) => Ok(()),
+        _ => Err(Error::Invalid(
+            "not confirmed: nothing was changed".to_owned(),
+        )),
+    }
+}
