@@ -154,9 +154,10 @@ impl ArcBackup {
             .find(|repository| repository.name() == name)
             .ok_or_else(|| {
                 let known: Vec<_> = self.repositories.iter().map(Repository::name).collect();
-                Error::Invalid(format!(
-                    "unknown target {name:?}; known targets: {}",
-                    known.join(", ")
+                Error::Invalid(crate::config::unknown_target(
+                    &self.settings.values,
+                    name,
+                    &known,
                 ))
             })
     }
