@@ -9,6 +9,7 @@ mod list;
 mod operate;
 mod output;
 mod restore;
+mod restore_preview;
 mod serve;
 mod signals;
 mod sweep;

@@ -30,6 +30,10 @@ pub struct Summary {
     pub database_count: u64,
     /// The target that holds it.
     pub target: String,
+    /// The instance that made it: a random name. Absent in a backup that Arc itself made.
+    pub instance: Option<String>,
+    /// Where its data came from: the kind of storage, and the path or URL without credentials.
+    pub source_location: Option<String>,
     /// Whether it has checksums: false for a backup that Arc itself made.
     pub verified: bool,
     /// When it was last verified, and what came of it; absent when it never was.
@@ -201,6 +205,9 @@ impl Repository {
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
             target: self.name().to_owned(),
+            instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
+            source_location: (manifest.source.as_ref())
+                .map(|source| format!("{} {}", source.backend, source.location)),
             verified: loaded.sealed,
             last_verified: None,
             last_full: None,
