@@ -5,6 +5,7 @@
 
 mod arc_server;
 mod databases;
+mod monitor;
 mod not_included;
 mod settings;
 mod state;
