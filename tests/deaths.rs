@@ -185,7 +185,7 @@ impl Scene {
         match self.operation {
             Operation::Backup => vec!["--json", "backup"],
             Operation::Restore => vec!["--json", "restore", &self.kept, "--yes"],
-            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes"],
+            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes", "--even-last"],
             Operation::Sweep => vec!["--json", "sweep", "--apply"],
         }
     }
@@ -402,7 +402,7 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         Operation::Restore => restored(scene, instance, case),
         Operation::Delete => {
             if ids.contains(&scene.victim) {
-                instance.ok(&["delete", &scene.victim, "--yes"]);
+                instance.ok(&["delete", &scene.victim, "--yes", "--even-last"]);
             }
             instance.ok(&["sweep", "--apply"]);
             assert!(!instance.backup_folder(&scene.victim).exists(), "{case}");

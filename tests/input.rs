@@ -6,7 +6,6 @@ mod support;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use serde_json::Value;
 use support::{
     ARC_OLD, Instance, UNKNOWN, files, make_fifo, refused, text, timely, timely_json, tree,
 };
@@ -156,7 +155,7 @@ fn what_no_backup_can_hold_is_named_and_never_waited_on() {
     let (code, operation) = timely_json(&instance, &["backup"]);
     assert_eq!(code, Some(0), "{operation}");
     let id = operation["backup_id"].as_str().unwrap();
-    let manifest: Value = serde_json::from_str(&instance.ok(&["show", id])).unwrap();
+    let (_, manifest) = instance.json(&["show", id]);
     for document in [&operation, &manifest] {
         assert_eq!(document["special_files"], 3, "{document}");
         assert_eq!(document["unaddressable_files"], 2, "{document}");

@@ -217,7 +217,7 @@ fn a_stumbling_store_costs_no_backup_and_no_restore() {
         delete(&live.sink, &keys[..50]);
         server.fault(Rule::new(fault.clone()).when(When::Chance(0.05)));
         instance.ok(&["restore", &id, "--yes"]);
-        instance.ok(&["delete", &id, "--yes"]);
+        instance.ok(&["delete", &id, "--yes", "--even-last"]);
         let met = server.faults_met();
         server.heal();
         assert!(met > 0, "{fault:?} was never met");
@@ -373,7 +373,7 @@ fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
             stored.as_deref() == Some(&large),
             "a flipped bit at {offset} is in the backup"
         );
-        instance.ok(&["delete", &id, "--yes"]);
+        instance.ok(&["delete", &id, "--yes", "--even-last"]);
     }
 }
 

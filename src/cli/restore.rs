@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::arguments::RestoreArguments;
 use super::common::{confirm, operate, or_interrupted};
+use super::ids::{Named, resolve};
 use super::signals::Signals;
-use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
 
@@ -15,7 +15,8 @@ pub(super) async fn run(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let id = BackupId::parse(&arguments.id)?;
+    let found = resolve(engine, &arguments.id, arguments.target.as_deref());
+    let Named { id, target } = or_interrupted(signals, found).await?;
     let options = RestoreOptions {
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,
@@ -28,13 +29,13 @@ pub(super) async fn run(
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
-    let found = engine.find_to_restore(&id, arguments.target.as_deref(), options.allow_incomplete);
+    let found = engine.find_to_restore(&id, target.as_deref(), options.allow_incomplete);
     or_interrupted(signals, found).await?;
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
-        Request::Restore(id, options, arguments.target),
+        Request::Restore(id, options, target),
         json,
         false,
         signals,

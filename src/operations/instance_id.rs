@@ -10,15 +10,17 @@ const FILE: &str = "instance-id";
 /// Bytes of the name; it is written as hexadecimal digits.
 const BYTES: usize = 16;
 
+/// The name of the instance with this state folder; `None` where it has none yet: no backup was
+/// made of it, or its state folder is lost.
+pub(super) fn known_instance_id(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
+    let is_one = text.len() == 2 * BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then_some(text)
+}
+
 /// The name of the instance with this state folder, made when there is none yet; `None` where it can't be kept.
 pub(super) fn instance_id(folder: &Path) -> Option<String> {
-    let path = folder.join(FILE);
-    let read = || {
-        let text = std::fs::read_to_string(&path).ok()?;
-        let is_one = text.len() == 2 * BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_one.then_some(text)
-    };
-    read().or_else(|| match make(folder, &path) {
+    known_instance_id(folder).or_else(|| match make(folder, &folder.join(FILE)) {
         Ok(id) => Some(id),
         Err(error) => {
             tracing::warn!(%error, "the name of this instance can't be kept");
