@@ -9,11 +9,13 @@
 //! - [`pipeline`]: the one copy engine
 //! - [`manifest`], [`repository`]: what a backup is, and the backups in a target
 //! - [`operations`]: backup, restore, verify, delete; the one slot, progress, history
+//! - [`check`]: whether there are backups as there should be, for monitoring
 //! - [`doctor`]: whether all of it can work
 //! - [`auth`], [`api`], [`cli`]: the surfaces
 
 pub mod api;
 pub mod auth;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -26,6 +28,7 @@ mod private;
 mod registry;
 pub mod repository;
 pub mod source;
+mod times;
 
 pub use cli::main;
 pub use error::{Error, Result};

@@ -63,7 +63,7 @@ fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnc
     assert_eq!(operation["status"], "completed", "{operation}");
     assert_eq!(operation["problems"], serde_json::json!([]), "{operation}");
     let id = operation["backup_id"].as_str().unwrap().to_owned();
-    let manifest: Value = serde_json::from_str(&instance.ok(&["show", &id])).unwrap();
+    let (_, manifest) = instance.json(&["show", &id]);
     // Not by a way that is there for storages that can't do as well.
     assert_eq!(manifest["consistency"]["method"], method, "{manifest}");
     let moment = manifest["consistency"]["moment"].as_str();

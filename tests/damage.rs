@@ -71,7 +71,7 @@ fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
     let before = tree(&outside);
     symlink(&outside, instance.backup_folder(link)).unwrap();
     for id in [&*flipped, link] {
-        instance.ok(&["delete", id, "--yes"]);
+        instance.ok(&["delete", id, "--yes", "--even-last"]);
         assert!(instance.backup_folder(id).symlink_metadata().is_err());
     }
     assert!(tree(&outside) == before, "what the link led to has changed");

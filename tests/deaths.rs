@@ -194,7 +194,7 @@ impl Scene {
                     "--into-other-instance",
                 ]
             }
-            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes"],
+            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes", "--even-last"],
             Operation::Sweep => vec!["--json", "sweep", "--apply"],
         }
     }
@@ -411,7 +411,7 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         Operation::Restore => restored(scene, instance, case),
         Operation::Delete => {
             if ids.contains(&scene.victim) {
-                instance.ok(&["delete", &scene.victim, "--yes"]);
+                instance.ok(&["delete", &scene.victim, "--yes", "--even-last"]);
             }
             instance.ok(&["sweep", "--apply"]);
             assert!(!instance.backup_folder(&scene.victim).exists(), "{case}");

@@ -198,7 +198,7 @@ fn each_call(operation: Operation, limit: usize) {
     let arguments = match operation {
         Operation::Restore => vec!["restore", &*id, "--yes", "--into-other-instance"],
         Operation::Backup => vec!["backup", "--target", "far"],
-        Operation::Delete => vec!["delete", &*id, "--yes"],
+        Operation::Delete => vec!["delete", &*id, "--yes", "--even-last"],
     };
     let (mut runs, mut met, mut marks) = (0, 0, 0);
     for fault in ["die:before", "die:after"] {

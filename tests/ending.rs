@@ -173,7 +173,7 @@ fn case(at: At, store: Store, asked: Asked) -> Duration {
     let arguments: &[&str] = match at {
         At::Verifying => &["verify", &id],
         At::Staging | At::Writing => &["restore", &id, "--yes", "--no-metadata"],
-        At::Deleting => &["delete", &id, "--yes"],
+        At::Deleting => &["delete", &id, "--yes", "--even-last"],
         _ => &["backup"],
     };
     let mut command = instance.command(arguments);

@@ -144,7 +144,7 @@ fn a_full_target_keeps_what_it_has_and_gives_its_room_back() {
     );
     disk.fill("filler", 0);
     assert_eq!(disk.free(), 0);
-    instance.ok(&["delete", &second, "--yes"]);
+    instance.ok(&["delete", &second, "--yes", "--even-last"]);
     assert!(!instance.backup_folder(&second).exists());
     assert!(disk.free() > 0);
     disk.remove("filler");
@@ -238,7 +238,7 @@ fn a_full_state_folder_is_named_and_deleting_still_works() {
         listed.contains(&first) && listed.contains(&second),
         "{listed}"
     );
-    instance.ok(&["delete", &second, "--yes"]);
+    instance.ok(&["delete", &second, "--yes", "--even-last"]);
     assert!(!instance.backup_folder(&second).exists());
     disk.remove("filler");
     let third = instance.backup();

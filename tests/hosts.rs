@@ -317,7 +317,10 @@ fn one_at_a_time(kind: Kind, short_locks: bool) {
             .nodename()
             .to_string_lossy()
             .into_owned();
-        let (delete, verify) = (["delete", &*kept, "--yes"], ["verify", &*kept]);
+        let (delete, verify) = (
+            ["delete", &*kept, "--yes", "--even-last"],
+            ["verify", &*kept],
+        );
         for arguments in [&["backup"][..], &delete, &verify, &["sweep", "--apply"]] {
             let output = pair.hosts[1].run(arguments);
             let said = text(&output);
@@ -334,7 +337,7 @@ fn one_at_a_time(kind: Kind, short_locks: bool) {
         }
         let list = pair.hosts[1].ok(&["list"]);
         assert!(
-            list.lines().count() == 1 && list.contains(&kept),
+            list.lines().count() == 2 && list.contains(&kept),
             "{case}: {list}"
         );
         holder.kill().unwrap();
@@ -386,7 +389,7 @@ fn sleeper(kind: Kind, short_locks: bool) {
             }
         } else {
             pair.takes_over(since);
-            pair.hosts[1].ok(&["delete", &kept, "--yes"]);
+            pair.hosts[1].ok(&["delete", &kept, "--yes", "--even-last"]);
         }
         let ids = pair.hosts[1].all_verify(&case);
         rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();

@@ -6,7 +6,6 @@ mod support;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
-use serde_json::Value;
 use support::{
     ARC_OLD, Instance, UNKNOWN, files, make_fifo, refused, text, timely, timely_json, tree,
 };
@@ -156,7 +155,7 @@ fn what_no_backup_can_hold_is_named_and_never_waited_on() {
     let (code, operation) = timely_json(&instance, &["backup"]);
     assert_eq!(code, Some(0), "{operation}");
     let id = operation["backup_id"].as_str().unwrap();
-    let manifest: Value = serde_json::from_str(&instance.ok(&["show", id])).unwrap();
+    let (_, manifest) = instance.json(&["show", id]);
     for document in [&operation, &manifest] {
         assert_eq!(document["special_files"], 3, "{document}");
         assert_eq!(document["unaddressable_files"], 2, "{document}");
@@ -225,10 +224,16 @@ fn targets_may_stand_in_the_environment_alone() {
     ];
     let (code, said) = run(&["backup", "--target", "far"], &far);
     assert_eq!(code, Some(0), "{said}");
-    assert!(!said.contains("warning") && !said.contains("WARN"), "{said}");
+    assert!(
+        !said.contains("warning") && !said.contains("WARN"),
+        "{said}"
+    );
     let (code, said) = run(&["list", "--target", "far"], &far);
     assert!(code == Some(0) && said.contains("backup-"), "{said}");
-    let (code, said) = run(&["list"], &[&far[..], &[("ARC_BACKUP_DEFAULT_TARGET", "far")]].concat());
+    let (code, said) = run(
+        &["list"],
+        &[&far[..], &[("ARC_BACKUP_DEFAULT_TARGET", "far")]].concat(),
+    );
     assert!(code == Some(0) && said.contains("far"), "{said}");
 
     // Nobody announces it: it is said, in whatever is done, and by whoever asks for it.
@@ -237,9 +242,17 @@ fn targets_may_stand_in_the_environment_alone() {
     assert!(said.contains("ARC_BACKUP_TARGET_NAMES=far"), "{said}");
     let (code, said) = run(&["--json", "list", "--target", "far"], &far[1..]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.lines().any(|line| line.starts_with("{\"error\"") && line.contains("ARC_BACKUP_TARGET_NAMES=far")), "{said}");
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with("{\"error\"")
+                && line.contains("ARC_BACKUP_TARGET_NAMES=far")),
+        "{said}"
+    );
     let (code, said) = run(&["list", "--target", "fra"], &far);
-    assert!(code == Some(2) && said.contains("did you mean \"far\""), "{said}");
+    assert!(
+        code == Some(2) && said.contains("did you mean \"far\""),
+        "{said}"
+    );
     for (environment, named) in [
         (&far[..1], "ARC_BACKUP_TARGETS_FAR_TYPE"),
         (&[("ARC_BACKUP_TARGET_NAMES", "off-site")], "off-site"),

@@ -215,7 +215,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
     let kept = instance.backup();
     let mut victim = instance.backup();
     let began = Instant::now();
-    instance.ok(&["delete", &victim, "--yes"]);
+    instance.ok(&["delete", &victim, "--yes", "--even-last"]);
     let mut whole = u64::try_from(began.elapsed().as_micros()).unwrap();
     let mut random = xorshift(seed);
     let (mut cut_short, mut swept) = (0, 0);
@@ -224,11 +224,13 @@ fn deletions_killed(rounds: usize, seed: u64) {
         if round % 5 < 2 {
             // The manifest goes first.
             let manifest = instance.backup_folder(&victim).join("manifest.json");
-            kill_at(&instance, &["delete", &victim, "--yes"], || {
-                !manifest.exists()
-            });
+            kill_at(
+                &instance,
+                &["delete", &victim, "--yes", "--even-last"],
+                || !manifest.exists(),
+            );
         } else {
-            let delete = ["delete", &*victim, "--yes"];
+            let delete = ["delete", &*victim, "--yes", "--even-last"];
             kill_within(&instance, &delete, &mut random, &mut whole);
         }
         // Whatever is listed is whole, each time anew.
@@ -247,7 +249,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
                 swept += usize::from(there);
             } else {
                 let next = instance.backup();
-                instance.ok(&["delete", &next, "--yes"]);
+                instance.ok(&["delete", &next, "--yes", "--even-last"]);
             }
             assert!(!instance.backup_folder(&victim).exists(), "round {round}");
             victim = instance.backup();
@@ -313,7 +315,12 @@ fn sweeps_killed(rounds: usize, seed: u64) {
             .iter()
             .take(listed + 1 - before)
         {
-            instance.ok(&["delete", row["backup_id"].as_str().unwrap(), "--yes"]);
+            instance.ok(&[
+                "delete",
+                row["backup_id"].as_str().unwrap(),
+                "--yes",
+                "--even-last",
+            ]);
         }
     }
     println!("{cut_short} of {rounds} sweeps were cut short");
@@ -344,7 +351,7 @@ fn a_second_command_is_busy_within_a_second_until_the_holder_is_dead() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let restore = ["restore", &*id, "--yes"];
-    let (delete, verify) = (["delete", &*id, "--yes"], ["verify", &*id]);
+    let (delete, verify) = (["delete", &*id, "--yes", "--even-last"], ["verify", &*id]);
     for arguments in [&["backup"][..], &restore, &delete, &verify] {
         let began = Instant::now();
         let output = instance.run(arguments);

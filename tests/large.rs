@@ -114,7 +114,7 @@ fn a_file_of_5_gib_goes_through_in_less_than_200_mib() {
             up < 200 * MIB && down < 200 * MIB,
             "{kind:?}: {up} and {down} bytes of memory"
         );
-        instance.ok(&["delete", &id, "--yes"]);
+        instance.ok(&["delete", &id, "--yes", "--even-last"]);
     }
 }
 

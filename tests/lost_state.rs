@@ -111,7 +111,7 @@ fn heeded(instance: &Instance, id: &str) {
         "{}",
         text(&refused)
     );
-    instance.ok(&["delete", half, "--yes"]);
+    instance.ok(&["delete", half, "--yes", "--even-last"]);
 }
 
 fn change(instance: &Instance) {

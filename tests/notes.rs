@@ -40,7 +40,7 @@ fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
     let manifest = instance.backup_folder(&id).join("manifest.json");
     let sealed = std::fs::read(&manifest).unwrap();
     assert_eq!(listed(&instance, &id).get("last_verified"), None);
-    assert!(instance.ok(&["list"]).contains("never verified"));
+    assert!(instance.ok(&["list"]).contains("unverified"));
     let (_, verified) = instance.json(&["verify", &id]);
     let row = listed(&instance, &id);
     let last = &row["last_verified"];
@@ -58,7 +58,7 @@ fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
     );
     instance.ok(&["verify", ARC_OLD, "--quick"]);
     assert_eq!(listed(&instance, ARC_OLD)["last_verified"]["mode"], "quick");
-    assert!(instance.ok(&["list"]).contains("verified 20"));
+    assert!(instance.ok(&["list"]).contains("ok ("));
 
     flip(&instance, &id, "metadata/arc.db");
     assert_eq!(instance.run(&["verify", &id]).status.code(), Some(1));
@@ -74,6 +74,130 @@ fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
     let mut rows = list["backups"].as_array().unwrap().iter();
     let row = rows.find(|row| row["backup_id"] == id.as_str()).unwrap();
     assert_eq!(row["last_verified"]["ok"], false, "{row}");
+}
+
+/// Lost otherwise: that a backup is damaged, to a verification that did not look at the fault.
+#[test]
+fn a_failed_verification_shows_until_a_full_one_is_clean() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let service = instance.serve();
+    let victim = support::data_file(&instance.backup_folder(&id));
+    let state = |expected: &str| {
+        let row = listed(&instance, &id);
+        let shown = service.get(&format!("/api/v1/backup/{id}")).json();
+        let (_, told) = instance.json(&["show", &id]);
+        assert_eq!(row["state"], expected, "{row}");
+        assert_eq!(
+            (&shown["state"], &shown["has_checksums"]),
+            (&row["state"], &json!(true))
+        );
+        assert_eq!(told, shown);
+        assert_eq!((&row["files"], &shown["files"]), (&json!(107), &json!(107)));
+        assert_eq!(
+            row.get("last_failed").is_some() || row["last_verified"]["ok"] == false,
+            expected == "damaged"
+        );
+    };
+    let verify = |arguments: &[&str], code: i32, state: &str| {
+        let (done, verified) = instance.json(&[&["verify", &id], arguments].concat());
+        assert_eq!(
+            (done, &verified["backup_state"]),
+            (code, &json!(state)),
+            "{verified}"
+        );
+    };
+    state("unverified");
+    flip(&instance, &id, &victim);
+    verify(&[], 1, "damaged");
+    state("damaged");
+    // Neither looks at the byte.
+    verify(&["--quick"], 0, "damaged");
+    state("damaged");
+    assert!(instance.ok(&["list"]).contains("DAMAGED"));
+    flip(&instance, &id, &victim);
+    verify(&["--sample", "100%"], 0, "damaged");
+    verify(&[], 0, "ok");
+    state("ok");
+    assert_eq!(listed(&instance, ARC_OLD)["has_checksums"], false);
+    assert_eq!(listed(&instance, ARC_OLD).get("files"), None);
+}
+
+/// Lost otherwise: the night without a backup; or, to a monitoring host, the key that can restore.
+#[test]
+fn check_says_in_a_line_whether_backups_are_as_they_should_be() {
+    const MONITOR: &str = "a-long-random-text";
+    let instance = Instance::new();
+    std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
+    instance.configure(&format!("[arc_backup]\nmonitor_token = \"{MONITOR}\""));
+    let service = instance.serve();
+    let check = |arguments: &[&str], code: i32, words: &[&str]| {
+        let output = instance.run(&[&["check"], arguments].concat());
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.lines().count() == 1 || code == 2, "{said}");
+        for word in words {
+            assert!(said.contains(word), "{arguments:?}: {said}");
+        }
+    };
+    let ask = |token: &str, query: &str| {
+        let bearer = format!("Bearer {token}");
+        let path = format!("/api/v1/backup/check{query}");
+        service.request("GET", &path, &[("authorization", &bearer)], None)
+    };
+    check(&[], 1, &["CRITICAL: target local: no good backup"]);
+    assert_eq!(ask(MONITOR, "").status, 503);
+    let id = instance.backup();
+    let newest = format!("OK: target local: newest backup {id} ");
+    check(&[], 0, &[&newest, "s old (limit 26h), never verified"]);
+    check(
+        &["--verified-within", "7d"],
+        1,
+        &["CRITICAL: target local: never verified (limit 7d)"],
+    );
+    check(&["--max-age", "0s"], 1, &["CRITICAL"]);
+    check(
+        &["--min-backups", "2"],
+        1,
+        &["1 good backups of at least 2"],
+    );
+    check(&["--max-age", "soon"], 2, &["26h"]);
+    check(&["--target", "moon"], 2, &["known targets: local"]);
+    instance.ok(&["verify", &id]);
+    check(
+        &["--verified-within", "7d"],
+        0,
+        &["verified ", " ago (limit 7d)"],
+    );
+    let (code, report) = instance.json(&["check"]);
+    assert_eq!((code, &report["targets"][0]["newest"]), (0, &json!(id)));
+
+    let answer = ask(MONITOR, "?max_age=26h&verified_within=7d");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.json()["line"].as_str().unwrap().starts_with(&newest));
+    let late = ask(MONITOR, "?max_age=0s");
+    assert_eq!((late.status, &late.json()["ok"]), (503, &json!(false)));
+    assert_eq!(ask(MONITOR, "?max_age=soon").status, 400);
+    // The reader of the sample, and nobody.
+    assert_eq!(
+        ask("UpknfaHWF-HAvX1ulEQcqGd80NSbGfVket_EWtdvLFQ=", "").status,
+        200
+    );
+    assert_eq!(ask("nobody", "").status, 401);
+    for (method, path) in [
+        ("GET", ""),
+        ("GET", "/status"),
+        ("POST", ""),
+        ("POST", "/restore"),
+    ] {
+        let bearer = format!("Bearer {MONITOR}");
+        let path = format!("/api/v1/backup{path}");
+        let answer = service.request(method, &path, &[("authorization", &bearer)], None);
+        assert_eq!(answer.status, 403, "{method} {path}");
+    }
+    flip(&instance, &id, "metadata/arc.db");
+    assert_eq!(instance.run(&["verify", &id]).status.code(), Some(1));
+    check(&[], 1, &["no good backup", &format!("{id} is damaged")]);
 }
 
 /// Lost otherwise: what a newer release has noted, and a verification, to a note that somebody broke.
@@ -146,7 +270,7 @@ fn a_note_that_cannot_be_written_is_a_warning() {
         "{}",
         text(&output)
     );
-    instance.ok(&["delete", &id, "--yes"]);
+    instance.ok(&["delete", &id, "--yes", "--even-last"]);
 }
 
 /// Lost otherwise: a note of nothing, which a later backup of the same id would be taken to have; or the note of another.
@@ -157,7 +281,7 @@ fn a_deletion_takes_its_note_along_and_a_sweep_leaves_the_others() {
     for id in [&first, &second] {
         instance.ok(&["verify", id, "--quick"]);
     }
-    instance.ok(&["delete", &first, "--yes"]);
+    instance.ok(&["delete", &first, "--yes", "--even-last"]);
     instance.ok(&["sweep", "--apply"]);
     assert!(!note(&instance, &first).exists());
     assert_eq!(listed(&instance, &second)["last_verified"]["ok"], true);

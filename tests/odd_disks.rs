@@ -41,7 +41,7 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
     std::fs::remove_file(instance.path("arc.toml.before-restore")).unwrap();
     let left = strays(instance, false, calls);
     assert_eq!(left, Vec::<String>::new(), "{calls}");
-    done(instance, disk, &["delete", id, "--yes"]);
+    done(instance, disk, &["delete", id, "--yes", "--even-last"]);
     done(instance, disk, &["sweep", "--apply"]);
 }
 

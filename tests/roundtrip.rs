@@ -81,7 +81,7 @@ fn arcs_own_older_backup_restores_over_compacted_data_without_doubling_a_row() {
     let before = instance.live();
     let (code, operation) = instance.json(&["restore", ARC_OLD, "--yes"]);
     assert_eq!(code, 0, "{operation}");
-    assert_eq!(operation["verified"], false);
+    assert_eq!(operation["has_checksums"], false);
     let rows = rows(&instance.path("data/arc"));
     let expected = [
         "iot.temperature",
@@ -121,7 +121,8 @@ fn backups_database_and_configuration_inside_the_storage_root_are_left_alone() {
     let first = run(&["backup"]);
     let second = run(&["backup"]);
     for id in [&first, &second] {
-        let manifest: serde_json::Value = serde_json::from_str(&run(&["show", id])).unwrap();
+        let manifest: serde_json::Value =
+            serde_json::from_str(&run(&["--json", "show", id])).unwrap();
         assert_eq!(
             (&manifest["total_files"], &manifest["auxiliary_files"]),
             (&105.into(), &serde_json::Value::Null)

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{ARC_OLD, Instance, UNKNOWN, change_live, copy_tree, text};
+use support::{ARC_NEW, ARC_OLD, Instance, UNKNOWN, change_live, copy_tree, text};
 
 /// Lost otherwise: live data, to the copy of a backup that was not meant, perhaps a damaged one.
 #[test]
@@ -94,4 +94,92 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
     refused(&["delete", &id, "--yes", "--target", "copy"], 1, &[&id]);
     instance.ok(&["delete", &id, "--yes", "--target", "local"]);
     assert!(!instance.backup_folder(&id).exists());
+}
+
+/// Lost otherwise: live data, to a backup that was not meant; or the last good backup.
+#[test]
+fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
+    let instance = Instance::new();
+    let (first, second) = (instance.backup(), instance.backup());
+    let named = |name: &str| {
+        let (code, shown) = instance.json(&["show", name]);
+        (code, shown["backup_id"].as_str().map(str::to_owned))
+    };
+    assert_eq!(named("latest"), (0, Some(second.clone())));
+    for name in [&second, &second[..27], &second[7..]] {
+        assert_eq!(named(name), (0, Some(second.clone())), "{name}");
+    }
+    let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
+        let output = instance.run(arguments);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(instance.backup_folder(&first).exists(), "{arguments:?}");
+    };
+    refused(&["show", "backup-2"], 2, &[&first, &second, ARC_OLD]);
+    refused(&["verify", "19991231"], 1, &["19991231"]);
+    refused(&["delete", "latest", "--yes"], 2, &["name the ids"]);
+    // The fault of the newest makes the one before it the latest.
+    let victim = support::data_file(&instance.backup_folder(&second));
+    std::fs::remove_file(instance.backup_folder(&second).join(victim)).unwrap();
+    assert_eq!(instance.run(&["verify", "latest"]).status.code(), Some(1));
+    assert_eq!(named("latest"), (0, Some(first.clone())));
+    instance.ok(&["restore", "latest", "--yes"]);
+
+    let quiet = instance.run(&["-q", "verify", &first]);
+    assert_eq!((quiet.status.code(), &*text(&quiet)), (Some(0), ""));
+    let quiet = text(&instance.run(&["-q", "verify", &second]));
+    assert!(quiet.contains("does not verify"), "{quiet}");
+
+    for command in [
+        &["list", "--all"][..],
+        &["history"],
+        &["sweep"],
+        &["show", &first],
+        &["status"],
+    ] {
+        let said = instance.ok(command);
+        let widest = said.lines().map(|line| line.chars().count()).max();
+        // Names of places are not cut.
+        let is_path = said.contains(&instance.path("").display().to_string());
+        assert!(widest <= Some(100) || is_path, "{command:?}: {said}");
+    }
+    assert!(instance.ok(&["list"]).contains("DAMAGED"));
+    let operation = instance.json(&["status"]).1["operation_id"].to_string();
+    assert!(
+        instance
+            .ok(&["history"])
+            .contains(operation.trim_matches('"'))
+    );
+    let (_, some) = instance.json(&["list", "--state", "damaged", "--limit", "1"]);
+    assert_eq!(some["backups"][0]["backup_id"], *second, "{some}");
+    let (_, some) = instance.json(&["history", "--operation", "restore"]);
+    assert_eq!(some["count"], 1, "{some}");
+
+    let all = ["delete", &second, &first, ARC_OLD, ARC_NEW, "--yes"];
+    refused(&all, 2, &["target local", "--even-last"]);
+    refused(&["delete", &second, UNKNOWN, "--yes"], 1, &[UNKNOWN]);
+    assert!(instance.backup_folder(&second).exists());
+    let (code, deleted) = instance.json(&["delete", &second, ARC_OLD, ARC_NEW, "--yes"]);
+    assert_eq!((code, &deleted["count"]), (0, &3.into()), "{deleted}");
+    let service = instance.serve();
+    let deleted = service.delete(&format!("/api/v1/backup/{first}")).json();
+    assert!(
+        deleted["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("no good backup"),
+        "{deleted}"
+    );
+    let page = service
+        .get("/api/v1/backup?state=ok&since=7d&limit=5")
+        .json();
+    assert_eq!(page["count"], 0, "{page}");
+    for query in ["state=fine", "since=soon", "start_after=x", "limit=0"] {
+        assert_eq!(
+            service.get(&format!("/api/v1/backup?{query}")).status,
+            400,
+            "{query}"
+        );
+    }
 }

@@ -148,7 +148,7 @@ fn up_and_down(kind: Kind, shape: Shape) -> [Duration; 3] {
             "{case}: other files came back"
         );
     }
-    ok(&["delete", &id, "--yes"]);
+    ok(&["delete", &id, "--yes", "--even-last"]);
     if let Store::Azure(proxy, _) = &store {
         proxy.heal();
     }
@@ -275,7 +275,7 @@ fn three_hundred_runs_under_503s_end() {
             let id = String::from_utf8(output.stdout).unwrap().trim().to_owned();
             let output = within(
                 &instance,
-                &["delete", &id, "--yes"],
+                &["delete", &id, "--yes", "--even-last"],
                 Duration::from_secs(120),
             );
             assert!(output.status.success(), "run {run}: {}", text(&output));

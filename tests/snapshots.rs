@@ -286,7 +286,7 @@ fn snapshots(count: usize) -> f64 {
         let id = instance.backup();
         let file = instance.backup_folder(&id).join("metadata/arc.db");
         assert_none_lacks(written(&file), before, &id);
-        instance.ok(&["delete", &id, "--yes"]);
+        instance.ok(&["delete", &id, "--yes", "--even-last"]);
         for said in writing.map(Writer::stop) {
             assert_eq!(said.went_back, 0);
             commits += said.commits;

@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::operations::{
     ArcBackup, ListAnswer, Operation, RestoreInProgress, RestorePreview, TargetError,
 };
-use crate::repository::{Damaged, Incomplete, Loaded, Summary, Unreadable};
+use crate::repository::{
+    BackupState, Damaged, Incomplete, LastVerified, Loaded, Note, Summary, Unreadable,
+};
 
 /// An operation was accepted, and goes on by itself.
 #[derive(Debug, Object)]
@@ -48,6 +50,9 @@ pub(super) struct DeletedBody {
     pub(super) message: String,
     /// Which.
     pub(super) backup_id: String,
+    /// What the operator should know: that no good backup is left in the target.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// The answers of a deletion.
@@ -78,6 +83,9 @@ pub struct ListBody {
     pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that can't be listed.
     pub errors: Vec<TargetError>,
+    /// What to give as `start_after` for the next page; absent on the last.
+    #[oai(skip_serializing_if_is_none)]
+    pub next: Option<String>,
 }
 
 /// The answer of a list.
@@ -90,14 +98,15 @@ pub fn list_answer(answer: ListAnswer) -> ListBody {
         unreadable: answer.unreadable,
         incomplete: answer.incomplete,
         errors: answer.errors,
+        next: answer.next,
     }
 }
 
-/// The manifest, as it stands in the file, with the target that holds it and whether it has checksums.
+/// The manifest, as it stands in the file, with the target that holds it, its state, and what its note says of verifications.
 ///
 /// A list that is `null`, as Go writes an empty one, is an empty list; a field that every manifest should have is there.
 #[must_use]
-pub fn manifest_answer(target: &str, loaded: &Loaded) -> Value {
+pub fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Value {
     let mut value = loaded.raw.clone();
     if let Value::Object(fields) = &mut value {
         for (name, default) in [
@@ -115,7 +124,21 @@ pub fn manifest_answer(target: &str, loaded: &Loaded) -> Value {
             }
         }
         fields.insert("target".to_owned(), target.into());
-        fields.insert("verified".to_owned(), loaded.sealed.into());
+        fields.insert("state".to_owned(), BackupState::of(note).as_str().into());
+        fields.insert("has_checksums".to_owned(), loaded.sealed.into());
+        if let Some(inventory) = &loaded.manifest.inventory {
+            fields.insert("files".to_owned(), inventory.entries.into());
+            fields.insert("bytes".to_owned(), inventory.bytes.into());
+        }
+        for (name, verification) in [
+            ("last_verified", note.last_verified.as_ref()),
+            ("last_full", note.last_full.as_ref()),
+            ("last_failed", note.fault()),
+        ] {
+            if let Some(verification) = verification.and_then(ToJSON::to_json) {
+                fields.insert(name.to_owned(), verification);
+            }
+        }
     }
     value
 }
@@ -152,8 +175,20 @@ struct ManifestSchema {
     has_config: bool,
     /// The target that holds it.
     target: String,
+    /// What is known of it: `ok`, `unverified` or `damaged`.
+    state: BackupState,
     /// Whether it has checksums: false for a backup that Arc itself made.
-    verified: bool,
+    has_checksums: bool,
+    /// All its files, databases and configuration too; absent in a backup that Arc made.
+    files: Option<u64>,
+    /// Their size in bytes.
+    bytes: Option<u64>,
+    /// When it was last verified, and what came of it; absent when it never was.
+    last_verified: Option<LastVerified>,
+    /// When every byte of it was last read.
+    last_full: Option<LastVerified>,
+    /// The verification that found the fault of a damaged one.
+    last_failed: Option<LastVerified>,
     /// The version of the layout; absent in a backup that Arc made.
     format: Option<u32>,
     /// What the inventory is.

@@ -14,6 +14,7 @@ use poem_openapi::OpenApiService;
 use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
 
+use super::check::CheckApi;
 use super::connections::Connection;
 use super::faults::body;
 use super::methods::Methods;
@@ -38,9 +39,12 @@ pub(super) struct Shared {
 /// How long a deletion is waited for; then it is 202, and goes on.
 const DELETE_WAIT: Duration = Duration::from_secs(25);
 
-pub(super) fn service() -> OpenApiService<Api, ()> {
-    OpenApiService::new(Api, "arc-backup", env!("CARGO_PKG_VERSION"))
-        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc. \
+/// All endpoints.
+pub(super) type Apis = (Api, CheckApi);
+
+pub(super) fn service() -> OpenApiService<Apis, ()> {
+    OpenApiService::new((Api, CheckApi), "arc-backup", env!("CARGO_PKG_VERSION"))
+        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` and the check needs an admin token of Arc. \
              A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`.")
 }
 

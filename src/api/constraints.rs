@@ -18,12 +18,16 @@ pub(super) fn add_to(document: &mut Value) {
         }
     }
     for operation in operations(document) {
+        let id = operation["operationId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let parameters = operation
             .get_mut("parameters")
             .and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-            add(&mut parameter["schema"], of_parameter(&name));
+            add(&mut parameter["schema"], of_parameter(&id, &name));
         }
         if let Some(unauthorized) = operation["responses"].get_mut("401") {
             unauthorized["headers"] = json!({"WWW-Authenticate": {
@@ -74,11 +78,16 @@ fn of_field(schema: &str, field: &str) -> Value {
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
         (_, "sha256") => json!({"pattern": SHA256}),
-        (_, "at" | "completed_at" | "created_at" | "moment" | "started_at" | "written_at") => {
+        (
+            _,
+            "at" | "checked_at" | "completed_at" | "created_at" | "last_verified_at" | "newest_at"
+            | "moment" | "started_at" | "written_at",
+        ) => {
             json!({"format": "date-time"})
         }
         (_, "share" | "covered") => json!({"minimum": 0, "maximum": 1}),
         ("Accepted" | "ErrorBody", "status") => json!({"enum": ["running"]}),
+        ("TargetCheck", "newest") => json!({"pattern": BACKUP_ID}),
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
@@ -100,8 +109,10 @@ fn of_field(schema: &str, field: &str) -> Value {
     }
 }
 
-fn of_parameter(name: &str) -> Value {
+fn of_parameter(operation: &str, name: &str) -> Value {
     match name {
+        // By default all.
+        "limit" if operation == "list_backups" => json!({"minimum": 1, "maximum": PAGE_LIMIT}),
         "id" => json!({"pattern": BACKUP_ID}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "limit" => json!({"minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE}),

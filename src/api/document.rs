@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use super::answers::{
     Accepted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, OperationsBody,
 };
+use super::app::Apis;
 use super::constraints;
 use super::faults::{ErrorBody, body};
-use super::routes::Api;
+use crate::check::{CheckReport, CheckStatus, TargetCheck};
 use crate::doctor::{Check, Report};
 use crate::operations::{
     BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
 };
-use crate::repository::{LastVerified, Summary};
+use crate::repository::{BackupState, LastVerified, Summary};
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
 const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
@@ -26,9 +27,10 @@ const INSTANCE: &str = "6b1f0c9a1e5f0c9a1e7d204b3a86e512";
 const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 /// The statuses of refusal and failure that each operation can answer.
-const FAULTS: [(&str, &[u16]); 13] = [
+const FAULTS: [(&str, &[u16]); 14] = [
     ("create_backup", &[400, 401, 403, 408, 409, 413, 500]),
     ("list_backups", &[400, 401, 403, 500]),
+    ("check_backups", &[400, 401, 403, 500, 503]),
     ("get_status", &[401, 403, 500]),
     (
         "restore_backup",
@@ -46,7 +48,7 @@ const FAULTS: [(&str, &[u16]); 13] = [
 ];
 
 /// The document for `service`, as JSON text.
-pub(super) fn of(service: &OpenApiService<Api, ()>) -> String {
+pub(super) fn of(service: &OpenApiService<Apis, ()>) -> String {
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("the derived document is JSON");
     for operation in constraints::operations(&mut document) {
@@ -57,7 +59,7 @@ pub(super) fn of(service: &OpenApiService<Api, ()>) -> String {
 }
 
 /// The page of Swagger UI for `service`, with the whole document in it.
-pub(super) fn page_of(service: &OpenApiService<Api, ()>) -> String {
+pub(super) fn page_of(service: &OpenApiService<Apis, ()>) -> String {
     service
         .swagger_ui_html()
         .replace(&service.spec(), &of(service))
@@ -124,6 +126,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         ("delete_backup", "200") => DeletedBody {
             message: "Backup deleted".to_owned(),
             backup_id: ID.to_owned(),
+            warnings: Vec::new(),
         }
         .to_json(),
         ("list_backups", "200") => ListBody {
@@ -137,7 +140,10 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                 target: "local".to_owned(),
                 instance: Some(INSTANCE.to_owned()),
                 source_location: Some("local /var/lib/arc/data".to_owned()),
-                verified: true,
+                state: BackupState::Ok,
+                has_checksums: true,
+                files: Some(1202),
+                bytes: Some(5_368_820_395),
                 last_verified: Some(LastVerified {
                     at: "2026-02-12T03:00:41.215Z".to_owned(),
                     mode: "full".to_owned(),
@@ -147,14 +153,22 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                     covered: None,
                 }),
                 last_full: None,
+                last_failed: None,
             }],
             count: 1,
             damaged: Vec::new(),
             unreadable: Vec::new(),
             incomplete: None,
             errors: Vec::new(),
+            next: None,
         }
         .to_json(),
+        ("check_backups", "200") => checked(CheckStatus::Ok, 11_520).to_json(),
+        ("check_backups", "503") => checked(CheckStatus::Critical, 108_000).to_json(),
+        ("check_backups", "400") => {
+            body("max_age must be a duration such as 90s, 30m, 26h, 7d or 1d12h").to_json()
+        }
+        ("check_backups", "403") => denied("Permission denied: read required"),
         ("get_status", "200") => running().to_json(),
         ("list_operations", "200") => OperationsBody {
             operations: vec![ended()],
@@ -319,6 +333,32 @@ fn ended() -> Operation {
     }
 }
 
+fn checked(status: CheckStatus, age_seconds: u64) -> CheckReport {
+    let age = crate::times::words(std::time::Duration::from_secs(age_seconds));
+    let newest = format!("newest backup {ID} {age} old (limit 26h)");
+    let detail = format!("{newest}, verified 2d ago");
+    let ok = status == CheckStatus::Ok;
+    CheckReport {
+        status,
+        ok,
+        line: format!("{}: target local: {detail}", status.as_str()),
+        checked_at: "2026-02-12T20:30:22.104Z".to_owned(),
+        faults: Vec::new(),
+        targets: vec![TargetCheck {
+            target: "local".to_owned(),
+            status,
+            ok,
+            detail,
+            faults: if ok { Vec::new() } else { vec![newest] },
+            backups: 14,
+            newest: Some(ID.to_owned()),
+            newest_at: Some(STARTED.to_owned()),
+            age_seconds: Some(age_seconds),
+            last_verified_at: Some("2026-02-10T03:00:41.215Z".to_owned()),
+        }],
+    }
+}
+
 fn manifest() -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -339,7 +379,10 @@ fn manifest() -> Value {
         "format": crate::manifest::FORMAT,
         "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
         "sha256": SHA256,
-        "verified": true
+        "state": "ok",
+        "has_checksums": true,
+        "files": 1202,
+        "bytes": 5_368_820_395_u64
     })
 }
 

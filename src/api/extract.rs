@@ -20,6 +20,9 @@ use crate::auth::{Denied, Identity, Secret, fingerprint, token_from_parts};
 /// The holder of an admin token, and that token.
 pub(super) struct Admin(pub(super) Identity, pub(super) Option<Secret>);
 
+/// The holder of a token that may ask whether the backups are in order: an admin's, one with `read`, the monitoring token.
+pub(super) struct Reader;
+
 /// Who may read the status: an admin, and the token that started the operation, even when a restored database no longer knows it.
 pub(super) struct Watcher;
 
@@ -49,6 +52,14 @@ async fn check(request: &Request) -> (Option<String>, Result<Identity, Denied>) 
         None => Err(Denied::Invalid),
     };
     (token, checked)
+}
+
+async fn check_reader(request: &Request) -> Result<Identity, Denied> {
+    let token = token(request);
+    match request.data::<Arc<Shared>>() {
+        Some(shared) => shared.authenticator.check_reader(token.as_deref()).await,
+        None => Err(Denied::Invalid),
+    }
 }
 
 fn register_schemes(registry: &mut Registry) {
@@ -91,6 +102,31 @@ impl<'a> ApiExtractor<'a> for Admin {
         let (token, checked) = check(request).await;
         match checked {
             Ok(identity) => Ok(Self(identity, token.map(Secret::new))),
+            Err(denied) => Err(Fault::denied(&denied).into()),
+        }
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Reader {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec!["bearer"]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        match check_reader(request).await {
+            Ok(_) => Ok(Self),
             Err(denied) => Err(Fault::denied(&denied).into()),
         }
     }

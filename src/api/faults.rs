@@ -37,7 +37,7 @@ pub(super) enum Fault {
     /// No token, or one that is unknown, expired or disabled.
     #[oai(status = 401)]
     Unauthorized(Json<ErrorBody>),
-    /// The token is not an admin's.
+    /// The token lacks the permission: `admin`, or, for the check, `read`.
     #[oai(status = 403)]
     Forbidden(Json<ErrorBody>),
     /// No such backup, operation or path.
@@ -89,7 +89,7 @@ impl Fault {
             ..body(denied.to_string())
         });
         match denied {
-            Denied::NotAdmin(_) => Self::Forbidden(body),
+            Denied::NotAdmin(_) | Denied::NotReader(_) => Self::Forbidden(body),
             Denied::Missing | Denied::Invalid => Self::Unauthorized(body),
         }
     }

@@ -2,11 +2,13 @@
 
 mod answers;
 mod app;
+mod check;
 mod connections;
 mod constraints;
 mod document;
 mod extract;
 mod faults;
+mod list;
 mod methods;
 mod requests;
 mod routes;

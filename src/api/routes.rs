@@ -1,6 +1,7 @@
 //! The endpoints.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -14,10 +15,13 @@ use super::answers::{
 use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
+use super::list::ListParameters;
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
 use super::starting::{accepted, begin, preview, start, who};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
+use crate::repository::BackupState;
+use crate::times;
 
 /// Files or operations on a page, if not asked otherwise, and at most.
 pub(super) const PAGE: u64 = 100;
@@ -26,7 +30,7 @@ pub(super) const PAGE_LIMIT: u64 = 10_000;
 pub(super) const OFFSET_LIMIT: u64 = (1 << 53) - 1;
 
 #[derive(Tags)]
-enum Tag {
+pub(super) enum Tag {
     /// Arc's own endpoints.
     Backup,
     /// Progress, cancel, history.
@@ -83,13 +87,17 @@ impl Api {
 
     /// List the backups
     ///
-    /// Newest first, of all targets. What only looks like a backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
+    /// Newest first, of all targets, or those that the parameters choose. What only looks like a backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
     /// reached in `errors`.
     #[oai(
         path = "/api/v1/backup",
         method = "get",
         operation_id = "list_backups",
         tag = "Tag::Backup"
+    )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a parameter of the endpoint"
     )]
     async fn list(
         &self,
@@ -99,12 +107,31 @@ impl Api {
         target: Query<Option<String>>,
         /// Also incomplete copies: what could be read of a source with files that could not.
         all: Query<Option<bool>>,
+        /// Only those in this state; `incomplete` goes without `all`.
+        state: Query<Option<BackupState>>,
+        /// Only those of this instance: its name, or the beginning of it.
+        instance: Query<Option<String>>,
+        /// Only those that began then or later: a date, a time in RFC 3339, or an age such as `7d`.
+        since: Query<Option<String>>,
+        /// Only those that began then or earlier.
+        until: Query<Option<String>>,
+        /// Only those behind this place: the `next` of the page before, or a backup's id.
+        start_after: Query<Option<String>>,
+        /// At most so many, up to 10,000. Default: all.
+        limit: Query<Option<u64>>,
     ) -> Result<Json<ListBody>, Fault> {
-        Ok(Json(list_answer(
-            (shared.engine)
-                .list(target.as_deref(), all.unwrap_or(false))
-                .await?,
-        )))
+        let parameters = ListParameters {
+            state: state.0,
+            instance: instance.0,
+            since: since.0,
+            until: until.0,
+            start_after: start_after.0,
+            limit: limit.0,
+        };
+        let filter = parameters.filter()?;
+        let all = all.unwrap_or(false) || state.0 == Some(BackupState::Incomplete);
+        let answer = shared.engine.list(target.as_deref(), all).await?;
+        Ok(Json(list_answer(answer.filtered(&filter))))
     }
 
     /// Progress of the operation that runs, or the outcome of the last one
@@ -274,10 +301,9 @@ impl Api {
     ) -> Result<Json<ManifestBody>, Fault> {
         let id = BackupId::parse(&id)?;
         let (repository, loaded) = shared.engine.find(&id, target.as_deref()).await?;
-        Ok(Json(ManifestBody(manifest_answer(
-            repository.name(),
-            &loaded,
-        ))))
+        let note = repository.note_to_show(&id).await;
+        let answer = manifest_answer(repository.name(), &loaded, &note);
+        Ok(Json(ManifestBody(answer)))
     }
 
     /// Delete a backup
@@ -308,13 +334,14 @@ impl Api {
             Ok(_) => Ok(Deleted::Gone(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
+                warnings: deleted_last(&shared, &running.snapshot()).await,
             }))),
             Err(_) => {
                 let Started::Accepted(body) = accepted(
                     &running.snapshot(),
                     "Backup is being deleted",
                     None,
-                    Vec::new(),
+                    deleted_last(&shared, &running.snapshot()).await,
                 );
                 Ok(Deleted::GoesOn(body))
             }
@@ -465,6 +492,21 @@ impl Api {
     }
 }
 
+/// How long an answer to a deletion waits to know whether a good backup is left.
+const LAST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A warning where no good backup is left beside the one that was deleted.
+async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
+    let target = deletion.target.as_deref().unwrap_or_default();
+    let good = shared.engine.good_backups(target);
+    match tokio::time::timeout(LAST_TIMEOUT, good).await {
+        Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
+            vec![format!("no good backup is left in target {target}")]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The files that start with `prefix` and come behind `start_after`, `limit` of them.
 fn files_page(
     inventory: &Inventory,
@@ -497,7 +539,7 @@ fn files_page(
     })
 }
 
-fn page(limit: Option<u64>) -> Result<u64, Fault> {
+pub(super) fn page(limit: Option<u64>) -> Result<u64, Fault> {
     match limit {
         None => Ok(PAGE),
         Some(limit @ 1..=PAGE_LIMIT) => Ok(limit),
@@ -517,7 +559,16 @@ pub(super) fn parameter_fault(name: &str) -> String {
     match name {
         "limit" => format!("limit must be from 1 to {PAGE_LIMIT}"),
         "offset" => format!("offset must be from 0 to {OFFSET_LIMIT}"),
+        "since" | "until" => format!("{name} must be {}", times::MOMENT_FORM),
+        "start_after" => {
+            "start_after must be the next of an earlier page, or a backup ID".to_owned()
+        }
+        "state" => {
+            let words = BackupState::ALL.map(BackupState::as_str);
+            format!("state must be one of {}", words.join(", "))
+        }
         "all" => "all must be true or false".to_owned(),
+        "min_backups" => "min_backups must be a whole number".to_owned(),
         _ => format!("parameter {name} is missing or is not understood"),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Cache, Verdict};
@@ -13,7 +14,7 @@ use super::identity::{Denied, Identity};
 use super::keeper::Keeper;
 use super::lanes::Lanes;
 use super::settings::AuthSettings;
-use super::token::is_acceptable;
+use super::token::{fingerprint, is_acceptable};
 
 /// No refusal of a token is faster than this: it slows guessing down and covers how far the check came.
 const REFUSAL_DELAY: Duration = Duration::from_millis(100);
@@ -23,6 +24,8 @@ const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 /// One instance serves all requests. Needs a tokio runtime with timers.
 pub struct Authenticator {
     enabled: bool,
+    /// Fingerprint of the monitoring token.
+    monitor: Option<[u8; 32]>,
     shared: Arc<Shared>,
 }
 
@@ -32,6 +35,9 @@ impl Authenticator {
     pub fn new(settings: AuthSettings) -> Self {
         Self {
             enabled: settings.enabled,
+            monitor: (settings.monitor_token.as_deref())
+                .filter(|token| !token.is_empty())
+                .map(fingerprint),
             shared: Arc::new(Shared {
                 cache: Cache::new(settings.cache_ttl),
                 keeper: Keeper::new(settings),
@@ -65,26 +71,56 @@ impl Authenticator {
     /// and for a good token without `admin`. Where the database can't be read, every token that is not in the
     /// cache is [`Denied::Invalid`], and the log says why.
     pub async fn check(&self, token: Option<&str>) -> Result<Identity, Denied> {
+        match self.verdict(token).await? {
+            Verdict::Admin(identity) => Ok(identity),
+            Verdict::Reader(identity) | Verdict::Plain(identity) => Err(Denied::NotAdmin(identity)),
+            Verdict::Refused => Err(Denied::Invalid),
+        }
+    }
+
+    /// Tells whose token this is, for what only reads: an admin's, one with `read`, or the monitoring token.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and for a good token without `read` and `admin`.
+    pub async fn check_reader(&self, token: Option<&str>) -> Result<Identity, Denied> {
+        match self.verdict(token).await? {
+            Verdict::Admin(identity) | Verdict::Reader(identity) => Ok(identity),
+            Verdict::Plain(identity) => Err(Denied::NotReader(identity)),
+            Verdict::Refused => Err(Denied::Invalid),
+        }
+    }
+
+    /// The verdict on a token; a refusal takes its time.
+    async fn verdict(&self, token: Option<&str>) -> Result<Verdict, Denied> {
         if !self.enabled {
-            return Ok(Identity::anonymous());
+            return Ok(Verdict::Admin(Identity::anonymous()));
         }
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return Err(Denied::Missing);
         };
         let started = Instant::now();
+        if let Some(identity) = self.monitor(token) {
+            return Ok(Verdict::Reader(identity));
+        }
         let verdict = if is_acceptable(token) {
             self.shared.verdict(token).await
         } else {
             Verdict::Refused
         };
-        match verdict {
-            Verdict::Admin(identity) => Ok(identity),
-            Verdict::Plain(identity) => Err(Denied::NotAdmin(identity)),
-            Verdict::Refused => {
-                sleep_until(started + REFUSAL_DELAY).await;
-                Err(Denied::Invalid)
-            }
+        if verdict == Verdict::Refused {
+            sleep_until(started + REFUSAL_DELAY).await;
         }
+        Ok(verdict)
+    }
+
+    /// The identity of the monitoring token, where it is that. The comparison takes the same time for every token.
+    fn monitor(&self, token: &str) -> Option<Identity> {
+        let given = fingerprint(token);
+        let is_it = bool::from(self.monitor?.ct_eq(&given));
+        is_it.then(|| Identity {
+            name: "monitor".to_owned(),
+            fingerprint: given,
+        })
     }
 
     /// Drops every kept verdict, so that the next request of each token asks the database: for use after the

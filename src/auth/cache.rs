@@ -19,7 +19,9 @@ const CAPACITY: usize = 10_000;
 pub(crate) enum Verdict {
     /// Good, with the `admin` permission.
     Admin(Identity),
-    /// Good, without it.
+    /// Good, with `read` and without `admin`.
+    Reader(Identity),
+    /// Good, without either.
     Plain(Identity),
     /// Anything else.
     Refused,

@@ -12,6 +12,8 @@ pub(crate) struct Candidate {
     pub(crate) hash: String,
     /// Whether `admin` is among the permissions.
     pub(crate) is_admin: bool,
+    /// Whether `read` is among them.
+    pub(crate) may_read: bool,
     /// When the token ends.
     pub(crate) expiry: Expiry,
     /// Whether it was found by the token's own prefix. Nobody meets a prefix by chance, so such a candidate
@@ -28,7 +30,16 @@ impl Candidate {
 
 /// Whether a `permissions` text grants admin: Arc splits it at commas and trims nothing.
 pub(crate) fn grants_admin(permissions: &str) -> bool {
-    permissions.split(',').any(|element| element == "admin")
+    grants(permissions, "admin")
+}
+
+/// Whether it grants reading.
+pub(crate) fn grants_read(permissions: &str) -> bool {
+    grants(permissions, "read")
+}
+
+fn grants(permissions: &str, wanted: &str) -> bool {
+    permissions.split(',').any(|element| element == wanted)
 }
 
 #[cfg(test)]

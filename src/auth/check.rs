@@ -135,6 +135,8 @@ impl Check {
         };
         let verdict = if candidate.is_admin {
             Verdict::Admin(identity)
+        } else if candidate.may_read {
+            Verdict::Reader(identity)
         } else {
             Verdict::Plain(identity)
         };

@@ -46,6 +46,7 @@ pub(crate) fn candidate(
         name: "generated".to_owned(),
         hash: hash.to_owned(),
         is_admin: true,
+        may_read: true,
         expiry: Expiry::Never,
         is_likely: kept_prefix.is_some(),
     }))

@@ -3,7 +3,8 @@
 /// The holder of an accepted token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The token's name in Arc's database; `bootstrap`, `generated` or `anonymous` where it has none there.
+    /// The token's name in Arc's database; `bootstrap`, `generated`, `monitor` or
+    /// `anonymous` where it has none there.
     pub name: String,
     /// SHA-256 of the token; zero when authentication is off. It recognises the token that started an
     /// operation later on, without keeping the token.
@@ -35,15 +36,18 @@ pub enum Denied {
     /// that has something to show to any holder of a good token.
     #[error("Permission denied: admin required")]
     NotAdmin(Identity),
+    /// The token is good, but without the `read` permission, which is all that was asked of it.
+    #[error("Permission denied: read required")]
+    NotReader(Identity),
 }
 
 impl Denied {
-    /// The HTTP status of the refusal: 401, or 403 for a good token without `admin`.
+    /// The HTTP status of the refusal: 401, or 403 for a good token without the permission.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Self::Missing | Self::Invalid => 401,
-            Self::NotAdmin(_) => 403,
+            Self::NotAdmin(_) | Self::NotReader(_) => 403,
         }
     }
 }

@@ -73,6 +73,7 @@ impl Keeper {
             name: "bootstrap".to_owned(),
             hash: hash.clone(),
             is_admin: true,
+            may_read: true,
             expiry: Expiry::Never,
             is_likely: true,
         });

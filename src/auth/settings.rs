@@ -17,6 +17,8 @@ pub struct AuthSettings {
     pub cache_ttl: Duration,
     /// `auth.bootstrap_token`: an admin token as long as the database has none. Empty counts as absent.
     pub bootstrap_token: Option<String>,
+    /// `arc_backup.monitor_token`: may ask whether the backups are in order, and nothing else.
+    pub monitor_token: Option<String>,
     /// The folder in which the hash of a generated token is kept.
     pub state_dir: PathBuf,
 }
@@ -31,6 +33,10 @@ impl fmt::Debug for AuthSettings {
             .field(
                 "bootstrap_token",
                 &self.bootstrap_token.as_ref().map(|_| "<redacted>"),
+            )
+            .field(
+                "monitor_token",
+                &self.monitor_token.as_ref().map(|_| "<redacted>"),
             )
             .field("state_dir", &self.state_dir)
             .finish()
@@ -49,6 +55,7 @@ mod tests {
             db_path: "arc.db".into(),
             cache_ttl: Duration::from_secs(1),
             bootstrap_token: Some("very-secret".into()),
+            monitor_token: Some("very-secret too".into()),
             state_dir: "state".into(),
         };
         let text = format!("{settings:?}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::candidate::{Candidate, grants_admin};
+use super::candidate::{Candidate, grants_admin, grants_read};
 use super::database::{Fault, read};
 use super::error::AuthError;
 use super::expiry::Expiry;
@@ -95,10 +95,11 @@ fn candidate(row: &Row<'_>, path: &Path, notices: &Notices) -> rusqlite::Result<
         Some(name) => name.to_owned(),
         None => format!("token {}", row.get::<_, i64>(0)?),
     };
-    let is_admin = match row.get_ref(3)? {
-        ValueRef::Null => grants_admin(DEFAULT_PERMISSIONS),
-        value => text(value).is_some_and(grants_admin),
+    let permissions = match row.get_ref(3)? {
+        ValueRef::Null => DEFAULT_PERMISSIONS,
+        value => text(value).unwrap_or_default(),
     };
+    let (is_admin, may_read) = (grants_admin(permissions), grants_read(permissions));
     let expiry = match row.get_ref(4)? {
         ValueRef::Null => Expiry::Never,
         value => text(value).map_or(Expiry::Unreadable, Expiry::parse),
@@ -113,6 +114,7 @@ fn candidate(row: &Row<'_>, path: &Path, notices: &Notices) -> rusqlite::Result<
         name,
         hash: text(row.get_ref(2)?).unwrap_or_default().to_owned(),
         is_admin,
+        may_read,
         expiry,
         is_likely: row.get(5)?,
     })

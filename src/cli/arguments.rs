@@ -1,10 +1,14 @@
 //! What the command line takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 
-use crate::operations::{ExtraFilesPolicy, VerifyMode};
+use crate::operations::{ExtraFilesPolicy, ListPlace, VerifyMode};
+use crate::repository::BackupState;
+use crate::times;
 
 /// Backs up and restores an Arc time-series database.
 #[derive(Debug, Parser)]
@@ -24,6 +28,9 @@ pub(super) struct Arguments {
     /// Print one JSON document on standard output, and nothing else.
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Print results, and errors; no progress, no warnings, no summary.
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -49,17 +56,10 @@ pub(super) enum Command {
         target: Option<String>,
     },
     /// List the backups, newest first.
-    List {
-        /// Only those of this target.
-        #[arg(long, value_name = "NAME")]
-        target: Option<String>,
-        /// Also incomplete copies: what could be read of a source with files that could not.
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show the manifest of a backup.
+    List(ListArguments),
+    /// Show what a backup is; its whole manifest with --json.
     Show {
-        /// The backup's id.
+        /// The backup: its id, the beginning of it, or `latest`.
         id: String,
         /// The target that holds it [default: the first that answers].
         #[arg(long, value_name = "NAME")]
@@ -69,7 +69,7 @@ pub(super) enum Command {
     Restore(RestoreArguments),
     /// Check a backup: every byte, unless told otherwise.
     Verify {
-        /// The backup's id.
+        /// The backup: its id, the beginning of it, or `latest`.
         id: String,
         /// Only that every file is there, with its size.
         #[arg(long, conflicts_with = "sample")]
@@ -81,25 +81,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
     },
-    /// Delete a backup.
-    Delete {
-        /// The backup's id.
-        id: String,
-        /// The target that holds it; needed where several do.
-        #[arg(long, value_name = "NAME")]
-        target: Option<String>,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Delete backups.
+    Delete(DeleteArguments),
     /// Show the operation that runs, or ran last.
     Status,
     /// Show past operations, newest first.
-    History {
-        /// How many.
-        #[arg(long, default_value_t = 20)]
-        limit: u64,
-    },
+    History(HistoryArguments),
     /// Show what interrupted operations have left in the targets; remove it with --apply.
     Sweep {
         /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
@@ -108,6 +95,8 @@ pub(super) enum Command {
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
+    /// Check that the newest backup is as new, and as lately verified, as it should be: one line, exit code 0 or 1.
+    Check(CheckArguments),
     /// Print the OpenAPI document of the REST API.
     Openapi,
     /// Make a small sample instance, and serve it.
@@ -123,7 +112,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
-    /// The backup's id.
+    /// The backup: its id, the beginning of it, or `latest`.
     pub(super) id: String,
     /// Leave the Parquet files as they are.
     #[arg(long)]
@@ -152,6 +141,112 @@ pub(super) struct RestoreArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// Only those of this target.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    /// Also incomplete copies, with the files that they lack: what could be read of a source with files that could not.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only those in this state: ok, unverified, damaged, archived, denied, incomplete.
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    pub(super) state: Option<BackupState>,
+    /// Only those of this instance: its name, or the beginning of it, as the list has it.
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) since: Option<Timestamp>,
+    /// Only those that began then or earlier.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) until: Option<Timestamp>,
+    /// Only those behind this place, which the page before has named.
+    #[arg(long, value_name = "PLACE", value_parser = place)]
+    pub(super) start_after: Option<ListPlace>,
+    /// At most so many [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteArguments {
+    /// The backups: their ids, or the beginnings of them.
+    #[arg(required = true, value_name = "ID")]
+    pub(super) ids: Vec<String>,
+    /// The target that holds them; needed where several do.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// With --yes: also where no good backup is left in the target then.
+    #[arg(long)]
+    pub(super) even_last: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArguments {
+    /// How many.
+    #[arg(long, default_value_t = 20)]
+    pub(super) limit: u64,
+    /// Only these: backup, restore, verify, delete.
+    #[arg(long, value_name = "TYPE")]
+    pub(super) operation: Option<String>,
+    /// Only those that ended so: completed, failed, cancelled; or running.
+    #[arg(long, value_name = "STATUS")]
+    pub(super) status: Option<String>,
+    /// Only those of this target.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) since: Option<Timestamp>,
+}
+
+impl HistoryArguments {
+    /// Whether not all operations are wanted.
+    pub(super) fn is_filter(&self) -> bool {
+        let words = [&self.operation, &self.status, &self.target];
+        self.since.is_some() || words.into_iter().any(Option::is_some)
+    }
+}
+
+fn state(text: &str) -> Result<BackupState, String> {
+    let words = BackupState::ALL.map(BackupState::as_str).join(", ");
+    BackupState::parse(text).ok_or_else(|| format!("expected one of {words}"))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment = times::parse_moment(text, Timestamp::now());
+    moment.ok_or_else(|| format!("expected {}", times::MOMENT_FORM))
+}
+
+fn place(text: &str) -> Result<ListPlace, String> {
+    let form = "expected what the page before has named, or a backup id";
+    ListPlace::parse(text).ok_or_else(|| form.to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Only this target.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    /// How old the newest good backup may be, such as 26h [default: backup.check_max_age, else 26h].
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    pub(super) max_age: Option<Duration>,
+    /// For how long no verification may have been clean, such as 7d [default: it is not demanded].
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    pub(super) verified_within: Option<Duration>,
+    /// How many good backups each target must hold.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) min_backups: u64,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    times::parse_duration(text).ok_or_else(|| format!("expected {}", times::DURATION_FORM))
 }
 
 pub(super) fn mode(quick: bool, sample: Option<f64>) -> VerifyMode {

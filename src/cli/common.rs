@@ -5,16 +5,41 @@ use std::sync::Arc;
 
 use poem_openapi::types::ToJSON;
 
-use super::output::{follow, line, tell};
+use super::actor::actor;
+use super::output::{follow, line};
 use super::signals::Signals;
+use super::summary::tell;
 use super::{DONE, FAILED};
-use crate::operations::{ArcBackup, Request, Who};
+use crate::operations::{ArcBackup, Operation, Request, Who};
 use crate::{Error, Result};
 
 pub(super) fn pretty(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
+/// Runs an operation to its end, which a signal hastens.
+pub(super) async fn run_operation(
+    engine: &Arc<ArcBackup>,
+    request: Request,
+    signals: &Signals,
+) -> Result<Operation> {
+    let who = Who {
+        actor: actor(),
+        origin: "cli",
+        fingerprint: None,
+        token: None,
+    };
+    let running = or_interrupted(signals, engine.start(request, who)).await?;
+    Ok(tokio::select! {
+        ended = follow(&running) => ended,
+        reason = signals.asked_to_end() => {
+            running.cancel(reason);
+            running.wait().await
+        }
+    })
+}
+
+/// The same, and prints how it ended.
 pub(super) async fn operate(
     engine: &Arc<ArcBackup>,
     request: Request,
@@ -22,20 +47,7 @@ pub(super) async fn operate(
     print_id: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let who = Who {
-        actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
-        origin: "cli",
-        fingerprint: None,
-        token: None,
-    };
-    let running = or_interrupted(signals, engine.start(request, who)).await?;
-    let ended = tokio::select! {
-        ended = follow(&running) => ended,
-        reason = signals.asked_to_end() => {
-            running.cancel(reason);
-            running.wait().await
-        }
-    };
+    let ended = run_operation(engine, request, signals).await?;
     if json {
         line(&ended.to_json_string());
     } else {

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use poem_openapi::types::ToJSON;
 use serde_json::json;
 
-use super::DONE;
+use super::arguments::HistoryArguments;
 use super::common::{or_interrupted, pretty};
-use super::output::{complain, line};
+use super::output::{complain, line, note};
 use super::signals::Signals;
-use crate::Result;
-use crate::operations::{ArcBackup, Operation};
+use super::table::{Table, left, right};
+use super::{DONE, words};
+use crate::operations::{ArcBackup, Operation, Status};
+use crate::{Result, times};
+
+/// How many operations are looked through for those that are wanted.
+const LOOKED_THROUGH: u64 = 10_000;
 
 pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signals) -> Result<u8> {
     let status = or_interrupted(signals, engine.status()).await?;
@@ -18,7 +24,12 @@ pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signal
         (true, Some(operation)) => line(&operation.to_json_string()),
         (true, None) => line(&crate::api::idle_answer(engine).await.to_json_string()),
         (false, None) => line("idle"),
-        (false, Some(operation)) => line(&row(&operation)),
+        (false, Some(operation)) => {
+            let now = Timestamp::now();
+            status_lines(&operation, now)
+                .iter()
+                .for_each(|text| line(text));
+        }
     }
     if let Some(marker) = engine.restore_in_progress().await {
         complain!("{}: {}", marker.words(), marker.remedy());
@@ -26,40 +37,135 @@ pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signal
     Ok(DONE)
 }
 
+fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
+    let status = word(operation.status);
+    let mut lines = vec![format!(
+        "{} {}{}: {status}{}",
+        operation.operation,
+        operation.backup_id,
+        place(operation),
+        match &operation.phase {
+            Some(phase) if operation.status == Status::Running => format!(" ({phase})"),
+            _ => String::new(),
+        },
+    )];
+    lines.push(match operation.status {
+        Status::Running => progress(operation),
+        _ => words::figures(operation, now),
+    });
+    lines.push(format!(
+        "operation {}, started {}, by {} ({})",
+        operation.operation_id,
+        words::utc_and_age(&operation.started_at, now),
+        operation.actor,
+        operation.origin,
+    ));
+    if let Some(error) = &operation.error {
+        lines.push(format!("error: {error}"));
+    }
+    lines
+        .iter()
+        .map(|text| super::output::escaped(text))
+        .collect()
+}
+
+/// `450 of 1200 files, 2.00 of 5.00 GiB (40%), 512 MiB/s, 6s left`.
+fn progress(operation: &Operation) -> String {
+    let mut text = format!(
+        "{} of {} files, {} of {}",
+        operation.processed_files,
+        operation.total_files,
+        words::size(operation.processed_bytes),
+        words::size(operation.total_bytes),
+    );
+    if let Some(rate) = operation.bytes_per_second {
+        text.push_str(&format!(", {}/s", words::size(rate)));
+    }
+    if let Some(seconds) = operation.eta_seconds {
+        let left = std::time::Duration::from_secs(seconds);
+        text.push_str(&format!(", {} left", times::words(left)));
+    }
+    text
+}
+
 pub(super) async fn history(
     engine: &Arc<ArcBackup>,
-    limit: u64,
+    arguments: HistoryArguments,
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let operations = or_interrupted(signals, engine.operations(0, limit)).await?;
+    let limit = match arguments.is_filter() {
+        true => LOOKED_THROUGH,
+        false => arguments.limit,
+    };
+    let mut operations = or_interrupted(signals, engine.operations(0, limit)).await?;
+    operations.retain(|operation| is_wanted(operation, &arguments));
+    operations.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
     if as_json {
         let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
         line(&pretty(&json!({"count": rows.len(), "operations": rows})));
-    } else {
-        operations
-            .iter()
-            .for_each(|operation| line(&row(operation)));
+        return Ok(DONE);
     }
+    if operations.is_empty() {
+        note!("no operations");
+        return Ok(DONE);
+    }
+    let now = Timestamp::now();
+    let mut table = Table::new([
+        left("OPERATION ID"),
+        left("STARTED (UTC)").or_drop(2),
+        right("AGE").or_drop(1),
+        left("TYPE"),
+        left("STATUS"),
+        right("FILES"),
+        right("SIZE"),
+        right("TOOK"),
+    ]);
+    for operation in &operations {
+        let took = words::took(operation, now).map_or_else(String::new, times::short);
+        table.row([
+            operation.operation_id.clone(),
+            words::utc(&operation.started_at),
+            words::age(&operation.started_at, now),
+            operation.operation.clone(),
+            word(operation.status),
+            operation.processed_files.to_string(),
+            words::size(operation.processed_bytes),
+            took,
+        ]);
+        table.note(&format!(
+            "{}{}, by {} ({})",
+            operation.backup_id,
+            place(operation),
+            operation.actor,
+            operation.origin
+        ));
+        if let Some(error) = &operation.error {
+            table.note(&format!("error: {error}"));
+        }
+    }
+    table.print();
     Ok(DONE)
 }
 
-fn row(operation: &Operation) -> String {
-    let what = format!("{:?}", operation.status).to_lowercase();
-    let error = operation
-        .error
-        .as_ref()
-        .map(|error| format!("  {error}"))
-        .unwrap_or_default();
-    format!(
-        "{}  {:8} {}  {:9} {}/{} files, {} by {}{error}",
-        operation.started_at,
-        operation.operation,
-        operation.backup_id,
-        what,
-        operation.processed_files,
-        operation.total_files,
-        operation.origin,
-        operation.actor,
-    )
+fn is_wanted(operation: &Operation, wanted: &HistoryArguments) -> bool {
+    let is =
+        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|word| word == found);
+    let started = operation.started_at.parse::<Timestamp>().ok();
+    is(&wanted.operation, &operation.operation)
+        && is(&wanted.status, &word(operation.status))
+        && is(
+            &wanted.target,
+            operation.target.as_deref().unwrap_or_default(),
+        )
+        && wanted.since.is_none_or(|since| started >= Some(since))
+}
+
+/// ` in local`, where it is known.
+fn place(operation: &Operation) -> String {
+    (operation.target.as_ref()).map_or_else(String::new, |target| format!(" in target {target}"))
+}
+
+fn word(status: Status) -> String {
+    format!("{status:?}").to_lowercase()
 }

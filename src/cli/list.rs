@@ -1,91 +1,212 @@
 //! `list`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use poem_openapi::types::ToJSON;
 
+use super::arguments::ListArguments;
 use super::output::{complain, line};
-use super::{DONE, FAILED};
+use super::table::{Table, left, right};
+use super::{DONE, FAILED, words};
 use crate::Result;
-use crate::operations::ArcBackup;
-use crate::repository::LastVerified;
-
-/// `full 2026-02-12 ok`, in words for a column.
-fn last_verified(last: Option<&LastVerified>) -> String {
-    let Some(last) = last else {
-        return "never verified".to_owned();
-    };
-    let day = (last.at.parse::<jiff::Timestamp>())
-        .map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
-    // The note may be anybody's: nothing of it reaches the terminal as it is.
-    let mode = ["full", "quick", "sample"].into_iter();
-    let mode = mode.into_iter().find(|mode| *mode == last.mode);
-    let what = if last.ok { "verified" } else { "DAMAGED" };
-    format!("{what} {day} {}", mode.unwrap_or("?"))
-}
+use crate::manifest::BackupId;
+use crate::operations::{ArcBackup, ListAnswer, ListFilter};
+use crate::repository::{BackupState, Incomplete, LastVerified, Summary};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
-    target: Option<&str>,
-    all: bool,
+    arguments: ListArguments,
     json: bool,
 ) -> Result<u8> {
-    let answer = engine.list(target, all).await?;
+    let filter = ListFilter {
+        state: arguments.state,
+        instance: arguments.instance,
+        since: arguments.since,
+        until: arguments.until,
+        start_after: arguments.start_after,
+        limit: arguments.limit,
+    };
+    let all = arguments.all || arguments.state == Some(BackupState::Incomplete);
+    let answer = engine.list(arguments.target.as_deref(), all).await?;
+    let answer = answer.filtered(&filter);
     if json {
         line(&crate::api::list_answer(answer).to_json_string());
         return Ok(DONE);
     }
-    for backup in &answer.backups {
-        line(&format!(
-            "{}  {:30}  {:>8} files  {:>12}  {:26}  {}{}",
-            backup.backup_id,
-            backup.created_at,
-            backup.total_files,
-            indicatif::HumanBytes(backup.total_size_bytes).to_string(),
-            last_verified(backup.last_verified.as_ref()),
-            backup.target,
-            match (&backup.last_full, backup.verified) {
-                (_, false) => "  no checksums".to_owned(),
-                (Some(full), true) => format!("  every byte: {}", last_verified(Some(full))),
-                (None, true) => String::new(),
-            },
-        ));
-    }
-    for copy in answer.incomplete.iter().flatten() {
-        line(&format!(
-            "{}  {:30}  {:>8} files  {:>12}  {:26}  {}  incomplete: it lacks {}",
-            copy.backup_id,
-            copy.created_at,
-            copy.total_files,
-            indicatif::HumanBytes(copy.total_size_bytes).to_string(),
-            "",
-            copy.target,
-            copy.lacks,
-        ));
-    }
-    for damaged in &answer.damaged {
-        complain!(
-            "damaged: {} in {}: {}",
-            damaged.backup_id,
-            damaged.target,
-            damaged.detail
-        );
-    }
-    for backup in &answer.unreadable {
-        let state = backup.state.as_str();
-        complain!(
-            "{state}: {} in {}: {}",
-            backup.backup_id,
-            backup.target,
-            backup.detail
-        );
+    print(&answer, Timestamp::now());
+    if nothing(&answer) && answer.errors.is_empty() {
+        line(match filter == ListFilter::default() {
+            true => "no backups",
+            false => "no backup fits these filters",
+        });
     }
     for error in &answer.errors {
         complain!("error: target {}: {}", error.target, error.detail);
     }
-    Ok(if answer.errors.is_empty() {
-        DONE
-    } else {
-        FAILED
+    Ok(match answer.errors.is_empty() {
+        true => DONE,
+        false => FAILED,
     })
+}
+
+fn nothing(answer: &ListAnswer) -> bool {
+    answer.backups.is_empty()
+        && answer.damaged.is_empty()
+        && answer.unreadable.is_empty()
+        && answer.incomplete.as_ref().is_none_or(Vec::is_empty)
+}
+
+fn print(answer: &ListAnswer, now: Timestamp) {
+    let mut table = Table::new([
+        left("BACKUP"),
+        left("CREATED (UTC)").or_drop(2),
+        right("AGE").or_drop(3),
+        right("FILES"),
+        right("SIZE"),
+        left("STATE"),
+        left("INSTANCE"),
+        left("TARGET").or_shrink(),
+    ]);
+    let instances: BTreeSet<_> = answer.backups.iter().map(|one| &one.instance).collect();
+    let instance = |of: Option<&String>| match instances.len() {
+        // Where there is but one, it says nothing.
+        0 | 1 => String::new(),
+        _ => of.map_or_else(|| "?".to_owned(), |name| name.chars().take(8).collect()),
+    };
+    for backup in &answer.backups {
+        let figures = figures(
+            backup.files,
+            backup.bytes,
+            backup.total_files,
+            backup.total_size_bytes,
+        );
+        let state = state(backup, now);
+        let place = (&*backup.backup_id, &*backup.target);
+        let instance = instance(backup.instance.as_ref());
+        table.row(cells(
+            place,
+            &backup.created_at,
+            figures,
+            [state, instance],
+            now,
+        ));
+        if let Some(failed) = fault(backup) {
+            let when = words::utc_and_age(&failed.at, now);
+            table.note(&format!(
+                "a {} verification found faults: {when}; no full one has cleared them since",
+                mode(failed)
+            ));
+        }
+    }
+    for copy in answer.incomplete.iter().flatten() {
+        let figures = figures(
+            copy.files,
+            copy.bytes,
+            copy.total_files,
+            copy.total_size_bytes,
+        );
+        let place = (&*copy.backup_id, &*copy.target);
+        let state = copy.state.as_str().to_owned();
+        table.row(cells(
+            place,
+            &copy.created_at,
+            figures,
+            [state, String::new()],
+            now,
+        ));
+        name_missing(&mut table, copy);
+    }
+    let damaged =
+        (answer.damaged.iter()).map(|one| (&one.backup_id, &one.target, "DAMAGED", &one.detail));
+    let unreadable = (answer.unreadable.iter())
+        .map(|one| (&one.backup_id, &one.target, one.state.as_str(), &one.detail));
+    for (id, target, state, detail) in damaged.chain(unreadable) {
+        let created = BackupId::parse(id).ok().and_then(|id| id.moment());
+        let created = created.map_or_else(String::new, |moment| moment.to_string());
+        let figures = [String::new(), String::new()];
+        let state = [state.to_owned(), String::new()];
+        table.row(cells((id, target), &created, figures, state, now));
+        table.note(detail);
+    }
+    if !table.is_empty() {
+        table.print();
+    }
+    if answer.backups.iter().any(|backup| !backup.has_checksums) {
+        line("+ made by Arc itself: it has no checksums, and its data files alone are counted");
+    }
+    if let Some(next) = &answer.next {
+        line(&format!("there are more: --start-after {next}"));
+    }
+}
+
+fn cells(
+    (id, target): (&str, &str),
+    created: &str,
+    [files, size]: [String; 2],
+    [state, instance]: [String; 2],
+    now: Timestamp,
+) -> [String; 8] {
+    [
+        id.to_owned(),
+        words::utc(created),
+        words::age(created, now),
+        files,
+        size,
+        state,
+        instance,
+        target.to_owned(),
+    ]
+}
+
+/// All files where they are counted, else the data files alone, with a `+`.
+fn figures(
+    files: Option<u64>,
+    bytes: Option<u64>,
+    data_files: u64,
+    data_bytes: u64,
+) -> [String; 2] {
+    match (files, bytes) {
+        (Some(files), Some(bytes)) => [files.to_string(), words::size(bytes)],
+        _ => [
+            format!("{data_files}+"),
+            format!("{}+", words::size(data_bytes)),
+        ],
+    }
+}
+
+/// `unverified`, `ok (2d ago)`, `DAMAGED`.
+fn state(backup: &Summary, now: Timestamp) -> String {
+    match (backup.state, &backup.last_verified) {
+        (BackupState::Damaged, _) => "DAMAGED".to_owned(),
+        (BackupState::Ok, Some(last)) => format!("ok ({} ago)", words::age(&last.at, now)),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// The verification that makes it damaged.
+fn fault(backup: &Summary) -> Option<&LastVerified> {
+    let last = backup.last_verified.as_ref().filter(|last| !last.ok);
+    last.or(backup.last_failed.as_ref())
+}
+
+/// The note may be anybody's: nothing of it reaches the terminal as it is.
+pub(super) fn mode(done: &LastVerified) -> &'static str {
+    let known = ["full", "quick", "sample"].into_iter();
+    known
+        .into_iter()
+        .find(|mode| *mode == done.mode)
+        .unwrap_or("?")
+}
+
+fn name_missing(table: &mut Table, copy: &Incomplete) {
+    table.note(&format!("lacks {}:", copy.lacks));
+    copy.missing
+        .iter()
+        .for_each(|missing| table.note(&format!("- {missing}")));
+    let more = copy.missing_files.saturating_sub(copy.missing.len() as u64);
+    if more > 0 {
+        table.note(&format!("- and {more} more"));
+    }
 }

@@ -1,18 +1,26 @@
 //! The command line.
 
+mod actor;
 mod arguments;
+mod check;
 mod common;
+mod delete;
 mod demo;
 mod doctor;
 mod history;
+mod ids;
 mod list;
 mod operate;
 mod output;
 mod restore;
 mod restore_preview;
 mod serve;
+mod show;
 mod signals;
+mod summary;
 mod sweep;
+mod table;
+mod words;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -47,7 +55,11 @@ pub fn main(registry: Registry) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if arguments.quiet {
+        output::be_quiet();
+    }
     let default_level = match arguments.command {
+        _ if arguments.quiet => "error,arc_backup::ended=off",
         Command::Serve { .. } | Command::Demo { .. } => "info",
         // The command itself tells how its operation ended.
         _ => "warn,arc_backup::ended=off",

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
-use super::common::{confirm, operate, or_interrupted, pretty};
+use super::common::{operate, or_interrupted, pretty};
 use super::output::line;
 use super::signals::Signals;
-use super::{DONE, FAILED, doctor, history, list, restore, sweep};
+use super::{DONE, FAILED, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
-use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request};
 
 pub(super) async fn run(
@@ -33,19 +32,12 @@ pub(super) async fn run(
             let code = operate(engine, request, json, true, signals).await?;
             Ok(code)
         }
-        Command::List { target, all } => {
-            let listed = list::run(engine, target.as_deref(), all, json);
-            or_interrupted(signals, listed).await
+        Command::List(arguments) => {
+            or_interrupted(signals, list::run(engine, arguments, json)).await
         }
         Command::Show { id, target } => {
-            let id = BackupId::parse(&id)?;
-            let found = engine.find(&id, target.as_deref());
-            let (repository, loaded) = or_interrupted(signals, found).await?;
-            line(&pretty(&crate::api::manifest_answer(
-                repository.name(),
-                &loaded,
-            )));
-            Ok(DONE)
+            let shown = show(engine, &id, target.as_deref(), json);
+            or_interrupted(signals, shown).await
         }
         Command::Restore(arguments) => restore::run(engine, arguments, json, signals).await,
         Command::Verify {
@@ -54,19 +46,34 @@ pub(super) async fn run(
             sample,
             target,
         } => {
-            let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
+            let found = ids::resolve(engine, &id, target.as_deref());
+            let found = or_interrupted(signals, found).await?;
+            let request = Request::Verify(found.id, mode(quick, sample), found.target);
             operate(engine, request, json, false, signals).await
         }
-        Command::Delete { id, target, yes } => {
-            let id = BackupId::parse(&id)?;
-            confirm(yes, format!("Delete backup {id}?"), signals).await?;
-            let request = Request::Delete(id, target);
-            operate(engine, request, json, false, signals).await
-        }
+        Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
-        Command::History { limit } => history::history(engine, limit, json, signals).await,
+        Command::History(arguments) => history::history(engine, arguments, json, signals).await,
         Command::Sweep { apply } => or_interrupted(signals, sweep::run(engine, apply, json)).await,
         Command::Doctor => or_interrupted(signals, doctor::run(engine, json)).await,
+        Command::Check(arguments) => {
+            or_interrupted(signals, check::run(engine, arguments, json)).await
+        }
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }
+}
+
+async fn show(engine: &Arc<ArcBackup>, text: &str, target: Option<&str>, json: bool) -> Result<u8> {
+    let found = ids::resolve(engine, text, target).await?;
+    let (repository, loaded) = engine.find(&found.id, found.target.as_deref()).await?;
+    let note = repository.note_to_show(&found.id).await;
+    match json {
+        true => line(&pretty(&crate::api::manifest_answer(
+            repository.name(),
+            &loaded,
+            &note,
+        ))),
+        false => show::print(repository.name(), &loaded, &note),
+    }
+    Ok(DONE)
 }

@@ -1,11 +1,14 @@
 //! What is printed.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
+use super::words;
 use crate::operations::{Operation, Running};
+use crate::times;
 
 /// Prints a line on standard output. A reader that went away (`| head`) is no fault; an answer that could not be
 /// written otherwise is, and ends the program.
@@ -28,9 +31,35 @@ macro_rules! complain {
 }
 pub(super) use complain;
 
-/// Names of files may hold what a terminal obeys: control characters are shown, never sent.
+/// Prints a line on standard error that is no error: with `--quiet` it is not printed.
+macro_rules! note {
+    ($($argument:tt)*) => {
+        if !$crate::cli::output::is_quiet() {
+            $crate::cli::output::print_error(&format!($($argument)*));
+        }
+    };
+}
+pub(super) use note;
+
+/// Whether only errors go to standard error.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From here on only errors go to standard error.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub(super) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
 pub(super) fn print_error(text: &str) {
-    let shown: String = (text.chars())
+    let _ = writeln!(std::io::stderr(), "{}", escaped(text));
+}
+
+/// Names of files may hold what a terminal obeys: control characters are shown, never sent.
+pub(super) fn escaped(text: &str) -> String {
+    (text.chars())
         .flat_map(|c| {
             let (plain, escaped) = if c.is_control() {
                 (None, Some(c.escape_default()))
@@ -39,8 +68,7 @@ pub(super) fn print_error(text: &str) {
             };
             plain.into_iter().chain(escaped.into_iter().flatten())
         })
-        .collect();
-    let _ = writeln!(std::io::stderr(), "{shown}");
+        .collect()
 }
 
 /// How long an operation runs before a plain line tells how far it is, and how long until the next.
@@ -50,7 +78,9 @@ const NEXT_LINE: Duration = Duration::from_secs(10);
 /// Shows the progress of an operation on standard error until it has ended: a bar on a terminal, now and then a plain
 /// line elsewhere.
 pub(super) async fn follow(running: &Running) -> Operation {
-    if std::io::stderr().is_terminal() {
+    if is_quiet() {
+        running.wait().await
+    } else if std::io::stderr().is_terminal() {
         follow_with_bar(running).await
     } else {
         follow_with_lines(running).await
@@ -64,13 +94,15 @@ async fn follow_with_lines(running: &Running) -> Operation {
             ended = running.wait() => return ended,
             () = tokio::time::sleep(wait) => {
                 let now = running.snapshot();
+                let left = now.eta_seconds.filter(|_| has_begun(&now)).map(Duration::from_secs);
                 complain!(
-                    "{}: {}/{} files, {}/{}",
+                    "{}: {}/{} files, {}/{}{}",
                     now.phase.as_deref().unwrap_or("running"),
                     now.processed_files,
                     now.total_files,
-                    HumanBytes(now.processed_bytes),
-                    HumanBytes(now.total_bytes),
+                    words::size(now.processed_bytes),
+                    words::size(now.total_bytes),
+                    left.map_or_else(String::new, |left| format!(", {} left", times::words(left))),
                 );
                 wait = NEXT_LINE;
             }
@@ -78,19 +110,42 @@ async fn follow_with_lines(running: &Running) -> Operation {
     }
 }
 
+/// Whether it is known how much there is to do, and some of it is done.
+fn has_begun(operation: &Operation) -> bool {
+    operation.total_bytes > 0 && operation.processed_bytes > 0
+}
+
+/// Before it is known how much there is to do: what was found so far.
+const SPINNER: &str = "{spinner} {msg}";
+const BAR: &str = "{prefix:12} {wide_bar} {percent:>3}%  {msg}";
+
 async fn follow_with_bar(running: &Running) -> Operation {
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template(
-            "{msg:12} {wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let style = |template: &str, default: fn() -> ProgressStyle| {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| default())
+    };
+    let bar = ProgressBar::new_spinner().with_style(style(SPINNER, ProgressStyle::default_spinner));
     let watch = async {
+        let mut is_bar = false;
         loop {
             let operation = running.snapshot();
-            bar.set_length(operation.total_bytes);
-            bar.set_position(operation.processed_bytes);
-            bar.set_message(operation.phase.unwrap_or_default());
+            let phase = operation.phase.as_deref().unwrap_or("starting");
+            if has_begun(&operation) != is_bar {
+                is_bar = !is_bar;
+                bar.set_style(match is_bar {
+                    true => style(BAR, ProgressStyle::default_bar),
+                    false => style(SPINNER, ProgressStyle::default_spinner),
+                });
+            }
+            if is_bar {
+                bar.set_length(operation.total_bytes);
+                bar.set_position(operation.processed_bytes);
+                bar.set_prefix(phase.to_owned());
+                bar.set_message(figures_of_bar(&operation));
+            } else {
+                let size = words::size(operation.total_bytes);
+                bar.set_message(format!("{phase}: {} files, {size}", operation.total_files));
+                bar.tick();
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -102,81 +157,24 @@ async fn follow_with_bar(running: &Running) -> Operation {
     ended
 }
 
-/// Tells of an ended operation in words, on standard error.
-pub(super) fn tell(operation: &Operation) {
-    for problem in operation.problems.iter().take(50) {
-        complain!("{}: {} ({})", problem.path, problem.detail, problem.kind);
+/// `1.20/5.00 GiB  512 MiB/s  6s left`.
+fn figures_of_bar(operation: &Operation) -> String {
+    let mut text = format!(
+        "{}/{}",
+        words::size(operation.processed_bytes),
+        words::size(operation.total_bytes)
+    );
+    if let Some(rate) = operation.bytes_per_second {
+        text.push_str(&format!("  {}/s", words::size(rate)));
     }
-    if operation.problem_count > 50 {
-        complain!(
-            "… and {} more problems (all with --json)",
-            operation.problem_count - 50
-        );
+    if let Some(seconds) = operation
+        .eta_seconds
+        .filter(|_| operation.processed_bytes > 0)
+    {
+        text.push_str(&format!(
+            "  {} left",
+            times::words(Duration::from_secs(seconds))
+        ));
     }
-    for warning in &operation.warnings {
-        complain!("warning: {warning}");
-    }
-    for omitted in &operation.not_included {
-        complain!("not included: {omitted}");
-    }
-    if let Some(count) = operation.special_files {
-        complain!(
-            "not included: {count} links or special files: {}",
-            operation.special_sample.join(", ")
-        );
-    }
-    if let Some(count) = operation.unaddressable_files {
-        complain!(
-            "not included: {count} files whose names no key can carry: {}",
-            operation.unaddressable_sample.join(", ")
-        );
-    }
-    if let Some(copy) = &operation.incomplete_copy {
-        complain!("kept as an incomplete copy: {copy}");
-    }
-    if let Some(sample) = &operation.sample {
-        complain!(
-            "a sample: {} of {} files, {} of {}{}",
-            operation.processed_files,
-            sample.of_files,
-            HumanBytes(operation.processed_bytes),
-            HumanBytes(sample.of_bytes),
-            sample.covered.map_or_else(String::new, |covered| format!(
-                "; samples have read {:.0}% of the backup since they began anew",
-                (covered * 100.0).floor()
-            )),
-        );
-    }
-    if let Some(count) = operation.set_aside_files.filter(|count| *count > 0) {
-        let place = operation
-            .set_aside_location
-            .as_deref()
-            .unwrap_or("nowhere any more: removed");
-        complain!("{count} live files set aside: {place}");
-    }
-    for kept in &operation.kept {
-        complain!("kept what was there: {kept}");
-    }
-    if operation.restart_required == Some(true) {
-        complain!("restart Arc: it keeps tokens and configuration in memory");
-    }
-    match &operation.error {
-        Some(error) => complain!(
-            "{} {} failed: {error}",
-            operation.operation,
-            operation.backup_id
-        ),
-        None => complain!(
-            "{} {} {}: {} files, {}",
-            operation.operation,
-            operation.backup_id,
-            if operation.verified == Some(false) {
-                "completed (unverified: Arc's own backup)"
-            } else {
-                "completed"
-            },
-            operation.processed_files,
-            HumanBytes(operation.processed_bytes)
-        ),
-    }
+    text
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::arguments::RestoreArguments;
 use super::common::{confirm, operate, or_interrupted};
+use super::ids::{Named, resolve};
 use super::restore_preview;
 use super::signals::Signals;
-use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
 
@@ -22,7 +22,8 @@ pub(super) async fn run(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let id = BackupId::parse(&arguments.id)?;
+    let found = resolve(engine, &arguments.id, arguments.target.as_deref());
+    let Named { id, target } = or_interrupted(signals, found).await?;
     let options = RestoreOptions {
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,
@@ -36,8 +37,7 @@ pub(super) async fn run(
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
-    let target = arguments.target.as_deref();
-    let checked = engine.check_restore(&id, &options, target);
+    let checked = engine.check_restore(&id, &options, target.as_deref());
     or_interrupted(signals, checked).await?;
     // With `--json` and `--yes`, the document of the operation says it.
     if !(json && arguments.yes) && engine.busy().is_none() {
@@ -45,14 +45,14 @@ pub(super) async fn run(
             true => PREVIEW_TIMEOUT,
             false => QUESTION_TIMEOUT,
         };
-        let preview = engine.preview_restore(&id, &options, target, limit);
+        let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
         restore_preview::show(&or_interrupted(signals, preview).await?);
     }
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
-        Request::Restore(id, options, arguments.target),
+        Request::Restore(id, options, target),
         json,
         false,
         signals,

@@ -2,68 +2,162 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::common::pretty;
 use super::output::{complain, line};
-use super::{DONE, FAILED};
+use super::table::{Table, left, right};
+use super::{DONE, FAILED, words};
 use crate::Result;
-use crate::operations::ArcBackup;
+use crate::manifest::BackupId;
+use crate::operations::{ArcBackup, SetAside, Sweep};
 
 pub(super) async fn run(engine: &Arc<ArcBackup>, apply: bool, as_json: bool) -> Result<u8> {
     let sweep = engine.sweep(apply).await?;
-    let swept = sweep.targets;
+    let (set_aside, unread) = engine.set_aside().await;
+    let now = Timestamp::now();
+    let is_done =
+        sweep.faults.is_empty() && (sweep.targets.iter()).all(|(_, swept)| swept.faults.is_empty());
     if as_json {
-        let targets: Vec<_> = (swept.iter())
-            .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
-            .collect();
-        line(&pretty(&json!({
-            "applied": apply,
-            "targets": targets,
-            "views": sweep.views,
-            "staged_files": sweep.staged,
-            "faults": sweep.faults,
-        })));
+        line(&pretty(&document(&sweep, &set_aside, apply, now)));
     } else {
-        for (target, swept) in &swept {
-            for id in &swept.unfinished {
-                let removed = apply && !swept.left.contains(id);
-                let what = if removed { "removed" } else { "unfinished" };
-                line(&format!("{target}: {id} {what}"));
-            }
-            if swept.temporaries > 0 {
-                line(&format!(
-                    "{target}: {} leavings of uploads {}",
-                    swept.temporaries,
-                    if apply { "removed" } else { "never ended" }
-                ));
-            }
-            for fault in &swept.faults {
-                complain!("error: {target}: {fault}");
-            }
-        }
-        for fault in &sweep.faults {
-            complain!("error: {fault}");
-        }
-        for (count, what) in [
-            (sweep.views, "views that backups held on to"),
-            (sweep.staged, "files that restores had staged"),
-        ] {
-            if count > 0 {
-                let removed = if apply { " removed" } else { "" };
-                line(&format!("beside the data: {count} {what}{removed}"));
-            }
-        }
-        let left = sweep.views + sweep.staged > 0
-            || (swept.iter())
-                .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
-        let faults = !sweep.faults.is_empty() || (swept.iter()).any(|(_, s)| !s.faults.is_empty());
-        match (left, apply) {
-            (false, _) if !faults => line("nothing is left of interrupted operations"),
-            (true, false) => line("nothing was removed; --apply does it"),
-            _ => {}
+        print(&sweep, apply, is_done, now);
+        print_set_aside(&set_aside, now);
+    }
+    for error in unread {
+        complain!("warning: what restores have set aside can't be counted: {error}");
+    }
+    Ok(if is_done { DONE } else { FAILED })
+}
+
+fn document(sweep: &Sweep, set_aside: &[SetAside], apply: bool, now: Timestamp) -> Value {
+    let age = |since: Option<Timestamp>| {
+        let age = since.and_then(|since| crate::times::age(since, now));
+        age.map(|age| age.as_secs())
+    };
+    let targets: Vec<_> = (sweep.targets.iter())
+        .map(|(target, s)| json!({"target": target, "unfinished": s.unfinished, "temporaries": s.temporaries, "faults": s.faults}))
+        .collect();
+    let leftovers: Vec<_> = (sweep.sizes.iter())
+        .map(|one| {
+            json!({
+                "target": one.target,
+                "backup_id": one.backup_id,
+                "files": one.files,
+                "bytes": one.bytes,
+                "age_seconds": age(moment(&one.backup_id)),
+            })
+        })
+        .collect();
+    let set_aside: Vec<_> = (set_aside.iter())
+        .map(|one| {
+            json!({
+                "place": one.place,
+                "files": one.files,
+                "bytes": one.bytes,
+                "age_seconds": age(one.since),
+            })
+        })
+        .collect();
+    json!({
+        "applied": apply,
+        "targets": targets,
+        "leftovers": leftovers,
+        "views": sweep.views,
+        "staged_files": sweep.staged,
+        "set_aside": set_aside,
+        "faults": sweep.faults,
+    })
+}
+
+fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
+    let mut table = Table::new([
+        left("UNFINISHED"),
+        left("TARGET").or_shrink(),
+        right("AGE"),
+        right("FILES"),
+        right("SIZE"),
+        left("NOW"),
+    ]);
+    for (target, swept) in &sweep.targets {
+        for id in &swept.unfinished {
+            let size =
+                (sweep.sizes.iter()).find(|one| one.target == *target && one.backup_id == *id);
+            let is_removed = apply && !swept.left.contains(id);
+            table.row([
+                id.clone(),
+                target.clone(),
+                age(moment(id), now),
+                size.map_or_else(String::new, |size| size.files.to_string()),
+                size.map_or_else(String::new, |size| words::size(size.bytes)),
+                if is_removed { "removed" } else { "still there" }.to_owned(),
+            ]);
         }
     }
-    let done = sweep.faults.is_empty() && swept.iter().all(|(_, swept)| swept.faults.is_empty());
-    Ok(if done { DONE } else { FAILED })
+    if !table.is_empty() {
+        table.print();
+    }
+    let removed = if apply { " removed" } else { "" };
+    for (target, swept) in &sweep.targets {
+        if swept.temporaries > 0 {
+            line(&format!(
+                "target {target}: {} leftovers of uploads{removed}",
+                swept.temporaries
+            ));
+        }
+        for fault in &swept.faults {
+            complain!("error: target {target}: {fault}");
+        }
+    }
+    for fault in &sweep.faults {
+        complain!("error: {fault}");
+    }
+    for (count, what) in [
+        (sweep.views, "snapshots of interrupted backups"),
+        (sweep.staged, "staged files of interrupted restores"),
+    ] {
+        if count > 0 {
+            line(&format!("beside the data: {count} {what}{removed}"));
+        }
+    }
+    let is_left = sweep.views + sweep.staged > 0
+        || (sweep.targets.iter())
+            .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
+    match (is_left, apply) {
+        (false, _) if is_done => line("nothing is left of interrupted operations"),
+        (true, false) => line("nothing was removed; --apply does it"),
+        _ => {}
+    }
+}
+
+/// What only the operator removes.
+fn print_set_aside(set_aside: &[SetAside], now: Timestamp) {
+    if set_aside.is_empty() {
+        return;
+    }
+    line("");
+    let mut table = Table::new([
+        right("AGE"),
+        right("FILES"),
+        right("SIZE"),
+        left("SET ASIDE BY RESTORES (never removed by sweep)"),
+    ]);
+    for one in set_aside {
+        table.row([
+            age(one.since, now),
+            one.files.to_string(),
+            words::size(one.bytes),
+            one.place.clone(),
+        ]);
+    }
+    table.print();
+}
+
+fn moment(id: &str) -> Option<Timestamp> {
+    BackupId::parse(id).ok()?.moment()
+}
+
+fn age(since: Option<Timestamp>, now: Timestamp) -> String {
+    since.map_or_else(String::new, |since| words::age(&since.to_string(), now))
 }

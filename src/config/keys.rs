@@ -4,7 +4,9 @@ use super::Values;
 use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 17] = [
+const OURS: [&str; 19] = [
+    "check_max_age",
+    "monitor_token",
     "enabled",
     "local_path",
     "listen",
@@ -86,7 +88,12 @@ pub(crate) fn did_you_mean<'a>(
     let word = word.to_lowercase();
     let most = if word.len() <= 3 { 1 } else { 2 };
     (known.into_iter())
-        .map(|known| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known))
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&word, &known.to_lowercase()),
+                known,
+            )
+        })
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -95,7 +102,10 @@ pub(crate) fn did_you_mean<'a>(
 /// What a target is that there is none of: which one may be meant, and which there are.
 pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> String {
     let list = known.join(", ");
-    let (written, announced) = (in_variables(name), known.iter().map(|name| (*name).to_owned()));
+    let (written, announced) = (
+        in_variables(name),
+        known.iter().map(|name| (*name).to_owned()),
+    );
     let announced: Vec<_> = announced.collect();
     if unannounced(values, &announced).contains_key(&written.to_ascii_lowercase()) {
         return format!(
@@ -145,9 +155,9 @@ fn is_built_in(values: &Values, table: &str) -> bool {
 
 fn unknown(table: &str, key: &str, known: &[&str]) -> String {
     match did_you_mean(key, known.iter().copied()) {
-        Some(meant) => format!(
-            "`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?"
-        ),
+        Some(meant) => {
+            format!("`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?")
+        }
         None => format!(
             "`{table}{key}` is no known key and is ignored; known: {}",
             known.join(", ")

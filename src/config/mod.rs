@@ -7,6 +7,7 @@ mod arc_server;
 mod databases;
 mod environment;
 mod keys;
+mod monitor;
 mod not_included;
 mod settings;
 mod state;

@@ -7,6 +7,7 @@ use super::arc_server::{ArcServer, arc_server};
 use super::databases::{databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
+use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
@@ -80,6 +81,8 @@ pub struct BackupSettings {
     pub stop_timeout: Duration,
     /// `backup.stall_timeout`: how long an operation may go without any progress, default 10 min.
     pub stall_timeout: Duration,
+    /// `backup.check_max_age`: how old the newest good backup may be for `check`, default 26 h.
+    pub check_max_age: Duration,
     /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: what is kept of the history.
     pub history: HistoryLimits,
     /// `backup.include_metadata`, default true.
@@ -141,6 +144,7 @@ impl Settings {
             "auth",
             "backup",
             "backup.targets",
+            "arc_backup",
             "retention",
             "continuous_query",
             "iceberg",
@@ -184,6 +188,8 @@ impl Settings {
             timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
             stop_timeout: values.duration("backup.stop_timeout", Duration::from_secs(10))?,
             stall_timeout: values.duration("backup.stall_timeout", Duration::from_secs(600))?,
+            check_max_age: values
+                .duration("backup.check_max_age", Duration::from_secs(26 * 3600))?,
             history: HistoryLimits {
                 operations: values.number("backup.history_operations", 10_000, 1, 1_000_000)?,
                 age: values.duration("backup.history_age", Duration::from_secs(365 * 86_400))?,
@@ -226,6 +232,7 @@ impl Settings {
             db_path: path("auth.db_path", "./data/arc.db")?,
             cache_ttl: Duration::from_secs(values.number("auth.cache_ttl", 300, 0, 86_400)?),
             bootstrap_token: bootstrap.filter(|token| token.len() >= 32),
+            monitor_token: monitor_token(&values)?,
             state_dir: backup.state_folder().to_owned(),
         };
         let storage = StorageSettings {

@@ -5,6 +5,7 @@
 
 mod machine;
 mod probe;
+mod set_aside;
 
 use arc_backup_core::{Error as CoreError, ErrorKind};
 use poem_openapi::Object;
@@ -105,6 +106,7 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
     checks.extend(machine::arc(engine).await);
+    checks.extend(set_aside::replaced_files(engine).await);
     let storages = std::iter::once((
         "data storage".to_owned(),
         "storage".to_owned(),

@@ -44,6 +44,14 @@ impl BackupId {
         }
     }
 
+    /// The moment that it names, to the second; `None` where it is none: `backup-99999999-…`.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        let named = self.0.get("backup-".len()..)?.get(..15)?;
+        let moment = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", named).ok()?;
+        jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -18,7 +18,7 @@ use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo, Spool,
 };
-use crate::repository::{Repository, StoredLog, inventory_key, manifest_key};
+use crate::repository::{BackupState, Repository, StoredLog, inventory_key, manifest_key};
 use crate::source::{self, Contents};
 use crate::{Error, Result};
 
@@ -40,6 +40,8 @@ pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Resu
     };
     // The backup is there, whatever becomes of the rest.
     context.running.publish();
+    let state = Some(BackupState::Unverified);
+    (context.running).update(|operation| operation.backup_state = state);
     if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
         tracing::warn!(%error, "files of interrupted backups are for the next operation");
     }

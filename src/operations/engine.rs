@@ -9,6 +9,7 @@ use arc_backup_core::{Activity, Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
 use super::history::{History, HistoryFile};
+use super::instance_id::known_instance_id;
 use super::instance_lock::InstanceLock;
 use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
@@ -61,6 +62,8 @@ pub struct ListAnswer {
     pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that can't be listed.
     pub errors: Vec<TargetError>,
+    /// Where the next page begins; where there is one.
+    pub next: Option<String>,
 }
 
 impl ArcBackup {
@@ -212,6 +215,12 @@ impl ArcBackup {
             self.inventories.keep(name, &local);
         }
         Ok(local)
+    }
+
+    /// The random name of this instance; `None` before its first backup, and where its state folder is lost.
+    #[must_use]
+    pub fn instance(&self) -> Option<String> {
+        known_instance_id(self.settings.backup.state_folder())
     }
 
     /// Who runs an operation on this instance, in whatever process.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::backup::Collected;
 use super::context::Context;
 use crate::manifest::{self, Manifest, MissingFile};
+use crate::repository::BackupState;
 use crate::{Error, Result};
 
 /// Makes the stored files an incomplete copy.
@@ -34,6 +35,7 @@ pub(super) async fn keep(context: &Context, collected: Collected) -> Result<()> 
     }
     repository.end_journal(&context.id).await?;
     context.running.update(|operation| {
+        operation.backup_state = Some(BackupState::Incomplete);
         operation.incomplete_copy = Some(format!(
             "{}: what could be read, in the target {:?}; restore it with --allow-incomplete",
             context.id,

@@ -115,6 +115,17 @@ impl ArcBackup {
         Ok(answer)
     }
 
+    /// The backups of a target that are not known to be damaged.
+    ///
+    /// # Errors
+    /// When the target is unknown or can't be listed.
+    pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
+        let listing = self.repository(Some(target))?.list().await?;
+        Ok((listing.backups.iter().filter(|one| one.state.is_good()))
+            .filter_map(|one| BackupId::parse(&one.backup_id).ok())
+            .collect())
+    }
+
     /// Finds a backup in `target`, or in whichever answers first that it holds it.
     ///
     /// # Errors
@@ -150,7 +161,10 @@ impl ArcBackup {
     }
 
     /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
-    pub(super) async fn locate_anything(
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    pub async fn locate_anything(
         &self,
         id: &BackupId,
         target: Option<&str>,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
 
 use super::{ExtraFilesPolicy, RestorePlan};
+use crate::repository::BackupState;
 use crate::source::{CONFIG, DATA, METADATA};
 
 /// What is wrong with one file.
@@ -107,7 +108,9 @@ pub struct Operation {
     /// Backup: where what could be read is kept, as other files could not: an incomplete copy, for emergencies.
     pub incomplete_copy: Option<String>,
     /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
-    pub verified: Option<bool>,
+    pub has_checksums: Option<bool>,
+    /// Backup and verify: the state of the backup afterwards.
+    pub backup_state: Option<BackupState>,
     /// Verification of a sample: what it is a sample of.
     pub sample: Option<Sample>,
     /// Restore: what it was going to change, by its plan; there once that is made.

@@ -18,8 +18,23 @@ pub struct Sweep {
     pub views: u64,
     /// How many files that restores had staged beside the live ones; likewise.
     pub staged: u64,
+    /// How large the unfinished backups are; where they are not removed.
+    pub sizes: Vec<Leftover>,
     /// What could not be looked at or removed beside the live data, and why.
     pub faults: Vec<String>,
+}
+
+/// How much an interrupted operation has left of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The target.
+    pub target: String,
+    /// The backup.
+    pub backup_id: String,
+    /// How many files.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
 }
 
 impl ArcBackup {
@@ -52,8 +67,13 @@ impl ArcBackup {
             };
             all.push((repository.name().to_owned(), swept));
         }
+        let sizes = match apply {
+            true => Vec::new(),
+            false => self.leftovers(&all).await,
+        };
         let mut sweep = Sweep {
             targets: all,
+            sizes,
             ..Sweep::default()
         };
         let discard = if apply {
@@ -75,6 +95,30 @@ impl ArcBackup {
         let faults = views.faults.into_iter().chain(staged.faults);
         sweep.faults.extend(faults.map(|error| error.to_string()));
         Ok(sweep)
+    }
+}
+
+impl ArcBackup {
+    /// How large what was found is. What can't be listed is left out.
+    async fn leftovers(&self, swept: &[(String, Swept)]) -> Vec<Leftover> {
+        let mut sizes = Vec::new();
+        for (target, swept) in swept {
+            let Ok(repository) = self.repository(Some(target)) else {
+                continue;
+            };
+            for backup_id in &swept.unfinished {
+                match repository.size_of_leftovers(backup_id).await {
+                    Ok((files, bytes)) => sizes.push(Leftover {
+                        target: target.clone(),
+                        backup_id: backup_id.clone(),
+                        files,
+                        bytes,
+                    }),
+                    Err(error) => tracing::warn!(%error, "leftovers can't be counted"),
+                }
+            }
+        }
+        sizes
     }
 }
 

@@ -12,7 +12,7 @@ use super::rotation::{self, Run};
 use super::{Sample, presence};
 use crate::manifest::{Inventory, InventoryFault, Record};
 use crate::pipeline::{Reader, Writer};
-use crate::repository::{LastVerified, Loaded, Note, Turn};
+use crate::repository::{BackupState, LastVerified, Loaded, Note, Turn};
 use crate::{Error, Result};
 
 /// How much of a backup is read.
@@ -83,7 +83,7 @@ pub(super) async fn load(
     };
     context
         .running
-        .update(|operation| operation.verified = Some(loaded.sealed));
+        .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase("checking");
     presence::check(context, &inventory, wanted, then).await?;
     if loaded.sealed {
@@ -103,7 +103,7 @@ pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
     };
     // One that did not come to its end says nothing of the backup.
     examine(context, mode, run.as_ref()).await?;
-    note.last_verified = Some(LastVerified {
+    note.add_verification(LastVerified {
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: context.running.snapshot().problem_count == 0,
@@ -111,9 +111,8 @@ pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });
-    if mode == VerifyMode::Full {
-        note.last_full.clone_from(&note.last_verified);
-    }
+    let state = BackupState::of(&note);
+    (context.running).update(|operation| operation.backup_state = Some(state));
     if let Some(run) = &run {
         note.sample = Some(run.next);
         context.running.update(|operation| {

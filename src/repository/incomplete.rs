@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::journal::{Journals, without_right};
-use super::{Repository, Swept, folder, own};
+use super::{BackupState, Repository, Swept, folder, own};
 use crate::manifest::{BackupId, Manifest};
 use crate::{Error, Result};
 
@@ -27,6 +27,7 @@ const MANIFEST: &str = "manifest.json";
 
 /// An incomplete copy, in a list.
 #[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
+#[oai(skip_serializing_if_is_none)]
 pub struct Incomplete {
     /// The id of the backup that it would have been.
     pub backup_id: String,
@@ -34,10 +35,16 @@ pub struct Incomplete {
     pub created_at: String,
     /// The target that holds it.
     pub target: String,
+    /// Always `incomplete`.
+    pub state: BackupState,
     /// Parquet files of databases that it holds.
     pub total_files: u64,
     /// Their size in bytes.
     pub total_size_bytes: u64,
+    /// All files that it holds, databases and configuration too.
+    pub files: Option<u64>,
+    /// Their size in bytes.
+    pub bytes: Option<u64>,
     /// Files that could not be read, and are not in it; a folder that could not be listed counts as one, and stands for all that
     /// is in it.
     pub missing_files: u64,
@@ -110,8 +117,11 @@ impl Repository {
             backup_id: manifest.backup_id.clone(),
             created_at: manifest.created_at.clone(),
             target: self.name.clone(),
+            state: BackupState::Incomplete,
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
+            files: manifest.inventory.as_ref().map(|all| all.entries),
+            bytes: manifest.inventory.as_ref().map(|all| all.bytes),
             missing_files: manifest.missing_files,
             lacks: manifest.lacks(),
             missing: (manifest.missing.iter().take(MISSING))

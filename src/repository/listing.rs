@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arc_backup_core::{Child, ErrorKind};
 use futures::{StreamExt, stream};
 
-use super::{LastVerified, Loaded, Repository};
+use super::{BackupState, LastVerified, Loaded, Note, Repository};
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
@@ -34,12 +34,20 @@ pub struct Summary {
     pub instance: Option<String>,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub source_location: Option<String>,
+    /// What is known of it: `ok`, `unverified` or `damaged`.
+    pub state: BackupState,
     /// Whether it has checksums: false for a backup that Arc itself made.
-    pub verified: bool,
+    pub has_checksums: bool,
+    /// All its files, databases and configuration too; absent in a backup that Arc itself made.
+    pub files: Option<u64>,
+    /// Their size in bytes.
+    pub bytes: Option<u64>,
     /// When it was last verified, and what came of it; absent when it never was.
     pub last_verified: Option<LastVerified>,
     /// When every byte of it was last read, where that was not the last time.
     pub last_full: Option<LastVerified>,
+    /// The verification that found the fault of a damaged one, where that was not the last time.
+    pub last_failed: Option<LastVerified>,
 }
 
 /// Something that has the name of a backup and is none.
@@ -49,6 +57,8 @@ pub struct Damaged {
     pub backup_id: String,
     /// The target that holds it.
     pub target: String,
+    /// Always `damaged`.
+    pub state: BackupState,
     /// What is wrong.
     pub detail: String,
 }
@@ -135,11 +145,8 @@ impl Repository {
                 };
                 let note = match loaded {
                     // A backup without a note costs no request.
-                    Ok(_) if noted.contains(&id) => self.note(&id).await.unwrap_or_else(|error| {
-                        tracing::warn!(target = self.name(), %error, "a note can't be read");
-                        None
-                    }),
-                    _ => None,
+                    Ok(_) if noted.contains(&id) => self.note_to_show(&id).await,
+                    _ => Note::default(),
                 };
                 (id, loaded, note)
             })
@@ -148,18 +155,11 @@ impl Repository {
             let damaged = |detail: String| Damaged {
                 backup_id: id.to_string(),
                 target: self.name().to_owned(),
+                state: BackupState::Damaged,
                 detail,
             };
             match loaded {
-                Ok(loaded) => {
-                    let note = note.unwrap_or_default();
-                    let is_other = |full: &LastVerified| Some(full) != note.last_verified.as_ref();
-                    listing.backups.push(Summary {
-                        last_full: note.last_full.filter(is_other),
-                        last_verified: note.last_verified,
-                        ..self.summary(&loaded)
-                    });
-                }
+                Ok(loaded) => listing.backups.push(self.summary(&loaded, note)),
                 // Between the listing and now it went: deleted, or never finished.
                 Err(Error::NotFound(_)) => {}
                 Err(_) if unfinished.contains(&id) => {}
@@ -195,8 +195,11 @@ impl Repository {
         Ok(listing)
     }
 
-    fn summary(&self, loaded: &Loaded) -> Summary {
+    fn summary(&self, loaded: &Loaded, note: Note) -> Summary {
         let manifest = &loaded.manifest;
+        let inventory = manifest.inventory.as_ref();
+        let state = BackupState::of(&note);
+        let is_other = |other: &LastVerified| Some(other) != note.last_verified.as_ref();
         Summary {
             backup_id: manifest.backup_id.clone(),
             created_at: manifest.created_at.clone(),
@@ -208,9 +211,13 @@ impl Repository {
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
-            verified: loaded.sealed,
-            last_verified: None,
-            last_full: None,
+            state,
+            has_checksums: loaded.sealed,
+            files: inventory.map(|inventory| inventory.entries),
+            bytes: inventory.map(|inventory| inventory.bytes),
+            last_full: note.last_full.as_ref().filter(|one| is_other(one)).cloned(),
+            last_failed: note.fault().filter(|one| is_other(one)).cloned(),
+            last_verified: note.last_verified,
         }
     }
 }

@@ -5,13 +5,14 @@ mod journal;
 mod listing;
 mod notes;
 mod read;
+mod state;
 mod stored;
 
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
-    Purpose, Sink, WriteOptions,
+    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, Listed, LockGuard,
+    LockOutcome, Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 
@@ -21,6 +22,7 @@ pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary, Unreadable, UnreadableState};
 pub use notes::{LastVerified, Note, Turn};
 pub use read::{BackupReader, Loaded};
+pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
 
 use crate::manifest::BackupId;
@@ -172,6 +174,22 @@ impl Repository {
     /// Whether there is a folder of that name, or a journal that says that there was.
     pub(crate) async fn has_anything_of(&self, id: &BackupId) -> Result<bool> {
         Ok(self.has_anything_left_of(id).await? || self.journalled().await?.contains(id))
+    }
+
+    /// How many files, and bytes, there are of what is no backup: in its folder, and on its way to become an incomplete copy.
+    pub(crate) async fn size_of_leftovers(&self, id: &str) -> Result<(u64, u64)> {
+        let id = BackupId::parse(id)?;
+        let (mut files, mut bytes) = (0, 0);
+        for folder in [folder(&id), own(&format!("incomplete/{id}"))] {
+            let mut listing = self.sink.list(ListOptions::within(&folder));
+            while let Some(item) = listing.next().await {
+                if let Listed::Object(meta) = item? {
+                    files += 1;
+                    bytes += meta.size;
+                }
+            }
+        }
+        Ok((files, bytes))
     }
 
     /// Removes the manifest, with which a backup ends.

@@ -25,6 +25,9 @@ pub struct Note {
     /// The last one of every byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_full: Option<LastVerified>,
+    /// The last one that found a fault, until a full one finds nothing wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failed: Option<LastVerified>,
     /// Where its samples stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Turn>,
@@ -75,6 +78,17 @@ impl Repository {
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|e| Error::Failed(format!("`{key}` is no note and is ignored: {e}")))
+    }
+
+    /// The same for whoever only shows it: a note that can't be read is as good as none, and a warning.
+    pub async fn note_to_show(&self, id: &BackupId) -> Note {
+        match self.note(id).await {
+            Ok(note) => note.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(target = self.name(), %error, "a note can't be read");
+                Note::default()
+            }
+        }
     }
 
     /// Writes the note of a backup. The caller holds the lock.

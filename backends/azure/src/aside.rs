@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Activity, AsideMode, Error, ErrorKind, Key, Result};
+use arc_backup_core::{Activity, AsideArea, AsideAreas, AsideMode, Error, ErrorKind, Key, Result};
 use azure_core::Uuid;
 use azure_core::http::{NoFormat, RequestContent};
 use azure_storage_blob::models::BlockBlobClientUploadOptions;
@@ -213,6 +213,26 @@ pub(crate) async fn remove_aside(store: &Store, area: &str, activity: &Activity)
             .await?;
         if next.is_none() {
             return Ok(());
+        }
+        marker = next;
+    }
+}
+
+/// What is set aside now, by operation.
+pub(crate) async fn list_aside(store: &Store) -> Result<Vec<AsideArea>> {
+    let mut areas = AsideAreas::default();
+    let Some(place) = store.prefix().strip_suffix('/') else {
+        return Ok(areas.into_vec());
+    };
+    let place = format!("{place}.before-restore/");
+    let mut marker = None;
+    loop {
+        let (sizes, next) = crate::list::sizes_page(store, &place, marker).await?;
+        for (name, bytes) in sizes {
+            areas.add(name.strip_prefix(&place).unwrap_or(&name), bytes);
+        }
+        if next.is_none() {
+            return Ok(areas.into_vec());
         }
         marker = next;
     }

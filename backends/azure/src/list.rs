@@ -418,17 +418,30 @@ pub(crate) async fn names_page(
     prefix: &str,
     marker: Option<String>,
 ) -> Result<(Vec<String>, Option<String>)> {
+    let (sizes, next) = sizes_page(store, prefix, marker).await?;
+    Ok((sizes.into_iter().map(|(name, _)| name).collect(), next))
+}
+
+/// The same, each name with its size in bytes.
+pub(crate) async fn sizes_page(
+    store: &Store,
+    prefix: &str,
+    marker: Option<String>,
+) -> Result<(Vec<(String, u64)>, Option<String>)> {
     let query = Query {
         prefix: prefix.to_owned(),
         marker,
         ..Query::default()
     };
     let page = page(store, &store.location(prefix), &query).await?;
-    let names = page.blobs.rows.into_iter().map(|row| match row {
-        Row::Blob(item) | Row::BlobPrefix(item) => item.name.text(),
+    let sizes = page.blobs.rows.into_iter().map(|row| match row {
+        Row::Blob(item) | Row::BlobPrefix(item) => {
+            let bytes = item.properties.length.unwrap_or_default();
+            (item.name.text(), bytes)
+        }
     });
     Ok((
-        names.collect(),
+        sizes.collect(),
         page.next_marker.filter(|marker| !marker.is_empty()),
     ))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Address, AsideMode, Capabilities, Child, Error, ErrorKind, GetOptions, Key,
-    ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Error, ErrorKind, GetOptions,
+    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -151,6 +151,10 @@ impl Sink for AzureSink {
 
     async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
         aside::remove_aside(&self.store, area, activity).await
+    }
+
+    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
+        aside::list_aside(&self.store).await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

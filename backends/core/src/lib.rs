@@ -11,6 +11,7 @@
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
 mod activity;
+mod aside;
 mod blocking;
 mod body;
 #[cfg(feature = "conformance")]
@@ -32,6 +33,7 @@ mod sink;
 mod source;
 
 pub use activity::Activity;
+pub use aside::{AsideArea, AsideAreas};
 pub use blocking::BlockingJob;
 pub use body::{Body, ByteStream};
 pub use copy::copy_object;

@@ -11,8 +11,9 @@ use futures::{StreamExt, future};
 use crate::copy::copy_within;
 use crate::in_order::InOrder;
 use crate::{
-    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, Error, ErrorKind,
-    GetOptions, Key, ListOptions, ListStream, Listed, Meta, Object, Result, WriteOptions,
+    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Discard, Discarded, Error,
+    ErrorKind, GetOptions, Key, ListOptions, ListStream, Listed, Meta, Object, Result,
+    WriteOptions,
 };
 
 /// A place that keeps bytes under [`Key`]s and gives them back: a folder, a bucket, a container.
@@ -271,6 +272,13 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
             area,
             "this sink sets nothing aside",
         ))
+    }
+
+    /// What is set aside now, by operation.
+    ///
+    /// The default knows of nothing.
+    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
+        Ok(Vec::new())
     }
 
     /// Where [`set_aside`](Sink::set_aside) puts things, for people.

@@ -3,9 +3,9 @@
 use std::io::{Seek as _, SeekFrom};
 
 use arc_backup_core::{
-    Activity, AsideMode, BlockingJob, Body, Capabilities, Child, Discard, Discarded, Durability,
-    Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins,
-    Result, Sink, Upload, WriteOptions,
+    Activity, AsideArea, AsideAreas, AsideMode, BlockingJob, Body, Capabilities, Child, Discard,
+    Discarded, Durability, Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome,
+    Meta, Object, Pins, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -227,6 +227,15 @@ impl Sink for LocalSink {
             aside::remove_aside(&root, &name, &activity)
         })
         .await
+    }
+
+    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
+        let place = LocalSink {
+            root: Root::new(aside_path(self.root.path())),
+        };
+        let mut areas = AsideAreas::default();
+        areas.add_all(&place, None).await?;
+        Ok(areas.into_vec())
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

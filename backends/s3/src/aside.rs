@@ -1,14 +1,16 @@
 //! Setting aside: keeping what a restore replaces, beside the prefix, by copies within the store.
 
-use arc_backup_core::{Activity, AsideMode, Error, ErrorKind, Key, Result};
+use arc_backup_core::{Activity, AsideArea, AsideAreas, AsideMode, Error, ErrorKind, Key, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use bytes::Bytes;
 
 use crate::checksum::Sum;
+use crate::config::S3Config;
 use crate::copy::{Source, copy};
 use crate::delete::{delete_one, remove_below};
 use crate::error::{Call, absent};
 use crate::read::head_answer;
+use crate::sink::S3Sink;
 use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
@@ -32,6 +34,20 @@ fn setting_aside(subject: &str) -> Call<'_> {
 pub(crate) fn area_prefix(store: &Store, area: &str) -> String {
     let prefix = store.config.prefix.trim_end_matches('/');
     format!("{prefix}{SUFFIX}{area}/")
+}
+
+/// What is set aside now, by operation.
+pub(crate) async fn list_aside(store: &Store) -> Result<Vec<AsideArea>> {
+    let mut areas = AsideAreas::default();
+    if !store.config.prefix.is_empty() {
+        let prefix = store.config.prefix.trim_end_matches('/');
+        let place = S3Sink::new(S3Config {
+            prefix: format!("{prefix}{SUFFIX}"),
+            ..store.config.clone()
+        })?;
+        areas.add_all(&place, None).await?;
+    }
+    Ok(areas.into_vec())
 }
 
 fn check(store: &Store, subject: &str, area: &str) -> Result<()> {

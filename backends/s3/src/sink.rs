@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions, Key,
-    ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions,
+    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -132,6 +132,10 @@ impl Sink for S3Sink {
 
     async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
         aside::remove_aside(&self.store, area, activity).await
+    }
+
+    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
+        aside::list_aside(&self.store).await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

@@ -19,6 +19,7 @@ const READER: &str = "UpknfaHWF-HAvX1ulEQcqGd80NSbGfVket_EWtdvLFQ=";
 const WRITER: &str = "9YHbxnLVpIz4AD_yy71UQAECJRx5FN_X5QCbkiJ7kuA=";
 const EXPIRED: &str = "YGyuqqRp-U7Isu1X6nOpi-b9ResYUzYgIaeJdOKG1gU=";
 const REVOKED: &str = "xa6ZklhFktff_WhpHDLXK2YBn7NBYcAGEWC1YnUxzeY=";
+const MONITOR: &str = "a-long-random-text-for-monitoring";
 const BOOTSTRAP: &str = "bootstrap-token-0123456789abcdef0123456789";
 
 /// A folder with a copy of the sample instance's database.
@@ -70,6 +71,7 @@ fn authenticator(
         db_path: database.to_owned(),
         cache_ttl: Duration::from_secs(ttl_secs),
         bootstrap_token: bootstrap.map(str::to_owned),
+        monitor_token: Some(MONITOR.to_owned()),
         state_dir: folder.join("state"),
     })
 }
@@ -82,7 +84,9 @@ async fn answer(authenticator: &Authenticator, token: &str) -> (u16, String) {
             (200, identity.name)
         }
         Err(denied) => match &denied {
-            Denied::NotAdmin(identity) => (denied.status(), identity.name.clone()),
+            Denied::NotAdmin(identity) | Denied::NotReader(identity) => {
+                (denied.status(), identity.name.clone())
+            }
             Denied::Missing | Denied::Invalid => (denied.status(), String::new()),
         },
     }
@@ -125,6 +129,32 @@ async fn every_sample_token_gets_arcs_answer() {
     assert!(authenticator.ensure_token().expect("readable").is_none());
 }
 
+/// Lost otherwise: the line between who may ask whether the backups are in order and who may restore.
+#[tokio::test]
+async fn readers_and_the_monitoring_token_may_ask_and_nothing_else() {
+    let sample = Sample::new();
+    sample.execute("UPDATE api_tokens SET permissions = 'write' WHERE name = 'writer'");
+    let authenticator = sample.authenticator(300);
+    for (token, asked, allowed) in [
+        (ADMIN, 200, 200),
+        (READER, 200, 403),
+        (WRITER, 403, 403),
+        (MONITOR, 200, 403),
+        (EXPIRED, 401, 401),
+        ("a-long-random-text-for-monitorinG", 401, 401),
+    ] {
+        let status = |checked: Result<Identity, Denied>| match checked {
+            Ok(_) => 200,
+            Err(denied) => denied.status(),
+        };
+        let reads = status(authenticator.check_reader(Some(token)).await);
+        let acts = status(authenticator.check(Some(token)).await);
+        assert_eq!((reads, acts), (asked, allowed), "{token}");
+    }
+    let missing = authenticator.check_reader(None).await;
+    assert_eq!(missing, Err(Denied::Missing));
+}
+
 /// Lost otherwise: `auth.enabled = false`, or the name in the history of whoever acts under it.
 #[tokio::test]
 async fn with_authentication_off_everybody_is_anonymous() {
@@ -134,6 +164,7 @@ async fn with_authentication_off_everybody_is_anonymous() {
         db_path: folder.path().join("arc.db"),
         cache_ttl: Duration::ZERO,
         bootstrap_token: None,
+        monitor_token: None,
         state_dir: folder.path().join("state"),
     });
     assert!(

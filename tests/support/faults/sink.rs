@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Address, AsideMode, Capabilities, Child, Discard, Discarded, Durability, GetOptions,
-    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink, Upload,
-    WriteOptions,
+    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Discard, Discarded, Durability,
+    GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink,
+    Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -217,6 +217,10 @@ impl Sink for FaultySink {
         self.plan
             .around(&self.place, "remove_aside", area, work)
             .await
+    }
+
+    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
+        self.inner.list_aside().await
     }
 
     fn aside_location(&self, area: &str) -> Option<String> {

@@ -1,0 +1,48 @@
+//! The parameters of a list of backups.
+
+use jiff::Timestamp;
+
+use super::faults::Fault;
+use super::routes::{page, parameter_fault};
+use crate::operations::{ListFilter, ListPlace};
+use crate::repository::BackupState;
+use crate::times;
+
+/// What a request for a list says of the backups that are wanted, as it came.
+pub(super) struct ListParameters {
+    pub(super) state: Option<BackupState>,
+    pub(super) instance: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+    pub(super) start_after: Option<String>,
+    pub(super) limit: Option<u64>,
+}
+
+impl ListParameters {
+    pub(super) fn filter(self) -> Result<ListFilter, Fault> {
+        let place = read("start_after", self.start_after, ListPlace::parse)?;
+        let moment = |text: &str| times::parse_moment(text, Timestamp::now());
+        Ok(ListFilter {
+            state: self.state,
+            instance: self.instance,
+            since: read("since", self.since, moment)?,
+            until: read("until", self.until, moment)?,
+            start_after: place,
+            limit: self.limit.map(|limit| page(Some(limit))).transpose()?,
+        })
+    }
+}
+
+fn read<T>(
+    name: &str,
+    text: Option<String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    match parse(&text) {
+        Some(value) => Ok(Some(value)),
+        None => Err(Fault::bad(&parameter_fault(name), None)),
+    }
+}

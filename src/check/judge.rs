@@ -1,0 +1,257 @@
+//! What the facts mean: a pure function.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{CheckOptions, CheckReport, CheckStatus, TargetCheck};
+use crate::manifest::BackupId;
+use crate::repository::{Listing, Summary};
+use crate::times;
+
+/// How far a backup may lie in the future: clocks are never quite the same.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+/// The longest error that is quoted, in characters.
+const ERROR_LIMIT: usize = 300;
+
+/// What is known.
+pub(super) struct Facts {
+    pub(super) now: Timestamp,
+    /// The name of this instance: where several share a target, the backups of the others are not its own.
+    pub(super) own: Option<String>,
+    pub(super) targets: Vec<TargetFacts>,
+    /// A restore that was interrupted while it changed live data, in words.
+    pub(super) interrupted: Option<String>,
+    /// Why the history can't be read.
+    pub(super) unread: Option<String>,
+}
+
+/// What is known of a target.
+pub(super) struct TargetFacts {
+    pub(super) name: String,
+    /// Its backups, or why it can't be listed.
+    pub(super) listing: Result<Listing, String>,
+    pub(super) last: Option<LastAttempt>,
+    /// Whether it may be without backups, as long as none was made there.
+    pub(super) is_optional: bool,
+}
+
+/// The last backup that has ended.
+pub(super) struct LastAttempt {
+    pub(super) started_at: Timestamp,
+    /// Why it failed, if it did.
+    pub(super) error: Option<String>,
+}
+
+/// What the facts mean under these demands.
+pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
+    let is_left_out = |target: &&TargetFacts| {
+        let is_empty = |listing: &Listing| {
+            let Listing {
+                backups,
+                damaged,
+                unreadable,
+                ..
+            } = listing;
+            backups.is_empty() && damaged.is_empty() && unreadable.is_empty()
+        };
+        let holds_nothing = target.listing.as_ref().is_ok_and(is_empty);
+        !(target.is_optional && holds_nothing && target.last.is_none())
+    };
+    let mut targets: Vec<_> = (facts.targets.iter().filter(is_left_out))
+        .map(|target| one(options, target, facts))
+        .collect();
+    let faults: Vec<_> = (facts.interrupted.iter().cloned())
+        .chain((facts.unread.iter()).map(|error| format!("the history can't be read: {error}")))
+        .map(|fault| on_one_line(&fault))
+        .collect();
+    targets.sort_by(|a, b| b.status.cmp(&a.status));
+    let status = match targets.first() {
+        Some(worst) if faults.is_empty() => worst.status,
+        _ => CheckStatus::Critical,
+    };
+    let told =
+        (targets.iter()).map(|target| format!("target {}: {}", target.target, target.detail));
+    let mut told: Vec<_> = faults.iter().cloned().chain(told).collect();
+    if told.is_empty() {
+        told.push("there is no target to look at".to_owned());
+    }
+    CheckReport {
+        status,
+        ok: status == CheckStatus::Ok,
+        line: format!("{}: {}", status.as_str(), told.join("; ")),
+        checked_at: facts.now.to_string(),
+        faults,
+        targets,
+    }
+}
+
+/// A part of a target's line, and whether it is what is wrong.
+struct Finding(String, bool);
+
+fn one(options: &CheckOptions, target: &TargetFacts, facts: &Facts) -> TargetCheck {
+    let now = facts.now;
+    let mut check = TargetCheck {
+        target: target.name.clone(),
+        status: CheckStatus::Ok,
+        ok: true,
+        detail: String::new(),
+        faults: Vec::new(),
+        backups: 0,
+        newest: None,
+        newest_at: None,
+        age_seconds: None,
+        last_verified_at: None,
+    };
+    let mut findings = match &target.listing {
+        Ok(listing) => of_listing(options, listing, facts, &mut check),
+        Err(error) => vec![Finding(format!("can't be listed: {error}"), true)],
+    };
+    let newest: Option<Timestamp> = (check.newest_at.as_deref()).and_then(|at| at.parse().ok());
+    if let Some(last) = &target.last
+        && let Some(error) = &last.error
+        && newest.is_none_or(|newest| last.started_at > newest)
+    {
+        let error: String = error.chars().take(ERROR_LIMIT).collect();
+        let when = age_words(last.started_at, now);
+        findings.push(Finding(
+            format!("the last backup failed {when} ago: {error}"),
+            true,
+        ));
+    }
+    // What is wrong first.
+    findings.sort_by_key(|Finding(_, is_fault)| !is_fault);
+    let texts = findings.iter().map(|Finding(text, _)| on_one_line(text));
+    check.detail = texts.collect::<Vec<_>>().join(", ");
+    check.faults = (findings.iter().filter(|Finding(_, is_fault)| *is_fault))
+        .map(|Finding(text, _)| on_one_line(text))
+        .collect();
+    if !check.faults.is_empty() {
+        (check.status, check.ok) = (CheckStatus::Critical, false);
+    }
+    check
+}
+
+fn of_listing(
+    options: &CheckOptions,
+    listing: &Listing,
+    facts: &Facts,
+    check: &mut TargetCheck,
+) -> Vec<Finding> {
+    let now = facts.now;
+    let mut findings = Vec::new();
+    let is_own = |backup: &&Summary| match (&backup.instance, &facts.own) {
+        (Some(instance), Some(own)) => instance == own,
+        // Arc's own do not say whose they are.
+        _ => true,
+    };
+    let backups: Vec<_> = listing.backups.iter().filter(is_own).collect();
+    let good: Vec<_> = (backups.iter().copied())
+        .filter(|backup| backup.state.is_good())
+        .map(|backup| (moment(backup), backup))
+        .collect();
+    let latest = now + CLOCK_TOLERANCE;
+    let newest = (good
+        .iter()
+        .filter(|(at, _)| at.is_some_and(|at| at <= latest)))
+    .max_by_key(|(at, backup)| (*at, &backup.backup_id));
+    check.backups = good.len() as u64;
+    let newest_at = newest.and_then(|(at, _)| *at);
+    match (newest, newest_at) {
+        (Some((_, backup)), Some(at)) => {
+            let age = times::age(at, now).unwrap_or_default();
+            check.newest = Some(backup.backup_id.clone());
+            check.newest_at = Some(at.to_string());
+            check.age_seconds = Some(age.as_secs());
+            let text = format!(
+                "newest backup {} {} old (limit {})",
+                backup.backup_id,
+                times::words(age),
+                times::setting(options.max_age)
+            );
+            findings.push(Finding(text, age > options.max_age));
+        }
+        _ => findings.push(Finding("no good backup".to_owned(), true)),
+    }
+    let damaged = (backups.iter().filter(|backup| !backup.state.is_good()))
+        .map(|backup| (moment(backup), &backup.backup_id, "is damaged"));
+    let broken = (listing.damaged.iter())
+        .map(|one| (moment_of_id(&one.backup_id), &one.backup_id, "is damaged"));
+    let unreadable = listing.unreadable.iter().map(|one| {
+        let words = match one.state {
+            crate::repository::UnreadableState::Archived => "is archived",
+            crate::repository::UnreadableState::Denied => "may not be read",
+        };
+        (moment_of_id(&one.backup_id), &one.backup_id, words)
+    });
+    let newest_bad = (damaged.chain(broken).chain(unreadable))
+        .filter(|(at, ..)| *at > newest_at)
+        .max_by_key(|(at, id, _)| (*at, *id));
+    if let Some((_, id, words)) = newest_bad {
+        findings.push(Finding(format!("the newer backup {id} {words}"), true));
+    }
+    let future = (good.iter()).filter(|(at, _)| at.is_none_or(|at| at > latest));
+    for (_, backup) in future.take(1) {
+        let text = format!(
+            "backup {} is dated in the future ({}): check the clocks",
+            backup.backup_id, backup.created_at
+        );
+        findings.push(Finding(text, true));
+    }
+    if check.backups < options.min_backups {
+        let text = format!(
+            "{} good backups of at least {}",
+            check.backups, options.min_backups
+        );
+        findings.push(Finding(text, true));
+    }
+    findings.push(verified(options, &good, now, check));
+    findings
+}
+
+/// When a backup was last read, all of it or a sample, and nothing was wrong.
+fn verified(
+    options: &CheckOptions,
+    good: &[(Option<Timestamp>, &Summary)],
+    now: Timestamp,
+    check: &mut TargetCheck,
+) -> Finding {
+    let clean = good.iter().flat_map(|(_, backup)| {
+        let noted = [&backup.last_verified, &backup.last_full];
+        noted
+            .into_iter()
+            .flatten()
+            .filter(|done| done.ok && done.mode != "quick")
+    });
+    let last: Option<Timestamp> = clean.filter_map(|done| done.at.parse().ok()).max();
+    check.last_verified_at = last.map(|at| at.to_string());
+    let told = match last {
+        Some(at) => format!("verified {} ago", age_words(at, now)),
+        None => "never verified".to_owned(),
+    };
+    let Some(limit) = options.verified_within else {
+        return Finding(told, false);
+    };
+    let is_late = last.is_none_or(|at| times::age(at, now).unwrap_or_default() > limit);
+    Finding(format!("{told} (limit {})", times::setting(limit)), is_late)
+}
+
+fn age_words(moment: Timestamp, now: Timestamp) -> String {
+    times::short(times::age(moment, now).unwrap_or(Duration::ZERO))
+}
+
+fn moment(backup: &Summary) -> Option<Timestamp> {
+    (backup.created_at.parse().ok()).or_else(|| moment_of_id(&backup.backup_id))
+}
+
+fn moment_of_id(id: &str) -> Option<Timestamp> {
+    BackupId::parse(id).ok()?.moment()
+}
+
+/// Errors may have several lines, and bytes that a terminal obeys.
+fn on_one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! `show`: what a backup is, for people.
+
+use jiff::Timestamp;
+
+use super::list::mode;
+use super::output::{escaped, line};
+use super::table::{Table, left, right};
+use super::words;
+use crate::manifest::Manifest;
+use crate::repository::{BackupState, LastVerified, Loaded, Note};
+use crate::times;
+
+/// How many measurements are shown.
+const MEASUREMENTS: usize = 20;
+
+/// Prints a backup on standard output.
+pub(super) fn print(target: &str, loaded: &Loaded, note: &Note) {
+    let now = Timestamp::now();
+    let manifest = &loaded.manifest;
+    line(&escaped(&manifest.backup_id));
+    line("");
+    for (name, text) in fields(target, loaded, note, now) {
+        line(&format!("{name:14}{}", escaped(&text)));
+    }
+    for table in [sections(manifest), databases(manifest), sqlite(manifest)] {
+        if !table.is_empty() {
+            line("");
+            table.print();
+        }
+    }
+    let measurements: usize = (manifest.databases.iter())
+        .map(|database| database.measurements.len())
+        .sum();
+    if let Some(more @ 1..) = measurements.checked_sub(MEASUREMENTS) {
+        line(&format!(
+            "and {more} smaller measurements (all with --json)"
+        ));
+    }
+}
+
+fn fields(
+    target: &str,
+    loaded: &Loaded,
+    note: &Note,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let manifest = &loaded.manifest;
+    let state = BackupState::of(note);
+    let mut created = words::utc_and_age(&manifest.created_at, now);
+    if let Some(seconds) = manifest.duration_seconds {
+        let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        created.push_str(&format!(", took {}", times::words(took)));
+    }
+    let data = format!(
+        "{} data files, {}",
+        manifest.total_files,
+        words::size(manifest.total_size_bytes)
+    );
+    let mut fields = vec![
+        (
+            "state",
+            match state {
+                BackupState::Damaged => "DAMAGED".to_owned(),
+                state => state.as_str().to_owned(),
+            },
+        ),
+        ("verified", verified(note.last_verified.as_ref(), now)),
+    ];
+    let is_last = |other: &LastVerified| Some(other) == note.last_verified.as_ref();
+    for (name, done) in [
+        ("every byte", note.last_full.as_ref()),
+        ("fault", note.fault()),
+    ] {
+        if let Some(done) = done.filter(|done| !is_last(done)) {
+            fields.push((name, verified(Some(done), now)));
+        }
+    }
+    fields.extend([
+        ("created", created),
+        ("target", target.to_owned()),
+        (
+            "size",
+            match &manifest.inventory {
+                Some(all) => format!("{} files, {} ({data})", all.entries, words::size(all.bytes)),
+                None => data,
+            },
+        ),
+        (
+            "checksums",
+            match loaded.sealed {
+                true => "SHA-256 of every file".to_owned(),
+                false => "none: Arc itself made it".to_owned(),
+            },
+        ),
+    ]);
+    if manifest.reused_files > 0 {
+        let size = words::size(manifest.reused_bytes);
+        fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
+    }
+    if let Some(source) = &manifest.source {
+        fields.push(("source", format!("{}: {}", source.backend, source.location)));
+        if let Some(instance) = &source.instance {
+            fields.push(("instance", instance.clone()));
+        }
+    }
+    if let Some(moment) = &manifest.consistency {
+        let flushed = match moment.flushed {
+            Some(true) => "Arc wrote its memory before",
+            Some(false) => "Arc did not write its memory before: its newest rows may be missing",
+            None => "Arc was not asked to write its memory before",
+        };
+        let of = words::utc_and_age(&moment.moment, now);
+        fields.push(("data of", format!("{of}, by {}; {flushed}", moment.method)));
+    }
+    let tool = manifest.tool.as_ref().unwrap_or(&manifest.version);
+    if !tool.is_empty() {
+        fields.push(("made by", tool.clone()));
+    }
+    for (count, what) in [
+        (manifest.special_files, "links or special files"),
+        (
+            manifest.unaddressable_files,
+            "files whose names no key can carry",
+        ),
+    ] {
+        if count > 0 {
+            fields.push(("not included", format!("{count} {what}")));
+        }
+    }
+    let omitted = manifest.not_included.iter();
+    fields.extend(omitted.map(|text| ("not included", text.clone())));
+    fields
+}
+
+fn verified(done: Option<&LastVerified>, now: Timestamp) -> String {
+    let Some(done) = done else {
+        return "never".to_owned();
+    };
+    let outcome = match done.ok {
+        true => "nothing wrong",
+        false => "faults found",
+    };
+    let when = words::utc_and_age(&done.at, now);
+    format!("{when}, {}: {outcome}", mode(done))
+}
+
+fn sections(manifest: &Manifest) -> Table {
+    let mut table = Table::new([left("SECTION"), right("FILES"), right("SIZE")]);
+    for section in &manifest.sections {
+        table.row([
+            section.name.clone(),
+            section.files.to_string(),
+            words::size(section.bytes),
+        ]);
+    }
+    table
+}
+
+/// The largest measurements, by database.
+fn databases(manifest: &Manifest) -> Table {
+    let mut all: Vec<_> = (manifest.databases.iter())
+        .flat_map(|database| database.measurements.iter().map(move |one| (database, one)))
+        .collect();
+    all.sort_by_key(|(_, measurement)| std::cmp::Reverse(measurement.size_bytes));
+    all.truncate(MEASUREMENTS);
+    all.sort_by_key(|(database, measurement)| (&database.name, &measurement.name));
+    let mut table = Table::new([
+        left("DATABASE").or_shrink(),
+        left("MEASUREMENT").or_shrink(),
+        right("DATA FILES"),
+        right("SIZE"),
+    ]);
+    for (database, measurement) in all {
+        table.row([
+            database.name.clone(),
+            measurement.name.clone(),
+            measurement.file_count.to_string(),
+            words::size(measurement.size_bytes),
+        ]);
+    }
+    table
+}
+
+fn sqlite(manifest: &Manifest) -> Table {
+    let mut table = Table::new([left("SQLITE FILE").or_shrink(), left("SETTING")]);
+    for file in &manifest.databases_included {
+        table.row([file.file.clone(), file.setting.clone()]);
+    }
+    table
+}

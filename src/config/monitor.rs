@@ -1,0 +1,50 @@
+//! The monitoring token.
+
+use super::Values;
+use crate::{Error, Result};
+
+/// The least length of a monitoring token in bytes: one that can be guessed is none.
+const LEAST: usize = 16;
+
+/// The token that may ask whether the backups are in order: `arc_backup.monitor_token`, or `backup.monitor_token`.
+pub(super) fn monitor_token(values: &Values) -> Result<Option<String>> {
+    for key in ["arc_backup.monitor_token", "backup.monitor_token"] {
+        match values.text(key)?.filter(|token| !token.is_empty()) {
+            Some(token) if token.len() < LEAST => {
+                return Err(Error::Config(format!(
+                    "`{key}` must have at least {LEAST} characters: take a random text"
+                )));
+            }
+            Some(token) => return Ok(Some(token)),
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_has_two_places_and_a_least_length() {
+        for (text, token) in [
+            ("", Ok(None)),
+            ("[arc_backup]\nmonitor_token = \"\"", Ok(None)),
+            (
+                "[arc_backup]\nmonitor_token = \"a-long-random-text\"",
+                Ok(Some("a-long-random-text")),
+            ),
+            (
+                "[backup]\nmonitor_token = \"another-random-text\"",
+                Ok(Some("another-random-text")),
+            ),
+            ("[arc_backup]\nmonitor_token = \"short\"", Err(())),
+            ("[arc_backup]\nmonitor_token = 5", Err(())),
+        ] {
+            let values = Values::parse(text, "arc.toml", []).expect("valid TOML");
+            let read = monitor_token(&values).map_err(drop);
+            assert_eq!(read, token.map(|token| token.map(str::to_owned)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What restores have set aside: no fault, and room that nobody else gives back.
+
+use indicatif::HumanBytes;
+use jiff::Timestamp;
+
+use super::Check;
+use crate::operations::ArcBackup;
+use crate::times;
+
+/// Absent where nothing is set aside.
+pub(super) async fn replaced_files(engine: &ArcBackup) -> Option<Check> {
+    let (found, faults) = engine.set_aside().await;
+    if let Some(fault) = faults.first() {
+        let text = format!("what restores have set aside can't be counted: {fault}");
+        return Some(Check::good("replaced files", "room", text));
+    }
+    let now = Timestamp::now();
+    let oldest = found.iter().filter_map(|one| one.since).min();
+    let age = oldest.and_then(|oldest| times::age(oldest, now));
+    let (files, bytes) = (found.iter()).fold((0, 0), |(files, bytes), one| {
+        (files + one.files, bytes + one.bytes)
+    });
+    let example = found.first()?;
+    let text = format!(
+        "restores have set aside {files} files, {}{}, in {} places (`arc-backup sweep` names them), such as {}: remove by hand \
+         what nobody needs any more",
+        HumanBytes(bytes),
+        age.map_or_else(String::new, |age| format!(
+            ", the oldest {} ago",
+            times::short(age)
+        )),
+        found.len(),
+        example.place,
+    );
+    Some(Check::good("replaced files", "room", text))
+}

@@ -1,0 +1,155 @@
+//! Times as people read and write them: ages, durations, moments.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// What a text for a duration must be, in words.
+pub(crate) const DURATION_FORM: &str = "a duration such as 90s, 30m, 26h, 7d or 1d12h";
+/// What a text for a moment must be, in words.
+pub(crate) const MOMENT_FORM: &str =
+    "a date (2026-02-11), a time in RFC 3339 (2026-02-11T14:30:22Z) or an age such as 26h or 7d";
+
+const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+
+/// Reads `90s`, `30m`, `26h`, `7d`, `2w`, `1d12h`; a number alone is of seconds.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit());
+        let (number, behind) = rest.split_at(digits.unwrap_or(rest.len()));
+        let number: u64 = number.parse().ok()?;
+        let unit = match behind.chars().next() {
+            None if seconds == 0 => 1,
+            Some('w') => 7 * 86_400,
+            Some(letter) => UNITS.iter().find(|(_, unit)| *unit == letter)?.0,
+            None => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    // Beyond that no moment can be told.
+    (seconds <= 1000 * 365 * 86_400).then(|| Duration::from_secs(seconds))
+}
+
+/// Reads a moment: a date (its first second, UTC), RFC 3339, or an age, counted from `now`.
+pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Some(age) = parse_duration(text) {
+        return now.checked_sub(SignedDuration::try_from(age).ok()?).ok();
+    }
+    if let Ok(date) = text.parse::<Date>()
+        && text.len() == 10
+    {
+        return TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok();
+    }
+    text.parse().ok()
+}
+
+/// A duration in its two largest units: `3h 12m`, `45s`, `2d`.
+pub(crate) fn words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit);
+    let Some(first) = first.filter(|first| *first < 3) else {
+        return format!("{seconds}s");
+    };
+    let (large, small) = (UNITS[first], UNITS[first + 1]);
+    let rest = seconds % large.0 / small.0;
+    match rest {
+        0 => format!("{}{}", seconds / large.0, large.1),
+        _ => format!("{}{} {rest}{}", seconds / large.0, large.1, small.1),
+    }
+}
+
+/// A duration in its largest unit: `3h`, `45s`, `400d`.
+pub(crate) fn short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let unit = UNITS.iter().find(|(unit, _)| seconds >= *unit);
+    let (unit, letter) = unit.copied().unwrap_or((1, 's'));
+    format!("{}{letter}", seconds / unit)
+}
+
+/// A duration as somebody may have written it in a setting: `26h`, `7d`, `90m`.
+pub(crate) fn setting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let unit = (UNITS.iter()).find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    let (unit, letter) = unit.copied().unwrap_or((1, 's'));
+    format!("{}{letter}", seconds / unit)
+}
+
+/// How long ago a moment is; `None` where it is still to come.
+pub(crate) fn age(moment: Timestamp, now: Timestamp) -> Option<Duration> {
+    now.duration_since(moment).try_into().ok()
+}
+
+/// A moment in seconds, UTC, for tables: `2026-02-11 14:30:22`.
+pub(crate) fn utc(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An operator must be able to write what is printed, and is not to be misread.
+    #[test]
+    fn durations_are_read_and_told() {
+        for (text, seconds) in [
+            ("90", Some(90)),
+            ("90s", Some(90)),
+            ("26h", Some(93_600)),
+            ("7d", Some(604_800)),
+            ("2w", Some(1_209_600)),
+            ("1d12h", Some(129_600)),
+            ("", None),
+            ("h", None),
+            ("26", Some(26)),
+            ("26H", None),
+            ("1h30", None),
+            ("-5h", None),
+            ("5 h", None),
+            ("5µ", None),
+            ("99999999999999999999h", None),
+            ("999999999999d", None),
+        ] {
+            let read = parse_duration(text).map(|duration| duration.as_secs());
+            assert_eq!(read, seconds, "{text:?}");
+        }
+        for (seconds, long, brief, set) in [
+            (0, "0s", "0s", "0s"),
+            (59, "59s", "59s", "59s"),
+            (61, "1m 1s", "1m", "61s"),
+            (93_600, "1d 2h", "1d", "26h"),
+            (11_520, "3h 12m", "3h", "192m"),
+            (172_800, "2d", "2d", "2d"),
+            (86_400 * 400 + 59, "400d", "400d", "34560059s"),
+        ] {
+            let duration = Duration::from_secs(seconds);
+            let told = (words(duration), short(duration), setting(duration));
+            assert_eq!(told, (long.into(), brief.into(), set.into()));
+        }
+    }
+
+    #[test]
+    fn moments_are_dates_times_and_ages() {
+        let now: Timestamp = "2026-02-11T14:30:22Z".parse().expect("a time");
+        for (text, moment) in [
+            ("2026-02-11", Some("2026-02-11T00:00:00Z")),
+            ("2026-02-11T15:30:22+01:00", Some("2026-02-11T14:30:22Z")),
+            ("1d", Some("2026-02-10T14:30:22Z")),
+            ("yesterday", None),
+            ("2026-13-01", None),
+            ("", None),
+        ] {
+            let read = parse_moment(text, now).map(|moment| moment.to_string());
+            assert_eq!(read.as_deref(), moment, "{text:?}");
+        }
+        assert_eq!(utc(now), "2026-02-11 14:30:22");
+        assert_eq!(age(now, now - SignedDuration::from_secs(1)), None);
+    }
+}
