@@ -74,11 +74,15 @@ fn of_field(schema: &str, field: &str) -> Value {
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
         (_, "sha256") => json!({"pattern": SHA256}),
-        (_, "at" | "completed_at" | "created_at" | "moment" | "started_at" | "written_at") => {
+        (
+            _,
+            "at" | "completed_at" | "created_at" | "lock_expires_at" | "moment" | "started_at"
+            | "written_at",
+        ) => {
             json!({"format": "date-time"})
         }
         (_, "share" | "covered") => json!({"minimum": 0, "maximum": 1}),
-        ("Accepted" | "ErrorBody", "status") => json!({"enum": ["running"]}),
+        ("Accepted" | "CancelRequested" | "ErrorBody", "status") => json!({"enum": ["running"]}),
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),

@@ -1,6 +1,7 @@
 //! What the command line takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -47,6 +48,8 @@ pub(super) enum Command {
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// List the backups, newest first.
     List {
@@ -80,6 +83,8 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Delete a backup.
     Delete {
@@ -91,6 +96,14 @@ pub(super) enum Command {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
+    /// Cancel the operation that runs on this instance, in whatever process of this host, and wait until it has ended.
+    Cancel {
+        /// How long to wait for its end [default: backup.stop_timeout and 2 s].
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        wait: Option<Duration>,
     },
     /// Show the operation that runs, or ran last.
     Status,
@@ -105,6 +118,8 @@ pub(super) enum Command {
         /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
         #[arg(long)]
         apply: bool,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
@@ -119,6 +134,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct WaitArguments {
+    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with exit code 3 at once.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +171,8 @@ pub(super) struct RestoreArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 pub(super) fn mode(quick: bool, sample: Option<f64>) -> VerifyMode {
@@ -156,6 +180,14 @@ pub(super) fn mode(quick: bool, sample: Option<f64>) -> VerifyMode {
         (true, _) => VerifyMode::Quick,
         (false, Some(share)) => VerifyMode::Sample(share),
         (false, None) => VerifyMode::Full,
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = crate::config::parse_seconds(text.trim());
+    match seconds {
+        Some(seconds @ 0..=31_536_000) => Ok(Duration::from_secs(seconds)),
+        _ => Err("expected a duration such as 90s, 30m, 2h or 1d".to_owned()),
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use poem_openapi::types::ToJSON;
 
+use super::arguments::WaitArguments;
 use super::output::{follow, line, tell};
 use super::signals::Signals;
+use super::waiting::while_busy;
 use super::{DONE, FAILED};
 use crate::operations::{ArcBackup, Request, Who};
 use crate::{Error, Result};
@@ -15,20 +17,38 @@ pub(super) fn pretty(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
-pub(super) async fn operate(
-    engine: &Arc<ArcBackup>,
-    request: Request,
-    json: bool,
-    print_id: bool,
-    signals: &Signals,
-) -> Result<u8> {
-    let who = Who {
+/// Who asks on the command line.
+pub(super) fn who() -> Who {
+    Who {
         actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
         origin: "cli",
         fingerprint: None,
         token: None,
-    };
-    let running = or_interrupted(signals, engine.start(request, who)).await?;
+    }
+}
+
+pub(super) async fn operate(
+    engine: &Arc<ArcBackup>,
+    request: Request,
+    busy: WaitArguments,
+    json: bool,
+    print_id: bool,
+    signals: &Signals,
+) -> Result<u8> {
+    let started = while_busy(busy, signals, async || {
+        let start = engine.start(request.clone(), who());
+        tokio::pin!(start);
+        tokio::select! {
+            biased;
+            started = &mut start => started,
+            reason = signals.asked_to_end() => {
+                // It ends as an operation does, with its entry in the history.
+                let ((), started) = futures::join!(engine.close(reason), start);
+                started
+            }
+        }
+    });
+    let running = started.await?;
     let ended = tokio::select! {
         ended = follow(&running) => ended,
         reason = signals.asked_to_end() => {

@@ -45,7 +45,7 @@ pub(super) async fn history(
 }
 
 fn row(operation: &Operation) -> String {
-    let what = format!("{:?}", operation.status).to_lowercase();
+    let what = operation.status.as_str();
     let error = operation
         .error
         .as_ref()

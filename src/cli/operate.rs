@@ -6,7 +6,8 @@ use super::arguments::{Command, mode};
 use super::common::{confirm, operate, or_interrupted, pretty};
 use super::output::line;
 use super::signals::Signals;
-use super::{DONE, FAILED, doctor, history, list, restore, sweep};
+use super::waiting::while_busy;
+use super::{DONE, FAILED, cancel, doctor, history, list, restore, sweep};
 use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request};
@@ -22,6 +23,7 @@ pub(super) async fn run(
             no_metadata,
             no_config,
             target,
+            busy,
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
@@ -30,7 +32,7 @@ pub(super) async fn run(
                 target,
                 id: None,
             };
-            let code = operate(engine, request, json, true, signals).await?;
+            let code = operate(engine, request, busy, json, true, signals).await?;
             Ok(code)
         }
         Command::List { target, all } => {
@@ -53,19 +55,31 @@ pub(super) async fn run(
             quick,
             sample,
             target,
+            busy,
         } => {
             let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
-            operate(engine, request, json, false, signals).await
+            operate(engine, request, busy, json, false, signals).await
         }
-        Command::Delete { id, target, yes } => {
+        Command::Delete {
+            id,
+            target,
+            yes,
+            busy,
+        } => {
             let id = BackupId::parse(&id)?;
             confirm(yes, format!("Delete backup {id}?"), signals).await?;
             let request = Request::Delete(id, target);
-            operate(engine, request, json, false, signals).await
+            operate(engine, request, busy, json, false, signals).await
         }
         Command::Status => history::status(engine, json, signals).await,
         Command::History { limit } => history::history(engine, limit, json, signals).await,
-        Command::Sweep { apply } => or_interrupted(signals, sweep::run(engine, apply, json)).await,
+        Command::Sweep { apply, busy } => {
+            let swept = while_busy(busy, signals, async || {
+                or_interrupted(signals, sweep::run(engine, apply, json)).await
+            });
+            swept.await
+        }
+        Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
         Command::Doctor => or_interrupted(signals, doctor::run(engine, json)).await,
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }

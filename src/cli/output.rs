@@ -162,9 +162,10 @@ pub(super) fn tell(operation: &Operation) {
     }
     match &operation.error {
         Some(error) => complain!(
-            "{} {} failed: {error}",
+            "{} {} {}: {error}",
             operation.operation,
-            operation.backup_id
+            operation.backup_id,
+            operation.status.as_str()
         ),
         None => complain!(
             "{} {} {}: {} files, {}",

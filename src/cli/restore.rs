@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::arguments::RestoreArguments;
-use super::common::{confirm, operate, or_interrupted};
+use super::common::{confirm, operate, or_interrupted, who};
 use super::signals::Signals;
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
@@ -29,12 +29,17 @@ pub(super) async fn run(
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
     let found = engine.find_to_restore(&id, arguments.target.as_deref(), options.allow_incomplete);
-    or_interrupted(signals, found).await?;
+    if let Err(error) = or_interrupted(signals, found).await {
+        let request = Request::Restore(id, options, arguments.target);
+        engine.record_failure(&request, &who(), &error).await;
+        return Err(error);
+    }
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
         Request::Restore(id, options, arguments.target),
+        arguments.busy,
         json,
         false,
         signals,
