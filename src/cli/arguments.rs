@@ -54,6 +54,8 @@ pub(super) enum Command {
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// List the backups, newest first.
     List(ListArguments),
@@ -80,9 +82,17 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Delete backups.
     Delete(DeleteArguments),
+    /// Cancel the operation that runs on this instance, in whatever process of this host, and wait until it has ended.
+    Cancel {
+        /// How long to wait for its end [default: backup.stop_timeout and 2 s].
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        wait: Option<Duration>,
+    },
     /// Show the operation that runs, or ran last.
     Status,
     /// Show past operations, newest first.
@@ -92,6 +102,8 @@ pub(super) enum Command {
         /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
         #[arg(long)]
         apply: bool,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
@@ -108,6 +120,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct WaitArguments {
+    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with exit code 3 at once.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +160,8 @@ pub(super) struct RestoreArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +206,8 @@ pub(super) struct DeleteArguments {
     /// With --yes: also where no good backup is left in the target then.
     #[arg(long)]
     pub(super) even_last: bool,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]

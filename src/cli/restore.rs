@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arguments::RestoreArguments;
-use super::common::{confirm, operate, or_interrupted};
+use super::common::{confirm, operate, or_interrupted, who};
 use super::ids::{Named, resolve};
 use super::restore_preview;
 use super::signals::Signals;
@@ -38,7 +38,11 @@ pub(super) async fn run(
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
     let checked = engine.check_restore(&id, &options, target.as_deref());
-    or_interrupted(signals, checked).await?;
+    if let Err(error) = or_interrupted(signals, checked).await {
+        let request = Request::Restore(id, options, target);
+        engine.record_failure(&request, &who(), &error).await;
+        return Err(error);
+    }
     // With `--json` and `--yes`, the document of the operation says it.
     if !(json && arguments.yes) && engine.busy().is_none() {
         let limit = match arguments.yes {
@@ -53,6 +57,7 @@ pub(super) async fn run(
     operate(
         engine,
         Request::Restore(id, options, target),
+        arguments.busy,
         json,
         false,
         signals,

@@ -224,7 +224,8 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-fn parse_seconds(text: &str) -> Option<u64> {
+/// The seconds of a duration: `90s`, `30m`, `2h`, `1d`, or a number of seconds.
+pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());

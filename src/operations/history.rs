@@ -12,7 +12,7 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
-use super::{Operation, Problem};
+use super::{Operation, Problem, Status};
 use crate::config::HistoryLimits;
 use crate::{Error, Result};
 
@@ -78,6 +78,11 @@ impl History {
     pub async fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
         self.on(&self.readers, move |file| file.list(offset, limit))
             .await
+    }
+
+    /// Operations that run, or that a crash has left so.
+    pub(super) async fn running(&self) -> Result<Vec<Operation>> {
+        self.on(&self.readers, HistoryFile::running).await
     }
 
     /// One operation, with its problems.
@@ -194,13 +199,18 @@ impl HistoryFile {
                 .query_map(params![number(limit), number(offset)], |row| row.get(0))?
                 .collect()
         })?;
-        let rows = bodies.unwrap_or_default();
-        Ok((rows.iter().filter_map(|body| parse(body)))
-            .map(|operation| Operation {
-                problems: Vec::new(),
-                ..operation
-            })
-            .collect())
+        Ok(without_problems(&bodies.unwrap_or_default()))
+    }
+
+    /// Those that run, or that a crash has left so, oldest first.
+    pub(super) fn running(&self) -> Result<Vec<Operation>> {
+        let bodies: Option<Vec<String>> = self.read(|connection| {
+            connection
+                .prepare("SELECT body FROM operations WHERE status = ?1 ORDER BY sequence")?
+                .query_map([format!("{:?}", Status::Running)], |row| row.get(0))?
+                .collect()
+        })?;
+        Ok(without_problems(&bodies.unwrap_or_default()))
     }
 
     pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
@@ -228,6 +238,15 @@ impl HistoryFile {
             Some(operation)
         }))
     }
+}
+
+fn without_problems(bodies: &[String]) -> Vec<Operation> {
+    (bodies.iter().filter_map(|body| parse(body)))
+        .map(|operation| Operation {
+            problems: Vec::new(),
+            ..operation
+        })
+        .collect()
 }
 
 fn parse(body: &str) -> Option<Operation> {
@@ -317,7 +336,6 @@ fn number(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
     use super::*;
 
     fn operation(number: u64, started: Timestamp) -> Operation {

@@ -1,6 +1,10 @@
 //! Operations: the one slot, progress, cancel, history; and what each operation does.
 
+mod attempt;
+mod audit;
 mod backup;
+mod busy;
+mod cancel;
 mod clean_up;
 mod context;
 mod delete;
@@ -45,6 +49,8 @@ mod verify;
 pub(crate) use flush::{Reach, examine as examine_arc};
 pub(crate) use preview::age_in_words;
 
+pub use busy::Busy;
+pub use cancel::{AfterCancel, Cancelling};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::{Holder, ProcessIdentity};

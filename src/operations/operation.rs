@@ -29,6 +29,22 @@ pub enum Status {
     Completed,
     /// It did not, and `error` says why.
     Failed,
+    /// It was asked to end before it was done: by a cancel, or by a signal to its process. `error`
+    /// says by whom.
+    Cancelled,
+}
+
+impl Status {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The most warnings that are told one by one.
@@ -71,7 +87,7 @@ pub struct Operation {
     pub started_at: String,
     /// When it ended.
     pub completed_at: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it.
     pub error: Option<String>,
     /// The name of the token that asked for it, or the user on the command line.
     pub actor: String,
