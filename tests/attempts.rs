@@ -165,10 +165,7 @@ fn over_rest_an_attempt_that_fails_is_an_error_and_an_entry() {
     );
     assert_eq!(service.get(&path).json()["status"], "failed");
     let unknown = json!({"backup_id": UNKNOWN, "target": "local", "confirm": true}).to_string();
-    assert_eq!(
-        service.post("/api/v1/backup/restore", &unknown).status,
-        404
-    );
+    assert_eq!(service.post("/api/v1/backup/restore", &unknown).status, 404);
     assert_eq!(service.get("/api/v1/backup/status").json(), status);
 }
 
@@ -201,7 +198,8 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
     let id = instance.backup();
     let other = instance.backup();
     let kill_one = || {
-        std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
+        // It may be gone with what a restore staged in it.
+        let _ = std::fs::remove_dir_all(instance.path("data/arc/iot"));
         server.reset_counts();
         let mut child = (instance.command(&["restore", &id, "--yes", "--no-metadata"]))
             .stdout(Stdio::null())
@@ -211,7 +209,6 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
         wait_for("it reads", || server.count(Verb::GetObject) > 10);
         child.kill().unwrap();
         child.wait().unwrap();
-        std::fs::create_dir_all(instance.path("data/arc/iot")).unwrap();
     };
     let restore = ["restore", &*id, "--yes", "--no-metadata"];
     let (delete, verify) = (["delete", &*other, "--yes"], ["verify", "--quick", &*id]);
@@ -243,7 +240,7 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
     assert_eq!(service.wait()["status"], "completed");
 }
 
-/// A lock that looks old was watched for half a minute, also where its holder was known to be dead.
+/// "Busy" said neither since when nor for how long, where the other host was long gone.
 #[test]
 fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     let server = server(0);
@@ -280,7 +277,10 @@ fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     assert!((60..=90).contains(&left), "{left}");
     // It is another host's: no cancel reaches it.
     let (code, answer) = instance.json(&["cancel"]);
-    assert_eq!((code, &answer["error"]), (1, &"no operation is running".into()));
+    assert_eq!(
+        (code, &answer["error"]),
+        (1, &"no operation is running".into())
+    );
     runtime().block_on(guard.release()).unwrap();
 }
 
@@ -292,7 +292,10 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let service = instance.serve();
     let holder = slow_backup(&instance, &server);
     let pid = holder.id().to_string();
-    // Busy says how far it is.
+    // Busy says how far it is: the history knows each second.
+    wait_for("its progress is known", || {
+        service.get("/api/v1/backup/status").json()["phase"] == "copying"
+    });
     let busy = instance.run(&["backup"]);
     assert_eq!(busy.status.code(), Some(3), "{}", text(&busy));
     for part in [&*pid, ", since 20", " s ago), ", " files, ", "%)"] {
@@ -424,19 +427,27 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
         .filter(|line: &Value| line["target"] == "arc_backup::audit")
         .collect();
     let of = |id: &str| -> Vec<&Value> {
-        let of = lines.iter().filter(|line| line["fields"]["operation_id"] == *id);
+        let of = lines
+            .iter()
+            .filter(|line| line["fields"]["operation_id"] == *id);
         of.collect()
     };
     let [started, completed] = of(&made)[..] else {
         panic!("{log}");
     };
-    assert_eq!((&started["level"], &completed["level"]), (&"INFO".into(), &"INFO".into()));
+    assert_eq!(
+        (&started["level"], &completed["level"]),
+        (&"INFO".into(), &"INFO".into())
+    );
     for line in [started, completed] {
         let fields = &line["fields"];
         assert_eq!(fields["operation"], "backup");
         assert_eq!(fields["backup_id"], ended["backup_id"]);
         assert_eq!(fields["target"], "far");
-        assert_eq!((&fields["actor"], &fields["origin"]), (&"admin".into(), &"rest".into()));
+        assert_eq!(
+            (&fields["actor"], &fields["origin"]),
+            (&"admin".into(), &"rest".into())
+        );
     }
     let fields = &completed["fields"];
     assert_eq!(fields["status"], "completed");
@@ -450,7 +461,10 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     };
     assert_eq!(asked["fields"]["message"], "cancel requested");
     assert_eq!(asked["fields"]["origin"], "cli");
-    assert_eq!((&ended["level"], &ended["fields"]["status"]), (&"WARN".into(), &"cancelled".into()));
+    assert_eq!(
+        (&ended["level"], &ended["fields"]["status"]),
+        (&"WARN".into(), &"cancelled".into())
+    );
     let of_failed = of(failed["operation_id"].as_str().unwrap());
     let fields = &of_failed.last().unwrap()["fields"];
     assert_eq!(of_failed.last().unwrap()["level"], "ERROR");
@@ -468,8 +482,16 @@ fn a_command_logs_no_audit_trail_and_knows_its_formats() {
         command.env(name, value).output().unwrap()
     };
     let output = with("ARC_BACKUP_LOG", "info");
-    assert!(text(&output).contains("operation completed operation=\"backup\""), "{}", text(&output));
+    assert!(
+        text(&output).contains("operation completed operation=\"backup\""),
+        "{}",
+        text(&output)
+    );
     let output = with("ARC_BACKUP_LOG_FORMAT", "xml");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(text(&output).contains("must be `text` or `json`"), "{}", text(&output));
+    assert!(
+        text(&output).contains("must be `text` or `json`"),
+        "{}",
+        text(&output)
+    );
 }

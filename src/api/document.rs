@@ -8,7 +8,8 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
 use super::answers::{
-    Accepted, CancelRequested, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, OperationsBody,
+    Accepted, CancelRequested, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
+    OperationsBody,
 };
 use super::constraints;
 use super::faults::{ErrorBody, body};

@@ -8,8 +8,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{OpenApi, Tags};
 
 use super::answers::{
-    CancelRequested, Cancelled, Deleted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, ManifestBody, OperationsBody,
-    Started, StatusBody, idle_answer, list_answer, manifest_answer,
+    CancelRequested, Cancelled, Deleted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
+    ManifestBody, OperationsBody, Started, StatusBody, idle_answer, list_answer, manifest_answer,
 };
 use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};

@@ -65,8 +65,8 @@ impl fmt::Display for Busy {
                 write!(f, " ({} ago)", span(age))?;
             }
         }
-        if let Some(operation) = &self.progress {
-            write!(f, ", {}", progress(operation))?;
+        if let Some(progress) = self.progress.as_ref().and_then(progress) {
+            write!(f, ", {progress}")?;
         }
         if let Some(expires) = self.lock_expires_at {
             let left = Duration::try_from(expires.duration_since(now)).unwrap_or_default();
@@ -81,8 +81,12 @@ impl fmt::Display for Busy {
     }
 }
 
-/// How far an operation is: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`.
-fn progress(operation: &Operation) -> String {
+/// How far an operation is: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`; `None` for one
+/// that has only just begun.
+fn progress(operation: &Operation) -> Option<String> {
+    if operation.total_files == 0 {
+        return operation.phase.clone();
+    }
     let (done, all) = match operation.total_bytes {
         0 => (operation.processed_files, operation.total_files),
         all => (operation.processed_bytes, all),
@@ -92,14 +96,14 @@ fn progress(operation: &Operation) -> String {
         // A share for people: a float is exact enough.
         all => format!(" ({:.0}%)", (done as f64 / all as f64 * 100.0).floor()),
     };
-    format!(
+    Some(format!(
         "{}, {} of {} files, {} of {}{percent}",
         operation.phase.as_deref().unwrap_or("running"),
         operation.processed_files,
         operation.total_files,
         HumanBytes(operation.processed_bytes),
         HumanBytes(operation.total_bytes),
-    )
+    ))
 }
 
 /// RFC 3339, in whole seconds.
@@ -110,8 +114,7 @@ fn seconds(moment: Timestamp) -> String {
 /// `45 s`, `2 min 3 s`, `3 h 5 min`, `2 d 4 h`.
 fn span(duration: Duration) -> String {
     let all = duration.as_secs();
-    let (days, hours, minutes, seconds) =
-        (all / 86_400, all / 3_600 % 24, all / 60 % 60, all % 60);
+    let (days, hours, minutes, seconds) = (all / 86_400, all / 3_600 % 24, all / 60 % 60, all % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, _) => format!("{minutes} min {seconds} s"),
@@ -154,7 +157,9 @@ mod tests {
     #[test]
     fn busy_says_since_when_how_far_and_when_the_lock_of_the_dead_is_free() {
         let mut holder = Holder::this("backup", "20260211-143022-5f0c1d2e");
-        holder.started_at = Timestamp::now().checked_sub(jiff::Span::new().seconds(125)).ok();
+        holder.started_at = Timestamp::now()
+            .checked_sub(jiff::Span::new().seconds(125))
+            .ok();
         let mut busy = Busy::of_target(holder.clone(), Some(Duration::from_secs(76)));
         assert_eq!(busy.lock_expires_at, None, "this very process lives");
         busy.progress = Some(Operation {

@@ -236,11 +236,7 @@ impl ArcBackup {
     ///
     /// # Errors
     /// When the history can't be read.
-    pub async fn ended(
-        &self,
-        cancelling: &Cancelling,
-        timeout: Duration,
-    ) -> Result<AfterCancel> {
+    pub async fn ended(&self, cancelling: &Cancelling, timeout: Duration) -> Result<AfterCancel> {
         let until = Instant::now() + timeout;
         if let Some(running) = &cancelling.running {
             let ended = tokio::time::timeout_at(until, running.wait()).await;
@@ -266,7 +262,10 @@ impl ArcBackup {
         let until = Instant::now() + LAST_LINE_TIMEOUT;
         loop {
             let entry = self.history.get(id.clone()).await?;
-            if entry.as_ref().is_none_or(|entry| entry.completed_at.is_some()) {
+            if entry
+                .as_ref()
+                .is_none_or(|entry| entry.completed_at.is_some())
+            {
                 return Ok(AfterCancel::Ended(entry.map(Box::new)));
             }
             if Instant::now() >= until {

@@ -17,9 +17,7 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
 use super::stall::StallWatch;
-use super::{
-    ArcBackup, Holder, Request, audit, backup, cancel, delete, fence, restore, verify,
-};
+use super::{ArcBackup, Holder, Request, audit, backup, cancel, delete, fence, restore, verify};
 use crate::auth::Secret;
 use crate::config::Settings;
 use crate::repository::{Journal, Repository};
