@@ -193,7 +193,7 @@ fn a_signal_before_it_runs_is_an_entry_too() {
 /// A restore that was killed was "running" for more than a minute, for every command.
 #[test]
 fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
-    let server = server(20);
+    let server = server(10);
     let instance = far(&server, "");
     let id = instance.backup();
     let other = instance.backup();
