@@ -422,6 +422,7 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     for secret in SECRETS.iter().chain([&support::ADMIN]) {
         assert!(!log.contains(secret), "{log}");
     }
+    assert!(!log.contains("no known key"), "{log}");
     let lines: Vec<Value> = (log.lines())
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .filter(|line: &Value| line["target"] == "arc_backup::audit")

@@ -371,7 +371,7 @@ fn misspelt(values: &Values) -> Vec<String> {
         })
         .collect();
     let in_environment = (values.variables("ARC_BACKUP_"))
-        .filter(|name| *name != "LOG" && !of_targets.contains(*name))
+        .filter(|name| !["LOG", "LOG_FORMAT"].contains(name) && !of_targets.contains(*name))
         .filter(|name| !OURS.contains(&name.to_ascii_lowercase().as_str()))
         .map(|name| format!("ARC_BACKUP_{name}"));
     let targets = (values.keys("backup.targets").into_iter()).flat_map(|target| {
