@@ -46,9 +46,9 @@ pub enum Error {
         detail: String,
     },
     /// Another operation runs.
-    #[error("another operation is running: {0}")]
+    #[error("another operation is running: {0}; `--wait 30m` waits for it")]
     Busy(Box<crate::operations::Busy>),
-    /// The operation was cancelled, or took too long.
+    /// The operation was cancelled, or ended because it took too long or lost its lock.
     #[error("{0}")]
     Cancelled(String),
     /// A storage, source or target failed.

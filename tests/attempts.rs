@@ -193,12 +193,13 @@ fn a_signal_before_it_runs_is_an_entry_too() {
 /// A restore that was killed was "running" for more than a minute, for every command.
 #[test]
 fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
-    let server = server(20);
+    let server = server(10);
     let instance = far(&server, "");
     let id = instance.backup();
     let other = instance.backup();
     let kill_one = || {
-        std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
+        // It may be gone with what a restore staged in it.
+        let _ = std::fs::remove_dir_all(instance.path("data/arc/iot"));
         server.reset_counts();
         let mut child = (instance.command(&["restore", &id, "--yes", "--no-metadata"]))
             .stdout(Stdio::null())
@@ -208,7 +209,6 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
         wait_for("it reads", || server.count(Verb::GetObject) > 10);
         child.kill().unwrap();
         child.wait().unwrap();
-        std::fs::create_dir_all(instance.path("data/arc/iot")).unwrap();
     };
     let restore = ["restore", &*id, "--yes", "--no-metadata"];
     let (delete, verify) = (["delete", &*other, "--yes"], ["verify", "--quick", &*id]);
@@ -240,7 +240,7 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
     assert_eq!(service.wait()["status"], "completed");
 }
 
-/// A lock that looks old was watched for half a minute, also where its holder was known to be dead.
+/// "Busy" said neither since when nor for how long, where the other host was long gone.
 #[test]
 fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     let server = server(0);
@@ -292,7 +292,10 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let service = instance.serve();
     let holder = slow_backup(&instance, &server);
     let pid = holder.id().to_string();
-    // Busy says how far it is.
+    // Busy says how far it is: the history knows each second.
+    wait_for("its progress is known", || {
+        service.get("/api/v1/backup/status").json()["phase"] == "copying"
+    });
     let busy = instance.run(&["backup"]);
     assert_eq!(busy.status.code(), Some(3), "{}", text(&busy));
     for part in [&*pid, ", since 20", " s ago), ", " files, ", "%)"] {
@@ -419,6 +422,7 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     for secret in SECRETS.iter().chain([&support::ADMIN]) {
         assert!(!log.contains(secret), "{log}");
     }
+    assert!(!log.contains("no known key"), "{log}");
     let lines: Vec<Value> = (log.lines())
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .filter(|line: &Value| line["target"] == "arc_backup::audit")

@@ -87,7 +87,10 @@ pub(super) enum Command {
     },
     /// Delete backups.
     Delete(DeleteArguments),
-    /// Cancel the operation that runs on this instance, in whatever process of this host, and wait until it has ended.
+    /// Cancel the operation that runs, and wait until it has ended.
+    ///
+    /// That of this instance, in whatever process of this host: a command's or the service's. Exit
+    /// code 0 when it has ended, 1 when none runs.
     Cancel {
         /// How long to wait for its end [default: backup.stop_timeout and 2 s].
         #[arg(long, value_name = "DURATION", value_parser = duration)]

@@ -60,7 +60,7 @@ pub(super) const SECRETS: [&str; 5] = [
 ];
 
 /// Variables of ours behind `ARC_BACKUP_` that stand for no key of the file.
-const OTHER_VARIABLES: [&str; 3] = ["LOG", "TARGET_NAMES", "ARC_TOKEN_FILE"];
+const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TARGET_NAMES", "ARC_TOKEN_FILE"];
 
 /// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is close to one of these.
 const SECTIONS: [&str; 11] = [

@@ -65,8 +65,8 @@ impl fmt::Display for Busy {
                 write!(f, " ({} ago)", span(age))?;
             }
         }
-        if let Some(operation) = &self.progress {
-            write!(f, ", {}", progress(operation))?;
+        if let Some(progress) = self.progress.as_ref().and_then(progress) {
+            write!(f, ", {progress}")?;
         }
         if let Some(expires) = self.lock_expires_at {
             let left = Duration::try_from(expires.duration_since(now)).unwrap_or_default();
@@ -81,8 +81,12 @@ impl fmt::Display for Busy {
     }
 }
 
-/// How far an operation is: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`.
-fn progress(operation: &Operation) -> String {
+/// How far an operation is: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`; `None` for one
+/// that has only just begun.
+fn progress(operation: &Operation) -> Option<String> {
+    if operation.total_files == 0 {
+        return operation.phase.clone();
+    }
     let (done, all) = match operation.total_bytes {
         0 => (operation.processed_files, operation.total_files),
         all => (operation.processed_bytes, all),
@@ -92,14 +96,14 @@ fn progress(operation: &Operation) -> String {
         // A share for people: a float is exact enough.
         all => format!(" ({:.0}%)", (done as f64 / all as f64 * 100.0).floor()),
     };
-    format!(
+    Some(format!(
         "{}, {} of {} files, {} of {}{percent}",
         operation.phase.as_deref().unwrap_or("running"),
         operation.processed_files,
         operation.total_files,
         HumanBytes(operation.processed_bytes),
         HumanBytes(operation.total_bytes),
-    )
+    ))
 }
 
 /// RFC 3339, in whole seconds.

@@ -12,7 +12,7 @@ use poem_openapi::types::{ParseFromJSON, ToJSON};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
-use super::{Operation, Problem, Status};
+use super::{Operation, Problem};
 use crate::config::HistoryLimits;
 use crate::{Error, Result};
 
@@ -206,8 +206,8 @@ impl HistoryFile {
     pub(super) fn running(&self) -> Result<Vec<Operation>> {
         let bodies: Option<Vec<String>> = self.read(|connection| {
             connection
-                .prepare("SELECT body FROM operations WHERE status = ?1 ORDER BY sequence")?
-                .query_map([format!("{:?}", Status::Running)], |row| row.get(0))?
+                .prepare("SELECT body FROM operations WHERE status = 'Running' ORDER BY sequence")?
+                .query_map([], |row| row.get(0))?
                 .collect()
         })?;
         Ok(without_problems(&bodies.unwrap_or_default()))
@@ -274,7 +274,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             started_at TEXT NOT NULL,
             status TEXT NOT NULL,
             body TEXT NOT NULL,
-            problems TEXT)",
+            problems TEXT);
+        CREATE INDEX IF NOT EXISTS operations_running ON operations (sequence) WHERE status = 'Running'",
     )?;
     if !has_problems(&connection)? {
         separate_problems(&connection)?;
@@ -336,6 +337,7 @@ fn number(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Status;
     use super::*;
 
     fn operation(number: u64, started: Timestamp) -> Operation {

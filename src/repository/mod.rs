@@ -110,22 +110,23 @@ impl Repository {
             }
         }
         let text = holder.to_text();
-        for is_last in [false, true] {
+        let mut was_freed = false;
+        loop {
             match sink.lock(&key, &text).await? {
                 LockOutcome::Held(guard) => return Ok(guard),
                 LockOutcome::Busy(other) => {
                     let other_holder = Holder::from_text(&other);
-                    if is_last || !other_holder.is_dead() {
+                    if was_freed || !other_holder.is_dead() {
                         return Err(Error::Busy(Box::new(Busy::of_target(
                             other_holder,
                             lock_expiry,
                         ))));
                     }
                     self.free_of_dead(&other).await?;
+                    was_freed = true;
                 }
             }
         }
-        unreachable!("the last turn returns")
     }
 
     /// Frees the lock of a process of this machine that is dead. `other` is what its lock says.
