@@ -184,7 +184,16 @@ impl Scene {
     fn arguments(&self) -> Vec<&str> {
         match self.operation {
             Operation::Backup => vec!["--json", "backup"],
-            Operation::Restore => vec!["--json", "restore", &self.kept, "--yes"],
+            Operation::Restore => {
+                // In a copy of the instance, which has its data elsewhere.
+                vec![
+                    "--json",
+                    "restore",
+                    &self.kept,
+                    "--yes",
+                    "--into-other-instance",
+                ]
+            }
             Operation::Delete => vec!["--json", "delete", &self.victim, "--yes", "--even-last"],
             Operation::Sweep => vec!["--json", "sweep", "--apply"],
         }
@@ -428,7 +437,7 @@ fn restored(scene: &Scene, instance: &Instance, case: &str) {
         marked || now == scene.now || now == scene.old,
         "{case}: neither old nor new, and not marked: {status}"
     );
-    let output = instance.run(&["restore", &scene.kept, "--yes"]);
+    let output = instance.run(&["restore", &scene.kept, "--yes", "--into-other-instance"]);
     assert!(output.status.success(), "{case}: again: {}", text(&output));
     assert!(
         live(instance) == scene.old,

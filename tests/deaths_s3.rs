@@ -196,7 +196,7 @@ fn each_call(operation: Operation, limit: usize) {
     );
     let now = world.live();
     let arguments = match operation {
-        Operation::Restore => vec!["restore", &*id, "--yes"],
+        Operation::Restore => vec!["restore", &*id, "--yes", "--into-other-instance"],
         Operation::Backup => vec!["backup", "--target", "far"],
         Operation::Delete => vec!["delete", &*id, "--yes", "--even-last"],
     };
@@ -288,7 +288,7 @@ fn restored(
         marked || live == *now || live == *old,
         "{case}: neither old nor new, and not marked: {status}"
     );
-    world.ok(&["restore", id, "--yes"], case);
+    world.ok(&["restore", id, "--yes", "--into-other-instance"], case);
     assert!(world.live() == *old, "{case}: not the backup's state");
     let (_, status) = world.instance.json(&["status"]);
     assert!(

@@ -207,3 +207,63 @@ fn a_restore_writes_through_no_linked_folder() {
         assert!(tree(&outside) == before && place.is_symlink());
     }
 }
+
+/// Lost otherwise: the backups of a container whose targets are in its environment alone, to an empty list with exit code 0.
+#[test]
+fn targets_may_stand_in_the_environment_alone() {
+    let instance = Instance::new();
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = instance.command(arguments);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    let far = [
+        ("ARC_BACKUP_TARGET_NAMES", "far"),
+        ("ARC_BACKUP_TARGETS_FAR_TYPE", "local"),
+        ("ARC_BACKUP_TARGETS_FAR_LOCAL_PATH", "./data/far"),
+    ];
+    let (code, said) = run(&["backup", "--target", "far"], &far);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        !said.contains("warning") && !said.contains("WARN"),
+        "{said}"
+    );
+    let (code, said) = run(&["list", "--target", "far"], &far);
+    assert!(code == Some(0) && said.contains("backup-"), "{said}");
+    let (code, said) = run(
+        &["list"],
+        &[&far[..], &[("ARC_BACKUP_DEFAULT_TARGET", "far")]].concat(),
+    );
+    assert!(code == Some(0) && said.contains("far"), "{said}");
+
+    // Nobody announces it: it is said, in whatever is done, and by whoever asks for it.
+    let (code, said) = run(&["list"], &far[1..]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("ARC_BACKUP_TARGET_NAMES=far"), "{said}");
+    let (code, said) = run(&["--json", "list", "--target", "far"], &far[1..]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with("{\"error\"")
+                && line.contains("ARC_BACKUP_TARGET_NAMES=far")),
+        "{said}"
+    );
+    let (code, said) = run(&["list", "--target", "fra"], &far);
+    assert!(
+        code == Some(2) && said.contains("did you mean \"far\""),
+        "{said}"
+    );
+    for (environment, named) in [
+        (&far[..1], "ARC_BACKUP_TARGETS_FAR_TYPE"),
+        (&[("ARC_BACKUP_TARGET_NAMES", "off-site")], "off-site"),
+        (&[("ARC_BACKUP_TARGET_NAMES", "local")], "backup.local_path"),
+        (
+            &[("ARC_BACKUP_ARC_TOKEN_FILE", "/nowhere/token")],
+            "ARC_BACKUP_ARC_TOKEN_FILE",
+        ),
+    ] {
+        let (code, said) = run(&["list"], environment);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}

@@ -8,7 +8,9 @@ use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 use serde_json::{Map, Value, json};
 
-use crate::operations::{ArcBackup, ListAnswer, Operation, RestoreInProgress, TargetError};
+use crate::operations::{
+    ArcBackup, ListAnswer, Operation, RestoreInProgress, RestorePreview, TargetError,
+};
 use crate::repository::{
     BackupState, Damaged, Incomplete, LastVerified, Loaded, Note, Summary, Unreadable,
 };
@@ -27,6 +29,8 @@ pub(super) struct Accepted {
     pub(super) operation_id: String,
     /// Whether Arc must be restarted afterwards.
     pub(super) restart_required: Option<bool>,
+    /// Restore: where the backup comes from, where it goes, and what changes.
+    pub(super) restore: Option<RestorePreview>,
     /// Fields that were not understood.
     pub(super) warnings: Vec<String>,
 }

@@ -15,12 +15,15 @@ use super::constraints;
 use super::faults::{ErrorBody, body};
 use crate::check::{CheckReport, CheckStatus, TargetCheck};
 use crate::doctor::{Check, Report};
-use crate::operations::{Operation, Status};
+use crate::operations::{
+    BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
+};
 use crate::repository::{BackupState, LastVerified, Summary};
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
 const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
 const STARTED: &str = "2026-02-11T14:30:22.104Z";
+const INSTANCE: &str = "6b1f0c9a1e5f0c9a1e7d204b3a86e512";
 const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 /// The statuses of refusal and failure that each operation can answer.
@@ -135,7 +138,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
                 total_size_bytes: 5_368_709_120,
                 database_count: 2,
                 target: "local".to_owned(),
-                instance: Some("0a5de1c92b3f4e608d7c11f2a4b95e63".to_owned()),
+                instance: Some(INSTANCE.to_owned()),
                 source_location: Some("local /var/lib/arc/data".to_owned()),
                 state: BackupState::Ok,
                 has_checksums: true,
@@ -249,9 +252,43 @@ fn accepted(message: &str, restart_required: Option<bool>) -> Option<Value> {
         backup_id: ID.to_owned(),
         operation_id: OPERATION_ID.to_owned(),
         restart_required,
+        restore: restart_required.map(|_| restore_preview()),
         warnings: Vec::new(),
     }
     .to_json()
+}
+
+fn restore_preview() -> RestorePreview {
+    let origin = BackupOrigin {
+        backend: "local".to_owned(),
+        location: "/var/lib/arc/data".to_owned(),
+        instance: Some(INSTANCE.to_owned()),
+    };
+    RestorePreview {
+        backup_id: ID.to_owned(),
+        target: "local".to_owned(),
+        created_at: STARTED.to_owned(),
+        age_seconds: Some(86_400),
+        source: Some(origin.clone()),
+        destination: RestoreDestination {
+            storage: origin,
+            databases: vec!["/var/lib/arc/arc.db".to_owned()],
+            config: None,
+        },
+        databases: vec!["iot".to_owned(), "metrics".to_owned()],
+        sqlite_databases: vec!["arc.db".to_owned()],
+        plan: Some(RestorePlan {
+            unchanged_files: 1100,
+            written_files: 101,
+            replaced_files: 1,
+            extra_files: 12,
+            bytes_to_write: 412_876_800,
+            ..RestorePlan::default()
+        }),
+        arc_running: Some(false),
+        restart_required: true,
+        ..RestorePreview::default()
+    }
 }
 
 fn denied(text: &str) -> Option<Value> {

@@ -44,6 +44,8 @@ pub(super) struct RestoreBackup {
     /// Read all that will be restored before the first write, also where the data is on S3 or Azure; on local disk that is
     /// so anyway. Default false.
     pub(super) verify_first: Option<bool>,
+    /// Replace what is live here by a backup of another instance, or of other data. Default false.
+    pub(super) into_other_instance: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
 }
@@ -61,6 +63,7 @@ impl Fields for RestoreBackup {
         ),
         ("allow_incomplete", Kind::Truth),
         ("verify_first", Kind::Truth),
+        ("into_other_instance", Kind::Truth),
         ("target", Kind::Text),
     ];
 }

@@ -17,7 +17,7 @@ use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
 use super::list::ListParameters;
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
-use super::starting::{accepted, begin, start, who};
+use super::starting::{accepted, begin, preview, start, who};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 use crate::repository::BackupState;
@@ -183,6 +183,7 @@ impl Api {
             extra_files: fields.extra_files.unwrap_or_default(),
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),
+            into_other_instance: fields.into_other_instance.unwrap_or(false),
         };
         if !(options.data || options.metadata || options.config) {
             return Err(Fault::bad(
@@ -191,8 +192,9 @@ impl Api {
             ));
         }
         let restart = Some(options.metadata || options.config);
+        let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
         let wanted = Request::Restore(id, options, fields.target);
-        start(
+        let Started::Accepted(mut accepted) = start(
             &shared,
             who(admin.0),
             wanted,
@@ -200,7 +202,9 @@ impl Api {
             restart,
             request.warnings,
         )
-        .await
+        .await?;
+        accepted.restore = preview;
+        Ok(Started::Accepted(accepted))
     }
 
     /// Cancel the operation that runs

@@ -1,6 +1,7 @@
 //! Starting an operation, and the answer to that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem_openapi::payload::Json;
 
@@ -8,7 +9,8 @@ use super::answers::{Accepted, Started};
 use super::app::Shared;
 use super::faults::{Fault, body};
 use crate::auth::Identity;
-use crate::operations::{Operation, Request, Running, Who};
+use crate::manifest::BackupId;
+use crate::operations::{Operation, Request, RestoreOptions, RestorePreview, Running, Who};
 
 pub(super) fn who(identity: Identity) -> Who {
     Who {
@@ -31,8 +33,31 @@ pub(super) fn accepted(
         backup_id: operation.backup_id.clone(),
         operation_id: operation.operation_id.clone(),
         restart_required,
+        restore: None,
         warnings,
     }))
+}
+
+/// How long a restore is looked at before it begins.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a restore is going to do; `None` where another operation runs, or that takes too long: whatever else is against it says
+/// the start.
+pub(super) async fn preview(
+    shared: &Arc<Shared>,
+    id: &BackupId,
+    options: &RestoreOptions,
+    target: Option<&str>,
+) -> Option<RestorePreview> {
+    if shared.engine.busy().is_some() {
+        return None;
+    }
+    let limit = PREVIEW_TIMEOUT - Duration::from_millis(500);
+    let preview = (shared.engine).preview_restore(id, options, target, limit);
+    tokio::time::timeout(PREVIEW_TIMEOUT, preview)
+        .await
+        .ok()?
+        .ok()
 }
 
 /// Starts an operation, in a task of its own: a client that hangs up must not leave a lock that nobody holds.

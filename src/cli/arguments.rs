@@ -132,6 +132,9 @@ pub(super) struct RestoreArguments {
     /// Read all that will be restored before the first write, also where the data is on S3 or Azure.
     #[arg(long)]
     pub(super) verify_first: bool,
+    /// Replace what is live here by a backup of another instance, or of other data.
+    #[arg(long)]
+    pub(super) into_other_instance: bool,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,

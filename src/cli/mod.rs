@@ -13,6 +13,7 @@ mod list;
 mod operate;
 mod output;
 mod restore;
+mod restore_preview;
 mod serve;
 mod show;
 mod signals;

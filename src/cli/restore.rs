@@ -1,13 +1,20 @@
 //! `restore`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::arguments::RestoreArguments;
 use super::common::{confirm, operate, or_interrupted};
 use super::ids::{Named, resolve};
+use super::restore_preview;
 use super::signals::Signals;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
+
+/// How long a restore is looked at before it begins.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long before somebody is asked about it.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -24,13 +31,23 @@ pub(super) async fn run(
         extra_files: arguments.extra_files,
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
+        into_other_instance: arguments.into_other_instance,
     };
     if !(options.data || options.metadata || options.config) {
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
-    let found = engine.find_to_restore(&id, target.as_deref(), options.allow_incomplete);
-    or_interrupted(signals, found).await?;
+    let checked = engine.check_restore(&id, &options, target.as_deref());
+    or_interrupted(signals, checked).await?;
+    // With `--json` and `--yes`, the document of the operation says it.
+    if !(json && arguments.yes) && engine.busy().is_none() {
+        let limit = match arguments.yes {
+            true => PREVIEW_TIMEOUT,
+            false => QUESTION_TIMEOUT,
+        };
+        let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
+        restore_preview::show(&or_interrupted(signals, preview).await?);
+    }
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;
     operate(

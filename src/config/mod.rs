@@ -5,6 +5,8 @@
 
 mod arc_server;
 mod databases;
+mod environment;
+mod keys;
 mod monitor;
 mod not_included;
 mod settings;
@@ -13,6 +15,7 @@ mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
+pub(crate) use keys::unknown_target;
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;

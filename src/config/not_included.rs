@@ -18,7 +18,7 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 /// Tables of Arc's configuration, but for `backup`: what `ARC_<TABLE>_…` sets.
-const TABLES: [&str; 26] = [
+pub(super) const TABLES: [&str; 26] = [
     "audit_log",
     "auth",
     "cache",

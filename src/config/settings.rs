@@ -5,59 +5,14 @@ use std::time::Duration;
 
 use super::arc_server::{ArcServer, arc_server};
 use super::databases::{databases, real_path};
+use super::environment::{read_secret_files, target_names};
+use super::keys::{misspelt, unknown_target};
 use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
 use crate::source::Database;
 use crate::{Error, Result};
-
-/// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 19] = [
-    "check_max_age",
-    "monitor_token",
-    "enabled",
-    "local_path",
-    "listen",
-    "timeout",
-    "stop_timeout",
-    "stall_timeout",
-    "history_operations",
-    "history_age",
-    "include_config",
-    "include_metadata",
-    "state_path",
-    "default_target",
-    "targets",
-    "concurrency",
-    "arc_url",
-    "arc_token",
-    "sections",
-];
-
-/// The keys of a target: those of Arc's own storage, and `type`.
-const TARGET_KEYS: [&str; 20] = [
-    "type",
-    "local_path",
-    "s3_bucket",
-    "s3_region",
-    "s3_endpoint",
-    "s3_access_key",
-    "s3_secret_key",
-    "s3_use_ssl",
-    "s3_path_style",
-    "s3_prefix",
-    "s3_checksums",
-    "azure_connection_string",
-    "azure_account_name",
-    "azure_account_key",
-    "azure_sas_token",
-    "azure_container",
-    "azure_endpoint",
-    "azure_use_managed_identity",
-    "azure_prefix",
-    "concurrency",
-];
 
 /// What the command line says over the configuration.
 #[derive(Debug, Clone, Default)]
@@ -183,7 +138,7 @@ impl Settings {
         Self::from_values(values, path, exists)
     }
 
-    fn from_values(values: Values, config_path: PathBuf, config_exists: bool) -> Result<Self> {
+    fn from_values(mut values: Values, config_path: PathBuf, config_exists: bool) -> Result<Self> {
         for table in [
             "storage",
             "auth",
@@ -199,6 +154,8 @@ impl Settings {
         for target in values.keys("backup.targets") {
             values.check_table(&format!("backup.targets.{target}"))?;
         }
+        let names = target_names(&values)?;
+        read_secret_files(&mut values, &names)?;
         let path = |key: &str, default: &str| -> Result<PathBuf> {
             let text = values.text(key)?.unwrap_or_else(|| default.to_owned());
             if text.trim().is_empty() {
@@ -221,8 +178,8 @@ impl Settings {
         };
         let local_path = path("backup.local_path", "./data/backups")?;
         let default_state = super::state::default_path(&local_path);
-        let targets = targets(&values)?;
-        let mut warnings = misspelt(&values);
+        let targets = targets(&values, &names)?;
+        let mut warnings = misspelt(&values, &names);
         let backup = BackupSettings {
             enabled: values.truth("backup.enabled", true)?,
             listen: values
@@ -260,9 +217,8 @@ impl Settings {
         {
             let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
             return Err(Error::Config(format!(
-                "`backup.default_target` names {:?}; known targets: {}",
-                backup.default_target,
-                known.join(", ")
+                "`backup.default_target` names an {}",
+                unknown_target(&values, &backup.default_target, &known)
             )));
         }
         let bootstrap = values.text("auth.bootstrap_token")?;
@@ -367,48 +323,6 @@ fn search() -> Vec<PathBuf> {
         places.push(PathBuf::from(home).join(".arc/arc.toml"));
     }
     places
-}
-
-fn misspelt(values: &Values) -> Vec<String> {
-    let in_file = (values.keys("backup").into_iter())
-        .filter(|key| !OURS.contains(&key.as_str()))
-        .map(|key| format!("backup.{key}"));
-    let of_targets: std::collections::BTreeSet<String> = (values.keys("backup.targets").iter())
-        .flat_map(|target| {
-            let target = target.to_ascii_uppercase().replace('-', "_");
-            TARGET_KEYS.map(|key| format!("TARGETS_{target}_{}", key.to_ascii_uppercase()))
-        })
-        .collect();
-    let in_environment = (values.variables("ARC_BACKUP_"))
-        .filter(|name| *name != "LOG" && !of_targets.contains(*name))
-        .filter(|name| !OURS.contains(&name.to_ascii_lowercase().as_str()))
-        .map(|name| format!("ARC_BACKUP_{name}"));
-    let targets = (values.keys("backup.targets").into_iter()).flat_map(|target| {
-        let table = format!("backup.targets.{target}");
-        // What else a third party's type takes is its own.
-        let built_in = matches!(
-            values
-                .text(&format!("{table}.type"))
-                .ok()
-                .flatten()
-                .as_deref(),
-            Some("local" | "s3" | "minio" | "azure" | "azblob")
-        );
-        (values.keys(&table).into_iter())
-            .filter(move |key| built_in && !TARGET_KEYS.contains(&key.as_str()))
-            .map(move |key| format!("{table}.{key}"))
-    });
-    in_file
-        .chain(in_environment)
-        .map(|name| (name, &OURS[..]))
-        .chain(targets.map(|name| (name, &TARGET_KEYS[..])))
-        .map(|(name, known)| {
-            format!(
-                "`{name}` is no known key and is ignored; known: {}",
-                known.join(", ")
-            )
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Values;
+use super::environment::in_variables;
 use crate::{Error, Result};
 
 /// A configured backup destination.
@@ -16,8 +17,8 @@ pub struct TargetSettings {
     pub key: String,
 }
 
-/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]`.
-pub(super) fn targets(values: &Values) -> Result<Vec<TargetSettings>> {
+/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]` and what the environment announces.
+pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSettings>> {
     let mut targets = BTreeMap::from([(
         "local".to_owned(),
         TargetSettings {
@@ -27,8 +28,8 @@ pub(super) fn targets(values: &Values) -> Result<Vec<TargetSettings>> {
         },
     )]);
     let mut variables = std::collections::BTreeSet::new();
-    for name in values.keys("backup.targets") {
-        if !variables.insert(name.to_ascii_uppercase().replace('-', "_")) {
+    for name in names.iter().cloned() {
+        if !variables.insert(in_variables(&name)) {
             return Err(Error::Config(format!(
                 "`backup.targets.{name}`: another target has the same name but for case, `-` and `_`: they would share their variables"
             )));
@@ -45,13 +46,18 @@ pub(super) fn targets(values: &Values) -> Result<Vec<TargetSettings>> {
         }
         if name == "local" {
             return Err(Error::Config(
-                "`backup.targets.local`: the name `local` is that of `backup.local_path`"
+                "`backup.targets.local`: the name `local` is that of `backup.local_path`; give the target another name"
                     .to_owned(),
             ));
         }
         let Some(kind) = values.text(&format!("{key}.type"))? else {
+            let missing = if values.keys("backup.targets").contains(&name) {
+                format!("{key}.type")
+            } else {
+                super::values::variable(&format!("{key}.type"))
+            };
             return Err(Error::Config(format!(
-                "`{key}.type` is missing: it says what kind of target it is"
+                "`{missing}` is missing: it says what kind of target it is (local, s3, minio, azure, azblob)"
             )));
         };
         let kind = kind.trim().to_ascii_lowercase();

@@ -13,6 +13,8 @@ use crate::{Error, Result};
 pub struct Values {
     table: Table,
     environment: BTreeMap<String, String>,
+    /// Secrets, by their keys, from files that variables name.
+    from_files: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Values {
@@ -51,13 +53,15 @@ impl Values {
                 .into_iter()
                 .filter(|(_, value)| !value.is_empty())
                 .collect(),
+            from_files: BTreeMap::new(),
         })
     }
 
     /// The raw value of a dotted key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {
-        if let Some(text) = self.environment.get(&variable(key)) {
+        let over = (self.environment.get(&variable(key))).or_else(|| self.from_files.get(key));
+        if let Some(text) = over {
             return Some(Value::String(text.clone()));
         }
         let mut segments = key.split('.');
@@ -71,6 +75,8 @@ impl Values {
     fn wrong(&self, key: &str, allowed: &str) -> Error {
         let from = if self.environment.contains_key(&variable(key)) {
             format!("`{}`", variable(key))
+        } else if self.from_files.contains_key(key) {
+            format!("the file that `{}_FILE` names", variable(key))
         } else {
             format!("`{key}`")
         };
@@ -152,6 +158,22 @@ impl Values {
         }
     }
 
+    /// A variable's value, if it is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// Gives a key the value that was read from a file.
+    pub(super) fn set_from_file(&mut self, key: String, value: String) {
+        self.from_files.insert(key, value);
+    }
+
+    /// The names of the tables at the top of the file.
+    pub(super) fn sections(&self) -> Vec<String> {
+        let tables = self.table.iter().filter(|(_, value)| value.is_table());
+        tables.map(|(name, _)| name.clone()).collect()
+    }
+
     /// What variables of this prefix are called behind it.
     pub fn variables<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.environment
@@ -191,7 +213,8 @@ impl Values {
     }
 }
 
-fn variable(key: &str) -> String {
+/// The variable that overrides a key.
+pub(super) fn variable(key: &str) -> String {
     format!("ARC_{}", key.to_ascii_uppercase().replace(['.', '-'], "_"))
 }
 

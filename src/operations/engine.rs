@@ -20,6 +20,7 @@ use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
+use crate::source::Exclusions;
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
@@ -35,6 +36,8 @@ pub struct ArcBackup {
     pub(super) current: Mutex<Option<Arc<Running>>>,
     pub(super) closing: AtomicBool,
     pub(super) marker_answer: marker::LastAnswer,
+    /// What in the data storage is no data.
+    pub(super) exclusions: Exclusions,
 }
 
 /// A target that can't be listed.
@@ -85,7 +88,11 @@ impl ArcBackup {
         let storage = registry.storage(&settings)?;
         let mut excluded = settings.excluded_keys(&roots);
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
-        let sources = registry.sources(&settings, storage.clone(), excluded)?;
+        let exclusions = Exclusions {
+            keys: excluded,
+            backups: storage.capabilities().local_root.is_none(),
+        };
+        let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
@@ -98,6 +105,7 @@ impl ArcBackup {
             current: Mutex::default(),
             closing: AtomicBool::new(false),
             marker_answer: marker::LastAnswer::default(),
+            exclusions,
         }))
     }
 
@@ -157,9 +165,10 @@ impl ArcBackup {
             .find(|repository| repository.name() == name)
             .ok_or_else(|| {
                 let known: Vec<_> = self.repositories.iter().map(Repository::name).collect();
-                Error::Invalid(format!(
-                    "unknown target {name:?}; known targets: {}",
-                    known.join(", ")
+                Error::Invalid(crate::config::unknown_target(
+                    &self.settings.values,
+                    name,
+                    &known,
                 ))
             })
     }

@@ -236,9 +236,9 @@ impl ArcBackup {
         id: &BackupId,
         target: Option<&str>,
         allow_incomplete: bool,
-    ) -> Result<Repository> {
+    ) -> Result<(Repository, Loaded)> {
         let mut fault = match self.locate_backup(id, target).await {
-            Ok((repository, loaded)) => return loaded.map(|_| repository.clone()),
+            Ok((repository, loaded)) => return Ok((repository.clone(), loaded?)),
             Err(error @ (Error::NotFound(_) | Error::Storage(_))) => error,
             Err(error) => return Err(error),
         };
@@ -259,8 +259,8 @@ impl ArcBackup {
             ));
         }
         let copy = repository.incomplete();
-        copy.load(id).await?;
-        Ok(copy)
+        let loaded = copy.load(id).await?;
+        Ok((copy, loaded))
     }
 }
 

@@ -22,8 +22,11 @@ mod locate;
 mod marker;
 mod operation;
 mod presence;
+mod preview;
+mod preview_figures;
 mod request;
 mod restore;
+mod restore_checks;
 mod reuse;
 mod room;
 mod rotation;
@@ -40,6 +43,7 @@ mod trust;
 mod verify;
 
 pub(crate) use flush::{Reach, examine as examine_arc};
+pub(crate) use preview::age_in_words;
 
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
@@ -47,6 +51,8 @@ pub use holder::{Holder, ProcessIdentity};
 pub use inventories::LocalInventory;
 pub use list_filter::{ListFilter, ListPlace};
 pub use operation::{InterruptedRun, Operation, Problem, RestoreInProgress, Sample, Status};
+pub use preview::{BackupOrigin, RestoreDestination, RestorePreview};
+pub use preview_figures::RestorePlan;
 pub use request::Request;
 pub use restore::{ExtraFilesPolicy, RestoreOptions};
 pub use running::{Running, Who};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
 
-use super::ExtraFilesPolicy;
+use super::{ExtraFilesPolicy, RestorePlan};
 use crate::repository::BackupState;
 use crate::source::{CONFIG, DATA, METADATA};
 
@@ -113,6 +113,8 @@ pub struct Operation {
     pub backup_state: Option<BackupState>,
     /// Verification of a sample: what it is a sample of.
     pub sample: Option<Sample>,
+    /// Restore: what it was going to change, by its plan; there once that is made.
+    pub plan: Option<RestorePlan>,
     /// Restore: live files that were the same already.
     pub unchanged_files: Option<u64>,
     /// Restore: live files that were moved or copied aside.

@@ -64,6 +64,8 @@ pub struct RestoreOptions {
     pub allow_incomplete: bool,
     /// Read all that will be restored before the first write, also where the data storage can't stage it.
     pub verify_first: bool,
+    /// What is live here may be replaced by a backup of another instance.
+    pub into_other_instance: bool,
 }
 
 impl Default for RestoreOptions {
@@ -75,6 +77,7 @@ impl Default for RestoreOptions {
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
             verify_first: false,
+            into_other_instance: false,
         }
     }
 }

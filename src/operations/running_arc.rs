@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::flush;
+use crate::config::Settings;
 use crate::manifest::Inventory;
 use crate::{Error, Result};
 
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The same, for whoever only shows whether Arc runs.
+const GLANCE: Duration = Duration::from_secs(2);
 /// The phase meanwhile.
 const WAITING: &str = "waiting for Arc's compaction";
 /// After which a state that the backup holds too is of no job that runs: Arc looks at what is left of jobs only when it starts.
@@ -336,6 +339,33 @@ impl<'a> RunningArc<'a> {
             Ok(Err(why)) if why.contains("refused") => Word::Stopped(why),
             Ok(Err(why)) => Word::Unclear(why),
         }
+    }
+}
+
+/// Whether Arc runs, as far as that can be seen, and how it was.
+pub(super) enum Seen {
+    Runs(String),
+    Stopped(String),
+    Unknown,
+}
+
+/// Looks once whether Arc runs: who has its databases open, and whether `backup.arc_url` answers.
+pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
+    let opened = settings.databases.iter().find_map(|database| {
+        let process = opener(&crate::source::beside(&database.path, "-shm"))?;
+        let path = database.path.display();
+        Some(format!("process {process} has `{path}` open"))
+    });
+    if let Some(how) = opened {
+        return Seen::Runs(how);
+    }
+    let Some(arc) = &settings.backup.arc else {
+        return Seen::Unknown;
+    };
+    match tokio::time::timeout(GLANCE, flush::get(arc, STATS, None)).await {
+        Ok(Ok(_)) => Seen::Runs(format!("`{}` answers", arc.url)),
+        Ok(Err(why)) if why.contains("refused") => Seen::Stopped(why),
+        Ok(Err(_)) | Err(_) => Seen::Unknown,
     }
 }
 

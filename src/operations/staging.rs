@@ -13,6 +13,7 @@ use super::context::Context;
 use super::entries::{left_out, section_entries};
 use super::marker::{Mark, check_covers_interrupted, marker_path, remove_marker, state_marker};
 use super::presence::archived_fault;
+use super::preview_figures::RestorePlan;
 use super::restore::{ExtraFilesPolicy, RestoreOptions};
 use super::room::check_room;
 use super::verify::NoWriter;
@@ -128,6 +129,7 @@ pub(super) async fn stage(
         mark.staging(&sections)?;
     }
     let mut rooms = Vec::new();
+    let mut plan = RestorePlan::new(options.extra_files);
     for record in inventory.records()? {
         let record = record?;
         if order.iter().any(|section| *section == record.section()) {
@@ -142,6 +144,7 @@ pub(super) async fn stage(
         };
         let restore = source.restore(staging(context, options, mark)?).await?;
         let summary = restore.plan(section_entries(inventory, section)?).await?;
+        plan.add(&summary);
         rooms.extend(summary.room);
         parts.push(Part {
             section: (*section).clone(),
@@ -150,6 +153,9 @@ pub(super) async fn stage(
             keeps_extra: options.extra_files == ExtraFilesPolicy::Keep,
         });
     }
+    context
+        .running
+        .update(|operation| operation.plan = Some(plan));
     check_room(&rooms)?;
     context.running.phase("staging");
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
@@ -188,7 +194,7 @@ fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Resu
     })
 }
 
-fn policy(policy: ExtraFilesPolicy) -> ExtraFiles {
+pub(super) fn policy(policy: ExtraFilesPolicy) -> ExtraFiles {
     match policy {
         ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
         ExtraFilesPolicy::Keep => ExtraFiles::Keep,

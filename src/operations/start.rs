@@ -87,9 +87,7 @@ impl ArcBackup {
                 (self.repository(target.as_deref())?, id)
             }
             Request::Restore(id, options, target) => (
-                &self
-                    .find_to_restore(id, target.as_deref(), options.allow_incomplete)
-                    .await?,
+                &self.find_and_check(id, options, target.as_deref()).await?.0,
                 id.clone(),
             ),
             Request::Verify(id, _, target) => {

@@ -83,6 +83,12 @@ impl Repository {
 
     /// Takes the repository's lock. That of a process of this machine that is dead is taken over at once.
     ///
+    /// One lock for a target, whichever instances write to it. A lock for each instance would not be
+    /// safe: a backup resumes, and a sweep removes, whatever a journal names that no running operation
+    /// holds, and by the one lock alone every other journal is known to be of a dead operation. A
+    /// deletion or a verification writes notes that others rewrite. So the second of two instances
+    /// gets [`Error::Busy`] and has to wait its turn (`--wait`), or has a prefix of its own.
+    ///
     /// # Errors
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {

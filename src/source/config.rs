@@ -225,7 +225,10 @@ impl Restore for ConfigRestore {
             let mut state = self.state();
             let size = planned.entry.size;
             match planned.way {
-                Some(_) => (state.summary.needed_files, state.summary.needed_bytes) = (1, size),
+                Some(_) => {
+                    (state.summary.needed_files, state.summary.needed_bytes) = (1, size);
+                    state.summary.replaced_files = u64::from(planned.path.exists());
+                }
                 None => (state.summary.unchanged_files, state.summary.unchanged_bytes) = (1, size),
             }
             state.planned = Some(planned);

@@ -227,6 +227,7 @@ impl ParquetRestore {
     }
 
     fn extra(&self, live: &Meta) -> Result<()> {
+        self.summary().extra_files += 1;
         if self.staging.extra_files != ExtraFiles::Keep {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
@@ -275,6 +276,7 @@ impl ParquetRestore {
         } else {
             summary.needed_files += 1;
             summary.needed_bytes = summary.needed_bytes.saturating_add(entry.size);
+            summary.replaced_files += u64::from(live.is_some());
         }
         drop(summary);
         let action = if same { Action::Same } else { Action::Need };

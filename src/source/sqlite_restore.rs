@@ -117,6 +117,7 @@ impl Restore for SqliteRestore {
                 .filter_map(|suffix| std::fs::metadata(beside(&path, suffix)).ok())
                 .map(|meta| meta.len())
                 .sum();
+            state.summary.replaced_files += u64::from(path.exists());
             let room = entry.size.saturating_mul(2).saturating_add(live);
             state.summary.room.push((path, room));
             state.needed.push(entry);

@@ -223,6 +223,10 @@ pub struct RestoreSummary {
     pub needed_files: u64,
     /// Their bytes.
     pub needed_bytes: u64,
+    /// How many of these replace a live file.
+    pub replaced_files: u64,
+    /// Live files that the backup does not hold.
+    pub extra_files: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are needed where it is. Those
     /// of all sources are added up for each file system.
     pub room: Vec<(PathBuf, u64)>,

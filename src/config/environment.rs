@@ -1,0 +1,221 @@
+//! What stands in the environment alone: targets that no file names, and files with secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use super::Values;
+use super::keys::{SECRETS, TARGET_KEYS};
+use crate::{Error, Result};
+
+/// The variable that announces targets, as Arc 27.01 reads it.
+pub(super) const TARGET_NAMES: &str = "ARC_BACKUP_TARGET_NAMES";
+/// What the variable of a key ends in that names a file with the secret instead of the secret.
+const FILE: &str = "_FILE";
+/// A field of a target that Arc 27.01 reads and this program does not.
+const DATABASES: &str = "DATABASES";
+/// The longest name of a target that Arc 27.01 takes.
+const LONGEST_NAME: usize = 64;
+/// The most bytes that are read of a file with a secret.
+const LONGEST_SECRET: u64 = 64 << 10;
+
+/// The names of all targets: those of the file, then those that `ARC_BACKUP_TARGET_NAMES` announces.
+///
+/// A name that differs from one of the file in `-` and `_` or in case only has the same variables, and is that target.
+///
+/// # Errors
+/// [`Error::Config`] shows a name that can't be one.
+pub(super) fn target_names(values: &Values) -> Result<Vec<String>> {
+    let mut names = values.keys("backup.targets");
+    let mut seen: BTreeSet<_> = names.iter().map(|name| in_variables(name)).collect();
+    for name in values.variable(TARGET_NAMES).unwrap_or_default().split(',') {
+        let name = name.trim().to_ascii_lowercase();
+        if name.is_empty() {
+            continue;
+        }
+        let is_odd = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if name.len() > LONGEST_NAME || name.contains(is_odd) {
+            return Err(Error::Config(format!(
+                "`{TARGET_NAMES}` announces a target {name:?}: a name there has letters, digits and `_` only, and at most \
+                 {LONGEST_NAME} of them; names are separated by commas"
+            )));
+        }
+        if seen.insert(in_variables(&name)) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// A target's name as its variables have it.
+pub(super) fn in_variables(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// The fields that variables of a target may end in.
+pub(super) fn fields() -> impl Iterator<Item = String> {
+    let keys = TARGET_KEYS.iter().map(|key| key.to_ascii_uppercase());
+    let files = (SECRETS.iter()).map(|key| format!("{}{FILE}", key.to_ascii_uppercase()));
+    keys.chain(files).chain([DATABASES.to_owned()])
+}
+
+/// The variables of targets that neither the file nor `ARC_BACKUP_TARGET_NAMES` names, by the name of the target.
+pub(super) fn unannounced(values: &Values, names: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let known: Vec<_> = names.iter().map(|name| in_variables(name)).collect();
+    let prefix = "ARC_BACKUP_TARGETS_";
+    for variable in values.variables(prefix) {
+        // The shortest name is that with the longest field.
+        let name = (fields())
+            .filter_map(|field| Some(variable.strip_suffix(&field)?.strip_suffix('_')?.to_owned()))
+            .filter(|name| !name.is_empty())
+            .min_by_key(String::len);
+        if let Some(name) = name.filter(|name| !known.contains(name)) {
+            let of_target = found.entry(name.to_ascii_lowercase()).or_default();
+            of_target.push(format!("{prefix}{variable}"));
+        }
+    }
+    found
+}
+
+/// Reads the files that `ARC_…_FILE` variables name, each in place of a secret.
+///
+/// # Errors
+/// [`Error::Config`] names the variable and the file, where it can't be read or is empty, and both variables where the secret
+/// itself is set too.
+pub(super) fn read_secret_files(values: &mut Values, names: &[String]) -> Result<()> {
+    let targets = names.iter().map(|name| format!("backup.targets.{name}"));
+    let of_stores = std::iter::once("storage".to_owned())
+        .chain(targets)
+        .flat_map(|table| SECRETS.map(|key| format!("{table}.{key}")));
+    let keys = of_stores.chain(["backup.arc_token", "auth.bootstrap_token"].map(str::to_owned));
+    for key in keys {
+        let plain = super::values::variable(&key);
+        let variable = format!("{plain}{FILE}");
+        let Some(path) = values.variable(&variable) else {
+            continue;
+        };
+        if values.variable(&plain).is_some() {
+            return Err(Error::Config(format!(
+                "`{variable}` and `{plain}` are both set: unset one of them"
+            )));
+        }
+        let secret = read_secret(path)
+            .map_err(|why| Error::Config(format!("`{variable}`: `{path}` {why}")))?;
+        values.set_from_file(key, secret);
+    }
+    Ok(())
+}
+
+/// The text of a file but for its last line's end, or what is wrong with it.
+fn read_secret(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_string(&mut text))
+        .map_err(|error| {
+            let fault = arc_backup_core::Error::from_io("read", path, error);
+            format!("can't be read: {}", fault.detail())
+        })?;
+    if text.len() as u64 > LONGEST_SECRET {
+        return Err(format!(
+            "has more than {LONGEST_SECRET} bytes: it holds no secret"
+        ));
+    }
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    match secret.trim().is_empty() {
+        true => Err("is empty: it is to hold the secret".to_owned()),
+        false => Ok(secret.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str, environment: &[(&str, &str)]) -> Values {
+        let environment = (environment.iter()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Values::parse(text, "arc.toml", environment).expect("valid TOML")
+    }
+
+    /// Lost otherwise: backups, to a target that Arc writes to and this program does not know.
+    #[test]
+    fn targets_of_the_environment_are_announced_as_arc_has_them() {
+        let read = values(
+            "[backup.targets.off-site]\ntype = \"local\"\n",
+            &[(TARGET_NAMES, " A, off_site ,b_2,a,")],
+        );
+        assert_eq!(
+            target_names(&read).expect("valid"),
+            ["off-site", "a", "b_2"]
+        );
+        for wrong in ["a b", "a-b", "a.b", &"x".repeat(65)] {
+            let read = values("", &[(TARGET_NAMES, wrong)]);
+            let error = target_names(&read).expect_err(wrong).to_string();
+            assert!(error.contains(TARGET_NAMES), "{error}");
+        }
+    }
+
+    /// Lost otherwise: the same, to a name that nobody announced; nobody would hear of it.
+    #[test]
+    fn variables_of_no_target_are_found_by_its_name() {
+        let read = values(
+            "",
+            &[
+                (TARGET_NAMES, "near"),
+                ("ARC_BACKUP_TARGETS_NEAR_S3_BUCKET", "b"),
+                ("ARC_BACKUP_TARGETS_OFF_SITE_TYPE", "s3"),
+                ("ARC_BACKUP_TARGETS_OFF_SITE_S3_SECRET_KEY_FILE", "/x"),
+                ("ARC_BACKUP_TARGETS_NEAR_SITE_S3_BUCKET", "b"),
+                ("ARC_BACKUP_TARGETS_NEAR_S3_BUKET", "b"),
+            ],
+        );
+        let found = unannounced(&read, &["near".to_owned()]);
+        let counts: Vec<_> = (found.iter())
+            .map(|(name, of)| (&**name, of.len()))
+            .collect();
+        assert_eq!(counts, [("near_site", 1), ("off_site", 2)]);
+    }
+
+    /// A secret that is read wrong is a store that refuses, at three in the morning.
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_last_line_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let name = "ARC_STORAGE_S3_SECRET_KEY_FILE";
+        for (text, secret) in [
+            (&b"hush hush\n"[..], "hush hush"),
+            (b"hush\r\n", "hush"),
+            (b"hush", "hush"),
+            (b"hush\n\n", "hush\n"),
+        ] {
+            let mut read = values("", &[(name, &*file("secret", text))]);
+            read_secret_files(&mut read, &[]).expect("readable");
+            let found = read.text("storage.s3_secret_key").expect("a text");
+            assert_eq!(found.as_deref(), Some(secret));
+            assert!(!format!("{read:?}").contains("hush"));
+        }
+        let absent = folder.path().join("absent").display().to_string();
+        for path in [file("empty", b"\n"), file("binary", b"\xff\xfe"), absent] {
+            let mut read = values("", &[(name, &*path)]);
+            let error = read_secret_files(&mut read, &[]).expect_err("no secret");
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(&path), "{text}");
+        }
+        let both = [(name, "x"), ("ARC_STORAGE_S3_SECRET_KEY", "hush")];
+        let error = read_secret_files(&mut values("", &both), &[]).expect_err("two secrets");
+        let text = error.to_string();
+        assert!(text.contains(name) && !text.contains("hush"), "{text}");
+        // What the file says is below what the environment says, here as elsewhere.
+        let mut read = values(
+            "[backup]\narc_token = \"old\"\n",
+            &[("ARC_BACKUP_ARC_TOKEN_FILE", &*file("token", b"new\n"))],
+        );
+        read_secret_files(&mut read, &[]).expect("readable");
+        let found = read.text("backup.arc_token").expect("a text");
+        assert_eq!(found.as_deref(), Some("new"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Restores that must not begin, that begin again, and that restore what is whole.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "support/faults/mod.rs"]
+mod faults;
+#[path = "support/scene.rs"]
+mod scene;
+mod support;
+
+use std::process::ExitCode;
+
+use faults::faulty;
+use libtest_mimic::{Arguments, Trial};
+use scene::{change, live, small};
+use serde_json::{Value, json};
+use support::{Instance, text};
+
+fn main() -> ExitCode {
+    if let Some(code) = faults::child() {
+        return code;
+    }
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial(
+            "a_backup_of_another_instance_is_not_restored_over_files_unasked",
+            a_backup_of_another_instance_is_not_restored_over_files_unasked,
+        ),
+        trial(
+            "a_copy_of_an_arc_toml_makes_no_instance_the_other",
+            a_copy_of_an_arc_toml_makes_no_instance_the_other,
+        ),
+        trial(
+            "what_a_restore_would_do_is_said_before",
+            what_a_restore_would_do_is_said_before,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Runs a command that has to be refused with exit code 2, and to change nothing.
+fn refused(instance: &Instance, arguments: &[&str], parts: &[&str]) {
+    let before = live(instance);
+    let output = instance.run(arguments);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
+    }
+    assert!(live(instance) == before, "{arguments:?}: live data changed");
+}
+
+fn restore_body(id: &str, fields: &Value) -> String {
+    let mut body = json!({"backup_id": id, "confirm": true});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body.to_string()
+}
+
+/// Lost otherwise: the data of a machine, to a backup of another one that has the same target.
+fn a_backup_of_another_instance_is_not_restored_over_files_unasked() {
+    let (production, other) = (small(), small());
+    let target = production.path("shared").display().to_string();
+    for instance in [&production, &other] {
+        instance.configure(&format!(
+            "default_target = \"shared\"\n[backup.targets.shared]\ntype = \"local\"\nlocal_path = \"{target}\""
+        ));
+    }
+    let id = production.backup();
+    let own = other.backup();
+    change(&other);
+    let source = production.path("data/arc").display().to_string();
+    let here = other.path("data/arc").display().to_string();
+    let parts = [
+        "is of another instance",
+        &source,
+        &here,
+        "ago",
+        "auth.db_path",
+        "--into-other-instance",
+    ];
+    refused(&other, &["restore", &id, "--yes"], &parts);
+    refused(&other, &["--json", "restore", &id, "--yes"], &parts);
+    // Of a part of it, too; and its own is no other one's.
+    refused(&other, &["restore", &id, "--yes", "--no-data"], &parts[..1]);
+    refused(
+        &other,
+        &["restore", &id, "--yes", "--no-metadata"],
+        &parts[..1],
+    );
+    let service = other.serve();
+    let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &json!({})));
+    assert!(
+        answer.status == 400 && parts.iter().all(|part| answer.text.contains(part)),
+        "{answer:?}"
+    );
+    let (_, list) = other.json(&["list"]);
+    let rows = list["backups"].as_array().unwrap();
+    let row = |id: &str| rows.iter().find(|row| row["backup_id"] == id).unwrap();
+    assert_ne!(row(&id)["instance"], row(&own)["instance"], "{list}");
+    assert_eq!(row(&id)["source_location"], format!("local {source}"));
+    // Asked for, over REST; and interrupted, which is completed without being asked for again.
+    let fields = json!({"into_other_instance": true});
+    let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &fields));
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(
+        answer.json()["restore"]["other_instance"],
+        true,
+        "{answer:?}"
+    );
+    assert_eq!(service.wait()["status"], "completed");
+    drop(service);
+    assert!(live(&other) == live(&production));
+    other.ok(&["restore", &own, "--yes"]);
+    let arguments = ["restore", &id, "--yes", "--into-other-instance"];
+    let (killed, _) = faulty(&other, "die:after:2", "storage.promote", &arguments);
+    assert_eq!(killed.status.code(), None, "{}", text(&killed));
+    other.ok(&["restore", &id, "--yes"]);
+    assert!(live(&other) == live(&production));
+    // Nothing is there that could be lost.
+    std::fs::remove_dir_all(other.path("data")).unwrap();
+    other.ok(&["restore", &id, "--yes"]);
+    assert!(live(&other) == live(&production));
+}
+
+/// Lost otherwise: production's data, to a test machine that has production's `arc.toml` and mounts the same storage.
+fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
+    let instance = small();
+    let id = instance.backup();
+    let name = instance.path("data/backups/.arc-backup/instance-id");
+    let own = std::fs::read_to_string(&name).unwrap();
+    // One that has made backups of its own, and one that has made none.
+    std::fs::write(&name, "0123456789abcdef0123456789abcdef").unwrap();
+    let arguments = ["restore", &id, "--yes"];
+    refused(
+        &instance,
+        &arguments,
+        &["is of another instance", &own, "0123456789abcdef"],
+    );
+    std::fs::remove_file(&name).unwrap();
+    refused(
+        &instance,
+        &arguments,
+        &["is of another instance", "no instance name yet"],
+    );
+    // Configuration is no data.
+    let output = instance.run(&[
+        "restore",
+        &id,
+        "--yes",
+        "--with-config",
+        "--no-data",
+        "--no-metadata",
+    ]);
+    assert!(output.status.success(), "{}", text(&output));
+    std::fs::write(&name, own).unwrap();
+    instance.ok(&arguments);
+}
+
+/// Lost otherwise: what somebody would not have confirmed, had they known.
+fn what_a_restore_would_do_is_said_before() {
+    let instance = small();
+    let id = instance.backup();
+    let before = live(&instance);
+    change(&instance);
+    let output = instance.run(&["restore", &id, "--yes"]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(output.status.success(), "{said}");
+    let state = instance.path("data/arc").display().to_string();
+    for part in [
+        "seconds ago",
+        &state,
+        "iot, metrics",
+        "SQLite        arc.db",
+        "3 written (2 replace live ones, which are kept aside); 1 live ones that the backup",
+        "restart Arc",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let shown = said.lines().take_while(|line| !line.contains("completed"));
+    for line in shown.filter(|line| !line.contains(&state)) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert!(live(&instance) == before);
+    // The same figures, in one document; and over REST before and after.
+    change(&instance);
+    let (code, done) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    let plan = json!({
+        "unchanged_files": done["unchanged_files"],
+        "written_files": 3,
+        "replaced_files": 2,
+        "extra_files": 1,
+        "extra_files_policy": "set_aside",
+        "bytes_to_write": done["plan"]["bytes_to_write"],
+    });
+    assert_eq!(done["plan"], plan, "{done}");
+    change(&instance);
+    let service = instance.serve();
+    let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &json!({})));
+    let told = &answer.json()["restore"];
+    assert_eq!(told["plan"], plan, "{answer:?}");
+    assert_eq!(told["other_instance"], false, "{answer:?}");
+    let databases = told["destination"]["databases"].as_array().unwrap();
+    assert_eq!(
+        databases[0],
+        instance.path("data/arc.db").display().to_string()
+    );
+    let ended = service.wait();
+    assert_eq!(ended["plan"], plan, "{ended}");
+    assert_eq!(
+        told["source"]["instance"],
+        told["destination"]["storage"]["instance"]
+    );
+}
