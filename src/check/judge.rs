@@ -198,7 +198,8 @@ fn of_listing(
         );
         findings.push(Finding(text, true));
     }
-    if check.backups < options.min_backups {
+    // That there is none is said already.
+    if (1..options.min_backups).contains(&check.backups) {
         let text = format!(
             "{} good backups of at least {}",
             check.backups, options.min_backups

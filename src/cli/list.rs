@@ -69,7 +69,9 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         left("INSTANCE"),
         left("TARGET").or_shrink(),
     ]);
-    let instances: BTreeSet<_> = answer.backups.iter().map(|one| &one.instance).collect();
+    let instances: BTreeSet<_> = (answer.backups.iter())
+        .filter_map(|one| one.instance.as_ref())
+        .collect();
     let instance = |of: Option<&String>| match instances.len() {
         // Where there is but one, it says nothing.
         0 | 1 => String::new(),

