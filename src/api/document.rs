@@ -13,7 +13,7 @@ use super::answers::{
 use super::constraints;
 use super::faults::{ErrorBody, body};
 use super::routes::Api;
-use crate::doctor::{Check, Report};
+use crate::doctor::{Check, CheckStatus, Report};
 use crate::operations::{Operation, Status};
 use crate::repository::{LastVerified, Summary};
 
@@ -171,10 +171,12 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         .to_json(),
         ("run_doctor", "200") => Report {
             ok: false,
+            status: CheckStatus::Fault,
             checks: vec![Check {
                 subject: "target offsite".to_owned(),
                 check: "put".to_owned(),
                 ok: false,
+                status: CheckStatus::Fault,
                 state: None,
                 detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
                 setting: Some("backup.targets.offsite.s3_access_key".to_owned()),

@@ -21,12 +21,14 @@ pub(super) async fn run(
         Command::Backup {
             no_metadata,
             no_config,
+            require_flush,
             target,
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
                 metadata: settings.include_metadata && !no_metadata,
                 config: settings.include_config && !no_config,
+                require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,
             };

@@ -4,7 +4,7 @@ use super::Values;
 use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     "enabled",
     "local_path",
     "listen",
@@ -15,6 +15,7 @@ const OURS: [&str; 17] = [
     "history_age",
     "include_config",
     "include_metadata",
+    "require_flush",
     "state_path",
     "default_target",
     "targets",

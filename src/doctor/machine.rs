@@ -1,7 +1,8 @@
 //! What is on this machine: configuration, state folder, databases.
 
 use super::Check;
-use crate::operations::{ArcBackup, Reach, examine_arc};
+use crate::config::Settings;
+use crate::operations::{ArcBackup, Reach, SET_URL, examine_arc, without_flush};
 
 pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let subject = "configuration";
@@ -10,15 +11,18 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let mut checks = vec![if settings.config_exists {
         Check::good(subject, "file", format!("{path}"))
     } else {
-        Check::good(
-            subject,
-            "file",
-            "none was found: Arc's defaults and the environment are in force",
+        let text = format!(
+            "none was found ({}): Arc's defaults and the environment are in force",
+            Settings::searched()
+        );
+        Check::warn(subject, "file", text).look_at(
+            "arc.toml",
+            "run in Arc's working directory (-C DIR), or name the file (--config FILE)",
         )
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
         let setting = warning.split('`').nth(1).unwrap_or("backup").to_owned();
-        Check::bad(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
+        Check::warn(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
     }));
     checks.extend(
         settings
@@ -27,11 +31,17 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
             .map(|text| Check::good(subject, "not included", text.as_str())),
     );
     if !settings.auth.enabled {
-        checks.push(Check::good(
-            subject,
-            "tokens",
-            "`auth.enabled` is false: whoever reaches the service may restore and delete",
-        ));
+        checks.push(
+            Check::warn(
+                subject,
+                "tokens",
+                "`auth.enabled` is false: whoever reaches the service may restore and delete",
+            )
+            .look_at(
+                "auth.enabled",
+                "set it to true, or let nobody but administrators reach the service",
+            ),
+        );
     }
     checks
 }
@@ -66,9 +76,20 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::remove_file(path)
 }
 
-/// Whether the Arc can be reached that is flushed before a backup.
+/// Whether the Arc can be reached that is flushed before a backup, or runs and is not flushed.
 pub(super) async fn arc(engine: &ArcBackup) -> Option<Check> {
-    let arc = engine.settings().backup.arc.as_ref()?;
+    let settings = engine.settings();
+    let Some(arc) = &settings.backup.arc else {
+        let seen = without_flush(settings);
+        let required = settings.backup.require_flush.then(|| {
+            let text = "`backup.require_flush` is true, and `backup.arc_url` is not set: every backup fails";
+            Check::bad("Arc", "flush", text).look_at("backup.arc_url", SET_URL)
+        });
+        return required.or_else(|| {
+            let text = format!("{}: backups lack the rows that it holds in memory", seen?);
+            Some(Check::warn("Arc", "flush", text).look_at("backup.arc_url", SET_URL))
+        });
+    };
     Some(match examine_arc(arc).await {
         Reach::Good(detail) => Check::good("Arc", "reach", detail),
         Reach::Bad(detail, setting, remedy) => {

@@ -3,74 +3,14 @@
 //! Each storage is asked for each right that a backup or restore needs, with a small object of its own that is gone
 //! afterwards. Nothing else is changed.
 
+mod check;
 mod machine;
 mod probe;
 
 use arc_backup_core::{Error as CoreError, ErrorKind};
-use poem_openapi::Object;
+pub use check::{Check, CheckStatus, Report};
 
 use crate::operations::ArcBackup;
-
-/// What the doctor found.
-#[derive(Debug, Clone, PartialEq, Object)]
-#[oai(rename = "DoctorReport")]
-pub struct Report {
-    /// Whether nothing is wrong.
-    pub ok: bool,
-    /// Each check.
-    pub checks: Vec<Check>,
-}
-
-/// One check.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct Check {
-    /// What was checked: `data storage`, `target offsite`, `database arc.db`, …
-    pub subject: String,
-    /// Which check: `put`, `list`, `clock`, …
-    pub check: String,
-    /// Whether it went well.
-    pub ok: bool,
-    /// A state that is no fault, and that not everything works in: `append-only`.
-    pub state: Option<String>,
-    /// What was found.
-    pub detail: String,
-    /// The setting to look at.
-    pub setting: Option<String>,
-    /// What to do.
-    pub remedy: Option<String>,
-}
-
-impl Check {
-    fn good(subject: &str, check: &str, detail: impl Into<String>) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            check: check.to_owned(),
-            ok: true,
-            detail: detail.into(),
-            ..Self::default()
-        }
-    }
-
-    fn bad(subject: &str, check: &str, detail: impl Into<String>) -> Self {
-        Self {
-            ok: false,
-            ..Self::good(subject, check, detail)
-        }
-    }
-
-    fn look_at(mut self, setting: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.setting = Some(setting.into());
-        self.remedy = Some(remedy.into());
-        self
-    }
-
-    /// The check that met `error` in a storage whose settings are in `table`.
-    fn failed(subject: &str, check: &str, table: &str, error: &CoreError) -> Self {
-        let (setting, remedy) = explain(table, error);
-        Self::bad(subject, check, error.to_string()).look_at(setting, remedy)
-    }
-}
 
 /// The setting and remedy for a fault of a storage: the backend's message names the setting where it knows it.
 fn explain(table: &str, error: &CoreError) -> (String, String) {
@@ -127,8 +67,5 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     for found in futures::future::join_all(probes).await {
         checks.extend(found);
     }
-    Report {
-        ok: checks.iter().all(|check| check.ok),
-        checks,
-    }
+    Report::new(checks)
 }

@@ -106,10 +106,8 @@ impl<'a> Probe<'a> {
                 .await;
             self.within("reach", self.file_system(&small, &lock)).await;
             if append_only {
-                self.push(Check {
-                    state: Some(APPEND_ONLY.to_owned()),
-                    ..Check::good(self.subject, "delete", APPEND_ONLY_MEANS)
-                });
+                let check = Check::warn(self.subject, "delete", APPEND_ONLY_MEANS);
+                self.push(check.in_state(APPEND_ONLY));
             } else {
                 let probes = [small.clone(), copy, lock].into_iter().chain(large);
                 let probes: Vec<_> = probes.collect();

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::flush::Flush;
 use super::trust::Trust;
 use super::{flush, incomplete, left_out, marker, section, staging};
 use crate::manifest::{
@@ -23,10 +24,19 @@ use crate::source::{self, Contents};
 use crate::{Error, Result};
 
 /// Makes a backup. What a failed one has stored is continued by the next, but on a full disk, which has its room back at once.
-pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
+pub(super) async fn run(
+    context: &Context,
+    metadata: bool,
+    config: bool,
+    flush: Flush,
+) -> Result<()> {
+    if flush == Flush::Required {
+        // Before anything is copied; once more before the files are listed.
+        flush::run(context, flush).await?;
+    }
     let unfinished = context.or_cancelled(prepare(context)).await?;
     let mut collected = Collected::new(context, unfinished.clone());
-    let made = make(context, metadata, config, &mut collected).await;
+    let made = make(context, metadata, config, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -150,9 +160,10 @@ async fn make(
     context: &Context,
     metadata: bool,
     config: bool,
+    flush: Flush,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let stored = store(context, metadata, config, collected);
+    let stored = store(context, metadata, config, flush, collected);
     let inventory = context.or_cancelled(stored).await?;
     publish(context, &inventory, collected).await
 }
@@ -162,6 +173,7 @@ async fn store(
     context: &Context,
     metadata: bool,
     config: bool,
+    flush: Flush,
     collected: &mut Collected,
 ) -> Result<InventoryRef> {
     let repository = &context.repository;
@@ -185,7 +197,7 @@ async fn store(
         context.check_cancelled()?;
         context.running.phase("listing");
         if source.section() == source::DATA {
-            flush::run(context).await?;
+            flush::run(context, flush).await?;
         }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),

@@ -37,7 +37,7 @@ mod sweep;
 mod trust;
 mod verify;
 
-pub(crate) use flush::{Reach, examine as examine_arc};
+pub(crate) use flush::{Reach, SET_URL, examine as examine_arc, without_flush};
 
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::context::Context;
 use super::flush;
+use crate::config::Settings;
 use crate::manifest::Inventory;
 use crate::{Error, Result};
 
@@ -252,10 +253,7 @@ impl<'a> RunningArc<'a> {
 
     /// The process that has a database of Arc's open, and that database.
     fn opener(&self) -> Option<(u32, &Path)> {
-        self.context.settings.databases.iter().find_map(|database| {
-            let shm = crate::source::beside(&database.path, "-shm");
-            Some((opener(&shm)?, &*database.path))
-        })
+        opener_of(&self.context.settings)
     }
 
     /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
@@ -337,6 +335,14 @@ impl<'a> RunningArc<'a> {
             Ok(Err(why)) => Word::Unclear(why),
         }
     }
+}
+
+/// The process that has a database of Arc's open on this machine, and that database: Arc, as far as can be seen.
+pub(super) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
+    settings.databases.iter().find_map(|database| {
+        let shm = crate::source::beside(&database.path, "-shm");
+        Some((opener(&shm)?, &*database.path))
+    })
 }
 
 /// The process, not this one, that holds SQLite's lock of who has a database open; by the kernel's list, as to open the file

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::ending::StopTimes;
+use super::flush::Flush;
 use super::history::History;
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
@@ -323,8 +324,17 @@ impl ArcBackup {
         }
         match request {
             Request::Backup {
-                metadata, config, ..
-            } => backup::run(&context, metadata, config).await,
+                metadata,
+                config,
+                require_flush,
+                ..
+            } => {
+                let flush = match require_flush {
+                    true => Flush::Required,
+                    false => Flush::Wanted,
+                };
+                backup::run(&context, metadata, config, flush).await
+            }
             Request::Restore(_, options, _) => restore::run(&context, &options).await,
             Request::Verify(_, mode, _) => {
                 let verified = verify::run(&context, mode);
