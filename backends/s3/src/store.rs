@@ -25,8 +25,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
 use crate::config::{S3Checksums, S3Config};
-use crate::error::{Call, Fault, Place};
+use crate::error::{Call, Fault};
 use crate::lock::Locks;
+use crate::place::Place;
 use crate::plain::NoChecksums;
 use crate::unfinished::Begun;
 use crate::versions::Versions;
@@ -62,20 +63,10 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(config: S3Config) -> Self {
-        let endpoint = match &config.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => format!("AWS S3 in `{}`", config.region),
-        };
-        let hint = format!("see `s3_endpoint` ({endpoint}) and the network");
+        let place = Place::of(&config);
+        let hint = format!("see `s3_endpoint` ({}) and the network", place.endpoint);
         Self {
-            place: Place {
-                bucket: config.bucket.clone(),
-                region: config.region.clone(),
-                endpoint,
-                has_keys: config.access_key.is_some(),
-                proxy: config.proxies.of(&config.url()).unwrap_or_default(),
-                sends_checksums: config.checksums == S3Checksums::WhenSupported,
-            },
+            place,
             caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
             control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
             writes: Budget::new(config.buffer_bytes),
