@@ -79,6 +79,12 @@ const SECTIONS: [&str; 11] = [
 /// The types of targets whose keys are known; what else a third party's type takes is its own.
 const BUILT_IN: [&str; 5] = ["local", "s3", "minio", "azure", "azblob"];
 
+/// The variable of a key that is a secret, in a storage or a target.
+pub(crate) fn secret_variable(key: &str) -> Option<String> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    SECRETS.contains(&name).then(|| super::values::variable(key))
+}
+
 /// The known word that `word` is likely a misspelling of.
 pub(crate) fn did_you_mean<'a>(
     word: &str,

@@ -17,7 +17,7 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
         );
         Check::warn(subject, "file", text).look_at(
             "arc.toml",
-            "run in Arc's working directory (-C DIR), or name the file (--config FILE)",
+            super::OTHER_PLACE,
         )
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
@@ -50,10 +50,16 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     let subject = "state";
     let folder = engine.settings().backup.state_folder();
     let place = folder.display().to_string();
-    let made = crate::private::create_folder(folder)
-        .and_then(|()| tempfile_in(folder))
-        .map_err(|error| crate::Error::io("write to", folder, error));
-    let mut checks = vec![match made {
+    let writable = if folder.is_dir() {
+        tempfile_in(folder)
+    } else {
+        // Nothing is made before it is needed.
+        let above = crate::operations::existing(folder);
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(above, access).map_err(Into::into)
+    };
+    let writable = writable.map_err(|error| crate::Error::io("write to", folder, error));
+    let mut checks = vec![match writable {
         Ok(()) => Check::good(subject, "write", place),
         Err(error) => Check::bad(subject, "write", error.to_string()).look_at(
             "backup.state_path",
@@ -108,6 +114,7 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
             tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
         let check = match read {
             Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
+            Ok(Ok(None)) if database.is_default => continue,
             Ok(Ok(None)) => {
                 let text = format!("{} does not exist", database.path.display());
                 // Arc makes its database when it first starts; one of the others may never be needed.

@@ -145,6 +145,10 @@ async fn clean_up(
         }
         return Ok(());
     }
+    if collected.no_room {
+        // What interrupted backups stored before is still there for the one that has the room.
+        return repository.sweep_one(&context.id, false).await;
+    }
     if collected.incomplete_inventory.is_some() {
         return incomplete::keep(context, collected).await;
     }
@@ -282,6 +286,8 @@ pub(super) struct Collected {
     pub(super) log: StoredLog,
     /// Whether what is stored is kept for it.
     pub(super) trust: Trust,
+    /// Whether it was found, before anything was copied, that the target has no room for it.
+    pub(super) no_room: bool,
     /// All is stored that could be read: the list of it.
     pub(super) incomplete_inventory: Option<InventoryRef>,
 }
@@ -297,6 +303,7 @@ impl Collected {
             reused: (0, 0),
             log: StoredLog::new(&context.repository, &context.id),
             trust: Trust::new(&**context.repository.sink()),
+            no_room: false,
             incomplete_inventory: None,
         }
     }

@@ -18,6 +18,7 @@ use super::{Holder, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
+use crate::source::Exclusions;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
 use crate::{Error, Result};
 
@@ -34,6 +35,8 @@ pub struct ArcBackup {
     pub(super) current: Mutex<Option<Arc<Running>>>,
     pub(super) closing: AtomicBool,
     pub(super) marker_answer: marker::LastAnswer,
+    /// What under the storage root is no data.
+    exclusions: Exclusions,
 }
 
 /// A target that can't be listed.
@@ -82,7 +85,11 @@ impl ArcBackup {
         let storage = registry.storage(&settings)?;
         let mut excluded = settings.excluded_keys(&roots);
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
-        let sources = registry.sources(&settings, storage.clone(), excluded)?;
+        let exclusions = Exclusions {
+            keys: excluded,
+            backups: storage.capabilities().local_root.is_none(),
+        };
+        let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
@@ -95,6 +102,7 @@ impl ArcBackup {
             current: Mutex::default(),
             closing: AtomicBool::new(false),
             marker_answer: marker::LastAnswer::default(),
+            exclusions,
         }))
     }
 
@@ -112,6 +120,11 @@ impl ArcBackup {
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Sink> {
         &self.storage
+    }
+
+    /// What under the storage root is no data.
+    pub(crate) fn exclusions(&self) -> &Exclusions {
+        &self.exclusions
     }
 
     /// The targets, with their settings.

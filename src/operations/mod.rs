@@ -4,6 +4,7 @@ mod backup;
 mod clean_up;
 mod context;
 mod delete;
+mod disk;
 pub(crate) mod descriptors;
 mod ending;
 mod engine;
@@ -20,6 +21,7 @@ mod left_out;
 mod locate;
 mod marker;
 mod operation;
+mod place;
 mod presence;
 mod request;
 mod restore;
@@ -39,6 +41,7 @@ mod verify;
 
 pub(crate) use flush::{Reach, SET_URL, examine as examine_arc, without_flush};
 
+pub(crate) use disk::{Room, existing, taken};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::{Holder, ProcessIdentity};

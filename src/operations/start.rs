@@ -44,6 +44,8 @@ impl ArcBackup {
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
     /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+        self.check_place()?;
+        self.check_data(&request)?;
         let timeout = self.settings.backup.timeout;
         let ends = Instant::now() + timeout;
         let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;

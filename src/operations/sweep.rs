@@ -28,6 +28,7 @@ impl ArcBackup {
     /// # Errors
     /// [`Error::Busy`] when an operation runs.
     pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
+        self.check_place()?;
         let _slot = self.slot.lock().await;
         if let Some(holder) = self.busy() {
             return Err(Error::Busy(Box::new(holder)));

@@ -161,12 +161,8 @@ impl Registry {
         &self,
         settings: &Settings,
         storage: Arc<dyn Sink>,
-        excluded: Vec<String>,
+        exclusions: Exclusions,
     ) -> Result<Vec<Arc<dyn Source>>> {
-        let exclusions = Exclusions {
-            keys: excluded,
-            backups: storage.capabilities().local_root.is_none(),
-        };
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(ParquetSource::new(
                 storage,

@@ -10,7 +10,7 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
+    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
     Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
@@ -68,6 +68,11 @@ impl Repository {
         &self.name
     }
 
+    /// The target, as messages name it.
+    pub(crate) fn label(&self) -> String {
+        format!("target {:?}", self.name)
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn sink(&self) -> &Arc<dyn Sink> {
@@ -86,14 +91,16 @@ impl Repository {
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
         let (sink, key) = (self.target_sink(), own("lock"));
         let text = holder.to_text();
-        let mut other = match sink.lock(&key, &text).await? {
+        // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
+        let named = |error: CoreError| error.at(self.label());
+        let mut other = match sink.lock(&key, &text).await.map_err(named)? {
             LockOutcome::Held(guard) => return Ok(guard),
             LockOutcome::Busy(other) => other,
         };
         if Holder::from_text(&other).is_dead() {
             tracing::info!(holder = %Holder::from_text(&other), "the holder of the lock is dead");
-            sink.free_lock(&key, &other).await?;
-            other = match sink.lock(&key, &text).await? {
+            sink.free_lock(&key, &other).await.map_err(named)?;
+            other = match sink.lock(&key, &text).await.map_err(named)? {
                 LockOutcome::Held(guard) => return Ok(guard),
                 LockOutcome::Busy(other) => other,
             };
