@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use arc_backup_test_azurite::{Azurite, Fault as AzureFault};
 use arc_backup_test_s3::{Fault, Rule, Verb, When};
 use stores::{
-    KINDS, Kind, Place, SECRETS, configure, contents, delete, done, put, runtime, s3_server, storage, target,
+    KINDS, Kind, Place, SECRETS, configure, contents, delete, done, put, runtime, s3_server,
+    storage, target,
 };
 use support::{ARC_OLD, Instance, text};
 
@@ -499,7 +500,10 @@ fn a_target_of_the_environment_has_its_secret_in_a_file() {
         .env("ARC_BACKUP_TARGETS_FAR_TYPE", "minio")
         .env("ARC_BACKUP_TARGETS_FAR_S3_BUCKET", "backups")
         .env("ARC_BACKUP_TARGETS_FAR_S3_ENDPOINT", server.endpoint())
-        .env("ARC_BACKUP_TARGETS_FAR_S3_ACCESS_KEY", &server.options().access_key)
+        .env(
+            "ARC_BACKUP_TARGETS_FAR_S3_ACCESS_KEY",
+            &server.options().access_key,
+        )
         .env("ARC_BACKUP_TARGETS_FAR_S3_SECRET_KEY_FILE", &secret)
         .output()
         .unwrap();

@@ -47,9 +47,10 @@ pub fn main(registry: Registry) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let default_level = match arguments.command {
-        Command::Serve { .. } | Command::Demo { .. } => "info",
-        // The command itself tells how its operation ended.
-        _ => "warn,arc_backup::ended=off",
+        Command::Serve { .. } | Command::Demo { .. } => "info,aws_config=error",
+        // The command itself tells how its operation ended. Whoever hands out AWS's credentials is warned of, in every try, with
+        // all of a request and its answer; the error has the cause in short.
+        _ => "warn,arc_backup::ended=off,aws_config=error",
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -116,7 +116,9 @@ fn read_secret(path: &str) -> Result<String, String> {
             format!("can't be read: {}", fault.detail())
         })?;
     if text.len() as u64 > LONGEST_SECRET {
-        return Err(format!("has more than {LONGEST_SECRET} bytes: it holds no secret"));
+        return Err(format!(
+            "has more than {LONGEST_SECRET} bytes: it holds no secret"
+        ));
     }
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
@@ -142,7 +144,10 @@ mod tests {
             "[backup.targets.off-site]\ntype = \"local\"\n",
             &[(TARGET_NAMES, " A, off_site ,b_2,a,")],
         );
-        assert_eq!(target_names(&read).expect("valid"), ["off-site", "a", "b_2"]);
+        assert_eq!(
+            target_names(&read).expect("valid"),
+            ["off-site", "a", "b_2"]
+        );
         for wrong in ["a b", "a-b", "a.b", &"x".repeat(65)] {
             let read = values("", &[(TARGET_NAMES, wrong)]);
             let error = target_names(&read).expect_err(wrong).to_string();
@@ -165,7 +170,9 @@ mod tests {
             ],
         );
         let found = unannounced(&read, &["near".to_owned()]);
-        let counts: Vec<_> = (found.iter()).map(|(name, of)| (&**name, of.len())).collect();
+        let counts: Vec<_> = (found.iter())
+            .map(|(name, of)| (&**name, of.len()))
+            .collect();
         assert_eq!(counts, [("near_site", 1), ("off_site", 2)]);
     }
 

@@ -82,7 +82,9 @@ const BUILT_IN: [&str; 5] = ["local", "s3", "minio", "azure", "azblob"];
 /// The variable of a key that is a secret, in a storage or a target.
 pub(crate) fn secret_variable(key: &str) -> Option<String> {
     let name = key.rsplit('.').next().unwrap_or(key);
-    SECRETS.contains(&name).then(|| super::values::variable(key))
+    SECRETS
+        .contains(&name)
+        .then(|| super::values::variable(key))
 }
 
 /// The known word that `word` is likely a misspelling of.
@@ -93,7 +95,12 @@ pub(crate) fn did_you_mean<'a>(
     let word = word.to_lowercase();
     let most = if word.len() <= 3 { 1 } else { 2 };
     (known.into_iter())
-        .map(|known| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known))
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&word, &known.to_lowercase()),
+                known,
+            )
+        })
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -102,7 +109,10 @@ pub(crate) fn did_you_mean<'a>(
 /// What a target is that there is none of: which one may be meant, and which there are.
 pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> String {
     let list = known.join(", ");
-    let (written, announced) = (in_variables(name), known.iter().map(|name| (*name).to_owned()));
+    let (written, announced) = (
+        in_variables(name),
+        known.iter().map(|name| (*name).to_owned()),
+    );
     let announced: Vec<_> = announced.collect();
     if unannounced(values, &announced).contains_key(&written.to_ascii_lowercase()) {
         return format!(
@@ -152,9 +162,9 @@ fn is_built_in(values: &Values, table: &str) -> bool {
 
 fn unknown(table: &str, key: &str, known: &[&str]) -> String {
     match did_you_mean(key, known.iter().copied()) {
-        Some(meant) => format!(
-            "`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?"
-        ),
+        Some(meant) => {
+            format!("`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?")
+        }
         None => format!(
             "`{table}{key}` is no known key and is ignored; known: {}",
             known.join(", ")

@@ -253,7 +253,9 @@ impl Settings {
     #[must_use]
     pub fn searched() -> String {
         let places = search();
-        let places = places.iter().map(|path| absolute(path).display().to_string());
+        let places = places
+            .iter()
+            .map(|path| absolute(path).display().to_string());
         places.collect::<Vec<_>>().join(", ")
     }
 

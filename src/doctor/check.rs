@@ -86,11 +86,7 @@ impl Check {
         Self::new(CheckStatus::Fault, subject, check, detail.into())
     }
 
-    pub(super) fn look_at(
-        mut self,
-        setting: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn look_at(mut self, setting: impl Into<String>, remedy: impl Into<String>) -> Self {
         self.setting = Some(setting.into());
         self.remedy = Some(remedy.into());
         self

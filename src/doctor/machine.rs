@@ -15,10 +15,7 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
             "none was found ({}): Arc's defaults and the environment are in force",
             Settings::searched()
         );
-        Check::warn(subject, "file", text).look_at(
-            "arc.toml",
-            super::OTHER_PLACE,
-        )
+        Check::warn(subject, "file", text).look_at("arc.toml", super::OTHER_PLACE)
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
         let setting = warning.split('`').nth(1).unwrap_or("backup").to_owned();

@@ -58,7 +58,9 @@ fn in_table(table: &str, remedy: &str) -> String {
     let mut variables = Vec::new();
     let words = remedy.split('`').enumerate().map(|(number, words)| {
         let is_setting = number % 2 == 1
-            && ["s3_", "azure_"].iter().any(|start| words.starts_with(start));
+            && ["s3_", "azure_"]
+                .iter()
+                .any(|start| words.starts_with(start));
         if !is_setting {
             return words.to_owned();
         }
@@ -82,7 +84,8 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     if let Err(error) = engine.check_place() {
         // Whatever else is looked at would be made, or missing, in the wrong place.
         checks.push(
-            Check::bad("configuration", "place", error.to_string()).look_at("arc.toml", OTHER_PLACE),
+            Check::bad("configuration", "place", error.to_string())
+                .look_at("arc.toml", OTHER_PLACE),
         );
         return Report::new(checks);
     }
@@ -108,10 +111,11 @@ pub async fn examine(engine: &ArcBackup) -> Report {
             .run()
             .await
     });
-    let (probed, (read, needs)) = futures::join!(futures::future::join_all(probes), reading::data(engine));
+    let (probed, (read, needs)) =
+        futures::join!(futures::future::join_all(probes), reading::data(engine));
     checks.extend(probed.into_iter().flatten());
-    let is_listed = (checks.iter())
-        .any(|check| check.subject == DATA && check.check == "list" && check.ok);
+    let is_listed =
+        (checks.iter()).any(|check| check.subject == DATA && check.check == "list" && check.ok);
     // What keeps it from being listed at all is said once.
     if is_listed {
         checks.extend(read);

@@ -32,8 +32,7 @@ const APPEND_ONLY_MEANS: &str = "append-only: these credentials may not delete. 
 /// The state of Arc's data where it can only be read.
 const READ_ONLY: &str = "read-only";
 const READ_ONLY_MEANS: &str = "read-only: backups work, a restore to this place does not";
-const READ_ONLY_REMEDY: &str =
-    "nothing, where no restore is made from here; else mount it to be written, or grant the right to write";
+const READ_ONLY_REMEDY: &str = "nothing, where no restore is made from here; else mount it to be written, or grant the right to write";
 
 /// The name of an object that the examination writes.
 fn probe(suffix: &str) -> Key {

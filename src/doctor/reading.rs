@@ -200,7 +200,10 @@ async fn list(storage: &dyn Sink, exclusions: &Exclusions) -> Result<Found, Erro
         }
         found.needs.files += 1;
         found.needs.bytes = found.needs.bytes.saturating_add(meta.size);
-        let of_file = meta.key.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        let of_file = meta
+            .key
+            .rsplit_once('/')
+            .map(|(folder, _)| folder.to_owned());
         if found.needs.files == 1 || of_file != folder {
             folder = of_file;
             found.folders += 1;

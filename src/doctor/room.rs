@@ -52,7 +52,14 @@ pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
     ));
     if let Some(root) = engine.storage().capabilities().local_root {
         let remedy = "free or add room: Arc writes there, and so does a restore";
-        checks.extend(check("data storage", &root, "storage.local_path", "", None, remedy));
+        checks.extend(check(
+            "data storage",
+            &root,
+            "storage.local_path",
+            "",
+            None,
+            remedy,
+        ));
     }
     checks
 }

@@ -71,7 +71,10 @@ mod tests {
         let there = Room::at(folder.path()).expect("known").expect("told");
         let below = Room::at(&folder.path().join("a/b")).expect("known");
         let below = below.expect("told");
-        assert_eq!((&*below.folder, below.device), (folder.path(), there.device));
+        assert_eq!(
+            (&*below.folder, below.device),
+            (folder.path(), there.device)
+        );
         assert!(below.free_bytes > 0 && below.total_bytes >= below.free_bytes);
         assert_eq!(existing(Path::new("absent/b")), Path::new("."));
     }

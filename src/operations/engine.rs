@@ -18,8 +18,8 @@ use super::{Holder, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
-use crate::source::Exclusions;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
+use crate::source::Exclusions;
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.

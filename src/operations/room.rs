@@ -68,7 +68,5 @@ pub(super) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<
         root.display().to_string(),
         detail,
     );
-    Err(error
-        .at(context.repository.label())
-        .into())
+    Err(error.at(context.repository.label()).into())
 }

@@ -9,11 +9,7 @@ use super::in_table;
 use crate::Result;
 use crate::config::Values;
 
-pub(super) fn sink(
-    values: &Values,
-    table: &str,
-    path_style: bool,
-) -> Result<Arc<dyn Sink>> {
+pub(super) fn sink(values: &Values, table: &str, path_style: bool) -> Result<Arc<dyn Sink>> {
     let text = |key: &str| -> Result<String> {
         Ok(values.text(&format!("{table}.{key}"))?.unwrap_or_default())
     };

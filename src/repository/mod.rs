@@ -10,8 +10,8 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, LockGuard, LockOutcome,
-    Purpose, Sink, WriteOptions,
+    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions,
+    LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 

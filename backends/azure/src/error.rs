@@ -254,7 +254,8 @@ impl Faults {
     /// What to do about an answer, where that is more than its kind says.
     fn remedy(&self, answer: &Answer) -> Option<String> {
         if !is_unauthenticated(answer) {
-            let is_expired = matches!(&self.credentials, Credentials::Sas(sas) if sas.out_of_time().is_some());
+            let is_expired =
+                matches!(&self.credentials, Credentials::Sas(sas) if sas.out_of_time().is_some());
             return (answer.status == 403 && is_expired).then(|| self.credentials_remedy());
         }
         Some(match answer.clock {

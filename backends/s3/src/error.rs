@@ -138,6 +138,11 @@ impl Fault {
         self.status == 416 || self.code == "InvalidRange"
     }
 
+    /// Whether nobody gave any credentials to ask with.
+    pub(crate) fn lacks_credentials(&self) -> bool {
+        matches!(self.way, Some(Way::NoCredentials | Way::NoCredentialsNow))
+    }
+
     /// Whether it refuses without a word of the reason, as answers to HEAD do.
     pub(crate) fn is_bare(&self) -> bool {
         matches!(self.status, 301 | 307 | 400 | 401 | 403)
@@ -402,5 +407,5 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 pub(crate) fn innermost(chain: &str) -> String {
     let without_number = chain.split(" (os error").next().unwrap_or(chain);
     let last = without_number.rsplit(": ").next().unwrap_or(without_number);
-    last.to_lowercase()
+    last.trim_end_matches('.').to_lowercase()
 }

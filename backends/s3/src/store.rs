@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Background, Beat, Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::remote::{
+    Background, Beat, Budget, Caller, LOOKUP_TRIES, PartLimits, ReadPlan,
+};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
@@ -198,7 +200,14 @@ impl Store {
                 let set = &set;
                 async move {
                     sent.await.map_err(|fault| {
-                        let error = fault.about(call, &self.place);
+                        let mut error = fault.about(call, &self.place);
+                        // What has never worked is set up wrong; what has will work again.
+                        if fault.lacks_credentials()
+                            && error.is_retryable()
+                            && !self.bucket_seen.load(Ordering::Relaxed)
+                        {
+                            error = error.retryable_at_most(LOOKUP_TRIES);
+                        }
                         set(Some(fault));
                         error
                     })

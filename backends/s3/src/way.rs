@@ -111,7 +111,9 @@ fn not_found(innermost: &str, place: &Place) -> Verdict {
         )
     } else {
         (
-            format!("the host `{host}` is not found: {innermost}; see `s3_endpoint` and this machine's name server"),
+            format!(
+                "the host `{host}` is not found: {innermost}; see `s3_endpoint` and this machine's name server"
+            ),
             "correct `s3_endpoint` (without one: `s3_region`), or this machine's name server",
         )
     };

@@ -211,9 +211,8 @@ impl Caller {
 
     /// Whether a request that was tried so often may be tried once more after this error.
     pub(super) fn may_try_again(&self, error: &Error, tries: u32) -> bool {
-        let most = (error.most_tries()).map_or(self.policy.attempts, |most| {
-            most.min(self.policy.attempts)
-        });
+        let most = (error.most_tries())
+            .map_or(self.policy.attempts, |most| most.min(self.policy.attempts));
         error.is_retryable() && tries < most
     }
 

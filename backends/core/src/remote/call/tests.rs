@@ -67,7 +67,10 @@ async fn a_fault_may_be_worth_few_tries() {
     let error = error.expect_err("it never succeeds");
     assert_eq!(error.remedy(), Some("correct it"));
     let text = error.at("target \"x\"").to_string();
-    assert_eq!(text, "target \"x\": it broke (tried 3 times) (cannot read `a`)");
+    assert_eq!(
+        text,
+        "target \"x\": it broke (tried 3 times) (cannot read `a`)"
+    );
 }
 
 /// An operation asks a dead store several things: it has one minute for all of them, and not one for each.
