@@ -15,7 +15,7 @@ use super::app::Apis;
 use super::constraints;
 use super::faults::{ErrorBody, body};
 use crate::check::{CheckReport, CheckStatus, TargetCheck};
-use crate::doctor::{Check, Report};
+use crate::doctor::{Check, DoctorStatus, Report};
 use crate::operations::{
     BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
 };
@@ -199,10 +199,12 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         .to_json(),
         ("run_doctor", "200") => Report {
             ok: false,
+            status: DoctorStatus::Fault,
             checks: vec![Check {
                 subject: "target offsite".to_owned(),
                 check: "put".to_owned(),
                 ok: false,
+                status: DoctorStatus::Fault,
                 state: None,
                 detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
                 setting: Some("backup.targets.offsite.s3_access_key".to_owned()),

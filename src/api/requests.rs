@@ -12,6 +12,8 @@ pub(super) struct CreateBackup {
     pub(super) include_metadata: Option<bool>,
     /// With `arc.toml`. Default: `backup.include_config`, else true.
     pub(super) include_config: Option<bool>,
+    /// Fail, before anything is copied, where Arc could not be flushed. Default: `backup.require_flush`, else false.
+    pub(super) require_flush: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
 }
@@ -20,6 +22,7 @@ impl Fields for CreateBackup {
     const KNOWN: &'static [(&'static str, Kind)] = &[
         ("include_metadata", Kind::Truth),
         ("include_config", Kind::Truth),
+        ("require_flush", Kind::Truth),
         ("target", Kind::Text),
     ];
 }

@@ -68,6 +68,10 @@ impl Api {
                 .fields
                 .include_config
                 .unwrap_or(settings.include_config),
+            require_flush: request
+                .fields
+                .require_flush
+                .unwrap_or(settings.require_flush),
             target: request.fields.target,
             id: None,
         };

@@ -51,6 +51,9 @@ pub(super) enum Command {
         /// Leave out arc.toml.
         #[arg(long)]
         no_config: bool,
+        /// Fail, before anything is copied, where Arc could not be asked to write what it holds in memory.
+        #[arg(long)]
+        require_flush: bool,
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,

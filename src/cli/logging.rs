@@ -18,10 +18,11 @@ const FORMAT: &str = "ARC_BACKUP_LOG_FORMAT";
 /// [`Error::Config`] for a format that is none.
 pub(super) fn begin(command: &Command, is_quiet: bool) -> Result<()> {
     let default = match command {
-        _ if is_quiet => "error,arc_backup::audit=off",
-        Command::Serve { .. } | Command::Demo { .. } => "info",
-        // A command tells by itself how its operation ended.
-        _ => "warn,arc_backup::audit=off",
+        _ if is_quiet => "error,arc_backup::audit=off,aws_config=error",
+        Command::Serve { .. } | Command::Demo { .. } => "info,aws_config=error",
+        // A command says by itself how its operation ended. Whoever hands out AWS's credentials is warned of in every attempt,
+        // with all of a request and its answer; the error has the cause in short.
+        _ => "warn,arc_backup::audit=off,aws_config=error",
     };
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()

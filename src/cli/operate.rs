@@ -23,6 +23,7 @@ pub(super) async fn run(
         Command::Backup {
             no_metadata,
             no_config,
+            require_flush,
             target,
             busy,
         } => {
@@ -30,6 +31,7 @@ pub(super) async fn run(
             let request = Request::Backup {
                 metadata: settings.include_metadata && !no_metadata,
                 config: settings.include_config && !no_config,
+                require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,
             };

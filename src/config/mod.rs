@@ -15,7 +15,7 @@ mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
-pub(crate) use keys::unknown_target;
+pub(crate) use keys::{secret_variable, unknown_target};
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;

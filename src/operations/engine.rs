@@ -125,6 +125,11 @@ impl ArcBackup {
         &self.storage
     }
 
+    /// What under the storage root is no data.
+    pub(crate) fn exclusions(&self) -> &Exclusions {
+        &self.exclusions
+    }
+
     /// The targets, with their settings.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetSettings, &Repository)> {
         self.settings.targets.iter().filter_map(|target| {

@@ -9,6 +9,7 @@ mod clean_up;
 mod context;
 mod delete;
 pub(crate) mod descriptors;
+mod disk;
 mod ending;
 mod engine;
 mod entries;
@@ -25,6 +26,7 @@ mod list_filter;
 mod locate;
 mod marker;
 mod operation;
+mod place;
 mod presence;
 mod preview;
 mod preview_figures;
@@ -46,11 +48,13 @@ mod sweep;
 mod trust;
 mod verify;
 
-pub(crate) use flush::{Reach, examine as examine_arc};
 pub(crate) use preview::age_in_words;
 
 pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
+pub(crate) use flush::{Reach, SET_URL, examine as examine_arc, without_flush};
+
+pub(crate) use disk::{Room, existing, taken};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::{Holder, ProcessIdentity};

@@ -105,7 +105,8 @@ pub struct Operation {
     /// What the configuration names and the backup does not hold.
     #[oai(default, skip_serializing_if_is_empty)]
     pub not_included: Vec<String>,
-    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent without `backup.arc_url`.
+    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where no `backup.arc_url` is set and
+    /// Arc is not seen to run.
     pub flushed: Option<bool>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
     pub special_files: Option<u64>,

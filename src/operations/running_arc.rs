@@ -255,10 +255,7 @@ impl<'a> RunningArc<'a> {
 
     /// The process that has a database of Arc's open, and that database.
     fn opener(&self) -> Option<(u32, &Path)> {
-        self.context.settings.databases.iter().find_map(|database| {
-            let shm = crate::source::beside(&database.path, "-shm");
-            Some((opener(&shm)?, &*database.path))
-        })
+        opener_of(&self.context.settings)
     }
 
     /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
@@ -367,6 +364,12 @@ pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
         Ok(Err(why)) if why.contains("refused") => Seen::Stopped(why),
         Ok(Err(_)) | Err(_) => Seen::Unknown,
     }
+/// The process that has a database of Arc's open on this machine, and that database: Arc, as far as can be seen.
+pub(super) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
+    settings.databases.iter().find_map(|database| {
+        let shm = crate::source::beside(&database.path, "-shm");
+        Some((opener(&shm)?, &*database.path))
+    })
 }
 
 /// The process, not this one, that holds SQLite's lock of who has a database open; by the kernel's list, as to open the file

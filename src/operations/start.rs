@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::Attempt;
 use super::context::Context;
 use super::ending::StopTimes;
+use super::flush::Flush;
 use super::history::History;
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
@@ -49,6 +50,8 @@ impl ArcBackup {
     /// was asked to end before.
     pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
         self.check_open()?;
+        self.check_place()?;
+        self.check_data(&request)?;
         let timeout = self.settings.backup.timeout;
         let ends = Instant::now() + timeout;
         let token = who.token.take();
@@ -344,8 +347,17 @@ impl ArcBackup {
         }
         match request {
             Request::Backup {
-                metadata, config, ..
-            } => backup::run(&context, metadata, config).await,
+                metadata,
+                config,
+                require_flush,
+                ..
+            } => {
+                let flush = match require_flush {
+                    true => Flush::Required,
+                    false => Flush::Wanted,
+                };
+                backup::run(&context, metadata, config, flush).await
+            }
             Request::Restore(_, options, _) => restore::run(&context, &options).await,
             Request::Verify(_, mode, _) => {
                 let verified = verify::run(&context, mode);

@@ -51,6 +51,7 @@ impl ArcBackup {
     }
 
     async fn sweep_all(&self, apply: bool) -> Result<Sweep> {
+        self.check_place()?;
         let _slot = self.slot.lock().await;
         if let Some(holder) = self.busy() {
             return Err(holder.into());

@@ -11,8 +11,8 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, Listed, LockGuard,
-    LockOutcome, Purpose, Sink, WriteOptions,
+    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, Listed,
+    LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 
@@ -70,6 +70,11 @@ impl Repository {
         &self.name
     }
 
+    /// The target, as messages name it.
+    pub(crate) fn label(&self) -> String {
+        format!("target {:?}", self.name)
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn sink(&self) -> &Arc<dyn Sink> {
@@ -93,6 +98,8 @@ impl Repository {
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
         let (sink, key) = (self.target_sink(), own("lock"));
+        // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
+        let named = |error: CoreError| error.at(self.label());
         let lock_expiry = sink.capabilities().lock_expiry;
         if lock_expiry.is_some() {
             // A lock that looks old is watched for a while before it is taken over: not that of a
@@ -103,7 +110,7 @@ impl Repository {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
                 {
-                    return Err(error.into());
+                    return Err(named(error).into());
                 }
                 // Taking it is what counts.
                 Err(error) => tracing::debug!(%error, "who holds the lock can't be told"),
@@ -112,7 +119,7 @@ impl Repository {
         let text = holder.to_text();
         let mut was_freed = false;
         loop {
-            match sink.lock(&key, &text).await? {
+            match sink.lock(&key, &text).await.map_err(named)? {
                 LockOutcome::Held(guard) => return Ok(guard),
                 LockOutcome::Busy(other) => {
                     let other_holder = Holder::from_text(&other);
@@ -134,7 +141,8 @@ impl Repository {
         let holder = Holder::from_text(other);
         if holder.is_dead() {
             tracing::info!(%holder, "the holder of the lock is dead");
-            self.target_sink().free_lock(&own("lock"), other).await?;
+            let freed = self.target_sink().free_lock(&own("lock"), other).await;
+            freed.map_err(|error| error.at(self.label()))?;
         }
         Ok(())
     }
