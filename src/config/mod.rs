@@ -6,12 +6,14 @@
 mod arc_server;
 mod databases;
 mod not_included;
+mod places;
 mod settings;
 mod state;
 mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
+pub(crate) use places::{Compared, differences};
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;
