@@ -3,6 +3,7 @@
 mod backup;
 mod clean_up;
 mod context;
+mod damaged;
 mod delete;
 pub(crate) mod descriptors;
 mod ending;

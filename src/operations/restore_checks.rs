@@ -4,7 +4,7 @@ use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
 use super::preview::{BackupOrigin, age_in_words, age_seconds};
-use super::{ArcBackup, RestoreOptions};
+use super::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::repository::{Loaded, Repository};
@@ -40,6 +40,13 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<(Repository, Loaded)> {
+        if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
+            return Err(Error::Invalid(
+                "a restore that leaves out damaged files can't remove live ones, which may hold the same rows: leave \
+                 out --extra-files remove (extra_files), or --skip-damaged (skip_damaged)"
+                    .to_owned(),
+            ));
+        }
         let (repository, loaded) = self
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;

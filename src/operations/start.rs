@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::damaged::Damaged;
 use super::ending::StopTimes;
 use super::history::History;
 use super::instance_lock::InstanceLock;
@@ -143,6 +144,7 @@ impl ArcBackup {
             running: running.clone(),
             token,
             lock,
+            damaged: Damaged::default(),
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
