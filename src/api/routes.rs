@@ -188,6 +188,7 @@ impl Api {
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
+            skip_damaged: fields.skip_damaged.unwrap_or(false),
         };
         if !(options.data || options.metadata || options.config) {
             return Err(Fault::bad(

@@ -160,6 +160,9 @@ pub(super) struct RestoreArguments {
     /// Replace what is live here by a backup of another instance, or of other data.
     #[arg(long)]
     pub(super) into_other_instance: bool,
+    /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1) all the same.
+    #[arg(long)]
+    pub(super) skip_damaged: bool,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,

@@ -32,6 +32,7 @@ pub(super) async fn run(
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
+        skip_damaged: arguments.skip_damaged,
     };
     if !(options.data || options.metadata || options.config) {
         return Err(Error::Invalid("nothing is left to restore".to_owned()));

@@ -57,6 +57,14 @@ impl Values {
         })
     }
 
+    /// Another `arc.toml` under the same variables.
+    ///
+    /// # Errors
+    /// As [`Values::parse`].
+    pub(crate) fn with_file(&self, text: &str, path: &str) -> Result<Self> {
+        Self::parse(text, path, self.environment.clone())
+    }
+
     /// The raw value of a dotted key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {

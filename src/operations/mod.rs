@@ -7,6 +7,7 @@ mod busy;
 mod cancel;
 mod clean_up;
 mod context;
+mod damaged;
 mod delete;
 pub(crate) mod descriptors;
 mod disk;

@@ -180,6 +180,10 @@ pub struct RestoreInProgress {
     #[serde(default)]
     #[oai(default)]
     pub allow_incomplete: bool,
+    /// Whether files that are damaged in the backup are left out.
+    #[serde(default)]
+    #[oai(default)]
+    pub skip_damaged: bool,
     /// Runs before this one that were interrupted too, and have set files aside under their own names.
     #[serde(default)]
     #[oai(default)]
@@ -226,6 +230,7 @@ impl RestoreInProgress {
             target: None,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
+            skip_damaged: false,
             earlier: Vec::new(),
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),
@@ -250,6 +255,7 @@ impl RestoreInProgress {
             (!has(METADATA), " --no-metadata"),
             (has(CONFIG), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),
+            (self.skip_damaged, " --skip-damaged"),
         ] {
             if is_given {
                 command.push_str(flag);

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
 use super::context::Context;
+use super::damaged::Damaged;
 use super::ending::StopTimes;
 use super::flush::Flush;
 use super::history::History;
@@ -165,6 +166,7 @@ impl ArcBackup {
             running: running.clone(),
             token,
             lock,
+            damaged: Damaged::default(),
         };
         audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
