@@ -17,7 +17,7 @@ use poem_openapi::types::ToJSON;
 use super::connections::Connection;
 use super::faults::body;
 use super::methods::Methods;
-use super::routes::{Api, parameter_fault};
+use super::routes::{Api, api, parameter_fault};
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 
@@ -39,7 +39,7 @@ pub(super) struct Shared {
 const DELETE_WAIT: Duration = Duration::from_secs(25);
 
 pub(super) fn service() -> OpenApiService<Api, ()> {
-    OpenApiService::new(Api, "arc-backup", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new(api(), "arc-backup", env!("CARGO_PKG_VERSION"))
         .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` needs an admin token of Arc. \
              A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`.")
 }

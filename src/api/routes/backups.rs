@@ -1,0 +1,206 @@
+//! Making, listing, showing, verifying and deleting backups.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::OpenApi;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+
+use super::super::answers::{
+    Deleted, DeletedBody, ListBody, ManifestBody, Started, list_answer, manifest_answer,
+};
+use super::super::app::Shared;
+use super::super::extract::{Admin, Body};
+use super::super::faults::{Fault, body};
+use super::super::requests::{CreateBackup, VerifyBackup};
+use super::super::starting::{accepted, begin, start, who};
+use super::Tag;
+use crate::manifest::BackupId;
+use crate::operations::{Operation, Request, VerifyMode, Who};
+
+pub(in crate::api) struct Backups;
+
+#[OpenApi]
+impl Backups {
+    /// Make a backup
+    ///
+    /// Answers at once; the backup runs in the background. Poll the status.
+    #[oai(
+        path = "/api/v1/backup",
+        method = "post",
+        operation_id = "create_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn create(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        request: Body<CreateBackup>,
+    ) -> Result<Started, Fault> {
+        let settings = &shared.engine.settings().backup;
+        let wanted = Request::Backup {
+            metadata: request
+                .fields
+                .include_metadata
+                .unwrap_or(settings.include_metadata),
+            config: request
+                .fields
+                .include_config
+                .unwrap_or(settings.include_config),
+            target: request.fields.target,
+            id: None,
+        };
+        start(
+            &shared,
+            Who {
+                token: admin.1,
+                ..who(admin.0)
+            },
+            wanted,
+            "Backup started",
+            None,
+            request.warnings,
+        )
+        .await
+    }
+
+    /// List the backups
+    ///
+    /// Newest first, of all targets. What only looks like a backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
+    /// reached in `errors`.
+    #[oai(
+        path = "/api/v1/backup",
+        method = "get",
+        operation_id = "list_backups",
+        tag = "Tag::Backup"
+    )]
+    async fn list(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// Only the backups of this target.
+        target: Query<Option<String>>,
+        /// Also incomplete copies: what could be read of a source with files that could not.
+        all: Query<Option<bool>>,
+    ) -> Result<Json<ListBody>, Fault> {
+        Ok(Json(list_answer(
+            (shared.engine)
+                .list(target.as_deref(), all.unwrap_or(false))
+                .await?,
+        )))
+    }
+
+    /// The manifest of a backup
+    #[oai(
+        path = "/api/v1/backup/:id",
+        method = "get",
+        operation_id = "get_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn show(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        /// The target that holds it; default: the first that answers.
+        target: Query<Option<String>>,
+    ) -> Result<Json<ManifestBody>, Fault> {
+        let id = BackupId::parse(&id)?;
+        let (repository, loaded) = shared.engine.find(&id, target.as_deref()).await?;
+        Ok(Json(ManifestBody(manifest_answer(
+            repository.name(),
+            &loaded,
+        ))))
+    }
+
+    /// Delete a backup
+    ///
+    /// Answers when everything of it is gone, or after 25 s with 202, and goes on.
+    #[oai(
+        path = "/api/v1/backup/:id",
+        method = "delete",
+        operation_id = "delete_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn delete(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        /// The target that holds it; needed where several do.
+        target: Query<Option<String>>,
+    ) -> Result<Deleted, Fault> {
+        let id = BackupId::parse(&id)?;
+        let request = Request::Delete(id.clone(), target.0);
+        let running = begin(&shared, request, who(admin.0)).await?;
+        match tokio::time::timeout(shared.delete_wait, running.wait()).await {
+            Ok(Operation {
+                error: Some(error), ..
+            }) => Err(Fault::Internal(Json(body(error)))),
+            Ok(_) => Ok(Deleted::Gone(Json(DeletedBody {
+                message: "Backup deleted".to_owned(),
+                backup_id: id.to_string(),
+            }))),
+            Err(_) => {
+                let Started::Accepted(body) = accepted(
+                    &running.snapshot(),
+                    "Backup is being deleted",
+                    None,
+                    Vec::new(),
+                );
+                Ok(Deleted::GoesOn(body))
+            }
+        }
+    }
+
+    /// Verify a backup
+    ///
+    /// Answers at once; reads the backup in the background and names every fault. Poll the status.
+    #[oai(
+        path = "/api/v1/backup/:id/verify",
+        method = "post",
+        operation_id = "verify_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn verify(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        request: Body<VerifyBackup>,
+    ) -> Result<Started, Fault> {
+        let id = BackupId::parse(&id)?;
+        let mode = match (request.fields.mode.as_deref(), request.fields.percent) {
+            (None | Some("full"), None) => VerifyMode::Full,
+            (Some("quick"), None) => VerifyMode::Quick,
+            (None | Some("full" | "quick"), Some(_)) => {
+                return Err(Fault::bad("percent goes with the mode sample", None));
+            }
+            (Some("sample"), Some(percent)) if percent > 0.0 && percent <= 100.0 => {
+                VerifyMode::Sample(percent / 100.0)
+            }
+            (Some("sample"), _) => {
+                return Err(Fault::bad(
+                    "sample needs percent: more than 0 and at most 100",
+                    None,
+                ));
+            }
+            (Some(other), _) => {
+                return Err(Fault::bad(&format!("unknown mode {other:?}"), None));
+            }
+        };
+        start(
+            &shared,
+            who(admin.0),
+            Request::Verify(id, mode, request.fields.target),
+            "Verification started",
+            None,
+            request.warnings,
+        )
+        .await
+    }
+}
