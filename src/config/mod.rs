@@ -15,3 +15,4 @@ pub use arc_server::ArcServer;
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;
+pub(crate) use values::parse_seconds;

@@ -201,7 +201,8 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-fn parse_seconds(text: &str) -> Option<u64> {
+/// How many seconds a text such as `90`, `90s`, `30m`, `2h` or `1d` says.
+pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());

@@ -14,7 +14,7 @@ use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, marker};
+use super::{Holder, OperationFilter, OperationPage, RestoreInProgress, marker};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
@@ -290,6 +290,21 @@ impl ArcBackup {
     pub async fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
         self.settle_if_free().await?;
         self.history.list(offset, limit).await
+    }
+
+    /// Those operations that `filter` lets through, newest first, without their problems: `limit` of them after the
+    /// first `offset`.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub async fn find_operations(
+        &self,
+        filter: &OperationFilter,
+        offset: u64,
+        limit: u64,
+    ) -> Result<OperationPage> {
+        self.settle_if_free().await?;
+        self.history.find(filter.clone(), offset, limit).await
     }
 
     /// One operation.

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use poem_openapi::types::{ParseFromJSON, ToJSON};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{
+    Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
+};
 use tokio::sync::Semaphore;
 
-use super::{Operation, Problem};
+use super::{Operation, OperationFilter, OperationPage, Problem};
 use crate::config::HistoryLimits;
 use crate::{Error, Result};
 
@@ -77,6 +80,21 @@ impl History {
     /// When the file can't be read.
     pub async fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
         self.on(&self.readers, move |file| file.list(offset, limit))
+            .await
+    }
+
+    /// Those operations that `filter` lets through, newest first: `limit` of them after the first `offset`, and how
+    /// many there are.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn find(
+        &self,
+        filter: OperationFilter,
+        offset: u64,
+        limit: u64,
+    ) -> Result<OperationPage> {
+        self.on(&self.readers, move |file| file.find(&filter, offset, limit))
             .await
     }
 
@@ -194,13 +212,33 @@ impl HistoryFile {
                 .query_map(params![number(limit), number(offset)], |row| row.get(0))?
                 .collect()
         })?;
-        let rows = bodies.unwrap_or_default();
-        Ok((rows.iter().filter_map(|body| parse(body)))
-            .map(|operation| Operation {
-                problems: Vec::new(),
-                ..operation
-            })
-            .collect())
+        Ok(without_problems(&bodies.unwrap_or_default()))
+    }
+
+    fn find(&self, filter: &OperationFilter, offset: u64, limit: u64) -> Result<OperationPage> {
+        let (condition, values) = filter.condition();
+        let found: Option<(Vec<String>, i64)> = self.read(|connection| {
+            // One moment for both: an operation may begin between the two.
+            let view = connection.unchecked_transaction()?;
+            let total = view.query_row(
+                &format!("SELECT count(*) FROM operations WHERE {condition}"),
+                params_from_iter(&values),
+                |row| row.get(0),
+            )?;
+            let bounds = [number(limit), number(offset)].map(SqlValue::Integer);
+            let bodies = view
+                .prepare(&format!(
+                    "SELECT body FROM operations WHERE {condition} ORDER BY sequence DESC LIMIT ? OFFSET ?"
+                ))?
+                .query_map(params_from_iter(values.iter().chain(&bounds)), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok((bodies, total))
+        })?;
+        let (bodies, total) = found.unwrap_or_default();
+        Ok(OperationPage {
+            operations: without_problems(&bodies),
+            total: u64::try_from(total).unwrap_or(0),
+        })
     }
 
     pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
@@ -228,6 +266,15 @@ impl HistoryFile {
             Some(operation)
         }))
     }
+}
+
+fn without_problems(bodies: &[String]) -> Vec<Operation> {
+    (bodies.iter().filter_map(|body| parse(body)))
+        .map(|operation| Operation {
+            problems: Vec::new(),
+            ..operation
+        })
+        .collect()
 }
 
 fn parse(body: &str) -> Option<Operation> {

@@ -9,6 +9,7 @@ mod ending;
 mod engine;
 mod entries;
 mod fence;
+mod filter;
 mod flush;
 mod history;
 mod holder;
@@ -40,6 +41,7 @@ mod verify;
 pub(crate) use flush::{Reach, examine as examine_arc};
 
 pub use engine::{ArcBackup, ListAnswer, TargetError};
+pub use filter::{OperationFilter, OperationPage, parse_moment};
 pub use history::History;
 pub use holder::{Holder, ProcessIdentity};
 pub use inventories::LocalInventory;
