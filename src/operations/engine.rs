@@ -14,7 +14,9 @@ use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, OperationFilter, OperationPage, RestoreInProgress, marker};
+use super::{
+    Holder, KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress, marker,
+};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
@@ -159,6 +161,12 @@ impl ArcBackup {
                     known.join(", ")
                 ))
             })
+    }
+
+    /// Whether the service is ending.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
     }
 
     /// Ends the operation that runs, and lets no other begin. Returns when it has ended, and its locks are given back.
@@ -323,6 +331,22 @@ impl ArcBackup {
                 self.history.get(operation_id.to_owned()).await
             }
         }
+    }
+
+    /// What was answered to a request with this key, in the last 24 h.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub async fn recall(&self, request: KeyedRequest) -> Result<Option<KnownKey>> {
+        self.history.recall(request).await
+    }
+
+    /// Keeps the answer to a request with a key.
+    ///
+    /// # Errors
+    /// When the history can't be written.
+    pub async fn remember(&self, request: KeyedRequest, answer: String) -> Result<()> {
+        self.history.remember(request, answer).await
     }
 
     /// Returns when what the storage and the targets do in the background has ended, or after a short time: locks that were

@@ -3,6 +3,8 @@
 //! SQLite waits: for a reader that holds the file, for a disk that is slow to sync. None of that may hold up the service, so every
 //! call works on a thread made for that, one that writes and few that read at once.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use rusqlite::{
     Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
 };
 use tokio::sync::Semaphore;
+
+pub use keys::{KeyedRequest, KnownKey};
 
 use super::{Operation, OperationFilter, OperationPage, Problem};
 use crate::config::HistoryLimits;
@@ -149,7 +153,8 @@ impl HistoryFile {
             .map_err(|e| self.fault("read", &e))
     }
 
-    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
+    /// Changes the file, which is made first where it is not there.
+    fn change(&self, job: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
         if let Some(folder) = self.path.parent() {
             crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
@@ -158,16 +163,20 @@ impl HistoryFile {
         if connection.is_none() || !self.path.exists() {
             *connection = Some(open(&self.path).map_err(|e| self.fault("open", &e))?);
         }
-        let Some(connection) = connection.as_mut() else {
+        let Some(connection) = connection.as_ref() else {
             return Err(Error::Failed("the history is closed".to_owned()));
         };
+        job(connection).map_err(|e| self.fault("write", &e))
+    }
+
+    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
         let has_ended = operation.completed_at.is_some();
         let problems = has_ended.then(|| operation.problems.to_json_string());
         let row = Operation {
             problems: Vec::new(),
             ..operation.clone()
         };
-        let written = || {
+        self.change(|connection| {
             connection.execute(
                 "INSERT INTO operations (operation_id, started_at, status, body, problems) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (operation_id) DO UPDATE SET status = ?3, body = ?4, problems = ?5",
@@ -183,8 +192,7 @@ impl HistoryFile {
                 self.forget_old(connection)?;
             }
             Ok(())
-        };
-        written().map_err(|e| self.fault("write", &e))
+        })
     }
 
     fn forget_old(&self, connection: &Connection) -> rusqlite::Result<()> {

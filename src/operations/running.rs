@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::operation::Status;
+use super::phase::PHASES;
 use super::{Operation, Problem};
+use crate::Error;
 use crate::auth::Secret;
 use crate::pipeline::Progress;
 
@@ -42,6 +44,7 @@ pub struct Running {
     /// Whether what it makes is there, whatever becomes of the rest.
     published: AtomicBool,
     done: CancellationToken,
+    failure: OnceLock<Error>,
 }
 
 impl Running {
@@ -56,6 +59,7 @@ impl Running {
             cancelled_at: OnceLock::new(),
             published: AtomicBool::new(false),
             done: CancellationToken::new(),
+            failure: OnceLock::new(),
         })
     }
 
@@ -70,6 +74,7 @@ impl Running {
     }
 
     pub(crate) fn phase(&self, phase: &str) {
+        debug_assert!(PHASES.contains(&phase), "{phase:?} is not in PHASES");
         self.progress.activity().note();
         self.update(|operation| operation.phase = Some(phase.to_owned()));
     }
@@ -139,6 +144,17 @@ impl Running {
     /// When it was first asked to end; now, where it was not.
     pub(crate) fn cancelled_at(&self) -> Instant {
         *self.cancelled_at.get_or_init(Instant::now)
+    }
+
+    /// Notes why it failed.
+    pub(crate) fn fail(&self, error: Error) {
+        let _ = self.failure.set(error);
+    }
+
+    /// Why it failed, where it has ended so.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.get()
     }
 
     pub(crate) fn finish(&self) {

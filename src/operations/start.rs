@@ -40,9 +40,12 @@ impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
     ///
     /// # Errors
-    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
+    /// [`Error::Invalid`] names the targets that there are, where the request names none of them; [`Error::Busy`] names
+    /// the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
     /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+        // A request that makes no sense is told so, whatever else runs.
+        self.repository(request.target())?;
         let timeout = self.settings.backup.timeout;
         let ends = Instant::now() + timeout;
         let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
@@ -113,7 +116,7 @@ impl ArcBackup {
             {
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(repository.named(error)),
         };
         let operation = Operation {
             operation: request.name().to_owned(),
@@ -254,12 +257,13 @@ impl ArcBackup {
         let mut last = running.snapshot();
         last.completed_at = Some(Timestamp::now().to_string());
         last.phase = None;
-        match &result {
+        match result {
             Ok(()) => last.status = Status::Completed,
             Err(error) => {
                 tracing::error!(target: "arc_backup::ended", operation = %last.operation, id = %last.operation_id, %error, "failed");
                 last.status = Status::Failed;
                 last.error = Some(error.to_string());
+                running.fail(error);
             }
         }
         last.bytes_per_second = None;

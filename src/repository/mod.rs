@@ -101,6 +101,17 @@ impl Repository {
         Err(Error::Busy(Box::new(Holder::from_text(&other))))
     }
 
+    /// The same error, as one of this target where it is of a storage.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        match error {
+            Error::Storage(error) => Error::Target {
+                target: self.name().to_owned(),
+                error,
+            },
+            other => other,
+        }
+    }
+
     /// Writes a small object, whole and durable.
     pub(crate) async fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
         let options = WriteOptions {
