@@ -20,6 +20,7 @@ pub mod demo;
 pub mod doctor;
 mod error;
 pub mod manifest;
+mod nearest;
 pub mod operations;
 pub mod pipeline;
 mod private;

@@ -12,9 +12,9 @@ use super::super::answers::{
 };
 use super::super::app::Shared;
 use super::super::extract::{Admin, Body};
-use super::super::faults::{Fault, body};
+use super::super::faults::Fault;
 use super::super::requests::{CreateBackup, VerifyBackup};
-use super::super::starting::{accepted, begin, start, who};
+use super::super::starting::{accepted, answered, begin, start, who};
 use super::Tag;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who};
@@ -61,6 +61,7 @@ impl Backups {
             "Backup started",
             None,
             request.warnings,
+            request.key,
         )
         .await
     }
@@ -139,19 +140,19 @@ impl Backups {
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {
                 error: Some(error), ..
-            }) => Err(Fault::Internal(Json(body(error)))),
+            }) => Err(Fault::of_operation(running.failure(), error)),
             Ok(_) => Ok(Deleted::Gone(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
             }))),
             Err(_) => {
-                let Started::Accepted(body) = accepted(
+                let Started::Accepted(body, location, retry_after) = answered(accepted(
                     &running.snapshot(),
                     "Backup is being deleted",
                     None,
                     Vec::new(),
-                );
-                Ok(Deleted::GoesOn(body))
+                ));
+                Ok(Deleted::GoesOn(body, location, retry_after))
             }
         }
     }
@@ -200,6 +201,7 @@ impl Backups {
             "Verification started",
             None,
             request.warnings,
+            request.key,
         )
         .await
     }

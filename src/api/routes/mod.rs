@@ -9,7 +9,7 @@ mod service;
 
 use poem_openapi::Tags;
 
-pub(super) use parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT, parameter_fault};
+pub(super) use parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
 
 #[derive(Tags)]
 enum Tag {

@@ -6,15 +6,18 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::types::ParseFromParameter;
 
 use super::super::answers::{OperationsBody, Started, StatusBody, idle_answer};
 use super::super::app::Shared;
 use super::super::extract::{Admin, Watcher};
 use super::super::faults::{Fault, body};
-use super::super::starting::accepted;
+use super::super::starting::{accepted, answered};
+use super::super::waiting;
 use super::Tag;
-use super::parameters::{page, passed_over};
-use crate::operations::Operation;
+use super::parameters::{moment, one_of, page, passed_over, words};
+use crate::manifest::BackupId;
+use crate::operations::{Operation, OperationFilter, Status};
 
 pub(in crate::api) struct Operations;
 
@@ -31,8 +34,20 @@ impl Operations {
         &self,
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
+        /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        wait: Query<Option<String>>,
     ) -> Result<Json<StatusBody>, Fault> {
-        Ok(Json(match shared.engine.status().await? {
+        let wait = waiting::parse(wait.as_deref())?;
+        let mut status = shared.engine.status().await?;
+        if let (Some(time), Some(operation)) = (wait, &status)
+            && operation.status == Status::Running
+        {
+            let id = &operation.operation_id;
+            let waiting = &shared.waiting;
+            waiting.until_ended(&shared.engine, id, time).await?;
+            status = shared.engine.status().await?;
+        }
+        Ok(Json(match status {
             Some(operation) => StatusBody::Operation(Box::new(operation)),
             None => StatusBody::Idle(idle_answer(&shared.engine).await),
         }))
@@ -52,19 +67,20 @@ impl Operations {
         match shared.engine.current().filter(|running| !running.is_done()) {
             Some(running) => {
                 running.cancel(&format!("cancelled by {}", admin.0.name));
-                Ok(accepted(
+                Ok(answered(accepted(
                     &running.snapshot(),
                     "Cancel requested",
                     None,
                     Vec::new(),
-                ))
+                )))
             }
-            None => Err(Fault::Conflict(Json(match shared.engine.busy() {
-                Some(holder) => body(format!(
-                    "Another process runs it: {holder}; cancel it there"
-                )),
-                None => body("No operation is running"),
-            }))),
+            None => {
+                let text = match shared.engine.busy() {
+                    Some(holder) => format!("Another process runs it: {holder}; cancel it there"),
+                    None => "No operation is running".to_owned(),
+                };
+                Err(Fault::Conflict(Json(body(text)), None))
+            }
         }
     }
 
@@ -75,6 +91,10 @@ impl Operations {
         operation_id = "list_operations",
         tag = "Tag::Operations"
     )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a parameter of the endpoint"
+    )]
     async fn operations(
         &self,
         _admin: Admin,
@@ -83,14 +103,42 @@ impl Operations {
         limit: Query<Option<u64>>,
         /// How many to pass over first.
         offset: Query<Option<u64>>,
+        /// Only those of this target; of several, given again or with commas.
+        target: Query<Option<Vec<String>>>,
+        /// Only those with this status; with several, given again or with commas.
+        status: Query<Option<Vec<String>>>,
+        /// Only those of this kind; of several, given again or with commas.
+        operation: Query<Option<Vec<String>>>,
+        /// Only those of this backup.
+        backup_id: Query<Option<String>>,
+        /// Only those that began then or later: RFC 3339, or how long ago, such as `24h` or `7d`.
+        since: Query<Option<String>>,
+        /// Only those that began before: RFC 3339, or how long ago.
+        until: Query<Option<String>>,
     ) -> Result<Json<OperationsBody>, Fault> {
-        let operations = shared
+        let statuses = one_of("status", status.0)?;
+        let filter = OperationFilter {
+            targets: words(target.0),
+            statuses: (statuses.iter())
+                .filter_map(|status| Status::parse_from_parameter(status).ok())
+                .collect(),
+            operations: one_of("operation", operation.0)?,
+            backup_id: match backup_id.0 {
+                Some(id) => Some(BackupId::parse(&id)?.to_string()),
+                None => None,
+            },
+            since: moment("since", since.0)?,
+            until: moment("until", until.0)?,
+        };
+        let (offset, limit) = (passed_over(offset.0)?, page(limit.0)?);
+        let found = shared
             .engine
-            .operations(passed_over(offset.0)?, page(limit.0)?)
+            .find_operations(&filter, offset, limit)
             .await?;
         Ok(Json(OperationsBody {
-            count: operations.len() as u64,
-            operations,
+            count: found.operations.len() as u64,
+            total: found.total,
+            operations: found.operations,
         }))
     }
 
@@ -107,7 +155,13 @@ impl Operations {
         shared: Data<&Arc<Shared>>,
         /// The operation's id.
         operation_id: Path<String>,
+        /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        wait: Query<Option<String>>,
     ) -> Result<Json<Operation>, Fault> {
+        if let Some(time) = waiting::parse(wait.as_deref())? {
+            let waiting = &shared.waiting;
+            (waiting.until_ended(&shared.engine, &operation_id, time)).await?;
+        }
         let operation = shared.engine.operation(&operation_id).await?;
         operation
             .map(Json)

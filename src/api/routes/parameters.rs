@@ -1,6 +1,10 @@
 //! What the parameters of the endpoints may be.
 
+use jiff::Timestamp;
+
 use super::super::faults::Fault;
+use super::super::schema::{self, parameter_fault};
+use crate::operations::parse_moment;
 
 /// Files or operations on a page, if not asked otherwise, and at most.
 pub(in crate::api) const PAGE: u64 = 100;
@@ -23,12 +27,38 @@ pub(super) fn passed_over(offset: Option<u64>) -> Result<u64, Fault> {
     }
 }
 
-/// What a parameter must be, in words.
-pub(in crate::api) fn parameter_fault(name: &str) -> String {
-    match name {
-        "limit" => format!("limit must be from 1 to {PAGE_LIMIT}"),
-        "offset" => format!("offset must be from 0 to {OFFSET_LIMIT}"),
-        "all" => "all must be true or false".to_owned(),
-        _ => format!("parameter {name} is missing or is not understood"),
+/// The words of a parameter that is given several times, or with commas.
+pub(super) fn words(given: Option<Vec<String>>) -> Vec<String> {
+    (given.iter().flatten())
+        .flat_map(|text| text.split(','))
+        .map(|word| word.trim().to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// The same, each of which has to be one of the words that the document names.
+pub(super) fn one_of(name: &str, given: Option<Vec<String>>) -> Result<Vec<String>, Fault> {
+    let words = words(given);
+    match words.iter().all(|word| schema::is_word_of(name, word)) {
+        true => Ok(words),
+        false => Err(Fault::bad(&parameter_fault(name), None)),
+    }
+}
+
+/// A moment: RFC 3339, or how long ago.
+pub(super) fn moment(name: &str, given: Option<String>) -> Result<Option<Timestamp>, Fault> {
+    let Some(text) = given else {
+        return Ok(None);
+    };
+    // `+02:00` comes as a space where its sign was not escaped.
+    let text = text.trim().replace(' ', "+");
+    match parse_moment(&text, Timestamp::now()) {
+        Some(moment) => Ok(Some(moment)),
+        None => Err(Fault::bad(
+            &format!(
+                "{name} must be a time such as 2026-11-28T03:00:00Z, or how long ago, such as 24h or 7d"
+            ),
+            None,
+        )),
     }
 }

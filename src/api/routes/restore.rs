@@ -66,6 +66,7 @@ impl Restore {
             "Restore started",
             restart,
             request.warnings,
+            request.key,
         )
         .await
     }

@@ -47,10 +47,10 @@ impl Service {
         operation_id = "get_health",
         tag = "Tag::Service"
     )]
-    async fn health(&self) -> Json<HealthBody> {
-        Json(HealthBody {
+    async fn health(&self) -> Result<Json<HealthBody>, Fault> {
+        Ok(Json(HealthBody {
             status: "ok".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+        }))
     }
 }
