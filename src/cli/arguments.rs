@@ -175,6 +175,9 @@ pub(super) struct RestoreArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
+    /// Print the ids of the backups only, newest first, one a line.
+    #[arg(long, conflicts_with = "all")]
+    pub(super) ids: bool,
     /// Only those of this target.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,

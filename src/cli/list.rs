@@ -35,8 +35,12 @@ pub(super) async fn run(
         line(&crate::api::list_answer(answer).to_json_string());
         return Ok(DONE);
     }
-    print(&answer, Timestamp::now());
-    if nothing(&answer) && answer.errors.is_empty() {
+    if arguments.ids {
+        (answer.backups.iter()).for_each(|backup| line(&backup.backup_id));
+    } else {
+        print(&answer, Timestamp::now());
+    }
+    if !arguments.ids && nothing(&answer) && answer.errors.is_empty() {
         line(match filter == ListFilter::default() {
             true => "no backups",
             false => "no backup fits these filters",
