@@ -101,20 +101,12 @@ impl Repository {
         // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
         let named = |error: CoreError| self.named(error.into());
         let lock_expiry = sink.capabilities().lock_expiry;
-        if lock_expiry.is_some() {
-            // A lock that looks old is watched for a while before it is taken over: not that of a
-            // process that is known to be dead.
-            match sink.lock_holder(&key).await {
-                Ok(Some(other)) => self.free_of_dead(&other).await?,
-                Ok(None) => {}
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
-                {
-                    return Err(named(error));
-                }
-                // Taking it is what counts.
-                Err(error) => tracing::debug!(%error, "who holds the lock can't be told"),
-            }
+        // A lock that looks old is watched for a while before it is taken over: not that of a process
+        // that is known to be dead.
+        if lock_expiry.is_some()
+            && let Some(other) = sink.lock_holder(&key).await.map_err(named)?
+        {
+            self.free_of_dead(&other).await?;
         }
         let text = holder.to_text();
         let mut was_freed = false;
