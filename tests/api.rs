@@ -126,7 +126,7 @@ fn a_misspelt_parameter_is_refused_by_every_endpoint() {
     }
     assert!(asked >= 13, "{asked}");
     assert_eq!(service.get(STATUS).json()["status"], "idle", "it did start");
-    let text = refusal(&service.get("/api/v1/backup?targt=local"), 400);
+    let text = refusal(&service.get("/api/v1/backup/?targt=local"), 400);
     assert_names(&text, &["\"targt\"", "did you mean \"target\"?"]);
     let by_parameter = service.request("GET", &format!("{BACKUPS}?p={ADMIN}"), &[], None);
     assert_eq!(by_parameter.status, 200);

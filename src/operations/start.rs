@@ -45,7 +45,9 @@ impl ArcBackup {
     /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
         // A request that makes no sense is told so, whatever else runs.
-        self.repository(request.target())?;
+        if let Some(target) = request.target() {
+            self.repository(Some(target))?;
+        }
         let timeout = self.settings.backup.timeout;
         let ends = Instant::now() + timeout;
         let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
