@@ -1,4 +1,5 @@
-//! The REST surface beyond Arc's own: what is refused, waiting, filters, and requests that are sent twice.
+//! The REST surface beyond Arc's own: what is refused, waiting, filters, and requests that are sent
+//! twice.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -165,7 +166,8 @@ fn a_wait_ends_with_its_time_with_the_operation_and_with_the_service() {
     let running = service.get(&format!("{STATUS}?wait=1")).json();
     assert_eq!(running["status"], "running", "{running}");
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // Another request is told that it is busy, and when to come again; one that makes no sense is told so.
+    // Another request is told that it is busy, and when to come again; one that makes no sense is
+    // told so.
     let busy = service.post(BACKUPS, "");
     assert_eq!((busy.status, &*busy.headers["retry-after"]), (409, "10"));
     let moon = service.post(BACKUPS, r#"{"target": "moon"}"#);

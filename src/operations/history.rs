@@ -87,8 +87,8 @@ impl History {
             .await
     }
 
-    /// Those operations that `filter` lets through, newest first: `limit` of them after the first `offset`, and how
-    /// many there are.
+    /// Those operations that `filter` lets through, newest first: `limit` of them after the first
+    /// `offset`, and how many there are.
     ///
     /// # Errors
     /// When the file can't be read.

@@ -40,8 +40,9 @@ impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the targets that there are, where the request names none of them; [`Error::Busy`] names
-    /// the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
+    /// [`Error::Invalid`] names the targets that there are, where the request names none of them;
+    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is
+    /// no such backup to work with;
     /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
     pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
         // A request that makes no sense is told so, whatever else runs.

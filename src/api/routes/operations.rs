@@ -34,7 +34,8 @@ impl Operations {
         &self,
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
-        /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`;
+        /// at most `60s`.
         wait: Query<Option<String>>,
     ) -> Result<Json<StatusBody>, Fault> {
         let wait = waiting::parse(wait.as_deref())?;
@@ -55,8 +56,8 @@ impl Operations {
 
     /// Cancel the operation that runs
     ///
-    /// It ends within `backup.stop_timeout`. A backup publishes nothing; a restore that changes live data uses this time to
-    /// finish, and else says how it is completed.
+    /// It ends within `backup.stop_timeout`. A backup publishes nothing; a restore that changes
+    /// live data uses this time to finish, and else says how it is completed.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",
@@ -155,7 +156,8 @@ impl Operations {
         shared: Data<&Arc<Shared>>,
         /// The operation's id.
         operation_id: Path<String>,
-        /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most
+        /// `60s`.
         wait: Query<Option<String>>,
     ) -> Result<Json<Operation>, Fault> {
         if let Some(time) = waiting::parse(wait.as_deref())? {
