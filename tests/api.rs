@@ -1,4 +1,5 @@
-//! The REST surface beyond Arc's own: what is refused, waiting, filters, and requests that are sent twice.
+//! The REST surface beyond Arc's own: what is refused, waiting, filters, and requests that are sent
+//! twice.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -126,7 +127,7 @@ fn a_misspelt_parameter_is_refused_by_every_endpoint() {
     }
     assert!(asked >= 13, "{asked}");
     assert_eq!(service.get(STATUS).json()["status"], "idle", "it did start");
-    let text = refusal(&service.get("/api/v1/backup?targt=local"), 400);
+    let text = refusal(&service.get("/api/v1/backup/?targt=local"), 400);
     assert_names(&text, &["\"targt\"", "did you mean \"target\"?"]);
     let by_parameter = service.request("GET", &format!("{BACKUPS}?p={ADMIN}"), &[], None);
     assert_eq!(by_parameter.status, 200);
@@ -165,7 +166,8 @@ fn a_wait_ends_with_its_time_with_the_operation_and_with_the_service() {
     let running = service.get(&format!("{STATUS}?wait=1")).json();
     assert_eq!(running["status"], "running", "{running}");
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // Another request is told that it is busy, and when to come again; one that makes no sense is told so.
+    // Another request is told that it is busy, and when to come again; one that makes no sense is
+    // told so.
     let busy = service.post(BACKUPS, "");
     assert_eq!((busy.status, &*busy.headers["retry-after"]), (409, "10"));
     let moon = service.post(BACKUPS, r#"{"target": "moon"}"#);

@@ -166,7 +166,8 @@ fn correct(value: &mut Value) {
             if fields.get("default") == Some(&Value::Null) {
                 fields.remove("default");
             }
-            // Generated clients take a format that they do not know for 32 bits, and then fail at 2 GiB.
+            // Generated clients take a format that they do not know for 32 bits, and then fail at 2
+            // GiB.
             let known = match fields.get("format").and_then(Value::as_str) {
                 Some("uint8" | "uint16") => Some("int32"),
                 Some("uint32" | "uint64") => Some("int64"),

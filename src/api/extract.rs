@@ -205,8 +205,8 @@ pub(super) enum UnknownFields {
     Refuse,
 }
 
-/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of, or
-/// refused.
+/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields
+/// are warned of, or refused.
 pub(super) struct Body<T> {
     pub(super) fields: T,
     pub(super) warnings: Vec<String>,

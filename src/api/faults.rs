@@ -81,14 +81,15 @@ pub(super) enum Fault {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooLarge(Json<ErrorBody>),
-    /// The backup is damaged, or can't be read now (it is archived, or the right to read it is missing), and `detail` says how;
-    /// or the `Idempotency-Key` was used for another request.
+    /// The backup is damaged, or can't be read now (it is archived, or the right to read it is
+    /// missing), and `detail` says how; or the `Idempotency-Key` was used for another request.
     #[oai(status = 422)]
     Damaged(Json<ErrorBody>),
     /// A fault of the service itself, or of the disk that it works on.
     #[oai(status = 500)]
     Internal(Json<ErrorBody>),
-    /// The target refused what was asked, such as its credentials, or answered something that it should not; `error` names it.
+    /// The target refused what was asked, such as its credentials, or answered something that it
+    /// should not; `error` names it.
     #[oai(status = 502)]
     BadTarget(Json<ErrorBody>),
     /// The target can't be reached or asks to slow down, or the service is ending: ask again later.
@@ -104,7 +105,8 @@ pub(super) enum Fault {
     Full(Json<ErrorBody>),
 }
 
-/// After how many seconds a client asks again that was told of another operation, or of a target that can't be reached.
+/// After how many seconds a client asks again that was told of another operation, or of a target
+/// that can't be reached.
 const RETRY_AFTER_SECS: u64 = 10;
 
 pub(super) fn body(error: impl Into<String>) -> ErrorBody {

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`, as the IETF's draft has it: a request that is sent again, because its answer was lost, starts nothing.
+//! `Idempotency-Key`, as the IETF's draft has it: a request that is sent again, because its answer
+//! was lost, starts nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,8 @@ impl Key {
         }
     }
 
-    /// The key of a request to `path` with this body. In what order its fields stand makes no difference.
+    /// The key of a request to `path` with this body. In what order its fields stand makes no
+    /// difference.
     pub(super) fn new(text: String, path: &str, body: &Value) -> Self {
         let mut body = body.clone();
         if let Value::Object(fields) = &mut body {

@@ -1,5 +1,5 @@
-//! Query parameters that an endpoint does not have are refused: a misspelt one would be as one that was never given, and its
-//! answer that to another question.
+//! Query parameters that an endpoint does not have are refused: a misspelt one would be as one that
+//! was never given, and its answer that to another question.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::nearest::hint;
 /// Arc's parameter for the token, known everywhere.
 const TOKEN: &str = "p";
 
-/// Refuses a request with a query parameter that the document does not name for it. Who has no token is told that first.
+/// Refuses a request with a query parameter that the document does not name for it. Who has no
+/// token is told that first.
 pub(super) async fn refuse_unknown<E: Endpoint>(
     next: Arc<E>,
     request: Request,

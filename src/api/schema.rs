@@ -1,6 +1,7 @@
 //! What the OpenAPI document says that a value must be.
 //!
-//! Requests are checked against the document itself: what it promises and what is checked cannot differ.
+//! Requests are checked against the document itself: what it promises and what is checked cannot
+//! differ.
 
 use serde_json::{Map, Value};
 

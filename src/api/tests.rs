@@ -212,7 +212,8 @@ async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
     assert_eq!((status, &list["count"]), (StatusCode::OK, &0.into()));
 }
 
-/// Whose fault it is decides whether a client, and who is called at night, tries again or looks at the configuration.
+/// Whose fault it is decides whether a client, and who is called at night, tries again or looks at
+/// the configuration.
 #[tokio::test]
 async fn a_targets_fault_is_not_the_services_own() {
     let service = Service::new();

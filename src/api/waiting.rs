@@ -24,7 +24,8 @@ impl Waiting {
         Self(Semaphore::new(connections / 2))
     }
 
-    /// Returns when the operation has ended, when `time` is over, or when the service ends. At once, where too many wait already.
+    /// Returns when the operation has ended, when `time` is over, or when the service ends. At
+    /// once, where too many wait already.
     pub(super) async fn until_ended(
         &self,
         engine: &ArcBackup,

@@ -327,8 +327,8 @@ impl ArcBackup {
         self.history.list(offset, limit).await
     }
 
-    /// Those operations that `filter` lets through, newest first, without their problems: `limit` of them after the
-    /// first `offset`.
+    /// Those operations that `filter` lets through, newest first, without their problems: `limit`
+    /// of them after the first `offset`.
     ///
     /// # Errors
     /// When the history can't be read.

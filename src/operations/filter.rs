@@ -35,8 +35,8 @@ pub struct OperationPage {
 impl OperationFilter {
     /// The condition in SQL on the rows of the history, with its parameters.
     ///
-    /// The fields are read from the row's document, so a file of any earlier version can be asked. Rows that are no
-    /// JSON are not let through.
+    /// The fields are read from the row's document, so a file of any earlier version can be asked.
+    /// Rows that are no JSON are not let through.
     pub(super) fn condition(&self) -> (String, Vec<SqlValue>) {
         let mut parts = vec!["json_valid(body)".to_owned()];
         let mut values = Vec::new();

@@ -92,8 +92,8 @@ impl History {
         self.on(&self.readers, HistoryFile::running).await
     }
 
-    /// Those operations that `filter` lets through, newest first: `limit` of them after the first `offset`, and how
-    /// many there are.
+    /// Those operations that `filter` lets through, newest first: `limit` of them after the first
+    /// `offset`, and how many there are.
     ///
     /// # Errors
     /// When the file can't be read.

@@ -51,7 +51,9 @@ impl ArcBackup {
     /// was asked to end before.
     pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
         // A request that makes no sense is refused as such, whatever else runs.
-        self.repository(request.target())?;
+        if let Some(target) = request.target() {
+            self.repository(Some(target))?;
+        }
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;

@@ -48,7 +48,8 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     }
 }
 
-/// Writes the answer to the folder that `ARC_TEST_ANSWERS` names, for clients that were generated to be tried on.
+/// Writes the answer to the folder that `ARC_TEST_ANSWERS` names, for clients that were generated
+/// to be tried on.
 fn keep(method: &str, path: &str, answer: &Answer) {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let Some(folder) = std::env::var_os("ARC_TEST_ANSWERS") else {

@@ -36,7 +36,8 @@ impl Operations {
         &self,
         _watcher: Watcher,
         shared: Data<&Arc<Shared>>,
-        /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`;
+        /// at most `60s`.
         wait: Query<Option<String>>,
     ) -> Result<Json<StatusBody>, Fault> {
         let wait = waiting::parse(wait.as_deref())?;
@@ -154,7 +155,8 @@ impl Operations {
         shared: Data<&Arc<Shared>>,
         /// The operation's id.
         operation_id: Path<String>,
-        /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most `60s`.
+        /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most
+        /// `60s`.
         wait: Query<Option<String>>,
     ) -> Result<Json<Operation>, Fault> {
         if let Some(time) = waiting::parse(wait.as_deref())? {

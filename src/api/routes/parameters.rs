@@ -9,7 +9,8 @@ use crate::times::{MOMENT_FORM, parse_moment};
 /// Files or operations on a page, if not asked otherwise, and at most.
 pub(in crate::api) const PAGE: u64 = 100;
 pub(in crate::api) const PAGE_LIMIT: u64 = 10_000;
-/// The largest offset: SQLite's integers go no further than 2^63 - 1, and those of JavaScript are exact up to here.
+/// The largest offset: SQLite's integers go no further than 2^63 - 1, and those of JavaScript are
+/// exact up to here.
 pub(in crate::api) const OFFSET_LIMIT: u64 = (1 << 53) - 1;
 
 pub(in crate::api) fn page(limit: Option<u64>) -> Result<u64, Fault> {

@@ -1,4 +1,5 @@
-//! The answers to requests that had an `Idempotency-Key`: the same request is answered the same way once more, and starts nothing.
+//! The answers to requests that had an `Idempotency-Key`: the same request is answered the same way
+//! once more, and starts nothing.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
