@@ -106,7 +106,6 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
     checks.extend(machine::arc(engine).await);
-    checks.extend(set_aside::replaced_files(engine).await);
     let storages = std::iter::once((
         "data storage".to_owned(),
         "storage".to_owned(),
@@ -126,9 +125,10 @@ pub async fn examine(engine: &ArcBackup) -> Report {
             .run()
             .await
     });
-    for found in futures::future::join_all(probes).await {
-        checks.extend(found);
-    }
+    let replaced = set_aside::replaced_files(engine);
+    let (found, replaced) = futures::join!(futures::future::join_all(probes), replaced);
+    checks.extend(found.into_iter().flatten());
+    checks.extend(replaced);
     Report {
         ok: checks.iter().all(|check| check.ok),
         checks,
