@@ -46,9 +46,9 @@ pub enum Error {
         detail: String,
     },
     /// Another operation runs.
-    #[error("another operation is running: {0}")]
-    Busy(Box<crate::operations::Holder>),
-    /// The operation was cancelled, or took too long.
+    #[error("another operation is running: {0}; `--wait 30m` waits for it")]
+    Busy(Box<crate::operations::Busy>),
+    /// The operation was cancelled, or ended because it took too long or lost its lock.
     #[error("{0}")]
     Cancelled(String),
     /// A storage, source or target failed.
@@ -60,6 +60,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it refuses a request, which then has no entry in the history: wrong use, an unknown
+    /// id or target, and busy.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::InvalidId(_)
+                | Self::Invalid(_)
+                | Self::NotFound(_)
+                | Self::Incomplete(_)
+                | Self::Busy(_)
+        )
+    }
+
     pub(crate) fn io(
         operation: &'static str,
         path: &std::path::Path,

@@ -103,6 +103,9 @@ fn doctor_and_the_failing_operation_name_the_setting() {
         let (code, made) = instance.json(&["backup", "--target", "far"]);
         assert_eq!(code, 1, "{setting}: {made}");
         assert!(made.to_string().contains(setting), "{setting}: {made}");
+        // The target and the cause first: the lock, which is asked for first, is not what is wrong.
+        let error = made["error"].as_str().unwrap();
+        assert!(error.starts_with("target \"far\": "), "{error}");
     }
     // Without asking anybody: exit code 2.
     for (place, from, to, setting) in [
@@ -150,6 +153,196 @@ fn doctor_and_the_failing_operation_name_the_setting() {
         assert_eq!(fault["check"], check, "{fault}");
         assert!(fault["detail"].as_str().unwrap().contains("s3:"), "{fault}");
     }
+}
+
+/// A state of the checks by their subject and name.
+fn status_of(report: &Value, subject: &str, check: &str) -> Value {
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks
+        .iter()
+        .find(|found| found["subject"] == subject && found["check"] == check);
+    found.unwrap_or_else(|| panic!("no {check} of {subject}: {report}"))["status"].clone()
+}
+
+/// Lost otherwise: an alarm each morning for what is as it is wanted, and with it the one for what is not.
+#[test]
+fn what_keeps_no_backup_from_working_is_a_warning() {
+    let instance = Instance::new();
+    let (code, report) = instance.json(&["doctor"]);
+    assert_eq!(code, 0, "{report}");
+    instance.configure("[bakcup]\nlisten = \"x\"");
+    let mut command = instance.command(&["--json", "doctor"]);
+    let output = command.env("ARC_AUTH_ENABLED", "false").output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert_eq!(
+        (&report["ok"], &report["status"]),
+        (&true.into(), &"warn".into())
+    );
+    for check in ["keys", "tokens"] {
+        assert_eq!(
+            status_of(&report, "configuration", check),
+            "warn",
+            "{report}"
+        );
+    }
+    assert_eq!(status_of(&report, "configuration", "file"), "ok");
+    let said = text(&instance.run(&["doctor"]));
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with("warn   configuration") && line.contains("[bakcup]")),
+        "{said}"
+    );
+}
+
+/// Lost otherwise: a night, to a check that says \"see `s3_access_key`\" where the clock is wrong or there are no keys.
+#[test]
+fn remedies_fit_the_fault() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let live = storage(Kind::Local, &instance, &server, false);
+    configure(&instance, &live, &target(Kind::S3, &instance, &server));
+    server.fault(Rule::new(Fault::Answer(
+        403,
+        "RequestTimeTooSkewed",
+        "too large",
+    )));
+    let (code, report) = instance.json(&["doctor"]);
+    server.heal();
+    let fault = fault_of(&report, "target far");
+    let remedy = fault["remedy"].as_str().unwrap();
+    assert!(
+        code == 1 && remedy.contains("NTP") && !remedy.contains("s3_"),
+        "{fault}"
+    );
+
+    // No keys, and whoever hands out credentials on this machine refuses.
+    let path = instance.path("arc.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let lines = config.lines().filter(|line| !line.contains("_key = "));
+    std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let metadata = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", metadata.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in metadata.incoming().map_while(Result::ok) {
+            let _ = std::io::Read::read(&mut client, &mut [0; 4096]);
+            let answer =
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = std::io::Write::write_all(&mut client, answer);
+        }
+    });
+    let run = |arguments: &[&str]| {
+        let mut command = instance.command(arguments);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "ARC_BACKUP_LOG"] {
+            command.env_remove(name);
+        }
+        (command.env("HOME", "/nonexistent"))
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)
+            .output()
+            .unwrap()
+    };
+    let begun = std::time::Instant::now();
+    let failed = text(&run(&["backup", "--target", "far"]));
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    for words in [
+        "s3_access_key",
+        "s3_secret_key",
+        "target \"far\": no credentials",
+    ] {
+        assert!(failed.contains(words), "{failed}");
+    }
+    assert!(
+        !failed.contains("ProviderError") && failed.lines().count() < 4,
+        "{failed}"
+    );
+    let report = run(&["--json", "doctor"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let fault = fault_of(&report, "target far");
+    let remedy = fault["remedy"].as_str().unwrap();
+    for words in [
+        "`backup.targets.far.s3_secret_key`",
+        "`ARC_BACKUP_TARGETS_FAR_S3_SECRET_KEY`",
+        "AWS_ACCESS_KEY_ID",
+    ] {
+        assert!(remedy.contains(words), "{remedy}");
+    }
+}
+
+/// Lost otherwise: an evening, spent on a host that is there.
+#[test]
+fn a_host_with_the_buckets_name_in_front_is_named() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let live = storage(Kind::Local, &instance, &server, false);
+    let mut far = target(Kind::S3, &instance, &server);
+    far.config = (far.config)
+        .replace(&server.endpoint(), "http://store.invalid:9000")
+        .replace("s3_path_style = true\n", "");
+    configure(&instance, &live, &far);
+    let begun = std::time::Instant::now();
+    let (code, failed) = instance.json(&["backup", "--target", "far"]);
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    let error = failed["error"].as_str().unwrap();
+    for words in ["`backups.store.invalid`", "`s3_path_style = true`"] {
+        assert!(code == 1 && error.contains(words), "{error}");
+    }
+    // `minio` needs no word of it.
+    let path = instance.path("arc.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("type = \"s3\"", "type = \"minio\"")).unwrap();
+    let (code, failed) = instance.json(&["backup", "--target", "far"]);
+    let error = failed["error"].as_str().unwrap();
+    assert!(code == 1 && error.contains("`store.invalid`"), "{error}");
+}
+
+/// Lost otherwise: hours, and the room of everybody else on that disk, for a backup that can't be completed.
+#[test]
+fn a_backup_without_room_copies_nothing() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let backups = || {
+        let folder = std::fs::read_dir(instance.path("data/backups")).unwrap();
+        folder
+            .filter(|entry| entry.as_ref().unwrap().file_name() != ".arc-backup")
+            .count()
+    };
+    let before = backups();
+    let large = instance.path("data/arc/iot/temperature/large.parquet");
+    // A file of eight TiB that takes no room itself.
+    let file = std::fs::File::create(&large).unwrap();
+    file.set_len(8 << 40).unwrap();
+    let (code, report) = instance.json(&["doctor"]);
+    let fault = fault_of(&report, "target local");
+    assert_eq!((code, &fault["check"]), (1, &"room".into()), "{report}");
+    assert_eq!(fault["setting"], "backup.local_path", "{fault}");
+    let (code, failed) = instance.json(&["backup"]);
+    let error = failed["error"].as_str().unwrap();
+    for words in [
+        "target \"local\": no room",
+        "8.00 TiB",
+        "free",
+        "sweep --apply",
+        "--target",
+    ] {
+        assert!(code == 1 && error.contains(words), "{error}");
+    }
+    assert_eq!(
+        failed["processed_bytes"]
+            .as_u64()
+            .map(|bytes| bytes < 10 << 20),
+        Some(true),
+        "{failed}"
+    );
+    assert_eq!(backups(), before, "something is left");
+    std::fs::remove_file(large).unwrap();
+    instance.ok(&["verify", &id]);
+    instance.backup();
 }
 
 fn free_port() -> u16 {

@@ -97,7 +97,7 @@ fn a_backup_flushes_arc_first_with_its_own_token_or_the_callers() {
         asked.recv().unwrap().1.unwrap(),
         "Bearer of the configuration"
     );
-    // Who has no `arc_url` asks nobody, and claims nothing.
+    // Who has no `arc_url`, where no Arc runs, asks nobody, and claims nothing.
     let made = Instance::new().json(&["backup"]).1;
     assert_eq!(made.get("flushed"), None, "{made}");
 }
@@ -189,4 +189,89 @@ fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
     let output = instance.run(&["list"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("backup.arc_url") && !text(&output).contains("hush"));
+}
+
+/// Lost otherwise: the rows of the last seconds, in every backup, and nobody hears of it.
+#[test]
+fn an_arc_that_runs_and_is_not_flushed_is_told() {
+    let instance = Instance::new();
+    // Arc, as far as can be seen.
+    let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    let _: String = (open.query_row("PRAGMA journal_mode", [], |row| row.get(0))).unwrap();
+    let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
+    let (code, made) = instance.json(&["backup"]);
+    assert_eq!((code, &made["flushed"]), (0, &json!(false)), "{made}");
+    let warning = made["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("rows which it holds in memory") && warning.contains("`backup.arc_url`"),
+        "{warning}"
+    );
+    let (code, report) = instance.json(&["doctor"]);
+    let checks = report["checks"].as_array().unwrap();
+    let of_arc = checks
+        .iter()
+        .find(|check| check["subject"] == "Arc")
+        .unwrap();
+    assert_eq!(
+        (code, &of_arc["status"], &of_arc["ok"]),
+        (0, &json!("warn"), &json!(true))
+    );
+    assert_eq!(of_arc["setting"], "backup.arc_url");
+    drop(open);
+    let (_, made) = instance.json(&["backup"]);
+    assert_eq!(made.get("flushed"), None, "{made}");
+}
+
+/// Lost otherwise: the same rows, of who has asked for a backup with them or none.
+#[test]
+fn a_flush_that_is_required_is_had_or_nothing_is_copied() {
+    let backups = |instance: &Instance| -> Vec<String> {
+        let folder = std::fs::read_dir(instance.path("data/backups")).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("backup-")).collect();
+        names.sort();
+        names
+    };
+    let instance = Instance::new();
+    let before = backups(&instance);
+    let (code, failed) = instance.json(&["backup", "--require-flush"]);
+    let error = failed["error"].as_str().unwrap();
+    assert!(
+        code == 1 && error.contains("`backup.arc_url` is not set"),
+        "{error}"
+    );
+    let (refusing, asked) = arc("403 Forbidden");
+    configure(
+        &instance,
+        &format!("arc_url = \"{refusing}\"\narc_token = \"t\""),
+    );
+    let service = instance.serve();
+    let accepted = service.post("/api/v1/backup", r#"{"require_flush": true}"#);
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let failed = service.wait();
+    let error = failed["error"].as_str().unwrap();
+    assert!(
+        failed["status"] == "failed" && error.contains("`backup.arc_token`"),
+        "{failed}"
+    );
+    assert_eq!(
+        (&failed["flushed"], asked.recv().unwrap().0.as_str()),
+        (&json!(false), FLUSH)
+    );
+    drop(service);
+    assert_eq!(backups(&instance), before);
+    let wrong = instance
+        .serve()
+        .post("/api/v1/backup", r#"{"require_flush": 1}"#);
+    assert_eq!(wrong.status, 400, "{}", wrong.text);
+
+    let instance = Instance::new();
+    let (url, asked) = arc("200 OK");
+    configure(
+        &instance,
+        &format!("arc_url = \"{url}\"\nrequire_flush = true"),
+    );
+    let (code, made) = instance.json(&["backup"]);
+    assert_eq!((code, &made["flushed"]), (0, &json!(true)), "{made}");
+    assert_eq!(asked.recv().unwrap().0, FLUSH);
 }

@@ -267,3 +267,76 @@ fn targets_may_stand_in_the_environment_alone() {
         assert!(said.contains(named), "{said}");
     }
 }
+
+/// Lost otherwise: an operator's trust, to `/data/backups` in the root of a machine, and an empty list with exit code 0.
+#[test]
+fn nothing_is_made_where_no_instance_is() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_arc-backup"));
+        let output = (command.arg("-C").arg(nowhere.path()).args(arguments))
+            .env("HOME", home.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output))
+    };
+    for (arguments, code) in [
+        (&["backup"][..], 2),
+        (&["list"], 2),
+        (&["show", UNKNOWN], 2),
+        (&["restore", UNKNOWN, "--yes"], 2),
+        (&["verify", UNKNOWN], 2),
+        (&["delete", UNKNOWN, "--yes"], 2),
+        (&["sweep", "--apply"], 2),
+        (&["serve", "--listen", "127.0.0.1:0"], 2),
+        (&["doctor"], 1),
+        (&["status"], 0),
+        (&["history"], 0),
+    ] {
+        let (got, said) = run(arguments);
+        assert_eq!(got, Some(code), "{arguments:?}: {said}");
+        if code > 0 {
+            for words in [
+                "no arc.toml was found",
+                "/etc/arc/arc.toml",
+                "-C",
+                "--config",
+            ] {
+                assert!(said.contains(words), "{arguments:?}: {said}");
+            }
+        }
+        assert_eq!(files(nowhere.path()), Vec::<String>::new(), "{arguments:?}");
+        let made = std::fs::read_dir(nowhere.path()).unwrap().count();
+        assert_eq!(made, 0, "{arguments:?} made something");
+    }
+    // With a configuration, and without the volume.
+    let instance = Instance::with_config("[storage]\nlocal_path = \"./volume/arc\"\n");
+    let output = instance.run(&["backup"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("storage.local_path") && said.contains("volume/arc"),
+        "{said}"
+    );
+    let left: Vec<_> = std::fs::read_dir(instance.path("")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// Lost otherwise: the line about what is missing, among those about what nobody has.
+#[test]
+fn a_database_that_nobody_configured_is_no_omission() {
+    let instance = Instance::new();
+    let other = instance.path("data/other.db");
+    std::fs::rename(instance.path("data/arc.db"), &other).unwrap();
+    let mut command = instance.command(&["--json", "backup"]);
+    let output = command
+        .env("ARC_AUTH_DB_PATH", "./data/other.db")
+        .output()
+        .unwrap();
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{made}");
+    let omitted = made["not_included"].to_string();
+    assert!(!omitted.contains("does not exist"), "{omitted}");
+}

@@ -38,6 +38,10 @@ fn main() -> ExitCode {
             "what_a_restore_would_do_is_said_before",
             what_a_restore_would_do_is_said_before,
         ),
+        trial(
+            "an_arc_toml_that_names_other_places_is_restored_by_itself",
+            an_arc_toml_that_names_other_places_is_restored_by_itself,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -217,4 +221,83 @@ fn what_a_restore_would_do_is_said_before() {
         told["source"]["instance"],
         told["destination"]["storage"]["instance"]
     );
+}
+
+/// Lost otherwise: all of it, to a new host: restored to the defaults of a small `arc.toml`, while Arc looks where the restored
+/// one says.
+fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
+    let production = small();
+    let config = production.path("arc.toml");
+    let text_of = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    let elsewhere = (text_of(&config).replace("./data/arc\"", "./store/arc\""))
+        .replace("./data/arc.db\"", "./store/arc.db\"");
+    std::fs::write(&config, elsewhere).unwrap();
+    std::fs::create_dir(production.path("store")).unwrap();
+    for name in ["arc", "arc.db"] {
+        let from = production.path(&format!("data/{name}"));
+        std::fs::rename(from, production.path(&format!("store/{name}"))).unwrap();
+    }
+    let id = production.backup();
+    let target = production.path("data/backups").display().to_string();
+    let small_one = format!(
+        "[auth]\nenabled = false\n[backup]\ndefault_target = \"old\"\n\
+         [backup.targets.old]\ntype = \"local\"\nlocal_path = \"{target}\"\n"
+    );
+    let host = Instance::with_config(&small_one);
+    let (data, database) = (host.path("data/arc"), host.path("data/arc.db"));
+    let untouched = |case: &str| {
+        assert!(!data.exists() && !database.exists(), "{case}");
+        assert_eq!(text_of(&host.path("arc.toml")), small_one, "{case}");
+    };
+    let place = |rest: &str| host.path(rest).display().to_string();
+    let parts = [
+        "`storage.local_path` is",
+        &place("store/arc"),
+        &place("data/arc"),
+        "`auth.db_path` is",
+        &place("store/arc.db"),
+        "(Arc's default)",
+        "--with-config --no-data --no-metadata",
+    ];
+    let refused = |arguments: &[&str], parts: &[&str], missing: &[&str]| {
+        let output = host.run(arguments);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!missing.iter().any(|part| said.contains(part)), "{said}");
+        untouched(&said);
+    };
+    let all = ["restore", &id, "--with-config", "--yes"];
+    refused(&all, &parts, &[]);
+    let some = [&all[..], &["--no-data"]].concat();
+    refused(&some, &["`auth.db_path` is"], &["storage.local_path"]);
+    let some = [&all[..], &["--no-metadata"]].concat();
+    refused(&some, &["`storage.local_path` is"], &["auth.db_path"]);
+    let service = host.serve();
+    let body = restore_body(&id, &json!({"restore_config": true}));
+    let answer = service.post("/api/v1/backup/restore", &body);
+    assert!(
+        answer.status == 400 && parts.iter().all(|part| answer.text.contains(part)),
+        "{answer:?}"
+    );
+    drop(service);
+    untouched("REST");
+    // Variables are in force over both files: then both mean the same places.
+    let mut named = host.command(&all);
+    named.env("ARC_STORAGE_LOCAL_PATH", place("mine/arc"));
+    named.env("ARC_AUTH_DB_PATH", place("mine/arc.db"));
+    let output = named.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(host.path("mine/arc.db").exists() && !data.exists());
+    // In two steps, with the small one again.
+    std::fs::write(host.path("arc.toml"), &small_one).unwrap();
+    host.ok(&[&all[..], &["--no-data", "--no-metadata"]].concat());
+    assert_eq!(text_of(&host.path("arc.toml")), text_of(&config));
+    host.configure(&small_one[small_one.find("[backup.targets").unwrap()..]);
+    host.ok(&["restore", &id, "--yes", "--target", "old"]);
+    let tree = |instance: &Instance| support::tree(&instance.path("store/arc"));
+    assert!(tree(&host) == tree(&production));
+    assert!(!data.exists() && host.path("store/arc.db").exists());
+    // What names the same places goes in one.
+    host.ok(&[&all[..], &["--target", "old"]].concat());
 }

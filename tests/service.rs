@@ -260,7 +260,7 @@ fn of_sixteen_at_once_one_runs_and_it_can_be_cancelled() {
     assert_eq!(instance.run(&["backup"]).status.code(), Some(3));
     assert_eq!(service.post("/api/v1/backup/cancel", "").status, 202);
     let status = service.wait();
-    assert_eq!(status["status"], "failed");
+    assert_eq!(status["status"], "cancelled");
     assert!(
         status["error"]
             .as_str()

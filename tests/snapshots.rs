@@ -268,6 +268,7 @@ fn snapshots(count: usize) -> f64 {
         file: "arc.db".to_owned(),
         setting: "auth.db_path".to_owned(),
         path: path.clone(),
+        is_default: false,
     }]);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let (mut commits, mut busy, mut meanwhile) = (0, 0, 0);

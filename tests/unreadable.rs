@@ -167,3 +167,59 @@ fn a_folder_of_a_backup_that_can_not_be_read_is_named_beside_other_faults() {
         expected.map(|(path, kind)| (path.into(), kind.into()))
     );
 }
+
+/// Lost otherwise: the night's backup, of which the doctor had said in the evening that all was well.
+#[test]
+fn the_doctor_reads_what_a_backup_reads() {
+    let scene = Scene::new();
+    let root = scene.instance.path("data/arc");
+    let checks_of = |report: &Value, check: &str| -> Vec<Value> {
+        let checks = report["checks"].as_array().unwrap().iter();
+        checks
+            .filter(|found| found["subject"] == "data storage" && found["check"] == check)
+            .cloned()
+            .collect()
+    };
+    let (code, report) = scene.json(&["doctor"]);
+    assert_eq!(code, 0, "{report}");
+    let read = checks_of(&report, "read");
+    let detail = read[0]["detail"].as_str().unwrap();
+    assert!(
+        read[0]["status"] == "ok" && detail.starts_with("105 files"),
+        "{detail}"
+    );
+    let first = support::files(&root).into_iter();
+    let first = first
+        .into_iter()
+        .find(|file| file.starts_with("iot/"))
+        .unwrap();
+    for (place, named) in [("iot/temperature", "iot/temperature/"), (&*first, &*first)] {
+        let path = root.join(place);
+        let before = std::fs::metadata(&path).unwrap().permissions();
+        set_mode(&path, 0);
+        let (code, report) = scene.json(&["doctor"]);
+        std::fs::set_permissions(&path, before).unwrap();
+        assert_eq!((code, &report["status"]), (1, &"fault".into()), "{report}");
+        let read = checks_of(&report, "read");
+        let detail = read[0]["detail"].as_str().unwrap();
+        let remedy = read[0]["remedy"].as_str().unwrap();
+        assert!(read[0]["ok"] == false && detail.contains(named), "{read:?}");
+        assert!(remedy.contains("the user that Arc runs as"), "{remedy}");
+    }
+    // It is all that a backup needs.
+    set_mode(&root, 0o555);
+    let (code, report) = scene.json(&["doctor"]);
+    let (made, _) = scene.json(&["backup"]);
+    set_mode(&root, 0o755);
+    assert_eq!(
+        (code, &report["status"], made),
+        (0, &"warn".into(), 0),
+        "{report}"
+    );
+    let put = checks_of(&report, "put");
+    assert_eq!(
+        (&put[0]["status"], &put[0]["state"]),
+        (&"warn".into(), &"read-only".into()),
+        "{put:?}"
+    );
+}

@@ -85,6 +85,7 @@ fn backup() -> Request {
     Request::Backup {
         metadata: false,
         config: false,
+        require_flush: false,
         target: None,
         id: None,
     }

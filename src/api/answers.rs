@@ -43,6 +43,32 @@ pub(super) enum Started {
     Accepted(Json<Accepted>),
 }
 
+/// An operation was asked to end, and ends by itself.
+#[derive(Debug, Object)]
+#[oai(rename = "CancelRequested", skip_serializing_if_is_none)]
+pub(super) struct CancelRequested {
+    /// `Cancel requested`.
+    pub(super) message: String,
+    /// `running`.
+    pub(super) status: String,
+    /// What runs: `backup`, `restore`, `verify`, `delete` or `sweep`.
+    pub(super) operation: String,
+    /// Its id.
+    pub(super) operation_id: String,
+    /// The backup that it makes or reads; absent for a sweep.
+    pub(super) backup_id: Option<String>,
+    /// Always empty.
+    pub(super) warnings: Vec<String>,
+}
+
+/// The answer of a cancel.
+#[derive(ApiResponse)]
+pub(super) enum Cancelled {
+    /// It ends within `backup.stop_timeout`; poll the status.
+    #[oai(status = 202)]
+    Accepted(Json<CancelRequested>),
+}
+
 /// A deletion has ended.
 #[derive(Debug, Object)]
 pub(super) struct DeletedBody {

@@ -80,13 +80,13 @@ fn of_field(schema: &str, field: &str) -> Value {
         (_, "sha256") => json!({"pattern": SHA256}),
         (
             _,
-            "at" | "checked_at" | "completed_at" | "created_at" | "last_verified_at" | "newest_at"
-            | "moment" | "started_at" | "written_at",
+            "at" | "checked_at" | "completed_at" | "created_at" | "last_verified_at"
+            | "lock_expires_at" | "newest_at" | "moment" | "started_at" | "written_at",
         ) => {
             json!({"format": "date-time"})
         }
         (_, "share" | "covered") => json!({"minimum": 0, "maximum": 1}),
-        ("Accepted" | "ErrorBody", "status") => json!({"enum": ["running"]}),
+        ("Accepted" | "CancelRequested" | "ErrorBody", "status") => json!({"enum": ["running"]}),
         ("TargetCheck", "newest") => json!({"pattern": BACKUP_ID}),
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),

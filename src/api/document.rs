@@ -8,13 +8,14 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
 use super::answers::{
-    Accepted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, OperationsBody,
+    Accepted, CancelRequested, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
+    OperationsBody,
 };
 use super::app::Apis;
 use super::constraints;
 use super::faults::{ErrorBody, body};
 use crate::check::{CheckReport, CheckStatus, TargetCheck};
-use crate::doctor::{Check, Report};
+use crate::doctor::{Check, DoctorStatus, Report};
 use crate::operations::{
     BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
 };
@@ -121,7 +122,15 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
-        ("cancel_operation", "202") => accepted("Cancel requested", None),
+        ("cancel_operation", "202") => CancelRequested {
+            message: "Cancel requested".to_owned(),
+            status: "running".to_owned(),
+            operation: "backup".to_owned(),
+            operation_id: OPERATION_ID.to_owned(),
+            backup_id: Some(ID.to_owned()),
+            warnings: Vec::new(),
+        }
+        .to_json(),
         ("delete_backup", "202") => accepted("Backup is being deleted", None),
         ("delete_backup", "200") => DeletedBody {
             message: "Backup deleted".to_owned(),
@@ -190,10 +199,12 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         .to_json(),
         ("run_doctor", "200") => Report {
             ok: false,
+            status: DoctorStatus::Fault,
             checks: vec![Check {
                 subject: "target offsite".to_owned(),
                 check: "put".to_owned(),
                 ok: false,
+                status: DoctorStatus::Fault,
                 state: None,
                 detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
                 setting: Some("backup.targets.offsite.s3_access_key".to_owned()),
@@ -231,6 +242,12 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             operation_id: Some(OPERATION_ID.to_owned()),
             pid: Some(4711),
             host: Some("arc-1".to_owned()),
+            started_at: Some(STARTED.to_owned()),
+            phase: Some("copying".to_owned()),
+            total_files: Some(1200),
+            processed_files: Some(450),
+            total_bytes: Some(5_368_709_120),
+            processed_bytes: Some(2_147_483_648),
             ..body("A backup or restore operation is already in progress")
         }
         .to_json(),

@@ -5,6 +5,7 @@ use poem_openapi::{ApiResponse, Object};
 
 use crate::Error;
 use crate::auth::Denied;
+use crate::operations::{Busy, Operation};
 
 /// An error, in words.
 #[derive(Debug, Clone, Default, Object)]
@@ -26,6 +27,20 @@ pub(super) struct ErrorBody {
     pub(super) pid: Option<u32>,
     /// The host of that process.
     pub(super) host: Option<String>,
+    /// When that operation began, RFC 3339.
+    pub(super) started_at: Option<String>,
+    /// What it is doing: `listing`, `copying`, `applying`, …
+    pub(super) phase: Option<String>,
+    /// Files that it has to go through so far.
+    pub(super) total_files: Option<u64>,
+    /// Files that it has done.
+    pub(super) processed_files: Option<u64>,
+    /// Bytes that it has to go through so far.
+    pub(super) total_bytes: Option<u64>,
+    /// Bytes that it has done.
+    pub(super) processed_bytes: Option<u64>,
+    /// Where it runs on another host: when the lock of the target is free at the latest, if its process is dead.
+    pub(super) lock_expires_at: Option<String>,
 }
 
 /// Every answer that is none of success.
@@ -83,6 +98,30 @@ impl Fault {
         }))
     }
 
+    fn busy(busy: Busy) -> Self {
+        let Busy {
+            holder,
+            progress,
+            lock_expires_at,
+        } = busy;
+        let count = |of: fn(&Operation) -> u64| progress.as_ref().map(of);
+        Self::Conflict(Json(ErrorBody {
+            status: Some("running".to_owned()),
+            operation: Some(holder.operation),
+            operation_id: Some(holder.operation_id),
+            pid: Some(holder.pid),
+            host: Some(holder.host),
+            started_at: holder.started_at.map(|started| started.to_string()),
+            total_files: count(|operation| operation.total_files),
+            processed_files: count(|operation| operation.processed_files),
+            total_bytes: count(|operation| operation.total_bytes),
+            processed_bytes: count(|operation| operation.processed_bytes),
+            phase: progress.and_then(|operation| operation.phase),
+            lock_expires_at: lock_expires_at.map(|expires| expires.to_string()),
+            ..body("A backup or restore operation is already in progress")
+        }))
+    }
+
     pub(super) fn denied(denied: &Denied) -> Self {
         let body = Json(ErrorBody {
             success: Some(false),
@@ -110,14 +149,7 @@ impl From<Error> for Fault {
                 detail: Some(detail),
                 ..body(format!("Backup {id} can't be read now"))
             })),
-            Error::Busy(holder) => Self::Conflict(Json(ErrorBody {
-                status: Some("running".to_owned()),
-                operation: Some(holder.operation),
-                operation_id: Some(holder.operation_id),
-                pid: Some(holder.pid),
-                host: Some(holder.host),
-                ..body("A backup or restore operation is already in progress")
-            })),
+            Error::Busy(busy) => Self::busy(*busy),
             other => {
                 tracing::error!(error = %other, "request failed");
                 Self::Internal(Json(body(other.to_string())))

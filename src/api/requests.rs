@@ -12,6 +12,8 @@ pub(super) struct CreateBackup {
     pub(super) include_metadata: Option<bool>,
     /// With `arc.toml`. Default: `backup.include_config`, else true.
     pub(super) include_config: Option<bool>,
+    /// Fail, before anything is copied, where Arc could not be flushed. Default: `backup.require_flush`, else false.
+    pub(super) require_flush: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
 }
@@ -20,6 +22,7 @@ impl Fields for CreateBackup {
     const KNOWN: &'static [(&'static str, Kind)] = &[
         ("include_metadata", Kind::Truth),
         ("include_config", Kind::Truth),
+        ("require_flush", Kind::Truth),
         ("target", Kind::Text),
     ];
 }
@@ -46,6 +49,9 @@ pub(super) struct RestoreBackup {
     pub(super) verify_first: Option<bool>,
     /// Replace what is live here by a backup of another instance, or of other data. Default false.
     pub(super) into_other_instance: Option<bool>,
+    /// Leave out files that are damaged or missing in the backup, and restore the rest; what is live in their place stays.
+    /// The operation ends as `failed` all the same. Default false.
+    pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
 }
@@ -64,6 +70,7 @@ impl Fields for RestoreBackup {
         ("allow_incomplete", Kind::Truth),
         ("verify_first", Kind::Truth),
         ("into_other_instance", Kind::Truth),
+        ("skip_damaged", Kind::Truth),
         ("target", Kind::Text),
     ];
 }

@@ -9,8 +9,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::{OpenApi, Tags};
 
 use super::answers::{
-    Deleted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody, ManifestBody, OperationsBody,
-    Started, StatusBody, idle_answer, list_answer, manifest_answer,
+    CancelRequested, Cancelled, Deleted, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
+    ManifestBody, OperationsBody, Started, StatusBody, idle_answer, list_answer, manifest_answer,
 };
 use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};
@@ -68,6 +68,10 @@ impl Api {
                 .fields
                 .include_config
                 .unwrap_or(settings.include_config),
+            require_flush: request
+                .fields
+                .require_flush
+                .unwrap_or(settings.require_flush),
             target: request.fields.target,
             id: None,
         };
@@ -184,6 +188,7 @@ impl Api {
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
+            skip_damaged: fields.skip_damaged.unwrap_or(false),
         };
         if !(options.data || options.metadata || options.config) {
             return Err(Fault::bad(
@@ -209,31 +214,25 @@ impl Api {
 
     /// Cancel the operation that runs
     ///
-    /// It ends within `backup.stop_timeout`. A backup publishes nothing; a restore that changes live data uses this time to
-    /// finish, and else says how it is completed.
+    /// Of this service, or of a command on this host. It ends within `backup.stop_timeout`, with the status `cancelled`. A backup
+    /// publishes nothing; a restore that changes live data uses this time to finish, and else says how it is completed.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",
         operation_id = "cancel_operation",
         tag = "Tag::Operations"
     )]
-    async fn cancel(&self, admin: Admin, shared: Data<&Arc<Shared>>) -> Result<Started, Fault> {
-        match shared.engine.current().filter(|running| !running.is_done()) {
-            Some(running) => {
-                running.cancel(&format!("cancelled by {}", admin.0.name));
-                Ok(accepted(
-                    &running.snapshot(),
-                    "Cancel requested",
-                    None,
-                    Vec::new(),
-                ))
-            }
-            None => Err(Fault::Conflict(Json(match shared.engine.busy() {
-                Some(holder) => body(format!(
-                    "Another process runs it: {holder}; cancel it there"
-                )),
-                None => body("No operation is running"),
+    async fn cancel(&self, admin: Admin, shared: Data<&Arc<Shared>>) -> Result<Cancelled, Fault> {
+        match shared.engine.cancel(&who(admin.0)).await? {
+            Some(cancelling) => Ok(Cancelled::Accepted(Json(CancelRequested {
+                message: "Cancel requested".to_owned(),
+                status: "running".to_owned(),
+                operation: cancelling.operation,
+                operation_id: cancelling.operation_id,
+                backup_id: cancelling.backup_id,
+                warnings: Vec::new(),
             }))),
+            None => Err(Fault::Conflict(Json(body("No operation is running")))),
         }
     }
 

@@ -51,9 +51,14 @@ pub(super) enum Command {
         /// Leave out arc.toml.
         #[arg(long)]
         no_config: bool,
+        /// Fail, before anything is copied, where Arc could not be asked to write what it holds in memory.
+        #[arg(long)]
+        require_flush: bool,
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// List the backups, newest first.
     List(ListArguments),
@@ -80,9 +85,20 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Delete backups.
     Delete(DeleteArguments),
+    /// Cancel the operation that runs, and wait until it has ended.
+    ///
+    /// That of this instance, in whatever process of this host: a command's or the service's. Exit
+    /// code 0 when it has ended, 1 when none runs.
+    Cancel {
+        /// How long to wait for its end [default: backup.stop_timeout and 2 s].
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        wait: Option<Duration>,
+    },
     /// Show the operation that runs, or ran last.
     Status,
     /// Show past operations, newest first.
@@ -92,6 +108,8 @@ pub(super) enum Command {
         /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
         #[arg(long)]
         apply: bool,
+        #[command(flatten)]
+        busy: WaitArguments,
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
@@ -108,6 +126,13 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct WaitArguments {
+    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with exit code 3 at once.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -135,12 +160,17 @@ pub(super) struct RestoreArguments {
     /// Replace what is live here by a backup of another instance, or of other data.
     #[arg(long)]
     pub(super) into_other_instance: bool,
+    /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1) all the same.
+    #[arg(long)]
+    pub(super) skip_damaged: bool,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +215,8 @@ pub(super) struct DeleteArguments {
     /// With --yes: also where no good backup is left in the target then.
     #[arg(long)]
     pub(super) even_last: bool,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]

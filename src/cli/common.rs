@@ -6,9 +6,11 @@ use std::sync::Arc;
 use poem_openapi::types::ToJSON;
 
 use super::actor::actor;
+use super::arguments::WaitArguments;
 use super::output::{follow, line};
 use super::signals::Signals;
 use super::summary::tell;
+use super::waiting::while_busy;
 use super::{DONE, FAILED};
 use crate::operations::{ArcBackup, Operation, Request, Who};
 use crate::{Error, Result};
@@ -17,19 +19,37 @@ pub(super) fn pretty(value: &serde_json::Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
-/// Runs an operation to its end, which a signal hastens.
-pub(super) async fn run_operation(
-    engine: &Arc<ArcBackup>,
-    request: Request,
-    signals: &Signals,
-) -> Result<Operation> {
-    let who = Who {
+/// Who asks on the command line.
+pub(super) fn who() -> Who {
+    Who {
         actor: actor(),
         origin: "cli",
         fingerprint: None,
         token: None,
-    };
-    let running = or_interrupted(signals, engine.start(request, who)).await?;
+    }
+}
+
+/// Runs an operation to its end, which a signal hastens.
+pub(super) async fn run_operation(
+    engine: &Arc<ArcBackup>,
+    request: Request,
+    busy: WaitArguments,
+    signals: &Signals,
+) -> Result<Operation> {
+    let started = while_busy(busy, signals, async || {
+        let start = engine.start(request.clone(), who());
+        tokio::pin!(start);
+        tokio::select! {
+            biased;
+            started = &mut start => started,
+            reason = signals.asked_to_end() => {
+                // It ends as an operation does, with its entry in the history.
+                let ((), started) = futures::join!(engine.close(reason), start);
+                started
+            }
+        }
+    });
+    let running = started.await?;
     Ok(tokio::select! {
         ended = follow(&running) => ended,
         reason = signals.asked_to_end() => {
@@ -43,11 +63,12 @@ pub(super) async fn run_operation(
 pub(super) async fn operate(
     engine: &Arc<ArcBackup>,
     request: Request,
+    busy: WaitArguments,
     json: bool,
     print_id: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let ended = run_operation(engine, request, signals).await?;
+    let ended = run_operation(engine, request, busy, signals).await?;
     if json {
         line(&ended.to_json_string());
     } else {

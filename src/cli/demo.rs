@@ -39,6 +39,7 @@ pub(super) async fn run(
         let request = Request::Backup {
             metadata: true,
             config: true,
+            require_flush: false,
             target: None,
             id: Some(id),
         };

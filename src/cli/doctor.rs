@@ -5,6 +5,7 @@ use poem_openapi::types::ToJSON;
 use super::output::line;
 use super::{DONE, FAILED};
 use crate::Result;
+use crate::doctor::DoctorStatus;
 use crate::operations::ArcBackup;
 
 pub(super) async fn run(engine: &ArcBackup, json: bool) -> Result<u8> {
@@ -21,7 +22,11 @@ pub(super) async fn run(engine: &ArcBackup, json: bool) -> Result<u8> {
         };
         let (subject, name) = (width(|check| &check.subject), width(|check| &check.check));
         for check in &report.checks {
-            let mark = if check.ok { "ok   " } else { "FAULT" };
+            let mark = match check.status {
+                DoctorStatus::Ok => "ok   ",
+                DoctorStatus::Warn => "warn ",
+                DoctorStatus::Fault => "FAULT",
+            };
             line(&format!(
                 "{mark}  {:subject$}  {:name$}  {}",
                 check.subject, check.check, check.detail

@@ -167,5 +167,5 @@ fn place(operation: &Operation) -> String {
 }
 
 fn word(status: Status) -> String {
-    format!("{status:?}").to_lowercase()
+    status.as_str().to_owned()
 }

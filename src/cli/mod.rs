@@ -2,6 +2,7 @@
 
 mod actor;
 mod arguments;
+mod cancel;
 mod check;
 mod common;
 mod delete;
@@ -10,6 +11,7 @@ mod doctor;
 mod history;
 mod ids;
 mod list;
+mod logging;
 mod operate;
 mod output;
 mod restore;
@@ -20,13 +22,12 @@ mod signals;
 mod summary;
 mod sweep;
 mod table;
+mod waiting;
 mod words;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Overrides, Settings};
 use crate::operations::{ArcBackup, descriptors};
@@ -55,24 +56,13 @@ pub fn main(registry: Registry) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    let json = arguments.json;
     if arguments.quiet {
         output::be_quiet();
     }
-    let default_level = match arguments.command {
-        _ if arguments.quiet => "error,arc_backup::ended=off",
-        Command::Serve { .. } | Command::Demo { .. } => "info",
-        // The command itself tells how its operation ended.
-        _ => "warn,arc_backup::ended=off",
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            EnvFilter::try_from_env("ARC_BACKUP_LOG")
-                .unwrap_or_else(|_| EnvFilter::new(default_level)),
-        )
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    if let Err(error) = logging::begin(&arguments.command, arguments.quiet) {
+        return ExitCode::from(tell(&error, json));
+    }
     // Two at least: work that takes a core for a moment must not hold up the service.
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -87,18 +77,11 @@ pub fn main(registry: Registry) -> ExitCode {
         }
     };
     descriptors::raise_limit();
-    let json = arguments.json;
     let code = runtime.block_on(async {
         let signals = Signals::heed();
         let code = match run(arguments, &registry, &signals).await {
             Ok(code) => code,
-            Err(error) => {
-                if json {
-                    output::line(&serde_json::json!({"error": error.to_string()}).to_string());
-                }
-                complain!("error: {error}");
-                exit_code(&error)
-            }
+            Err(error) => tell(&error, json),
         };
         match code {
             FAILED if signals.were_asked() => INTERRUPTED,
@@ -125,6 +108,15 @@ fn refuse(error: &clap::Error) -> ExitCode {
     } else {
         ExitCode::from(DONE)
     }
+}
+
+/// Tells of an error, and answers the exit code for it.
+fn tell(error: &Error, json: bool) -> u8 {
+    if json {
+        output::line(&serde_json::json!({"error": error.to_string()}).to_string());
+    }
+    complain!("error: {error}");
+    exit_code(error)
 }
 
 fn exit_code(error: &Error) -> u8 {

@@ -6,7 +6,10 @@ use super::arguments::{Command, mode};
 use super::common::{operate, or_interrupted, pretty};
 use super::output::line;
 use super::signals::Signals;
-use super::{DONE, FAILED, check, delete, doctor, history, ids, list, restore, show, sweep};
+use super::waiting::while_busy;
+use super::{
+    DONE, FAILED, cancel, check, delete, doctor, history, ids, list, restore, show, sweep,
+};
 use crate::Result;
 use crate::operations::{ArcBackup, Request};
 
@@ -20,16 +23,19 @@ pub(super) async fn run(
         Command::Backup {
             no_metadata,
             no_config,
+            require_flush,
             target,
+            busy,
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
                 metadata: settings.include_metadata && !no_metadata,
                 config: settings.include_config && !no_config,
+                require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,
             };
-            let code = operate(engine, request, json, true, signals).await?;
+            let code = operate(engine, request, busy, json, true, signals).await?;
             Ok(code)
         }
         Command::List(arguments) => {
@@ -45,16 +51,23 @@ pub(super) async fn run(
             quick,
             sample,
             target,
+            busy,
         } => {
             let found = ids::resolve(engine, &id, target.as_deref());
             let found = or_interrupted(signals, found).await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
-            operate(engine, request, json, false, signals).await
+            operate(engine, request, busy, json, false, signals).await
         }
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
         Command::History(arguments) => history::history(engine, arguments, json, signals).await,
-        Command::Sweep { apply } => or_interrupted(signals, sweep::run(engine, apply, json)).await,
+        Command::Sweep { apply, busy } => {
+            let swept = while_busy(busy, signals, async || {
+                or_interrupted(signals, sweep::run(engine, apply, json)).await
+            });
+            swept.await
+        }
+        Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
         Command::Doctor => or_interrupted(signals, doctor::run(engine, json)).await,
         Command::Check(arguments) => {
             or_interrupted(signals, check::run(engine, arguments, json)).await

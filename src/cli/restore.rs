@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arguments::RestoreArguments;
-use super::common::{confirm, operate, or_interrupted};
+use super::common::{confirm, operate, or_interrupted, who};
 use super::ids::{Named, resolve};
 use super::output::is_quiet;
 use super::restore_preview;
@@ -33,13 +33,18 @@ pub(super) async fn run(
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
+        skip_damaged: arguments.skip_damaged,
     };
     if !(options.data || options.metadata || options.config) {
         return Err(Error::Invalid("nothing is left to restore".to_owned()));
     }
     // Before the question: there is nothing to confirm for a backup that does not exist.
     let checked = engine.check_restore(&id, &options, target.as_deref());
-    or_interrupted(signals, checked).await?;
+    if let Err(error) = or_interrupted(signals, checked).await {
+        let request = Request::Restore(id, options, target);
+        engine.record_failure(&request, &who(), &error).await;
+        return Err(error);
+    }
     // With `--json` and `--yes`, the document of the operation says it.
     if !((json || is_quiet()) && arguments.yes) && engine.busy().is_none() {
         let limit = match arguments.yes {
@@ -54,6 +59,7 @@ pub(super) async fn run(
     operate(
         engine,
         Request::Restore(id, options, target),
+        arguments.busy,
         json,
         false,
         signals,

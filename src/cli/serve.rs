@@ -19,6 +19,7 @@ pub(super) async fn run(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
+    engine.check_place()?;
     let listen = listen
         .unwrap_or(&engine.settings().backup.listen)
         .to_owned();

@@ -1,6 +1,7 @@
 //! The databases that the configuration names.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::Values;
@@ -12,7 +13,7 @@ const DEFAULT: &str = "./data/arc.db";
 /// Each database once, however its path is spelled: `arc.db` is that of `auth.db_path`, others follow by the name of their file.
 pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
     let mut found: Vec<Database> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     let mut names = BTreeSet::new();
     for (setting, fixed_name) in [
         ("auth.db_path", Some("arc.db")),
@@ -20,15 +21,25 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
         ("retention.db_path", None),
         ("continuous_query.db_path", None),
     ] {
-        let path = PathBuf::from(values.text(setting)?.unwrap_or_else(|| DEFAULT.to_owned()));
-        if !seen.insert(real_path(&path)) {
-            continue;
+        let set = values.text(setting)?;
+        let prefix = setting.split('.').next().unwrap_or_default();
+        // Arc makes that of tokens whatever is configured; the others may never be.
+        let is_default = set.is_none()
+            && prefix != "auth"
+            && !values.truth(&format!("{prefix}.enabled"), false)?;
+        let path = PathBuf::from(set.unwrap_or_else(|| DEFAULT.to_owned()));
+        match seen.entry(real_path(&path)) {
+            Entry::Occupied(at) => {
+                let of_others: &mut Database = &mut found[*at.get()];
+                of_others.is_default &= is_default;
+                continue;
+            }
+            Entry::Vacant(at) => _ = at.insert(found.len()),
         }
         let own = path
             .file_name()
             .map(|n| n.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let prefix = setting.split('.').next().unwrap_or_default();
         let wanted = fixed_name.map_or_else(|| own.clone(), str::to_owned);
         let file = std::iter::once(wanted)
             .chain(std::iter::once(format!("{prefix}.db")))
@@ -40,6 +51,7 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
             file,
             setting: setting.to_owned(),
             path,
+            is_default,
         });
     }
     Ok(found)
@@ -62,5 +74,40 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
         }
         Some(Component::Normal(name)) => real_path(parent).join(name),
         _ => absolute,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line about what nobody has, in each backup, is what hides the line about what is missing.
+    #[test]
+    fn a_default_that_nobody_set_is_known_as_one() {
+        for (text, environment, defaults) in [
+            ("[auth]\ndb_path = \"/a/b.db\"\n", None, vec![false, true]),
+            (
+                "[auth]\ndb_path = \"/a/b.db\"\n[retention]\nenabled = true\n",
+                None,
+                vec![false, false],
+            ),
+            (
+                "[auth]\ndb_path = \"/a/b.db\"\n[iceberg]\ncatalog_db_path = \"/c.db\"\n",
+                None,
+                vec![false, false, true],
+            ),
+            (
+                "[auth]\ndb_path = \"/a/b.db\"\n",
+                Some(("ARC_CONTINUOUS_QUERY_DB_PATH", "./data/arc.db")),
+                vec![false, false],
+            ),
+            ("", None, vec![false]),
+        ] {
+            let environment = environment.map(|(k, v): (&str, &str)| (k.to_owned(), v.to_owned()));
+            let values = Values::parse(text, "arc.toml", environment).expect("valid TOML");
+            let found = databases(&values).expect("valid");
+            let found: Vec<_> = found.iter().map(|database| database.is_default).collect();
+            assert_eq!(found, defaults, "{text}");
+        }
     }
 }

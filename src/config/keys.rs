@@ -4,7 +4,7 @@ use super::Values;
 use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -17,6 +17,7 @@ const OURS: [&str; 19] = [
     "history_age",
     "include_config",
     "include_metadata",
+    "require_flush",
     "state_path",
     "default_target",
     "targets",
@@ -63,7 +64,7 @@ pub(super) const SECRETS: [&str; 5] = [
 ];
 
 /// Variables of ours behind `ARC_BACKUP_` that stand for no key of the file.
-const OTHER_VARIABLES: [&str; 3] = ["LOG", "TARGET_NAMES", "ARC_TOKEN_FILE"];
+const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TARGET_NAMES", "ARC_TOKEN_FILE"];
 
 /// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is close to one of these.
 const SECTIONS: [&str; 11] = [
@@ -82,6 +83,14 @@ const SECTIONS: [&str; 11] = [
 
 /// The types of targets whose keys are known; what else a third party's type takes is its own.
 const BUILT_IN: [&str; 5] = ["local", "s3", "minio", "azure", "azblob"];
+
+/// The variable of a key that is a secret, in a storage or a target.
+pub(crate) fn secret_variable(key: &str) -> Option<String> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    SECRETS
+        .contains(&name)
+        .then(|| super::values::variable(key))
+}
 
 /// The known word that `word` is likely a misspelling of.
 pub(crate) fn did_you_mean<'a>(

@@ -9,13 +9,15 @@ mod environment;
 mod keys;
 mod monitor;
 mod not_included;
+mod places;
 mod settings;
 mod state;
 mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
-pub(crate) use keys::unknown_target;
+pub(crate) use keys::{secret_variable, unknown_target};
+pub(crate) use places::{Compared, differences};
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;

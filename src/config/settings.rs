@@ -89,6 +89,8 @@ pub struct BackupSettings {
     pub include_metadata: bool,
     /// `backup.include_config`, default true.
     pub include_config: bool,
+    /// `backup.require_flush`, default false: a backup before which Arc could not be flushed fails.
+    pub require_flush: bool,
     /// `backup.state_path`, default `<backup.local_path>/.arc-backup/history.db`.
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
@@ -201,6 +203,7 @@ impl Settings {
             },
             include_metadata: values.truth("backup.include_metadata", true)?,
             include_config: values.truth("backup.include_config", true)?,
+            require_flush: values.truth("backup.require_flush", false)?,
             state_path: match values.text("backup.state_path")? {
                 Some(_) => path("backup.state_path", "")?,
                 None => default_state,
@@ -256,6 +259,16 @@ impl Settings {
             warnings,
             values,
         })
+    }
+
+    /// The places where a configuration was looked for, as a list for people.
+    #[must_use]
+    pub fn searched() -> String {
+        let places = search();
+        let places = places
+            .iter()
+            .map(|path| absolute(path).display().to_string());
+        places.collect::<Vec<_>>().join(", ")
     }
 
     /// Refuses a folder of backups or of state that is the storage root itself: whatever lies in it would be data.
@@ -319,6 +332,11 @@ impl Settings {
     }
 }
 
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where a configuration is looked for.
 fn search() -> Vec<PathBuf> {
     let mut places = vec![
         PathBuf::from("arc.toml"),

@@ -57,6 +57,14 @@ impl Values {
         })
     }
 
+    /// Another `arc.toml` under the same variables.
+    ///
+    /// # Errors
+    /// As [`Values::parse`].
+    pub(crate) fn with_file(&self, text: &str, path: &str) -> Result<Self> {
+        Self::parse(text, path, self.environment.clone())
+    }
+
     /// The raw value of a dotted key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {
@@ -224,7 +232,8 @@ fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-fn parse_seconds(text: &str) -> Option<u64> {
+/// The seconds of a duration: `90s`, `30m`, `2h`, `1d`, or a number of seconds.
+pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());

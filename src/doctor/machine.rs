@@ -1,7 +1,8 @@
 //! What is on this machine: configuration, state folder, databases.
 
 use super::Check;
-use crate::operations::{ArcBackup, Reach, examine_arc};
+use crate::config::Settings;
+use crate::operations::{ArcBackup, Reach, SET_URL, examine_arc, without_flush};
 
 pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let subject = "configuration";
@@ -10,15 +11,15 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let mut checks = vec![if settings.config_exists {
         Check::good(subject, "file", format!("{path}"))
     } else {
-        Check::good(
-            subject,
-            "file",
-            "none was found: Arc's defaults and the environment are in force",
-        )
+        let text = format!(
+            "none was found ({}): Arc's defaults and the environment are in force",
+            Settings::searched()
+        );
+        Check::warn(subject, "file", text).look_at("arc.toml", super::OTHER_PLACE)
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
         let setting = warning.split('`').nth(1).unwrap_or("backup").to_owned();
-        Check::bad(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
+        Check::warn(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
     }));
     checks.extend(
         settings
@@ -27,11 +28,17 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
             .map(|text| Check::good(subject, "not included", text.as_str())),
     );
     if !settings.auth.enabled {
-        checks.push(Check::good(
-            subject,
-            "tokens",
-            "`auth.enabled` is false: whoever reaches the service may restore and delete",
-        ));
+        checks.push(
+            Check::warn(
+                subject,
+                "tokens",
+                "`auth.enabled` is false: whoever reaches the service may restore and delete",
+            )
+            .look_at(
+                "auth.enabled",
+                "set it to true, or let nobody but administrators reach the service",
+            ),
+        );
     }
     checks
 }
@@ -40,10 +47,16 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     let subject = "state";
     let folder = engine.settings().backup.state_folder();
     let place = folder.display().to_string();
-    let made = crate::private::create_folder(folder)
-        .and_then(|()| tempfile_in(folder))
-        .map_err(|error| crate::Error::io("write to", folder, error));
-    let mut checks = vec![match made {
+    let writable = if folder.is_dir() {
+        tempfile_in(folder)
+    } else {
+        // Nothing is made before it is needed.
+        let above = crate::operations::existing(folder);
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(above, access).map_err(Into::into)
+    };
+    let writable = writable.map_err(|error| crate::Error::io("write to", folder, error));
+    let mut checks = vec![match writable {
         Ok(()) => Check::good(subject, "write", place),
         Err(error) => Check::bad(subject, "write", error.to_string()).look_at(
             "backup.state_path",
@@ -66,9 +79,20 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::remove_file(path)
 }
 
-/// Whether the Arc can be reached that is flushed before a backup.
+/// Whether the Arc can be reached that is flushed before a backup, or runs and is not flushed.
 pub(super) async fn arc(engine: &ArcBackup) -> Option<Check> {
-    let arc = engine.settings().backup.arc.as_ref()?;
+    let settings = engine.settings();
+    let Some(arc) = &settings.backup.arc else {
+        let seen = without_flush(settings);
+        let required = settings.backup.require_flush.then(|| {
+            let text = "`backup.require_flush` is true, and `backup.arc_url` is not set: every backup fails";
+            Check::bad("Arc", "flush", text).look_at("backup.arc_url", SET_URL)
+        });
+        return required.or_else(|| {
+            let text = format!("{}: backups lack the rows that it holds in memory", seen?);
+            Some(Check::warn("Arc", "flush", text).look_at("backup.arc_url", SET_URL))
+        });
+    };
     Some(match examine_arc(arc).await {
         Reach::Good(detail) => Check::good("Arc", "reach", detail),
         Reach::Bad(detail, setting, remedy) => {
@@ -87,6 +111,7 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
             tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
         let check = match read {
             Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
+            Ok(Ok(None)) if database.is_default => continue,
             Ok(Ok(None)) => {
                 let text = format!("{} does not exist", database.path.display());
                 // Arc makes its database when it first starts; one of the others may never be needed.

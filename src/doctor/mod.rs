@@ -3,75 +3,24 @@
 //! Each storage is asked for each right that a backup or restore needs, with a small object of its own that is gone
 //! afterwards. Nothing else is changed.
 
+mod check;
 mod machine;
 mod probe;
+mod reading;
+mod room;
 mod set_aside;
 
 use arc_backup_core::{Error as CoreError, ErrorKind};
-use poem_openapi::Object;
+pub use check::{Check, DoctorStatus, Report};
 
+use crate::config::secret_variable;
 use crate::operations::ArcBackup;
 
-/// What the doctor found.
-#[derive(Debug, Clone, PartialEq, Object)]
-#[oai(rename = "DoctorReport")]
-pub struct Report {
-    /// Whether nothing is wrong.
-    pub ok: bool,
-    /// Each check.
-    pub checks: Vec<Check>,
-}
-
-/// One check.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
-pub struct Check {
-    /// What was checked: `data storage`, `target offsite`, `database arc.db`, …
-    pub subject: String,
-    /// Which check: `put`, `list`, `clock`, …
-    pub check: String,
-    /// Whether it went well.
-    pub ok: bool,
-    /// A state that is no fault, and that not everything works in: `append-only`.
-    pub state: Option<String>,
-    /// What was found.
-    pub detail: String,
-    /// The setting to look at.
-    pub setting: Option<String>,
-    /// What to do.
-    pub remedy: Option<String>,
-}
-
-impl Check {
-    fn good(subject: &str, check: &str, detail: impl Into<String>) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            check: check.to_owned(),
-            ok: true,
-            detail: detail.into(),
-            ..Self::default()
-        }
-    }
-
-    fn bad(subject: &str, check: &str, detail: impl Into<String>) -> Self {
-        Self {
-            ok: false,
-            ..Self::good(subject, check, detail)
-        }
-    }
-
-    fn look_at(mut self, setting: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.setting = Some(setting.into());
-        self.remedy = Some(remedy.into());
-        self
-    }
-
-    /// The check that met `error` in a storage whose settings are in `table`.
-    fn failed(subject: &str, check: &str, table: &str, error: &CoreError) -> Self {
-        let (setting, remedy) = explain(table, error);
-        Self::bad(subject, check, error.to_string()).look_at(setting, remedy)
-    }
-}
+/// Arc's data, as checks name it.
+const DATA: &str = "data storage";
+/// What to do where the program runs in the wrong place.
+const OTHER_PLACE: &str =
+    "run in Arc's working directory (-C DIR), or name the file (--config FILE)";
 
 /// The setting and remedy for a fault of a storage: the backend's message names the setting where it knows it.
 fn explain(table: &str, error: &CoreError) -> (String, String) {
@@ -81,7 +30,12 @@ fn explain(table: &str, error: &CoreError) -> (String, String) {
             .iter()
             .any(|start| word.starts_with(start))
     });
+    // `s3_path_style = true` is a setting with its value.
+    let named = named.and_then(|words| words.split(' ').next());
     let setting = named.map_or_else(|| table.to_owned(), |name| format!("{table}.{name}"));
+    if let Some(remedy) = error.remedy() {
+        return (setting, in_table(table, remedy));
+    }
     let remedy = match error.kind() {
         ErrorKind::PermissionDenied => format!(
             "check the credentials, and grant the right that is missing (the backend's README lists all); see `{setting}`"
@@ -100,14 +54,47 @@ fn explain(table: &str, error: &CoreError) -> (String, String) {
     (setting, remedy)
 }
 
+/// A remedy with the names of its settings whole; with their variables, where these are secrets.
+fn in_table(table: &str, remedy: &str) -> String {
+    let mut variables = Vec::new();
+    let words = remedy.split('`').enumerate().map(|(number, words)| {
+        let is_setting = number % 2 == 1
+            && ["s3_", "azure_"]
+                .iter()
+                .any(|start| words.starts_with(start));
+        if !is_setting {
+            return words.to_owned();
+        }
+        let key = format!("{table}.{words}");
+        variables.extend(secret_variable(&key).map(|variable| format!("`{variable}`")));
+        key
+    });
+    let text = words.collect::<Vec<_>>().join("`");
+    match &variables[..] {
+        [] => text,
+        variables => format!(
+            "{text}; in the environment: {}, or the same with `_FILE` for the path of a file",
+            variables.join(", ")
+        ),
+    }
+}
+
 /// Checks everything. Takes no lock, so that it can look while an operation runs.
 pub async fn examine(engine: &ArcBackup) -> Report {
     let mut checks = machine::configuration(engine);
+    if let Err(error) = engine.check_place() {
+        // Whatever else is looked at would be made, or missing, in the wrong place.
+        checks.push(
+            Check::bad("configuration", "place", error.to_string())
+                .look_at("arc.toml", OTHER_PLACE),
+        );
+        return Report::new(checks);
+    }
     checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
     checks.extend(machine::arc(engine).await);
     let storages = std::iter::once((
-        "data storage".to_owned(),
+        DATA.to_owned(),
         "storage".to_owned(),
         engine.storage().clone(),
         None,
@@ -125,12 +112,19 @@ pub async fn examine(engine: &ArcBackup) -> Report {
             .run()
             .await
     });
-    let replaced = set_aside::replaced_files(engine);
-    let (found, replaced) = futures::join!(futures::future::join_all(probes), replaced);
-    checks.extend(found.into_iter().flatten());
-    checks.extend(replaced);
-    Report {
-        ok: checks.iter().all(|check| check.ok),
-        checks,
+    let (probed, (read, needs), replaced) = futures::join!(
+        futures::future::join_all(probes),
+        reading::data(engine),
+        set_aside::replaced_files(engine),
+    );
+    checks.extend(probed.into_iter().flatten());
+    let is_listed =
+        (checks.iter()).any(|check| check.subject == DATA && check.check == "list" && check.ok);
+    // What keeps it from being listed at all is said once.
+    if is_listed {
+        checks.extend(read);
     }
+    checks.extend(room::checks(engine, needs));
+    checks.extend(replaced);
+    Report::new(checks)
 }

@@ -1,6 +1,7 @@
 //! One storage: each right, with an object of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_backup_core::{
@@ -22,13 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const MEASURED_BYTES: usize = 8 << 20;
 /// How many small requests latency is measured with.
 const MEASURED_REQUESTS: usize = 5;
-/// Room on local disk below which the next backup is in doubt, where nothing better is known.
-const LITTLE_ROOM: u64 = 64 << 20;
 
 /// The state of a target whose keys may not delete anything.
 const APPEND_ONLY: &str = "append-only";
 const APPEND_ONLY_MEANS: &str = "append-only: these credentials may not delete. Backups, lists, verifications and restores work; \
     delete, prune and sweep don't, and leftovers stay (docs/storage.md)";
+
+/// The state of Arc's data where it can only be read.
+const READ_ONLY: &str = "read-only";
+const READ_ONLY_MEANS: &str = "read-only: backups work, a restore to this place does not";
+const READ_ONLY_REMEDY: &str = "nothing, where no restore is made from here; else mount it to be written, or grant the right to write";
 
 /// The name of an object that the examination writes.
 fn probe(suffix: &str) -> Key {
@@ -41,6 +45,8 @@ pub(super) struct Probe<'a> {
     sink: &'a Arc<dyn Sink>,
     repository: Option<&'a Repository>,
     checks: std::sync::Mutex<Vec<Check>>,
+    /// Whether these are Arc's data, and nothing can be written there.
+    is_read_only: AtomicBool,
 }
 
 impl<'a> Probe<'a> {
@@ -56,7 +62,12 @@ impl<'a> Probe<'a> {
             sink,
             repository,
             checks: std::sync::Mutex::default(),
+            is_read_only: AtomicBool::new(false),
         }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.is_read_only.load(Ordering::Relaxed)
     }
 
     fn push(&self, check: Check) {
@@ -104,20 +115,24 @@ impl<'a> Probe<'a> {
             let lock = probe(&format!("{suffix}-lock"));
             self.within("reach", self.objects(&small, &copy, large.as_ref()))
                 .await;
-            self.within("reach", self.file_system(&small, &lock)).await;
-            if append_only {
-                self.push(Check {
-                    state: Some(APPEND_ONLY.to_owned()),
-                    ..Check::good(self.subject, "delete", APPEND_ONLY_MEANS)
-                });
+            if !self.is_read_only() {
+                self.within("reach", self.file_system(&small, &lock)).await;
+            }
+            if self.is_read_only() {
+                // Nothing is there to be removed, and nothing could be.
+            } else if append_only {
+                let check = Check::warn(self.subject, "delete", APPEND_ONLY_MEANS);
+                self.push(check.in_state(APPEND_ONLY));
             } else {
                 let probes = [small.clone(), copy, lock].into_iter().chain(large);
                 let probes: Vec<_> = probes.collect();
                 // Whatever became of the checks in between.
                 self.within("delete", self.remove(&probes)).await;
             }
-            self.within("unfinished uploads", self.uploads(&small))
-                .await;
+            if !self.is_read_only() {
+                let uploads = self.uploads(&small);
+                self.within("unfinished uploads", uploads).await;
+            }
             if self.sink.keeps_deleted() {
                 self.push(Check::good(
                     self.subject,
@@ -126,7 +141,6 @@ impl<'a> Probe<'a> {
                 ));
             }
         }
-        self.room().await;
         self.checks
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -192,6 +206,18 @@ impl<'a> Probe<'a> {
     async fn objects(&self, small: &Key, copy: &Key, large: Option<&Key>) {
         let bytes = noise(4096);
         let put = self.put(small, &bytes, false).await;
+        if self.repository.is_none()
+            && let Err(error) = &put
+            && error.kind() == ErrorKind::PermissionDenied
+            && error.remedy().is_none()
+        {
+            let text = format!("{READ_ONLY_MEANS}: {error}");
+            let (setting, _) = super::explain(self.table, error);
+            let check = Check::warn(self.subject, "put", text).look_at(setting, READ_ONLY_REMEDY);
+            self.push(check.in_state(READ_ONLY));
+            self.is_read_only.store(true, Ordering::Relaxed);
+            return;
+        }
         let Some(meta) = self.note("put", put, |_| "an object of 4 KiB".to_owned()) else {
             return;
         };
@@ -375,37 +401,6 @@ impl<'a> Probe<'a> {
             Ok(())
         };
         self.note("delete", outcome.await, |()| "no probe is left".to_owned());
-    }
-
-    /// Room on local disk, against the newest backup that is there.
-    async fn room(&self) {
-        let Ok(Some(free)) = self.sink.free_space().await else {
-            return;
-        };
-        let newest = match self.repository {
-            Some(repository) => match repository.list().await {
-                Ok(listing) => listing
-                    .backups
-                    .first()
-                    .map(|backup| backup.total_size_bytes),
-                Err(_) => None,
-            },
-            None => None,
-        };
-        let text = match newest {
-            Some(newest) => format!(
-                "{} free; the newest backup has {}",
-                HumanBytes(free),
-                HumanBytes(newest)
-            ),
-            None => format!("{} free", HumanBytes(free)),
-        };
-        self.push(if free >= newest.unwrap_or(0).max(LITTLE_ROOM) {
-            Check::good(self.subject, "room", text)
-        } else {
-            Check::bad(self.subject, "room", text)
-                .look_at(self.table, "free or add room, or delete old backups")
-        });
     }
 
     async fn put(&self, key: &Key, bytes: &[u8], create_new: bool) -> Result<Meta> {

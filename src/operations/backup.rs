@@ -12,6 +12,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::flush::Flush;
 use super::trust::Trust;
 use super::{flush, incomplete, left_out, marker, section, staging};
 use crate::manifest::{
@@ -23,10 +24,19 @@ use crate::source::{self, Contents};
 use crate::{Error, Result};
 
 /// Makes a backup. What a failed one has stored is continued by the next, but on a full disk, which has its room back at once.
-pub(super) async fn run(context: &Context, metadata: bool, config: bool) -> Result<()> {
+pub(super) async fn run(
+    context: &Context,
+    metadata: bool,
+    config: bool,
+    flush: Flush,
+) -> Result<()> {
+    if flush == Flush::Required {
+        // Before anything is copied; once more before the files are listed.
+        flush::run(context, flush).await?;
+    }
     let unfinished = context.or_cancelled(prepare(context)).await?;
     let mut collected = Collected::new(context, unfinished.clone());
-    let made = make(context, metadata, config, &mut collected).await;
+    let made = make(context, metadata, config, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -137,6 +147,10 @@ async fn clean_up(
         }
         return Ok(());
     }
+    if collected.no_room {
+        // What interrupted backups stored before is still there for the one that has the room.
+        return repository.sweep_one(&context.id, false).await;
+    }
     if collected.incomplete_inventory.is_some() {
         return incomplete::keep(context, collected).await;
     }
@@ -152,9 +166,10 @@ async fn make(
     context: &Context,
     metadata: bool,
     config: bool,
+    flush: Flush,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let stored = store(context, metadata, config, collected);
+    let stored = store(context, metadata, config, flush, collected);
     let inventory = context.or_cancelled(stored).await?;
     publish(context, &inventory, collected).await
 }
@@ -164,6 +179,7 @@ async fn store(
     context: &Context,
     metadata: bool,
     config: bool,
+    flush: Flush,
     collected: &mut Collected,
 ) -> Result<InventoryRef> {
     let repository = &context.repository;
@@ -187,7 +203,7 @@ async fn store(
         context.check_cancelled()?;
         context.running.phase("listing");
         if source.section() == source::DATA {
-            flush::run(context).await?;
+            flush::run(context, flush).await?;
         }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),
@@ -272,6 +288,8 @@ pub(super) struct Collected {
     pub(super) log: StoredLog,
     /// Whether what is stored is kept for it.
     pub(super) trust: Trust,
+    /// Whether it was found, before anything was copied, that the target has no room for it.
+    pub(super) no_room: bool,
     /// All is stored that could be read: the list of it.
     pub(super) incomplete_inventory: Option<InventoryRef>,
 }
@@ -287,6 +305,7 @@ impl Collected {
             reused: (0, 0),
             log: StoredLog::new(&context.repository, &context.id),
             trust: Trust::new(&**context.repository.sink()),
+            no_room: false,
             incomplete_inventory: None,
         }
     }

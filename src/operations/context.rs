@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
 use super::Running;
+use super::damaged::Damaged;
 use super::descriptors::copies_at_once;
 use super::scratch::ScratchFolders;
 use crate::auth::Secret;
@@ -35,6 +36,8 @@ pub(super) struct Context {
     pub(super) token: Option<Secret>,
     /// Absent where the target can only be read.
     pub(super) lock: Option<Arc<dyn LockGuard>>,
+    /// What is damaged in the backup that is read.
+    pub(super) damaged: Damaged,
 }
 
 impl Context {
@@ -112,25 +115,40 @@ impl Context {
             CopyFault::Size { .. } => ("size", true),
             CopyFault::Checksum { .. } => ("checksum", true),
         };
+        if go_on {
+            self.damaged.note(path);
+        }
         self.running.problem(path, kind, fault.to_string());
         Ok(go_on)
     }
 
+    /// Notes that the file at `path` of the backup is damaged in it, or missing.
+    pub(super) fn damage(&self, path: &str, kind: &str, detail: impl Into<String>) {
+        self.damaged.note(path);
+        self.running.problem(path, kind, detail);
+    }
+
     /// The failure of an operation that met problems.
     pub(super) fn failure(&self, what: &str) -> Result<()> {
+        self.failure_since(0, what)
+    }
+
+    /// The failure of an operation that met more problems than those `known`.
+    pub(super) fn failure_since(&self, known: u64, what: &str) -> Result<()> {
         let operation = self.running.snapshot();
-        match &operation.problems[..] {
-            [] => Ok(()),
-            [first, ..] => {
-                let more = match operation.problem_count {
-                    1 => String::new(),
-                    count => format!(" (and {} more)", count - 1),
-                };
-                Err(Error::Failed(format!(
-                    "{what}: {}: {}{more}",
-                    first.path, first.detail
-                )))
-            }
-        }
+        let Some(count) = (operation.problem_count.checked_sub(known)).filter(|count| *count > 0)
+        else {
+            return Ok(());
+        };
+        let more = match count {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        // Only so many are kept.
+        let first = usize::try_from(known).map_or(None, |known| operation.problems.get(known));
+        let first = first.map_or_else(String::new, |first| {
+            format!(": {}: {}", first.path, first.detail)
+        });
+        Err(Error::Failed(format!("{what}{first}{more}")))
     }
 }

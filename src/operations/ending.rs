@@ -4,9 +4,11 @@
 //! `backup.stop_timeout` in all: most of it to come to an end by itself and to clean up, then what is left is dropped, and the lock
 //! given back. What it could not clean up is removed, or resumed, by the next operation.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arc_backup_core::ErrorKind;
+use tokio_util::sync::CancellationToken;
 
 use super::Running;
 use super::context::Context;
@@ -33,6 +35,31 @@ impl StopTimes {
             lock: whole.mul_f64(0.85),
             history: whole,
         }
+    }
+}
+
+/// Whether the process is asked to end: then no operation begins any more.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    asked: CancellationToken,
+    reason: OnceLock<String>,
+}
+
+impl Ending {
+    pub(super) fn ask(&self, reason: &str) {
+        let _ = self.reason.set(reason.to_owned());
+        self.asked.cancel();
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.asked.is_cancelled()
+    }
+
+    /// Returns when it is asked to, with the reason.
+    pub(super) async fn asked(&self) -> String {
+        self.asked.cancelled().await;
+        let reason = self.reason.get().cloned();
+        reason.unwrap_or_else(|| "the service is ending".to_owned())
     }
 }
 

@@ -1,13 +1,13 @@
 //! The service behind REST and the command line: one slot, in the process and across processes.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
+use super::ending::Ending;
 use super::history::{History, HistoryFile};
 use super::instance_id::known_instance_id;
 use super::instance_lock::InstanceLock;
@@ -34,7 +34,7 @@ pub struct ArcBackup {
     pub(super) inventories: Inventories,
     pub(super) slot: tokio::sync::Mutex<()>,
     pub(super) current: Mutex<Option<Arc<Running>>>,
-    pub(super) closing: AtomicBool,
+    pub(super) ending: Ending,
     pub(super) marker_answer: marker::LastAnswer,
     /// What in the data storage is no data.
     pub(super) exclusions: Exclusions,
@@ -103,7 +103,7 @@ impl ArcBackup {
             repositories,
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
-            closing: AtomicBool::new(false),
+            ending: Ending::default(),
             marker_answer: marker::LastAnswer::default(),
             exclusions,
         }))
@@ -123,6 +123,11 @@ impl ArcBackup {
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Sink> {
         &self.storage
+    }
+
+    /// What under the storage root is no data.
+    pub(crate) fn exclusions(&self) -> &Exclusions {
+        &self.exclusions
     }
 
     /// The targets, with their settings.
@@ -175,7 +180,7 @@ impl ArcBackup {
 
     /// Ends the operation that runs, and lets no other begin. Returns when it has ended, and its locks are given back.
     pub async fn close(&self, reason: &str) {
-        self.closing.store(true, Ordering::SeqCst);
+        self.ending.ask(reason);
         self.end_running(reason).await;
         // One that was about to begin has either begun now, or finds the door closed.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slot.lock()).await;
@@ -228,7 +233,10 @@ impl ArcBackup {
     pub fn busy(&self) -> Option<Holder> {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             let operation = running.snapshot();
-            return Some(Holder::this(&operation.operation, &operation.operation_id));
+            return Some(Holder {
+                started_at: operation.started_at.parse().ok(),
+                ..Holder::this(&operation.operation, &operation.operation_id)
+            });
         }
         InstanceLock::holder(&self.lock_path())
     }
@@ -253,8 +261,10 @@ impl ArcBackup {
         let last = self.history.list(0, 1).await?.pop();
         // What this process knows of its own operation is true even where the history could not be written.
         let own = (self.current().map(|running| running.snapshot())).filter(|own| {
-            last.as_ref()
-                .is_none_or(|last| last.operation_id == own.operation_id)
+            let began = |operation: &Operation| operation.started_at.parse::<Timestamp>().ok();
+            last.as_ref().is_none_or(|last| {
+                last.operation_id == own.operation_id || began(own) > began(last)
+            })
         });
         if own.is_some() {
             return Ok(match own {
@@ -286,8 +296,7 @@ impl ArcBackup {
     }
 
     async fn settle_if_free(&self) -> Result<()> {
-        let stale = (self.history.list(0, RECENT).await?.iter())
-            .any(|operation| operation.status == Status::Running);
+        let stale = !self.history.running().await?.is_empty();
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
             let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
@@ -321,9 +330,12 @@ impl ArcBackup {
             {
                 Ok(Some(running.snapshot()))
             }
-            _ => {
+            running => {
                 self.settle_if_free().await?;
-                self.history.get(operation_id.to_owned()).await
+                let kept = self.history.get(operation_id.to_owned()).await?;
+                // One whose end could not be written.
+                let own = running.map(|running| running.snapshot());
+                Ok(kept.or(own.filter(|own| own.operation_id == operation_id)))
             }
         }
     }
@@ -343,8 +355,6 @@ impl ArcBackup {
     }
 }
 
-/// How many operations are looked at for one that a crash has left `running`.
-const RECENT: u64 = 5;
 /// How long what goes on in the background is waited for at the end.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an operation that is about to begin is waited for at the end.
@@ -352,22 +362,20 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Marks operations as failed that a crash has left `running`. `in_progress` is the restore that a marker tells of.
 fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
-    for mut operation in file.list(0, RECENT)? {
-        if operation.status == Status::Running {
-            operation.status = Status::Failed;
-            let text = match (operation.operation.as_str(), in_progress) {
-                ("restore", Some(_)) => "interrupted: run the same restore again to complete it",
-                // Before its first change, or after its last.
-                ("restore", None) => "interrupted: nothing is half restored",
-                _ => "interrupted",
-            };
-            operation.error = Some(text.to_owned());
-            operation.eta_seconds = None;
-            operation.bytes_per_second = None;
-            operation.completed_at = Some(Timestamp::now().to_string());
-            operation.phase = None;
-            file.write(&operation)?;
-        }
+    for mut operation in file.running()? {
+        operation.status = Status::Failed;
+        let text = match (operation.operation.as_str(), in_progress) {
+            ("restore", Some(_)) => "interrupted: run the same restore again to complete it",
+            // Before its first change, or after its last.
+            ("restore", None) => "interrupted: nothing is half restored",
+            _ => "interrupted",
+        };
+        operation.error = Some(text.to_owned());
+        operation.eta_seconds = None;
+        operation.bytes_per_second = None;
+        operation.completed_at = Some(Timestamp::now().to_string());
+        operation.phase = None;
+        file.write(&operation)?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(super) async fn watch(
                     text = lost(repository, &error) => text,
                 };
                 tracing::error!("{text}");
-                running.cancel(&text);
+                running.fail(&text);
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "whether the lock is held can't be told"),

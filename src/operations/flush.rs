@@ -1,6 +1,7 @@
 //! Asking Arc to write what it holds in memory before its files are listed.
 //!
-//! A backup is true without it, of what was written: so a flush that fails is a warning, and the manifest says so.
+//! A backup is true without it, of what was written: so a flush that fails is a warning, and the manifest says so. Where it is
+//! required, it is the end of the backup.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +9,19 @@ use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::context::Context;
-use crate::Result;
+use super::running_arc;
 use crate::auth::Secret;
-use crate::config::ArcServer;
+use crate::config::{ArcServer, Settings};
+use crate::{Error, Result};
 
 /// How long Arc may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FLUSH: &str = "/api/v1/write/line-protocol/flush";
+/// What a backup lacks that was made without a flush.
+const NOT_FLUSHED: &str =
+    "Arc was not flushed, so that rows which it holds in memory are not in this backup";
+/// What to do where nobody can be asked for a flush.
+pub(crate) const SET_URL: &str = "set it to Arc's address, such as http://localhost:8000";
 /// The longest answer that is read, in bytes.
 const BODY_LIMIT: u64 = 1 << 20;
 /// What the client's errors of TLS have in common.
@@ -22,10 +29,19 @@ const UNTRUSTED: &str = "certificate";
 /// What an admin's token may ask for and that changes nothing.
 const STATUS: &str = "/api/v1/backup/status";
 
-/// Flushes Arc's buffers where `backup.arc_url` is set.
-pub(super) async fn run(context: &Context) -> Result<()> {
+/// Whether a backup may be made without a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// A flush that fails is a warning.
+    Wanted,
+    /// A flush that fails, or that nobody can be asked for, is the end of the backup.
+    Required,
+}
+
+/// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to run.
+pub(super) async fn run(context: &Context, flush: Flush) -> Result<()> {
     let Some(arc) = &context.settings.backup.arc else {
-        return Ok(());
+        return without_url(context, flush);
     };
     context.running.phase("flushing");
     let token = arc.token.as_ref().or(context.token.as_ref());
@@ -42,12 +58,43 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     context
         .running
         .update(|operation| operation.flushed = Some(flushed));
-    if let Some(fault) = fault {
-        context.warn(format!(
-            "Arc was not flushed, so that rows which it holds in memory are not in this backup: {fault}"
-        ));
+    match (fault, flush) {
+        (None, _) => Ok(()),
+        (Some(fault), Flush::Required) => Err(required(&fault)),
+        (Some(fault), Flush::Wanted) => {
+            context.warn(format!("{NOT_FLUSHED}: {fault}"));
+            Ok(())
+        }
+    }
+}
+
+/// A flush without anybody to be asked for it.
+fn without_url(context: &Context, flush: Flush) -> Result<()> {
+    let seen = without_flush(&context.settings);
+    if flush == Flush::Required {
+        let seen = seen.unwrap_or_else(|| "`backup.arc_url` is not set".to_owned());
+        return Err(required(&format!("{seen}: {SET_URL}")));
+    }
+    if let Some(seen) = seen {
+        (context.running).update(|operation| operation.flushed = Some(false));
+        context.warn(format!("{NOT_FLUSHED}: {seen}; {SET_URL}"));
     }
     Ok(())
+}
+
+/// Why nobody is asked for a flush although Arc runs on this machine; `None` where it is not seen to run.
+pub(crate) fn without_flush(settings: &Settings) -> Option<String> {
+    let (process, database) = running_arc::opener_of(settings)?;
+    Some(format!(
+        "Arc runs (process {process} has `{}` open), and `backup.arc_url` is not set",
+        database.display()
+    ))
+}
+
+fn required(fault: &str) -> Error {
+    Error::Failed(format!(
+        "Arc was not flushed, and `backup.require_flush` (--require-flush) asks for that: {fault}"
+    ))
 }
 
 fn explain(arc: &ArcServer, status: u16, with_token: bool) -> String {

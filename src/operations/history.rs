@@ -80,6 +80,11 @@ impl History {
             .await
     }
 
+    /// Operations that run, or that a crash has left so.
+    pub(super) async fn running(&self) -> Result<Vec<Operation>> {
+        self.on(&self.readers, HistoryFile::running).await
+    }
+
     /// One operation, with its problems.
     ///
     /// # Errors
@@ -194,13 +199,18 @@ impl HistoryFile {
                 .query_map(params![number(limit), number(offset)], |row| row.get(0))?
                 .collect()
         })?;
-        let rows = bodies.unwrap_or_default();
-        Ok((rows.iter().filter_map(|body| parse(body)))
-            .map(|operation| Operation {
-                problems: Vec::new(),
-                ..operation
-            })
-            .collect())
+        Ok(without_problems(&bodies.unwrap_or_default()))
+    }
+
+    /// Those that run, or that a crash has left so, oldest first.
+    pub(super) fn running(&self) -> Result<Vec<Operation>> {
+        let bodies: Option<Vec<String>> = self.read(|connection| {
+            connection
+                .prepare("SELECT body FROM operations WHERE status = 'Running' ORDER BY sequence")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })?;
+        Ok(without_problems(&bodies.unwrap_or_default()))
     }
 
     pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
@@ -230,6 +240,15 @@ impl HistoryFile {
     }
 }
 
+fn without_problems(bodies: &[String]) -> Vec<Operation> {
+    (bodies.iter().filter_map(|body| parse(body)))
+        .map(|operation| Operation {
+            problems: Vec::new(),
+            ..operation
+        })
+        .collect()
+}
+
 fn parse(body: &str) -> Option<Operation> {
     Operation::parse_from_json_string(body).ok()
 }
@@ -255,7 +274,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
             started_at TEXT NOT NULL,
             status TEXT NOT NULL,
             body TEXT NOT NULL,
-            problems TEXT)",
+            problems TEXT);
+        CREATE INDEX IF NOT EXISTS operations_running ON operations (sequence) WHERE status = 'Running'",
     )?;
     if !has_problems(&connection)? {
         separate_problems(&connection)?;

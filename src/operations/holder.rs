@@ -12,6 +12,9 @@ pub struct Holder {
     pub operation: String,
     /// Its id.
     pub operation_id: String,
+    /// The backup that it makes or reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_id: Option<String>,
     /// The process.
     pub pid: u32,
     /// Its host.
@@ -99,6 +102,9 @@ fn stat_of(pid: u32) -> Option<(char, u64)> {
     ))
 }
 
+/// The operation of a holder of which nothing is known.
+const UNKNOWN: &str = "unknown";
+
 impl Holder {
     /// This process, for an operation.
     #[must_use]
@@ -107,6 +113,7 @@ impl Holder {
         Self {
             operation: operation.to_owned(),
             operation_id: operation_id.to_owned(),
+            backup_id: None,
             pid,
             host: rustix::system::uname()
                 .nodename()
@@ -133,6 +140,19 @@ impl Holder {
             }
     }
 
+    /// Whether it is seen to live: a process of this machine that was started when it says.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| {
+            ProcessIdentity::with(process.start_ticks).as_ref() == Some(process)
+                && matches!(Look::at(self.pid), Look::Lives(ticks) if ticks == process.start_ticks)
+        })
+    }
+
+    /// Whether its lock does not say which operation it is.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.operation_id == UNKNOWN
+    }
+
     pub(crate) fn to_text(&self) -> String {
         serde_json::to_string(self).expect("plain data is valid JSON")
     }
@@ -141,7 +161,8 @@ impl Holder {
     pub(crate) fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             operation: "operation".to_owned(),
-            operation_id: "unknown".to_owned(),
+            operation_id: UNKNOWN.to_owned(),
+            backup_id: None,
             pid: 0,
             host: "unknown".to_owned(),
             started_at: None,
@@ -172,7 +193,7 @@ mod tests {
     fn only_a_process_of_here_is_known_to_be_dead() {
         let alive = Holder::this("backup", "x");
         assert!(alive.process.is_some(), "the system tells");
-        assert!(!alive.is_dead());
+        assert!(!alive.is_dead() && alive.is_alive());
         let mut child = std::process::Command::new("true").spawn().expect("it runs");
         let of_child = |holder: &Holder| Holder {
             pid: child.id(),
@@ -200,7 +221,7 @@ mod tests {
             },
             Holder::from_text("nonsense"),
         ] {
-            assert!(!unknown.is_dead(), "{unknown:?}");
+            assert!(!unknown.is_dead() && !unknown.is_alive(), "{unknown:?}");
         }
         // Its number is another's now.
         let again = Holder {

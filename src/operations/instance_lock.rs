@@ -47,7 +47,7 @@ impl InstanceLock {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Busy(Box::new(read_holder(&mut file))));
+                    return Err(read_holder(&mut file).into());
                 }
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::Failed(format!(

@@ -6,7 +6,10 @@ use super::context::Context;
 pub(super) fn note(context: &Context, metadata: bool, config: bool) {
     let mut list = Vec::new();
     if !metadata {
-        list.extend(context.settings.databases.iter().map(|database| {
+        // What is there by nobody's setting, and is not there, was not left out.
+        let databases = (context.settings.databases.iter())
+            .filter(|database| !database.is_default || database.path.exists());
+        list.extend(databases.map(|database| {
             format!(
                 "{}: databases were left out as asked (include_metadata = false)",
                 database.setting

@@ -74,6 +74,7 @@ impl ArcBackup {
     /// # Errors
     /// [`Error::Invalid`] for an unknown target.
     pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
+        self.check_place()?;
         let repositories: Vec<&Repository> = match target {
             Some(_) => vec![self.repository(target)?],
             None => self.repositories.iter().collect(),
@@ -133,6 +134,7 @@ impl ArcBackup {
     /// [`Error::Unreadable`] when it can't be read now;
     /// [`Error::Invalid`] for an unknown target.
     pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
+        self.check_place()?;
         match self.find_backup(id, target).await {
             Err(error) => Err(self.or_incomplete(id, target, error).await),
             found => found,
@@ -237,6 +239,7 @@ impl ArcBackup {
         target: Option<&str>,
         allow_incomplete: bool,
     ) -> Result<(Repository, Loaded)> {
+        self.check_place()?;
         let mut fault = match self.locate_backup(id, target).await {
             Ok((repository, loaded)) => return Ok((repository.clone(), loaded?)),
             Err(error @ (Error::NotFound(_) | Error::Storage(_))) => error,

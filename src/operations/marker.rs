@@ -341,6 +341,7 @@ impl<'a> Mark<'a> {
             target: Some(self.context.repository.name().to_owned()),
             extra_files: self.options.extra_files,
             allow_incomplete: self.options.allow_incomplete,
+            skip_damaged: self.options.skip_damaged,
             earlier: self.earlier(),
             unreadable: None,
         };

@@ -1,10 +1,16 @@
 //! Operations: the one slot, progress, cancel, history; and what each operation does.
 
+mod attempt;
+mod audit;
 mod backup;
+mod busy;
+mod cancel;
 mod clean_up;
 mod context;
+mod damaged;
 mod delete;
 pub(crate) mod descriptors;
+mod disk;
 mod ending;
 mod engine;
 mod entries;
@@ -21,6 +27,7 @@ mod list_filter;
 mod locate;
 mod marker;
 mod operation;
+mod place;
 mod presence;
 mod preview;
 mod preview_figures;
@@ -42,9 +49,13 @@ mod sweep;
 mod trust;
 mod verify;
 
-pub(crate) use flush::{Reach, examine as examine_arc};
 pub(crate) use preview::age_in_words;
 
+pub use busy::Busy;
+pub use cancel::{AfterCancel, Cancelling};
+pub(crate) use flush::{Reach, SET_URL, examine as examine_arc, without_flush};
+
+pub(crate) use disk::{Room, existing, taken};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use history::History;
 pub use holder::{Holder, ProcessIdentity};

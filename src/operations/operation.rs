@@ -29,6 +29,22 @@ pub enum Status {
     Completed,
     /// It did not, and `error` says why.
     Failed,
+    /// It was asked to end before it was done: by a cancel, or by a signal to its process. `error`
+    /// says by whom.
+    Cancelled,
+}
+
+impl Status {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The most warnings that are told one by one.
@@ -71,7 +87,7 @@ pub struct Operation {
     pub started_at: String,
     /// When it ended.
     pub completed_at: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or who cancelled it.
     pub error: Option<String>,
     /// The name of the token that asked for it, or the user on the command line.
     pub actor: String,
@@ -89,7 +105,8 @@ pub struct Operation {
     /// What the configuration names and the backup does not hold.
     #[oai(default, skip_serializing_if_is_empty)]
     pub not_included: Vec<String>,
-    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent without `backup.arc_url`.
+    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where no `backup.arc_url` is set and
+    /// Arc is not seen to run.
     pub flushed: Option<bool>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
     pub special_files: Option<u64>,
@@ -163,6 +180,10 @@ pub struct RestoreInProgress {
     #[serde(default)]
     #[oai(default)]
     pub allow_incomplete: bool,
+    /// Whether files that are damaged in the backup are left out.
+    #[serde(default)]
+    #[oai(default)]
+    pub skip_damaged: bool,
     /// Runs before this one that were interrupted too, and have set files aside under their own names.
     #[serde(default)]
     #[oai(default)]
@@ -209,6 +230,7 @@ impl RestoreInProgress {
             target: None,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
+            skip_damaged: false,
             earlier: Vec::new(),
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),
@@ -233,6 +255,7 @@ impl RestoreInProgress {
             (!has(METADATA), " --no-metadata"),
             (has(CONFIG), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),
+            (self.skip_damaged, " --skip-damaged"),
         ] {
             if is_given {
                 command.push_str(flag);

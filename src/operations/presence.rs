@@ -89,7 +89,7 @@ pub(super) async fn check(
                     record = next_stored_here(context, &mut records, then).await?;
                 }
                 // Damage as well; whether what lies there is missing is not known.
-                (context.running).problem(&path, "unreadable", error.to_string());
+                context.damage(&path, "unreadable", error.to_string());
                 let is_there = |record: &Record| {
                     *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
                 };
@@ -141,11 +141,7 @@ pub(super) async fn check(
 }
 
 fn note_missing(context: &Context, record: &Record) {
-    context.running.problem(
-        record.path.as_str(),
-        "missing",
-        "the backup does not hold it",
-    );
+    context.damage(&record.path, "missing", "the backup does not hold it");
 }
 
 fn note_size(context: &Context, record: &Record, meta: &Meta) {
@@ -154,7 +150,7 @@ fn note_size(context: &Context, record: &Record, meta: &Meta) {
             "has {} bytes; {} were expected",
             meta.size, record.entry.size
         );
-        context.running.problem(record.path.as_str(), "size", text);
+        context.damage(&record.path, "size", text);
     }
 }
 

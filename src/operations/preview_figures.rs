@@ -1,6 +1,7 @@
 //! How many files and bytes a restore would change, by the plans of the sources themselves.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_backup_core::{Activity, RestoreSummary, Staging};
@@ -111,6 +112,7 @@ impl ArcBackup {
                 extra_files: policy(options.extra_files),
                 aside: Some((repository.target_sink().clone(), own("before-restore"))),
                 earlier: Vec::new(),
+                untouched: Arc::default(),
             };
             let restore = source.restore(staging).await?;
             plan.add(&restore.plan(section_entries(&inventory, section)?).await?);

@@ -14,6 +14,8 @@ pub enum Request {
         metadata: bool,
         /// With `arc.toml`.
         config: bool,
+        /// Only where Arc was flushed.
+        require_flush: bool,
         /// To this target instead of the default one.
         target: Option<String>,
         /// Under this id instead of a new one: for the demo.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_backup_core::RestoreSummary;
 
 use super::context::Context;
+use super::damaged;
 use super::marker::{APPLYING, Mark};
 use super::presence::Then;
 use super::running_arc::RunningArc;
@@ -66,6 +67,9 @@ pub struct RestoreOptions {
     pub verify_first: bool,
     /// What is live here may be replaced by a backup of another instance.
     pub into_other_instance: bool,
+    /// Files that are damaged or missing in the backup are left out, and what is live in their place stays as it is. Such a
+    /// restore ends as a failed one all the same.
+    pub skip_damaged: bool,
 }
 
 impl Default for RestoreOptions {
@@ -78,6 +82,7 @@ impl Default for RestoreOptions {
             allow_incomplete: false,
             verify_first: false,
             into_other_instance: false,
+            skip_damaged: false,
         }
     }
 }
@@ -104,10 +109,15 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         Err(error) => {
             context.running.phase("cleaning up");
             give_up(&parts, &mark).await;
+            let error = with_way_out(context, options, error).await;
             return Err(unchanged(error, mark.goes_on()));
         }
     };
-    apply(context, &inventory, &mark, &parts).await?;
+    // Of files that are left out.
+    let known = context.running.snapshot().problem_count;
+    if let Err(error) = apply(context, &inventory, &mark, &parts).await {
+        return Err(with_way_out(context, options, error).await);
+    }
     context.running.phase("checking what was restored");
     if let Some(arc) = &arc
         && let Err(error) = still_ours(context, arc).await
@@ -121,7 +131,8 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     for part in parts.iter().rev() {
         let summary = part.restore.finish().await?;
         report(context, &summary);
-        context.failure(
+        context.failure_since(
+            known,
             "what was restored is not as it should be (stop Arc, or wait until its compaction has ended, and run the same restore \
              again)",
         )?;
@@ -129,7 +140,21 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
     context
         .running
         .update(|operation| _ = operation.restart_required.get_or_insert(false));
-    mark.remove(parts.iter().any(Part::changes_data)).await
+    mark.remove(parts.iter().any(Part::changes_data)).await?;
+    // The data is as good as this backup can make it, and not what it holds.
+    damaged::outcome(context, options, &inventory)
+}
+
+/// The error of a backup that is not whole, with what can be done where there is no other.
+async fn with_way_out(context: &Context, options: &RestoreOptions, error: Error) -> Error {
+    let is_damaged = !context.damaged.is_empty() && !options.skip_damaged;
+    match error {
+        Error::Failed(text) if is_damaged => match damaged::way_out(context).await {
+            Some(way_out) => Error::Failed(format!("{text}; {way_out}")),
+            None => Error::Failed(text),
+        },
+        error => error,
+    }
 }
 
 /// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.
@@ -163,11 +188,16 @@ async fn prepare<'a>(
     context.running.phase("checking");
     discard_staged(context, mark.goes_on()).await?;
     let loaded = verify::load(context, &|section| options.includes(section), Then::Read).await?;
-    context.failure("the backup is not whole")?;
+    if !options.skip_damaged || loaded.is_none() {
+        context.failure("the backup is not whole")?;
+    }
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
     check_missing(context, options, &loaded)?;
+    if options.skip_damaged {
+        damaged::find_all(context, options, &inventory).await?;
+    }
     // Before what is live is looked at, and again before it is changed.
     let arc = match options.data {
         true => Some(RunningArc::await_quiet(context, &inventory).await?),

@@ -1,13 +1,18 @@
 //! What a restore is refused for before it begins, while a request can still be answered with why.
 
-use arc_backup_core::{ListOptions, Listed};
+use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
 use super::preview::{BackupOrigin, age_in_words, age_seconds};
-use super::{ArcBackup, RestoreOptions};
-use crate::manifest::BackupId;
+use super::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
+use crate::config::{Compared, differences};
+use crate::manifest::{BackupId, InventoryFault};
 use crate::repository::{Loaded, Repository};
+use crate::source;
 use crate::{Error, Result};
+
+/// The largest `arc.toml` that is compared.
+const CONFIG_LIMIT: u64 = 16 << 20;
 
 impl ArcBackup {
     /// The backup that a restore would take, where nothing is against it.
@@ -35,6 +40,13 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<(Repository, Loaded)> {
+        if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
+            return Err(Error::Invalid(
+                "a restore that leaves out damaged files can't remove live ones, which may hold the same rows: leave \
+                 out --extra-files remove (extra_files), or --skip-damaged (skip_damaged)"
+                    .to_owned(),
+            ));
+        }
         let (repository, loaded) = self
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
@@ -42,8 +54,98 @@ impl ArcBackup {
         if interrupted.is_some_and(|marker| marker.backup_id == id.as_str()) {
             return Ok((repository, loaded));
         }
+        self.check_places(&repository, &loaded, id, options).await?;
         self.check_instance(id, &loaded, options).await?;
         Ok((repository, loaded))
+    }
+
+    /// Refuses to restore data or databases together with an `arc.toml` that names other places for them: they would go where the
+    /// one in force says, and Arc would look for them where the restored one does.
+    ///
+    /// A file that is damaged in the backup is none to compare with: the restore itself says so.
+    async fn check_places(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+    ) -> Result<()> {
+        if !options.config || !(options.data || options.metadata) {
+            return Ok(());
+        }
+        let Some(text) = self.config_in(repository, loaded, id).await? else {
+            return Ok(());
+        };
+        let ours = &self.settings.values;
+        let Ok(theirs) = ours.with_file(&text, "config/arc.toml") else {
+            return Ok(());
+        };
+        let included = &loaded.manifest.databases_included;
+        let databases = match (options.metadata, included.is_empty()) {
+            (false, _) => Vec::new(),
+            // Arc's own backups hold one.
+            (true, true) => vec!["auth.db_path"],
+            (true, false) => included.iter().map(|one| one.setting.as_str()).collect(),
+        };
+        let compared = Compared {
+            data: options.data,
+            databases,
+        };
+        let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
+            Error::Invalid(format!(
+                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
+                 or leave it out"
+            ))
+        })?;
+        if elsewhere.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the arc.toml of backup {id} names other places than the configuration in force: {}. Arc would not \
+             look where the rest is restored to. Restore in two steps: the configuration with `arc-backup restore {id} \
+             --with-config --no-data --no-metadata` (restore_data and restore_metadata = false), then, under \
+             that, the rest with `arc-backup restore {id}`. Nothing was changed",
+            elsewhere.join("; ")
+        )))
+    }
+
+    /// The text of `arc.toml` in a backup; `None` where that holds none that is whole.
+    async fn config_in(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+    ) -> Result<Option<String>> {
+        let scratch = self.scratch.for_reading()?;
+        let inventory = match repository.inventory(id, loaded, scratch.path()).await {
+            Ok(inventory) => inventory,
+            Err(InventoryFault::Damaged(_)) => return Ok(None),
+            Err(InventoryFault::Other(error)) => return Err(error),
+        };
+        // Among the first: they are in byte order.
+        for record in inventory.records()? {
+            let record = record?;
+            if record.section() > source::CONFIG {
+                break;
+            }
+            if record.section() != source::CONFIG || record.entry.size > CONFIG_LIMIT {
+                continue;
+            }
+            let key = repository.reader(id).locate(&record)?;
+            let bytes = match repository.read_small(&key, CONFIG_LIMIT).await {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::Invalid => None,
+                Err(error) => return Err(error.into()),
+            };
+            let is_whole = |bytes: &Vec<u8>| {
+                record.entry.size == bytes.len() as u64
+                    && (record.entry.sha256).is_none_or(|digest| digest == Digest::of(bytes))
+            };
+            return Ok(bytes
+                .filter(is_whole)
+                .and_then(|bytes| String::from_utf8(bytes).ok()));
+        }
+        Ok(None)
     }
 
     async fn check_instance(

@@ -1,37 +1,72 @@
 //! Room on local disk.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use arc_backup_core::{Error as CoreError, ErrorKind};
+use indicatif::HumanBytes;
+
+use super::context::Context;
+use super::disk::{Room, existing, taken};
 use crate::{Error, Result};
 
 /// Whether local disk has room for what will be written, before anything is. What goes to one file system is added up.
 pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let mut by_device: BTreeMap<u64, (&Path, u64)> = BTreeMap::new();
+    let mut by_device: BTreeMap<u64, (Room, u64)> = BTreeMap::new();
     for (path, bytes) in rooms {
-        let existing = path.ancestors().find(|path| path.exists());
-        let existing = existing.filter(|path| !path.as_os_str().is_empty());
-        let existing = existing.unwrap_or(Path::new("."));
-        let device = std::fs::metadata(existing)
-            .map_err(|e| Error::io("look at", existing, e))?
-            .dev();
-        let needed = &mut by_device.entry(device).or_insert((existing, 0)).1;
+        // A file system that does not tell its room says so when it is full.
+        let Some(room) = Room::at(path).map_err(|e| Error::io("look at", existing(path), e))?
+        else {
+            continue;
+        };
+        let needed = &mut by_device.entry(room.device).or_insert((room, 0)).1;
         *needed = needed.saturating_add(*bytes);
     }
-    for (path, needed) in by_device.into_values() {
-        let room = match rustix::fs::statvfs(path) {
-            // A file system that does not tell its room says so when it is full.
-            Err(error) if crate::private::is_lacking(&error.into()) => continue,
-            room => room.map_err(|e| Error::io("look at", path, e.into()))?,
-        };
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
+    for (room, needed) in by_device.into_values() {
+        let free = room.free_bytes;
         if free < needed {
             return Err(Error::Failed(format!(
                 "no room to restore at `{}`: it needs {needed} bytes and {free} are free",
-                path.display()
+                room.folder.display()
             )));
         }
     }
     Ok(())
+}
+
+/// Whether a target on local disk has room for so many files and bytes of a backup, before any of them is copied.
+pub(super) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
+    let Some(root) = context.repository.target_sink().capabilities().local_root else {
+        return Ok(());
+    };
+    // Who can't say how much room there is, as on some network shares, says so when it is full.
+    let Ok(Some(room)) = Room::at(&root) else {
+        return Ok(());
+    };
+    let needed = taken(files, bytes);
+    let lacks = if room.free_bytes < needed {
+        format!(
+            "needs {} and {} are free",
+            HumanBytes(needed),
+            HumanBytes(room.free_bytes)
+        )
+    } else if room.free_files.is_some_and(|free| free < files) {
+        format!(
+            "has {files} files and no more than {} can be made there (inodes)",
+            room.free_files.unwrap_or_default()
+        )
+    } else {
+        return Ok(());
+    };
+    let detail = format!(
+        "no room: what is still to be copied {lacks}, and so nothing is. Remove what interrupted operations left (`arc-backup \
+         sweep --apply`), delete old backups (`arc-backup delete ID`), add room, or back up to another target (--target)"
+    );
+    let error = CoreError::new(
+        ErrorKind::NoSpace,
+        "store the backup in",
+        root.display().to_string(),
+        detail,
+    );
+    Err(error.at(context.repository.label()).into())
 }

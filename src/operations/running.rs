@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_backup_core::ErrorKind;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::operation::Status;
 use super::{Operation, Problem};
+use crate::Error;
 use crate::auth::Secret;
 use crate::pipeline::Progress;
 
@@ -25,6 +27,15 @@ pub struct Who {
     pub token: Option<Secret>,
 }
 
+/// Why an operation ends before it is done.
+#[derive(Debug, Clone)]
+enum Reason {
+    /// Somebody asked for it.
+    Request(String),
+    /// It can't go on.
+    Fault(String),
+}
+
 /// An operation that runs, or ran, in this process.
 #[derive(Debug)]
 pub struct Running {
@@ -36,9 +47,10 @@ pub struct Running {
     pub progress: Arc<Progress>,
     /// Ends it.
     pub cancel: CancellationToken,
-    reason: Mutex<Option<String>>,
+    reason: Mutex<Option<Reason>>,
     /// When it was first asked to end.
     cancelled_at: OnceLock<Instant>,
+    store_fault: OnceLock<ErrorKind>,
     /// Whether what it makes is there, whatever becomes of the rest.
     published: AtomicBool,
     done: CancellationToken,
@@ -54,6 +66,7 @@ impl Running {
             cancel: CancellationToken::new(),
             reason: Mutex::default(),
             cancelled_at: OnceLock::new(),
+            store_fault: OnceLock::new(),
             published: AtomicBool::new(false),
             done: CancellationToken::new(),
         })
@@ -109,21 +122,54 @@ impl Running {
         operation
     }
 
-    /// Asks it to end.
+    /// Asks it to end: its status is then [`Status::Cancelled`].
     pub fn cancel(&self, reason: &str) {
+        self.end(Reason::Request(reason.to_owned()));
+    }
+
+    /// Ends it because it can't go on: its status is then [`Status::Failed`].
+    pub(crate) fn fail(&self, reason: &str) {
+        self.end(Reason::Fault(reason.to_owned()));
+    }
+
+    fn end(&self, reason: Reason) {
         self.reason
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| reason.to_owned());
+            .get_or_insert(reason);
         let _ = self.cancelled_at.set(Instant::now());
         self.cancel.cancel();
     }
 
-    pub(crate) fn cancel_reason(&self) -> Option<String> {
+    fn reason(&self) -> Option<Reason> {
         self.reason
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(crate) fn cancel_reason(&self) -> Option<String> {
+        self.reason()
+            .map(|(Reason::Request(text) | Reason::Fault(text))| text)
+    }
+
+    /// The status of an operation that ends with this error.
+    pub(crate) fn status_of(&self, error: &Error) -> Status {
+        match (error, self.reason()) {
+            (Error::Cancelled(_), Some(Reason::Request(_))) => Status::Cancelled,
+            _ => Status::Failed,
+        }
+    }
+
+    /// Notes the fault of a store that it ended with.
+    pub(crate) fn set_store_fault(&self, kind: ErrorKind) {
+        let _ = self.store_fault.set(kind);
+    }
+
+    /// Which kind of fault of a store or a target it failed with, where that is why.
+    #[must_use]
+    pub fn store_fault(&self) -> Option<ErrorKind> {
+        self.store_fault.get().copied()
     }
 
     /// Notes that what it makes is there.

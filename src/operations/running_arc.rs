@@ -255,10 +255,7 @@ impl<'a> RunningArc<'a> {
 
     /// The process that has a database of Arc's open, and that database.
     fn opener(&self) -> Option<(u32, &Path)> {
-        self.context.settings.databases.iter().find_map(|database| {
-            let shm = crate::source::beside(&database.path, "-shm");
-            Some((opener(&shm)?, &*database.path))
-        })
+        opener_of(&self.context.settings)
     }
 
     /// How Arc is seen to run, in words; `None` where it is not, which is no proof that it does not.
@@ -351,13 +348,8 @@ pub(super) enum Seen {
 
 /// Looks once whether Arc runs: who has its databases open, and whether `backup.arc_url` answers.
 pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
-    let opened = settings.databases.iter().find_map(|database| {
-        let process = opener(&crate::source::beside(&database.path, "-shm"))?;
-        let path = database.path.display();
-        Some(format!("process {process} has `{path}` open"))
-    });
-    if let Some(how) = opened {
-        return Seen::Runs(how);
+    if let Some((process, path)) = opener_of(settings) {
+        return Seen::Runs(format!("process {process} has `{}` open", path.display()));
     }
     let Some(arc) = &settings.backup.arc else {
         return Seen::Unknown;
@@ -367,6 +359,14 @@ pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
         Ok(Err(why)) if why.contains("refused") => Seen::Stopped(why),
         Ok(Err(_)) | Err(_) => Seen::Unknown,
     }
+}
+
+/// The process that has a database of Arc's open on this machine, and that database: Arc, as far as can be seen.
+pub(super) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
+    settings.databases.iter().find_map(|database| {
+        let shm = crate::source::beside(&database.path, "-shm");
+        Some((opener(&shm)?, &*database.path))
+    })
 }
 
 /// The process, not this one, that holds SQLite's lock of who has a database open; by the kernel's list, as to open the file

@@ -15,6 +15,7 @@ use super::backup::Collected;
 use super::context::Context;
 use super::entries::{entries_of, left_out};
 use super::reuse::reuse;
+use super::room::check_target;
 use super::trust::Trust;
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
@@ -41,6 +42,12 @@ pub(super) async fn copy(
     collected.trust.watch(collected.log.next_run().await)?;
     let reused = reuse(context, section, &listed, collected).await?;
     collected.trust.watch(collected.log.next_run().await)?;
+    let (all, have) = (listed.summary(), reused.summary());
+    let left = (all.entries - have.entries, all.bytes - have.bytes);
+    if let Err(error) = check_target(context, left.0, left.1) {
+        collected.no_room = true;
+        return Err(error);
+    }
     context.running.phase("copying");
     let mut copying = Copying {
         context,

@@ -10,6 +10,7 @@ use arc_backup_core::{
 use async_trait::async_trait;
 
 use super::context::Context;
+use super::damaged::{damaged_keys, whole_entries};
 use super::entries::{left_out, section_entries};
 use super::marker::{Mark, check_covers_interrupted, marker_path, remove_marker, state_marker};
 use super::presence::archived_fault;
@@ -132,7 +133,8 @@ pub(super) async fn stage(
     let mut plan = RestorePlan::new(options.extra_files);
     for record in inventory.records()? {
         let record = record?;
-        if order.iter().any(|section| *section == record.section()) {
+        let is_wanted = order.iter().any(|section| *section == record.section());
+        if is_wanted && !context.damaged.has(&record.path) {
             context.running.progress.expect(1, record.entry.size);
         }
     }
@@ -142,8 +144,13 @@ pub(super) async fn stage(
         else {
             continue;
         };
-        let restore = source.restore(staging(context, options, mark)?).await?;
-        let summary = restore.plan(section_entries(inventory, section)?).await?;
+        let staging = Staging {
+            untouched: damaged_keys(context, inventory, section)?,
+            ..staging(context, options, mark)?
+        };
+        let restore = source.restore(staging).await?;
+        let entries = whole_entries(context, inventory, section)?;
+        let summary = restore.plan(entries).await?;
         plan.add(&summary);
         rooms.extend(summary.room);
         parts.push(Part {
@@ -166,7 +173,8 @@ pub(super) async fn stage(
         }
     }
     context.running.phase("verifying");
-    for part in parts.iter() {
+    // Without what is damaged, all was read before it was planned.
+    for part in parts.iter().filter(|_| !options.skip_damaged) {
         // What was staged is verified; what can't be is verified as it is written, unless that is too late.
         let all = options.verify_first && part.restore.changes_while_staging();
         verify_before(context, inventory, part, all).await?;
@@ -191,6 +199,7 @@ fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Resu
         earlier: (mark.earlier().into_iter())
             .map(|run| (run.operation_id, policy(run.extra_files)))
             .collect(),
+        untouched: Arc::default(),
     })
 }
 
@@ -230,11 +239,7 @@ pub(super) async fn copy_part(
     part: &Part,
     failed: &str,
 ) -> Result<()> {
-    let reader = PartReader {
-        context,
-        section: &part.section,
-        elsewhere: stored_elsewhere(inventory, &part.section)?,
-    };
+    let reader = PartReader::new(context, inventory, &part.section)?;
     let writer = PartWriter(&*part.restore);
     let plan = context.plan();
     let mut copies = plan.run(part.restore.needed(), &reader, &writer);
@@ -269,11 +274,7 @@ async fn verify_before(
     part: &Part,
     all: bool,
 ) -> Result<()> {
-    let reader = PartReader {
-        context,
-        section: &part.section,
-        elsewhere: stored_elsewhere(inventory, &part.section)?,
-    };
+    let reader = PartReader::new(context, inventory, &part.section)?;
     let entries = section_entries(inventory, &part.section)?;
     let entries = if all {
         // These are read once more when they are written.
@@ -301,13 +302,26 @@ async fn verify_before(
     context.failure("the backup is not whole")
 }
 
-struct PartReader<'a> {
+/// Reads the files of one section, wherever they are stored.
+pub(super) struct PartReader<'a> {
     context: &'a Context,
     section: &'a str,
     elsewhere: HashMap<Key, BackupId>,
 }
 
-impl PartReader<'_> {
+impl<'a> PartReader<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        inventory: &Inventory,
+        section: &'a str,
+    ) -> Result<Self> {
+        Ok(Self {
+            context,
+            section,
+            elsewhere: stored_elsewhere(inventory, section)?,
+        })
+    }
+
     fn of(&self, entry: &Entry) -> BackupReader {
         let id = self.elsewhere.get(&entry.key).unwrap_or(&self.context.id);
         self.context.repository.reader(id).section(self.section)

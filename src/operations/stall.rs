@@ -42,7 +42,7 @@ impl StallWatch {
             running.waits_for()
         );
         tracing::error!("{text}");
-        running.cancel(&text);
+        running.fail(&text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starting an operation, and what goes on around it while it runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,16 +9,19 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::Attempt;
 use super::context::Context;
+use super::damaged::Damaged;
 use super::ending::StopTimes;
+use super::flush::Flush;
 use super::history::History;
 use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
 use super::stall::StallWatch;
-use super::{ArcBackup, Holder, Request, backup, delete, fence, restore, verify};
+use super::{ArcBackup, Holder, Request, audit, backup, cancel, delete, fence, restore, verify};
+use crate::auth::Secret;
 use crate::config::Settings;
-use crate::manifest::BackupId;
 use crate::repository::{Journal, Repository};
 use crate::{Error, Result};
 
@@ -39,64 +42,91 @@ const SLOT_TIMEOUT: Duration = Duration::from_millis(500);
 impl ArcBackup {
     /// Starts an operation; it goes on by itself. Its progress is published before this returns.
     ///
+    /// What fails before it runs has an entry in the history all the same, but for what refuses the
+    /// request: see [`Error::is_refusal`]. A backup that comes up busy has none.
+    ///
     /// # Errors
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
-    /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
-    pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
+    /// [`Error::Storage`] when the target can't be used; [`Error::Cancelled`] where it has not begun within `backup.timeout`, or
+    /// was asked to end before.
+    pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
+        self.check_open()?;
+        self.check_place()?;
+        self.check_data(&request)?;
         let timeout = self.settings.backup.timeout;
         let ends = Instant::now() + timeout;
-        let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
-        begun.unwrap_or_else(|_| {
-            Err(Error::Cancelled(format!(
-                "the operation could not begin within `backup.timeout` ({} s): run `doctor` to see which storage does not answer",
-                timeout.as_secs()
-            )))
-        })
+        let token = who.token.take();
+        let attempt = Attempt::new(self, &request, &who)?;
+        let asked = async {
+            let folder = self.settings.backup.state_folder();
+            tokio::select! {
+                reason = self.ending.asked() => reason,
+                reason = cancel::requested(folder, &attempt.operation) => reason,
+            }
+        };
+        let begun = tokio::select! {
+            biased;
+            begun = tokio::time::timeout_at(ends, self.begin(request, who, token, &attempt, ends)) => {
+                begun.unwrap_or_else(|_| Err(Error::Cancelled(format!(
+                    "the operation could not begin within `backup.timeout` ({} s): run `doctor` to see which storage does not answer",
+                    timeout.as_secs()
+                )))).map_err(|error| match error {
+                    Error::Cancelled(_) if self.ending.is_cancelled() => (error, Status::Cancelled),
+                    error => (error, Status::Failed),
+                })
+            }
+            reason = asked => Err((Error::Cancelled(reason), Status::Cancelled)),
+        };
+        match begun {
+            Ok(running) => Ok(running),
+            Err((error, status)) => {
+                self.record_attempt(attempt, &error, status).await;
+                Err(self.with_progress(error).await)
+            }
+        }
     }
 
     async fn begin(
         self: &Arc<Self>,
         request: Request,
-        mut who: Who,
+        who: Who,
+        token: Option<Secret>,
+        attempt: &Attempt,
         ends: Instant,
     ) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
         let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
             let holder = self.busy();
-            return Err(Error::Busy(Box::new(
-                holder.unwrap_or_else(|| Holder::this("operation", "starting")),
-            )));
+            return Err(holder
+                .unwrap_or_else(|| Holder::this("operation", "starting"))
+                .into());
         };
         self.check_open()?;
         if let Some(holder) = self.busy() {
-            return Err(Error::Busy(Box::new(holder)));
+            return Err(holder.into());
         }
-        let started = Timestamp::now();
-        let operation_id = format!(
-            "{}-{}",
-            started.strftime("%Y%m%d-%H%M%S"),
-            crate::random_hex::<4>()?
-        );
-        let holder = Holder::this(request.name(), &operation_id);
-        let instance = InstanceLock::take(&self.lock_path(), &holder)?;
+        let operation_id = attempt.operation.operation_id.clone();
+        let id = attempt.id.clone();
+        let holder = Holder {
+            backup_id: Some(id.to_string()),
+            started_at: Some(attempt.started),
+            ..Holder::this(request.name(), &operation_id)
+        };
+        let instance = InstanceLock::take(&self.lock_path(), &holder);
+        if !matches!(instance, Err(Error::Busy(_))) {
+            attempt.has_slot();
+        }
+        let instance = instance?;
+        cancel::remove_stale(self.settings.backup.state_folder(), &operation_id);
         self.settle_interrupted().await?;
         self.scratch.clean()?;
-        let (repository, id) = match &request {
-            Request::Backup { target, id, .. } => {
-                let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
-                (self.repository(target.as_deref())?, id)
+        let repository = match &request {
+            Request::Backup { target, .. } => self.repository(target.as_deref())?,
+            Request::Restore(id, options, target) => {
+                &self.find_and_check(id, options, target.as_deref()).await?.0
             }
-            Request::Restore(id, options, target) => (
-                &self.find_and_check(id, options, target.as_deref()).await?.0,
-                id.clone(),
-            ),
-            Request::Verify(id, _, target) => {
-                (self.locate(id, target.as_deref()).await?.0, id.clone())
-            }
-            Request::Delete(id, target) => (
-                self.locate_anything(id, target.as_deref()).await?,
-                id.clone(),
-            ),
+            Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
+            Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
@@ -114,17 +144,10 @@ impl ArcBackup {
             Err(error) => return Err(error),
         };
         let operation = Operation {
-            operation: request.name().to_owned(),
-            operation_id: operation_id.clone(),
-            backup_id: id.to_string(),
             target: Some(repository.name().to_owned()),
-            started_at: started.to_string(),
-            actor: who.actor.clone(),
-            origin: who.origin.to_owned(),
-            ..Operation::default()
+            ..attempt.operation.clone()
         };
-        let token = who.token.take();
-        let running = Running::new(operation, started, who);
+        let running = Running::new(operation, attempt.started, who);
         if let Err(error) = self.record_start(&request, &running).await {
             if let Some(lock) = lock {
                 self.give_back(&*lock, &running).await;
@@ -143,7 +166,9 @@ impl ArcBackup {
             running: running.clone(),
             token,
             lock,
+            damaged: Damaged::default(),
         };
+        audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
         tokio::spawn(async move { engine.run(request, context, instance, ends).await });
@@ -182,7 +207,7 @@ impl ArcBackup {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.closing.load(Ordering::SeqCst) {
+        if self.ending.is_cancelled() {
             return Err(Error::Cancelled("the service is ending".to_owned()));
         }
         Ok(())
@@ -255,11 +280,14 @@ impl ArcBackup {
         match &result {
             Ok(()) => last.status = Status::Completed,
             Err(error) => {
-                tracing::error!(target: "arc_backup::ended", operation = %last.operation, id = %last.operation_id, %error, "failed");
-                last.status = Status::Failed;
+                last.status = running.status_of(error);
                 last.error = Some(error.to_string());
+                if let Error::Storage(error) = error {
+                    running.set_store_fault(error.kind());
+                }
             }
         }
+        audit::ended(&last);
         last.bytes_per_second = None;
         last.eta_seconds = None;
         let written = async {
@@ -321,8 +349,17 @@ impl ArcBackup {
         }
         match request {
             Request::Backup {
-                metadata, config, ..
-            } => backup::run(&context, metadata, config).await,
+                metadata,
+                config,
+                require_flush,
+                ..
+            } => {
+                let flush = match require_flush {
+                    true => Flush::Required,
+                    false => Flush::Wanted,
+                };
+                backup::run(&context, metadata, config, flush).await
+            }
             Request::Restore(_, options, _) => restore::run(&context, &options).await,
             Request::Verify(_, mode, _) => {
                 let verified = verify::run(&context, mode);
@@ -387,7 +424,7 @@ async fn watch(
                 () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
             if Instant::now() >= ends {
-                running.cancel(&format!(
+                running.fail(&format!(
                     "it took longer than `backup.timeout` ({} s)",
                     timeout.as_secs()
                 ));
@@ -404,7 +441,16 @@ async fn watch(
         &is_hung,
         &ended,
     );
-    futures::join!(time, lock);
+    let cancelled = async {
+        let operation = running.snapshot();
+        tokio::select! {
+            () = ended.cancelled() => {}
+            reason = cancel::requested(settings.backup.state_folder(), &operation) => {
+                running.cancel(&reason);
+            }
+        }
+    };
+    futures::join!(time, lock, cancelled);
 }
 
 impl Context {

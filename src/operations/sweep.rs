@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
+use jiff::Timestamp;
 
 use super::instance_lock::InstanceLock;
-use super::{ArcBackup, Holder, fence, staging};
+use super::{ArcBackup, Holder, Operation, cancel, fence, staging};
 use crate::repository::{Repository, Swept};
 use crate::{Error, Result};
 
@@ -41,21 +42,46 @@ impl ArcBackup {
     /// What interrupted operations have left in the targets; removed with `apply`, as is what they left beside the live data.
     ///
     /// # Errors
-    /// [`Error::Busy`] when an operation runs.
+    /// [`Error::Busy`] when an operation runs; [`Error::Cancelled`] when it is cancelled by another process.
     pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
+        match self.sweep_all(apply).await {
+            Err(error) => Err(self.with_progress(error).await),
+            done => done,
+        }
+    }
+
+    async fn sweep_all(&self, apply: bool) -> Result<Sweep> {
+        self.check_place()?;
         let _slot = self.slot.lock().await;
         if let Some(holder) = self.busy() {
-            return Err(Error::Busy(Box::new(holder)));
+            return Err(holder.into());
         }
-        let holder = Holder::this("sweep", "sweep");
+        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
+        let operation = Operation {
+            operation: "sweep".to_owned(),
+            operation_id: format!("{now}-{}", crate::random_hex::<4>()?),
+            ..Operation::default()
+        };
+        let holder = Holder::this(&operation.operation, &operation.operation_id);
+        let folder = self.settings.backup.state_folder();
         let _instance = if apply {
-            Some(InstanceLock::take(&self.lock_path(), &holder)?)
+            let instance = InstanceLock::take(&self.lock_path(), &holder)?;
+            cancel::remove_stale(folder, &operation.operation_id);
+            Some(instance)
         } else {
             None
         };
+        tokio::select! {
+            biased;
+            swept = self.sweep_targets(apply, &holder) => swept,
+            reason = cancel::requested(folder, &operation) => Err(Error::Cancelled(reason)),
+        }
+    }
+
+    async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
         let mut all = Vec::new();
         for repository in &self.repositories {
-            let swept = match sweep_one(repository, apply, &holder).await {
+            let swept = match sweep_one(repository, apply, holder).await {
                 // Who is busy is told with the exit code for it.
                 Err(error @ Error::Busy(_)) => return Err(error),
                 // One dead target keeps nothing of the others from being swept.

@@ -72,7 +72,7 @@ impl Registry {
         #[cfg(feature = "s3")]
         for kind in ["s3", "minio"] {
             registry.add_sink(kind, |target, settings| {
-                s3::sink(&settings.values, &target.key)
+                s3::sink(&settings.values, &target.key, path_style(&target.kind))
             });
         }
         #[cfg(feature = "azure")]
@@ -210,7 +210,8 @@ impl Registry {
                 Ok(Arc::new(LocalSink::new(config)))
             }
             #[cfg(feature = "s3")]
-            "s3" => s3::sink(&settings.values, "storage"),
+            // For `minio` as for `s3`: Arc's own default, or it would be another place than Arc's.
+            "s3" => s3::sink(&settings.values, "storage", false),
             #[cfg(feature = "azure")]
             "azure" => {
                 // It would be a backup of a part that says it is of all.
@@ -227,6 +228,12 @@ impl Registry {
             kind => Err(self.unknown("storage.backend", kind)),
         }
     }
+}
+
+/// Whether the bucket goes into the path, where a target of this type does not say.
+#[cfg(feature = "s3")]
+fn path_style(kind: &str) -> bool {
+    kind == "minio"
 }
 
 #[cfg(feature = "local")]

@@ -9,7 +9,7 @@ use super::in_table;
 use crate::Result;
 use crate::config::Values;
 
-pub(super) fn sink(values: &Values, table: &str) -> Result<Arc<dyn Sink>> {
+pub(super) fn sink(values: &Values, table: &str, path_style: bool) -> Result<Arc<dyn Sink>> {
     let text = |key: &str| -> Result<String> {
         Ok(values.text(&format!("{table}.{key}"))?.unwrap_or_default())
     };
@@ -20,7 +20,7 @@ pub(super) fn sink(values: &Values, table: &str) -> Result<Arc<dyn Sink>> {
         access_key: text("s3_access_key")?,
         secret_key: text("s3_secret_key")?,
         use_ssl: values.truth(&format!("{table}.s3_use_ssl"), true)?,
-        path_style: values.truth(&format!("{table}.s3_path_style"), false)?,
+        path_style: values.truth(&format!("{table}.s3_path_style"), path_style)?,
         prefix: text("s3_prefix")?,
         checksums: text("s3_checksums")?,
     };

@@ -11,8 +11,8 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, ErrorKind, GetOptions, Key, ListOptions, Listed, LockGuard,
-    LockOutcome, Purpose, Sink, WriteOptions,
+    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, Listed,
+    LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 
@@ -26,7 +26,7 @@ pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
 
 use crate::manifest::BackupId;
-use crate::operations::Holder;
+use crate::operations::{Busy, Holder};
 use crate::{Error, Result};
 
 /// The tool's own folder at the root of a target.
@@ -70,6 +70,11 @@ impl Repository {
         &self.name
     }
 
+    /// The target, as messages name it.
+    pub(crate) fn label(&self) -> String {
+        format!("target {:?}", self.name)
+    }
+
     /// Where it is kept.
     #[must_use]
     pub fn sink(&self) -> &Arc<dyn Sink> {
@@ -93,20 +98,53 @@ impl Repository {
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
         let (sink, key) = (self.target_sink(), own("lock"));
-        let text = holder.to_text();
-        let mut other = match sink.lock(&key, &text).await? {
-            LockOutcome::Held(guard) => return Ok(guard),
-            LockOutcome::Busy(other) => other,
-        };
-        if Holder::from_text(&other).is_dead() {
-            tracing::info!(holder = %Holder::from_text(&other), "the holder of the lock is dead");
-            sink.free_lock(&key, &other).await?;
-            other = match sink.lock(&key, &text).await? {
-                LockOutcome::Held(guard) => return Ok(guard),
-                LockOutcome::Busy(other) => other,
-            };
+        // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
+        let named = |error: CoreError| error.at(self.label());
+        let lock_expiry = sink.capabilities().lock_expiry;
+        if lock_expiry.is_some() {
+            // A lock that looks old is watched for a while before it is taken over: not that of a
+            // process that is known to be dead.
+            match sink.lock_holder(&key).await {
+                Ok(Some(other)) => self.free_of_dead(&other).await?,
+                Ok(None) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
+                {
+                    return Err(named(error).into());
+                }
+                // Taking it is what counts.
+                Err(error) => tracing::debug!(%error, "who holds the lock can't be told"),
+            }
         }
-        Err(Error::Busy(Box::new(Holder::from_text(&other))))
+        let text = holder.to_text();
+        let mut was_freed = false;
+        loop {
+            match sink.lock(&key, &text).await.map_err(named)? {
+                LockOutcome::Held(guard) => return Ok(guard),
+                LockOutcome::Busy(other) => {
+                    let other_holder = Holder::from_text(&other);
+                    if was_freed || !other_holder.is_dead() {
+                        return Err(Error::Busy(Box::new(Busy::of_target(
+                            other_holder,
+                            lock_expiry,
+                        ))));
+                    }
+                    self.free_of_dead(&other).await?;
+                    was_freed = true;
+                }
+            }
+        }
+    }
+
+    /// Frees the lock of a process of this machine that is dead. `other` is what its lock says.
+    async fn free_of_dead(&self, other: &str) -> Result<()> {
+        let holder = Holder::from_text(other);
+        if holder.is_dead() {
+            tracing::info!(%holder, "the holder of the lock is dead");
+            let freed = self.target_sink().free_lock(&own("lock"), other).await;
+            freed.map_err(|error| error.at(self.label()))?;
+        }
+        Ok(())
     }
 
     /// Writes a small object, whole and durable.

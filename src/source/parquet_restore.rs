@@ -95,6 +95,7 @@ impl ParquetRestore {
             ..ListOptions::default()
         };
         let activity = self.staging.activity.clone();
+        let untouched = self.staging.untouched.clone();
         self.storage
             .list(options)
             .inspect(move |_| activity.note())
@@ -102,7 +103,9 @@ impl ParquetRestore {
                 let keep = match item {
                     // What no backup can hold is left alone, as a backup leaves it.
                     Ok(Listed::Object(meta)) => {
-                        meta.key.len() <= LONGEST_KEY && !exclusions.exclude(&meta.key)
+                        meta.key.len() <= LONGEST_KEY
+                            && !exclusions.exclude(&meta.key)
+                            && !untouched.contains(&meta.key)
                     }
                     Ok(Listed::Other { .. }) => false,
                     Err(_) => true,

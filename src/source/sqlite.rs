@@ -25,6 +25,9 @@ pub struct Database {
     pub setting: String,
     /// The live file.
     pub path: PathBuf,
+    /// Whether it is there by a default that nobody has set, for what nobody has switched on: where there is none, nothing is
+    /// missing.
+    pub is_default: bool,
 }
 
 /// Every database that the configuration names, each once.
@@ -74,6 +77,11 @@ impl Source for SqliteSource {
                     continue;
                 }
                 Ok(meta) => (meta.modified().ok(), meta.mode() & 0o777),
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::NotFound && database.is_default =>
+                {
+                    continue;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     let text = format!(
                         "{} (`{}`) does not exist",

@@ -1,10 +1,18 @@
 //! What Azure answers, and the one place where it becomes an [`Error`].
 
+use std::time::SystemTime;
+
+use arc_backup_core::remote::{LOOKUP_TRIES, SET_CLOCK, clock_fault, is_failed_lookup};
 use arc_backup_core::{Error, ErrorKind};
 use azure_core::error::ErrorKind as SdkKind;
 use azure_core::http::RawResponse;
+use azure_core::http::headers::HeaderName;
+use azure_core::time::parse_rfc7231;
 
 use crate::account::{Account, Credentials};
+
+/// The time of an answer, by the store's clock.
+const DATE: HeaderName = HeaderName::from_static("date");
 
 /// What the store answered: kept as the source of an [`Error`], for the log and for those who decide by its code.
 /// Holds nothing of the request.
@@ -14,6 +22,18 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
+    /// What is wrong with this machine's clock, by the time of the answer.
+    pub(crate) clock: Option<String>,
+}
+
+/// Whether the store does not know who asks.
+fn is_unauthenticated(answer: &Answer) -> bool {
+    let codes = [
+        "AuthenticationFailed",
+        "InvalidAuthenticationInfo",
+        "NoAuthenticationInformation",
+    ];
+    answer.status == 401 || answer.status == 403 && codes.contains(&answer.code.as_str())
 }
 
 /// The store's code in an error: `BlobNotFound`.
@@ -41,6 +61,11 @@ pub(crate) fn changed(operation: &'static str, subject: &str) -> Error {
 /// The error for what is not there.
 pub(crate) fn absent(operation: &'static str, subject: &str) -> Error {
     Error::new(ErrorKind::NotFound, operation, subject, "it does not exist")
+}
+
+/// The last of several causes in one line.
+fn last_cause(causes: &str) -> &str {
+    causes.rsplit(": ").next().unwrap_or(causes)
 }
 
 /// Turns faults into errors that name the setting to look at.
@@ -88,6 +113,20 @@ impl Faults {
                     raw_response.as_deref(),
                 ),
             ),
+            SdkKind::Connection if is_failed_lookup(&fault.to_string()) => error(
+                ErrorKind::Unavailable,
+                format!(
+                    "the host `{}` is not found: {}; see `{}` and this machine's name server",
+                    self.host.split(':').next().unwrap_or_default(),
+                    last_cause(&fault.to_string()),
+                    self.endpoint_setting
+                ),
+            )
+            .retryable_at_most(LOOKUP_TRIES)
+            .with_remedy(format!(
+                "correct `{}`, or this machine's name server",
+                self.endpoint_setting
+            )),
             SdkKind::Connection => error(
                 ErrorKind::Unavailable,
                 format!(
@@ -109,8 +148,12 @@ impl Faults {
             .retryable(),
             SdkKind::Credential => error(
                 ErrorKind::PermissionDenied,
-                format!("no token of Entra ID: {fault}: check {}", self.setting()),
-            ),
+                format!(
+                    "no credentials: Entra ID gave no token ({fault}); check {}",
+                    self.setting()
+                ),
+            )
+            .with_remedy(self.credentials_remedy()),
             SdkKind::Other => error(ErrorKind::Other, first_line(&fault.to_string())),
         }
     }
@@ -120,6 +163,7 @@ impl Faults {
             status,
             code,
             message,
+            ..
         } = &answer;
         let said = if message.is_empty() {
             format!("{status} {code}")
@@ -136,15 +180,12 @@ impl Faults {
                 false,
             ),
             (404, _) => (ErrorKind::NotFound, "it does not exist".to_owned(), false),
-            (401, _)
-            | (
-                403,
-                "AuthenticationFailed"
-                | "InvalidAuthenticationInfo"
-                | "NoAuthenticationInformation",
-            ) => (
+            _ if is_unauthenticated(&answer) => (
                 ErrorKind::PermissionDenied,
-                self.not_authenticated(&said),
+                match &answer.clock {
+                    Some(clock) => format!("{clock}; set the clock: {said}"),
+                    None => self.not_authenticated(&said),
+                },
                 false,
             ),
             (403, _) => (
@@ -201,8 +242,48 @@ impl Faults {
             (400, "InvalidUri" | "InvalidResourceName") => (ErrorKind::Invalid, said, false),
             _ => (ErrorKind::Other, said, false),
         };
+        let remedy = self.remedy(&answer);
         let error = Error::new(kind, operation, subject, detail).with_source(answer);
+        let error = match remedy {
+            Some(remedy) => error.with_remedy(remedy),
+            None => error,
+        };
         if retryable { error.retryable() } else { error }
+    }
+
+    /// What to do about an answer, where that is more than its kind says.
+    fn remedy(&self, answer: &Answer) -> Option<String> {
+        if !is_unauthenticated(answer) {
+            let is_expired =
+                matches!(&self.credentials, Credentials::Sas(sas) if sas.out_of_time().is_some());
+            return (answer.status == 403 && is_expired).then(|| self.credentials_remedy());
+        }
+        Some(match answer.clock {
+            Some(_) => SET_CLOCK.to_owned(),
+            None => self.credentials_remedy(),
+        })
+    }
+
+    /// What to do where the credentials are missing, or are no good.
+    fn credentials_remedy(&self) -> String {
+        match &self.credentials {
+            Credentials::Key {
+                account, setting, ..
+            } => format!("set `{setting}` to a key of the account `{account}` as it is now: keys are rotated"),
+            Credentials::Sas(sas) => {
+                format!("make a new shared access signature, and set `{}` to it", sas.setting)
+            }
+            Credentials::Identity { managed_only: true } => "give this machine or pod a managed identity with the role \
+                `Storage Blob Data Contributor` (AZURE_CLIENT_ID names a user-assigned one), or set `azure_account_key` or \
+                `azure_sas_token`"
+                .to_owned(),
+            Credentials::Identity {
+                managed_only: false,
+            } => "set `azure_connection_string`, `azure_account_key` (with `azure_account_name`) or `azure_sas_token`, or give this \
+                process an identity: the variables AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, a managed identity, or \
+                `az login`"
+                .to_owned(),
+        }
     }
 
     /// What to look at where the store does not know who asks.
@@ -305,6 +386,10 @@ fn answer(status: u16, code: Option<&str>, response: Option<&RawResponse>) -> An
         status,
         code: code.to_owned(),
         message: first_line(element(&body, "Message").unwrap_or_default()),
+        clock: response.and_then(|response| {
+            let date = response.headers().get_optional_str(&DATE)?;
+            clock_fault(parse_rfc7231(date).ok()?.into(), SystemTime::now())
+        }),
     }
 }
 

@@ -116,10 +116,7 @@ impl TokenCredential for Chain {
 
 fn first_line(error: &Error) -> String {
     let text = error.to_string();
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(200)
-        .collect()
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.trim().trim_end_matches([':', '.']);
+    line.chars().take(200).collect()
 }

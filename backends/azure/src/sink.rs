@@ -63,6 +63,7 @@ impl Sink for AzureSink {
         capabilities.aside = !self.store.prefix().is_empty();
         capabilities.server_copy = true;
         capabilities.concurrency = Some(CONCURRENCY);
+        capabilities.lock_expiry = Some(self.store.lease);
         capabilities
     }
 

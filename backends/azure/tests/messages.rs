@@ -274,3 +274,29 @@ async fn secrets_show_nowhere() {
         }
     }
 }
+
+/// Azure says "failed to authenticate" of a clock that is wrong, too: nobody would look at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_is_named() {
+    let place = Place::new().await;
+    place.proxy.rule(|_| {
+        Some(Fault::SetHeaders(vec![(
+            "date",
+            "Tue, 01 Jan 2030 00:00:00 GMT",
+        )]))
+    });
+    let sink = AzureSink::new(AzureConfig {
+        connection_string: Some(
+            (place.proxy.connection_string()).replace(KEY, "d3Jvbmcgd3Jvbmcgd3Jvbmc="),
+        ),
+        ..place.config()
+    })
+    .unwrap();
+    let error = list(&sink, ListOptions::default()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("the clock of this machine is"), "{text}");
+    assert!(
+        error.remedy().is_some_and(|remedy| remedy.contains("NTP")),
+        "{error:?}"
+    );
+}

@@ -60,6 +60,9 @@ struct Inner {
     detail: String,
     retryable: bool,
     of_one_place: bool,
+    most_tries: Option<u32>,
+    remedy: Option<String>,
+    place: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -80,6 +83,9 @@ impl Error {
                 detail: detail.into(),
                 retryable: false,
                 of_one_place: false,
+                most_tries: None,
+                remedy: None,
+                place: None,
                 source: None,
             }),
         }
@@ -131,6 +137,28 @@ impl Error {
         self
     }
 
+    /// The same fault, marked as one that may heal when tried again at once, and that is not worth more than so many tries.
+    #[must_use]
+    pub fn retryable_at_most(mut self, tries: u32) -> Self {
+        self.inner.retryable = true;
+        self.inner.most_tries = Some(tries);
+        self
+    }
+
+    /// The same fault, with what an operator can do about it: a sentence without a full stop, settings in backticks.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.inner.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same fault, with the place that it is of for people: `target "offsite"`. Its text begins with that.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.inner.place = Some(place.into());
+        self
+    }
+
     /// The same fault, marked as one of a single place in a listing, which goes on behind it.
     #[must_use]
     pub fn of_one_place(mut self) -> Self {
@@ -174,6 +202,24 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         self.inner.retryable
     }
+
+    /// How often it is to be tried in all, where that is known of the fault.
+    #[must_use]
+    pub fn most_tries(&self) -> Option<u32> {
+        self.inner.most_tries
+    }
+
+    /// What an operator can do about it, where the sink or source knows.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        match &self.inner.remedy {
+            Some(remedy) => Some(remedy),
+            // An error that tells of several tries has the last one's.
+            None => (self.inner.source.as_deref())
+                .and_then(|source| source.downcast_ref::<Self>())
+                .and_then(Self::remedy),
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -182,9 +228,13 @@ impl fmt::Display for Error {
             operation,
             subject,
             detail,
+            place,
             ..
         } = &*self.inner;
-        write!(f, "cannot {operation} `{subject}`: {detail}")
+        match place {
+            Some(place) => write!(f, "{place}: {detail} (cannot {operation} `{subject}`)"),
+            None => write!(f, "cannot {operation} `{subject}`: {detail}"),
+        }
     }
 }
 
@@ -197,6 +247,9 @@ impl fmt::Debug for Error {
             .field("detail", &self.inner.detail)
             .field("retryable", &self.inner.retryable)
             .field("of_one_place", &self.inner.of_one_place)
+            .field("most_tries", &self.inner.most_tries)
+            .field("remedy", &self.inner.remedy)
+            .field("place", &self.inner.place)
             .field("source", &self.inner.source)
             .finish()
     }

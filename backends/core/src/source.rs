@@ -1,6 +1,6 @@
 //! Sources: what a backup is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -153,6 +153,9 @@ pub struct Staging {
     /// Operations that were interrupted, and that this one goes on with, each with what it did with extra files: what they have
     /// set aside is there under their own names.
     pub earlier: Vec<(String, ExtraFiles)>,
+    /// Keys that are left as they are, whatever is live there: the backup has had them, and can't give them back. They are
+    /// neither among the entries nor extra.
+    pub untouched: Arc<BTreeSet<Key>>,
 }
 
 /// What becomes of live files that the backup does not hold.

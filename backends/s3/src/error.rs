@@ -3,10 +3,14 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use arc_backup_core::remote::{SET_CLOCK, is_failed_lookup};
 use arc_backup_core::{Error, ErrorKind};
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::place::Place;
+use crate::verdict::{Verdict, fatal, retry};
+use crate::way::Way;
 
 /// What was tried, on what, and the permission that it needs.
 #[derive(Debug, Clone, Copy)]
@@ -14,21 +18,6 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: &'static str,
     pub(crate) subject: &'a str,
     pub(crate) permission: &'static str,
-}
-
-/// Where requests go, for messages.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) bucket: String,
-    pub(crate) region: String,
-    /// The endpoint, or AWS.
-    pub(crate) endpoint: String,
-    /// Whether the keys are the configuration's own.
-    pub(crate) has_keys: bool,
-    /// The proxy on the way, without credentials.
-    pub(crate) proxy: Option<String>,
-    /// Whether requests name checksums that a store may not know.
-    pub(crate) sends_checksums: bool,
 }
 
 /// What to do where a store does not know the checksums.
@@ -51,18 +40,6 @@ pub(crate) struct Fault {
     cause: String,
 }
 
-/// What goes wrong before there is an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Connection,
-    Answer,
-    Timeout,
-    Certificate,
-    NoCredentials,
-    NoCredentialsNow,
-    Request,
-}
-
 impl Fault {
     pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
@@ -72,7 +49,7 @@ impl Fault {
         let answer = error.raw_response().map_or(0, |raw| raw.status().as_u16());
         let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
         let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
-        let missing = missing_credentials(error);
+        let missing = Way::of_credentials(error);
         let way = match error {
             // A success that can't be read: its bytes were damaged on the way.
             SdkError::ServiceError(_)
@@ -86,6 +63,7 @@ impl Fault {
             // the upload's or the bucket's.
             SdkError::ResponseError(_) => Some(Way::Answer),
             _ if missing.is_some() => missing,
+            _ if is_failed_lookup(&cause) => Some(Way::Name),
             _ if cause.contains("certificate") || cause.contains("InvalidContentType") => {
                 Some(Way::Certificate)
             }
@@ -160,6 +138,11 @@ impl Fault {
         self.status == 416 || self.code == "InvalidRange"
     }
 
+    /// Whether nobody gave any credentials to ask with.
+    pub(crate) fn lacks_credentials(&self) -> bool {
+        matches!(self.way, Some(Way::NoCredentials | Way::NoCredentialsNow))
+    }
+
     /// Whether it refuses without a word of the reason, as answers to HEAD do.
     pub(crate) fn is_bare(&self) -> bool {
         matches!(self.status, 301 | 307 | 400 | 401 | 403)
@@ -169,54 +152,12 @@ impl Fault {
     /// The error that a caller sees.
     pub(crate) fn about(&self, call: Call<'_>, place: &Place) -> Error {
         let verdict = match self.way {
-            Some(way) => self.on_the_way(way, place),
+            Some(way) => way.verdict(&self.cause, self.status, place),
             None => self.answered(call, place),
         };
-        let Verdict {
-            kind,
-            detail,
-            retryable,
-        } = verdict;
-        let error = Error::new(kind, call.operation, call.subject, detail)
-            .with_source(Cause(self.cause.clone()));
-        if retryable { error.retryable() } else { error }
-    }
-
-    fn on_the_way(&self, way: Way, place: &Place) -> Verdict {
-        let endpoint = match &place.proxy {
-            Some(proxy) => format!("{} (through the proxy {proxy})", place.endpoint),
-            None => place.endpoint.clone(),
-        };
-        let innermost = innermost(&self.cause);
-        match way {
-            Way::Connection => retry(
-                ErrorKind::Unavailable,
-                format!("{endpoint} can't be reached: {innermost}; see `s3_endpoint`, `s3_use_ssl` and the network"),
-            ),
-            Way::Answer => retry(
-                ErrorKind::Unavailable,
-                format!("an answer of {endpoint} with status {} can't be read: {innermost}; see `s3_endpoint`", self.status),
-            ),
-            Way::Timeout => retry(
-                ErrorKind::Unavailable,
-                format!("{endpoint} does not answer in time; see `s3_endpoint` and the network"),
-            ),
-            Way::Certificate => fatal(
-                ErrorKind::Unavailable,
-                format!("no trusted TLS with {endpoint}: {innermost}; see `s3_endpoint` and `s3_use_ssl`"),
-            ),
-            Way::NoCredentials => fatal(
-                ErrorKind::PermissionDenied,
-                "no credentials: `s3_access_key` and `s3_secret_key` are not set, and neither environment, profile, \
-                 web identity nor instance role gives any"
-                    .to_owned(),
-            ),
-            Way::NoCredentialsNow => retry(
-                ErrorKind::Unavailable,
-                format!("the credentials of the environment can't be had: {innermost}; see `s3_access_key`"),
-            ),
-            Way::Request => fatal(ErrorKind::Other, format!("no request can be made: {innermost}")),
-        }
+        verdict
+            .into_error(call)
+            .with_source(Cause(self.cause.clone()))
     }
 
     fn answered(&self, call: Call<'_>, place: &Place) -> Verdict {
@@ -229,8 +170,12 @@ impl Fault {
         match (self.code.as_str(), self.status) {
             ("NoSuchBucket", _) => fatal(
                 ErrorKind::Unavailable,
-                format!("there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`"),
-            ),
+                format!(
+                    "there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`{}",
+                    place.path_style_hint()
+                ),
+            )
+            .remedy("create the bucket, or correct `s3_bucket`"),
             ("NoSuchKey" | "NotFound", _) => {
                 fatal(ErrorKind::NotFound, "it does not exist".to_owned())
             }
@@ -248,23 +193,31 @@ impl Fault {
             ) => fatal(
                 ErrorKind::PermissionDenied,
                 format!("the store does not know the access key; see {keys}"),
-            ),
+            )
+            .remedy(if place.has_keys {
+                "set `s3_access_key` to a key of this store, and `s3_secret_key` to its secret"
+            } else {
+                "give this process the credentials of this store, or set `s3_access_key` and `s3_secret_key`"
+            }),
             ("SignatureDoesNotMatch", _) => fatal(
                 ErrorKind::PermissionDenied,
                 "the secret key is not that of the access key; see `s3_secret_key`".to_owned(),
-            ),
+            )
+            .remedy("set `s3_secret_key` to the secret of the access key, whole and without blanks"),
             (
                 "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException",
                 _,
             ) => fatal(
                 ErrorKind::PermissionDenied,
                 format!("the session of the credentials has expired or is not valid; see {keys}"),
-            ),
-            ("RequestTimeTooSkewed", _) => fatal(
+            )
+            .remedy("renew the session (`aws sso login`, a new token), or set keys that do not expire"),
+            ("RequestTimeTooSkewed" | "RequestExpired", _) => fatal(
                 ErrorKind::PermissionDenied,
                 "the clock of this machine and that of the store differ too much; set the clock"
                     .to_owned(),
-            ),
+            )
+            .remedy(SET_CLOCK),
             (
                 "AuthorizationHeaderMalformed"
                 | "PermanentRedirect"
@@ -395,28 +348,6 @@ impl Fault {
     }
 }
 
-struct Verdict {
-    kind: ErrorKind,
-    detail: String,
-    retryable: bool,
-}
-
-fn fatal(kind: ErrorKind, detail: String) -> Verdict {
-    Verdict {
-        kind,
-        detail,
-        retryable: false,
-    }
-}
-
-fn retry(kind: ErrorKind, detail: String) -> Verdict {
-    Verdict {
-        kind,
-        detail,
-        retryable: true,
-    }
-}
-
 /// The error for a body that broke off on its way here, or came damaged.
 pub(crate) fn broken_body(subject: &str, error: &(dyn StdError + 'static)) -> Error {
     let cause = chain(error);
@@ -457,24 +388,6 @@ impl fmt::Display for Cause {
 
 impl StdError for Cause {}
 
-/// Whether there are no credentials, or none at the moment.
-fn missing_credentials(error: &(dyn StdError + 'static)) -> Option<Way> {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        match cause.downcast_ref() {
-            Some(
-                CredentialsError::CredentialsNotLoaded(_)
-                | CredentialsError::InvalidConfiguration(_),
-            ) => {
-                return Some(Way::NoCredentials);
-            }
-            Some(_) => return Some(Way::NoCredentialsNow),
-            None => next = cause.source(),
-        }
-    }
-    None
-}
-
 /// An error and its causes, in one line.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
@@ -491,8 +404,8 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The last cause of a chain.
-fn innermost(chain: &str) -> String {
+pub(crate) fn innermost(chain: &str) -> String {
     let without_number = chain.split(" (os error").next().unwrap_or(chain);
     let last = without_number.rsplit(": ").next().unwrap_or(without_number);
-    last.to_lowercase()
+    last.trim_end_matches('.').to_lowercase()
 }

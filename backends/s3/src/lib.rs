@@ -21,13 +21,16 @@ mod error;
 mod list;
 mod lock;
 mod multipart;
+mod place;
 mod plain;
 mod read;
 mod sink;
 mod store;
 mod unfinished;
 mod upload;
+mod verdict;
 mod versions;
+mod way;
 
 pub use config::{S3Checksums, S3Config, S3Settings};
 pub use sink::S3Sink;

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use crate::S3Config;
 use crate::checksum::Sum;
 use crate::error::{Call, Fault};
 use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
@@ -136,10 +137,15 @@ enum Holder {
     Gone,
 }
 
+/// How old the lock of a dead holder can become. By its stamps a lock gets no less time than under one's eyes, where a look comes up to
+/// one renewal after it.
+pub(crate) fn longest(config: &S3Config) -> Duration {
+    config.lock_expiry + config.lock_renewal + STAMP
+}
+
 fn holder_of(store: &Store, name: &str, there: &There) -> Holder {
     let config = &store.config;
-    // By its stamps a lock gets no less time than under one's eyes, where a look comes up to one renewal after it.
-    let longest = config.lock_expiry + config.lock_renewal + STAMP;
+    let longest = longest(config);
     let unchanged = store.locks.unchanged_for(name, &there.etag);
     if unchanged >= config.lock_expiry {
         return Holder::Gone;

@@ -54,6 +54,7 @@ impl Sink for S3Sink {
         capabilities.aside = !self.store.config.prefix.is_empty();
         capabilities.server_copy = true;
         capabilities.concurrency = Some(self.store.config.requests);
+        capabilities.lock_expiry = Some(lock::longest(&self.store.config));
         capabilities
     }
 

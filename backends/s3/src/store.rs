@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Background, Beat, Budget, Caller, PartLimits, ReadPlan};
+use arc_backup_core::remote::{
+    Background, Beat, Budget, Caller, LOOKUP_TRIES, PartLimits, ReadPlan,
+};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
@@ -25,8 +27,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
 use crate::config::{S3Checksums, S3Config};
-use crate::error::{Call, Fault, Place};
+use crate::error::{Call, Fault};
 use crate::lock::Locks;
+use crate::place::Place;
 use crate::plain::NoChecksums;
 use crate::unfinished::Begun;
 use crate::versions::Versions;
@@ -62,20 +65,10 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(config: S3Config) -> Self {
-        let endpoint = match &config.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => format!("AWS S3 in `{}`", config.region),
-        };
-        let hint = format!("see `s3_endpoint` ({endpoint}) and the network");
+        let place = Place::of(&config);
+        let hint = format!("see `s3_endpoint` ({}) and the network", place.endpoint);
         Self {
-            place: Place {
-                bucket: config.bucket.clone(),
-                region: config.region.clone(),
-                endpoint,
-                has_keys: config.access_key.is_some(),
-                proxy: config.proxies.of(&config.url()).unwrap_or_default(),
-                sends_checksums: config.checksums == S3Checksums::WhenSupported,
-            },
+            place,
             caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
             control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
             writes: Budget::new(config.buffer_bytes),
@@ -207,7 +200,14 @@ impl Store {
                 let set = &set;
                 async move {
                     sent.await.map_err(|fault| {
-                        let error = fault.about(call, &self.place);
+                        let mut error = fault.about(call, &self.place);
+                        // What has never worked is set up wrong; what has will work again.
+                        if fault.lacks_credentials()
+                            && error.is_retryable()
+                            && !self.bucket_seen.load(Ordering::Relaxed)
+                        {
+                            error = error.retryable_at_most(LOOKUP_TRIES);
+                        }
                         set(Some(fault));
                         error
                     })

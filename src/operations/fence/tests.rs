@@ -148,6 +148,7 @@ async fn backup(engine: &Arc<ArcBackup>) -> BackupId {
     let request = Request::Backup {
         metadata: false,
         config: false,
+        require_flush: false,
         target: None,
         id: None,
     };
@@ -220,6 +221,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
         Request::Backup {
             metadata: false,
             config: false,
+            require_flush: false,
             target: None,
             id: None,
         },

@@ -144,6 +144,7 @@ impl Place {
         let backup = Request::Backup {
             metadata: false,
             config: false,
+            require_flush: false,
             target: None,
             id: None,
         };

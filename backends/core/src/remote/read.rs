@@ -222,9 +222,8 @@ impl Resumed {
             };
             self.body = None;
             self.tries += 1;
-            let policy = self.plan.caller.policy();
             let silent = self.plan.caller.is_silent(&self.beat);
-            if !error.is_retryable() || self.tries >= policy.attempts || silent {
+            if silent || !self.plan.caller.may_try_again(&error, self.tries) {
                 return Err(self.plan.caller.given_up(error, self.tries, &self.beat));
             }
             self.plan.caller.wait(self.tries, &error).await;

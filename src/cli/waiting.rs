@@ -1,0 +1,43 @@
+//! `--wait`: waiting for the operation that runs.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::arguments::WaitArguments;
+use super::common::or_interrupted;
+use super::output::complain;
+use super::signals::Signals;
+use crate::{Error, Result};
+
+/// How often is looked whether the slot is free.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What `attempt` gives, tried again as long as it is busy and `--wait` allows.
+pub(super) async fn while_busy<T>(
+    arguments: WaitArguments,
+    signals: &Signals,
+    attempt: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let until = Instant::now() + arguments.wait.unwrap_or_default();
+    let mut waits_for = None;
+    loop {
+        let busy = match attempt().await {
+            Err(Error::Busy(busy)) => busy,
+            done => return done,
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::Busy(busy));
+        }
+        if waits_for.as_ref() != Some(&busy.holder.operation_id) {
+            complain!("waiting for {busy}");
+            waits_for = Some(busy.holder.operation_id.clone());
+        }
+        let pause = async {
+            tokio::time::sleep(left.min(INTERVAL)).await;
+            Ok(())
+        };
+        or_interrupted(signals, pause).await?;
+    }
+}

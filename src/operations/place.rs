@@ -1,0 +1,62 @@
+//! Whether this is the place of an instance at all, before anything is made in it.
+
+use super::{ArcBackup, Request};
+use crate::config::Settings;
+use crate::{Error, Result};
+
+impl ArcBackup {
+    /// Fails where no configuration was found and nothing of an instance either: whatever was done would be done to `./data` of
+    /// some folder that Arc does not know.
+    ///
+    /// # Errors
+    /// [`Error::Config`] says where a configuration was looked for, and how to name another place.
+    pub fn check_place(&self) -> Result<()> {
+        let settings = &self.settings;
+        let is_elsewhere = settings.config_exists
+            || settings.storage.kind != "local"
+            || settings.backup.local_path.is_dir()
+            // Where Arc is about to start for the first time, a volume is there already.
+            || (settings.storage.local_path.ancestors().take(2))
+                .any(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
+            || settings.targets.len() > 1;
+        if is_elsewhere {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "no arc.toml was found ({}), and `{}`, where data is by default, is no folder: {ELSEWHERE}",
+            Settings::searched(),
+            absolute(&settings.storage.local_path)
+        )))
+    }
+
+    /// Fails where the first backup of an instance finds no data: before the folder of its state is made. Later ones say so
+    /// themselves, and in the history.
+    pub(super) fn check_data(&self, request: &Request) -> Result<()> {
+        let settings = &self.settings;
+        let is_first = !settings.backup.state_folder().exists();
+        let is_missing = settings.storage.kind == "local" && !settings.storage.local_path.is_dir();
+        if !matches!(request, Request::Backup { .. }) || !is_first || !is_missing {
+            return Ok(());
+        }
+        let configuration = match settings.config_exists {
+            true => format!("the configuration is {}", absolute(&settings.config_path)),
+            false => format!("no arc.toml was found ({})", Settings::searched()),
+        };
+        let text = format!(
+            "`{}` (`storage.local_path`) is no folder; {configuration}. Is its volume mounted? Else {ELSEWHERE}",
+            absolute(&settings.storage.local_path)
+        );
+        Err(match settings.config_exists {
+            true => Error::Failed(text),
+            false => Error::Config(text),
+        })
+    }
+}
+
+/// What to do where the program runs in the wrong folder.
+const ELSEWHERE: &str = "run in Arc's working directory (-C DIR), or name the file (--config FILE)";
+
+fn absolute(path: &std::path::Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.display().to_string()
+}
