@@ -51,7 +51,16 @@ pub enum Error {
     /// The operation was cancelled, or ended because it took too long or lost its lock.
     #[error("{0}")]
     Cancelled(String),
-    /// A storage, source or target failed.
+    /// A target failed.
+    #[error("target `{target}`: {} (cannot {} `{}`)", error.detail(), error.operation(), error.subject())]
+    Target {
+        /// Its name.
+        target: String,
+        /// What it did not do, and why.
+        #[source]
+        error: core::Error,
+    },
+    /// A storage or source failed, or a disk of this machine.
     #[error(transparent)]
     Storage(#[from] core::Error),
     /// Anything else that made an operation fail.

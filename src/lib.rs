@@ -22,6 +22,7 @@ pub mod demo;
 pub mod doctor;
 mod error;
 pub mod manifest;
+mod nearest;
 pub mod operations;
 pub mod pipeline;
 mod private;

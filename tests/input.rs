@@ -3,6 +3,7 @@
 
 mod support;
 
+use serde_json::Value;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 

@@ -40,7 +40,15 @@ pub(super) struct Accepted {
 pub(super) enum Started {
     /// It runs; poll the status.
     #[oai(status = 202)]
-    Accepted(Json<Accepted>),
+    Accepted(
+        Json<Accepted>,
+        /// Where the operation is told of: `/api/v1/backup/operations/{operation_id}`.
+        #[oai(header = "Location")]
+        String,
+        /// After how many seconds to ask there; or ask with `?wait=30s`.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }
 
 /// An operation was asked to end, and ends by itself.
@@ -66,8 +74,20 @@ pub(super) struct CancelRequested {
 pub(super) enum Cancelled {
     /// It ends within `backup.stop_timeout`; poll the status.
     #[oai(status = 202)]
-    Accepted(Json<CancelRequested>),
+    Accepted(
+        Json<CancelRequested>,
+        /// Where the operation is reported: `/api/v1/backup/operations/{operation_id}`.
+        #[oai(header = "Location")]
+        String,
+    ),
 }
+/// Where an operation is told of.
+pub(super) fn location(operation_id: &str) -> String {
+    format!("/api/v1/backup/operations/{operation_id}")
+}
+
+/// After how many seconds the status of an operation is asked for first.
+pub(super) const POLL_AFTER_SECS: u64 = 1;
 
 /// A deletion has ended.
 #[derive(Debug, Object)]
@@ -89,7 +109,15 @@ pub(super) enum Deleted {
     Gone(Json<DeletedBody>),
     /// It takes longer than 25 s, and goes on; poll the status.
     #[oai(status = 202)]
-    GoesOn(Json<Accepted>),
+    GoesOn(
+        Json<Accepted>,
+        /// Where the operation is told of: `/api/v1/backup/operations/{operation_id}`.
+        #[oai(header = "Location")]
+        String,
+        /// After how many seconds to ask there; or ask with `?wait=30s`.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }
 
 /// The backups of all targets, newest first.
@@ -259,6 +287,45 @@ struct ManifestSchema {
     missing: Option<Vec<MissingSchema>>,
     /// SHA-256 over the file's own bytes, with these 64 digits read as zeros.
     sha256: Option<String>,
+    /// By Arc: files that it skipped, and the backup does not hold.
+    skipped_files: Option<u64>,
+    /// By Arc: the first of them.
+    skipped_sample: Option<Vec<String>>,
+    /// By Arc: files whose names are too long for a key, and the backup does not hold.
+    skipped_overlong_keys: Option<u64>,
+    /// By Arc: Iceberg metadata files that it skipped.
+    skipped_metadata_files: Option<u64>,
+    /// By Arc: the databases that the backup is of, where it is not of all.
+    scope: Option<Vec<String>>,
+    /// By Arc: every target that the same backup has a part in.
+    run_targets: Option<Vec<String>>,
+    /// By Arc: whether this part lies in the default target.
+    is_default_target: Option<bool>,
+    /// By Arc: the instance that the backup is of.
+    owner_instance_id: Option<String>,
+    /// By Arc: files of the cold tier, which are in it too.
+    cold_files: Option<u64>,
+    /// By Arc: their size in bytes.
+    cold_size_bytes: Option<u64>,
+    /// By Arc: an Iceberg warehouse outside the storage root.
+    iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// An Iceberg warehouse in a backup by Arc.
+#[derive(Object)]
+#[oai(rename = "IcebergWarehouse")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct WarehouseSchema {
+    /// Where it lies in the backup.
+    path: Option<String>,
+    /// Where the configuration has it.
+    configured_path: Option<String>,
+    /// Its files.
+    file_count: Option<u64>,
+    /// Their size in bytes.
+    size_bytes: Option<u64>,
+    /// Files of it that Arc skipped.
+    skipped_files: Option<u64>,
 }
 
 /// The inventory of a backup.
@@ -429,6 +496,8 @@ pub(super) struct OperationsBody {
     pub(super) operations: Vec<Operation>,
     /// How many are on this page.
     pub(super) count: u64,
+    /// How many there are on all pages.
+    pub(super) total: u64,
 }
 
 /// The service answers.

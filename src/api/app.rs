@@ -15,10 +15,14 @@ use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
 
 use super::check::CheckApi;
-use super::connections::Connection;
+use super::connections::{self, Connection};
 use super::faults::body;
+use super::idempotency::KeysInUse;
 use super::methods::Methods;
-use super::routes::{Api, parameter_fault};
+use super::query;
+use super::routes::{Api, api};
+use super::schema::parameter_fault;
+use super::waiting::Waiting;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 
@@ -34,6 +38,10 @@ pub(super) struct Shared {
     pub(super) authenticator: Arc<Authenticator>,
     /// How long the answer to a deletion waits for its end.
     pub(super) delete_wait: Duration,
+    /// The keys of requests that are being answered.
+    pub(super) keys: KeysInUse,
+    /// The answers that wait for the end of an operation.
+    pub(super) waiting: Waiting,
 }
 
 /// How long a deletion is waited for; then it is 202, and goes on.
@@ -43,9 +51,10 @@ const DELETE_WAIT: Duration = Duration::from_secs(25);
 pub(super) type Apis = (Api, CheckApi);
 
 pub(super) fn service() -> OpenApiService<Apis, ()> {
-    OpenApiService::new((Api, CheckApi), "arc-backup", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new((api(), CheckApi), "arc-backup", env!("CARGO_PKG_VERSION"))
         .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` and the check needs an admin token of Arc. \
-             A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`.")
+             A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`. \
+             A query parameter that an endpoint does not have is 400; `p`, Arc's parameter for the token, is known everywhere.")
 }
 
 /// The OpenAPI document, as JSON.
@@ -73,8 +82,10 @@ pub(super) fn app_with(
         super::document::of(&service),
         super::document::page_of(&service),
     );
-    let parsed = serde_json::from_str(&document).unwrap_or_default();
-    let methods = Arc::new(Methods::new(&parsed, &["/openapi.json", "/docs"]));
+    let methods = Arc::new(Methods::new(
+        super::document::parsed(),
+        &["/openapi.json", "/docs"],
+    ));
     let json = make_sync(move |_| {
         document
             .clone()
@@ -84,10 +95,13 @@ pub(super) fn app_with(
         .at("/openapi.json", get(json))
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .nest("/", service)
+        .around(query::refuse_unknown)
         .data(Arc::new(Shared {
             engine,
             authenticator,
             delete_wait,
+            keys: KeysInUse::default(),
+            waiting: Waiting::new(connections::limit()),
         }))
         .around(limit_body)
         .catch_all_error(in_json)

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+use crate::operations::{OPERATIONS, PHASES};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
@@ -35,7 +36,25 @@ pub(super) fn add_to(document: &mut Value) {
             }});
         }
     }
+    for operation in operations(document) {
+        let responses = operation["responses"].as_object_mut();
+        for response in responses.into_iter().flat_map(Map::values_mut) {
+            spell_headers(response);
+        }
+    }
     correct(document);
+}
+
+/// Spells the names of headers as they are known; poem-openapi has them in capitals.
+fn spell_headers(response: &mut Value) {
+    let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for name in ["Location", "Retry-After"] {
+        if let Some(header) = headers.remove(&name.to_uppercase()) {
+            headers.insert(name.to_owned(), header);
+        }
+    }
 }
 
 /// The operations of the document, each with what it says of itself.
@@ -78,11 +97,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
         (_, "sha256") => json!({"pattern": SHA256}),
-        (
-            _,
-            "at" | "checked_at" | "completed_at" | "created_at" | "last_verified_at"
-            | "lock_expires_at" | "newest_at" | "moment" | "started_at" | "written_at",
-        ) => {
+        // Every moment is called so.
+        (_, name) if name.ends_with("_at") || ["at", "moment"].contains(&name) => {
             json!({"format": "date-time"})
         }
         (_, "share" | "covered") => json!({"minimum": 0, "maximum": 1}),
@@ -91,7 +107,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
-        ("Operation", "operation") => json!({"enum": ["backup", "restore", "verify", "delete"]}),
+        ("Operation", "operation") => json!({"enum": OPERATIONS}),
+        ("Operation", "phase") => json!({"enum": PHASES}),
         ("Operation", "origin") => json!({"enum": ["rest", "cli"]}),
         ("Problem", "kind") => json!({"enum": [
             "missing", "size", "checksum", "manifest", "inventory", "unexpected", "unreadable", "write",
@@ -115,6 +132,11 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         "limit" if operation == "list_backups" => json!({"minimum": 1, "maximum": PAGE_LIMIT}),
         "id" => json!({"pattern": BACKUP_ID}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
+        "backup_id" => json!({"pattern": BACKUP_ID}),
+        "operation" => json!({"items": {"type": "string", "enum": OPERATIONS}}),
+        "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
+        "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
+        "since" | "until" => json!({"example": "24h"}),
         "limit" => json!({"minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE}),
         "offset" => json!({"maximum": OFFSET_LIMIT, "default": 0}),
         _ => json!({}),
@@ -144,14 +166,15 @@ fn correct(value: &mut Value) {
             if fields.get("default") == Some(&Value::Null) {
                 fields.remove("default");
             }
-            let has_no_sign = fields.get("format").is_some_and(|format| {
-                matches!(
-                    format.as_str(),
-                    Some("uint8" | "uint16" | "uint32" | "uint64")
-                )
-            });
-            if has_no_sign && !fields.contains_key("minimum") {
-                fields.insert("minimum".to_owned(), 0.into());
+            // Generated clients take a format that they do not know for 32 bits, and then fail at 2 GiB.
+            let known = match fields.get("format").and_then(Value::as_str) {
+                Some("uint8" | "uint16") => Some("int32"),
+                Some("uint32" | "uint64") => Some("int64"),
+                _ => None,
+            };
+            if let Some(known) = known {
+                fields.insert("format".to_owned(), known.into());
+                fields.entry("minimum").or_insert_with(|| 0.into());
             }
             fields.values_mut().for_each(correct);
         }

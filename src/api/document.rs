@@ -3,6 +3,8 @@
 //! One enumeration has all faults, so every operation would claim all of them: here each keeps those that it can answer.
 //! And each body gets an example, made of the same types as the answers are.
 
+use std::sync::OnceLock;
+
 use poem_openapi::OpenApiService;
 use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use super::answers::{
 use super::app::Apis;
 use super::constraints;
 use super::faults::{ErrorBody, body};
+use super::idempotency::{HEADER, KEY_LIMIT};
 use crate::check::{CheckReport, CheckStatus, TargetCheck};
 use crate::doctor::{Check, DoctorStatus, Report};
 use crate::operations::{
@@ -29,24 +32,41 @@ const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f2
 
 /// The statuses of refusal and failure that each operation can answer.
 const FAULTS: [(&str, &[u16]); 14] = [
-    ("create_backup", &[400, 401, 403, 408, 409, 413, 500]),
+    (
+        "create_backup",
+        &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
     ("list_backups", &[400, 401, 403, 500]),
     ("check_backups", &[400, 401, 403, 500, 503]),
-    ("get_status", &[401, 403, 500]),
+    ("get_status", &[400, 401, 403, 500]),
     (
         "restore_backup",
-        &[400, 401, 403, 404, 408, 409, 413, 422, 500],
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
-    ("cancel_operation", &[401, 403, 408, 409, 413, 500]),
+    ("cancel_operation", &[400, 401, 403, 408, 409, 413, 500]),
     ("list_operations", &[400, 401, 403, 500]),
     ("get_operation", &[400, 401, 403, 404, 500]),
-    ("get_backup", &[400, 401, 403, 404, 422, 500]),
-    ("delete_backup", &[400, 401, 403, 404, 408, 409, 413, 500]),
-    ("list_files", &[400, 401, 403, 404, 422, 500]),
-    ("verify_backup", &[400, 401, 403, 404, 408, 409, 413, 500]),
-    ("run_doctor", &[401, 403, 408, 413, 500]),
-    ("get_health", &[]),
+    ("get_backup", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
+    (
+        "delete_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 500, 502, 503, 507],
+    ),
+    ("list_files", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
+    (
+        "verify_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    ("run_doctor", &[400, 401, 403, 408, 413, 500]),
+    ("get_health", &[400]),
 ];
+
+/// The document, to be asked.
+pub(super) fn parsed() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        serde_json::from_str(&of(&super::app::service())).expect("the document is JSON")
+    })
+}
 
 /// The document for `service`, as JSON text.
 pub(super) fn of(service: &OpenApiService<Apis, ()>) -> String {
@@ -88,6 +108,20 @@ fn complete(operation: &mut Value) {
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
         request["required"] = (id == "restore_backup").into();
+        // Whatever reads a body reads the key.
+        let parameters = operation
+            .as_object_mut()
+            .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));
+        if let Some(Value::Array(parameters)) = parameters {
+            parameters.push(json!({
+                "name": HEADER,
+                "in": "header",
+                "required": false,
+                "description": "A new text for each request. Sent again with the same one within 24 h, the same request is answered \
+                    the same way and starts nothing; another request is 422.",
+                "schema": {"type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": KEY_LIMIT},
+            }));
+        }
     }
 }
 
@@ -182,6 +216,7 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         ("list_operations", "200") => OperationsBody {
             operations: vec![ended()],
             count: 1,
+            total: 1,
         }
         .to_json(),
         ("get_operation", "200") => ended().to_json(),
@@ -222,6 +257,10 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
         ("restore_backup", "400") => {
             body("Restore is a destructive operation. Set confirm: true to proceed.").to_json()
         }
+        ("create_backup", "422") => body(
+            "This Idempotency-Key was used for another request",
+        )
+        .to_json(),
         ("create_backup" | "verify_backup", "400") => ErrorBody {
             detail: Some("expected value at line 1 column 1".to_owned()),
             ..body("Invalid request body")
@@ -231,6 +270,11 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             body(r#"unknown target "offsite"; known targets: local"#).to_json()
         }
         ("list_operations", "400") => body("limit must be from 1 to 10000").to_json(),
+        ("get_status" | "cancel_operation" | "run_doctor" | "get_health", "400") => ErrorBody {
+            detail: Some("known: p".to_owned()),
+            ..body("Unknown query parameter \"verbose\"")
+        }
+        .to_json(),
         (_, "400") => body("Invalid backup ID format").to_json(),
         (_, "401") => denied("Authentication required"),
         (_, "403") => denied("Permission denied: admin required"),
@@ -257,7 +301,22 @@ fn answer(operation: &str, status: &str) -> Option<Value> {
             ..body(format!("Backup {ID} is damaged"))
         }
         .to_json(),
-        (_, "500") => body("cannot read `./data/backups`: permission denied").to_json(),
+        (_, "500") => body(
+            "cannot open the history `./data/backups/.arc-backup/history.db` (`backup.state_path`): disk I/O error",
+        )
+        .to_json(),
+        (_, "502") => body(
+            "target `offsite`: access denied (cannot lock `.arc-backup/lock`)",
+        )
+        .to_json(),
+        (_, "503") => body(
+            "target `offsite`: connection refused (cannot lock `.arc-backup/lock`)",
+        )
+        .to_json(),
+        (_, "507") => body(
+            "target `local`: no space left on device (cannot write `.arc-backup/lock`)",
+        )
+        .to_json(),
         _ => None,
     }
 }

@@ -15,7 +15,10 @@ use serde_json::Value;
 
 use super::app::Shared;
 use super::faults::Fault;
+use super::idempotency::Key;
+use super::schema;
 use crate::auth::{Denied, Identity, Secret, fingerprint, token_from_parts};
+use crate::nearest::hint;
 
 /// The holder of an admin token, and that token.
 pub(super) struct Admin(pub(super) Identity, pub(super) Option<Secret>);
@@ -174,46 +177,41 @@ impl<'a> ApiExtractor<'a> for Watcher {
     }
 }
 
-/// A request's fields, and which of them are not known.
+/// Whether a request that needs a token has none.
+pub(super) async fn has_no_token(request: &Request) -> Option<Denied> {
+    let needs_one = schema::operation(request.method().as_str(), request.uri().path())
+        .is_some_and(|operation| operation["security"].is_array());
+    if !needs_one {
+        return None;
+    }
+    let (_, checked) = check(request).await;
+    checked
+        .err()
+        .filter(|denied| matches!(denied, Denied::Missing))
+}
+
+/// The fields of a request's body. Which there are, and what each must be, is in the document.
 pub(super) trait Fields: ParseFromJSON {
-    /// The names of all fields, and what each must be: poem-openapi's own messages do not name the field.
-    const KNOWN: &'static [(&'static str, Kind)];
+    /// Whether a field that is not known refuses the request, or is only warned of.
+    const UNKNOWN: UnknownFields;
 }
 
-/// What a field must be.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    Text,
-    Truth,
-    Number,
-    /// One of these texts.
-    Choice(&'static [&'static str]),
+/// What becomes of a request with a field that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UnknownFields {
+    /// It is accepted, and a warning in its answer names the field.
+    Warn,
+    /// It is refused: it destroys something, and a misspelt field may be the one that limits what.
+    Refuse,
 }
 
-impl Kind {
-    fn fits(self, value: &Value) -> bool {
-        match self {
-            Self::Text => value.is_string(),
-            Self::Truth => value.is_boolean(),
-            Self::Number => value.is_number(),
-            Self::Choice(texts) => value.as_str().is_some_and(|text| texts.contains(&text)),
-        }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Self::Text => "a string".to_owned(),
-            Self::Truth => "true or false".to_owned(),
-            Self::Number => "a number".to_owned(),
-            Self::Choice(texts) => format!("one of {}", texts.join(", ")),
-        }
-    }
-}
-
-/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of.
+/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields are warned of, or
+/// refused.
 pub(super) struct Body<T> {
     pub(super) fields: T,
     pub(super) warnings: Vec<String>,
+    /// Where the request has a key: it, and what was asked for.
+    pub(super) key: Option<Key>,
 }
 
 impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
@@ -227,9 +225,14 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
 
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
-            description: Some(
-                "JSON, whatever the `Content-Type`. Unknown fields come back in `warnings`.",
-            ),
+            description: Some(match T::UNKNOWN {
+                UnknownFields::Warn => {
+                    "JSON, whatever the `Content-Type`. Unknown fields come back in `warnings`."
+                }
+                UnknownFields::Refuse => {
+                    "JSON, whatever the `Content-Type`. A request with unknown fields is refused."
+                }
+            }),
             content: vec![MetaMediaType {
                 content_type: <Json<T> as Payload>::CONTENT_TYPE,
                 schema: schema_of::<T>(),
@@ -243,6 +246,7 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> Result<Self> {
+        let key = Key::text_of(request)?;
         let bytes = <Vec<u8> as FromRequest<'a>>::from_request(request, body).await?;
         let refuse = |detail: String| Fault::bad("Invalid request body", detail);
         let mut value = if bytes.trim_ascii().is_empty() {
@@ -256,27 +260,37 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
         let Value::Object(object) = &value else {
             return Err(refuse("expected a JSON object".to_owned()).into());
         };
-        for (name, kind) in T::KNOWN {
-            let fits = match object.get(*name) {
-                None | Some(Value::Null) => true,
-                Some(value) => kind.fits(value),
+        let known = schema::fields(&T::name());
+        for (name, value) in object {
+            let Some(wanted) = known.get(name) else {
+                continue;
             };
-            if !fits {
-                return Err(refuse(format!("{name} must be {}", kind.words())).into());
+            // poem-openapi's own messages do not name the field.
+            if !(value.is_null() || schema::fits(wanted, value)) {
+                return Err(refuse(format!("{name} must be {}", schema::words(wanted))).into());
             }
         }
-        let warnings = (object.keys())
-            .filter(|name| !T::KNOWN.iter().any(|(known, _)| known == name))
-            .map(|name| {
-                let known: Vec<_> = T::KNOWN.iter().map(|(known, _)| *known).collect();
-                format!(
-                    "unknown field {name:?} was ignored; known: {}",
-                    known.join(", ")
-                )
-            })
-            .collect();
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
+        let mut warnings = Vec::new();
+        for name in object.keys().filter(|name| !known.contains_key(*name)) {
+            let shown: String = name.chars().take(100).collect();
+            let hint = hint(name, &names);
+            match T::UNKNOWN {
+                UnknownFields::Refuse => {
+                    return Err(refuse(format!("unknown field {shown:?}: {hint}")).into());
+                }
+                UnknownFields::Warn => {
+                    warnings.push(format!("unknown field {shown:?} was ignored: {hint}"));
+                }
+            }
+        }
+        let key = key.map(|text| Key::new(text, request.uri().path(), &value));
         let fields = T::parse_from_json(Some(value)).map_err(|e| refuse(e.into_message()))?;
-        Ok(Self { fields, warnings })
+        Ok(Self {
+            fields,
+            warnings,
+            key,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is answered when a request is refused or fails.
 
+use arc_backup_core::{Error as CoreError, ErrorKind};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
@@ -67,7 +68,12 @@ pub(super) enum Fault {
     TooSlow(Json<ErrorBody>),
     /// Another operation runs, or, for a cancel, none.
     #[oai(status = 409)]
-    Conflict(Json<ErrorBody>),
+    Conflict(
+        Json<ErrorBody>,
+        /// After how many seconds to ask again; absent where that would change nothing.
+        #[oai(header = "Retry-After")]
+        Option<u64>,
+    ),
     /// The body is larger than 1 MiB.
     #[oai(status = 413)]
     #[allow(
@@ -75,13 +81,31 @@ pub(super) enum Fault {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooLarge(Json<ErrorBody>),
-    /// The backup is damaged, or can't be read now (it is archived, or the right to read it is missing); `detail` says how.
+    /// The backup is damaged, or can't be read now (it is archived, or the right to read it is missing), and `detail` says how;
+    /// or the `Idempotency-Key` was used for another request.
     #[oai(status = 422)]
     Damaged(Json<ErrorBody>),
-    /// A fault of the service or of what it works with.
+    /// A fault of the service itself, or of the disk that it works on.
     #[oai(status = 500)]
     Internal(Json<ErrorBody>),
+    /// The target refused what was asked, such as its credentials, or answered something that it should not; `error` names it.
+    #[oai(status = 502)]
+    BadTarget(Json<ErrorBody>),
+    /// The target can't be reached or asks to slow down, or the service is ending: ask again later.
+    #[oai(status = 503)]
+    Unavailable(
+        Json<ErrorBody>,
+        /// After how many seconds to ask again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
+    /// The target, or the disk that the service works on, is full.
+    #[oai(status = 507)]
+    Full(Json<ErrorBody>),
 }
+
+/// After how many seconds a client asks again that was told of another operation, or of a target that can't be reached.
+const RETRY_AFTER_SECS: u64 = 10;
 
 pub(super) fn body(error: impl Into<String>) -> ErrorBody {
     ErrorBody {
@@ -98,14 +122,47 @@ impl Fault {
         }))
     }
 
-    fn busy(busy: Busy) -> Self {
+    /// A fault of a target, with what to say of it.
+    fn of_target(fault: &CoreError, text: String) -> Self {
+        let text = Json(body(text));
+        match fault.kind() {
+            ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Busy => {
+                Self::Unavailable(text, RETRY_AFTER_SECS)
+            }
+            ErrorKind::NoSpace => Self::Full(text),
+            _ => Self::BadTarget(text),
+        }
+    }
+
+    /// The key of the request is another request's.
+    pub(super) fn other_request() -> Self {
+        Self::Damaged(Json(ErrorBody {
+            detail: Some("use a new key for each request, the same only to repeat one".to_owned()),
+            ..body("This Idempotency-Key was used for another request")
+        }))
+    }
+
+    /// That another operation has to end first.
+    pub(super) fn busy(text: ErrorBody) -> Self {
+        Self::Conflict(Json(text), Some(RETRY_AFTER_SECS))
+    }
+
+    /// An operation that was waited for has failed: `text` is what its status says, `cause` why.
+    pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
+        match cause {
+            Some(Error::Target { error, .. }) => Self::of_target(error, text),
+            _ => Self::Internal(Json(body(text))),
+        }
+    }
+
+    fn of_busy(busy: Busy) -> Self {
         let Busy {
             holder,
             progress,
             lock_expires_at,
         } = busy;
         let count = |of: fn(&Operation) -> u64| progress.as_ref().map(of);
-        Self::Conflict(Json(ErrorBody {
+        Self::busy(ErrorBody {
             status: Some("running".to_owned()),
             operation: Some(holder.operation),
             operation_id: Some(holder.operation_id),
@@ -119,7 +176,7 @@ impl Fault {
             phase: progress.and_then(|operation| operation.phase),
             lock_expires_at: lock_expires_at.map(|expires| expires.to_string()),
             ..body("A backup or restore operation is already in progress")
-        }))
+        })
     }
 
     pub(super) fn denied(denied: &Denied) -> Self {
@@ -136,11 +193,12 @@ impl Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
+        let text = error.to_string();
         match error {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(text) | Error::Config(text) => Self::bad(&text, None),
             Error::NotFound(_) => Self::NotFound(Json(body("Backup not found"))),
-            error @ Error::Incomplete(_) => Self::NotFound(Json(body(error.to_string()))),
+            Error::Incomplete(_) => Self::NotFound(Json(body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
                 detail: Some(detail),
                 ..body(format!("Backup {id} is damaged"))
@@ -149,10 +207,22 @@ impl From<Error> for Fault {
                 detail: Some(detail),
                 ..body(format!("Backup {id} can't be read now"))
             })),
-            Error::Busy(busy) => Self::busy(*busy),
+            Error::Busy(busy) => Self::of_busy(*busy),
+            Error::Target { error: fault, .. } if fault.kind() != ErrorKind::Cancelled => {
+                tracing::error!(error = %text, cause = ?fault, "request failed");
+                Self::of_target(&fault, text)
+            }
+            // The service ends, or no storage answered within the time that the operation had.
+            Error::Cancelled(_) | Error::Target { .. } => {
+                Self::Unavailable(Json(body(text)), RETRY_AFTER_SECS)
+            }
+            Error::Storage(fault) if fault.kind() == ErrorKind::NoSpace => {
+                tracing::error!(error = %text, "request failed");
+                Self::Full(Json(body(text)))
+            }
             other => {
                 tracing::error!(error = %other, "request failed");
-                Self::Internal(Json(body(other.to_string())))
+                Self::Internal(Json(body(text)))
             }
         }
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::faults::Fault;
-use super::routes::{page, parameter_fault};
+use super::routes::page;
 use crate::operations::{ListFilter, ListPlace};
 use crate::repository::BackupState;
 use crate::times;
@@ -20,13 +20,14 @@ pub(super) struct ListParameters {
 
 impl ListParameters {
     pub(super) fn filter(self) -> Result<ListFilter, Fault> {
-        let place = read("start_after", self.start_after, ListPlace::parse)?;
+        let form = "the next of an earlier page, or a backup ID";
+        let place = read("start_after", form, self.start_after, ListPlace::parse)?;
         let moment = |text: &str| times::parse_moment(text, Timestamp::now());
         Ok(ListFilter {
             state: self.state,
             instance: self.instance,
-            since: read("since", self.since, moment)?,
-            until: read("until", self.until, moment)?,
+            since: read("since", times::MOMENT_FORM, self.since, moment)?,
+            until: read("until", times::MOMENT_FORM, self.until, moment)?,
             start_after: place,
             limit: self.limit.map(|limit| page(Some(limit))).transpose()?,
         })
@@ -35,6 +36,7 @@ impl ListParameters {
 
 fn read<T>(
     name: &str,
+    form: &str,
     text: Option<String>,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<Option<T>, Fault> {
@@ -43,6 +45,6 @@ fn read<T>(
     };
     match parse(&text) {
         Some(value) => Ok(Some(value)),
-        None => Err(Fault::bad(&parameter_fault(name), None)),
+        None => Err(Fault::bad(&format!("{name} must be {form}"), None)),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::schema::fits_path;
+
 /// The methods of each path of the document.
 #[derive(Debug, Clone)]
 pub(super) struct Methods(Vec<(String, String)>);
@@ -30,18 +32,7 @@ impl Methods {
     /// The methods of a path, as `Allow` names them.
     pub(super) fn of(&self, path: &str) -> Option<&str> {
         (self.0.iter())
-            .find(|(template, _)| fits(template, path))
+            .find(|(template, _)| fits_path(template, path))
             .map(|(_, methods)| &**methods)
-    }
-}
-
-fn fits(template: &str, path: &str) -> bool {
-    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), given.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(given)) if wanted.starts_with('{') || wanted == given => {}
-            _ => return false,
-        }
     }
 }

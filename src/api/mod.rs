@@ -8,14 +8,18 @@ mod constraints;
 mod document;
 mod extract;
 mod faults;
+mod idempotency;
 mod list;
 mod methods;
+mod query;
 mod requests;
 mod routes;
+mod schema;
 mod server;
 mod starting;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub(crate) use answers::idle_answer;
 pub use answers::{list_answer, manifest_answer};

@@ -2,7 +2,7 @@
 
 use poem_openapi::Object;
 
-use super::extract::{Fields, Kind};
+use super::extract::{Fields, UnknownFields};
 use crate::operations::ExtraFilesPolicy;
 
 /// What to back up.
@@ -19,12 +19,7 @@ pub(super) struct CreateBackup {
 }
 
 impl Fields for CreateBackup {
-    const KNOWN: &'static [(&'static str, Kind)] = &[
-        ("include_metadata", Kind::Truth),
-        ("include_config", Kind::Truth),
-        ("require_flush", Kind::Truth),
-        ("target", Kind::Text),
-    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }
 
 /// What to restore.
@@ -57,22 +52,7 @@ pub(super) struct RestoreBackup {
 }
 
 impl Fields for RestoreBackup {
-    const KNOWN: &'static [(&'static str, Kind)] = &[
-        ("backup_id", Kind::Text),
-        ("restore_data", Kind::Truth),
-        ("restore_metadata", Kind::Truth),
-        ("restore_config", Kind::Truth),
-        ("confirm", Kind::Truth),
-        (
-            "extra_files",
-            Kind::Choice(&["set_aside", "keep", "remove"]),
-        ),
-        ("allow_incomplete", Kind::Truth),
-        ("verify_first", Kind::Truth),
-        ("into_other_instance", Kind::Truth),
-        ("skip_damaged", Kind::Truth),
-        ("target", Kind::Text),
-    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }
 
 /// How to verify.
@@ -88,9 +68,5 @@ pub(super) struct VerifyBackup {
 }
 
 impl Fields for VerifyBackup {
-    const KNOWN: &'static [(&'static str, Kind)] = &[
-        ("mode", Kind::Choice(&["full", "quick", "sample"])),
-        ("percent", Kind::Number),
-        ("target", Kind::Text),
-    ];
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }

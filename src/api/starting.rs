@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem_openapi::payload::Json;
+use poem_openapi::types::ToJSON;
 
-use super::answers::{Accepted, Started};
+use super::answers::{Accepted, POLL_AFTER_SECS, Started, location};
 use super::app::Shared;
 use super::faults::{Fault, body};
+use super::idempotency::{Asked, HEADER, Key};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, RestoreOptions, RestorePreview, Running, Who};
@@ -23,19 +25,25 @@ pub(super) fn who(identity: Identity) -> Who {
 
 pub(super) fn accepted(
     operation: &Operation,
-    message: &str,
+    message: impl Into<String>,
     restart_required: Option<bool>,
     warnings: Vec<String>,
-) -> Started {
-    Started::Accepted(Json(Accepted {
-        message: message.to_owned(),
+) -> Accepted {
+    Accepted {
+        message: message.into(),
         status: "running".to_owned(),
         backup_id: operation.backup_id.clone(),
         operation_id: operation.operation_id.clone(),
         restart_required,
         restore: None,
         warnings,
-    }))
+    }
+}
+
+/// The 202 of an operation that was accepted.
+pub(super) fn answered(accepted: Accepted) -> Started {
+    let location = location(&accepted.operation_id);
+    Started::Accepted(Json(accepted), location, POLL_AFTER_SECS)
 }
 
 /// How long a restore is looked at before it begins.
@@ -68,12 +76,10 @@ pub(super) async fn begin(
 ) -> Result<Arc<Running>, Fault> {
     let engine = shared.engine.clone();
     let started = tokio::spawn(async move { engine.start(request, who).await });
-    let started = started
-        .await
-        .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))?;
-    Ok(started?)
+    Ok(joined(started.await)??)
 }
 
+/// Starts an operation; with a key, only where no request with that key has started it.
 pub(super) async fn start(
     shared: &Arc<Shared>,
     who: Who,
@@ -81,17 +87,44 @@ pub(super) async fn start(
     message: &str,
     restart_required: Option<bool>,
     warnings: Vec<String>,
+    key: Option<Key>,
 ) -> Result<Started, Fault> {
-    let forget = matches!(&request, Request::Restore(_, options, _) if options.metadata);
-    let running = begin(shared, request, who).await?;
-    let answer = accepted(&running.snapshot(), message, restart_required, warnings);
-    if forget {
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            running.wait().await;
-            // The restored database has other tokens.
-            shared.authenticator.forget();
-        });
-    }
-    Ok(answer)
+    let used = match key {
+        None => None,
+        Some(key) => match shared.keys.ask(&shared.engine, key, &who).await? {
+            Asked::Before(accepted) => return Ok(answered(accepted)),
+            Asked::Now(used) => Some(used),
+        },
+    };
+    let message = message.to_owned();
+    let shared = shared.clone();
+    // In a task of its own: who hangs up and asks again must find the answer.
+    let started = tokio::spawn(async move {
+        let forget = matches!(&request, Request::Restore(_, options, _) if options.metadata);
+        let running = begin(&shared, request, who).await?;
+        if forget {
+            let (running, shared) = (running.clone(), shared.clone());
+            tokio::spawn(async move {
+                running.wait().await;
+                // The restored database has other tokens.
+                shared.authenticator.forget();
+            });
+        }
+        let mut answer = accepted(&running.snapshot(), message, restart_required, warnings);
+        if let Some(used) = used
+            && let Err(error) = used.answer(&shared.engine, answer.to_json_string()).await
+        {
+            tracing::warn!(%error, "the Idempotency-Key of a request is not kept");
+            answer.warnings.push(format!(
+                "the {HEADER} is not kept, so the same request would start anew: {error}"
+            ));
+        }
+        Ok(answered(answer))
+    });
+    joined(started.await)?
+}
+
+/// What a task gave.
+fn joined<T>(done: Result<T, tokio::task::JoinError>) -> Result<T, Fault> {
+    done.map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))
 }

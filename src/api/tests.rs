@@ -4,24 +4,28 @@
 mod contract;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::{
-    Capabilities, Child, GetOptions, Key, ListOptions, ListStream, LockOutcome, MemorySink, Meta,
-    Object, Result, Sink, Upload, WriteOptions,
+    Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome,
+    MemorySink, Meta, Object, Result, Sink, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{Method, StatusCode};
 use poem::{Endpoint, Request, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::app::app_with;
 use crate::Registry;
 use crate::auth::Authenticator;
 use crate::config::{Overrides, Settings};
+use crate::manifest::{
+    Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest, MeasurementTotals,
+    MissingFile, SectionTotals, SourceInfo,
+};
 use crate::operations::ArcBackup;
 
 /// An HTTP answer, to be checked against the document.
@@ -38,6 +42,17 @@ struct OddSink {
     inner: MemorySink,
     held: AtomicBool,
     panics: AtomicBool,
+    /// What its lock and its deletions fail with.
+    fault: Mutex<Option<ErrorKind>>,
+}
+
+impl OddSink {
+    fn fail(&self, operation: &'static str, key: &str) -> Result<()> {
+        match *self.fault.lock().expect("no panic") {
+            Some(kind) => Err(Error::new(kind, operation, key, "as it was told to")),
+            None => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
@@ -68,12 +83,16 @@ impl Sink for OddSink {
         while self.held.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        if let Some(key) = keys.first() {
+            self.fail("delete", key)?;
+        }
         self.inner.delete(keys).await
     }
     async fn settle(&self) {
         self.inner.settle().await;
     }
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
+        self.fail("lock", key)?;
         self.inner.lock(key, holder).await
     }
     async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
@@ -193,6 +212,141 @@ async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
     assert_eq!((status, &list["count"]), (StatusCode::OK, &0.into()));
 }
 
+/// Whose fault it is decides whether a client, and who is called at night, tries again or looks at the configuration.
+#[tokio::test]
+async fn a_targets_fault_is_not_the_services_own() {
+    let service = Service::new();
+    let cases = [
+        (ErrorKind::PermissionDenied, 502),
+        (ErrorKind::NotFound, 502),
+        (ErrorKind::Corrupt, 502),
+        (ErrorKind::Other, 502),
+        (ErrorKind::Unavailable, 503),
+        (ErrorKind::Throttled, 503),
+        (ErrorKind::NoSpace, 507),
+    ];
+    for (kind, status) in cases {
+        *service.sink.fault.lock().expect("no panic") = Some(kind);
+        let (got, answer) = service.ask(Method::POST, "/api/v1/backup").await;
+        assert_eq!(got.as_u16(), status, "{kind:?}: {answer}");
+        let error = answer["error"].as_str().expect("a text");
+        let parts = ["target `odd`", "as it was told to", "cannot lock"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    *service.sink.fault.lock().expect("no panic") = None;
+    let (status, _) = service.ask(Method::POST, "/api/v1/backup").await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let made = service.wait().await;
+    assert_eq!(made["status"], "completed", "{made}");
+    // What fails while it is waited for, too.
+    service.sink.held.store(true, Ordering::Relaxed);
+    let path = format!(
+        "/api/v1/backup/{}",
+        made["backup_id"].as_str().expect("an id")
+    );
+    let failing = async {
+        while service.ask(Method::GET, "/api/v1/backup/status").await.1["operation"] != "delete" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        *service.sink.fault.lock().expect("no panic") = Some(ErrorKind::Throttled);
+        service.sink.held.store(false, Ordering::Relaxed);
+    };
+    let both = futures::future::join(service.ask(Method::DELETE, &path), failing);
+    let ended = tokio::time::timeout(Duration::from_secs(20), both).await;
+    let ((status, answer), ()) = ended.expect("it was waited for");
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    let error = answer["error"].as_str().expect("a text");
+    assert!(error.contains("target `odd`"), "{error}");
+}
+
+/// A client that was generated drops a field that the document does not have, or stumbles over it.
+#[test]
+fn every_field_of_a_manifest_is_in_the_document() {
+    let text = || "a text".to_owned();
+    // Whole, without a rest by default: a field that is new has to come here.
+    let manifest = Manifest {
+        version: text(),
+        backup_id: "backup-20260211-143022-a1b2c3d4".to_owned(),
+        created_at: "2026-02-11T14:30:22.104Z".to_owned(),
+        backup_type: "full".to_owned(),
+        databases: vec![DatabaseTotals {
+            name: text(),
+            measurements: vec![MeasurementTotals {
+                name: text(),
+                file_count: 1,
+                size_bytes: 1,
+            }],
+            file_count: 1,
+            size_bytes: 1,
+        }],
+        total_files: 1,
+        total_size_bytes: 1,
+        auxiliary_files: 1,
+        compaction_state_files: 1,
+        unaddressable_files: 1,
+        unaddressable_sample: vec![text()],
+        special_files: 1,
+        special_sample: vec![text()],
+        has_metadata: true,
+        has_iceberg_catalog: true,
+        has_config: true,
+        target: Some(text()),
+        format: Some(1),
+        tool: Some(text()),
+        completed_at: Some("2026-02-11T14:30:32.870Z".to_owned()),
+        duration_seconds: Some(1.5),
+        source: Some(SourceInfo {
+            backend: text(),
+            location: text(),
+            instance: Some(text()),
+        }),
+        consistency: Some(Consistency {
+            method: text(),
+            moment: "2026-02-11T14:30:22.104Z".to_owned(),
+            flushed: Some(true),
+        }),
+        sections: vec![SectionTotals {
+            name: text(),
+            files: 1,
+            bytes: 1,
+        }],
+        databases_included: vec![DatabaseIncluded {
+            file: text(),
+            setting: text(),
+        }],
+        not_included: vec![text()],
+        reused_files: 1,
+        reused_bytes: 1,
+        missing_files: 1,
+        missing: vec![MissingFile {
+            path: text(),
+            detail: text(),
+        }],
+        inventory: Some(InventoryRef {
+            entries: 1,
+            bytes: 1,
+            sha256: "0".repeat(64),
+        }),
+        sha256: Some("0".repeat(64)),
+        unknown: Map::new(),
+    };
+    let mut body = serde_json::to_value(manifest).expect("plain data");
+    body["verified"] = true.into();
+    let answer = |body: &Value| Answer {
+        status: 200,
+        text: body.to_string(),
+        headers: BTreeMap::from([(
+            "content-type".to_owned(),
+            "application/json; charset=utf-8".to_owned(),
+        )]),
+    };
+    let path = "/api/v1/backup/backup-20260211-143022-a1b2c3d4";
+    contract::check("GET", path, &answer(&body));
+    body["source"]["unheard_of"] = 1.into();
+    let found = contract::find_fault("GET", path, &answer(&body));
+    assert!(found.is_err_and(|fault| fault.contains("unheard_of")));
+}
+
 /// A client is written by the examples: each must be what the document says of it, and so must each default.
 #[test]
 fn examples_and_defaults_are_what_the_document_promises() {
@@ -219,6 +373,8 @@ fn examples_and_defaults_are_what_the_document_promises() {
                         headers: BTreeMap::from([
                             ("content-type".to_owned(), kind.clone()),
                             ("www-authenticate".to_owned(), "Bearer".to_owned()),
+                            ("location".to_owned(), "/".to_owned()),
+                            ("retry-after".to_owned(), "1".to_owned()),
                         ]),
                     };
                     contract::check(&method.to_uppercase(), path, &answer);

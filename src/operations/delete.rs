@@ -12,13 +12,14 @@ const BATCH: usize = 1000;
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     context.running.phase("deleting");
-    let known = context.or_cancelled(end_backup(context)).await?;
+    let known = (context.or_cancelled(end_backup(context)).await)
+        .map_err(|error| context.repository.named(error))?;
     let removed = context.or_cancelled(remove_rest(context, !known)).await;
     removed.map_err(|error| match error {
         Error::Cancelled(reason) => Error::Cancelled(format!(
             "{reason}; the backup is no longer listed: delete it again, or sweep, to remove what is left of it"
         )),
-        other => other,
+        other => context.repository.named(other),
     })
 }
 

@@ -74,7 +74,11 @@ impl Running {
     /// why it was.
     pub(super) fn cause_of(&self, error: Error) -> Error {
         match error {
-            Error::Storage(error) if error.kind() == ErrorKind::Cancelled => self.cancelled(),
+            Error::Storage(error) | Error::Target { error, .. }
+                if error.kind() == ErrorKind::Cancelled =>
+            {
+                self.cancelled()
+            }
             error => error,
         }
     }
@@ -108,7 +112,7 @@ impl Context {
 
 fn is_of_a_store(error: &Error) -> bool {
     match error {
-        Error::Storage(error) => matches!(
+        Error::Storage(error) | Error::Target { error, .. } => matches!(
             error.kind(),
             ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled
         ),

@@ -15,7 +15,9 @@ use super::inventories::{Inventories, LocalInventory};
 use super::operation::{Operation, Status};
 use super::running::Running;
 use super::scratch::ScratchFolders;
-use super::{Holder, RestoreInProgress, marker};
+use super::{
+    Holder, KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress, marker,
+};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::registry::Registry;
@@ -178,6 +180,12 @@ impl ArcBackup {
             })
     }
 
+    /// Whether the service is ending.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.ending.is_cancelled()
+    }
+
     /// Ends the operation that runs, and lets no other begin. Returns when it has ended, and its locks are given back.
     pub async fn close(&self, reason: &str) {
         self.ending.ask(reason);
@@ -319,6 +327,21 @@ impl ArcBackup {
         self.history.list(offset, limit).await
     }
 
+    /// Those operations that `filter` lets through, newest first, without their problems: `limit` of them after the
+    /// first `offset`.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub async fn find_operations(
+        &self,
+        filter: &OperationFilter,
+        offset: u64,
+        limit: u64,
+    ) -> Result<OperationPage> {
+        self.settle_if_free().await?;
+        self.history.find(filter.clone(), offset, limit).await
+    }
+
     /// One operation.
     ///
     /// # Errors
@@ -338,6 +361,22 @@ impl ArcBackup {
                 Ok(kept.or(own.filter(|own| own.operation_id == operation_id)))
             }
         }
+    }
+
+    /// What was answered to a request with this key, in the last 24 h.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub async fn recall(&self, request: KeyedRequest) -> Result<Option<KnownKey>> {
+        self.history.recall(request).await
+    }
+
+    /// Keeps the answer to a request with a key.
+    ///
+    /// # Errors
+    /// When the history can't be written.
+    pub async fn remember(&self, request: KeyedRequest, answer: String) -> Result<()> {
+        self.history.remember(request, answer).await
     }
 
     /// Returns when what the storage and the targets do in the background has ended, or after a short time: locks that were

@@ -3,16 +3,23 @@
 //! SQLite waits: for a reader that holds the file, for a disk that is slow to sync. None of that may hold up the service, so every
 //! call works on a thread made for that, one that writes and few that read at once.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use poem_openapi::types::{ParseFromJSON, ToJSON};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{
+    Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
+};
 use tokio::sync::Semaphore;
 
-use super::{Operation, Problem};
+pub use keys::{KeyedRequest, KnownKey};
+
+use super::{Operation, OperationFilter, OperationPage, Problem};
 use crate::config::HistoryLimits;
 use crate::{Error, Result};
 
@@ -85,6 +92,21 @@ impl History {
         self.on(&self.readers, HistoryFile::running).await
     }
 
+    /// Those operations that `filter` lets through, newest first: `limit` of them after the first `offset`, and how
+    /// many there are.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub async fn find(
+        &self,
+        filter: OperationFilter,
+        offset: u64,
+        limit: u64,
+    ) -> Result<OperationPage> {
+        self.on(&self.readers, move |file| file.find(&filter, offset, limit))
+            .await
+    }
+
     /// One operation, with its problems.
     ///
     /// # Errors
@@ -136,7 +158,8 @@ impl HistoryFile {
             .map_err(|e| self.fault("read", &e))
     }
 
-    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
+    /// Changes the file, which is made first where it is not there.
+    fn change(&self, job: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
         if let Some(folder) = self.path.parent() {
             crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
@@ -145,16 +168,20 @@ impl HistoryFile {
         if connection.is_none() || !self.path.exists() {
             *connection = Some(open(&self.path).map_err(|e| self.fault("open", &e))?);
         }
-        let Some(connection) = connection.as_mut() else {
+        let Some(connection) = connection.as_ref() else {
             return Err(Error::Failed("the history is closed".to_owned()));
         };
+        job(connection).map_err(|e| self.fault("write", &e))
+    }
+
+    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
         let has_ended = operation.completed_at.is_some();
         let problems = has_ended.then(|| operation.problems.to_json_string());
         let row = Operation {
             problems: Vec::new(),
             ..operation.clone()
         };
-        let written = || {
+        self.change(|connection| {
             connection.execute(
                 "INSERT INTO operations (operation_id, started_at, status, body, problems) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (operation_id) DO UPDATE SET status = ?3, body = ?4, problems = ?5",
@@ -170,8 +197,7 @@ impl HistoryFile {
                 self.forget_old(connection)?;
             }
             Ok(())
-        };
-        written().map_err(|e| self.fault("write", &e))
+        })
     }
 
     fn forget_old(&self, connection: &Connection) -> rusqlite::Result<()> {
@@ -211,6 +237,32 @@ impl HistoryFile {
                 .collect()
         })?;
         Ok(without_problems(&bodies.unwrap_or_default()))
+    }
+
+    fn find(&self, filter: &OperationFilter, offset: u64, limit: u64) -> Result<OperationPage> {
+        let (condition, values) = filter.condition();
+        let found: Option<(Vec<String>, i64)> = self.read(|connection| {
+            // One moment for both: an operation may begin between the two.
+            let view = connection.unchecked_transaction()?;
+            let total = view.query_row(
+                &format!("SELECT count(*) FROM operations WHERE {condition}"),
+                params_from_iter(&values),
+                |row| row.get(0),
+            )?;
+            let bounds = [number(limit), number(offset)].map(SqlValue::Integer);
+            let bodies = view
+                .prepare(&format!(
+                    "SELECT body FROM operations WHERE {condition} ORDER BY sequence DESC LIMIT ? OFFSET ?"
+                ))?
+                .query_map(params_from_iter(values.iter().chain(&bounds)), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok((bodies, total))
+        })?;
+        let (bodies, total) = found.unwrap_or_default();
+        Ok(OperationPage {
+            operations: without_problems(&bodies),
+            total: u64::try_from(total).unwrap_or(0),
+        })
     }
 
     pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {

@@ -38,7 +38,7 @@ impl ArcBackup {
     ) -> Result<(&Repository, Result<Loaded>)> {
         if target.is_some() {
             let repository = self.repository(target)?;
-            return match repository.load(id).await {
+            return match load(repository, id).await {
                 answer if is_held(&answer) => Ok((repository, answer)),
                 answer => answer.map(|loaded| (repository, Ok(loaded))),
             };
@@ -64,7 +64,7 @@ impl ArcBackup {
         self.targets()
             .map(|(_, repository)| {
                 let id = id.clone();
-                async move { (repository, repository.load(&id).await) }.boxed()
+                async move { (repository, load(repository, &id).await) }.boxed()
             })
             .collect()
     }
@@ -148,7 +148,7 @@ impl ArcBackup {
     ) -> Result<(&Repository, Loaded)> {
         if target.is_some() {
             let repository = self.repository(target)?;
-            return Ok((repository, repository.load(id).await?));
+            return Ok((repository, load(repository, id).await?));
         }
         let mut fault = Error::NotFound(id.to_string());
         let mut asked = self.ask_all(id);
@@ -173,7 +173,7 @@ impl ArcBackup {
     ) -> Result<&Repository> {
         if target.is_some() {
             let repository = self.repository(target)?;
-            return match repository.load(id).await {
+            return match load(repository, id).await {
                 found if is_held(&found) => Ok(repository),
                 Err(Error::NotFound(_)) if has_anything(repository, id).await? => Ok(repository),
                 found => found.map(|_| repository),
@@ -212,7 +212,17 @@ impl ArcBackup {
     ) -> Vec<(&Repository, Result<bool>)> {
         let asked = (self.repositories.iter())
             .filter(|repository| target.is_none_or(|target| target == repository.name()))
-            .map(|one| async move { (one, one.holds_incomplete(id).await) }.boxed())
+            .map(|one| {
+                async move {
+                    (
+                        one,
+                        one.holds_incomplete(id)
+                            .await
+                            .map_err(|error| one.named(error)),
+                    )
+                }
+                .boxed()
+            })
             .collect();
         answers(asked, |(_, holds)| matches!(holds, Ok(true))).await
     }
@@ -242,7 +252,7 @@ impl ArcBackup {
         self.check_place()?;
         let mut fault = match self.locate_backup(id, target).await {
             Ok((repository, loaded)) => return Ok((repository.clone(), loaded?)),
-            Err(error @ (Error::NotFound(_) | Error::Storage(_))) => error,
+            Err(error @ (Error::NotFound(_) | Error::Target { .. })) => error,
             Err(error) => return Err(error),
         };
         let mut holders = Vec::new();
@@ -262,7 +272,7 @@ impl ArcBackup {
             ));
         }
         let copy = repository.incomplete();
-        let loaded = copy.load(id).await?;
+        let loaded = load(&copy, id).await?;
         Ok((copy, loaded))
     }
 }
@@ -290,6 +300,11 @@ async fn answers<T>(
     }
 }
 
+/// What a target has of a backup; its fault names the target.
+async fn load(repository: &Repository, id: &BackupId) -> Result<Loaded> {
+    (repository.load(id).await).map_err(|error| repository.named(error))
+}
+
 /// Whether an answer says that a target holds a backup, readable or not.
 fn is_held(found: &Result<Loaded>) -> bool {
     matches!(
@@ -313,5 +328,7 @@ fn only<'a>(id: &BackupId, holders: &[&'a Repository]) -> Result<Option<&'a Repo
 
 /// Whether there is anything of that id: what an interrupted deletion left, or an incomplete copy.
 async fn has_anything(repository: &Repository, id: &BackupId) -> Result<bool> {
-    Ok(repository.has_anything_of(id).await? || repository.has_incomplete(id).await?)
+    let asked =
+        async { Ok(repository.has_anything_of(id).await? || repository.has_incomplete(id).await?) };
+    asked.await.map_err(|error| repository.named(error))
 }

@@ -4,6 +4,9 @@ use super::restore::RestoreOptions;
 use super::verify::VerifyMode;
 use crate::manifest::BackupId;
 
+/// What an operation can be, as the status and the history name it.
+pub const OPERATIONS: [&str; 4] = ["backup", "restore", "verify", "delete"];
+
 /// What to do.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -30,6 +33,16 @@ pub enum Request {
 }
 
 impl Request {
+    /// The target that it names.
+    pub(super) fn target(&self) -> Option<&str> {
+        match self {
+            Self::Backup { target, .. }
+            | Self::Restore(_, _, target)
+            | Self::Verify(_, _, target)
+            | Self::Delete(_, target) => target.as_deref(),
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Backup { .. } => "backup",

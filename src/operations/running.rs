@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arc_backup_core::ErrorKind;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::operation::Status;
+use super::phase::PHASES;
 use super::{Operation, Problem};
 use crate::Error;
 use crate::auth::Secret;
@@ -50,10 +50,10 @@ pub struct Running {
     reason: Mutex<Option<Reason>>,
     /// When it was first asked to end.
     cancelled_at: OnceLock<Instant>,
-    store_fault: OnceLock<ErrorKind>,
     /// Whether what it makes is there, whatever becomes of the rest.
     published: AtomicBool,
     done: CancellationToken,
+    failure: OnceLock<Error>,
 }
 
 impl Running {
@@ -66,9 +66,9 @@ impl Running {
             cancel: CancellationToken::new(),
             reason: Mutex::default(),
             cancelled_at: OnceLock::new(),
-            store_fault: OnceLock::new(),
             published: AtomicBool::new(false),
             done: CancellationToken::new(),
+            failure: OnceLock::new(),
         })
     }
 
@@ -83,6 +83,7 @@ impl Running {
     }
 
     pub(crate) fn phase(&self, phase: &str) {
+        debug_assert!(PHASES.contains(&phase), "{phase:?} is not in PHASES");
         self.progress.activity().note();
         self.update(|operation| operation.phase = Some(phase.to_owned()));
     }
@@ -161,17 +162,6 @@ impl Running {
         }
     }
 
-    /// Notes the fault of a store that it ended with.
-    pub(crate) fn set_store_fault(&self, kind: ErrorKind) {
-        let _ = self.store_fault.set(kind);
-    }
-
-    /// Which kind of fault of a store or a target it failed with, where that is why.
-    #[must_use]
-    pub fn store_fault(&self) -> Option<ErrorKind> {
-        self.store_fault.get().copied()
-    }
-
     /// Notes that what it makes is there.
     pub(crate) fn publish(&self) {
         self.published.store(true, Ordering::SeqCst);
@@ -185,6 +175,17 @@ impl Running {
     /// When it was first asked to end; now, where it was not.
     pub(crate) fn cancelled_at(&self) -> Instant {
         *self.cancelled_at.get_or_init(Instant::now)
+    }
+
+    /// Notes why it failed.
+    pub(crate) fn set_failure(&self, error: Error) {
+        let _ = self.failure.set(error);
+    }
+
+    /// Why it failed, where it has ended so.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.get()
     }
 
     pub(crate) fn finish(&self) {

@@ -47,9 +47,11 @@ impl ArcBackup {
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
-    /// [`Error::Storage`] when the target can't be used; [`Error::Cancelled`] where it has not begun within `backup.timeout`, or
+    /// [`Error::Target`] when the target can't be used; [`Error::Cancelled`] where it has not begun within `backup.timeout`, or
     /// was asked to end before.
     pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
+        // A request that makes no sense is refused as such, whatever else runs.
+        self.repository(request.target())?;
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;
@@ -132,7 +134,7 @@ impl ArcBackup {
         let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
             Ok(lock) => Some(lock.into()),
             // A disaster's credentials may only read, or its file system has no locks: then the instance's own lock is what there is.
-            Err(Error::Storage(error))
+            Err(Error::Target { error, .. })
                 if read_only
                     && matches!(
                         error.kind(),
@@ -277,14 +279,12 @@ impl ArcBackup {
         let mut last = running.snapshot();
         last.completed_at = Some(Timestamp::now().to_string());
         last.phase = None;
-        match &result {
+        match result {
             Ok(()) => last.status = Status::Completed,
             Err(error) => {
-                last.status = running.status_of(error);
+                last.status = running.status_of(&error);
                 last.error = Some(error.to_string());
-                if let Error::Storage(error) = error {
-                    running.set_store_fault(error.kind());
-                }
+                running.set_failure(error);
             }
         }
         audit::ended(&last);

@@ -99,7 +99,7 @@ impl Repository {
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
         let (sink, key) = (self.target_sink(), own("lock"));
         // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
-        let named = |error: CoreError| error.at(self.label());
+        let named = |error: CoreError| self.named(error.into());
         let lock_expiry = sink.capabilities().lock_expiry;
         if lock_expiry.is_some() {
             // A lock that looks old is watched for a while before it is taken over: not that of a
@@ -110,7 +110,7 @@ impl Repository {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
                 {
-                    return Err(named(error).into());
+                    return Err(named(error));
                 }
                 // Taking it is what counts.
                 Err(error) => tracing::debug!(%error, "who holds the lock can't be told"),
@@ -142,9 +142,20 @@ impl Repository {
         if holder.is_dead() {
             tracing::info!(%holder, "the holder of the lock is dead");
             let freed = self.target_sink().free_lock(&own("lock"), other).await;
-            freed.map_err(|error| error.at(self.label()))?;
+            freed.map_err(|error| self.named(error.into()))?;
         }
         Ok(())
+    }
+
+    /// The same error, as one of this target where it is of a storage.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        match error {
+            Error::Storage(error) => Error::Target {
+                target: self.name().to_owned(),
+                error,
+            },
+            other => other,
+        }
     }
 
     /// Writes a small object, whole and durable.

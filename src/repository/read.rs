@@ -144,7 +144,7 @@ impl Repository {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => Err(
                 InventoryFault::Damaged(format!("can't be read: {}", error.detail())),
             ),
-            Err(error) => Err(Error::from(error).into()),
+            Err(error) => Err(self.named(error.into()).into()),
         }
     }
 
@@ -157,7 +157,7 @@ impl Repository {
         let prefix = format!("{id}/");
         let mut listing = self.sink().list(ListOptions::within(&folder(id)));
         while let Some(item) = listing.next().await {
-            match item.map_err(Error::from)? {
+            match item.map_err(|error| self.named(error.into()))? {
                 Listed::Object(meta) => {
                     let Some(rest) = meta.key.strip_prefix(prefix.as_str()) else {
                         continue;

@@ -1,6 +1,8 @@
 //! Whether an answer is one that the program's own OpenAPI document promises.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jsonschema::{Draft, Validator};
@@ -37,12 +39,30 @@ fn close(value: &mut Value) {
 
 /// Fails the test where the document does not describe such an answer to such a request.
 pub fn check(method: &str, path: &str, answer: &Answer) {
+    keep(method, path, answer);
     if let Err(fault) = find_fault(method, path, answer) {
         panic!(
             "{method} {path}: {fault}; openapi/openapi.json promises something else than {} {:?} {}",
             answer.status, answer.headers, answer.text
         );
     }
+}
+
+/// Writes the answer to the folder that `ARC_TEST_ANSWERS` names, for clients that were generated to be tried on.
+fn keep(method: &str, path: &str, answer: &Answer) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let Some(folder) = std::env::var_os("ARC_TEST_ANSWERS") else {
+        return;
+    };
+    let Ok(body) = serde_json::from_str::<Value>(&answer.text) else {
+        return;
+    };
+    let document = json!({"method": method, "path": path, "status": answer.status, "body": body});
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{number}.json", std::process::id());
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join(name), document.to_string()).unwrap();
 }
 
 /// What the document does not promise of this answer.
@@ -89,6 +109,13 @@ pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), Strin
     };
     let response = (operation["responses"].get(answer.status.to_string()))
         .ok_or_else(|| format!("the document does not name the status {}", answer.status))?;
+    let headers = response["headers"].as_object();
+    for (name, header) in headers.into_iter().flatten() {
+        let is_there = answer.headers.contains_key(&name.to_lowercase());
+        if header["required"] == true && !is_there {
+            return Err(format!("{} without {name}", answer.status));
+        }
+    }
     if method == "HEAD" {
         return Ok(());
     }

@@ -1,0 +1,78 @@
+//! Restoring a backup.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::OpenApi;
+
+use super::super::answers::Started;
+use super::super::app::Shared;
+use super::super::extract::{Admin, Body};
+use super::super::faults::Fault;
+use super::super::requests::RestoreBackup;
+use super::super::starting::{preview, start, who};
+use super::Tag;
+use crate::manifest::BackupId;
+use crate::operations::{Request, RestoreOptions};
+
+pub(in crate::api) struct Restore;
+
+#[OpenApi]
+impl Restore {
+    /// Restore a backup
+    ///
+    /// Answers at once; the restore runs in the background. Everything is checked and staged before the first live
+    /// byte changes; what is replaced is kept.
+    #[oai(
+        path = "/api/v1/backup/restore",
+        method = "post",
+        operation_id = "restore_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn restore(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        request: Body<RestoreBackup>,
+    ) -> Result<Started, Fault> {
+        let fields = request.fields;
+        let id = (fields.backup_id.as_deref().map(BackupId::parse))
+            .and_then(Result::ok)
+            .ok_or_else(|| Fault::bad("Invalid or missing backup_id", None))?;
+        if fields.confirm != Some(true) {
+            let text = "Restore is a destructive operation. Set confirm: true to proceed.";
+            return Err(Fault::bad(text, None));
+        }
+        let options = RestoreOptions {
+            data: fields.restore_data.unwrap_or(true),
+            metadata: fields.restore_metadata.unwrap_or(true),
+            config: fields.restore_config.unwrap_or(false),
+            extra_files: fields.extra_files.unwrap_or_default(),
+            allow_incomplete: fields.allow_incomplete.unwrap_or(false),
+            verify_first: fields.verify_first.unwrap_or(false),
+            into_other_instance: fields.into_other_instance.unwrap_or(false),
+            skip_damaged: fields.skip_damaged.unwrap_or(false),
+        };
+        if !(options.data || options.metadata || options.config) {
+            return Err(Fault::bad(
+                "Nothing to restore: restore_data, restore_metadata and restore_config are all false",
+                None,
+            ));
+        }
+        let restart = Some(options.metadata || options.config);
+        let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
+        let wanted = Request::Restore(id, options, fields.target);
+        let Started::Accepted(mut accepted, location, retry_after) = start(
+            &shared,
+            who(admin.0),
+            wanted,
+            "Restore started",
+            restart,
+            request.warnings,
+            request.key,
+        )
+        .await?;
+        accepted.restore = preview;
+        Ok(Started::Accepted(accepted, location, retry_after))
+    }
+}

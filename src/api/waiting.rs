@@ -1,0 +1,96 @@
+//! `?wait=30s`: an answer that comes when the operation has ended.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::faults::Fault;
+use crate::config::parse_seconds;
+use crate::operations::{ArcBackup, Status};
+
+/// How long an answer waits at most: proxies and clients give up after a minute or more.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How often the history is asked for an operation of another process.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Answers that wait: so many that room is left for those that do not.
+#[derive(Debug)]
+pub(super) struct Waiting(Semaphore);
+
+impl Waiting {
+    /// At most half of the connections that there may be.
+    pub(super) fn new(connections: usize) -> Self {
+        Self(Semaphore::new(connections / 2))
+    }
+
+    /// Returns when the operation has ended, when `time` is over, or when the service ends. At once, where too many wait already.
+    pub(super) async fn until_ended(
+        &self,
+        engine: &ArcBackup,
+        operation_id: &str,
+        time: Duration,
+    ) -> crate::Result<()> {
+        let ends = Instant::now() + time;
+        let Ok(_permit) = self.0.try_acquire() else {
+            return Ok(());
+        };
+        let own = engine.current().filter(|running| {
+            !running.is_done() && running.snapshot().operation_id == operation_id
+        });
+        if let Some(running) = own {
+            let _ = tokio::time::timeout_at(ends, running.wait()).await;
+            return Ok(());
+        }
+        // Another process runs it.
+        loop {
+            let operation = engine.operation(operation_id).await?;
+            let runs = operation.is_some_and(|operation| operation.status == Status::Running);
+            if !runs || engine.is_closing() || Instant::now() >= ends {
+                return Ok(());
+            }
+            tokio::time::sleep_until(ends.min(Instant::now() + POLL_INTERVAL)).await;
+        }
+    }
+}
+
+/// How long an answer is to wait.
+pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, Fault> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    (parse_seconds(text.trim()).map(Duration::from_secs))
+        .filter(|time| *time <= LIMIT)
+        .map(Some)
+        .ok_or_else(|| {
+            let limit = LIMIT.as_secs();
+            let text = format!("wait must be a duration of at most {limit} s, such as 30s or 30");
+            Fault::bad(&text, None)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that waits longer than it thinks takes the silence for a dead service.
+    #[test]
+    fn a_wait_is_bounded() {
+        for (text, seconds) in [("30s", 30), ("30", 30), ("0", 0), ("1m", 60)] {
+            let parsed = parse(Some(text)).expect("a duration");
+            assert_eq!(parsed, Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "61s",
+            "2m",
+            "1h",
+            "soon",
+            "",
+            "-1",
+            "30ms",
+            "99999999999999999999",
+        ] {
+            assert!(parse(Some(text)).is_err(), "{text}");
+        }
+    }
+}

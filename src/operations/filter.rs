@@ -1,0 +1,230 @@
+//! Which operations of the history are asked for.
+
+use jiff::Timestamp;
+use poem_openapi::types::ToJSON;
+use rusqlite::types::Value as SqlValue;
+
+use super::{Operation, Status};
+
+/// Which operations are asked for. What is empty excludes none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationFilter {
+    /// Of one of these targets.
+    pub targets: Vec<String>,
+    /// With one of these statuses.
+    pub statuses: Vec<Status>,
+    /// One of these: `backup`, `restore`, `verify`, `delete`.
+    pub operations: Vec<String>,
+    /// Of this backup.
+    pub backup_id: Option<String>,
+    /// Begun at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Begun before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// A part of the operations that were asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OperationPage {
+    /// The operations, newest first, without their problems.
+    pub operations: Vec<Operation>,
+    /// How many operations the filter lets through, on all pages.
+    pub total: u64,
+}
+
+impl OperationFilter {
+    /// The condition in SQL on the rows of the history, with its parameters.
+    ///
+    /// The fields are read from the row's document, so a file of any earlier version can be asked. Rows that are no
+    /// JSON are not let through.
+    pub(super) fn condition(&self) -> (String, Vec<SqlValue>) {
+        let mut parts = vec!["json_valid(body)".to_owned()];
+        let mut values = Vec::new();
+        let mut one_of = |field: &str, texts: Vec<String>| {
+            if texts.is_empty() {
+                return;
+            }
+            let marks = vec!["?"; texts.len()].join(", ");
+            parts.push(format!("{} IN ({marks})", field_of_body(field)));
+            values.extend(texts.into_iter().map(SqlValue::Text));
+        };
+        one_of("target", self.targets.clone());
+        let statuses = self.statuses.iter().filter_map(|status| {
+            let status = status.to_json()?;
+            status.as_str().map(str::to_owned)
+        });
+        one_of("status", statuses.collect());
+        one_of("operation", self.operations.clone());
+        one_of("backup_id", self.backup_id.iter().cloned().collect());
+        // `…:05Z` is before `…:05.1Z`, and the letter would be behind the point.
+        for (moment, comparison) in [(self.since, ">="), (self.until, "<")] {
+            if let Some(moment) = moment {
+                parts.push(format!("rtrim(started_at, 'Z') {comparison} rtrim(?, 'Z')"));
+                values.push(SqlValue::Text(moment.to_string()));
+            }
+        }
+        (parts.join(" AND "), values)
+    }
+}
+
+/// A field of the row's document; a row that is no JSON has none.
+fn field_of_body(name: &str) -> String {
+    format!("CASE WHEN json_valid(body) THEN json_extract(body, '$.{name}') END")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::history::History;
+    use super::*;
+    use crate::config::HistoryLimits;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    /// Not found otherwise: the failure that somebody looks for among thousands of nights.
+    #[tokio::test]
+    async fn each_condition_lets_through_what_fits_and_counts_all_pages() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = HistoryLimits {
+            operations: 100,
+            age: Duration::from_secs(400 * 86_400 * 365),
+        };
+        let path = folder.path().join("history.db");
+        let history = History::new(path.clone(), limits);
+        for (name, operation, target, status, started_at) in [
+            (
+                "a",
+                "backup",
+                "local",
+                Status::Completed,
+                "2026-11-01T03:00:00Z",
+            ),
+            (
+                "b",
+                "backup",
+                "offsite",
+                Status::Failed,
+                "2026-11-02T03:00:00Z",
+            ),
+            (
+                "c",
+                "verify",
+                "offsite",
+                Status::Completed,
+                "2026-11-02T03:00:00.25Z",
+            ),
+            (
+                "d",
+                "restore",
+                "local",
+                Status::Failed,
+                "2026-11-03T03:00:00Z",
+            ),
+        ] {
+            let written = history.write(Operation {
+                operation_id: name.to_owned(),
+                operation: operation.to_owned(),
+                backup_id: format!("of-{name}"),
+                target: Some(target.to_owned()),
+                status,
+                started_at: started_at.to_owned(),
+                completed_at: Some(started_at.to_owned()),
+                ..Operation::default()
+            });
+            written.await.expect("written");
+        }
+        let broken = rusqlite::Connection::open(path).expect("opened");
+        broken
+            .execute_batch("INSERT INTO operations VALUES (99, 'x', '', '', '{', NULL)")
+            .expect("written");
+        drop(broken);
+        let some = OperationFilter::default;
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        for (filter, names) in [
+            (some(), "dcba"),
+            (
+                OperationFilter {
+                    targets: texts(&["offsite"]),
+                    ..some()
+                },
+                "cb",
+            ),
+            (
+                OperationFilter {
+                    targets: texts(&["offsite", "local"]),
+                    ..some()
+                },
+                "dcba",
+            ),
+            (
+                OperationFilter {
+                    targets: texts(&["moon"]),
+                    ..some()
+                },
+                "",
+            ),
+            (
+                OperationFilter {
+                    statuses: vec![Status::Failed],
+                    ..some()
+                },
+                "db",
+            ),
+            (
+                OperationFilter {
+                    operations: texts(&["verify", "restore"]),
+                    ..some()
+                },
+                "dc",
+            ),
+            (
+                OperationFilter {
+                    backup_id: Some("of-a".to_owned()),
+                    ..some()
+                },
+                "a",
+            ),
+            (
+                OperationFilter {
+                    since: Some(time("2026-11-02T03:00:00.25Z")),
+                    ..some()
+                },
+                "dc",
+            ),
+            (
+                OperationFilter {
+                    since: Some(time("2026-11-02T03:00:00Z")),
+                    ..some()
+                },
+                "dcb",
+            ),
+            (
+                OperationFilter {
+                    until: Some(time("2026-11-02T03:00:00.25Z")),
+                    ..some()
+                },
+                "ba",
+            ),
+            (
+                OperationFilter {
+                    targets: texts(&["local"]),
+                    statuses: vec![Status::Failed],
+                    since: Some(time("2026-11-03T02:00:00Z")),
+                    ..some()
+                },
+                "d",
+            ),
+        ] {
+            let mut found = String::new();
+            for offset in 0..5 {
+                let page = history.find(filter.clone(), offset, 1).await.expect("read");
+                assert_eq!(page.total, names.len() as u64, "{filter:?}");
+                found.extend(page.operations.into_iter().map(|one| one.operation_id));
+            }
+            assert_eq!(found, names, "{filter:?}");
+        }
+    }
+}
