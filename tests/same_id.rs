@@ -136,7 +136,6 @@ fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
         &["history"],
         &["sweep"],
         &["show", &first],
-        &["status"],
     ] {
         let said = instance.ok(command);
         let widest = said.lines().map(|line| line.chars().count()).max();

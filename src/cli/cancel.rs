@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::DONE;
 use super::common::{or_interrupted, who};
-use super::output::{complain, line};
+use super::output::{line, note};
 use super::signals::Signals;
 use crate::operations::{AfterCancel, ArcBackup};
 use crate::{Error, Result};
@@ -50,13 +50,13 @@ pub(super) async fn run(
         ),
         (Some(operation), false) => {
             let error = (operation.error.as_ref()).map(|error| format!(": {error}"));
-            complain!(
+            note!(
                 "{name} {}{}",
                 operation.status.as_str(),
                 error.unwrap_or_default()
             );
         }
-        (None, false) => complain!("{name} has ended"),
+        (None, false) => note!("{name} has ended"),
     }
     Ok(DONE)
 }

@@ -129,22 +129,23 @@ async fn follow_with_bar(running: &Running) -> Operation {
         loop {
             let operation = running.snapshot();
             let phase = operation.phase.as_deref().unwrap_or("starting");
+            // The texts before the style: each of these may draw.
+            if has_begun(&operation) {
+                bar.set_prefix(phase.to_owned());
+                bar.set_message(figures_of_bar(&operation));
+                bar.set_length(operation.total_bytes);
+                bar.set_position(operation.processed_bytes);
+            } else {
+                let size = words::size(operation.total_bytes);
+                bar.set_message(format!("{phase}: {} files, {size}", operation.total_files));
+                bar.tick();
+            }
             if has_begun(&operation) != is_bar {
                 is_bar = !is_bar;
                 bar.set_style(match is_bar {
                     true => style(BAR, ProgressStyle::default_bar),
                     false => style(SPINNER, ProgressStyle::default_spinner),
                 });
-            }
-            if is_bar {
-                bar.set_length(operation.total_bytes);
-                bar.set_position(operation.processed_bytes);
-                bar.set_prefix(phase.to_owned());
-                bar.set_message(figures_of_bar(&operation));
-            } else {
-                let size = words::size(operation.total_bytes);
-                bar.set_message(format!("{phase}: {} files, {size}", operation.total_files));
-                bar.tick();
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

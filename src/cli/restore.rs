@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::arguments::RestoreArguments;
 use super::common::{confirm, operate, or_interrupted, who};
 use super::ids::{Named, resolve};
+use super::output::is_quiet;
 use super::restore_preview;
 use super::signals::Signals;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
@@ -45,7 +46,7 @@ pub(super) async fn run(
         return Err(error);
     }
     // With `--json` and `--yes`, the document of the operation says it.
-    if !(json && arguments.yes) && engine.busy().is_none() {
+    if !((json || is_quiet()) && arguments.yes) && engine.busy().is_none() {
         let limit = match arguments.yes {
             true => PREVIEW_TIMEOUT,
             false => QUESTION_TIMEOUT,

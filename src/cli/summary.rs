@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::output::{complain, note};
 use super::words;
-use crate::operations::Operation;
+use crate::operations::{Operation, Status};
 use crate::times;
 
 /// Tells of an ended operation in words, on standard error.
@@ -71,7 +71,11 @@ pub(super) fn tell(operation: &Operation) {
     match &operation.error {
         Some(error) => {
             let took = words::took(operation, now).unwrap_or_default();
-            complain!("{what} failed after {}: {error}", times::words(took));
+            let ended = match operation.status {
+                Status::Cancelled => "cancelled",
+                _ => "failed",
+            };
+            complain!("{what} {ended} after {}: {error}", times::words(took));
         }
         None => note!(
             "{what} completed: {}, {} target {target}{}",

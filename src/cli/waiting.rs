@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::arguments::WaitArguments;
 use super::common::or_interrupted;
-use super::output::complain;
+use super::output::note;
 use super::signals::Signals;
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ pub(super) async fn while_busy<T>(
             return Err(Error::Busy(busy));
         }
         if waits_for.as_ref() != Some(&busy.holder.operation_id) {
-            complain!("waiting for {busy}");
+            note!("waiting for {busy}");
             waits_for = Some(busy.holder.operation_id.clone());
         }
         let pause = async {

@@ -27,6 +27,9 @@ const OURS: [&str; 20] = [
     "sections",
 ];
 
+/// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
+const OWN_TABLE: [&str; 2] = ["check_max_age", "monitor_token"];
+
 /// The keys of a target: those of Arc's own storage, and `type`.
 pub(super) const TARGET_KEYS: [&str; 20] = [
     "type",
@@ -137,6 +140,10 @@ pub(super) fn misspelt(values: &Values, targets: &[String]) -> Vec<String> {
         .filter(|key| !OURS.contains(&key.as_str()))
         .map(|key| unknown("backup.", &key, &OURS));
     warnings.extend(in_file);
+    let in_own = (values.keys("arc_backup").into_iter())
+        .filter(|key| !OWN_TABLE.contains(&key.as_str()))
+        .map(|key| unknown("arc_backup.", &key, &OWN_TABLE));
+    warnings.extend(in_own);
     let in_storage = (values.keys("storage").into_iter())
         .filter(|key| key != "backend" && !TARGET_KEYS.contains(&key.as_str()))
         // Arc may have keys there that are of no interest here.

@@ -81,7 +81,7 @@ pub struct BackupSettings {
     pub stop_timeout: Duration,
     /// `backup.stall_timeout`: how long an operation may go without any progress, default 10 min.
     pub stall_timeout: Duration,
-    /// `backup.check_max_age`: how old the newest good backup may be for `check`, default 26 h.
+    /// `arc_backup.check_max_age`, or `backup.check_max_age`: how old the newest good backup may be for `check`, default 26 h.
     pub check_max_age: Duration,
     /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: what is kept of the history.
     pub history: HistoryLimits,
@@ -190,8 +190,13 @@ impl Settings {
             timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
             stop_timeout: values.duration("backup.stop_timeout", Duration::from_secs(10))?,
             stall_timeout: values.duration("backup.stall_timeout", Duration::from_secs(600))?,
-            check_max_age: values
-                .duration("backup.check_max_age", Duration::from_secs(26 * 3600))?,
+            check_max_age: values.duration(
+                match values.get("arc_backup.check_max_age") {
+                    Some(_) => "arc_backup.check_max_age",
+                    None => "backup.check_max_age",
+                },
+                Duration::from_secs(26 * 3600),
+            )?,
             history: HistoryLimits {
                 operations: values.number("backup.history_operations", 10_000, 1, 1_000_000)?,
                 age: values.duration("backup.history_age", Duration::from_secs(365 * 86_400))?,

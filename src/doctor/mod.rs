@@ -93,7 +93,6 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
     checks.extend(machine::arc(engine).await);
-    checks.extend(set_aside::replaced_files(engine).await);
     let storages = std::iter::once((
         DATA.to_owned(),
         "storage".to_owned(),
@@ -113,8 +112,11 @@ pub async fn examine(engine: &ArcBackup) -> Report {
             .run()
             .await
     });
-    let (probed, (read, needs)) =
-        futures::join!(futures::future::join_all(probes), reading::data(engine));
+    let (probed, (read, needs), replaced) = futures::join!(
+        futures::future::join_all(probes),
+        reading::data(engine),
+        set_aside::replaced_files(engine),
+    );
     checks.extend(probed.into_iter().flatten());
     let is_listed =
         (checks.iter()).any(|check| check.subject == DATA && check.check == "list" && check.ok);
@@ -123,5 +125,6 @@ pub async fn examine(engine: &ArcBackup) -> Report {
         checks.extend(read);
     }
     checks.extend(room::checks(engine, needs));
+    checks.extend(replaced);
     Report::new(checks)
 }

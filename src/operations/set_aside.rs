@@ -1,7 +1,7 @@
 //! What restores have set aside, in figures. It is the operator's to remove: no operation does.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_backup_core::AsideAreas;
 use jiff::Timestamp;
@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use super::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
+
+/// How long the data storage may take to list what is set aside beside it.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a restore has set aside in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +31,21 @@ impl ArcBackup {
     /// the live ones. And what could not be looked at.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
-        match self.storage.list_aside().await {
-            Ok(areas) => found.extend(areas.into_iter().map(|area| SetAside {
+        let listed = tokio::time::timeout(LIST_TIMEOUT, self.storage.list_aside()).await;
+        match listed {
+            Ok(Ok(areas)) => found.extend(areas.into_iter().map(|area| SetAside {
                 place:
                     (self.storage.aside_location(&area.area)).unwrap_or_else(|| area.area.clone()),
                 files: area.files,
                 bytes: area.bytes,
                 since: moment_of(&area.area),
             })),
-            Err(error) => faults.push(error.into()),
+            Ok(Err(error)) => faults.push(error.into()),
+            Err(_) => faults.push(Error::Failed(format!(
+                "{}: no end within {} s",
+                self.storage.location(),
+                LIST_TIMEOUT.as_secs()
+            ))),
         }
         if !self.storage.capabilities().aside {
             match self.set_aside_in_targets().await {
