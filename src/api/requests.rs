@@ -14,6 +14,9 @@ pub(super) struct CreateBackup {
     pub(super) include_config: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for CreateBackup {
@@ -21,6 +24,7 @@ impl Fields for CreateBackup {
         ("include_metadata", Kind::Truth),
         ("include_config", Kind::Truth),
         ("target", Kind::Text),
+        ("timeout", Kind::Text),
     ];
 }
 
@@ -51,6 +55,9 @@ pub(super) struct RestoreBackup {
     pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for RestoreBackup {
@@ -69,6 +76,7 @@ impl Fields for RestoreBackup {
         ("into_other_instance", Kind::Truth),
         ("skip_damaged", Kind::Truth),
         ("target", Kind::Text),
+        ("timeout", Kind::Text),
     ];
 }
 
@@ -82,6 +90,9 @@ pub(super) struct VerifyBackup {
     pub(super) percent: Option<f64>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for VerifyBackup {
@@ -89,5 +100,6 @@ impl Fields for VerifyBackup {
         ("mode", Kind::Choice(&["full", "quick", "sample"])),
         ("percent", Kind::Number),
         ("target", Kind::Text),
+        ("timeout", Kind::Text),
     ];
 }

@@ -15,7 +15,7 @@ use super::app::Shared;
 use super::extract::{Admin, Body, Watcher};
 use super::faults::{Fault, body};
 use super::requests::{CreateBackup, RestoreBackup, VerifyBackup};
-use super::starting::{accepted, begin, preview, start, who};
+use super::starting::{accepted, begin, limit, preview, start, who};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 use crate::operations::{Operation, Request, RestoreOptions, VerifyMode, Who};
 
@@ -55,6 +55,7 @@ impl Api {
         request: Body<CreateBackup>,
     ) -> Result<Started, Fault> {
         let settings = &shared.engine.settings().backup;
+        let limit = limit(request.fields.timeout.as_deref())?;
         let wanted = Request::Backup {
             metadata: request
                 .fields
@@ -73,7 +74,7 @@ impl Api {
                 token: admin.1,
                 ..who(admin.0)
             },
-            wanted,
+            wanted.within(limit),
             "Backup started",
             None,
             request.warnings,
@@ -166,12 +167,13 @@ impl Api {
             ));
         }
         let restart = Some(options.metadata || options.config);
+        let limit = limit(fields.timeout.as_deref())?;
         let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
         let wanted = Request::Restore(id, options, fields.target);
         let Started::Accepted(mut accepted) = start(
             &shared,
             who(admin.0),
-            wanted,
+            wanted.within(limit),
             "Restore started",
             restart,
             request.warnings,
@@ -416,10 +418,11 @@ impl Api {
                 return Err(Fault::bad(&format!("unknown mode {other:?}"), None));
             }
         };
+        let limit = limit(request.fields.timeout.as_deref())?;
         start(
             &shared,
             who(admin.0),
-            Request::Verify(id, mode, request.fields.target),
+            Request::Verify(id, mode, request.fields.target).within(limit),
             "Verification started",
             None,
             request.warnings,

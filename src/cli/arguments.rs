@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::operations::{ExtraFilesPolicy, VerifyMode};
+use crate::operations::{ExtraFilesPolicy, TimeLimit, VerifyMode};
 
 /// Backs up and restores an Arc time-series database.
 #[derive(Debug, Parser)]
@@ -47,6 +47,9 @@ pub(super) enum Command {
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
     },
     /// List the backups, newest first.
     List {
@@ -80,6 +83,9 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
     },
     /// Delete a backup.
     Delete {
@@ -91,6 +97,9 @@ pub(super) enum Command {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
     },
     /// Show the operation that runs, or ran last.
     Status,
@@ -149,6 +158,9 @@ pub(super) struct RestoreArguments {
     /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1) all the same.
     #[arg(long)]
     pub(super) skip_damaged: bool,
+    /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+    #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+    pub(super) timeout: Option<TimeLimit>,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,

@@ -8,7 +8,7 @@ use poem_openapi::types::ToJSON;
 use super::output::{follow, line, tell};
 use super::signals::Signals;
 use super::{DONE, FAILED};
-use crate::operations::{ArcBackup, Request, Who};
+use crate::operations::{ArcBackup, TimedRequest, Who};
 use crate::{Error, Result};
 
 pub(super) fn pretty(value: &serde_json::Value) -> String {
@@ -17,7 +17,7 @@ pub(super) fn pretty(value: &serde_json::Value) -> String {
 
 pub(super) async fn operate(
     engine: &Arc<ArcBackup>,
-    request: Request,
+    request: impl Into<TimedRequest>,
     json: bool,
     print_id: bool,
     signals: &Signals,

@@ -22,6 +22,7 @@ pub(super) async fn run(
             no_metadata,
             no_config,
             target,
+            timeout,
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
@@ -30,6 +31,7 @@ pub(super) async fn run(
                 target,
                 id: None,
             };
+            let request = request.within(timeout.unwrap_or_default());
             let code = operate(engine, request, json, true, signals).await?;
             Ok(code)
         }
@@ -53,14 +55,21 @@ pub(super) async fn run(
             quick,
             sample,
             target,
+            timeout,
         } => {
             let request = Request::Verify(BackupId::parse(&id)?, mode(quick, sample), target);
+            let request = request.within(timeout.unwrap_or_default());
             operate(engine, request, json, false, signals).await
         }
-        Command::Delete { id, target, yes } => {
+        Command::Delete {
+            id,
+            target,
+            yes,
+            timeout,
+        } => {
             let id = BackupId::parse(&id)?;
             confirm(yes, format!("Delete backup {id}?"), signals).await?;
-            let request = Request::Delete(id, target);
+            let request = Request::Delete(id, target).within(timeout.unwrap_or_default());
             operate(engine, request, json, false, signals).await
         }
         Command::Status => history::status(engine, json, signals).await,

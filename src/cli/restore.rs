@@ -53,7 +53,8 @@ pub(super) async fn run(
     confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
-        Request::Restore(id, options, arguments.target),
+        Request::Restore(id, options, arguments.target)
+            .within(arguments.timeout.unwrap_or_default()),
         json,
         false,
         signals,

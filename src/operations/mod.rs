@@ -38,6 +38,8 @@ mod staging;
 mod stall;
 mod start;
 mod sweep;
+mod time_limit;
+mod time_needed;
 mod trust;
 mod verify;
 
@@ -55,4 +57,5 @@ pub use request::Request;
 pub use restore::{ExtraFilesPolicy, RestoreOptions};
 pub use running::{Running, Who};
 pub use sweep::Sweep;
+pub use time_limit::{TimeLimit, TimedRequest};
 pub use verify::VerifyMode;

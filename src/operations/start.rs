@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -17,6 +16,7 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
 use super::stall::StallWatch;
+use super::time_limit::{TimeAllowed, TimedRequest};
 use super::{ArcBackup, Holder, Request, backup, delete, fence, restore, verify};
 use crate::config::Settings;
 use crate::manifest::BackupId;
@@ -43,14 +43,17 @@ impl ArcBackup {
     /// # Errors
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
     /// [`Error::Cancelled`] where it has not begun within `backup.timeout`.
-    pub async fn start(self: &Arc<Self>, request: Request, who: Who) -> Result<Arc<Running>> {
-        let timeout = self.settings.backup.timeout;
-        let ends = Instant::now() + timeout;
-        let begun = tokio::time::timeout_at(ends, self.begin(request, who, ends)).await;
-        begun.unwrap_or_else(|_| {
+    pub async fn start(
+        self: &Arc<Self>,
+        request: impl Into<TimedRequest>,
+        who: Who,
+    ) -> Result<Arc<Running>> {
+        let TimedRequest { request, limit } = request.into();
+        let time = TimeAllowed::new(limit, self.settings.backup.timeout);
+        let begun = time.within(self.begin(request, who, time)).await;
+        begun.unwrap_or_else(|| {
             Err(Error::Cancelled(format!(
-                "the operation could not begin within `backup.timeout` ({} s): run `doctor` to see which storage does not answer",
-                timeout.as_secs()
+                "the operation could not begin within {time}: run `doctor` to see which storage does not answer"
             )))
         })
     }
@@ -59,7 +62,7 @@ impl ArcBackup {
         self: &Arc<Self>,
         request: Request,
         mut who: Who,
-        ends: Instant,
+        time: TimeAllowed,
     ) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
         let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
@@ -145,10 +148,12 @@ impl ArcBackup {
             token,
             lock,
             damaged: Damaged::default(),
+            time,
+            history: self.history.clone(),
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
-        tokio::spawn(async move { engine.run(request, context, instance, ends).await });
+        tokio::spawn(async move { engine.run(request, context, instance).await });
         Ok(running)
     }
 
@@ -190,16 +195,11 @@ impl ArcBackup {
         Ok(())
     }
 
-    async fn run(
-        self: Arc<Self>,
-        request: Request,
-        context: Context,
-        instance: InstanceLock,
-        ends: Instant,
-    ) {
+    async fn run(self: Arc<Self>, request: Request, context: Context, instance: InstanceLock) {
         let running = context.running.clone();
         let lock = context.lock.clone();
         let repository = context.repository.clone();
+        let time = context.time;
         let times = StopTimes::of(self.settings.backup.stop_timeout);
         let ended = CancellationToken::new();
         // A panic must end as a failed operation, not as one that runs for ever; and each of these goes on whatever the work does.
@@ -210,7 +210,7 @@ impl ArcBackup {
             repository,
             lock.clone(),
             running.clone(),
-            ends,
+            time,
             ended.clone(),
         ));
         let mut is_aborted = false;
@@ -375,10 +375,9 @@ async fn watch(
     repository: Repository,
     lock: Option<Arc<dyn LockGuard>>,
     running: Arc<Running>,
-    ends: Instant,
+    allowed: TimeAllowed,
     ended: CancellationToken,
 ) {
-    let timeout = settings.backup.timeout;
     let is_hung = AtomicBool::new(false);
     let time = async {
         let mut stall = StallWatch::new(settings.backup.stall_timeout);
@@ -388,11 +387,8 @@ async fn watch(
                 () = ended.cancelled() => return,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
-            if Instant::now() >= ends {
-                running.cancel(&format!(
-                    "it took longer than `backup.timeout` ({} s)",
-                    timeout.as_secs()
-                ));
+            if allowed.is_over() {
+                running.cancel(&format!("it took longer than {allowed}"));
             }
             stall.look(&running, &is_hung);
         }
