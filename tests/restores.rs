@@ -5,15 +5,18 @@
 mod faults;
 #[path = "support/scene.rs"]
 mod scene;
+#[path = "support/stores.rs"]
+mod stores;
 mod support;
 
 use std::process::ExitCode;
 
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
-use scene::{change, live, small};
+use scene::{live, small, strays};
 use serde_json::{Value, json};
-use support::{Instance, text};
+use stores::{Kind, Place, configure, contents, put, s3_server};
+use support::{Instance, has_problem, named_like, text};
 
 fn main() -> ExitCode {
     if let Some(code) = faults::child() {
@@ -42,6 +45,26 @@ fn main() -> ExitCode {
             "an_arc_toml_that_names_other_places_is_restored_by_itself",
             an_arc_toml_that_names_other_places_is_restored_by_itself,
         ),
+        trial(
+            "what_is_whole_in_a_damaged_backup_is_restored_when_asked_for",
+            what_is_whole_in_a_damaged_backup_is_restored_when_asked_for,
+        ),
+        trial(
+            "what_is_whole_is_restored_to_s3",
+            what_is_whole_is_restored_to_s3,
+        ),
+        trial(
+            "what_a_restore_has_staged_is_used_by_the_next_one",
+            what_a_restore_has_staged_is_used_by_the_next_one,
+        ),
+        trial(
+            "what_a_restore_has_written_to_s3_is_not_written_again",
+            what_a_restore_has_written_to_s3_is_not_written_again,
+        ),
+        trial(
+            "a_request_has_a_timeout_of_its_own",
+            a_request_has_a_timeout_of_its_own,
+        ),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -56,6 +79,17 @@ fn refused(instance: &Instance, arguments: &[&str], parts: &[&str]) {
         assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
     }
     assert!(live(instance) == before, "{arguments:?}: live data changed");
+}
+
+/// Changes what is live, but for the token that the tests use.
+fn change(instance: &Instance) {
+    let root = instance.path("data/arc");
+    std::fs::write(root.join(LARGE), b"rewritten").unwrap();
+    std::fs::remove_file(root.join("iot/temperature/b.parquet")).unwrap();
+    std::fs::write(root.join("iot/added.parquet"), b"added").unwrap();
+    let connection = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    let delete = "DELETE FROM api_tokens WHERE id > 1";
+    connection.execute_batch(delete).unwrap();
 }
 
 fn restore_body(id: &str, fields: &Value) -> String {
@@ -74,6 +108,9 @@ fn a_backup_of_another_instance_is_not_restored_over_files_unasked() {
         instance.configure(&format!(
             "default_target = \"shared\"\n[backup.targets.shared]\ntype = \"local\"\nlocal_path = \"{target}\""
         ));
+    }
+    for name in [LARGE, "iot/temperature/a.parquet"] {
+        std::fs::write(other.path("data/arc").join(name), b"of the other").unwrap();
     }
     let id = production.backup();
     let own = other.backup();
@@ -177,11 +214,11 @@ fn what_a_restore_would_do_is_said_before() {
     assert!(output.status.success(), "{said}");
     let state = instance.path("data/arc").display().to_string();
     for part in [
-        "seconds ago",
+        " ago (",
         &state,
         "iot, metrics",
         "SQLite        arc.db",
-        "3 written (2 replace live ones, which are kept aside); 1 live ones that the backup",
+        "3 written (2 in place of live files, which are kept aside)",
         "restart Arc",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");
@@ -299,5 +336,251 @@ fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     assert!(tree(&host) == tree(&production));
     assert!(!data.exists() && host.path("store/arc.db").exists());
     // What names the same places goes in one.
-    host.ok(&[&all[..], &["--target", "old"]].concat());
+    let again = ["--target", "old", "--into-other-instance"];
+    host.ok(&[&all[..], &again].concat());
+}
+
+const LARGE: &str = "metrics/large.parquet";
+
+fn flip(path: &std::path::Path) {
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+/// Lost otherwise: all of the only backup there is, to one file of it; or what is live where that has none.
+fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
+    let instance = small();
+    let id = instance.backup();
+    let folder = instance.backup_folder(&id);
+    let lines = std::fs::read_to_string(folder.join("inventory.jsonl")).unwrap();
+    let all = lines.lines().count() - 1;
+    let old = live(&instance);
+    let gone = "iot/temperature/a.parquet";
+    flip(&folder.join("data").join(LARGE));
+    std::fs::remove_file(folder.join("data").join(gone)).unwrap();
+    change(&instance);
+    let before = live(&instance);
+    let output = instance.run(&["restore", &id, "--yes"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "the only backup in target `local`",
+        "--skip-damaged",
+        "nothing was changed",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(live(&instance) == before);
+    let skip = ["restore", &id, "--yes", "--skip-damaged"];
+    refused(
+        &instance,
+        &[&skip[..], &["--extra-files", "remove"]].concat(),
+        &["--skip-damaged"],
+    );
+    let (code, done) = instance.json(&skip);
+    assert_eq!((code, &done["status"]), (1, &"failed".into()), "{done}");
+    let error = done["error"].as_str().unwrap();
+    let told = format!("restored {} of {all} files; 2 are damaged", all - 2);
+    assert!(error.contains(&told), "{error}");
+    assert!(
+        has_problem(&done, &format!("data/{LARGE}"), "checksum"),
+        "{done}"
+    );
+    assert!(
+        has_problem(&done, &format!("data/{gone}"), "missing"),
+        "{done}"
+    );
+    assert_eq!(done["problem_count"], 2, "{done}");
+    // All but what is damaged is the backup's; that is as it was.
+    let (mut wanted, now) = (old.clone(), live(&instance));
+    wanted.0.insert(LARGE.to_owned(), b"rewritten".to_vec());
+    assert!(now == wanted, "{:?}", now.0.keys());
+    assert!(before.0.contains_key("iot/added.parquet"));
+    let (_, status) = instance.json(&["status"]);
+    assert_eq!(status.get("restore_in_progress"), None, "{status}");
+    assert_eq!(
+        named_like(&instance.path("data"), &[".tmp"]),
+        Vec::<String>::new()
+    );
+    // A damaged database stays as it is, too, and so does one over REST.
+    flip(&folder.join("metadata/arc.db"));
+    change(&instance);
+    let service = instance.serve();
+    let body = restore_body(&id, &json!({"skip_damaged": true}));
+    let answer = service.post("/api/v1/backup/restore", &body);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let ended = service.wait();
+    assert_eq!(ended["status"], "failed", "{ended}");
+    assert!(
+        has_problem(&ended, "metadata/arc.db", "checksum"),
+        "{ended}"
+    );
+    let now = live(&instance);
+    assert!(now.0 == wanted.0 && now.1 != old.1);
+}
+
+/// An instance with its data in S3, and a backup of it in the local target `far`.
+fn in_s3(server: &arc_backup_test_s3::S3Server) -> (Instance, Place, String) {
+    let instance = small();
+    let data = stores::storage(Kind::S3, &instance, server, true);
+    let far = Place::local(&instance, "data/far");
+    configure(&instance, &data, &far);
+    let id = instance.ok(&["backup", "--target", "far"]);
+    (instance, data, id)
+}
+
+/// The same, where nothing can be staged: what is damaged is known before the first object is written.
+fn what_is_whole_is_restored_to_s3() {
+    let server = s3_server();
+    let (instance, data, id) = in_s3(&server);
+    let mut wanted = contents(&data.sink);
+    flip(&instance.path("data/far").join(&id).join("data").join(LARGE));
+    for key in wanted.keys() {
+        put(&data.sink, key, b"rewritten");
+    }
+    put(&data.sink, "iot/added.parquet", b"added");
+    let (code, done) = instance.json(&["restore", &id, "--yes", "--skip-damaged"]);
+    assert_eq!(code, 1, "{done}");
+    assert!(
+        has_problem(&done, &format!("data/{LARGE}"), "checksum"),
+        "{done}"
+    );
+    wanted.insert(LARGE.to_owned(), b"rewritten".to_vec());
+    assert!(contents(&data.sink) == wanted, "{done}");
+    let (_, status) = instance.json(&["status"]);
+    assert_eq!(status.get("restore_in_progress"), None, "{status}");
+}
+
+/// Lost otherwise: hours of copying, to a restore that was not given enough of them, or was killed.
+fn what_a_restore_has_staged_is_used_by_the_next_one() {
+    let instance = small();
+    let (id, other) = (instance.backup(), instance.backup());
+    let old = live(&instance);
+    let root = instance.path("data/arc");
+    let lose = || {
+        std::fs::remove_dir_all(&root).unwrap();
+        std::fs::create_dir(&root).unwrap();
+    };
+    let staged = || named_like(&root, &[".arc-backup-"]);
+    let kill = || {
+        lose();
+        let arguments = ["restore", &id, "--yes"];
+        let (killed, _) = faulty(&instance, "die:before:6", "storage.commit", &arguments);
+        assert_eq!(killed.status.code(), None, "{}", text(&killed));
+        assert_eq!(staged().len(), 6);
+    };
+    let whole = |done: &Value, reused: Option<u64>, case: &str| {
+        assert_eq!(
+            done.get("reused_files").and_then(Value::as_u64),
+            reused,
+            "{case}: {done}"
+        );
+        assert!(live(&instance) == old, "{case}");
+        assert_eq!(staged(), Vec::<String>::new(), "{case}");
+        assert_eq!(strays(&instance, false, case), Vec::<String>::new());
+    };
+    lose();
+    let arguments = ["restore", &id, "--yes", "--timeout", "1s"];
+    let (late, _) = faulty(&instance, "delay:2500:6", "storage.commit", &arguments);
+    let said = text(&late);
+    assert_eq!(late.status.code(), Some(1), "{said}");
+    for part in [
+        "the timeout of the request (1 s)",
+        "nothing was changed",
+        "the 6 files",
+    ] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    let (_, swept) = instance.json(&["sweep"]);
+    assert_eq!(swept["staged_files"], 6, "{swept}");
+    // One of them is not what it was: it is copied again.
+    flip(std::path::Path::new(&staged()[2]));
+    let (code, done) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    whole(&done, Some(5), "after a timeout");
+    kill();
+    let (code, done) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    whole(&done, Some(5), "after a death");
+    // What is live is the same by now: what was staged for it is of no use.
+    kill();
+    support::copy_tree(&instance.backup_folder(&id).join("data"), &root);
+    let (code, done) = instance.json(&["restore", &id, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    whole(&done, None, "nothing needed");
+    kill();
+    let (code, done) = instance.json(&["restore", &other, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    whole(&done, None, "another backup");
+    kill();
+    instance.ok(&["sweep", "--apply"]);
+    assert_eq!(staged(), Vec::<String>::new());
+    let (_, done) = instance.json(&["restore", &id, "--yes"]);
+    whole(&done, None, "swept");
+}
+
+/// Where nothing is staged, objects that were written are live, and the same.
+fn what_a_restore_has_written_to_s3_is_not_written_again() {
+    let server = s3_server();
+    let (instance, data, id) = in_s3(&server);
+    let old = contents(&data.sink);
+    let keys: Vec<&str> = old.keys().map(String::as_str).collect();
+    stores::delete(&data.sink, &keys);
+    let arguments = ["restore", &id, "--yes"];
+    let (killed, _) = faulty(&instance, "die:before:6", "storage.commit", &arguments);
+    assert_eq!(killed.status.code(), None, "{}", text(&killed));
+    let written = contents(&data.sink).into_keys();
+    let written = written
+        .filter(|key| !key.starts_with(".arc-backup"))
+        .count();
+    assert!(written >= 4, "{written}");
+    let (code, done) = instance.json(&arguments);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["unchanged_files"], written, "{done}");
+    assert!(contents(&data.sink) == old);
+}
+
+/// Lost otherwise: a restore of more than two hours.
+fn a_request_has_a_timeout_of_its_own() {
+    let instance = small();
+    instance.configure("timeout = \"1s\"");
+    let run = |arguments: &[&str]| {
+        let (output, _) = faulty(&instance, "delay:1500:3", "target.commit", arguments);
+        (output.status.code(), text(&output))
+    };
+    let (code, said) = run(&["backup"]);
+    assert!(
+        code == Some(1) && said.contains("`backup.timeout` (1 s)"),
+        "{said}"
+    );
+    let (code, said) = run(&["backup", "--timeout", "0"]);
+    assert_eq!(code, Some(0), "{said}");
+    let path = instance.path("arc.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, config.replace("timeout = \"1s\"", "timeout = 0")).unwrap();
+    let (code, said) = run(&["backup", "--timeout", "1s"]);
+    assert!(
+        code == Some(1) && said.contains("of the request (1 s)"),
+        "{said}"
+    );
+    let (code, said) = run(&["backup"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        instance.run(&["backup", "--timeout", "soon"]).status.code(),
+        Some(2)
+    );
+    let service = instance.serve();
+    let answer = service.post("/api/v1/backup", r#"{"timeout": "soon"}"#);
+    assert!(
+        answer.status == 400 && answer.text.contains("6h"),
+        "{answer:?}"
+    );
+    let answer = service.post("/api/v1/backup", r#"{"timeout": "6h"}"#);
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(service.wait()["status"], "completed");
 }

@@ -10,6 +10,7 @@ use crate::operations::{OPERATIONS, PHASES};
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
+const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// Adds to the document what the types do not say.
 pub(super) fn add_to(document: &mut Value) {
@@ -119,6 +120,7 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("RestoreBackup", "extra_files") => json!({
             "type": "string", "enum": ["set_aside", "keep", "remove"], "allOf": null,
         }),
+        (_, "timeout") => json!({"pattern": DURATION}),
         ("VerifyBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
         }

@@ -16,6 +16,9 @@ pub(super) struct CreateBackup {
     pub(super) require_flush: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for CreateBackup {
@@ -49,6 +52,9 @@ pub(super) struct RestoreBackup {
     pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for RestoreBackup {
@@ -65,6 +71,9 @@ pub(super) struct VerifyBackup {
     pub(super) percent: Option<f64>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
+    /// `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
 }
 
 impl Fields for VerifyBackup {

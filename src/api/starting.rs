@@ -12,7 +12,9 @@ use super::faults::{Fault, body};
 use super::idempotency::{Asked, HEADER, Key};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
-use crate::operations::{Operation, Request, RestoreOptions, RestorePreview, Running, Who};
+use crate::operations::{
+    Operation, Request, RestoreOptions, RestorePreview, Running, TimeLimit, TimedRequest, Who,
+};
 
 pub(super) fn who(identity: Identity) -> Who {
     Who {
@@ -68,13 +70,19 @@ pub(super) async fn preview(
         .ok()
 }
 
+/// The time limit that a request has.
+pub(super) fn limit(timeout: Option<&str>) -> Result<TimeLimit, Fault> {
+    let limit = timeout.map_or(Ok(TimeLimit::Configured), TimeLimit::parse);
+    limit.map_err(|allowed| Fault::bad("Invalid request body", format!("timeout: {allowed}")))
+}
+
 /// Starts an operation, in a task of its own: a client that hangs up must not leave a lock that nobody holds.
 pub(super) async fn begin(
     shared: &Arc<Shared>,
-    request: Request,
+    request: impl Into<TimedRequest>,
     who: Who,
 ) -> Result<Arc<Running>, Fault> {
-    let engine = shared.engine.clone();
+    let (engine, request) = (shared.engine.clone(), request.into());
     let started = tokio::spawn(async move { engine.start(request, who).await });
     Ok(joined(started.await)??)
 }
@@ -83,7 +91,7 @@ pub(super) async fn begin(
 pub(super) async fn start(
     shared: &Arc<Shared>,
     who: Who,
-    request: Request,
+    request: TimedRequest,
     message: &str,
     restart_required: Option<bool>,
     warnings: Vec<String>,
@@ -100,7 +108,8 @@ pub(super) async fn start(
     let shared = shared.clone();
     // In a task of its own: who hangs up and asks again must find the answer.
     let started = tokio::spawn(async move {
-        let forget = matches!(&request, Request::Restore(_, options, _) if options.metadata);
+        let forget =
+            matches!(request.request(), Request::Restore(_, options, _) if options.metadata);
         let running = begin(&shared, request, who).await?;
         if forget {
             let (running, shared) = (running.clone(), shared.clone());

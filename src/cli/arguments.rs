@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
-use crate::operations::{ExtraFilesPolicy, ListPlace, VerifyMode};
+use crate::operations::{ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode};
 use crate::repository::BackupState;
 use crate::times;
 
@@ -59,6 +59,9 @@ pub(super) enum Command {
         target: Option<String>,
         #[command(flatten)]
         busy: WaitArguments,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
     },
     /// List the backups, newest first.
     List(ListArguments),
@@ -85,6 +88,9 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
         #[command(flatten)]
         busy: WaitArguments,
     },
@@ -163,6 +169,9 @@ pub(super) struct RestoreArguments {
     /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1) all the same.
     #[arg(long)]
     pub(super) skip_damaged: bool,
+    /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+    #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+    pub(super) timeout: Option<TimeLimit>,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
@@ -218,6 +227,9 @@ pub(super) struct DeleteArguments {
     /// With --yes: also where no good backup is left in the target then.
     #[arg(long)]
     pub(super) even_last: bool,
+    /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+    #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+    pub(super) timeout: Option<TimeLimit>,
     #[command(flatten)]
     pub(super) busy: WaitArguments,
 }

@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::summary::tell;
 use super::waiting::while_busy;
 use super::{DONE, FAILED};
-use crate::operations::{ArcBackup, Operation, Request, Who};
+use crate::operations::{ArcBackup, Operation, TimedRequest, Who};
 use crate::{Error, Result};
 
 pub(super) fn pretty(value: &serde_json::Value) -> String {
@@ -32,10 +32,11 @@ pub(super) fn who() -> Who {
 /// Runs an operation to its end, which a signal hastens.
 pub(super) async fn run_operation(
     engine: &Arc<ArcBackup>,
-    request: Request,
+    request: impl Into<TimedRequest>,
     busy: WaitArguments,
     signals: &Signals,
 ) -> Result<Operation> {
+    let request = request.into();
     let started = while_busy(busy, signals, async || {
         let start = engine.start(request.clone(), who());
         tokio::pin!(start);
@@ -62,7 +63,7 @@ pub(super) async fn run_operation(
 /// The same, and prints how it ended.
 pub(super) async fn operate(
     engine: &Arc<ArcBackup>,
-    request: Request,
+    request: impl Into<TimedRequest>,
     busy: WaitArguments,
     json: bool,
     print_id: bool,

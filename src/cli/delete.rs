@@ -6,7 +6,7 @@ use std::sync::Arc;
 use poem_openapi::types::ToJSON;
 use serde_json::json;
 
-use super::arguments::{DeleteArguments, WaitArguments};
+use super::arguments::DeleteArguments;
 use super::common::{confirm, operate, or_interrupted, pretty, run_operation};
 use super::ids::{LATEST, resolve};
 use super::output::{complain, line};
@@ -49,24 +49,26 @@ pub(super) async fn run(
     }
     confirm(arguments.yes, question, signals).await?;
     if let [(id, target)] = &named[..] {
-        let request = Request::Delete(id.clone(), target.clone());
+        let request = Request::Delete(id.clone(), target.clone())
+            .within(arguments.timeout.unwrap_or_default());
         return operate(engine, request, arguments.busy, json, false, signals).await;
     }
-    delete_all(engine, named, arguments.busy, json, signals).await
+    delete_all(engine, named, &arguments, json, signals).await
 }
 
 /// One by one; the first that fails ends it.
 async fn delete_all(
     engine: &Arc<ArcBackup>,
     named: Vec<(BackupId, Option<String>)>,
-    busy: WaitArguments,
+    arguments: &DeleteArguments,
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
     let mut ended = Vec::new();
     let (mut code, mut fault) = (DONE, None);
     for (id, target) in named {
-        match run_operation(engine, Request::Delete(id, target), busy, signals).await {
+        let request = Request::Delete(id, target).within(arguments.timeout.unwrap_or_default());
+        match run_operation(engine, request, arguments.busy, signals).await {
             Ok(operation) => {
                 if !json {
                     tell(&operation);

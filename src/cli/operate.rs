@@ -26,6 +26,7 @@ pub(super) async fn run(
             require_flush,
             target,
             busy,
+            timeout,
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
@@ -35,8 +36,8 @@ pub(super) async fn run(
                 target,
                 id: None,
             };
-            let code = operate(engine, request, busy, json, true, signals).await?;
-            Ok(code)
+            let request = request.within(timeout.unwrap_or_default());
+            operate(engine, request, busy, json, true, signals).await
         }
         Command::List(arguments) => {
             or_interrupted(signals, list::run(engine, arguments, json)).await
@@ -51,11 +52,13 @@ pub(super) async fn run(
             quick,
             sample,
             target,
+            timeout,
             busy,
         } => {
             let found = ids::resolve(engine, &id, target.as_deref());
             let found = or_interrupted(signals, found).await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
+            let request = request.within(timeout.unwrap_or_default());
             operate(engine, request, busy, json, false, signals).await
         }
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,

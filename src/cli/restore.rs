@@ -58,7 +58,7 @@ pub(super) async fn run(
     confirm(arguments.yes, question, signals).await?;
     operate(
         engine,
-        Request::Restore(id, options, target),
+        Request::Restore(id, options, target).within(arguments.timeout.unwrap_or_default()),
         arguments.busy,
         json,
         false,

@@ -23,9 +23,12 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
         "Restore of {} (target {})",
         preview.backup_id, preview.target
     )];
+    // To the second.
+    let created = preview.created_at.get(..19).unwrap_or(&preview.created_at);
+    let created = &created.replace('T', " ");
     let age = preview.age_seconds.map_or_else(
-        || preview.created_at.clone(),
-        |age| format!("{} ago ({})", age_in_words(age), preview.created_at),
+        || created.clone(),
+        |age| format!("{} ago ({created} UTC)", age_in_words(age)),
     );
     let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
     row("made", &age);
@@ -74,7 +77,7 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
 fn files(plan: &RestorePlan) -> String {
     let replaced = match plan.replaced_files {
         0 => String::new(),
-        count => format!(" ({count} replace live ones, which are kept aside)"),
+        count => format!(" ({count} in place of live files, which are kept aside)"),
     };
     let extra = match (plan.extra_files, plan.extra_files_policy) {
         (0, _) => String::new(),
@@ -84,7 +87,7 @@ fn files(plan: &RestorePlan) -> String {
                 ExtraFilesPolicy::Keep => "kept",
                 ExtraFilesPolicy::Remove => "removed",
             };
-            format!("; {count} live ones that the backup does not hold are {what}")
+            format!("; live and not in the backup: {count}, {what}")
         }
     };
     format!(
@@ -140,12 +143,10 @@ mod tests {
         };
         let lines = lines(&preview);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
-        let text = lines.join("\n");
-        assert!(
-            text.contains("  databases     database_0, database_1,"),
-            "{text}"
-        );
-        assert!(text.contains("3 written (2 replace"), "{text}");
-        assert!(text.contains("1 live ones"), "{text}");
+        let text = lines.join(" ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("databases database_0, database_1,"), "{text}");
+        assert!(text.contains("3 written (2 in place"), "{text}");
+        assert!(text.contains("not in the backup: 1, set aside"), "{text}");
     }
 }

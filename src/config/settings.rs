@@ -75,8 +75,8 @@ pub struct BackupSettings {
     pub local_path: PathBuf,
     /// `backup.listen`, default `127.0.0.1:8001`.
     pub listen: String,
-    /// `backup.timeout` of an operation, default 2 h.
-    pub timeout: Duration,
+    /// `backup.timeout` of an operation, default 2 h; `None`, which is 0 there, is no limit.
+    pub timeout: Option<Duration>,
     /// `backup.stop_timeout`: how long an operation that is to end may take for that, default 10 s.
     pub stop_timeout: Duration,
     /// `backup.stall_timeout`: how long an operation may go without any progress, default 10 min.
@@ -187,7 +187,7 @@ impl Settings {
             listen: values
                 .text("backup.listen")?
                 .unwrap_or_else(|| "127.0.0.1:8001".to_owned()),
-            timeout: values.duration("backup.timeout", Duration::from_secs(2 * 3600))?,
+            timeout: values.time_limit("backup.timeout", Duration::from_secs(2 * 3600))?,
             stop_timeout: values.duration("backup.stop_timeout", Duration::from_secs(10))?,
             stall_timeout: values.duration("backup.stall_timeout", Duration::from_secs(600))?,
             check_max_age: values.duration(

@@ -182,6 +182,22 @@ impl Values {
         tables.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The same, where 0 means that there is no limit.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub fn time_limit(&self, key: &str, default: Duration) -> Result<Option<Duration>> {
+        let is_none = match self.get(key) {
+            Some(Value::Integer(number)) => number == 0,
+            Some(Value::String(text)) => parse_seconds(text.trim()) == Some(0),
+            _ => false,
+        };
+        match is_none {
+            true => Ok(None),
+            false => self.duration(key, default).map(Some),
+        }
+    }
+
     /// What variables of this prefix are called behind it.
     pub fn variables<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.environment
@@ -313,5 +329,13 @@ mod tests {
         assert_eq!(get("backup.a").expect("hours"), Duration::from_secs(7200));
         assert_eq!(get("backup.b").expect("seconds"), Duration::from_secs(90));
         assert!(get("backup.c").is_err() && get("backup.d").is_err());
+        let limits = values("[backup]\na = \"0s\"\nb = 0\nc = \"1m\"\nd = -1\n", &[]);
+        let get = |key: &str| limits.time_limit(key, Duration::from_secs(7));
+        assert_eq!(get("backup.a").expect("none"), None);
+        assert_eq!(get("backup.b").expect("none"), None);
+        let (minute, default) = (Duration::from_secs(60), Duration::from_secs(7));
+        assert_eq!(get("backup.c").expect("a minute"), Some(minute));
+        assert_eq!(get("backup.absent").expect("the default"), Some(default));
+        assert!(get("backup.d").is_err());
     }
 }

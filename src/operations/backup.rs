@@ -68,7 +68,7 @@ async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
         repository.sweep_but(true, &unfinished).await?.faults,
     );
     let interrupted = marker::marker(context).await;
-    if let Err(error) = staging::discard_staged(context, interrupted.is_some()).await {
+    if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
         warn_of_faults(context, vec![error.to_string()]);
     }
     if let Some(marker) = interrupted {

@@ -8,7 +8,9 @@ use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 use super::Running;
 use super::damaged::Damaged;
 use super::descriptors::copies_at_once;
+use super::history::History;
 use super::scratch::ScratchFolders;
+use super::time_limit::TimeAllowed;
 use crate::auth::Secret;
 use crate::config::Settings;
 use crate::manifest::BackupId;
@@ -38,6 +40,9 @@ pub(super) struct Context {
     pub(super) lock: Option<Arc<dyn LockGuard>>,
     /// What is damaged in the backup that is read.
     pub(super) damaged: Damaged,
+    /// How long it may take.
+    pub(super) time: TimeAllowed,
+    pub(super) history: History,
 }
 
 impl Context {
@@ -145,7 +150,7 @@ impl Context {
             count => format!(" (and {} more)", count - 1),
         };
         // Only so many are kept.
-        let first = usize::try_from(known).map_or(None, |known| operation.problems.get(known));
+        let first = (usize::try_from(known).ok()).and_then(|known| operation.problems.get(known));
         let first = first.map_or_else(String::new, |first| {
             format!(": {}: {}", first.path, first.detail)
         });

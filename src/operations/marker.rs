@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_backup_core::Sink;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use self::place::{BesideData, read_file, remove_file, write_file};
 use super::context::Context;
@@ -32,6 +32,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long what a store said is taken for true, by whoever only shows it.
 const ANSWER_LIVES: Duration = Duration::from_secs(30);
+
+/// How long what a restore has staged is kept when backups are made.
+const STAGED_LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 pub(super) fn marker_path(settings: &Settings) -> PathBuf {
     settings.backup.state_folder().join(MARKER)
@@ -207,6 +210,8 @@ pub(super) struct Mark<'a> {
     interrupted: Option<RestoreInProgress>,
     /// Why it is not known whether there is one beside the data: what may be there must not be written over, and then removed.
     unknown: Option<String>,
+    /// The name that an interrupted restore of the same backup has staged files under.
+    resumed: Option<String>,
     /// Whether one is beside the data, to be removed there.
     is_beside: AtomicBool,
 }
@@ -233,10 +238,27 @@ impl<'a> Mark<'a> {
         Self {
             context,
             options,
+            resumed: resumed_stage(context, options),
             unknown,
             is_beside: beside.is_some().into(),
             interrupted: merge(state_marker(&context.settings), beside),
         }
+    }
+
+    /// The name that files are staged under.
+    pub(super) fn stage(&self) -> String {
+        let own = &self.context.operation_id;
+        self.resumed.as_ref().unwrap_or(own).clone()
+    }
+
+    /// Whether an interrupted restore of the same backup may have staged files under it.
+    pub(super) fn resumes_staging(&self) -> bool {
+        self.resumed.is_some()
+    }
+
+    /// Whether the next restore will find what is staged: by a marker that this one writes, or that is there.
+    pub(super) fn tells_stage(&self) -> bool {
+        self.interrupted.is_none() || self.resumed.is_some()
     }
 
     /// The restore that was interrupted: live data is half restored already, and the marker stays until a restore has ended.
@@ -342,6 +364,7 @@ impl<'a> Mark<'a> {
             extra_files: self.options.extra_files,
             allow_incomplete: self.options.allow_incomplete,
             skip_damaged: self.options.skip_damaged,
+            stage: Some(self.stage()),
             earlier: self.earlier(),
             unreadable: None,
         };
@@ -375,6 +398,35 @@ impl<'a> Mark<'a> {
         }
         remove_marker(&self.context.settings)
     }
+}
+
+/// The name under which an interrupted restore of the operation's backup has staged files that are of use to this one, by the
+/// marker in the state folder. Their bytes are looked at before they are used.
+fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<String> {
+    if !options.data || !context.storage.capabilities().staging {
+        return None;
+    }
+    let marker = any_marker(&context.settings)?;
+    let is_same = marker.backup_id == context.id.as_str()
+        && marker.target.as_deref() == Some(context.repository.name());
+    // It becomes a part of file names.
+    let is_name = |stage: &String| stage.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    marker.stage.filter(|stage| is_same && is_name(stage))
+}
+
+/// The marker in the state folder, whatever its phase.
+fn any_marker(settings: &Settings) -> Option<RestoreInProgress> {
+    let text = std::fs::read(marker_path(settings)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Whether files are staged that the next restore of the same backup can use. After some days nobody is taken to come for them.
+pub(super) fn keeps_staged(settings: &Settings) -> bool {
+    let Some(marker) = any_marker(settings).filter(|marker| marker.stage.is_some()) else {
+        return false;
+    };
+    let written: Option<Timestamp> = marker.written_at.parse().ok();
+    written.is_some_and(|written| Timestamp::now().duration_since(written) < STAGED_LIVES)
 }
 
 /// Removes the marker in the state folder.

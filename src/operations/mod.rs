@@ -48,6 +48,8 @@ mod staging;
 mod stall;
 mod start;
 mod sweep;
+mod time_limit;
+mod time_needed;
 mod trust;
 mod verify;
 
@@ -73,4 +75,5 @@ pub use restore::{ExtraFilesPolicy, RestoreOptions};
 pub use running::{Running, Who};
 pub use set_aside::SetAside;
 pub use sweep::{Leftover, Sweep};
+pub use time_limit::{TimeLimit, TimedRequest};
 pub use verify::VerifyMode;

@@ -118,9 +118,9 @@ pub struct Operation {
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub unaddressable_sample: Vec<String>,
-    /// Backup: files that an interrupted backup had stored already.
+    /// Files that an interrupted backup had stored already; restore: that an interrupted restore of the same backup had staged.
     pub reused_files: Option<u64>,
-    /// Backup: their bytes.
+    /// Their bytes.
     pub reused_bytes: Option<u64>,
     /// Backup: where what could be read is kept, as other files could not: an incomplete copy, for emergencies.
     pub incomplete_copy: Option<String>,
@@ -184,6 +184,10 @@ pub struct RestoreInProgress {
     #[serde(default)]
     #[oai(default)]
     pub skip_damaged: bool,
+    /// The name that its files are staged under: what is staged is used by the next restore of the same backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(skip)]
+    pub stage: Option<String>,
     /// Runs before this one that were interrupted too, and have set files aside under their own names.
     #[serde(default)]
     #[oai(default)]
@@ -231,6 +235,7 @@ impl RestoreInProgress {
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
             skip_damaged: false,
+            stage: None,
             earlier: Vec::new(),
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),

@@ -199,6 +199,7 @@ pub(super) fn age_seconds(manifest: &Manifest) -> Option<u64> {
 #[must_use]
 pub(crate) fn age_in_words(seconds: u64) -> String {
     match seconds {
+        1 => "1 second".to_owned(),
         0..120 => format!("{seconds} seconds"),
         120..7_200 => format!("{} minutes", seconds / 60),
         7_200..172_800 => format!("{} hours", seconds / 3_600),

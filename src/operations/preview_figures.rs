@@ -107,6 +107,9 @@ impl ArcBackup {
             let staging = Staging {
                 operation_id: format!("preview-{}", crate::random_hex::<8>()?),
                 scratch: scratch.path().to_owned(),
+                // Nothing is staged.
+                stage: "preview".to_owned(),
+                resumes: false,
                 cancel: cancel.clone(),
                 activity: Activity::default(),
                 extra_files: policy(options.extra_files),

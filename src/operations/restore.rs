@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use arc_backup_core::RestoreSummary;
+use arc_backup_core::{ErrorKind, RestoreSummary};
 
 use super::context::Context;
 use super::damaged;
@@ -108,9 +108,9 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase("cleaning up");
-            give_up(&parts, &mark).await;
+            let left = give_up(context, &parts, &mark, &error).await;
             let error = with_way_out(context, options, error).await;
-            return Err(unchanged(error, mark.goes_on()));
+            return Err(unchanged(error, mark.goes_on(), left));
         }
     };
     // Of files that are left out.
@@ -186,7 +186,7 @@ async fn prepare<'a>(
     parts: &mut Vec<Part>,
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase("checking");
-    discard_staged(context, mark.goes_on()).await?;
+    discard_staged(context, mark).await?;
     let loaded = verify::load(context, &|section| options.includes(section), Then::Read).await?;
     if !options.skip_damaged || loaded.is_none() {
         context.failure("the backup is not whole")?;
@@ -243,28 +243,55 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
     Ok(())
 }
 
-/// Removes what was staged. The mark of a restore that was interrupted in the middle stays: only a restore that ends removes it.
-async fn give_up(parts: &[Part], mark: &Mark<'_>) {
-    let mut cleaned = true;
+/// Removes what was staged, or leaves it for the next restore of the same backup, and tells how many files these are. The mark
+/// of a restore that was interrupted in the middle stays: only a restore that ends removes it.
+async fn give_up(context: &Context, parts: &[Part], mark: &Mark<'_>, error: &Error) -> u64 {
+    let is_of_use = mark.tells_stage() && is_worth_resuming(context, error);
+    let (mut cleaned, mut left) = (true, 0);
     for part in parts {
-        if let Err(error) = part.restore.abort().await {
-            cleaned = false;
-            tracing::warn!(%error, section = part.section, "what was staged is removed by the next restore");
+        let given_up = match is_of_use && part.section == source::DATA {
+            true => part.restore.leave_staged().await,
+            false => part.restore.abort().await.map(|()| 0),
+        };
+        match given_up {
+            Ok(files) => left += files,
+            Err(error) => {
+                cleaned = false;
+                tracing::warn!(%error, section = part.section, "what was staged is removed by the next restore");
+            }
         }
     }
     if cleaned
+        && left == 0
         && !mark.goes_on()
         && let Err(error) = mark.remove_own().await
     {
         tracing::warn!(%error, "the mark of a restore that changed nothing stays until the next operation");
     }
+    left
+}
+
+/// Whether the same restore may come further, with what is staged: not where the backup is damaged, nor where the disk is full,
+/// or did not take what it was given.
+fn is_worth_resuming(context: &Context, error: &Error) -> bool {
+    let is_of_disk = matches!(
+        error,
+        Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
+    );
+    context.running.snapshot().problem_count == 0 && !is_of_disk
 }
 
 /// The error of a restore that ended before its first change, which says so.
-fn unchanged(error: Error, goes_on: bool) -> Error {
+fn unchanged(error: Error, goes_on: bool, left: u64) -> Error {
     let what = match goes_on {
         false => "nothing was changed",
         true => "nothing more was changed",
+    };
+    let what = match left {
+        0 => what.to_owned(),
+        _ => format!(
+            "{what}; the {left} files that are staged are used by the next restore of this backup"
+        ),
     };
     match error {
         Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),

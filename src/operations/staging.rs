@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, Error as CoreError, ExtraFiles, Key, Restore, Source, Staging,
-    Upload,
+    Body, Discard, Discarded, Entry, EntryStream, Error as CoreError, ExtraFiles, Key, Restore,
+    Source, Staging, Upload,
 };
 use async_trait::async_trait;
+use futures::StreamExt;
 
 use super::context::Context;
 use super::damaged::{damaged_keys, whole_entries};
 use super::entries::{left_out, section_entries};
-use super::marker::{Mark, check_covers_interrupted, marker_path, remove_marker, state_marker};
+use super::marker::{
+    Mark, check_covers_interrupted, keeps_staged, marker_path, remove_marker, state_marker,
+};
 use super::presence::archived_fault;
 use super::preview_figures::RestorePlan;
 use super::restore::{ExtraFilesPolicy, RestoreOptions};
 use super::room::check_room;
+use super::time_needed::check_time;
 use super::verify::NoWriter;
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
@@ -25,9 +29,27 @@ use crate::repository::BackupReader;
 use crate::source;
 use crate::{Error, Result};
 
-/// Removes what interrupted restores staged. A marker of one that had begun to change live data stays: only a restore ends it.
-pub(super) async fn discard_staged(context: &Context, is_interrupted: bool) -> Result<()> {
-    if is_interrupted || marker_path(&context.settings).exists() {
+/// Removes what interrupted restores staged, before a backup: but for what the next restore of the same backup can use, for some
+/// days.
+pub(super) async fn discard_old_staged(context: &Context, is_interrupted: bool) -> Result<()> {
+    let is_there = is_interrupted || marker_path(&context.settings).exists();
+    if is_there && !keeps_staged(&context.settings) {
+        discard_all_staged(&context.settings, &context.sources, Discard::Remove)
+            .await?
+            .whole()?;
+    }
+    Ok(())
+}
+
+/// Removes what interrupted restores staged, but for data that this one may use. A marker of one that had begun to change live
+/// data stays: only a restore ends it.
+pub(super) async fn discard_staged(context: &Context, mark: &Mark<'_>) -> Result<()> {
+    if mark.resumes_staging() {
+        let others = (context.sources.iter()).filter(|source| source.section() != source::DATA);
+        for source in others {
+            source.discard_unfinished(Discard::Remove).await?.whole()?;
+        }
+    } else if mark.goes_on() || marker_path(&context.settings).exists() {
         discard_all_staged(&context.settings, &context.sources, Discard::Remove)
             .await?
             .whole()?;
@@ -130,6 +152,7 @@ pub(super) async fn stage(
         mark.staging(&sections)?;
     }
     let mut rooms = Vec::new();
+    let mut staged_bytes = 0;
     let mut plan = RestorePlan::new(options.extra_files);
     for record in inventory.records()? {
         let record = record?;
@@ -152,6 +175,7 @@ pub(super) async fn stage(
         let entries = whole_entries(context, inventory, section)?;
         let summary = restore.plan(entries).await?;
         plan.add(&summary);
+        staged_bytes += summary.staged_bytes;
         rooms.extend(summary.room);
         parts.push(Part {
             section: (*section).clone(),
@@ -164,6 +188,9 @@ pub(super) async fn stage(
         .running
         .update(|operation| operation.plan = Some(plan));
     check_room(&rooms)?;
+    let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
+    let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);
+    check_time(context, bytes).await?;
     context.running.phase("staging");
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
     for part in parts.iter().rev() {
@@ -188,6 +215,8 @@ pub(super) async fn stage(
 fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Result<Staging> {
     Ok(Staging {
         operation_id: context.operation_id.clone(),
+        stage: mark.stage(),
+        resumes: mark.resumes_staging(),
         scratch: context.scratch()?.to_owned(),
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),
@@ -242,7 +271,8 @@ pub(super) async fn copy_part(
     let reader = PartReader::new(context, inventory, &part.section)?;
     let writer = PartWriter(&*part.restore);
     let plan = context.plan();
-    let mut copies = plan.run(part.restore.needed(), &reader, &writer);
+    let entries = not_staged_yet(context, part, plan.concurrency);
+    let mut copies = plan.run(entries, &reader, &writer);
     let mut ended = Ok(());
     while ended.is_ok()
         && let Some(outcome) = copies.next().await
@@ -264,6 +294,27 @@ pub(super) async fn copy_part(
     copies.stop().await;
     ended?;
     context.check_cancelled()
+}
+
+/// What a part needs, without what an interrupted restore of the same backup has staged.
+fn not_staged_yet<'a>(context: &'a Context, part: &'a Part, at_once: usize) -> EntryStream<'a> {
+    let restore = &*part.restore;
+    let looked_for = restore.needed().map(move |entry| async move {
+        let entry = entry?;
+        if !restore.take_staged(&entry).await? {
+            return Ok(Some(entry));
+        }
+        context.running.progress.add_files(1);
+        context.running.progress.add_bytes(entry.size);
+        context.running.update(|operation| {
+            *operation.reused_files.get_or_insert(0) += 1;
+            *operation.reused_bytes.get_or_insert(0) += entry.size;
+        });
+        Ok::<_, CoreError>(None)
+    });
+    let left = looked_for.buffered(at_once);
+    left.filter_map(|entry| std::future::ready(entry.transpose()))
+        .boxed()
 }
 
 /// Reads the files of the backup that are live already, or `all`: `completed` speaks for the whole backup, and a file that

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
@@ -19,6 +18,7 @@ use super::instance_lock::InstanceLock;
 use super::operation::{Operation, Status};
 use super::running::{Running, Who};
 use super::stall::StallWatch;
+use super::time_limit::{TimeAllowed, TimedRequest};
 use super::{ArcBackup, Holder, Request, audit, backup, cancel, delete, fence, restore, verify};
 use crate::auth::Secret;
 use crate::config::Settings;
@@ -49,7 +49,12 @@ impl ArcBackup {
     /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
     /// [`Error::Target`] when the target can't be used; [`Error::Cancelled`] where it has not begun within `backup.timeout`, or
     /// was asked to end before.
-    pub async fn start(self: &Arc<Self>, request: Request, mut who: Who) -> Result<Arc<Running>> {
+    pub async fn start(
+        self: &Arc<Self>,
+        request: impl Into<TimedRequest>,
+        mut who: Who,
+    ) -> Result<Arc<Running>> {
+        let TimedRequest { request, limit } = request.into();
         // A request that makes no sense is refused as such, whatever else runs.
         if let Some(target) = request.target() {
             self.repository(Some(target))?;
@@ -57,8 +62,7 @@ impl ArcBackup {
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;
-        let timeout = self.settings.backup.timeout;
-        let ends = Instant::now() + timeout;
+        let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;
         let asked = async {
@@ -70,10 +74,9 @@ impl ArcBackup {
         };
         let begun = tokio::select! {
             biased;
-            begun = tokio::time::timeout_at(ends, self.begin(request, who, token, &attempt, ends)) => {
-                begun.unwrap_or_else(|_| Err(Error::Cancelled(format!(
-                    "the operation could not begin within `backup.timeout` ({} s): run `doctor` to see which storage does not answer",
-                    timeout.as_secs()
+            begun = time.within(self.begin(request, who, token, &attempt, time)) => {
+                begun.unwrap_or_else(|| Err(Error::Cancelled(format!(
+                    "the operation could not begin within {time}: run `doctor` to see which storage does not answer"
                 )))).map_err(|error| match error {
                     Error::Cancelled(_) if self.ending.is_cancelled() => (error, Status::Cancelled),
                     error => (error, Status::Failed),
@@ -96,7 +99,7 @@ impl ArcBackup {
         who: Who,
         token: Option<Secret>,
         attempt: &Attempt,
-        ends: Instant,
+        time: TimeAllowed,
     ) -> Result<Arc<Running>> {
         // Another start may be waiting for a dead target's answer.
         let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
@@ -171,11 +174,13 @@ impl ArcBackup {
             token,
             lock,
             damaged: Damaged::default(),
+            time,
+            history: self.history.clone(),
         };
         audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
         let engine = self.clone();
-        tokio::spawn(async move { engine.run(request, context, instance, ends).await });
+        tokio::spawn(async move { engine.run(request, context, instance).await });
         Ok(running)
     }
 
@@ -217,16 +222,11 @@ impl ArcBackup {
         Ok(())
     }
 
-    async fn run(
-        self: Arc<Self>,
-        request: Request,
-        context: Context,
-        instance: InstanceLock,
-        ends: Instant,
-    ) {
+    async fn run(self: Arc<Self>, request: Request, context: Context, instance: InstanceLock) {
         let running = context.running.clone();
         let lock = context.lock.clone();
         let repository = context.repository.clone();
+        let time = context.time;
         let times = StopTimes::of(self.settings.backup.stop_timeout);
         let ended = CancellationToken::new();
         // A panic must end as a failed operation, not as one that runs for ever; and each of these goes on whatever the work does.
@@ -237,7 +237,7 @@ impl ArcBackup {
             repository,
             lock.clone(),
             running.clone(),
-            ends,
+            time,
             ended.clone(),
         ));
         let mut is_aborted = false;
@@ -412,10 +412,9 @@ async fn watch(
     repository: Repository,
     lock: Option<Arc<dyn LockGuard>>,
     running: Arc<Running>,
-    ends: Instant,
+    allowed: TimeAllowed,
     ended: CancellationToken,
 ) {
-    let timeout = settings.backup.timeout;
     let is_hung = AtomicBool::new(false);
     let time = async {
         let mut stall = StallWatch::new(settings.backup.stall_timeout);
@@ -425,11 +424,8 @@ async fn watch(
                 () = ended.cancelled() => return,
                 () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
-            if Instant::now() >= ends {
-                running.fail(&format!(
-                    "it took longer than `backup.timeout` ({} s)",
-                    timeout.as_secs()
-                ));
+            if allowed.is_over() {
+                running.fail(&format!("it took longer than {allowed}"));
             }
             stall.look(&running, &is_hung);
         }

@@ -26,7 +26,17 @@ pub(super) async fn digest(
         }
         Err(error) => return Err(error),
     };
-    if let Body::File { mut file, .. } = object.body {
+    digest_of(object.body, key, cancel, activity).await
+}
+
+/// The digest of a body; `None` where it is a file that can't be read.
+pub(super) async fn digest_of(
+    body: Body,
+    key: &Key,
+    cancel: &CancellationToken,
+    activity: &Activity,
+) -> Result<Option<Digest>> {
+    if let Body::File { mut file, .. } = body {
         let (cancel, activity) = (cancel.clone(), activity.clone());
         let digest = tokio::task::spawn_blocking(move || {
             let mut hasher = Hasher::new();
@@ -50,7 +60,7 @@ pub(super) async fn digest(
         return digest.map_err(|()| cancelled(key));
     }
     let mut hasher = Hasher::new();
-    let mut pieces = crate::pipeline::pieces(object.body, key);
+    let mut pieces = crate::pipeline::pieces(body, key);
     while let Some(piece) = pieces.next().await {
         if cancel.is_cancelled() {
             return Err(cancelled(key));

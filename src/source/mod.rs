@@ -9,6 +9,7 @@ mod decide;
 mod live;
 mod parquet;
 mod parquet_restore;
+mod parquet_same;
 mod put_back;
 mod replace;
 mod settle;

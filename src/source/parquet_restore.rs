@@ -16,7 +16,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Exclusions;
 use super::aside::Aside;
-use super::live;
 use super::parquet::LONGEST_KEY;
 use super::steps::{Action, Step, Steps, step};
 use super::sync::sync;
@@ -26,25 +25,27 @@ const LARGE_BYTES: u64 = 5 << 20;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
-    storage: Arc<dyn Sink>,
+    pub(super) storage: Arc<dyn Sink>,
     /// What runs that were interrupted have set aside, with their policies.
-    earlier: Vec<(Aside, ExtraFiles)>,
+    pub(super) earlier: Vec<(Aside, ExtraFiles)>,
     /// Whether the storage can stage; else an object that is committed is live at once.
-    stages: bool,
-    aside: Aside,
-    exclusions: Exclusions,
-    staging: Staging,
-    steps: Steps,
-    summary: Mutex<RestoreSummary>,
+    pub(super) stages: bool,
+    pub(super) aside: Aside,
+    pub(super) exclusions: Exclusions,
+    pub(super) staging: Staging,
+    pub(super) steps: Steps,
+    pub(super) summary: Mutex<RestoreSummary>,
     /// What the plan says will be set aside.
-    aside_bytes: AtomicU64,
+    pub(super) aside_bytes: AtomicU64,
+    /// What an interrupted restore has staged, and this one may use.
+    pub(super) staged_bytes: AtomicU64,
     /// What was set aside so far.
-    aside_files: AtomicU64,
+    pub(super) aside_files: AtomicU64,
     /// Whether the backup tells no digests.
-    unsealed: AtomicBool,
+    pub(super) unsealed: AtomicBool,
     /// Whether a file was found with another modification time than it was given: its file system keeps none, or rounder ones.
-    has_other_times: AtomicBool,
-    durability: tokio::sync::OnceCell<Box<dyn Durability>>,
+    pub(super) has_other_times: AtomicBool,
+    pub(super) durability: tokio::sync::OnceCell<Box<dyn Durability>>,
 }
 
 impl ParquetRestore {
@@ -71,6 +72,7 @@ impl ParquetRestore {
             stages: storage.capabilities().staging,
             aside,
             aside_bytes: AtomicU64::new(0),
+            staged_bytes: AtomicU64::new(0),
             aside_files: AtomicU64::new(0),
             storage,
             exclusions,
@@ -124,50 +126,6 @@ impl ParquetRestore {
         Ok(None)
     }
 
-    async fn is_same(&self, entry: &Entry, there: &Meta) -> Result<bool> {
-        let Some(digest) = entry.sha256 else {
-            return Ok(false);
-        };
-        if there.size != entry.size {
-            return Ok(false);
-        }
-        // A store's tag of the very object that was backed up: it is that object still, and need not be read. (On local disk
-        // a tag is made of times and numbers of files, which may come again.)
-        if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
-            return Ok(true);
-        }
-        let Staging {
-            cancel, activity, ..
-        } = &self.staging;
-        let live = live::digest(&*self.storage, &there.key, cancel, activity).await?;
-        Ok(live == Some(digest))
-    }
-
-    /// How a live file differs from what the restore left there, by what a listing tells.
-    fn changed(&self, step: &Step, live: &Meta) -> Option<String> {
-        if step.action == Action::Extra {
-            return None;
-        }
-        if live.size != step.size {
-            return Some(format!(
-                "changed while restoring: it has {} bytes, not {}",
-                live.size, step.size
-            ));
-        }
-        let rewritten = match step.action {
-            Action::Same => step.etag.is_some() && step.etag != live.etag,
-            // Found to be the same only when it was staged: then its own time stays.
-            _ if self.unsealed.load(Ordering::Relaxed) => false,
-            _ if self.has_other_times.load(Ordering::Relaxed) => false,
-            _ => {
-                self.storage.capabilities().attributes
-                    && step.modified.is_some()
-                    && step.modified.map(crate::system_time) != live.modified
-            }
-        };
-        rewritten.then(|| "changed while restoring: it was rewritten".to_owned())
-    }
-
     fn note_applied(&self, aside: u64) {
         let mut summary = self.summary();
         summary.set_aside_files = aside;
@@ -205,26 +163,11 @@ impl ParquetRestore {
             // Whatever is there now, also what came since it was planned.
             Action::Staged if self.stages => {
                 self.set_aside(&key, AsideMode::Keep).await?;
-                self.storage
-                    .promote(&key, &self.staging.operation_id)
-                    .await?;
+                self.storage.promote(&key, &self.staging.stage).await?;
                 self.look_at_time(&key, step).await?;
             }
             // Set aside and replaced when it was committed.
             Action::Staged => {}
-        }
-        Ok(())
-    }
-
-    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing afterwards.
-    async fn look_at_time(&self, key: &Key, step: &Step) -> Result<()> {
-        let wanted = step.modified.map(crate::system_time);
-        if wanted.is_some()
-            && !self.has_other_times.load(Ordering::Relaxed)
-            && let Some(live) = self.storage.head(key).await?
-            && live.modified != wanted
-        {
-            self.has_other_times.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -271,6 +214,9 @@ impl ParquetRestore {
         };
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
+        }
+        if self.stages && self.staging.resumes {
+            self.look_for_staged(&entry, same).await?;
         }
         let mut summary = self.summary();
         if same {
@@ -320,7 +266,9 @@ impl Restore for ParquetRestore {
             self.extra(&meta)?;
             at = Self::next_live(&mut live).await?;
         }
-        let needed = self.summary().needed_bytes;
+        let there = self.staged_bytes.load(Ordering::Relaxed);
+        self.summary().staged_bytes = there;
+        let needed = self.summary().needed_bytes.saturating_sub(there);
         match self.storage.capabilities().local_root {
             Some(root) => self.summary().room.push((root, needed)),
             None => {
@@ -359,7 +307,7 @@ impl Restore for ParquetRestore {
             size_hint: Some(entry.size),
             modified: entry.modified,
             mode: entry.mode,
-            stage: self.stages.then(|| self.staging.operation_id.clone()),
+            stage: self.stages.then(|| self.staging.stage.clone()),
             ..WriteOptions::default()
         };
         if !self.stages {
@@ -383,16 +331,21 @@ impl Restore for ParquetRestore {
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {
-            (self
-                .storage
-                .discard_staged(&entry.key, &self.staging.operation_id))
-            .await?;
+            (self.storage.discard_staged(&entry.key, &self.staging.stage)).await?;
             let mut summary = self.summary();
             summary.unchanged_files += 1;
             drop(summary);
             return self.steps.note(&step(entry, Action::Found));
         }
         self.steps.note(&step(entry, Action::Staged))
+    }
+
+    async fn take_staged(&self, entry: &Entry) -> Result<bool> {
+        if !self.is_staged_already(entry).await? {
+            return Ok(false);
+        }
+        self.staged(entry).await?;
+        Ok(true)
     }
 
     async fn ready(&self) -> Result<()> {
@@ -484,12 +437,26 @@ impl Restore for ParquetRestore {
             let step = step?;
             if step.action == Action::Need && self.stages {
                 self.storage
-                    .discard_staged(&step.key()?, &self.staging.operation_id)
+                    .discard_staged(&step.key()?, &self.staging.stage)
                     .await?;
             }
         }
         // Nothing was set aside yet: this takes back what was made to try it.
         self.aside.remove().await
+    }
+
+    async fn leave_staged(&self) -> Result<u64> {
+        let mut left = 0;
+        for step in self.steps.read()? {
+            left += u64::from(step?.action == Action::Staged);
+        }
+        // One that was staged and not noted would be told of by nobody.
+        if !self.stages || left == 0 {
+            self.abort().await?;
+            return Ok(0);
+        }
+        self.aside.remove().await?;
+        Ok(left)
     }
 
     fn set_aside_so_far(&self) -> Option<(u64, String)> {

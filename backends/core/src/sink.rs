@@ -239,6 +239,15 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         Err(unsupported("promote", key))
     }
 
+    /// Opens what was staged for `key` and never promoted, whole or half; `None` where there is nothing. A sink that stages
+    /// should have it: what an interrupted restore has staged is used by the next one then.
+    ///
+    /// The default finds nothing.
+    async fn staged(&self, key: &Key, stage: &str) -> Result<Option<Object>> {
+        let _ = (key, stage);
+        Ok(None)
+    }
+
     /// Removes what was staged for `key`; absent is no error. Needs [`Capabilities::staging`].
     async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
         let _ = stage;

@@ -141,6 +141,10 @@ pub struct Staging {
     pub operation_id: String,
     /// A private folder on local disk that exists, and that is removed after the operation.
     pub scratch: PathBuf,
+    /// The name that files are staged under: that of this operation, or of an interrupted one.
+    pub stage: String,
+    /// Whether an interrupted restore of the same backup may have staged files under that name.
+    pub resumes: bool,
     /// Tells when to give up. Obeyed until [`Restore::apply`] begins.
     pub cancel: CancellationToken,
     /// Where each step is noted.
@@ -191,6 +195,16 @@ pub trait Restore: Send + Sync {
     /// Notes that `entry` was committed; its `sha256` is that of the bytes written.
     async fn staged(&self, entry: &Entry) -> Result<()>;
 
+    /// Takes the bytes of `entry`, which is needed, from what an interrupted restore of the same backup has staged
+    /// ([`Staging::resumes`]): only where they have its digest. Tells whether it did; then the entry is staged, as
+    /// [`staged`](Restore::staged) notes it.
+    ///
+    /// The default finds nothing.
+    async fn take_staged(&self, entry: &Entry) -> Result<bool> {
+        let _ = entry;
+        Ok(false)
+    }
+
     /// Makes the last checks when everything is staged, and makes it durable.
     async fn ready(&self) -> Result<()>;
 
@@ -202,6 +216,15 @@ pub trait Restore: Send + Sync {
 
     /// Removes everything staged. Nothing live has changed, and nothing changes.
     async fn abort(&self) -> Result<()>;
+
+    /// Ends it as [`abort`](Restore::abort) does, but leaves what is staged for the next restore of the same backup, where
+    /// that can find it; tells how many entries these are.
+    ///
+    /// The default aborts.
+    async fn leave_staged(&self) -> Result<u64> {
+        self.abort().await?;
+        Ok(0)
+    }
 
     /// How many live files were set aside so far, and where: for a restore that fails half-way. The default has none.
     fn set_aside_so_far(&self) -> Option<(u64, String)> {
@@ -230,6 +253,8 @@ pub struct RestoreSummary {
     pub replaced_files: u64,
     /// Live files that the backup does not hold.
     pub extra_files: u64,
+    /// Bytes of these that an interrupted restore may have staged, and that need not be copied again.
+    pub staged_bytes: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are needed where it is. Those
     /// of all sources are added up for each file system.
     pub room: Vec<(PathBuf, u64)>,

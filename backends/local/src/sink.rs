@@ -196,6 +196,14 @@ impl Sink for LocalSink {
         .await
     }
 
+    async fn staged(&self, key: &Key, stage: &str) -> Result<Option<Object>> {
+        let stage = stage.to_owned();
+        self.with_key("read", key, move |root, key| {
+            upload::staged(root, key, &stage)
+        })
+        .await
+    }
+
     async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
         let stage = stage.to_owned();
         self.with_key("discard", key, move |root, key| {

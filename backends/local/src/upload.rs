@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Result, Upload, WriteOptions};
+use arc_backup_core::{Body, Error, ErrorKind, Key, Meta, Object, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use crate::error::{Fault, blocking};
+use crate::error::{Fault, blocking, present};
 use crate::folder::{Folder, give};
 use crate::lacks::{give_attributes, sync_file};
 use crate::paths::{is_temporary, random_name, split, staged_name};
@@ -225,6 +225,25 @@ fn check_name(name: &str) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+/// Opens what was staged for `key`; `None` where there is nothing.
+pub(crate) fn staged(root: &Root, key: Key, stage: &str) -> Result<Option<Object>, Fault> {
+    let (above, name) = split(&key);
+    let staged = staged_name(stage, name)?;
+    let Some(folder) = present(root.open().and_then(|root| root.beneath(above)))? else {
+        return Ok(None);
+    };
+    let opened = folder.open_file(&staged, &key);
+    let Some((file, status)) = present(opened)? else {
+        return Ok(None);
+    };
+    let meta = status.meta(key);
+    let len = meta.size;
+    Ok(Some(Object {
+        meta,
+        body: Body::File { file, len },
+    }))
 }
 
 /// Renames what was staged for `key` over it.

@@ -16,7 +16,7 @@ use super::super::extract::{Admin, Body};
 use super::super::faults::Fault;
 use super::super::list::ListParameters;
 use super::super::requests::{CreateBackup, VerifyBackup};
-use super::super::starting::{accepted, answered, begin, start, who};
+use super::super::starting::{accepted, answered, begin, limit, start, who};
 use super::Tag;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who};
@@ -42,6 +42,7 @@ impl Backups {
         request: Body<CreateBackup>,
     ) -> Result<Started, Fault> {
         let settings = &shared.engine.settings().backup;
+        let limit = limit(request.fields.timeout.as_deref())?;
         let wanted = Request::Backup {
             metadata: request
                 .fields
@@ -64,7 +65,7 @@ impl Backups {
                 token: admin.1,
                 ..who(admin.0)
             },
-            wanted,
+            wanted.within(limit),
             "Backup started",
             None,
             request.warnings,
@@ -224,10 +225,11 @@ impl Backups {
                 return Err(Fault::bad(&format!("unknown mode {other:?}"), None));
             }
         };
+        let limit = limit(request.fields.timeout.as_deref())?;
         start(
             &shared,
             who(admin.0),
-            Request::Verify(id, mode, request.fields.target),
+            Request::Verify(id, mode, request.fields.target).within(limit),
             "Verification started",
             None,
             request.warnings,

@@ -10,7 +10,7 @@ use super::super::app::Shared;
 use super::super::extract::{Admin, Body};
 use super::super::faults::Fault;
 use super::super::requests::RestoreBackup;
-use super::super::starting::{preview, start, who};
+use super::super::starting::{limit, preview, start, who};
 use super::Tag;
 use crate::manifest::BackupId;
 use crate::operations::{Request, RestoreOptions};
@@ -60,12 +60,13 @@ impl Restore {
             ));
         }
         let restart = Some(options.metadata || options.config);
+        let limit = limit(fields.timeout.as_deref())?;
         let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
         let wanted = Request::Restore(id, options, fields.target);
         let Started::Accepted(mut accepted, location, retry_after) = start(
             &shared,
             who(admin.0),
-            wanted,
+            wanted.within(limit),
             "Restore started",
             restart,
             request.warnings,

@@ -193,6 +193,11 @@ impl Sink for FaultySink {
         self.plan.around(&self.place, "promote", key, work).await
     }
 
+    async fn staged(&self, key: &Key, stage: &str) -> Result<Option<Object>> {
+        let work = self.inner.staged(key, stage);
+        self.plan.around(&self.place, "staged", key, work).await
+    }
+
     async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
         let work = self.inner.discard_staged(key, stage);
         self.plan

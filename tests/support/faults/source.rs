@@ -142,6 +142,13 @@ impl Restore for Wrapped<dyn Restore> {
             .await
     }
 
+    async fn take_staged(&self, entry: &Entry) -> Result<bool> {
+        let work = self.inner.take_staged(entry);
+        self.plan
+            .around(&self.place, "take_staged", &entry.key, work)
+            .await
+    }
+
     async fn ready(&self) -> Result<()> {
         self.plan
             .around(&self.place, "ready", &self.place, self.inner.ready())
@@ -163,6 +170,13 @@ impl Restore for Wrapped<dyn Restore> {
     async fn abort(&self) -> Result<()> {
         self.plan
             .around(&self.place, "abort", &self.place, self.inner.abort())
+            .await
+    }
+
+    async fn leave_staged(&self) -> Result<u64> {
+        let work = self.inner.leave_staged();
+        self.plan
+            .around(&self.place, "leave_staged", &self.place, work)
             .await
     }
 

@@ -88,6 +88,20 @@ pub(super) async fn stages(sink: &dyn Sink) {
     );
 
     put_with(sink, "a/c", b"x", staged()).await;
+    let found = sink.staged(&key("a/c"), "op-1").await;
+    if let Some(object) = found.expect("what is staged can be looked for") {
+        let bytes = object.body.collect(1 << 20, &key("a/c")).await;
+        assert_eq!(
+            bytes.expect("it can be read"),
+            b"x",
+            "other bytes are staged"
+        );
+    }
+    for (name, stage) in [("a/c", "op-2"), ("a/b", "op-1")] {
+        let found = sink.staged(&key(name), stage).await;
+        let found = found.expect("nothing is no error");
+        assert!(found.is_none(), "{name} is staged in {stage}");
+    }
     sink.discard_staged(&key("a/c"), "op-1")
         .await
         .expect("discard_staged succeeds");

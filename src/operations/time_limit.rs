@@ -1,0 +1,151 @@
+//! How long an operation may take.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Request;
+
+/// How long an operation may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// As the configuration says: `backup.timeout`.
+    #[default]
+    Configured,
+    /// As long as it needs.
+    Unlimited,
+    /// So long, as the request says.
+    Within(Duration),
+}
+
+impl TimeLimit {
+    /// A limit as a request has it: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` is no limit.
+    ///
+    /// # Errors
+    /// What is allowed, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match crate::config::parse_seconds(text.trim()) {
+            Some(0) => Ok(Self::Unlimited),
+            Some(seconds) if seconds <= LONGEST_SECS => {
+                Ok(Self::Within(Duration::from_secs(seconds)))
+            }
+            _ => Err("expected a duration such as 90s, 30m, 6h or 1d; 0 is no limit".to_owned()),
+        }
+    }
+}
+
+/// The longest limit that is taken: longer than any machine runs, and no clock overflows.
+const LONGEST_SECS: u64 = 1 << 40;
+
+/// A request, and how long its operation may take.
+#[derive(Debug, Clone)]
+pub struct TimedRequest {
+    pub(super) request: Request,
+    pub(super) limit: TimeLimit,
+}
+
+impl From<Request> for TimedRequest {
+    fn from(request: Request) -> Self {
+        request.within(TimeLimit::Configured)
+    }
+}
+
+impl TimedRequest {
+    /// What is asked for.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+}
+
+impl Request {
+    /// The same, with a limit of its own.
+    #[must_use]
+    pub fn within(self, limit: TimeLimit) -> TimedRequest {
+        TimedRequest {
+            request: self,
+            limit,
+        }
+    }
+}
+
+/// The limit of an operation that has been asked for. Shown as what set it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeAllowed {
+    total: Option<Duration>,
+    ends: Option<Instant>,
+    is_of_request: bool,
+}
+
+impl TimeAllowed {
+    /// From now on.
+    pub(super) fn new(limit: TimeLimit, configured: Option<Duration>) -> Self {
+        let (total, is_of_request) = match limit {
+            TimeLimit::Configured => (configured, false),
+            TimeLimit::Unlimited => (None, true),
+            TimeLimit::Within(total) => (Some(total), true),
+        };
+        Self {
+            total,
+            ends: total.map(|total| Instant::now() + total),
+            is_of_request,
+        }
+    }
+
+    /// What is left of it; `None` where there is no limit.
+    pub(super) fn left(&self) -> Option<Duration> {
+        Some(self.ends?.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+
+    /// What `work` gives; `None` where the time is over before.
+    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.ends {
+            Some(ends) => tokio::time::timeout_at(ends, work).await.ok(),
+            None => Some(work.await),
+        }
+    }
+}
+
+impl fmt::Display for TimeAllowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.total.unwrap_or_default().as_secs();
+        match self.is_of_request {
+            true => write!(f, "the timeout of the request ({seconds} s)"),
+            false => write!(f, "`backup.timeout` ({seconds} s)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lost otherwise: a restore, to a limit that nobody meant.
+    #[test]
+    fn limits_are_read_as_they_are_meant() {
+        let within = |seconds| Ok(TimeLimit::Within(Duration::from_secs(seconds)));
+        assert_eq!(TimeLimit::parse("6h"), within(21_600));
+        assert_eq!(TimeLimit::parse("90"), within(90));
+        assert_eq!(TimeLimit::parse("0"), Ok(TimeLimit::Unlimited));
+        assert_eq!(TimeLimit::parse("0s"), Ok(TimeLimit::Unlimited));
+        for wrong in ["", "soon", "-5", "5x", "99999999999999999999"] {
+            assert!(TimeLimit::parse(wrong).is_err(), "{wrong:?}");
+        }
+        let configured = Some(Duration::from_secs(7200));
+        let allowed = TimeAllowed::new(TimeLimit::Unlimited, configured);
+        assert!(allowed.left().is_none() && !allowed.is_over());
+        let allowed = TimeAllowed::new(TimeLimit::Configured, configured);
+        assert!(allowed.left() > Some(Duration::from_secs(7190)));
+        assert_eq!(allowed.to_string(), "`backup.timeout` (7200 s)");
+        assert!(
+            TimeAllowed::new(TimeLimit::Configured, None)
+                .left()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether what is live, or staged already, is what the backup holds.
+
+use std::sync::atomic::Ordering;
+
+use arc_backup_core::{Entry, Key, Meta, Result, Staging};
+
+use super::live;
+use super::parquet_restore::ParquetRestore;
+use super::steps::{Action, Step};
+
+impl ParquetRestore {
+    pub(super) async fn is_same(&self, entry: &Entry, there: &Meta) -> Result<bool> {
+        let Some(digest) = entry.sha256 else {
+            return Ok(false);
+        };
+        if there.size != entry.size {
+            return Ok(false);
+        }
+        // A store's tag of the very object that was backed up: it is that object still, and need not be read. (On local disk
+        // a tag is made of times and numbers of files, which may come again.)
+        if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
+            return Ok(true);
+        }
+        let Staging {
+            cancel, activity, ..
+        } = &self.staging;
+        let live = live::digest(&*self.storage, &there.key, cancel, activity).await?;
+        Ok(live == Some(digest))
+    }
+
+    /// How a live file differs from what the restore left there, by what a listing tells.
+    pub(super) fn changed(&self, step: &Step, live: &Meta) -> Option<String> {
+        if step.action == Action::Extra {
+            return None;
+        }
+        if live.size != step.size {
+            return Some(format!(
+                "changed while restoring: it has {} bytes, not {}",
+                live.size, step.size
+            ));
+        }
+        let rewritten = match step.action {
+            Action::Same => step.etag.is_some() && step.etag != live.etag,
+            // Found to be the same only when it was staged: then its own time stays.
+            _ if self.unsealed.load(Ordering::Relaxed) => false,
+            _ if self.has_other_times.load(Ordering::Relaxed) => false,
+            _ => {
+                self.storage.capabilities().attributes
+                    && step.modified.is_some()
+                    && step.modified.map(crate::system_time) != live.modified
+            }
+        };
+        rewritten.then(|| "changed while restoring: it was rewritten".to_owned())
+    }
+
+    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing afterwards.
+    pub(super) async fn look_at_time(&self, key: &Key, step: &Step) -> Result<()> {
+        let wanted = step.modified.map(crate::system_time);
+        if wanted.is_some()
+            && !self.has_other_times.load(Ordering::Relaxed)
+            && let Some(live) = self.storage.head(key).await?
+            && live.modified != wanted
+        {
+            self.has_other_times.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// What an interrupted restore has staged needs no room once more; and is of no use where the live file is `same`.
+    pub(super) async fn look_for_staged(&self, entry: &Entry, same: bool) -> Result<()> {
+        let (key, stage) = (&entry.key, &self.staging.stage);
+        if same {
+            return self.storage.discard_staged(key, stage).await;
+        }
+        if let Some(staged) = self.storage.staged(key, stage).await? {
+            let size = staged.meta.size.min(entry.size);
+            self.staged_bytes.fetch_add(size, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Whether an interrupted restore has staged these very bytes.
+    pub(super) async fn is_staged_already(&self, entry: &Entry) -> Result<bool> {
+        let (true, Some(digest)) = (self.stages && self.staging.resumes, entry.sha256) else {
+            return Ok(false);
+        };
+        let staged = self.storage.staged(&entry.key, &self.staging.stage).await?;
+        // Size, time and mode are given last: without them it was not committed.
+        let Some(object) = staged.filter(|object| {
+            object.meta.size == entry.size
+                && (entry.modified.is_none() || object.meta.modified == entry.modified)
+                && (entry.mode.is_none() || object.meta.mode == entry.mode)
+        }) else {
+            return Ok(false);
+        };
+        // It may not be on the disk yet.
+        self.durability
+            .get_or_try_init(|| self.storage.durability())
+            .await?;
+        let Staging {
+            cancel, activity, ..
+        } = &self.staging;
+        let found = live::digest_of(object.body, &entry.key, cancel, activity).await?;
+        Ok(found == Some(digest))
+    }
+}
