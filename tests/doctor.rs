@@ -433,3 +433,29 @@ fn no_secret_is_in_any_log_answer_manifest_or_history() {
         }
     }
 }
+
+/// Lost otherwise: the nightly backup of a container that has its secrets in files, as orchestrators give them.
+#[test]
+fn a_target_of_the_environment_has_its_secret_in_a_file() {
+    let (instance, server) = (Instance::new(), s3_server());
+    let secret = instance.path("secret");
+    std::fs::write(&secret, format!("{}\n", SECRETS[0])).unwrap();
+    let mut command = instance.command(&["backup", "--target", "far"]);
+    let output = command
+        .env("ARC_BACKUP_TARGET_NAMES", "far")
+        .env("ARC_BACKUP_TARGETS_FAR_TYPE", "minio")
+        .env("ARC_BACKUP_TARGETS_FAR_S3_BUCKET", "backups")
+        .env("ARC_BACKUP_TARGETS_FAR_S3_ENDPOINT", server.endpoint())
+        .env(
+            "ARC_BACKUP_TARGETS_FAR_S3_ACCESS_KEY",
+            &server.options().access_key,
+        )
+        .env("ARC_BACKUP_TARGETS_FAR_S3_SECRET_KEY_FILE", &secret)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let id = String::from_utf8(output.stdout).unwrap();
+    let far = Place::s3(&server, "backups", "");
+    let manifest = format!("{}/manifest.json", id.trim());
+    assert!(contents(&far.sink).contains_key(&manifest), "{manifest}");
+}

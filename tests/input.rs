@@ -331,13 +331,20 @@ fn a_database_that_nobody_configured_is_no_omission() {
     let instance = Instance::new();
     let other = instance.path("data/other.db");
     std::fs::rename(instance.path("data/arc.db"), &other).unwrap();
-    let mut command = instance.command(&["--json", "backup"]);
-    let output = command
-        .env("ARC_AUTH_DB_PATH", "./data/other.db")
-        .output()
-        .unwrap();
-    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{made}");
-    let omitted = made["not_included"].to_string();
-    assert!(!omitted.contains("does not exist"), "{omitted}");
+    // As in the sample: retention is switched on, and Arc makes its database where it runs.
+    for (enabled, told) in [("false", false), ("true", true)] {
+        let mut command = instance.command(&["--json", "backup"]);
+        let output = command
+            .env("ARC_AUTH_DB_PATH", "./data/other.db")
+            .env("ARC_CONTINUOUS_QUERY_ENABLED", "false")
+            .env("ARC_RETENTION_ENABLED", enabled)
+            .output()
+            .unwrap();
+        let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{made}");
+        let omitted = made["not_included"].to_string();
+        let missing = "./data/arc.db (`retention.db_path`) does not exist";
+        assert_eq!(omitted.contains(missing), told, "{omitted}");
+        assert_eq!(omitted.contains("does not exist"), told, "{omitted}");
+    }
 }

@@ -268,7 +268,7 @@ fn snapshots(count: usize) -> f64 {
         file: "arc.db".to_owned(),
         setting: "auth.db_path".to_owned(),
         path: path.clone(),
-        is_default: false,
+        needed_by: Some("auth.db_path".to_owned()),
     }]);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let (mut commits, mut busy, mut meanwhile) = (0, 0, 0);

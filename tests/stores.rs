@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex};
 use arc_backup_test_azurite::{Azurite, Fault as AzureFault};
 use arc_backup_test_s3::{Fault, Rule, Verb, When};
 use stores::{
-    KINDS, Kind, Place, SECRETS, configure, contents, delete, done, put, runtime, s3_server,
-    storage, target,
+    KINDS, Kind, Place, configure, contents, delete, done, put, runtime, s3_server, storage, target,
 };
 use support::{ARC_OLD, Instance, text};
 
@@ -486,30 +485,4 @@ fn a_target_in_the_bucket_of_the_data_is_no_data() {
     let output = instance.run(&["list"]);
     assert_eq!(output.status.code(), Some(2), "{}", support::text(&output));
     assert!(support::text(&output).contains("backup.targets.far"));
-}
-
-/// Lost otherwise: the nightly backup of a container that has its secrets in files, as orchestrators give them.
-#[test]
-fn a_target_of_the_environment_has_its_secret_in_a_file() {
-    let (instance, server) = (Instance::new(), s3_server());
-    let secret = instance.path("secret");
-    std::fs::write(&secret, format!("{}\n", SECRETS[0])).unwrap();
-    let mut command = instance.command(&["backup", "--target", "far"]);
-    let output = command
-        .env("ARC_BACKUP_TARGET_NAMES", "far")
-        .env("ARC_BACKUP_TARGETS_FAR_TYPE", "minio")
-        .env("ARC_BACKUP_TARGETS_FAR_S3_BUCKET", "backups")
-        .env("ARC_BACKUP_TARGETS_FAR_S3_ENDPOINT", server.endpoint())
-        .env(
-            "ARC_BACKUP_TARGETS_FAR_S3_ACCESS_KEY",
-            &server.options().access_key,
-        )
-        .env("ARC_BACKUP_TARGETS_FAR_S3_SECRET_KEY_FILE", &secret)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output));
-    let id = String::from_utf8(output.stdout).unwrap();
-    let far = Place::s3(&server, "backups", "");
-    let manifest = format!("{}/manifest.json", id.trim());
-    assert!(contents(&far.sink).contains_key(&manifest), "{manifest}");
 }

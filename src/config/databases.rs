@@ -24,14 +24,15 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
         let set = values.text(setting)?;
         let prefix = setting.split('.').next().unwrap_or_default();
         // Arc makes that of tokens whatever is configured; the others may never be.
-        let is_default = set.is_none()
-            && prefix != "auth"
-            && !values.truth(&format!("{prefix}.enabled"), false)?;
+        let is_needed = set.is_some()
+            || prefix == "auth"
+            || values.truth(&format!("{prefix}.enabled"), false)?;
+        let needed_by = is_needed.then(|| setting.to_owned());
         let path = PathBuf::from(set.unwrap_or_else(|| DEFAULT.to_owned()));
         match seen.entry(real_path(&path)) {
             Entry::Occupied(at) => {
                 let of_others: &mut Database = &mut found[*at.get()];
-                of_others.is_default &= is_default;
+                of_others.needed_by = of_others.needed_by.take().or(needed_by);
                 continue;
             }
             Entry::Vacant(at) => _ = at.insert(found.len()),
@@ -51,7 +52,7 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
             file,
             setting: setting.to_owned(),
             path,
-            is_default,
+            needed_by,
         });
     }
     Ok(found)
@@ -84,30 +85,34 @@ mod tests {
     /// A line about what nobody has, in each backup, is what hides the line about what is missing.
     #[test]
     fn a_default_that_nobody_set_is_known_as_one() {
-        for (text, environment, defaults) in [
-            ("[auth]\ndb_path = \"/a/b.db\"\n", None, vec![false, true]),
+        let iceberg = Some("iceberg.catalog_db_path");
+        let auth = Some("auth.db_path");
+        for (text, environment, needed) in [
+            ("[auth]\ndb_path = \"/a/b.db\"\n", None, vec![auth, None]),
             (
                 "[auth]\ndb_path = \"/a/b.db\"\n[retention]\nenabled = true\n",
                 None,
-                vec![false, false],
+                vec![auth, Some("retention.db_path")],
             ),
             (
                 "[auth]\ndb_path = \"/a/b.db\"\n[iceberg]\ncatalog_db_path = \"/c.db\"\n",
                 None,
-                vec![false, false, true],
+                vec![auth, iceberg, None],
             ),
             (
                 "[auth]\ndb_path = \"/a/b.db\"\n",
                 Some(("ARC_CONTINUOUS_QUERY_DB_PATH", "./data/arc.db")),
-                vec![false, false],
+                vec![auth, Some("continuous_query.db_path")],
             ),
-            ("", None, vec![false]),
+            ("", None, vec![auth]),
         ] {
             let environment = environment.map(|(k, v): (&str, &str)| (k.to_owned(), v.to_owned()));
             let values = Values::parse(text, "arc.toml", environment).expect("valid TOML");
             let found = databases(&values).expect("valid");
-            let found: Vec<_> = found.iter().map(|database| database.is_default).collect();
-            assert_eq!(found, defaults, "{text}");
+            let found: Vec<_> = (found.iter())
+                .map(|database| database.needed_by.as_deref())
+                .collect();
+            assert_eq!(found, needed, "{text}");
         }
     }
 }

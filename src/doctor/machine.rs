@@ -111,7 +111,7 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
             tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
         let check = match read {
             Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
-            Ok(Ok(None)) if database.is_default => continue,
+            Ok(Ok(None)) if database.needed_by.is_none() => continue,
             Ok(Ok(None)) => {
                 let text = format!("{} does not exist", database.path.display());
                 // Arc makes its database when it first starts; one of the others may never be needed.

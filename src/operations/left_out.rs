@@ -8,7 +8,7 @@ pub(super) fn note(context: &Context, metadata: bool, config: bool) {
     if !metadata {
         // What is there by nobody's setting, and is not there, was not left out.
         let databases = (context.settings.databases.iter())
-            .filter(|database| !database.is_default || database.path.exists());
+            .filter(|database| database.needed_by.is_some() || database.path.exists());
         list.extend(databases.map(|database| {
             format!(
                 "{}: databases were left out as asked (include_metadata = false)",

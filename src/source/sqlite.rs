@@ -25,9 +25,9 @@ pub struct Database {
     pub setting: String,
     /// The live file.
     pub path: PathBuf,
-    /// Whether it is there by a default that nobody has set, for what nobody has switched on: where there is none, nothing is
-    /// missing.
-    pub is_default: bool,
+    /// The key by which it has to be there; `None` where a default names it that nobody has set, for what nobody has switched
+    /// on: where there is none, nothing is missing.
+    pub needed_by: Option<String>,
 }
 
 /// Every database that the configuration names, each once.
@@ -77,18 +77,12 @@ impl Source for SqliteSource {
                     continue;
                 }
                 Ok(meta) => (meta.modified().ok(), meta.mode() & 0o777),
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::NotFound && database.is_default =>
-                {
-                    continue;
-                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    let text = format!(
-                        "{} (`{}`) does not exist",
-                        database.path.display(),
-                        database.setting
-                    );
-                    view.report.not_included.push(text);
+                    if let Some(setting) = &database.needed_by {
+                        let path = database.path.display();
+                        let text = format!("{path} (`{setting}`) does not exist");
+                        view.report.not_included.push(text);
+                    }
                     continue;
                 }
                 Err(error) => {

@@ -33,7 +33,13 @@ fn is_unauthenticated(answer: &Answer) -> bool {
         "InvalidAuthenticationInfo",
         "NoAuthenticationInformation",
     ];
-    answer.status == 401 || answer.status == 403 && codes.contains(&answer.code.as_str())
+    // Azurite has the code for what is not allowed, with the words for who is not known.
+    let is_said = answer.code == "AuthorizationFailure"
+        && answer
+            .message
+            .contains("failed to authenticate the request");
+    answer.status == 401
+        || answer.status == 403 && (codes.contains(&answer.code.as_str()) || is_said)
 }
 
 /// The store's code in an error: `BlobNotFound`.
