@@ -239,11 +239,11 @@ pub(super) struct HistoryArguments {
     /// How many.
     #[arg(long, default_value_t = 20)]
     pub(super) limit: u64,
-    /// Only these: backup, restore, verify, delete.
-    #[arg(long, value_name = "TYPE")]
+    /// Only these.
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete"])]
     pub(super) operation: Option<String>,
-    /// Only those that ended so: completed, failed, cancelled; or running.
-    #[arg(long, value_name = "STATUS")]
+    /// Only those that ended so, or run.
+    #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]
     pub(super) status: Option<String>,
     /// Only those of this target.
     #[arg(long, value_name = "NAME")]
@@ -251,14 +251,6 @@ pub(super) struct HistoryArguments {
     /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) since: Option<Timestamp>,
-}
-
-impl HistoryArguments {
-    /// Whether not all operations are wanted.
-    pub(super) fn is_filter(&self) -> bool {
-        let words = [&self.operation, &self.status, &self.target];
-        self.since.is_some() || words.into_iter().any(Option::is_some)
-    }
 }
 
 fn state(text: &str) -> Result<BackupState, String> {

@@ -12,11 +12,8 @@ use super::output::{complain, line, note};
 use super::signals::Signals;
 use super::table::{Table, left, right};
 use super::{DONE, words};
-use crate::operations::{ArcBackup, Operation, Status};
+use crate::operations::{ArcBackup, Operation, OperationFilter, Status};
 use crate::{Result, times};
-
-/// How many operations are looked through for those that are wanted.
-const LOOKED_THROUGH: u64 = 10_000;
 
 pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signals) -> Result<u8> {
     let status = or_interrupted(signals, engine.status()).await?;
@@ -94,13 +91,22 @@ pub(super) async fn history(
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let limit = match arguments.is_filter() {
-        true => LOOKED_THROUGH,
-        false => arguments.limit,
+    let all = [
+        Status::Running,
+        Status::Completed,
+        Status::Failed,
+        Status::Cancelled,
+    ];
+    let is_wanted = |status: &Status| arguments.status.as_deref() == Some(status.as_str());
+    let filter = OperationFilter {
+        targets: arguments.target.into_iter().collect(),
+        statuses: all.into_iter().filter(is_wanted).collect(),
+        operations: arguments.operation.into_iter().collect(),
+        since: arguments.since,
+        ..OperationFilter::default()
     };
-    let mut operations = or_interrupted(signals, engine.operations(0, limit)).await?;
-    operations.retain(|operation| is_wanted(operation, &arguments));
-    operations.truncate(usize::try_from(arguments.limit).unwrap_or(usize::MAX));
+    let found = engine.find_operations(&filter, 0, arguments.limit);
+    let operations = or_interrupted(signals, found).await?.operations;
     if as_json {
         let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
         line(&pretty(&json!({"count": rows.len(), "operations": rows})));
@@ -146,19 +152,6 @@ pub(super) async fn history(
     }
     table.print();
     Ok(DONE)
-}
-
-fn is_wanted(operation: &Operation, wanted: &HistoryArguments) -> bool {
-    let is =
-        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|word| word == found);
-    let started = operation.started_at.parse::<Timestamp>().ok();
-    is(&wanted.operation, &operation.operation)
-        && is(&wanted.status, &word(operation.status))
-        && is(
-            &wanted.target,
-            operation.target.as_deref().unwrap_or_default(),
-        )
-        && wanted.since.is_none_or(|since| started >= Some(since))
 }
 
 /// ` in local`, where it is known.
