@@ -28,7 +28,7 @@ pub(super) struct Accepted {
     /// Whether Arc must be restarted afterwards.
     pub(super) restart_required: Option<bool>,
     /// Restore: where the backup comes from, where it goes, and what changes.
-    pub(super) restore: Option<RestorePreview>,
+    pub(super) restore: Option<Box<RestorePreview>>,
     /// Fields that were not understood.
     pub(super) warnings: Vec<String>,
 }

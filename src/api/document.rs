@@ -238,7 +238,7 @@ fn accepted(message: &str, restart_required: Option<bool>) -> Option<Value> {
         backup_id: ID.to_owned(),
         operation_id: OPERATION_ID.to_owned(),
         restart_required,
-        restore: restart_required.map(|_| restore_preview()),
+        restore: restart_required.map(|_| Box::new(restore_preview())),
         warnings: Vec::new(),
     }
     .to_json()

@@ -179,7 +179,7 @@ impl Api {
             request.warnings,
         )
         .await?;
-        accepted.restore = preview;
+        accepted.restore = preview.map(Box::new);
         Ok(Started::Accepted(accepted))
     }
 
