@@ -262,8 +262,8 @@ fn the_history_is_asked_for_some_operations() {
             "operation must be one of backup, restore, verify, delete",
         ),
         ("backup_id=x", "Invalid backup ID format"),
-        ("since=yesterday", "since must be a time"),
-        ("until=24", "until must be a time"),
+        ("since=yesterday", "since must be a date"),
+        ("until=24x", "until must be a date"),
     ] {
         let refused = service.get(&format!("{OPERATIONS}?{query}"));
         assert_names(&refusal(&refused, 400), &[named]);

@@ -105,7 +105,7 @@ fn doctor_and_the_failing_operation_name_the_setting() {
         assert!(made.to_string().contains(setting), "{setting}: {made}");
         // The target and the cause first: the lock, which is asked for first, is not what is wrong.
         let error = made["error"].as_str().unwrap();
-        assert!(error.starts_with("target \"far\": "), "{error}");
+        assert!(error.starts_with("target `far`: "), "{error}");
     }
     // Without asking anybody: exit code 2.
     for (place, from, to, setting) in [
@@ -250,7 +250,7 @@ fn remedies_fit_the_fault() {
     for words in [
         "s3_access_key",
         "s3_secret_key",
-        "target \"far\": no credentials",
+        "target `far`: no credentials",
     ] {
         assert!(failed.contains(words), "{failed}");
     }

@@ -23,8 +23,16 @@ pub(super) enum Checked {
     Fine(Json<CheckReport>),
     /// Something is not: `line` and `faults` say what.
     #[oai(status = 503)]
-    Critical(Json<CheckReport>),
+    Critical(
+        Json<CheckReport>,
+        /// After how many seconds to ask again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }
+
+/// After how many seconds a monitor asks again: a backup takes longer than that.
+const RETRY_AFTER_SECS: u64 = 60;
 
 pub(super) struct CheckApi;
 
@@ -63,7 +71,7 @@ impl CheckApi {
         let report = check(&shared.engine, &options).await?;
         Ok(match report.ok {
             true => Checked::Fine(Json(report)),
-            false => Checked::Critical(Json(report)),
+            false => Checked::Critical(Json(report), RETRY_AFTER_SECS),
         })
     }
 }

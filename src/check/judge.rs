@@ -65,7 +65,7 @@ pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
         .chain((facts.unread.iter()).map(|error| format!("the history can't be read: {error}")))
         .map(|fault| on_one_line(&fault))
         .collect();
-    targets.sort_by(|a, b| b.status.cmp(&a.status));
+    targets.sort_by_key(|target| std::cmp::Reverse(target.status));
     let status = match targets.first() {
         Some(worst) if faults.is_empty() => worst.status,
         _ => CheckStatus::Critical,

@@ -171,6 +171,7 @@ impl ArcBackup {
         id: &BackupId,
         target: Option<&str>,
     ) -> Result<&Repository> {
+        self.check_place()?;
         if target.is_some() {
             let repository = self.repository(target)?;
             return match load(repository, id).await {

@@ -9,12 +9,13 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
 use super::super::answers::{
-    Deleted, DeletedBody, ListBody, ManifestBody, Started, list_answer, manifest_answer,
+    Deleted, DeletedBody, ListBody, Started, list_answer, manifest_answer,
 };
 use super::super::app::Shared;
 use super::super::extract::{Admin, Body};
 use super::super::faults::Fault;
 use super::super::list::ListParameters;
+use super::super::manifest::ManifestBody;
 use super::super::requests::{CreateBackup, VerifyBackup};
 use super::super::starting::{accepted, answered, begin, limit, start, who};
 use super::Tag;

@@ -73,7 +73,7 @@ impl Restore {
             request.key,
         )
         .await?;
-        accepted.restore = preview;
+        accepted.restore = preview.map(Box::new);
         Ok(Started::Accepted(accepted, location, retry_after))
     }
 }

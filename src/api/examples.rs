@@ -1,0 +1,348 @@
+//! Examples of requests and answers, made of the same types as the answers are.
+
+use poem_openapi::types::ToJSON;
+use serde_json::{Value, json};
+
+use super::answers::{
+    Accepted, CancelRequested, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
+    OperationsBody,
+};
+use super::faults::{ErrorBody, body};
+use crate::check::{CheckReport, CheckStatus, TargetCheck};
+use crate::doctor::{Check, DoctorStatus, Report};
+use crate::operations::{
+    BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
+};
+use crate::repository::{BackupState, LastVerified, Summary};
+
+const ID: &str = "backup-20260211-143022-a1b2c3d4";
+const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
+const STARTED: &str = "2026-02-11T14:30:22.104Z";
+const INSTANCE: &str = "6b1f0c9a1e5f0c9a1e7d204b3a86e512";
+const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+pub(super) fn request_example(operation: &str) -> Option<Value> {
+    Some(match operation {
+        "create_backup" => json!({"include_metadata": true, "include_config": true}),
+        "restore_backup" => json!({
+            "backup_id": ID,
+            "restore_data": true,
+            "restore_metadata": true,
+            "restore_config": false,
+            "confirm": true
+        }),
+        "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        _ => return None,
+    })
+}
+
+pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
+    match (operation, status) {
+        ("create_backup", "202") => accepted("Backup started", None),
+        ("restore_backup", "202") => accepted("Restore started", Some(true)),
+        ("verify_backup", "202") => accepted("Verification started", None),
+        ("cancel_operation", "202") => CancelRequested {
+            message: "Cancel requested".to_owned(),
+            status: "running".to_owned(),
+            operation: "backup".to_owned(),
+            operation_id: OPERATION_ID.to_owned(),
+            backup_id: Some(ID.to_owned()),
+            warnings: Vec::new(),
+        }
+        .to_json(),
+        ("delete_backup", "202") => accepted("Backup is being deleted", None),
+        ("delete_backup", "200") => DeletedBody {
+            message: "Backup deleted".to_owned(),
+            backup_id: ID.to_owned(),
+            warnings: Vec::new(),
+        }
+        .to_json(),
+        ("list_backups", "200") => ListBody {
+            backups: vec![Summary {
+                backup_id: ID.to_owned(),
+                created_at: STARTED.to_owned(),
+                backup_type: "full".to_owned(),
+                total_files: 1200,
+                total_size_bytes: 5_368_709_120,
+                database_count: 2,
+                target: "local".to_owned(),
+                instance: Some(INSTANCE.to_owned()),
+                source_location: Some("local /var/lib/arc/data".to_owned()),
+                state: BackupState::Ok,
+                has_checksums: true,
+                files: Some(1202),
+                bytes: Some(5_368_820_395),
+                last_verified: Some(LastVerified {
+                    at: "2026-02-12T03:00:41.215Z".to_owned(),
+                    mode: "full".to_owned(),
+                    ok: true,
+                    operation_id: "20260212-030000-0b7d93f4".to_owned(),
+                    share: None,
+                    covered: None,
+                }),
+                last_full: None,
+                last_failed: None,
+            }],
+            count: 1,
+            damaged: Vec::new(),
+            unreadable: Vec::new(),
+            incomplete: None,
+            errors: Vec::new(),
+            next: None,
+        }
+        .to_json(),
+        ("check_backups", "200") => checked(CheckStatus::Ok, 11_520).to_json(),
+        ("check_backups", "503") => checked(CheckStatus::Critical, 108_000).to_json(),
+        ("check_backups", "400") => {
+            body("max_age must be a duration such as 90s, 30m, 26h, 7d or 1d12h").to_json()
+        }
+        ("check_backups", "403") => denied("Permission denied: read required"),
+        ("get_status", "200") => running().to_json(),
+        ("list_operations", "200") => OperationsBody {
+            operations: vec![ended()],
+            count: 1,
+            total: 1,
+        }
+        .to_json(),
+        ("get_operation", "200") => ended().to_json(),
+        ("get_backup", "200") => Some(manifest()),
+        ("list_files", "200") => FilesBody {
+            files: vec![FileBody {
+                path: "data/iot/temperature/2026/02/11/14/temperature_20260211_140000_104000000.parquet"
+                    .to_owned(),
+                size: 1237,
+                sha256: Some(SHA256.to_owned()),
+            }],
+            count: 1,
+            next: None,
+        }
+        .to_json(),
+        ("run_doctor", "200") => Report {
+            ok: false,
+            status: DoctorStatus::Fault,
+            checks: vec![Check {
+                subject: "target offsite".to_owned(),
+                check: "put".to_owned(),
+                ok: false,
+                status: DoctorStatus::Fault,
+                state: None,
+                detail: "cannot write `.arc-backup/probe-5f0c1d2e`: access denied".to_owned(),
+                setting: Some("backup.targets.offsite.s3_access_key".to_owned()),
+                remedy: Some("grant s3:PutObject to the key".to_owned()),
+            }],
+        }
+        .to_json(),
+        ("get_health", "200") => HealthBody {
+            status: "ok".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+        .to_json(),
+        ("cancel_operation", "409") => body("No operation is running").to_json(),
+        ("get_operation", "404") => body("Operation not found").to_json(),
+        ("restore_backup", "400") => {
+            body("Restore is a destructive operation. Set confirm: true to proceed.").to_json()
+        }
+        ("create_backup", "422") => body(
+            "This Idempotency-Key was used for another request",
+        )
+        .to_json(),
+        ("create_backup" | "verify_backup", "400") => ErrorBody {
+            detail: Some("expected value at line 1 column 1".to_owned()),
+            ..body("Invalid request body")
+        }
+        .to_json(),
+        ("list_backups", "400") => {
+            body(r#"unknown target "offsite"; known targets: local"#).to_json()
+        }
+        ("list_operations", "400") => body("limit must be from 1 to 10000").to_json(),
+        ("get_status" | "cancel_operation" | "run_doctor" | "get_health", "400") => ErrorBody {
+            detail: Some("known: p".to_owned()),
+            ..body("Unknown query parameter \"verbose\"")
+        }
+        .to_json(),
+        (_, "400") => body("Invalid backup ID format").to_json(),
+        (_, "401") => denied("Authentication required"),
+        (_, "403") => denied("Permission denied: admin required"),
+        (_, "404") => body("Backup not found").to_json(),
+        (_, "408") => body("Request body did not arrive within 30 s").to_json(),
+        (_, "409") => ErrorBody {
+            status: Some("running".to_owned()),
+            operation: Some("backup".to_owned()),
+            operation_id: Some(OPERATION_ID.to_owned()),
+            pid: Some(4711),
+            host: Some("arc-1".to_owned()),
+            started_at: Some(STARTED.to_owned()),
+            phase: Some("copying".to_owned()),
+            total_files: Some(1200),
+            processed_files: Some(450),
+            total_bytes: Some(5_368_709_120),
+            processed_bytes: Some(2_147_483_648),
+            ..body("A backup or restore operation is already in progress")
+        }
+        .to_json(),
+        (_, "413") => body("Request body is larger than 1 MiB").to_json(),
+        (_, "422") => ErrorBody {
+            detail: Some("manifest.json does not have the SHA-256 that it names".to_owned()),
+            ..body(format!("Backup {ID} is damaged"))
+        }
+        .to_json(),
+        (_, "500") => body(
+            "cannot open the history `./data/backups/.arc-backup/history.db` (`backup.state_path`): disk I/O error",
+        )
+        .to_json(),
+        (_, "502") => body(
+            "target `offsite`: access denied (cannot lock `.arc-backup/lock`)",
+        )
+        .to_json(),
+        (_, "503") => body(
+            "target `offsite`: connection refused (cannot lock `.arc-backup/lock`)",
+        )
+        .to_json(),
+        (_, "507") => body(
+            "target `local`: no space left on device (cannot write `.arc-backup/lock`)",
+        )
+        .to_json(),
+        _ => None,
+    }
+}
+
+fn accepted(message: &str, restart_required: Option<bool>) -> Option<Value> {
+    Accepted {
+        message: message.to_owned(),
+        status: "running".to_owned(),
+        backup_id: ID.to_owned(),
+        operation_id: OPERATION_ID.to_owned(),
+        restart_required,
+        restore: restart_required.map(|_| Box::new(restore_preview())),
+        warnings: Vec::new(),
+    }
+    .to_json()
+}
+
+fn restore_preview() -> RestorePreview {
+    let origin = BackupOrigin {
+        backend: "local".to_owned(),
+        location: "/var/lib/arc/data".to_owned(),
+        instance: Some(INSTANCE.to_owned()),
+    };
+    RestorePreview {
+        backup_id: ID.to_owned(),
+        target: "local".to_owned(),
+        created_at: STARTED.to_owned(),
+        age_seconds: Some(86_400),
+        source: Some(origin.clone()),
+        destination: RestoreDestination {
+            storage: origin,
+            databases: vec!["/var/lib/arc/arc.db".to_owned()],
+            config: None,
+        },
+        databases: vec!["iot".to_owned(), "metrics".to_owned()],
+        sqlite_databases: vec!["arc.db".to_owned()],
+        plan: Some(RestorePlan {
+            unchanged_files: 1100,
+            written_files: 101,
+            replaced_files: 1,
+            extra_files: 12,
+            bytes_to_write: 412_876_800,
+            ..RestorePlan::default()
+        }),
+        arc_running: Some(false),
+        restart_required: true,
+        ..RestorePreview::default()
+    }
+}
+
+fn denied(text: &str) -> Option<Value> {
+    ErrorBody {
+        success: Some(false),
+        ..body(text)
+    }
+    .to_json()
+}
+
+fn running() -> Operation {
+    Operation {
+        operation: "backup".to_owned(),
+        operation_id: OPERATION_ID.to_owned(),
+        backup_id: ID.to_owned(),
+        status: Status::Running,
+        target: Some("local".to_owned()),
+        phase: Some("copying".to_owned()),
+        total_files: 1200,
+        processed_files: 450,
+        total_bytes: 5_368_709_120,
+        processed_bytes: 2_147_483_648,
+        bytes_per_second: Some(536_870_912),
+        eta_seconds: Some(6),
+        started_at: STARTED.to_owned(),
+        actor: "admin".to_owned(),
+        origin: "rest".to_owned(),
+        ..Operation::default()
+    }
+}
+
+fn ended() -> Operation {
+    Operation {
+        status: Status::Completed,
+        phase: None,
+        processed_files: 1200,
+        processed_bytes: 5_368_709_120,
+        bytes_per_second: None,
+        eta_seconds: None,
+        completed_at: Some("2026-02-11T14:30:32.870Z".to_owned()),
+        ..running()
+    }
+}
+
+fn checked(status: CheckStatus, age_seconds: u64) -> CheckReport {
+    let age = crate::times::words(std::time::Duration::from_secs(age_seconds));
+    let newest = format!("newest backup {ID} {age} old (limit 26h)");
+    let detail = format!("{newest}, verified 2d ago");
+    let ok = status == CheckStatus::Ok;
+    CheckReport {
+        status,
+        ok,
+        line: format!("{}: target local: {detail}", status.as_str()),
+        checked_at: "2026-02-12T20:30:22.104Z".to_owned(),
+        faults: Vec::new(),
+        targets: vec![TargetCheck {
+            target: "local".to_owned(),
+            status,
+            ok,
+            detail,
+            faults: if ok { Vec::new() } else { vec![newest] },
+            backups: 14,
+            newest: Some(ID.to_owned()),
+            newest_at: Some(STARTED.to_owned()),
+            age_seconds: Some(age_seconds),
+            last_verified_at: Some("2026-02-10T03:00:41.215Z".to_owned()),
+        }],
+    }
+}
+
+fn manifest() -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "backup_id": ID,
+        "created_at": STARTED,
+        "backup_type": "full",
+        "databases": [{
+            "name": "iot",
+            "measurements": [{"name": "temperature", "file_count": 1200, "size_bytes": 5_368_709_120_u64}],
+            "file_count": 1200,
+            "size_bytes": 5_368_709_120_u64
+        }],
+        "total_files": 1200,
+        "total_size_bytes": 5_368_709_120_u64,
+        "has_metadata": true,
+        "has_config": true,
+        "target": "local",
+        "format": crate::manifest::FORMAT,
+        "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
+        "sha256": SHA256,
+        "state": "ok",
+        "has_checksums": true,
+        "files": 1202,
+        "bytes": 5_368_820_395_u64
+    })
+}
