@@ -8,9 +8,15 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let lower = name.to_lowercase();
+    let most = if lower.len() <= 3 { 1 } else { 2 };
     (known.into_iter())
-        .map(|one| (strsim::damerau_levenshtein(&lower, one), one))
-        .filter(|(distance, one)| *distance <= one.len().max(3) / 3)
+        .map(|one| {
+            (
+                strsim::damerau_levenshtein(&lower, &one.to_lowercase()),
+                one,
+            )
+        })
+        .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, one)| one)
 }

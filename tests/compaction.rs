@@ -97,7 +97,7 @@ fn restored(copy: &Instance, id: &str) -> Files {
         std::fs::remove_dir_all(&root).unwrap();
     }
     std::fs::create_dir(&root).unwrap();
-    copy.ok(&["restore", id, "--yes"]);
+    copy.ok(&["restore", id, "--yes", "--into-other-instance"]);
     bytes_in(&root)
 }
 

@@ -8,6 +8,7 @@ use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
 use crate::operations::{OPERATIONS, PHASES};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
+const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
@@ -95,6 +96,8 @@ fn of_field(schema: &str, field: &str) -> Value {
     match (schema, field) {
         // What another process or a broken file says of itself: an id may be a word there.
         ("ErrorBody" | "RestoreInProgress", "backup_id" | "operation_id") => json!({}),
+        // Of an attempt that did not find out which backup is meant, none is known.
+        ("Operation", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
         (_, "sha256") => json!({"pattern": SHA256}),

@@ -86,6 +86,17 @@ fn complete(operation: &mut Value) {
         if response["description"].as_str().is_none_or(str::is_empty) {
             response["description"] = "What was asked for.".into();
         }
+        if (&*id, &**status) == ("check_backups", "503") {
+            // The outcome of the check, or the service itself that is ending.
+            for media in
+                (response["content"].as_object_mut().into_iter()).flat_map(|all| all.values_mut())
+            {
+                media["schema"] = json!({"oneOf": [
+                    {"$ref": "#/components/schemas/CheckReport"},
+                    {"$ref": "#/components/schemas/ErrorBody"},
+                ]});
+            }
+        }
         set_example(response, answer(&id, status));
     }
     if let Some(request) = operation.get_mut("requestBody") {

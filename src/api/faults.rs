@@ -153,6 +153,10 @@ impl Fault {
     pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
         match cause {
             Some(Error::Target { error, .. }) => Self::of_target(error, text),
+            Some(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {
+                Self::Full(Json(body(text)))
+            }
+            Some(Error::Cancelled(_)) => Self::Unavailable(Json(body(text)), RETRY_AFTER_SECS),
             _ => Self::Internal(Json(body(text))),
         }
     }

@@ -332,7 +332,8 @@ fn every_field_of_a_manifest_is_in_the_document() {
         unknown: Map::new(),
     };
     let mut body = serde_json::to_value(manifest).expect("plain data");
-    body["verified"] = true.into();
+    body["has_checksums"] = true.into();
+    body["state"] = "ok".into();
     let answer = |body: &Value| Answer {
         status: 200,
         text: body.to_string(),

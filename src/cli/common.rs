@@ -118,3 +118,18 @@ pub(super) async fn confirm(yes: bool, question: String, signals: &Signals) -> R
         )),
     }
 }
+
+/// What finds out which backup is meant; where that fails, the attempt is recorded.
+pub(super) async fn recorded<T>(
+    engine: &Arc<ArcBackup>,
+    operation: &str,
+    target: Option<&str>,
+    signals: &Signals,
+    found: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let found = or_interrupted(signals, found).await;
+    if let Err(error) = &found {
+        (engine.record_unresolved(operation, target, who(), error)).await;
+    }
+    found
+}

@@ -7,7 +7,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::json;
 
 use super::arguments::DeleteArguments;
-use super::common::{confirm, operate, or_interrupted, pretty, run_operation};
+use super::common::{confirm, operate, or_interrupted, pretty, recorded, run_operation};
 use super::ids::{LATEST, resolve};
 use super::output::{complain, line};
 use super::signals::Signals;
@@ -23,7 +23,15 @@ pub(super) async fn run(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let named = or_interrupted(signals, named(engine, &arguments)).await?;
+    let found = named(engine, &arguments);
+    let named = recorded(
+        engine,
+        "delete",
+        arguments.target.as_deref(),
+        signals,
+        found,
+    )
+    .await?;
     let mut question = match &named[..] {
         [(id, target)] => {
             let place =

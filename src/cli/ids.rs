@@ -120,7 +120,7 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
                 .map(|name| name.get(..8).unwrap_or(name))
                 .collect();
             return Err(Error::Invalid(format!(
-                "`latest` may mean a backup of several instances ({}), and none is of this one: give the id;                  `arc-backup list --instance NAME` lists those of one",
+                "`latest` may mean a backup of several instances ({}), and none is of this one: give the id; `arc-backup list --instance NAME` lists those of one",
                 names.join(", ")
             )));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
-use super::common::{operate, or_interrupted, pretty};
+use super::common::{operate, or_interrupted, pretty, recorded};
 use super::output::line;
 use super::signals::Signals;
 use super::waiting::while_busy;
@@ -56,7 +56,7 @@ pub(super) async fn run(
             busy,
         } => {
             let found = ids::resolve(engine, &id, target.as_deref());
-            let found = or_interrupted(signals, found).await?;
+            let found = recorded(engine, "verify", target.as_deref(), signals, found).await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
             let request = request.within(timeout.unwrap_or_default());
             operate(engine, request, busy, json, false, signals).await

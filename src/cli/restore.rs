@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arguments::RestoreArguments;
-use super::common::{confirm, operate, or_interrupted, who};
+use super::common::{confirm, operate, or_interrupted, recorded, who};
 use super::ids::{Named, resolve};
+use super::output::complain;
 use super::output::is_quiet;
 use super::restore_preview;
 use super::signals::Signals;
@@ -24,7 +25,8 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> Result<u8> {
     let found = resolve(engine, &arguments.id, arguments.target.as_deref());
-    let Named { id, target } = or_interrupted(signals, found).await?;
+    let target = arguments.target.as_deref();
+    let Named { id, target } = recorded(engine, "restore", target, signals, found).await?;
     let options = RestoreOptions {
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,
@@ -52,7 +54,12 @@ pub(super) async fn run(
             false => QUESTION_TIMEOUT,
         };
         let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
-        restore_preview::show(&or_interrupted(signals, preview).await?);
+        match or_interrupted(signals, preview).await {
+            Ok(preview) => restore_preview::show(&preview),
+            Err(error @ Error::Cancelled(_)) => return Err(error),
+            // The restore itself says what is wrong, and may do without.
+            Err(error) => complain!("warning: what it would change is not known: {error}"),
+        }
     }
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;

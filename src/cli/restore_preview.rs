@@ -77,7 +77,7 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
 fn files(plan: &RestorePlan) -> String {
     let replaced = match plan.replaced_files {
         0 => String::new(),
-        count => format!(" ({count} in place of live files, which are kept aside)"),
+        count => format!(" ({count} in place of live files, which are set aside)"),
     };
     let extra = match (plan.extra_files, plan.extra_files_policy) {
         (0, _) => String::new(),

@@ -87,7 +87,15 @@ pub(super) fn read_secret_files(values: &mut Values, names: &[String]) -> Result
     let of_stores = std::iter::once("storage".to_owned())
         .chain(targets)
         .flat_map(|table| SECRETS.map(|key| format!("{table}.{key}")));
-    let keys = of_stores.chain(["backup.arc_token", "auth.bootstrap_token"].map(str::to_owned));
+    let keys = of_stores.chain(
+        [
+            "backup.arc_token",
+            "backup.monitor_token",
+            "arc_backup.monitor_token",
+            "auth.bootstrap_token",
+        ]
+        .map(str::to_owned),
+    );
     for key in keys {
         let plain = super::values::variable(&key);
         let variable = format!("{plain}{FILE}");

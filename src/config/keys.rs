@@ -2,6 +2,7 @@
 
 use super::Values;
 use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
+use crate::nearest::nearest;
 
 /// Our keys under `[backup]`; any other there is a misspelling.
 const OURS: [&str; 20] = [
@@ -64,7 +65,13 @@ pub(super) const SECRETS: [&str; 5] = [
 ];
 
 /// Variables of ours behind `ARC_BACKUP_` that stand for no key of the file.
-const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TARGET_NAMES", "ARC_TOKEN_FILE"];
+const OTHER_VARIABLES: [&str; 5] = [
+    "LOG",
+    "LOG_FORMAT",
+    "TARGET_NAMES",
+    "ARC_TOKEN_FILE",
+    "MONITOR_TOKEN_FILE",
+];
 
 /// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is close to one of these.
 const SECTIONS: [&str; 11] = [
@@ -92,25 +99,6 @@ pub(crate) fn secret_variable(key: &str) -> Option<String> {
         .then(|| super::values::variable(key))
 }
 
-/// The known word that `word` is likely a misspelling of.
-pub(crate) fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let most = if word.len() <= 3 { 1 } else { 2 };
-    (known.into_iter())
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&word, &known.to_lowercase()),
-                known,
-            )
-        })
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
 /// What a target is that there is none of: which one may be meant, and which there are.
 pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> String {
     let list = known.join(", ");
@@ -125,7 +113,7 @@ pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> Str
             written.to_ascii_lowercase()
         );
     }
-    match did_you_mean(name, known.iter().copied()) {
+    match nearest(name, known.iter().copied()) {
         Some(meant) => {
             format!("unknown target {name:?}: did you mean {meant:?}? Known targets: {list}")
         }
@@ -147,7 +135,7 @@ pub(super) fn misspelt(values: &Values, targets: &[String]) -> Vec<String> {
     let in_storage = (values.keys("storage").into_iter())
         .filter(|key| key != "backend" && !TARGET_KEYS.contains(&key.as_str()))
         // Arc may have keys there that are of no interest here.
-        .filter(|key| did_you_mean(key, TARGET_KEYS).is_some())
+        .filter(|key| nearest(key, TARGET_KEYS).is_some())
         .map(|key| unknown("storage.", &key, &TARGET_KEYS));
     warnings.extend(in_storage);
     for target in values.keys("backup.targets") {
@@ -170,7 +158,7 @@ fn is_built_in(values: &Values, table: &str) -> bool {
 }
 
 fn unknown(table: &str, key: &str, known: &[&str]) -> String {
-    match did_you_mean(key, known.iter().copied()) {
+    match nearest(key, known.iter().copied()) {
         Some(meant) => {
             format!("`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?")
         }
@@ -185,7 +173,7 @@ fn sections(values: &Values) -> Vec<String> {
     (values.sections().into_iter())
         .filter(|section| section == "targets" || !is_section(section))
         .filter_map(|section| {
-            let meant = match did_you_mean(&section, SECTIONS)? {
+            let meant = match nearest(&section, SECTIONS)? {
                 "targets" => "backup.targets",
                 meant => meant,
             };
@@ -221,7 +209,7 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
         let Some((target, field, start)) = target else {
             let known = OURS.map(str::to_ascii_uppercase);
             let known = (known.iter().map(String::as_str)).chain(OTHER_VARIABLES);
-            warnings.push(match did_you_mean(name, known) {
+            warnings.push(match nearest(name, known) {
                 Some(meant) => format!(
                     "`{variable}` is no known key and is ignored: did you mean `{prefix}{meant}`?"
                 ),
@@ -236,7 +224,7 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
         if known.contains(&field) || !is_built_in(values, &format!("backup.targets.{target}")) {
             continue;
         }
-        warnings.push(match did_you_mean(&field, known.iter().map(String::as_str)) {
+        warnings.push(match nearest(&field, known.iter().map(String::as_str)) {
             Some(meant) => format!(
                 "`{variable}` is no known key and is ignored: did you mean `{prefix}{start}{meant}`?"
             ),
@@ -248,7 +236,7 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
     }
     for (name, of_target) in unannounced {
         let names: Vec<_> = targets.iter().map(String::as_str).collect();
-        let meant = did_you_mean(&name, names.iter().copied());
+        let meant = nearest(&name, names.iter().copied());
         let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean {meant:?}?)"));
         let announced: Vec<_> = (targets.iter())
             .filter(|target| !values.keys("backup.targets").contains(target))

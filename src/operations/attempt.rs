@@ -91,12 +91,16 @@ impl ArcBackup {
             error: Some(error.to_string()),
             ..attempt.operation
         };
+        self.record_ended(ended, attempt.started, attempt.who).await;
+    }
+
+    async fn record_ended(&self, ended: Operation, started: Timestamp, who: Who) {
         audit::ended(&ended);
         {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
             // Another one may have begun since.
             if current.as_ref().is_none_or(|running| running.is_done()) {
-                let own = Running::new(ended.clone(), attempt.started, attempt.who);
+                let own = Running::new(ended.clone(), started, who);
                 own.finish();
                 *current = Some(own);
             }
@@ -117,6 +121,10 @@ impl ArcBackup {
     /// Records that a request failed before it came to [`start`](Self::start): a command looks for
     /// the backup before it asks its user. Records nothing for what only refuses the request.
     pub async fn record_failure(&self, request: &Request, who: &Who, error: &Error) {
+        // Beside an operation that runs, a failed look-up would be shown in its place.
+        if self.busy().is_some() {
+            return;
+        }
         if let Ok(attempt) = Attempt::new(self, request, who) {
             attempt.has_slot();
             // Of what is looked for before a start, only a signal cancels it.
@@ -126,5 +134,40 @@ impl ArcBackup {
             };
             self.record_attempt(attempt, error, status).await;
         }
+    }
+
+    /// Records that the backup of an operation was not found out, as of `latest` in a target that gives no answer. Which it
+    /// would have been is not known: the entry has no backup id.
+    pub async fn record_unresolved(
+        &self,
+        operation: &str,
+        target: Option<&str>,
+        who: Who,
+        error: &Error,
+    ) {
+        if error.is_refusal() || self.busy().is_some() {
+            return;
+        }
+        let started = Timestamp::now();
+        let Ok(random) = crate::random_hex::<4>() else {
+            return;
+        };
+        let status = match error {
+            Error::Cancelled(_) => Status::Cancelled,
+            _ => Status::Failed,
+        };
+        let ended = Operation {
+            operation: operation.to_owned(),
+            operation_id: format!("{}-{random}", started.strftime("%Y%m%d-%H%M%S")),
+            target: target.map(str::to_owned),
+            status,
+            started_at: started.to_string(),
+            completed_at: Some(Timestamp::now().to_string()),
+            error: Some(error.to_string()),
+            actor: who.actor.clone(),
+            origin: who.origin.to_owned(),
+            ..Operation::default()
+        };
+        self.record_ended(ended, started, who).await;
     }
 }

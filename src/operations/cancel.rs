@@ -65,10 +65,13 @@ pub(super) async fn requested(folder: &Path, operation: &Operation) -> String {
     };
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
-        let path = path.clone();
+        let looked_at = path.clone();
         // On a thread of its own: a disk that hangs must hold up nobody.
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
+        let read = tokio::task::spawn_blocking(move || read(&looked_at)).await;
         if let Ok(Some(request)) = read {
+            // Only now: whoever stopped waiting for the answer has left the request for the next to look.
+            // One that stays is removed by the next operation.
+            let _ = std::fs::remove_file(&path);
             audit::cancel_requested(
                 &operation.operation,
                 &operation.operation_id,
@@ -81,13 +84,11 @@ pub(super) async fn requested(folder: &Path, operation: &Operation) -> String {
     }
 }
 
-/// Reads a request and removes it.
+/// Reads a request.
 fn read(path: &Path) -> Option<CancelRequest> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path).ok()?;
     file.take(LIMIT).read_to_end(&mut text).ok()?;
-    // One that stays is removed by the next operation.
-    let _ = std::fs::remove_file(path);
     // Whoever may write here may cancel, whatever the file says.
     Some(
         serde_json::from_slice(&text).unwrap_or_else(|_| CancelRequest {

@@ -116,15 +116,21 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// The backups of a target that are not known to be damaged.
+    /// The backups of this instance in a target that are not known to be damaged. Those that do not say whose they are,
+    /// as Arc's own, count too.
     ///
     /// # Errors
     /// When the target is unknown or can't be listed.
     pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
         let listing = self.repository(Some(target))?.list().await?;
-        Ok((listing.backups.iter().filter(|one| one.state.is_good()))
-            .filter_map(|one| BackupId::parse(&one.backup_id).ok())
-            .collect())
+        let own = self.instance();
+        let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
+        let backups = listing.backups.iter();
+        Ok(
+            (backups.filter(|one| one.state.is_good() && is_own(&one.instance)))
+                .filter_map(|one| BackupId::parse(&one.backup_id).ok())
+                .collect(),
+        )
     }
 
     /// Finds a backup in `target`, or in whichever answers first that it holds it.

@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<(
         Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase("cleaning up");
-            let left = give_up(context, &parts, &mark, &error).await;
+            let left = give_up(context, options, &parts, &mark, &error).await;
             let error = with_way_out(context, options, error).await;
             return Err(unchanged(error, mark.goes_on(), left));
         }
@@ -195,6 +195,7 @@ async fn prepare<'a>(
         return Err(Error::Failed("the backup can't be read".to_owned()));
     };
     check_missing(context, options, &loaded)?;
+    check_unlisted(context, options, &loaded)?;
     if options.skip_damaged {
         damaged::find_all(context, options, &inventory).await?;
     }
@@ -213,6 +214,20 @@ async fn prepare<'a>(
     let changes_data = parts.iter().any(Part::changes_data);
     mark.applying(&sections_of(parts), changes_data).await?;
     Ok((inventory, arc))
+}
+
+/// Refuses to leave out the damaged files of a backup that does not say which files it should hold: live versions of those
+/// that are missing would be set aside.
+fn check_unlisted(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
+    let is_short = context.running.snapshot().problem_count > 0;
+    let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
+    if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
+        return Ok(());
+    }
+    context.failure(
+        "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: restore with \
+         --extra-files keep (extra_files) too",
+    )
 }
 
 /// Whether what an incomplete copy lacks can be done without.
@@ -245,8 +260,14 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
 
 /// Removes what was staged, or leaves it for the next restore of the same backup, and tells how many files these are. The mark
 /// of a restore that was interrupted in the middle stays: only a restore that ends removes it.
-async fn give_up(context: &Context, parts: &[Part], mark: &Mark<'_>, error: &Error) -> u64 {
-    let is_of_use = mark.tells_stage() && is_worth_resuming(context, error);
+async fn give_up(
+    context: &Context,
+    options: &RestoreOptions,
+    parts: &[Part],
+    mark: &Mark<'_>,
+    error: &Error,
+) -> u64 {
+    let is_of_use = mark.tells_stage() && is_worth_resuming(context, options, error);
     let (mut cleaned, mut left) = (true, 0);
     for part in parts {
         let given_up = match is_of_use && part.section == source::DATA {
@@ -261,8 +282,12 @@ async fn give_up(context: &Context, parts: &[Part], mark: &Mark<'_>, error: &Err
             }
         }
     }
+    // Files of an earlier run that nobody has looked at, or that are still of use, are known by the marker alone.
+    let has_data = parts.iter().any(|part| part.section == source::DATA);
+    let keeps_earlier = mark.resumes_staging() && (is_of_use || !has_data);
     if cleaned
         && left == 0
+        && !keeps_earlier
         && !mark.goes_on()
         && let Err(error) = mark.remove_own().await
     {
@@ -273,12 +298,14 @@ async fn give_up(context: &Context, parts: &[Part], mark: &Mark<'_>, error: &Err
 
 /// Whether the same restore may come further, with what is staged: not where the backup is damaged, nor where the disk is full,
 /// or did not take what it was given.
-fn is_worth_resuming(context: &Context, error: &Error) -> bool {
+fn is_worth_resuming(context: &Context, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
         error,
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
-    context.running.snapshot().problem_count == 0 && !is_of_disk
+    // Without its damaged files, a backup is as good as a whole one.
+    let is_whole = options.skip_damaged || context.running.snapshot().problem_count == 0;
+    is_whole && !is_of_disk
 }
 
 /// The error of a restore that ended before its first change, which says so.
@@ -289,9 +316,7 @@ fn unchanged(error: Error, goes_on: bool, left: u64) -> Error {
     };
     let what = match left {
         0 => what.to_owned(),
-        _ => format!(
-            "{what}; the {left} files that are staged are used by the next restore of this backup"
-        ),
+        _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
     };
     match error {
         Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),

@@ -9,6 +9,7 @@ use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::repository::{Loaded, Repository};
 use crate::source;
+use crate::source::{CONFIG, DATA, METADATA};
 use crate::{Error, Result};
 
 /// The largest `arc.toml` that is compared.
@@ -51,7 +52,15 @@ impl ArcBackup {
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
         let interrupted = self.restore_in_progress().await;
-        if interrupted.is_some_and(|marker| marker.backup_id == id.as_str()) {
+        // Completing it needs no further word; restoring more than it had begun does.
+        let completes = interrupted.is_some_and(|marker| {
+            let begun = |section: &str| marker.sections.iter().any(|one| one == section);
+            marker.backup_id == id.as_str()
+                && (!options.data || begun(DATA))
+                && (!options.metadata || begun(METADATA))
+                && (!options.config || begun(CONFIG))
+        });
+        if completes {
             return Ok((repository, loaded));
         }
         self.check_places(&repository, &loaded, id, options).await?;

@@ -25,18 +25,13 @@ impl TimeLimit {
     /// # Errors
     /// What is allowed, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match crate::config::parse_seconds(text.trim()) {
-            Some(0) => Ok(Self::Unlimited),
-            Some(seconds) if seconds <= LONGEST_SECS => {
-                Ok(Self::Within(Duration::from_secs(seconds)))
-            }
-            _ => Err("expected a duration such as 90s, 30m, 6h or 1d; 0 is no limit".to_owned()),
+        match crate::times::parse_duration(text) {
+            Some(Duration::ZERO) => Ok(Self::Unlimited),
+            Some(limit) => Ok(Self::Within(limit)),
+            None => Err("expected a duration such as 90s, 30m, 6h or 1d; 0 is no limit".to_owned()),
         }
     }
 }
-
-/// The longest limit that is taken: longer than any machine runs, and no clock overflows.
-const LONGEST_SECS: u64 = 1 << 40;
 
 /// A request, and how long its operation may take.
 #[derive(Debug, Clone)]

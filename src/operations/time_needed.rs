@@ -1,8 +1,8 @@
 //! Whether a restore will end in time, by what others have taken before.
 //!
 //! The rate is that of past operations in the history, so it is no more than a guess: another network, another disk, other
-//! sizes of files. Up to twice the time that is left is therefore a warning. Only what is far past it is refused, before
-//! anything is staged. Where nothing was measured, nothing is said.
+//! sizes of files. It is therefore a warning, before anything is staged, and never a refusal: what is staged when the time is
+//! over is used by the next restore. Where nothing was measured, nothing is said.
 
 use std::time::Duration;
 
@@ -10,17 +10,15 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::operation::{Operation, Status};
-use crate::{Error, Result};
+use crate::Result;
 
 /// How many operations are looked at.
 const RECENT: u64 = 200;
 /// What took less, or was smaller, tells nothing of a rate.
-const SHORTEST_SECS: f64 = 1.0;
-const SMALLEST_BYTES: u64 = 1 << 20;
-/// How many times the time that is left a restore may seem to need.
-const FAR_PAST: f64 = 2.0;
+const SHORTEST_SECS: f64 = 5.0;
+const SMALLEST_BYTES: u64 = 64 << 20;
 
-/// Refuses a restore that has to go through `bytes` and can't in the time that is left, or warns.
+/// Warns of a restore that has to go through `bytes` and may not do so in the time that is left.
 pub(super) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
     let Some(left) = context.time.left() else {
         return Ok(());
@@ -45,43 +43,24 @@ pub(super) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
             context.time
         )
     };
-    match judge(bytes, rate, left) {
-        Verdict::Fits => {}
-        Verdict::MayNotFit(needed) => context.warn(text(needed)),
-        Verdict::FarPast(needed) => return Err(Error::Failed(text(needed))),
+    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > left) {
+        context.warn(text(needed));
     }
     Ok(())
 }
 
-#[derive(Debug, PartialEq)]
-enum Verdict {
-    Fits,
-    MayNotFit(Duration),
-    FarPast(Duration),
+/// How long that takes; `None` for longer than can be counted.
+fn needed(bytes: u64, rate: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(bytes as f64 / rate).ok()
 }
 
-fn judge(bytes: u64, rate: f64, left: Duration) -> Verdict {
-    let seconds = bytes as f64 / rate;
-    let needed = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let left = left.as_secs_f64();
-    if seconds <= left {
-        Verdict::Fits
-    } else if seconds <= left * FAR_PAST {
-        Verdict::MayNotFit(needed)
-    } else {
-        Verdict::FarPast(needed)
-    }
-}
-
-/// Bytes a second, by the fastest restore from this target; else by the fastest verification, which only reads.
+/// Bytes a second, by the fastest restore from this target or verification there.
 fn rate_of(operations: &[Operation], target: &str) -> Option<f64> {
-    let fastest = |kind: &str| {
-        (operations.iter())
-            .filter(|one| one.operation == kind && one.target.as_deref() == Some(target))
-            .filter_map(rate)
-            .max_by(f64::total_cmp)
-    };
-    fastest("restore").or_else(|| fastest("verify"))
+    (operations.iter())
+        .filter(|one| ["restore", "verify"].contains(&one.operation.as_str()))
+        .filter(|one| one.target.as_deref() == Some(target))
+        .filter_map(rate)
+        .max_by(f64::total_cmp)
 }
 
 fn rate(operation: &Operation) -> Option<f64> {
@@ -114,34 +93,24 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: two hours, to a restore that could not have ended in them; or a restore that would have.
+    /// Guards against: two hours lost to a restore that could not have ended in them, and a warning by what measures nothing.
     #[test]
-    fn the_rate_is_that_of_restores_from_the_same_target() {
+    fn the_rate_is_that_of_large_operations_from_the_same_target() {
         let mib = 1 << 20;
         let mut past = vec![
-            operation("verify", "far", 900 * mib, 1),
-            operation("restore", "near", 900 * mib, 1),
+            operation("backup", "far", 9000 * mib, 10),
+            operation("restore", "near", 9000 * mib, 10),
+            operation("verify", "far", 300 * mib, 10),
             operation("restore", "far", 100 * mib, 10),
-            operation("restore", "far", 90 * mib, 10),
             // Too small, and too short, to tell.
-            operation("restore", "far", 1000, 1),
-            operation("restore", "far", 900 * mib, 0),
+            operation("restore", "far", 63 * mib, 5),
+            operation("restore", "far", 900 * mib, 4),
         ];
-        assert_eq!(rate_of(&past, "far"), Some(10.0 * mib as f64));
+        assert_eq!(rate_of(&past, "far"), Some(30.0 * mib as f64));
         past[2].status = Status::Failed;
-        assert_eq!(rate_of(&past, "far"), Some(9.0 * mib as f64));
-        past.truncate(1);
-        assert_eq!(rate_of(&past, "far"), Some(900.0 * mib as f64));
+        assert_eq!(rate_of(&past, "far"), Some(10.0 * mib as f64));
         assert_eq!(rate_of(&past, "moon"), None);
-    }
-
-    #[test]
-    fn only_what_is_far_past_the_limit_is_refused() {
-        let left = Duration::from_secs(100);
-        assert_eq!(judge(1_000, 10.0, left), Verdict::Fits);
-        let needed = Duration::from_secs(200);
-        assert_eq!(judge(2_000, 10.0, left), Verdict::MayNotFit(needed));
-        let needed = Duration::from_secs(201);
-        assert_eq!(judge(2_010, 10.0, left), Verdict::FarPast(needed));
+        assert_eq!(needed(2_000, 10.0), Some(Duration::from_secs(200)));
+        assert_eq!(needed(1, 0.0), None);
     }
 }

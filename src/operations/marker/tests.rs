@@ -282,7 +282,7 @@ fn cancel(engine: &ArcBackup) {
 
 /// Lost otherwise: the operator's night, to a restore that changed nothing and does not say so; and the room of what it staged.
 #[tokio::test]
-async fn a_restore_that_changed_nothing_says_so_and_leaves_nothing() {
+async fn a_restore_that_changed_nothing_says_so_and_what_it_leaves() {
     let place = Place::new().await;
     // The state folder takes no more: here as a folder that stands in the way.
     let in_the_way = place.mark().with_extension("json.tmp");
@@ -304,11 +304,13 @@ async fn a_restore_that_changed_nothing_says_so_and_leaves_nothing() {
     assert!(!place.mark().exists());
 
     let ended = place.restore_until(cancel).await;
-    assert_eq!(ended.error.as_deref(), Some("by hand; nothing was changed"));
-    assert_eq!((place.live(), place.staged()), (b"newer".to_vec(), 0));
-    assert!(!place.mark().exists());
+    let kept = "by hand; nothing was changed; staged files (1) are used by the next restore of this backup";
+    assert_eq!(ended.error.as_deref(), Some(kept));
+    assert_eq!((place.live(), place.staged()), (b"newer".to_vec(), 1));
+    assert!(place.mark().exists(), "nobody knows of the staged file");
     assert_eq!(place.restore().await.error, None);
-    assert_eq!(place.live(), b"old");
+    assert_eq!((place.live(), place.staged()), (b"old".to_vec(), 0));
+    assert!(!place.mark().exists());
 }
 
 /// Lost otherwise: that live data may be half restored, to a mark that was damaged.
