@@ -331,6 +331,18 @@ fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     host.ok(&[&all[..], &["--no-data", "--no-metadata"]].concat());
     assert_eq!(text_of(&host.path("arc.toml")), text_of(&config));
     host.configure(&small_one[small_one.find("[backup.targets").unwrap()..]);
+    // A restore that was interrupted there is completed without a word, and nothing that it had not begun is.
+    let part = ["restore", &id, "--yes", "--target", "old", "--no-data"];
+    let (killed, _) = faulty(&host, "die:before:1", "source-metadata.apply", &part);
+    assert_eq!(killed.status.code(), None, "{}", text(&killed));
+    std::fs::create_dir_all(host.path("store/arc/iot")).unwrap();
+    std::fs::write(host.path("store/arc/iot/of_another.parquet"), "x").unwrap();
+    let more = ["restore", &id, "--yes", "--target", "old"];
+    let output = host.run(&more);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--into-other-instance"), "{said}");
+    std::fs::remove_dir_all(host.path("store/arc")).unwrap();
     host.ok(&["restore", &id, "--yes", "--target", "old"]);
     let tree = |instance: &Instance| support::tree(&instance.path("store/arc"));
     assert!(tree(&host) == tree(&production));
@@ -492,12 +504,19 @@ fn what_a_restore_has_staged_is_used_by_the_next_one() {
     for part in [
         "the timeout of the request (1 s)",
         "nothing was changed",
-        "the 6 files",
+        "staged files (6)",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
     let (_, swept) = instance.json(&["sweep"]);
     assert_eq!(swept["staged_files"], 6, "{swept}");
+    // One that ends before it comes to them throws nothing away, planned or not.
+    for call in ["source-metadata.plan", "source-data.plan"] {
+        let arguments = ["restore", &id, "--yes"];
+        let (early, _) = faulty(&instance, "unavailable:1", call, &arguments);
+        assert_eq!(early.status.code(), Some(1), "{}", text(&early));
+        assert_eq!(staged().len(), 6, "{call}");
+    }
     // One of them is not what it was: it is copied again.
     flip(std::path::Path::new(&staged()[2]));
     let (code, done) = instance.json(&["restore", &id, "--yes"]);

@@ -65,6 +65,10 @@ fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
         );
     }
 
+    // The service forgets its tokens when a database was restored. This one is known again before that is gone.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(service.get("/api/v1/backup/status").status, 200, "{case}");
+
     // Everything gone.
     let keys: Vec<_> = before.keys().map(String::as_str).collect();
     delete(&live.sink, &keys);
@@ -428,6 +432,10 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
         assert_eq!(of(&seen, victim), 2, "{action:?}: it was not read again");
         let mut read = BTreeSet::new();
         for (path, with_md5) in &seen {
+            // Who holds the lock is looked at, and one that can't be read is nobody's who is known to be dead.
+            if path.ends_with("/.arc-backup/lock") {
+                continue;
+            }
             let file =
                 path.contains("/data/") || path.contains("/metadata/") || path.contains("/config/");
             // The second time it is to be known where the damage is.

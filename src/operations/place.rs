@@ -34,7 +34,8 @@ impl ArcBackup {
     pub(super) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
-        let is_missing = settings.storage.kind == "local" && !settings.storage.local_path.is_dir();
+        let root = self.storage.capabilities().local_root;
+        let is_missing = root.is_some_and(|root| !root.is_dir());
         if !matches!(request, Request::Backup { .. }) || !is_first || !is_missing {
             return Ok(());
         }
