@@ -16,7 +16,7 @@ use crate::times;
     name = "arc-backup",
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 busy."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 busy, 130 ended by a signal."
 )]
 pub(super) struct Arguments {
     /// Work in this folder: relative paths of the configuration resolve against it, as Arc's do.
@@ -237,7 +237,7 @@ pub(super) struct DeleteArguments {
 #[derive(Debug, Args)]
 pub(super) struct HistoryArguments {
     /// How many.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
     #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete"])]

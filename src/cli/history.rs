@@ -28,7 +28,7 @@ pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signal
                 .for_each(|text| line(text));
         }
     }
-    if let Some(marker) = engine.restore_in_progress().await {
+    if let Some(marker) = engine.interrupted_restore().await {
         complain!("{}: {}", marker.words(), marker.remedy());
     }
     Ok(DONE)

@@ -53,11 +53,11 @@ pub(super) fn tell(operation: &Operation) {
         );
     }
     if let Some(count) = operation.set_aside_files.filter(|count| *count > 0) {
-        let place = operation
-            .set_aside_location
-            .as_deref()
-            .unwrap_or("nowhere any more: removed");
-        note!("{count} live files set aside: {place}");
+        let place = operation.set_aside_location.as_deref().map_or_else(
+            || "removed".to_owned(),
+            |place| format!("set aside: {place}"),
+        );
+        note!("replaced live files ({count}) {place}");
     }
     for kept in &operation.kept {
         note!("kept what was there: {kept}");

@@ -60,10 +60,10 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
         Ok(()) => Check::good(subject, "write", place),
         Err(error) => Check::bad(subject, "write", error.to_string()).look_at(
             "backup.state_path",
-            "set it to a file in a folder that can be written",
+            "set `backup.state_path` to a file in a folder that can be written",
         ),
     }];
-    if let Some(marker) = engine.restore_in_progress().await {
+    if let Some(marker) = engine.interrupted_restore().await {
         checks.push(
             Check::bad(subject, "restore", marker.words())
                 .look_at("backup.state_path", marker.remedy()),

@@ -295,6 +295,17 @@ impl ArcBackup {
         })
     }
 
+    /// A restore that was interrupted while it changed live data. The marker of one that runs says no such thing.
+    pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
+        match self
+            .busy()
+            .is_some_and(|holder| holder.operation == "restore")
+        {
+            true => None,
+            false => self.restore_in_progress().await,
+        }
+    }
+
     /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
     async fn with_marker(&self, mut operation: Operation) -> Operation {
         if (operation.operation.as_str(), operation.status) != ("restore", Status::Running) {

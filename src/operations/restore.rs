@@ -198,6 +198,8 @@ async fn prepare<'a>(
     check_unlisted(context, options, &loaded)?;
     if options.skip_damaged {
         damaged::find_all(context, options, &inventory).await?;
+        // They are read once more to be restored: that is what is counted.
+        context.running.progress.restart();
     }
     // Before what is live is looked at, and again before it is changed.
     let arc = match options.data {

@@ -231,7 +231,7 @@ impl Plan {
                 }
             }
             tries += 1;
-            tracing::warn!(key = %entry.key, %fault, "copying it again");
+            tracing::warn!(key = %entry.key, %fault, "reading it again");
         }
     }
 

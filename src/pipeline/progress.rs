@@ -54,6 +54,19 @@ impl Progress {
         self.activity.note();
     }
 
+    /// Counts from nothing: what was gone through before was not the work itself.
+    pub fn restart(&self) {
+        for counter in [
+            &self.total_files,
+            &self.total_bytes,
+            &self.files,
+            &self.bytes,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.activity.note();
+    }
+
     /// Files and bytes to do, files and bytes done.
     #[must_use]
     pub fn counts(&self) -> [u64; 4] {
