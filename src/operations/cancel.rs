@@ -285,8 +285,8 @@ mod tests {
 
     /// What a lock's text names must not become a path elsewhere; and what nobody needs any more
     /// goes.
-    #[test]
-    fn requests_lie_in_the_state_folder_and_stale_ones_go() {
+    #[tokio::test]
+    async fn requests_lie_in_the_state_folder_and_stale_ones_go() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |id: &str| request_path(folder.path(), id);
         for id in ["", "../x", "a/b", "a.b", &"a".repeat(65)] {
@@ -306,6 +306,16 @@ mod tests {
         assert!(own.exists() && !stale.exists());
         assert!(folder.path().join("history.db").exists());
         assert_eq!(read(&own).expect("a request").reason(), "cancelled by ops");
+        assert!(
+            own.exists(),
+            "whoever stops waiting leaves it to the next look"
+        );
+        let operation = Operation {
+            operation_id: "20260211-143022-5f0c1d2e".to_owned(),
+            ..Operation::default()
+        };
+        let reason = requested(folder.path(), &operation).await;
+        assert_eq!(reason, "cancelled by ops");
         assert!(!own.exists(), "it is heeded once");
         assert!(read(&own).is_none());
     }

@@ -124,8 +124,18 @@ pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), Strin
     let sent = (answer.headers.get("content-type")).ok_or("no Content-Type")?;
     let media = (content.get(sent))
         .ok_or_else(|| format!("the document does not name the Content-Type {sent}"))?;
-    let reference = media["schema"]["$ref"].as_str().unwrap();
-    matches_schema(reference.rsplit('/').next().unwrap(), answer)
+    let schema = &media["schema"];
+    let several = schema["oneOf"].as_array();
+    let references = several.map_or_else(|| vec![schema], |several| several.iter().collect());
+    let mut faults = Vec::new();
+    for reference in references {
+        let reference = reference["$ref"].as_str().unwrap();
+        match matches_schema(reference.rsplit('/').next().unwrap(), answer) {
+            Ok(()) => return Ok(()),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Err(faults.join("; or: "))
 }
 
 /// What the document says of a path; a fixed one goes before one with a parameter.
