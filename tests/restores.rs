@@ -218,7 +218,7 @@ fn what_a_restore_would_do_is_said_before() {
         &state,
         "iot, metrics",
         "SQLite        arc.db",
-        "3 written (2 in place of live files, which are kept aside)",
+        "3 written (2 in place of live files, which are set aside)",
         "restart Arc",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");
@@ -512,7 +512,8 @@ fn what_a_restore_has_staged_is_used_by_the_next_one() {
     assert_eq!(swept["staged_files"], 6, "{swept}");
     // One that ends before it comes to them throws nothing away, planned or not.
     for call in ["source-metadata.plan", "source-data.plan"] {
-        let arguments = ["restore", &id, "--yes"];
+        // Without the preview, which makes a plan of its own.
+        let arguments = ["--json", "restore", &id, "--yes"];
         let (early, _) = faulty(&instance, "unavailable:1", call, &arguments);
         assert_eq!(early.status.code(), Some(1), "{}", text(&early));
         assert_eq!(staged().len(), 6, "{call}");
