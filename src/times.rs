@@ -33,7 +33,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         seconds = seconds.checked_add(number.checked_mul(unit)?)?;
         rest = behind.get(1..).unwrap_or_default();
     }
-    // Beyond that no moment can be told.
+    // No moment lies beyond that.
     (seconds <= 1000 * 365 * 86_400).then(|| Duration::from_secs(seconds))
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     /// An operator must be able to write what is printed, and is not to be misread.
     #[test]
-    fn durations_are_read_and_told() {
+    fn durations_are_read_and_shown() {
         for (text, seconds) in [
             ("90", Some(90)),
             ("90s", Some(90)),
@@ -130,8 +130,8 @@ mod tests {
             (86_400 * 400 + 59, "400d", "400d", "34560059s"),
         ] {
             let duration = Duration::from_secs(seconds);
-            let told = (words(duration), short(duration), setting(duration));
-            assert_eq!(told, (long.into(), brief.into(), set.into()));
+            let shown = (words(duration), short(duration), setting(duration));
+            assert_eq!(shown, (long.into(), brief.into(), set.into()));
         }
     }
 

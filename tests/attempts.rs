@@ -1,5 +1,5 @@
-//! Whatever becomes of an operation is known: one that fails before it runs, one that is cancelled from elsewhere, one whose
-//! process died, and one that waits for another.
+//! Whatever becomes of an operation is known: one that fails before it runs, one that is cancelled
+//! from elsewhere, one whose process died, and one that waits for another.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -284,7 +284,8 @@ fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     runtime().block_on(guard.release()).unwrap();
 }
 
-/// A second night's backup was lost to a first one that was late; and nothing but a signal ended a command's operation.
+/// A second night's backup was lost to a first one that was late; and nothing but a signal ended a
+/// command's operation.
 #[test]
 fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let server = server(50);

@@ -164,7 +164,8 @@ fn status_of(report: &Value, subject: &str, check: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {check} of {subject}: {report}"))["status"].clone()
 }
 
-/// Lost otherwise: an alarm each morning for what is as it is wanted, and with it the one for what is not.
+/// Lost otherwise: an alarm each morning for what is as it is wanted, and with it the one for what
+/// is not.
 #[test]
 fn what_keeps_no_backup_from_working_is_a_warning() {
     let instance = Instance::new();
@@ -195,7 +196,8 @@ fn what_keeps_no_backup_from_working_is_a_warning() {
     );
 }
 
-/// Lost otherwise: a night, to a check that says \"see `s3_access_key`\" where the clock is wrong or there are no keys.
+/// Lost otherwise: a night, to a check that says \"see `s3_access_key`\" where the clock is wrong
+/// or there are no keys.
 #[test]
 fn remedies_fit_the_fault() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -301,7 +303,8 @@ fn a_host_with_the_buckets_name_in_front_is_named() {
     assert!(code == 1 && error.contains("`store.invalid`"), "{error}");
 }
 
-/// Lost otherwise: hours, and the room of everybody else on that disk, for a backup that can't be completed.
+/// Lost otherwise: hours, and the room of everybody else on that disk, for a backup that can't be
+/// completed.
 #[test]
 fn a_backup_without_room_copies_nothing() {
     let instance = Instance::new();
@@ -434,7 +437,8 @@ fn no_secret_is_in_any_log_answer_manifest_or_history() {
     }
 }
 
-/// Lost otherwise: the nightly backup of a container that has its secrets in files, as orchestrators give them.
+/// Lost otherwise: the nightly backup of a container that has its secrets in files, as
+/// orchestrators give them.
 #[test]
 fn a_target_of_the_environment_has_its_secret_in_a_file() {
     let (instance, server) = (Instance::new(), s3_server());

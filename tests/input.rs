@@ -209,7 +209,8 @@ fn a_restore_writes_through_no_linked_folder() {
     }
 }
 
-/// Lost otherwise: the backups of a container whose targets are in its environment alone, to an empty list with exit code 0.
+/// Lost otherwise: the backups of a container whose targets are in its environment alone, to an
+/// empty list with exit code 0.
 #[test]
 fn targets_may_stand_in_the_environment_alone() {
     let instance = Instance::new();
@@ -269,7 +270,8 @@ fn targets_may_stand_in_the_environment_alone() {
     }
 }
 
-/// Lost otherwise: an operator's trust, to `/data/backups` in the root of a machine, and an empty list with exit code 0.
+/// Lost otherwise: an operator's trust, to `/data/backups` in the root of a machine, and an empty
+/// list with exit code 0.
 #[test]
 fn nothing_is_made_where_no_instance_is() {
     let nowhere = tempfile::tempdir().unwrap();

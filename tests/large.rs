@@ -325,7 +325,8 @@ fn a_million_files_go_through_in_less_than_256_mib() {
 fn no_operation_keeps_what_it_goes_through_in_memory() {
     let (few, many) = (memory_of(2_000), memory_of(40_000));
     for (few, many) in few.into_iter().zip(many) {
-        // The program alone has more than this: a figure below was read before it had begun, of a command that took milliseconds.
+        // The program alone has more than this: a figure below was read before it had begun, of a
+        // command that took milliseconds.
         let few = few.max(15 * MIB);
         // 256 MiB for a million would be 268 bytes each; a path alone has 30.
         let each = many.saturating_sub(few) / 38_000;

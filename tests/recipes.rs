@@ -102,7 +102,8 @@ impl Machine {
     fn placed(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for root in ROOTS {
-            // A path begins behind a space, a quote, `=` or a line's start; not in the middle of another.
+            // A path begins behind a space, a quote, `=` or a line's start; not in the middle of
+            // another.
             let mut placed = String::new();
             let mut rest = text.as_str();
             while let Some(at) = rest.find(root) {
@@ -163,8 +164,9 @@ impl Machine {
         said
     }
 
-    /// Goes through a page: writes its files, runs its commands in one shell as somebody would who types them. Blocks
-    /// that hold one of `left_out` are passed over; the test that names them says why.
+    /// Goes through a page: writes its files, runs its commands in one shell as somebody would who
+    /// types them. Blocks that hold one of `left_out` are passed over; the test that names them
+    /// says why.
     fn follow(&self, page: &str, left_out: &[&str], variables: &BTreeMap<&str, String>) -> String {
         let mut said = String::new();
         let mut used = vec![false; left_out.len()];
@@ -197,7 +199,8 @@ impl Machine {
     }
 }
 
-/// The blocks of a page that are to be done: `sh` blocks, and whatever begins with the path of a file.
+/// The blocks of a page that are to be done: `sh` blocks, and whatever begins with the path of a
+/// file.
 fn blocks(page: &str) -> Vec<Block> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("docs")
@@ -357,7 +360,8 @@ fn a_dead_disk_a_new_host_and_credentials_only() {
     assert_eq!(called, "start arc\n");
 }
 
-/// Guards against: the short cut that put the data where Arc does not look, and said that all was well.
+/// Guards against: the short cut that put the data where Arc does not look, and said that all was
+/// well.
 #[test]
 fn everything_at_once_on_a_new_host_is_refused_where_the_places_differ() {
     let server = server();

@@ -169,7 +169,8 @@ fn a_backup_of_another_instance_is_not_restored_over_files_unasked() {
     assert!(live(&other) == live(&production));
 }
 
-/// Lost otherwise: production's data, to a test machine that has production's `arc.toml` and mounts the same storage.
+/// Lost otherwise: production's data, to a test machine that has production's `arc.toml` and mounts
+/// the same storage.
 fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
     let instance = small();
     let id = instance.backup();
@@ -260,8 +261,8 @@ fn what_a_restore_would_do_is_said_before() {
     );
 }
 
-/// Lost otherwise: all of it, to a new host: restored to the defaults of a small `arc.toml`, while Arc looks where the restored
-/// one says.
+/// Lost otherwise: all of it, to a new host: restored to the defaults of a small `arc.toml`, while
+/// Arc looks where the restored one says.
 fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     let production = small();
     let config = production.path("arc.toml");
@@ -331,7 +332,8 @@ fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     host.ok(&[&all[..], &["--no-data", "--no-metadata"]].concat());
     assert_eq!(text_of(&host.path("arc.toml")), text_of(&config));
     host.configure(&small_one[small_one.find("[backup.targets").unwrap()..]);
-    // A restore that was interrupted there is completed without a word, and nothing that it had not begun is.
+    // A restore that was interrupted there is completed without a word, and nothing that it had not
+    // begun is.
     let part = ["restore", &id, "--yes", "--target", "old", "--no-data"];
     let (killed, _) = faulty(&host, "die:before:1", "source-metadata.apply", &part);
     assert_eq!(killed.status.code(), None, "{}", text(&killed));
@@ -364,7 +366,8 @@ fn flip(path: &std::path::Path) {
     file.set_modified(modified).unwrap();
 }
 
-/// Lost otherwise: all of the only backup there is, to one file of it; or what is live where that has none.
+/// Lost otherwise: all of the only backup there is, to one file of it; or what is live where that
+/// has none.
 fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
     let instance = small();
     let id = instance.backup();
@@ -446,7 +449,8 @@ fn in_s3(server: &arc_backup_test_s3::S3Server) -> (Instance, Place, String) {
     (instance, data, id)
 }
 
-/// The same, where nothing can be staged: what is damaged is known before the first object is written.
+/// The same, where nothing can be staged: what is damaged is known before the first object is
+/// written.
 fn what_is_whole_is_restored_to_s3() {
     let server = s3_server();
     let (instance, data, id) = in_s3(&server);

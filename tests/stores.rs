@@ -65,7 +65,8 @@ fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
         );
     }
 
-    // The service forgets its tokens when a database was restored. This one is known again before that is gone.
+    // The service forgets its tokens when a database was restored. This one is known again before
+    // that is gone.
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(service.get("/api/v1/backup/status").status, 200, "{case}");
 
@@ -413,7 +414,8 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
             }
             let read = request.path.replace("%2F", "/");
             let met = read.ends_with(&path);
-            // Who holds the lock is looked at, and one that can't be read is nobody's who is known to be dead.
+            // Who holds the lock is looked at, and one that can't be read is nobody's who is known
+            // to be dead.
             if !read.ends_with("/.arc-backup/lock") {
                 noted.lock().unwrap().push((read, request.range_md5));
             }

@@ -168,7 +168,8 @@ fn a_folder_of_a_backup_that_can_not_be_read_is_named_beside_other_faults() {
     );
 }
 
-/// Lost otherwise: the night's backup, of which the doctor had said in the evening that all was well.
+/// Lost otherwise: the night's backup, of which the doctor had said in the evening that all was
+/// well.
 #[test]
 fn the_doctor_reads_what_a_backup_reads() {
     let scene = Scene::new();

@@ -37,7 +37,7 @@ pub(super) enum Started {
     #[oai(status = 202)]
     Accepted(
         Json<Accepted>,
-        /// Where the operation is told of: `/api/v1/backup/operations/{operation_id}`.
+        /// Where the operation is reported: `/api/v1/backup/operations/{operation_id}`.
         #[oai(header = "Location")]
         String,
         /// After how many seconds to ask there; or ask with `?wait=30s`.
@@ -76,7 +76,7 @@ pub(super) enum Cancelled {
         String,
     ),
 }
-/// Where an operation is told of.
+/// Where an operation is reported.
 pub(super) fn location(operation_id: &str) -> String {
     format!("/api/v1/backup/operations/{operation_id}")
 }
@@ -106,7 +106,7 @@ pub(super) enum Deleted {
     #[oai(status = 202)]
     GoesOn(
         Json<Accepted>,
-        /// Where the operation is told of: `/api/v1/backup/operations/{operation_id}`.
+        /// Where the operation is reported: `/api/v1/backup/operations/{operation_id}`.
         #[oai(header = "Location")]
         String,
         /// After how many seconds to ask there; or ask with `?wait=30s`.
@@ -151,7 +151,8 @@ pub fn list_answer(answer: ListAnswer) -> ListBody {
     }
 }
 
-/// The manifest, as it stands in the file, with the target that holds it, its state, and what its note says of verifications.
+/// The manifest, as it stands in the file, with the target that holds it, its state, and what its
+/// note says of verifications.
 ///
 /// A list that is `null`, as Go writes an empty one, is an empty list; a field that every manifest should have is there.
 #[must_use]

@@ -40,8 +40,9 @@ pub(super) struct CheckApi;
 impl CheckApi {
     /// Whether the newest backups are as they should be
     ///
-    /// For monitoring: 200 if all is well, 503 if not, with the same body. Takes an admin token, a token with the permission
-    /// `read`, or the monitoring token (`arc_backup.monitor_token`). Asks each target for its list; reads no backup.
+    /// For monitoring: 200 if all is well, 503 if not, with the same body. Takes an admin token, a
+    /// token with the permission `read`, or the monitoring token (`arc_backup.monitor_token`). Asks
+    /// each target for its list; reads no backup.
     #[oai(
         path = "/api/v1/backup/check",
         method = "get",
@@ -52,7 +53,8 @@ impl CheckApi {
         &self,
         _reader: Reader,
         shared: Data<&Arc<Shared>>,
-        /// How old the newest good backup may be: `26h`, `7d`. Default: `backup.check_max_age`, else 26 h.
+        /// How old the newest good backup may be: `26h`, `7d`. Default: `backup.check_max_age`,
+        /// else 26 h.
         max_age: Query<Option<String>>,
         /// For how long no verification may have been clean: `7d`. Default: it is not demanded.
         verified_within: Query<Option<String>>,

@@ -23,7 +23,8 @@ use crate::nearest::hint;
 /// The holder of an admin token, and that token.
 pub(super) struct Admin(pub(super) Identity, pub(super) Option<Secret>);
 
-/// The holder of a token that may ask whether the backups are in order: an admin's, one with `read`, the monitoring token.
+/// The holder of a token that may ask whether the backups are in order: an admin's, one with
+/// `read`, the monitoring token.
 pub(super) struct Reader;
 
 /// Who may read the status: an admin, and the token that started the operation, even when a restored database no longer knows it.
@@ -84,18 +85,25 @@ fn register_schemes(registry: &mut Registry) {
     );
 }
 
+/// What every extractor of a token has in common: the scheme of the document.
+macro_rules! bearer {
+    () => {
+        const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+        type ParamType = ();
+        type ParamRawType = ();
+
+        fn register(registry: &mut Registry) {
+            register_schemes(registry);
+        }
+
+        fn security_schemes() -> Vec<&'static str> {
+            vec!["bearer"]
+        }
+    };
+}
+
 impl<'a> ApiExtractor<'a> for Admin {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec!["bearer"]
-    }
+    bearer!();
 
     async fn from_request(
         request: &'a Request,
@@ -111,17 +119,7 @@ impl<'a> ApiExtractor<'a> for Admin {
 }
 
 impl<'a> ApiExtractor<'a> for Reader {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec!["bearer"]
-    }
+    bearer!();
 
     async fn from_request(
         request: &'a Request,
@@ -136,17 +134,7 @@ impl<'a> ApiExtractor<'a> for Reader {
 }
 
 impl<'a> ApiExtractor<'a> for Watcher {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec!["bearer"]
-    }
+    bearer!();
 
     async fn from_request(
         request: &'a Request,

@@ -40,7 +40,8 @@ pub(super) struct ErrorBody {
     pub(super) total_bytes: Option<u64>,
     /// Bytes that it has done.
     pub(super) processed_bytes: Option<u64>,
-    /// Where it runs on another host: when the lock of the target is free at the latest, if its process is dead.
+    /// Where it runs on another host: when the lock of the target is free at the latest, if its
+    /// process is dead.
     pub(super) lock_expires_at: Option<String>,
 }
 

@@ -155,7 +155,8 @@ struct SourceSchema {
     backend: String,
     /// The path or URL, without credentials.
     location: String,
-    /// A random name of the instance that made the backup: which of several that have the same path.
+    /// A random name of the instance that made the backup: which of several that have the same
+    /// path.
     instance: Option<String>,
 }
 
@@ -168,7 +169,8 @@ struct ConsistencySchema {
     method: String,
     /// The moment, RFC 3339.
     moment: String,
-    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not set.
+    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not
+    /// set.
     flushed: Option<bool>,
 }
 

@@ -12,12 +12,13 @@ pub(super) struct CreateBackup {
     pub(super) include_metadata: Option<bool>,
     /// With `arc.toml`. Default: `backup.include_config`, else true.
     pub(super) include_config: Option<bool>,
-    /// Fail, before anything is copied, where Arc could not be flushed. Default: `backup.require_flush`, else false.
+    /// Fail, before anything is copied, where Arc could not be flushed. Default:
+    /// `backup.require_flush`, else false.
     pub(super) require_flush: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
-    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
-    /// `backup.timeout`, else 2 h.
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
 }
 
@@ -47,13 +48,13 @@ pub(super) struct RestoreBackup {
     pub(super) verify_first: Option<bool>,
     /// Replace what is live here by a backup of another instance, or of other data. Default false.
     pub(super) into_other_instance: Option<bool>,
-    /// Leave out files that are damaged or missing in the backup, and restore the rest; what is live in their place stays.
-    /// The operation ends as `failed` all the same. Default false.
+    /// Leave out files that are damaged or missing in the backup, and restore the rest; what is
+    /// live in their place stays. The operation ends as `failed` all the same. Default false.
     pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
-    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
-    /// `backup.timeout`, else 2 h.
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
 }
 
@@ -71,8 +72,8 @@ pub(super) struct VerifyBackup {
     pub(super) percent: Option<f64>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
-    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no limit. Default:
-    /// `backup.timeout`, else 2 h.
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
 }
 

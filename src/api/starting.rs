@@ -51,8 +51,8 @@ pub(super) fn answered(accepted: Accepted) -> Started {
 /// How long a restore is looked at before it begins.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a restore is going to do; `None` where another operation runs, or that takes too long: whatever else is against it says
-/// the start.
+/// What a restore is going to do; `None` where another operation runs, or that takes too long:
+/// whatever else is against it says the start.
 pub(super) async fn preview(
     shared: &Arc<Shared>,
     id: &BackupId,

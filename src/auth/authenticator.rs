@@ -78,7 +78,8 @@ impl Authenticator {
         }
     }
 
-    /// Tells whose token this is, for what only reads: an admin's, one with `read`, or the monitoring token.
+    /// Tells whose token this is, for what only reads: an admin's, one with `read`, or the
+    /// monitoring token.
     ///
     /// # Errors
     /// As [`check`](Self::check), and for a good token without `read` and `admin`.
@@ -113,7 +114,8 @@ impl Authenticator {
         Ok(verdict)
     }
 
-    /// The identity of the monitoring token, where it is that. The comparison takes the same time for every token.
+    /// The identity of the monitoring token, where it is that. The comparison takes the same time
+    /// for every token.
     fn monitor(&self, token: &str) -> Option<Identity> {
         let given = fingerprint(token);
         let is_it = bool::from(self.monitor?.ct_eq(&given));

@@ -17,7 +17,8 @@ const ERROR_LIMIT: usize = 300;
 /// What is known.
 pub(super) struct Facts {
     pub(super) now: Timestamp,
-    /// The name of this instance: where several share a target, the backups of the others are not its own.
+    /// The name of this instance: where several share a target, the backups of the others are not
+    /// its own.
     pub(super) own: Option<String>,
     pub(super) targets: Vec<TargetFacts>,
     /// A restore that was interrupted while it changed live data, in words.
@@ -70,16 +71,16 @@ pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
         Some(worst) if faults.is_empty() => worst.status,
         _ => CheckStatus::Critical,
     };
-    let told =
+    let texts =
         (targets.iter()).map(|target| format!("target {}: {}", target.target, target.detail));
-    let mut told: Vec<_> = faults.iter().cloned().chain(told).collect();
-    if told.is_empty() {
-        told.push("there is no target to look at".to_owned());
+    let mut texts: Vec<_> = faults.iter().cloned().chain(texts).collect();
+    if texts.is_empty() {
+        texts.push("there is no target to look at".to_owned());
     }
     CheckReport {
         status,
         ok: status == CheckStatus::Ok,
-        line: format!("{}: {}", status.as_str(), told.join("; ")),
+        line: format!("{}: {}", status.as_str(), texts.join("; ")),
         checked_at: facts.now.to_string(),
         faults,
         targets,
@@ -226,15 +227,15 @@ fn verified(
     });
     let last: Option<Timestamp> = clean.filter_map(|done| done.at.parse().ok()).max();
     check.last_verified_at = last.map(|at| at.to_string());
-    let told = match last {
+    let text = match last {
         Some(at) => format!("verified {} ago", age_words(at, now)),
         None => "never verified".to_owned(),
     };
     let Some(limit) = options.verified_within else {
-        return Finding(told, false);
+        return Finding(text, false);
     };
     let is_late = last.is_none_or(|at| times::age(at, now).unwrap_or_default() > limit);
-    Finding(format!("{told} (limit {})", times::setting(limit)), is_late)
+    Finding(format!("{text} (limit {})", times::setting(limit)), is_late)
 }
 
 fn age_words(moment: Timestamp, now: Timestamp) -> String {

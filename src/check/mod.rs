@@ -1,4 +1,5 @@
-//! `check`: whether there are backups as new, and as lately verified, as there should be. For monitoring.
+//! `check`: whether there are backups as new, and as lately verified, as there should be. For
+//! monitoring.
 //!
 //! It asks each target for its list and reads the history; no backup is read, nothing is changed.
 

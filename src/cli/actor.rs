@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// The user that the history names: who called `sudo`, else `$USER`, else the name or number of the user id.
+/// The user that the history names: who called `sudo`, else `$USER`, else the name or number of the
+/// user id.
 pub(super) fn actor() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let uid = rustix::process::getuid();

@@ -51,7 +51,8 @@ pub(super) enum Command {
         /// Leave out arc.toml.
         #[arg(long)]
         no_config: bool,
-        /// Fail, before anything is copied, where Arc could not be asked to write what it holds in memory.
+        /// Fail, before anything is copied, where Arc could not be asked to write what it holds in
+        /// memory.
         #[arg(long)]
         require_flush: bool,
         /// The target to write to [default: backup.default_target, else local].
@@ -119,7 +120,8 @@ pub(super) enum Command {
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
-    /// Check that the newest backup is as new, and as lately verified, as it should be: one line, exit code 0 or 1.
+    /// Check that the newest backup is as new, and as lately verified, as it should be: one line,
+    /// exit code 0 or 1.
     Check(CheckArguments),
     /// Print the OpenAPI document of the REST API.
     Openapi,
@@ -136,7 +138,8 @@ pub(super) enum Command {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct WaitArguments {
-    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with exit code 3 at once.
+    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with
+    /// exit code 3 at once.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) wait: Option<Duration>,
 }
@@ -166,7 +169,8 @@ pub(super) struct RestoreArguments {
     /// Replace what is live here by a backup of another instance, or of other data.
     #[arg(long)]
     pub(super) into_other_instance: bool,
-    /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1) all the same.
+    /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1)
+    /// all the same.
     #[arg(long)]
     pub(super) skip_damaged: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -190,7 +194,8 @@ pub(super) struct ListArguments {
     /// Only those of this target.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    /// Also incomplete copies, with the files that they lack: what could be read of a source with files that could not.
+    /// Also incomplete copies, with the files that they lack: what could be read of a source with
+    /// files that could not.
     #[arg(long)]
     pub(super) all: bool,
     /// Only those in this state: ok, unverified, damaged, archived, denied, incomplete.
@@ -273,7 +278,8 @@ pub(super) struct CheckArguments {
     /// Only this target.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    /// How old the newest good backup may be, such as 26h [default: backup.check_max_age, else 26h].
+    /// How old the newest good backup may be, such as 26h [default: backup.check_max_age, else
+    /// 26h].
     #[arg(long, value_name = "AGE", value_parser = duration)]
     pub(super) max_age: Option<Duration>,
     /// For how long no verification may have been clean, such as 7d [default: it is not demanded].

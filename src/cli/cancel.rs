@@ -13,7 +13,8 @@ use super::signals::Signals;
 use crate::operations::{AfterCancel, ArcBackup};
 use crate::{Error, Result};
 
-/// What an operation may take beyond `backup.stop_timeout`: half a second to hear of the cancel, and its last words.
+/// What an operation may take beyond `backup.stop_timeout`: half a second to hear of the cancel,
+/// and its last words.
 const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(

@@ -9,7 +9,7 @@ use super::actor::actor;
 use super::arguments::WaitArguments;
 use super::output::{follow, line};
 use super::signals::Signals;
-use super::summary::tell;
+use super::summary;
 use super::waiting::while_busy;
 use super::{DONE, FAILED};
 use crate::operations::{ArcBackup, Operation, TimedRequest, Who};
@@ -76,7 +76,7 @@ pub(super) async fn operate(
         if print_id && ended.error.is_none() {
             line(&ended.backup_id);
         }
-        tell(&ended);
+        summary::print(&ended);
     }
     Ok(if ended.error.is_none() { DONE } else { FAILED })
 }

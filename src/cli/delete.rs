@@ -11,7 +11,7 @@ use super::common::{confirm, operate, or_interrupted, pretty, recorded, run_oper
 use super::ids::{LATEST, resolve};
 use super::output::{complain, line};
 use super::signals::Signals;
-use super::summary::tell;
+use super::summary;
 use super::{DONE, FAILED, exit_code};
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Request};
@@ -79,7 +79,7 @@ async fn delete_all(
         match run_operation(engine, request, arguments.busy, signals).await {
             Ok(operation) => {
                 if !json {
-                    tell(&operation);
+                    summary::print(&operation);
                 }
                 if operation.error.is_some() {
                     code = FAILED;

@@ -41,7 +41,8 @@ pub(super) async fn resolve(
     })
 }
 
-/// Whether the text is how an id begins, at least with the first digit of its date; `backup-` may be left out.
+/// Whether the text is how an id begins, at least with the first digit of its date; `backup-` may
+/// be left out.
 fn is_start(text: &str) -> bool {
     const REST: &[u8] = b"00000000-000000-xxxxxxxx";
     let rest = text.strip_prefix("backup-").unwrap_or(text).as_bytes();
@@ -62,7 +63,7 @@ fn choose(
     // What an unreachable target holds may be what is meant.
     if let Some(error) = answer.errors.first() {
         return Err(Error::Failed(format!(
-            "`{text}` can't be told: target {} can't be listed ({}); give the whole id, or another target (--target)",
+            "`{text}` can't be resolved: target {} can't be listed ({}); give the whole id, or another target (--target)",
             error.target, error.detail
         )));
     }
@@ -98,8 +99,8 @@ fn choose(
     }
 }
 
-/// The newest backup of this instance that is not known to be damaged, and the target that holds it. Where it has none there, as on a
-/// new host, that of the only other instance.
+/// The newest backup of this instance that is not known to be damaged, and the target that holds
+/// it. Where it has none there, as on a new host, that of the only other instance.
 fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Result<Named> {
     let good: Vec<_> = answer
         .backups

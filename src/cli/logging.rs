@@ -20,8 +20,9 @@ pub(super) fn begin(command: &Command, is_quiet: bool) -> Result<()> {
     let default = match command {
         _ if is_quiet => "error,arc_backup::audit=off,aws_config=error",
         Command::Serve { .. } | Command::Demo { .. } => "info,aws_config=error",
-        // A command says by itself how its operation ended. Whoever hands out AWS's credentials is warned of in every attempt,
-        // with all of a request and its answer; the error has the cause in short.
+        // A command says by itself how its operation ended. Whoever hands out AWS's credentials is
+        // warned of in every attempt, with all of a request and its answer; the error has the cause
+        // in short.
         _ => "warn,arc_backup::audit=off,aws_config=error",
     };
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(default));

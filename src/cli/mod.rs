@@ -61,7 +61,7 @@ pub fn main(registry: Registry) -> ExitCode {
         output::be_quiet();
     }
     if let Err(error) = logging::begin(&arguments.command, arguments.quiet) {
-        return ExitCode::from(tell(&error, json));
+        return ExitCode::from(report_error(&error, json));
     }
     // Two at least: work that takes a core for a moment must not hold up the service.
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
@@ -81,7 +81,7 @@ pub fn main(registry: Registry) -> ExitCode {
         let signals = Signals::heed();
         let code = match run(arguments, &registry, &signals).await {
             Ok(code) => code,
-            Err(error) => tell(&error, json),
+            Err(error) => report_error(&error, json),
         };
         match code {
             FAILED if signals.were_asked() => INTERRUPTED,
@@ -111,7 +111,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 /// Tells of an error, and answers the exit code for it.
-fn tell(error: &Error, json: bool) -> u8 {
+fn report_error(error: &Error, json: bool) -> u8 {
     if json {
         output::line(&serde_json::json!({"error": error.to_string()}).to_string());
     }

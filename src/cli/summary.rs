@@ -8,7 +8,7 @@ use crate::operations::{Operation, Status};
 use crate::times;
 
 /// Tells of an ended operation in words, on standard error.
-pub(super) fn tell(operation: &Operation) {
+pub(super) fn print(operation: &Operation) {
     for problem in operation.problems.iter().take(50) {
         complain!("{}: {} ({})", problem.path, problem.detail, problem.kind);
     }
@@ -47,7 +47,7 @@ pub(super) fn tell(operation: &Operation) {
             words::size(operation.processed_bytes),
             words::size(sample.of_bytes),
             sample.covered.map_or_else(String::new, |covered| format!(
-                "; samples have read {:.0}% of the backup since they began anew",
+                "; samples have read {:.0}% of the backup since this round began",
                 (covered * 100.0).floor()
             )),
         );

@@ -13,7 +13,7 @@ const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 pub(super) fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
-    // 1023.5 would be told as 1024.
+    // 1023.5 would be shown as 1024.
     while value >= 1023.5 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -27,7 +27,8 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// How long ago a moment in RFC 3339 is, in one unit: `3h`; `?` where it is none, `future` where it is to come.
+/// How long ago a moment in RFC 3339 is, in one unit: `3h`; `?` where it is none, `future` where it
+/// is to come.
 pub(super) fn age(moment: &str, now: Timestamp) -> String {
     match moment.parse::<Timestamp>() {
         Ok(moment) => match times::age(moment, now) {

@@ -18,9 +18,11 @@ const LONGEST_NAME: usize = 64;
 /// The most bytes that are read of a file with a secret.
 const LONGEST_SECRET: u64 = 64 << 10;
 
-/// The names of all targets: those of the file, then those that `ARC_BACKUP_TARGET_NAMES` announces.
+/// The names of all targets: those of the file, then those that `ARC_BACKUP_TARGET_NAMES`
+/// announces.
 ///
-/// A name that differs from one of the file in `-` and `_` or in case only has the same variables, and is that target.
+/// A name that differs from one of the file in `-` and `_` or in case only has the same variables,
+/// and is that target.
 ///
 /// # Errors
 /// [`Error::Config`] shows a name that can't be one.
@@ -58,7 +60,8 @@ pub(super) fn fields() -> impl Iterator<Item = String> {
     keys.chain(files).chain([DATABASES.to_owned()])
 }
 
-/// The variables of targets that neither the file nor `ARC_BACKUP_TARGET_NAMES` names, by the name of the target.
+/// The variables of targets that neither the file nor `ARC_BACKUP_TARGET_NAMES` names, by the name
+/// of the target.
 pub(super) fn unannounced(values: &Values, names: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let known: Vec<_> = names.iter().map(|name| in_variables(name)).collect();

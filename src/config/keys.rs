@@ -73,7 +73,8 @@ const OTHER_VARIABLES: [&str; 5] = [
     "MONITOR_TOKEN_FILE",
 ];
 
-/// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is close to one of these.
+/// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is
+/// close to one of these.
 const SECTIONS: [&str; 11] = [
     "arc_backup",
     "auth",

@@ -6,7 +6,8 @@ use crate::{Error, Result};
 /// The least length of a monitoring token in bytes: one that can be guessed is none.
 const LEAST: usize = 16;
 
-/// The token that may ask whether the backups are in order: `arc_backup.monitor_token`, or `backup.monitor_token`.
+/// The token that may ask whether the backups are in order: `arc_backup.monitor_token`, or
+/// `backup.monitor_token`.
 pub(super) fn monitor_token(values: &Values) -> Result<Option<String>> {
     for key in ["arc_backup.monitor_token", "backup.monitor_token"] {
         match values.text(key)?.filter(|token| !token.is_empty()) {

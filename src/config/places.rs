@@ -36,8 +36,8 @@ enum Form {
     Text,
 }
 
-/// The keys by which `theirs` places something elsewhere than `ours`, each with both values, for people. Variables are in force
-/// over both.
+/// The keys by which `theirs` places something elsewhere than `ours`, each with both values, for
+/// people. Variables are in force over both.
 ///
 /// # Errors
 /// When a value has another type.
@@ -154,7 +154,8 @@ mod tests {
         differences(&ours, &theirs, &compared).expect("texts")
     }
 
-    /// Lost otherwise: the data, to a place where Arc does not look for it; or a restore that would do, refused.
+    /// Lost otherwise: the data, to a place where Arc does not look for it; or a restore that would
+    /// do, refused.
     #[test]
     fn what_places_something_elsewhere_is_named_with_both_values() {
         let named = between("", "[storage]\nlocal_path = \"/srv/data\"\n", &[]);

@@ -81,7 +81,8 @@ pub struct BackupSettings {
     pub stop_timeout: Duration,
     /// `backup.stall_timeout`: how long an operation may go without any progress, default 10 min.
     pub stall_timeout: Duration,
-    /// `arc_backup.check_max_age`, or `backup.check_max_age`: how old the newest good backup may be for `check`, default 26 h.
+    /// `arc_backup.check_max_age`, or `backup.check_max_age`: how old the newest good backup may be
+    /// for `check`, default 26 h.
     pub check_max_age: Duration,
     /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: what is kept of the history.
     pub history: HistoryLimits,

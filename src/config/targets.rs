@@ -17,7 +17,8 @@ pub struct TargetSettings {
     pub key: String,
 }
 
-/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]` and what the environment announces.
+/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]` and what the
+/// environment announces.
 pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSettings>> {
     let mut targets = BTreeMap::from([(
         "local".to_owned(),

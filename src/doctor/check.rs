@@ -34,7 +34,8 @@ pub enum DoctorStatus {
     /// Well.
     #[default]
     Ok,
-    /// Backups work; something that an operator should know of is not as it should be, or will not be for long.
+    /// Backups work; something that an operator should know of is not as it should be, or will not
+    /// be for long.
     Warn,
     /// A backup, or what else the check is about, does not work.
     Fault,

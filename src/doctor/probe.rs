@@ -196,7 +196,8 @@ impl<'a> Probe<'a> {
             return false;
         }
         let listing = self.sink.list(ListOptions::default());
-        // Places that can't be looked at, in a storage that can, are found when what a backup reads is read.
+        // Places that can't be looked at, in a storage that can, are found when what a backup reads
+        // is read.
         let first = listing.filter(|row| {
             let is_of_one_place = matches!(row, Err(error) if error.is_of_one_place());
             std::future::ready(self.repository.is_some() || !is_of_one_place)

@@ -83,7 +83,8 @@ impl Places {
     }
 }
 
-/// Lists the data as a backup does and opens a sample of its files; answers what a full backup takes.
+/// Lists the data as a backup does and opens a sample of its files; answers what a full backup
+/// takes.
 pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
     let storage = &**engine.storage();
     let is_local = storage.capabilities().local_root.is_some();
@@ -233,7 +234,8 @@ fn sample(first: Vec<Meta>, is_local: bool) -> Vec<Meta> {
     first.into_iter().step_by(step).collect()
 }
 
-/// Opens the files; answers how many were tried, and those that can't be. What lies in an archive tier is noted apart.
+/// Opens the files; answers how many were tried, and those that can't be. What lies in an archive
+/// tier is noted apart.
 async fn open(storage: &dyn Sink, sample: Vec<Meta>, archived: &mut Places) -> (usize, Places) {
     let ends = Instant::now() + OPENING;
     let mut opened = stream::iter(sample)

@@ -136,8 +136,8 @@ impl ArcBackup {
         }
     }
 
-    /// Records that the backup of an operation was not found out, as of `latest` in a target that gives no answer. Which it
-    /// would have been is not known: the entry has no backup id.
+    /// Records that the backup of an operation was not found out, as of `latest` in a target that
+    /// gives no answer. Which it would have been is not known: the entry has no backup id.
     pub async fn record_unresolved(
         &self,
         operation: &str,

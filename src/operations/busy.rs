@@ -1,4 +1,4 @@
-//! What whoever finds the slot taken is told: who runs what, since when, how far it is.
+//! The report for whoever finds the slot taken: who runs what, since when, how far it is.
 
 use std::fmt;
 use std::time::Duration;

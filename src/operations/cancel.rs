@@ -69,8 +69,8 @@ pub(super) async fn requested(folder: &Path, operation: &Operation) -> String {
         // On a thread of its own: a disk that hangs must hold up nobody.
         let read = tokio::task::spawn_blocking(move || read(&looked_at)).await;
         if let Ok(Some(request)) = read {
-            // Only now: whoever stopped waiting for the answer has left the request for the next to look.
-            // One that stays is removed by the next operation.
+            // Only now: whoever stopped waiting for the answer has left the request for the next to
+            // look. One that stays is removed by the next operation.
             let _ = std::fs::remove_file(&path);
             audit::cancel_requested(
                 &operation.operation,

@@ -19,7 +19,8 @@ use crate::{Error, Result};
 /// How long other backups are looked for, to say that there is none.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Files of a backup that are missing in it, or are not what they should be. All of them: what is shown of problems is limited.
+/// Files of a backup that are missing in it, or are not what they should be. All of them: what is
+/// shown of problems is limited.
 #[derive(Debug, Default)]
 pub(super) struct Damaged(Mutex<BTreeSet<String>>);
 
@@ -97,7 +98,8 @@ pub(super) fn counts(
     Ok((whole, damaged))
 }
 
-/// Reads all that a restore would take, before anything is planned: what is damaged is known then, and left out everywhere.
+/// Reads all that a restore would take, before anything is planned: what is damaged is known then,
+/// and left out everywhere.
 ///
 /// # Errors
 /// Where nothing that is wanted is whole, or the target gives no answer.

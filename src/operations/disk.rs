@@ -55,7 +55,8 @@ pub(crate) fn existing(path: &Path) -> &Path {
     existing.unwrap_or(Path::new("."))
 }
 
-/// What so many files with so many bytes take of a file system: each begins a block that it does not fill.
+/// What so many files with so many bytes take of a file system: each begins a block that it does
+/// not fill.
 pub(crate) fn taken(files: u64, bytes: u64) -> u64 {
     bytes.saturating_add(files.saturating_mul(BLOCK_BYTES / 2))
 }
@@ -68,9 +69,11 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_yet_has_the_room_of_the_one_above() {
         let folder = tempfile::tempdir().expect("a folder");
-        let there = Room::at(folder.path()).expect("known").expect("told");
+        let there = Room::at(folder.path())
+            .expect("known")
+            .expect("the system says");
         let below = Room::at(&folder.path().join("a/b")).expect("known");
-        let below = below.expect("told");
+        let below = below.expect("the system says");
         assert_eq!(
             (&*below.folder, below.device),
             (folder.path(), there.device)

@@ -230,7 +230,8 @@ impl ArcBackup {
         Ok(local)
     }
 
-    /// The random name of this instance; `None` before its first backup, and where its state folder is lost.
+    /// The random name of this instance; `None` before its first backup, and where its state folder
+    /// is lost.
     #[must_use]
     pub fn instance(&self) -> Option<String> {
         known_instance_id(self.settings.backup.state_folder())
@@ -295,7 +296,8 @@ impl ArcBackup {
         })
     }
 
-    /// A restore that was interrupted while it changed live data. The marker of one that runs says no such thing.
+    /// A restore that was interrupted while it changed live data. The marker of one that runs says
+    /// no such thing.
     pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
         match self
             .busy()

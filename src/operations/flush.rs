@@ -1,7 +1,7 @@
 //! Asking Arc to write what it holds in memory before its files are listed.
 //!
-//! A backup is true without it, of what was written: so a flush that fails is a warning, and the manifest says so. Where it is
-//! required, it is the end of the backup.
+//! A backup is true without it, of what was written: so a flush that fails is a warning, and the
+//! manifest says so. Where it is required, it is the end of the backup.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,8 @@ pub(super) enum Flush {
     Required,
 }
 
-/// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to run.
+/// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to
+/// run.
 pub(super) async fn run(context: &Context, flush: Flush) -> Result<()> {
     let Some(arc) = &context.settings.backup.arc else {
         return without_url(context, flush);
@@ -82,7 +83,8 @@ fn without_url(context: &Context, flush: Flush) -> Result<()> {
     Ok(())
 }
 
-/// Why nobody is asked for a flush although Arc runs on this machine; `None` where it is not seen to run.
+/// Why nobody is asked for a flush although Arc runs on this machine; `None` where it is not seen
+/// to run.
 pub(crate) fn without_flush(settings: &Settings) -> Option<String> {
     let (process, database) = running_arc::opener_of(settings)?;
     Some(format!(

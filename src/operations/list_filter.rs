@@ -23,7 +23,8 @@ pub struct ListFilter {
     pub limit: Option<u64>,
 }
 
-/// A place in a list: behind a backup. In text it is the backup's id and its target, `backup-…/offsite`; the id alone does too.
+/// A place in a list: behind a backup. In text it is the backup's id and its target,
+/// `backup-…/offsite`; the id alone does too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
     id: BackupId,

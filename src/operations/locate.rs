@@ -116,8 +116,8 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// The backups of this instance in a target that are not known to be damaged. Those that do not say whose they are,
-    /// as Arc's own, count too.
+    /// The backups of this instance in a target that are not known to be damaged. Those that do not
+    /// say whose they are, as Arc's own, count too.
     ///
     /// # Errors
     /// When the target is unknown or can't be listed.

@@ -256,7 +256,8 @@ impl<'a> Mark<'a> {
         self.resumed.is_some()
     }
 
-    /// Whether the next restore will find what is staged: by a marker that this one writes, or that is there.
+    /// Whether the next restore will find what is staged: by a marker that this one writes, or that
+    /// is there.
     pub(super) fn tells_stage(&self) -> bool {
         self.interrupted.is_none() || self.resumed.is_some()
     }
@@ -400,8 +401,9 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The name under which an interrupted restore of the operation's backup has staged files that are of use to this one, by the
-/// marker in the state folder. Their bytes are looked at before they are used.
+/// The name under which an interrupted restore of the operation's backup has staged files that are
+/// of use to this one, by the marker in the state folder. Their bytes are looked at before they are
+/// used.
 fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<String> {
     if !options.data || !context.storage.capabilities().staging {
         return None;
@@ -420,7 +422,8 @@ fn any_marker(settings: &Settings) -> Option<RestoreInProgress> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Whether files are staged that the next restore of the same backup can use. After some days nobody is taken to come for them.
+/// Whether files are staged that the next restore of the same backup can use. After some days
+/// nobody is taken to come for them.
 pub(super) fn keeps_staged(settings: &Settings) -> bool {
     let Some(marker) = any_marker(settings).filter(|marker| marker.stage.is_some()) else {
         return false;

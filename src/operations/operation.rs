@@ -105,8 +105,8 @@ pub struct Operation {
     /// What the configuration names and the backup does not hold.
     #[oai(default, skip_serializing_if_is_empty)]
     pub not_included: Vec<String>,
-    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where no `backup.arc_url` is set and
-    /// Arc is not seen to run.
+    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where
+    /// no `backup.arc_url` is set and Arc is not seen to run.
     pub flushed: Option<bool>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
     pub special_files: Option<u64>,
@@ -118,7 +118,8 @@ pub struct Operation {
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub unaddressable_sample: Vec<String>,
-    /// Files that an interrupted backup had stored already; restore: that an interrupted restore of the same backup had staged.
+    /// Files that an interrupted backup had stored already; restore: that an interrupted restore of
+    /// the same backup had staged.
     pub reused_files: Option<u64>,
     /// Their bytes.
     pub reused_bytes: Option<u64>,
@@ -184,7 +185,8 @@ pub struct RestoreInProgress {
     #[serde(default)]
     #[oai(default)]
     pub skip_damaged: bool,
-    /// The name that its files are staged under: what is staged is used by the next restore of the same backup.
+    /// The name that its files are staged under: what is staged is used by the next restore of the
+    /// same backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[oai(skip)]
     pub stage: Option<String>,

@@ -5,8 +5,8 @@ use crate::config::Settings;
 use crate::{Error, Result};
 
 impl ArcBackup {
-    /// Fails where no configuration was found and nothing of an instance either: whatever was done would be done to `./data` of
-    /// some folder that Arc does not know.
+    /// Fails where no configuration was found and nothing of an instance either: whatever was done
+    /// would be done to `./data` of some folder that Arc does not know.
     ///
     /// # Errors
     /// [`Error::Config`] says where a configuration was looked for, and how to name another place.
@@ -29,8 +29,8 @@ impl ArcBackup {
         )))
     }
 
-    /// Fails where the first backup of an instance finds no data: before the folder of its state is made. Later ones say so
-    /// themselves, and in the history.
+    /// Fails where the first backup of an instance finds no data: before the folder of its state is
+    /// made. Later ones say so themselves, and in the history.
     pub(super) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();

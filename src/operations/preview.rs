@@ -1,4 +1,4 @@
-//! What a restore would do, told before it is asked for.
+//! What a restore would do: the preview that is shown before it begins.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ impl BackupOrigin {
         })
     }
 
-    /// Whether a backup of this is one of other data than `own`: data in another place, or of an instance of another name, or
-    /// of one that is known where this one has no name.
+    /// Whether a backup of this is one of other data than `own`: data in another place, or of an
+    /// instance of another name, or of one that is known where this one has no name.
     #[must_use]
     pub fn is_other_than(&self, own: &Self) -> bool {
         let is_elsewhere = (&self.backend, &self.location) != (&own.backend, &own.location);
@@ -108,8 +108,8 @@ pub struct RestorePreview {
 }
 
 impl ArcBackup {
-    /// What this restore would do. Changes nothing: only the scratch folder is written. The figures are left out where they take
-    /// longer than `limit`.
+    /// What this restore would do. Changes nothing: only the scratch folder is written. The figures
+    /// are left out where they take longer than `limit`.
     ///
     /// # Errors
     /// As [`find_to_restore`](Self::find_to_restore).

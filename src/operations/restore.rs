@@ -67,8 +67,8 @@ pub struct RestoreOptions {
     pub verify_first: bool,
     /// What is live here may be replaced by a backup of another instance.
     pub into_other_instance: bool,
-    /// Files that are damaged or missing in the backup are left out, and what is live in their place stays as it is. Such a
-    /// restore ends as a failed one all the same.
+    /// Files that are damaged or missing in the backup are left out, and what is live in their
+    /// place stays as it is. Such a restore ends as a failed one all the same.
     pub skip_damaged: bool,
 }
 
@@ -218,8 +218,8 @@ async fn prepare<'a>(
     Ok((inventory, arc))
 }
 
-/// Refuses to leave out the damaged files of a backup that does not say which files it should hold: live versions of those
-/// that are missing would be set aside.
+/// Refuses to leave out the damaged files of a backup that does not say which files it should hold:
+/// live versions of those that are missing would be set aside.
 fn check_unlisted(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = context.running.snapshot().problem_count > 0;
     let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
@@ -260,8 +260,9 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
     Ok(())
 }
 
-/// Removes what was staged, or leaves it for the next restore of the same backup, and tells how many files these are. The mark
-/// of a restore that was interrupted in the middle stays: only a restore that ends removes it.
+/// Removes what was staged, or leaves it for the next restore of the same backup, and tells how
+/// many files these are. The mark of a restore that was interrupted in the middle stays: only a
+/// restore that ends removes it.
 async fn give_up(
     context: &Context,
     options: &RestoreOptions,
@@ -284,7 +285,8 @@ async fn give_up(
             }
         }
     }
-    // Files of an earlier run that nobody has looked at, or that are still of use, are known by the marker alone.
+    // Files of an earlier run that nobody has looked at, or that are still of use, are known by the
+    // marker alone.
     let has_data = parts.iter().any(|part| part.section == source::DATA);
     let keeps_earlier = mark.resumes_staging() && (is_of_use || !has_data);
     if cleaned
@@ -298,8 +300,8 @@ async fn give_up(
     left
 }
 
-/// Whether the same restore may come further, with what is staged: not where the backup is damaged, nor where the disk is full,
-/// or did not take what it was given.
+/// Whether the same restore may come further, with what is staged: not where the backup is damaged,
+/// nor where the disk is full, or did not take what it was given.
 fn is_worth_resuming(context: &Context, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
         error,

@@ -18,11 +18,11 @@ const CONFIG_LIMIT: u64 = 16 << 20;
 impl ArcBackup {
     /// The backup that a restore would take, where nothing is against it.
     ///
-    /// A backup of another instance, or of data in another place, is not restored over files that are
-    /// there already unless that is asked for ([`RestoreOptions::into_other_instance`]). Which instance
-    /// this is says the state folder: a machine with a copy of another one's `arc.toml` has a state
-    /// folder of its own. A backup whose source is not known (Arc's own), and a restore that completes
-    /// an interrupted one, need no such word.
+    /// A backup of another instance, or of data in another place, is not restored over files that
+    /// are there already unless that is asked for ([`RestoreOptions::into_other_instance`]). Which
+    /// instance this is says the state folder: a machine with a copy of another one's `arc.toml`
+    /// has a state folder of its own. A backup whose source is not known (Arc's own), and a restore
+    /// that completes an interrupted one, need no such word.
     ///
     /// # Errors
     /// As [`find_to_restore`](Self::find_to_restore); [`Error::Invalid`] says what is against it.
@@ -68,8 +68,9 @@ impl ArcBackup {
         Ok((repository, loaded))
     }
 
-    /// Refuses to restore data or databases together with an `arc.toml` that names other places for them: they would go where the
-    /// one in force says, and Arc would look for them where the restored one does.
+    /// Refuses to restore data or databases together with an `arc.toml` that names other places for
+    /// them: they would go where the one in force says, and Arc would look for them where the
+    /// restored one does.
     ///
     /// A file that is damaged in the backup is none to compare with: the restore itself says so.
     async fn check_places(

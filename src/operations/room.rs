@@ -34,7 +34,8 @@ pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a target on local disk has room for so many files and bytes of a backup, before any of them is copied.
+/// Whether a target on local disk has room for so many files and bytes of a backup, before any of
+/// them is copied.
 pub(super) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
     let Some(root) = context.repository.target_sink().capabilities().local_root else {
         return Ok(());

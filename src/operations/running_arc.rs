@@ -361,7 +361,8 @@ pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
     }
 }
 
-/// The process that has a database of Arc's open on this machine, and that database: Arc, as far as can be seen.
+/// The process that has a database of Arc's open on this machine, and that database: Arc, as far as
+/// can be seen.
 pub(super) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
     settings.databases.iter().find_map(|database| {
         let shm = crate::source::beside(&database.path, "-shm");

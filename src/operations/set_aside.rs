@@ -27,8 +27,8 @@ pub struct SetAside {
 }
 
 impl ArcBackup {
-    /// What restores have set aside: beside the data, or in the targets where that can't be; databases and configuration beside
-    /// the live ones. And what could not be looked at.
+    /// What restores have set aside: beside the data, or in the targets where that can't be;
+    /// databases and configuration beside the live ones. And what could not be looked at.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
         let listed = tokio::time::timeout(LIST_TIMEOUT, self.storage.list_aside()).await;

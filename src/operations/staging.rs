@@ -29,8 +29,8 @@ use crate::repository::BackupReader;
 use crate::source;
 use crate::{Error, Result};
 
-/// Removes what interrupted restores staged, before a backup: but for what the next restore of the same backup can use, for some
-/// days.
+/// Removes what interrupted restores staged, before a backup: but for what the next restore of the
+/// same backup can use, for some days.
 pub(super) async fn discard_old_staged(context: &Context, is_interrupted: bool) -> Result<()> {
     let is_there = is_interrupted || marker_path(&context.settings).exists();
     if is_there && !keeps_staged(&context.settings) {
@@ -41,8 +41,8 @@ pub(super) async fn discard_old_staged(context: &Context, is_interrupted: bool) 
     Ok(())
 }
 
-/// Removes what interrupted restores staged, but for data that this one may use. A marker of one that had begun to change live
-/// data stays: only a restore ends it.
+/// Removes what interrupted restores staged, but for data that this one may use. A marker of one
+/// that had begun to change live data stays: only a restore ends it.
 pub(super) async fn discard_staged(context: &Context, mark: &Mark<'_>) -> Result<()> {
     if mark.resumes_staging() {
         let others = (context.sources.iter()).filter(|source| source.section() != source::DATA);

@@ -20,7 +20,8 @@ pub enum TimeLimit {
 }
 
 impl TimeLimit {
-    /// A limit as a request has it: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` is no limit.
+    /// A limit as a request has it: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` is no
+    /// limit.
     ///
     /// # Errors
     /// What is allowed, in words.

@@ -1,8 +1,9 @@
 //! Whether a restore will end in time, by what others have taken before.
 //!
-//! The rate is that of past operations in the history, so it is no more than a guess: another network, another disk, other
-//! sizes of files. It is therefore a warning, before anything is staged, and never a refusal: what is staged when the time is
-//! over is used by the next restore. Where nothing was measured, nothing is said.
+//! The rate is that of past operations in the history, so it is no more than a guess: another
+//! network, another disk, other sizes of files. It is therefore a warning, before anything is
+//! staged, and never a refusal: what is staged when the time is over is used by the next restore.
+//! Where nothing was measured, nothing is said.
 
 use std::time::Duration;
 
@@ -93,7 +94,8 @@ mod tests {
         }
     }
 
-    /// Guards against: two hours lost to a restore that could not have ended in them, and a warning by what measures nothing.
+    /// Guards against: two hours lost to a restore that could not have ended in them, and a warning
+    /// by what measures nothing.
     #[test]
     fn the_rate_is_that_of_large_operations_from_the_same_target() {
         let mib = 1 << 20;

@@ -88,21 +88,23 @@ impl Repository {
 
     /// Takes the repository's lock. That of a process of this machine that is dead is taken over at once.
     ///
-    /// One lock for a target, whichever instances write to it. A lock for each instance would not be
-    /// safe: a backup resumes, and a sweep removes, whatever a journal names that no running operation
-    /// holds, and by the one lock alone every other journal is known to be of a dead operation. A
-    /// deletion or a verification writes notes that others rewrite. So the second of two instances
-    /// gets [`Error::Busy`] and has to wait its turn (`--wait`), or has a prefix of its own.
+    /// One lock for a target, whichever instances write to it. A lock for each instance would not
+    /// be safe: a backup resumes, and a sweep removes, whatever a journal names that no running
+    /// operation holds, and by the one lock alone every other journal is known to be of a dead
+    /// operation. A deletion or a verification writes notes that others rewrite. So the second of
+    /// two instances gets [`Error::Busy`] and has to wait its turn (`--wait`), or has a prefix of
+    /// its own.
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder.
     pub async fn lock(&self, holder: &Holder) -> Result<Box<dyn LockGuard>> {
         let (sink, key) = (self.target_sink(), own("lock"));
-        // An operation's first request: what goes wrong is mostly the store's, and nothing of the lock.
+        // An operation's first request: what goes wrong is mostly the store's, and nothing of the
+        // lock.
         let named = |error: CoreError| self.named(error.into());
         let lock_expiry = sink.capabilities().lock_expiry;
-        // A lock that looks old is watched for a while before it is taken over: not that of a process
-        // that is known to be dead.
+        // A lock that looks old is watched for a while before it is taken over: not that of a
+        // process that is known to be dead.
         if lock_expiry.is_some()
             && let Some(other) = sink.lock_holder(&key).await.map_err(named)?
         {
@@ -217,7 +219,8 @@ impl Repository {
         Ok(self.has_anything_left_of(id).await? || self.journalled().await?.contains(id))
     }
 
-    /// How many files, and bytes, there are of what is no backup: in its folder, and on its way to become an incomplete copy.
+    /// How many files, and bytes, there are of what is no backup: in its folder, and on its way to
+    /// become an incomplete copy.
     pub(crate) async fn size_of_leftovers(&self, id: &str) -> Result<(u64, u64)> {
         let id = BackupId::parse(id)?;
         let (mut files, mut bytes) = (0, 0);

@@ -80,7 +80,8 @@ impl Repository {
             .map_err(|e| Error::Failed(format!("`{key}` is no note and is ignored: {e}")))
     }
 
-    /// The same for whoever only shows it: a note that can't be read is as good as none, and a warning.
+    /// The same for whoever only shows it: a note that can't be read is as good as none, and a
+    /// warning.
     pub async fn note_to_show(&self, id: &BackupId) -> Note {
         match self.note(id).await {
             Ok(note) => note.unwrap_or_default(),

@@ -450,7 +450,8 @@ impl Restore for ParquetRestore {
         for step in self.steps.read()? {
             left += u64::from(step?.action == Action::Staged);
         }
-        // A file that was staged and not noted would be reported by nobody; those of an earlier run have their marker.
+        // A file that was staged and not noted would be reported by nobody; those of an earlier run
+        // have their marker.
         if !self.stages || (left == 0 && !self.staging.resumes) {
             self.abort().await?;
             return Ok(0);

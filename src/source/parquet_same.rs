@@ -16,8 +16,9 @@ impl ParquetRestore {
         if there.size != entry.size {
             return Ok(false);
         }
-        // A store's tag of the very object that was backed up: it is that object still, and need not be read. (On local disk
-        // a tag is made of times and numbers of files, which may come again.)
+        // A store's tag of the very object that was backed up: it is that object still, and need
+        // not be read. (On local disk a tag is made of times and numbers of files, which may come
+        // again.)
         if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
         }
@@ -53,7 +54,8 @@ impl ParquetRestore {
         rewritten.then(|| "changed while restoring: it was rewritten".to_owned())
     }
 
-    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing afterwards.
+    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing
+    /// afterwards.
     pub(super) async fn look_at_time(&self, key: &Key, step: &Step) -> Result<()> {
         let wanted = step.modified.map(crate::system_time);
         if wanted.is_some()
@@ -66,7 +68,8 @@ impl ParquetRestore {
         Ok(())
     }
 
-    /// What an interrupted restore has staged needs no room once more; and is of no use where the live file is `same`.
+    /// What an interrupted restore has staged needs no room once more; and is of no use where the
+    /// live file is `same`.
     pub(super) async fn look_for_staged(&self, entry: &Entry, same: bool) -> Result<()> {
         let (key, stage) = (&entry.key, &self.staging.stage);
         if same {

@@ -25,8 +25,8 @@ pub struct Database {
     pub setting: String,
     /// The live file.
     pub path: PathBuf,
-    /// The key by which it has to be there; `None` where a default names it that nobody has set, for what nobody has switched
-    /// on: where there is none, nothing is missing.
+    /// The key by which it has to be there; `None` where a default names it that nobody has set,
+    /// for what nobody has switched on: where there is none, nothing is missing.
     pub needed_by: Option<String>,
 }
 

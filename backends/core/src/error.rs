@@ -137,7 +137,8 @@ impl Error {
         self
     }
 
-    /// The same fault, marked as one that may heal when tried again at once, and that is not worth more than so many tries.
+    /// The same fault, marked as one that may heal when tried again at once, and that is not worth
+    /// more than so many tries.
     #[must_use]
     pub fn retryable_at_most(mut self, tries: u32) -> Self {
         self.inner.retryable = true;
@@ -145,14 +146,16 @@ impl Error {
         self
     }
 
-    /// The same fault, with what an operator can do about it: a sentence without a full stop, settings in backticks.
+    /// The same fault, with what an operator can do about it: a sentence without a full stop,
+    /// settings in backticks.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.inner.remedy = Some(remedy.into());
         self
     }
 
-    /// The same fault, with the place that it is of for people: `target "offsite"`. Its text begins with that.
+    /// The same fault, with the place that it is of for people: `target "offsite"`. Its text begins
+    /// with that.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.inner.place = Some(place.into());

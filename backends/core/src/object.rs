@@ -25,8 +25,8 @@ pub struct Capabilities {
     /// How many objects are best written or read at once; `None` where that makes no great difference. A store over a
     /// network wants many, as each waits for answers most of its time.
     pub concurrency: Option<usize>,
-    /// How long after the last sign of life of its holder a lock is free at the latest; `None` where a lock ends with its
-    /// holder's process.
+    /// How long after the last sign of life of its holder a lock is free at the latest; `None`
+    /// where a lock ends with its holder's process.
     pub lock_expiry: Option<Duration>,
 }
 

@@ -239,8 +239,9 @@ pub trait Sink: Send + Sync + fmt::Debug + 'static {
         Err(unsupported("promote", key))
     }
 
-    /// Opens what was staged for `key` and never promoted, whole or half; `None` where there is nothing. A sink that stages
-    /// should have it: what an interrupted restore has staged is used by the next one then.
+    /// Opens what was staged for `key` and never promoted, whole or half; `None` where there is
+    /// nothing. A sink that stages should have it: what an interrupted restore has staged is used
+    /// by the next one then.
     ///
     /// The default finds nothing.
     async fn staged(&self, key: &Key, stage: &str) -> Result<Option<Object>> {

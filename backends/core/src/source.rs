@@ -157,8 +157,8 @@ pub struct Staging {
     /// Operations that were interrupted, and that this one goes on with, each with what it did with extra files: what they have
     /// set aside is there under their own names.
     pub earlier: Vec<(String, ExtraFiles)>,
-    /// Keys that are left as they are, whatever is live there: the backup has had them, and can't give them back. They are
-    /// neither among the entries nor extra.
+    /// Keys that are left as they are, whatever is live there: the backup has had them, and can't
+    /// give them back. They are neither among the entries nor extra.
     pub untouched: Arc<BTreeSet<Key>>,
 }
 
@@ -195,9 +195,9 @@ pub trait Restore: Send + Sync {
     /// Notes that `entry` was committed; its `sha256` is that of the bytes written.
     async fn staged(&self, entry: &Entry) -> Result<()>;
 
-    /// Takes the bytes of `entry`, which is needed, from what an interrupted restore of the same backup has staged
-    /// ([`Staging::resumes`]): only where they have its digest. Tells whether it did; then the entry is staged, as
-    /// [`staged`](Restore::staged) notes it.
+    /// Takes the bytes of `entry`, which is needed, from what an interrupted restore of the same
+    /// backup has staged ([`Staging::resumes`]): only where they have its digest. Tells whether it
+    /// did; then the entry is staged, as [`staged`](Restore::staged) notes it.
     ///
     /// The default finds nothing.
     async fn take_staged(&self, entry: &Entry) -> Result<bool> {
@@ -217,8 +217,8 @@ pub trait Restore: Send + Sync {
     /// Removes everything staged. Nothing live has changed, and nothing changes.
     async fn abort(&self) -> Result<()>;
 
-    /// Ends it as [`abort`](Restore::abort) does, but leaves what is staged for the next restore of the same backup, where
-    /// that can find it; tells how many entries these are.
+    /// Ends it as [`abort`](Restore::abort) does, but leaves what is staged for the next restore of
+    /// the same backup, where that can find it; tells how many entries these are.
     ///
     /// The default aborts.
     async fn leave_staged(&self) -> Result<u64> {
@@ -253,7 +253,8 @@ pub struct RestoreSummary {
     pub replaced_files: u64,
     /// Live files that the backup does not hold.
     pub extra_files: u64,
-    /// Bytes of these that an interrupted restore may have staged, and that need not be copied again.
+    /// Bytes of these that an interrupted restore may have staged, and that need not be copied
+    /// again.
     pub staged_bytes: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are needed where it is. Those
     /// of all sources are added up for each file system.

@@ -137,8 +137,8 @@ enum Holder {
     Gone,
 }
 
-/// How old the lock of a dead holder can become. By its stamps a lock gets no less time than under one's eyes, where a look comes up to
-/// one renewal after it.
+/// How old the lock of a dead holder can become. By its stamps a lock gets no less time than under
+/// one's eyes, where a look comes up to one renewal after it.
 pub(crate) fn longest(config: &S3Config) -> Duration {
     config.lock_expiry + config.lock_renewal + STAMP
 }

@@ -13,7 +13,8 @@ pub(crate) struct Place {
     pub(crate) endpoint: String,
     /// The name of the host that requests go to, without a port.
     pub(crate) host: String,
-    /// Whether the bucket's name stands in front of the endpoint's in that, with another store than AWS.
+    /// Whether the bucket's name stands in front of the endpoint's in that, with another store than
+    /// AWS.
     pub(crate) is_bucket_in_host: bool,
     /// Whether the keys are the configuration's own.
     pub(crate) has_keys: bool,
@@ -27,7 +28,8 @@ impl Place {
     pub(crate) fn of(config: &S3Config) -> Self {
         let url = config.url();
         let host = host_of(&url);
-        // As the SDK does it: an address has no names in front of it, and of certificates for `*.host` none has a dot more.
+        // As the SDK does it: an address has no names in front of it, and of certificates for
+        // `*.host` none has a dot more.
         let is_in_host = !config.path_style
             && host.parse::<IpAddr>().is_err()
             && !config.bucket.contains(['.', '_', ':'])
@@ -50,7 +52,8 @@ impl Place {
         }
     }
 
-    /// What to look at besides, where the store may not take the bucket's name as a part of its host's.
+    /// What to look at besides, where the store may not take the bucket's name as a part of its
+    /// host's.
     pub(crate) fn path_style_hint(&self) -> String {
         match self.is_bucket_in_host {
             true => format!(

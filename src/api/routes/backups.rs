@@ -77,8 +77,9 @@ impl Backups {
 
     /// List the backups
     ///
-    /// Newest first, of all targets, or those that the parameters choose. What only looks like a backup is named in
-    /// `damaged`, what can't be read now in `unreadable`, a target that can't be reached in `errors`.
+    /// Newest first, of all targets, or those that the parameters choose. What only looks like a
+    /// backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
+    /// reached in `errors`.
     #[oai(
         path = "/api/v1/backup",
         method = "get",

@@ -58,8 +58,9 @@ impl Operations {
 
     /// Cancel the operation that runs
     ///
-    /// Of this service, or of a command on this host. It ends within `backup.stop_timeout`, with the status `cancelled`. A backup
-    /// publishes nothing; a restore that changes live data uses this time to finish, and else says how it is completed.
+    /// Of this service, or of a command on this host. It ends within `backup.stop_timeout`, with
+    /// the status `cancelled`. A backup publishes nothing; a restore that changes live data uses
+    /// this time to finish, and else says how it is completed.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",

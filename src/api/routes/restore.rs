@@ -21,8 +21,8 @@ pub(in crate::api) struct Restore;
 impl Restore {
     /// Restore a backup
     ///
-    /// Answers at once; the restore runs in the background. Everything is checked and staged before the first live
-    /// byte changes; what is replaced is kept.
+    /// Answers at once; the restore runs in the background. Everything is checked and staged before
+    /// the first live byte changes; what is replaced is kept.
     #[oai(
         path = "/api/v1/backup/restore",
         method = "post",

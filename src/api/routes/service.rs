@@ -18,8 +18,9 @@ pub(in crate::api) struct Service;
 impl Service {
     /// Check everything that the configuration names
     ///
-    /// Credentials, reach and each right of the data storage and of every target, with an object of its own that is gone
-    /// afterwards; clock, room, databases, configuration. Takes some seconds; 200 also where something is wrong.
+    /// Credentials, reach and each right of the data storage and of every target, with an object of
+    /// its own that is gone afterwards; clock, room, databases, configuration. Takes some seconds;
+    /// 200 also where something is wrong.
     #[oai(
         path = "/api/v1/backup/doctor",
         method = "post",

@@ -129,7 +129,8 @@ async fn every_sample_token_gets_arcs_answer() {
     assert!(authenticator.ensure_token().expect("readable").is_none());
 }
 
-/// Lost otherwise: the line between who may ask whether the backups are in order and who may restore.
+/// Lost otherwise: the line between who may ask whether the backups are in order and who may
+/// restore.
 #[tokio::test]
 async fn readers_and_the_monitoring_token_may_ask_and_nothing_else() {
     let sample = Sample::new();

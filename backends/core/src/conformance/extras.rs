@@ -169,12 +169,12 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
         ["a/keep"],
         "set_aside keeps or moves the wrong objects"
     );
-    let told = sink.list_aside().await.expect("list_aside succeeds");
-    let told = told.iter().find(|found| found.area == "op-1");
+    let listed = sink.list_aside().await.expect("list_aside succeeds");
+    let listed = listed.iter().find(|found| found.area == "op-1");
     assert_eq!(
-        told.map(|found| (found.files, found.bytes)),
+        listed.map(|found| (found.files, found.bytes)),
         Some((3, 18)),
-        "list_aside tells of something else than was set aside"
+        "list_aside reports something else than was set aside"
     );
     let names = children(sink, None).await;
     assert_eq!(
@@ -202,10 +202,10 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
     sink.remove_aside("op-1", &Activity::default())
         .await
         .expect("remove_aside again is harmless");
-    let told = sink.list_aside().await.expect("list_aside succeeds");
+    let listed = sink.list_aside().await.expect("list_aside succeeds");
     assert!(
-        told.iter().all(|found| found.area != "op-1"),
-        "list_aside tells of what was removed"
+        listed.iter().all(|found| found.area != "op-1"),
+        "list_aside reports what was removed"
     );
     assert_eq!(
         list_all(sink).await,

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 pub const SET_CLOCK: &str = "set the clock of this machine, and keep it right with NTP (`timedatectl set-ntp true`, chrony): \
     requests that are signed at a wrong time are refused";
 
-/// From which difference on a refusal is taken to be the clock's fault. S3 and Azure refuse requests from 15 minutes on.
+/// From which difference on a refusal is taken to be the clock's fault. S3 and Azure refuse
+/// requests from 15 minutes on.
 const TOO_FAR: Duration = Duration::from_secs(10 * 60);
 
-/// In words, that this machine's clock is too far from the time `theirs` of a store's answer that has come `now`; `None` where it
-/// is not.
+/// In words, that this machine's clock is too far from the time `theirs` of a store's answer that
+/// has come `now`; `None` where it is not.
 #[must_use]
 pub fn clock_fault(theirs: SystemTime, now: SystemTime) -> Option<String> {
     let (apart, how) = match now.duration_since(theirs) {

@@ -1,11 +1,12 @@
 //! Names of hosts that are not found.
 
-/// How often a request is tried whose host is not found. A resolver may be away for a moment; a name that is spelled wrong is
-/// wrong for ever, and who spelled it waits for the answer.
+/// How often a request is tried whose host is not found. A resolver may be away for a moment; a
+/// name that is spelled wrong is wrong for ever, and who spelled it waits for the answer.
 pub const LOOKUP_TRIES: u32 = 3;
 
-/// Whether a request failed because the name of its host was not found, by the causes of the fault, in one line. They have no
-/// type that says so: the standard library gives the resolver's words only.
+/// Whether a request failed because the name of its host was not found, by the causes of the fault,
+/// in one line. They have no type that says so: the standard library gives the resolver's words
+/// only.
 #[must_use]
 pub fn is_failed_lookup(causes: &str) -> bool {
     let causes = causes.to_ascii_lowercase();

@@ -53,7 +53,8 @@ async fn gives_up() {
     assert!(slow.to_string().contains("tried 8 times"), "{slow}");
 }
 
-/// A name that nobody knows is known a second later at best: half a minute of tries is an operator's.
+/// A name that nobody knows is known a second later at best: half a minute of tries is an
+/// operator's.
 #[tokio::test(start_paused = true)]
 async fn a_fault_may_be_worth_few_tries() {
     let count = AtomicU32::new(0);
@@ -73,7 +74,8 @@ async fn a_fault_may_be_worth_few_tries() {
     );
 }
 
-/// An operation asks a dead store several things: it has one minute for all of them, and not one for each.
+/// An operation asks a dead store several things: it has one minute for all of them, and not one
+/// for each.
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_waited_for_once() {
     let caller = caller();
@@ -108,7 +110,8 @@ async fn time_in_which_nobody_polled_is_no_silence() {
     slow.await.expect("its store answered within ten seconds");
 }
 
-/// A dead network ends an operation in a minute, not in two hours; one that is only slow does not end it.
+/// A dead network ends an operation in a minute, not in two hours; one that is only slow does not
+/// end it.
 #[tokio::test(start_paused = true)]
 async fn silence_has_an_end() {
     let begun = Instant::now();
