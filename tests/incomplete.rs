@@ -12,46 +12,20 @@ mod support;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use faults::faulty;
-use libtest_mimic::{Arguments, Trial};
+use faults::{by_name, faulty};
 use scene::{listed, live, small, strays};
 use serde_json::Value;
 use stores::Place;
 use support::{Instance, copy_tree, files, text};
 
 fn main() -> ExitCode {
-    if let Some(code) = faults::child() {
-        return code;
-    }
-    let trial = |name: &str, test: fn()| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    let trials = vec![
-        trial(
-            "an_incomplete_copy_of_another_instance_stays",
-            an_incomplete_copy_of_another_instance_stays,
-        ),
-        trial(
-            "what_could_be_read_is_kept_for_emergencies",
-            what_could_be_read_is_kept_for_emergencies,
-        ),
-        trial(
-            "an_incomplete_copy_ends_with_the_next_backup_or_a_deletion",
-            an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
-        ),
-        trial(
-            "what_could_be_read_is_kept_on_a_store_too",
-            what_could_be_read_is_kept_on_a_store_too,
-        ),
-        trial(
-            "which_copy_is_meant_has_to_be_said",
-            which_copy_is_meant_has_to_be_said,
-        ),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    faults::main(by_name![
+        an_incomplete_copy_of_another_instance_stays,
+        what_could_be_read_is_kept_for_emergencies,
+        an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
+        what_could_be_read_is_kept_on_a_store_too,
+        which_copy_is_meant_has_to_be_said
+    ])
 }
 
 /// The folders in the target that have the name of a backup.

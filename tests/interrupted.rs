@@ -10,55 +10,23 @@ mod support;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use faults::faulty;
-use libtest_mimic::{Arguments, Trial};
+use faults::{by_name, faulty};
 use scene::{all_verify, listed, small, strays};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 
 fn main() -> ExitCode {
-    if let Some(code) = faults::child() {
-        return code;
-    }
-    let trial = |name: &str, test: fn()| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    let trials = vec![
-        trial("a_killed_backup_is_continued", a_killed_backup_is_continued),
-        trial("a_failed_backup_is_continued", a_failed_backup_is_continued),
-        trial(
-            "a_source_that_gives_no_answer_is_no_source_with_broken_files",
-            a_source_that_gives_no_answer_is_no_source_with_broken_files,
-        ),
-        trial(
-            "what_was_continued_and_failed_again_is_continued_whole",
-            what_was_continued_and_failed_again_is_continued_whole,
-        ),
-        trial(
-            "a_full_disk_has_its_room_back_at_once",
-            a_full_disk_has_its_room_back_at_once,
-        ),
-        trial(
-            "a_backup_that_takes_too_long_is_continued",
-            a_backup_that_takes_too_long_is_continued,
-        ),
-        trial(
-            "what_a_disk_did_not_take_is_not_continued",
-            what_a_disk_did_not_take_is_not_continued,
-        ),
-        trial(
-            "what_has_lost_its_journal_is_swept_when_it_is_asked_for",
-            what_has_lost_its_journal_is_swept_when_it_is_asked_for,
-        ),
-        trial(
-            "a_sweep_tells_what_it_did_and_what_it_could_not_do",
-            a_sweep_tells_what_it_did_and_what_it_could_not_do,
-        ),
-    ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    faults::main(by_name![
+        a_killed_backup_is_continued,
+        a_failed_backup_is_continued,
+        a_source_that_gives_no_answer_is_no_source_with_broken_files,
+        what_was_continued_and_failed_again_is_continued_whole,
+        a_full_disk_has_its_room_back_at_once,
+        a_backup_that_takes_too_long_is_continued,
+        what_a_disk_did_not_take_is_not_continued,
+        what_has_lost_its_journal_is_swept_when_it_is_asked_for,
+        a_sweep_tells_what_it_did_and_what_it_could_not_do
+    ])
 }
 
 fn many(instance: &Instance) {

@@ -13,49 +13,24 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use faults::faulty;
-use libtest_mimic::{Arguments, Trial};
+use faults::{by_name, faulty};
 use scene::{listed, live, small, strays};
 use serde_json::Value;
 use stores::{Kind, Place, contents, put, s3_server};
 use support::{Instance, named_like, text};
 
 fn main() -> ExitCode {
-    if let Some(code) = faults::child() {
-        return code;
-    }
-    let trial = |name: &str, test: fn()| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    let trials = vec![
-        trial("beside_local_data", beside_local_data),
-        trial("beside_data_on_s3", || in_a_store(Kind::S3)),
-        trial("beside_data_on_azure", || in_a_store(Kind::Azure)),
-        trial(
-            "what_can_not_be_read_beside_the_data_is_a_marker_too",
-            what_can_not_be_read_beside_the_data_is_a_marker_too,
-        ),
-        trial(
-            "a_storage_that_can_not_be_written_keeps_no_database_from_being_restored",
-            a_storage_that_can_not_be_written_keeps_no_database_from_being_restored,
-        ),
-        trial(
-            "what_a_killed_backup_held_on_to_goes_when_the_service_starts",
-            what_a_killed_backup_held_on_to_goes_when_the_service_starts,
-        ),
-        trial(
-            "a_service_that_starts_leaves_a_backup_alone",
-            a_service_that_starts_leaves_a_backup_alone,
-        ),
-        trial(
-            "a_restore_over_data_that_can_not_be_marked_changes_nothing",
-            a_restore_over_data_that_can_not_be_marked_changes_nothing,
-        ),
+    let mut tests = by_name![
+        beside_local_data,
+        what_can_not_be_read_beside_the_data_is_a_marker_too,
+        a_storage_that_can_not_be_written_keeps_no_database_from_being_restored,
+        what_a_killed_backup_held_on_to_goes_when_the_service_starts,
+        a_service_that_starts_leaves_a_backup_alone,
+        a_restore_over_data_that_can_not_be_marked_changes_nothing
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    tests.push(("beside_data_on_s3", || in_a_store(Kind::S3)));
+    tests.push(("beside_data_on_azure", || in_a_store(Kind::Azure)));
+    faults::main(tests)
 }
 
 /// An instance whose state folder is one of its own.

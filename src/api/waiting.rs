@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::faults::Fault;
-use crate::config::parse_seconds;
 use crate::operations::{ArcBackup, Status};
+use crate::times;
 
 /// How long an answer waits at most: proxies and clients give up after a minute or more.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, Fault> {
     let Some(text) = text else {
         return Ok(None);
     };
-    (parse_seconds(text.trim()).map(Duration::from_secs))
+    (times::parse_duration(text))
         .filter(|time| *time <= LIMIT)
         .map(Some)
         .ok_or_else(|| {

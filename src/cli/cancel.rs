@@ -35,7 +35,7 @@ pub(super) async fn run(
     };
     let AfterCancel::Ended(entry) = ended else {
         return Err(Error::Failed(format!(
-            "{name} was asked to end, and goes on after {} s: see `arc-backup status`",
+            "{name} was asked to end, and still runs after {} s: see `arc-backup status`",
             wait.as_secs()
         )));
     };

@@ -49,10 +49,10 @@ pub(super) async fn run(
             let place = left_without.join(", ");
             if arguments.yes {
                 return Err(Error::Invalid(format!(
-                    "then no good backup is left in target {place}: nothing was deleted; --even-last deletes it all the same"
+                    "this would leave no good backup in target {place}, so nothing was deleted; --even-last deletes it all the same"
                 )));
             }
-            question = format!("No good backup is left then in target {place}. {question}");
+            question = format!("This leaves no good backup in target {place}. {question}");
         }
     }
     confirm(arguments.yes, question, signals).await?;

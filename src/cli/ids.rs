@@ -146,34 +146,13 @@ mod tests {
     use crate::operations::TargetError;
     use crate::repository::{BackupState, Damaged};
 
-    fn backup(id: &str, target: &str, state: BackupState) -> Summary {
-        Summary {
-            backup_id: id.to_owned(),
-            created_at: String::new(),
-            backup_type: "full".to_owned(),
-            total_files: 1,
-            total_size_bytes: 1,
-            database_count: 1,
-            target: target.to_owned(),
-            instance: None,
-            source_location: None,
-            state,
-            has_checksums: true,
-            files: None,
-            bytes: None,
-            last_verified: None,
-            last_full: None,
-            last_failed: None,
-        }
-    }
-
     fn answer() -> ListAnswer {
         ListAnswer {
             backups: vec![
-                backup("backup-20260210-120000-0000000a", "a", BackupState::Damaged),
-                backup("backup-20260209-120000-0000000a", "b", BackupState::Ok),
-                backup("backup-20260209-120000-0000000a", "a", BackupState::Ok),
-                backup(
+                Summary::example("backup-20260210-120000-0000000a", "a", BackupState::Damaged),
+                Summary::example("backup-20260209-120000-0000000a", "b", BackupState::Ok),
+                Summary::example("backup-20260209-120000-0000000a", "a", BackupState::Ok),
+                Summary::example(
                     "backup-20260208-120000-0000000a",
                     "a",
                     BackupState::Unverified,

@@ -58,7 +58,7 @@ pub(super) async fn run(
             Ok(preview) => restore_preview::show(&preview),
             Err(error @ Error::Cancelled(_)) => return Err(error),
             // The restore itself says what is wrong, and may do without.
-            Err(error) => complain!("warning: what it would change is not known: {error}"),
+            Err(error) => complain!("warning: the changes it would make are not known: {error}"),
         }
     }
     let question = format!("Restore {id} over the live data?");

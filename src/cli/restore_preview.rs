@@ -1,9 +1,12 @@
 //! What a restore would do, for people.
 
+use std::time::Duration;
+
 use indicatif::HumanBytes;
 
 use super::output::complain;
-use crate::operations::{ExtraFilesPolicy, RestorePlan, RestorePreview, age_in_words};
+use crate::operations::{ExtraFilesPolicy, RestorePlan, RestorePreview};
+use crate::times;
 
 /// The width that lines are wrapped to.
 const WIDTH: usize = 100;
@@ -28,7 +31,12 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
     let created = &created.replace('T', " ");
     let age = preview.age_seconds.map_or_else(
         || created.clone(),
-        |age| format!("{} ago ({created} UTC)", age_in_words(age)),
+        |age| {
+            format!(
+                "{} ago ({created} UTC)",
+                times::words(Duration::from_secs(age))
+            )
+        },
     );
     let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
     row("made", &age);
@@ -63,7 +71,7 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
             row("to write", &bytes);
         }
         (None, Some(error)) => row("files", &format!("not known: {error}")),
-        (None, None) => row("files", "not known yet: to find out takes longer"),
+        (None, None) => row("files", "not known yet: counting takes longer"),
     }
     row("Arc", &arc(preview));
     let afterwards = match preview.restart_required {
@@ -101,7 +109,7 @@ fn arc(preview: &RestorePreview) -> String {
     match preview.arc_running {
         Some(true) => format!("runs ({how}): it is safest to stop it first"),
         Some(false) => format!("does not run ({how})"),
-        None => "is not seen to run; whether it does is not known for sure".to_owned(),
+        None => "not seen running, but it may run".to_owned(),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, apply: bool, as_json: bool) -> 
         print_set_aside(&set_aside, now);
     }
     for error in unread {
-        complain!("warning: what restores have set aside can't be counted: {error}");
+        complain!("warning: files set aside by restores can't be counted: {error}");
     }
     Ok(if is_done { DONE } else { FAILED })
 }

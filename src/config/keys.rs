@@ -161,10 +161,12 @@ fn is_built_in(values: &Values, table: &str) -> bool {
 fn unknown(table: &str, key: &str, known: &[&str]) -> String {
     match nearest(key, known.iter().copied()) {
         Some(meant) => {
-            format!("`{table}{key}` is no known key and is ignored: did you mean `{table}{meant}`?")
+            format!(
+                "`{table}{key}` is not a known key and is ignored: did you mean `{table}{meant}`?"
+            )
         }
         None => format!(
-            "`{table}{key}` is no known key and is ignored; known: {}",
+            "`{table}{key}` is not a known key and is ignored; known: {}",
             known.join(", ")
         ),
     }
@@ -179,7 +181,7 @@ fn sections(values: &Values) -> Vec<String> {
                 meant => meant,
             };
             Some(format!(
-                "`[{section}]` is no known section and is ignored: did you mean `[{meant}]`?"
+                "`[{section}]` is not a known section and is ignored: did you mean `[{meant}]`?"
             ))
         })
         .collect()
@@ -212,10 +214,10 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
             let known = (known.iter().map(String::as_str)).chain(OTHER_VARIABLES);
             warnings.push(match nearest(name, known) {
                 Some(meant) => format!(
-                    "`{variable}` is no known key and is ignored: did you mean `{prefix}{meant}`?"
+                    "`{variable}` is not a known key and is ignored: did you mean `{prefix}{meant}`?"
                 ),
                 None => format!(
-                    "`{variable}` is no known key and is ignored; known: {}",
+                    "`{variable}` is not a known key and is ignored; known: {}",
                     OURS.join(", ")
                 ),
             });
@@ -227,10 +229,10 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
         }
         warnings.push(match nearest(&field, known.iter().map(String::as_str)) {
             Some(meant) => format!(
-                "`{variable}` is no known key and is ignored: did you mean `{prefix}{start}{meant}`?"
+                "`{variable}` is not a known key and is ignored: did you mean `{prefix}{start}{meant}`?"
             ),
             None => format!(
-                "`{variable}` is no known key of the target `{target}` and is ignored; known: {}",
+                "`{variable}` is not a known key of the target `{target}` and is ignored; known: {}",
                 TARGET_KEYS.join(", ")
             ),
         });

@@ -21,4 +21,3 @@ pub(crate) use places::{Compared, differences};
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
 pub use targets::TargetSettings;
 pub use values::Values;
-pub(crate) use values::parse_seconds;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, times};
 
 /// A configuration as it was read, with typed look-ups whose errors name the key.
 #[derive(Clone, Default)]
@@ -154,7 +154,7 @@ impl Values {
         let seconds = match self.get(key) {
             None => return Ok(default),
             Some(Value::Integer(number)) => u64::try_from(number).ok(),
-            Some(Value::String(text)) => parse_seconds(text.trim()),
+            Some(Value::String(text)) => times::parse_duration(&text).map(|time| time.as_secs()),
             Some(_) => None,
         };
         match seconds {
@@ -189,7 +189,7 @@ impl Values {
     pub fn time_limit(&self, key: &str, default: Duration) -> Result<Option<Duration>> {
         let is_none = match self.get(key) {
             Some(Value::Integer(number)) => number == 0,
-            Some(Value::String(text)) => parse_seconds(text.trim()) == Some(0),
+            Some(Value::String(text)) => times::parse_duration(&text) == Some(Duration::ZERO),
             _ => false,
         };
         match is_none {
@@ -246,22 +246,6 @@ fn is_secret(key: &str) -> bool {
     ["secret", "key", "token", "password", "connection_string"]
         .iter()
         .any(|word| key.contains(word))
-}
-
-/// The seconds of a duration: `90s`, `30m`, `2h`, `1d`, or a number of seconds.
-pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match &text[digits..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    number.checked_mul(unit)
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const APPEND_ONLY_MEANS: &str = "append-only: these credentials may not delete. 
 /// The state of Arc's data where it can only be read.
 const READ_ONLY: &str = "read-only";
 const READ_ONLY_MEANS: &str = "read-only: backups work, a restore to this place does not";
-const READ_ONLY_REMEDY: &str = "nothing, where no restore is made from here; else mount it to be written, or grant the right to write";
+const READ_ONLY_REMEDY: &str =
+    "for restores, mount it writable, or grant the right to write; backups need neither";
 
 /// The name of an object that the examination writes.
 fn probe(suffix: &str) -> Key {
@@ -188,7 +189,7 @@ impl<'a> Probe<'a> {
             && self.repository.is_none()
             && !root.is_dir()
         {
-            let text = format!("{} is no folder", root.display());
+            let text = format!("{} is not a folder", root.display());
             self.push(Check::bad(self.subject, "list", text).look_at(
                 "storage.local_path",
                 "mount its volume, or run in Arc's working directory (-C)",

@@ -118,7 +118,7 @@ fn judge(room: &Room, needs: &Needs) -> (DoctorStatus, String) {
     } else if room.free_bytes < bytes.saturating_mul(2) {
         (
             DoctorStatus::Warn,
-            ": the next one has room, the one after it has not".to_owned(),
+            ": there is room for one more backup, and not for the one after it".to_owned(),
         )
     } else if free_files < files.saturating_mul(2) {
         (DoctorStatus::Warn, inodes("no more than"))

@@ -11,7 +11,7 @@ use crate::times;
 pub(super) async fn replaced_files(engine: &ArcBackup) -> Option<Check> {
     let (found, faults) = engine.set_aside().await;
     if let Some(fault) = faults.first() {
-        let text = format!("what restores have set aside can't be counted: {fault}");
+        let text = format!("files set aside by restores can't be counted: {fault}");
         return Some(Check::good("replaced files", "room", text));
     }
     let now = Timestamp::now();

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::operation::Status;
 use super::{ArcBackup, Holder, Operation};
-use crate::Error;
+use crate::{Error, times};
 
 /// Timeout for the look into the history: busy is said within a second.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
@@ -62,7 +62,7 @@ impl fmt::Display for Busy {
             write!(f, ", since {}", seconds(started))?;
             // The clock of another host may be ahead.
             if let Ok(age) = Duration::try_from(now.duration_since(started)) {
-                write!(f, " ({} ago)", span(age))?;
+                write!(f, " ({} ago)", times::words(age))?;
             }
         }
         if let Some(progress) = self.progress.as_ref().and_then(progress) {
@@ -74,7 +74,7 @@ impl fmt::Display for Busy {
                 f,
                 "; if that process is dead, its lock is free by {} (in {})",
                 seconds(expires),
-                span(left)
+                times::words(left)
             )?;
         }
         Ok(())
@@ -109,18 +109,6 @@ fn progress(operation: &Operation) -> Option<String> {
 /// RFC 3339, in whole seconds.
 fn seconds(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// `45 s`, `2 min 3 s`, `3 h 5 min`, `2 d 4 h`.
-fn span(duration: Duration) -> String {
-    let all = duration.as_secs();
-    let (days, hours, minutes, seconds) = (all / 86_400, all / 3_600 % 24, all / 60 % 60, all % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {seconds} s"),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
 }
 
 impl ArcBackup {
@@ -177,14 +165,5 @@ mod tests {
         let said = Busy::of_target(holder, Some(Duration::from_secs(76))).to_string();
         assert!(said.contains("its lock is free by "), "{said}");
         assert!(said.contains("(in 1 min 1"), "{said}");
-    }
-
-    #[test]
-    fn spans_have_two_units_at_most() {
-        let of = |seconds| span(Duration::from_secs(seconds));
-        assert_eq!(
-            [of(45), of(123), of(11_100), of(187_200)],
-            ["45 s", "2 min 3 s", "3 h 5 min", "2 d 4 h"]
-        );
     }
 }

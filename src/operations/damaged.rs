@@ -156,7 +156,7 @@ pub(super) fn outcome(
     let (whole, damaged) = counts(context, options, inventory)?;
     if damaged == 0 {
         return context
-            .failure("what the backup holds was restored, but it is not as it should be");
+            .failure("the files in the backup were restored, but the backup is not whole");
     }
     context.failure(&format!(
         "restored {whole} of {} files; {damaged} are damaged or missing in the backup and were left out, and what is live in \

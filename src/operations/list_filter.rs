@@ -101,26 +101,16 @@ impl ListAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::{Damaged, LastVerified};
+    use crate::repository::Damaged;
 
     fn answer() -> ListAnswer {
         let backup = |day: u32, target: &str, state| Summary {
-            backup_id: format!("backup-202602{day:02}-120000-0000000a"),
             created_at: format!("2026-02-{day:02}T12:00:00Z"),
-            backup_type: "full".to_owned(),
-            total_files: 1,
-            total_size_bytes: 1,
-            database_count: 1,
-            target: target.to_owned(),
-            instance: None,
-            source_location: None,
-            state,
-            has_checksums: true,
-            files: None,
-            bytes: None,
-            last_verified: None::<LastVerified>,
-            last_full: None,
-            last_failed: None,
+            ..Summary::example(
+                &format!("backup-202602{day:02}-120000-0000000a"),
+                target,
+                state,
+            )
         };
         ListAnswer {
             backups: vec![

@@ -53,8 +53,6 @@ mod time_needed;
 mod trust;
 mod verify;
 
-pub(crate) use preview::age_in_words;
-
 pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
 pub(crate) use flush::{Reach, SET_URL, examine as examine_arc, without_flush};

@@ -23,7 +23,7 @@ impl ArcBackup {
             return Ok(());
         }
         Err(Error::Config(format!(
-            "no arc.toml was found ({}), and `{}`, where data is by default, is no folder: {ELSEWHERE}",
+            "no arc.toml was found ({}), and `{}`, where data is by default, is not a folder: {ELSEWHERE}",
             Settings::searched(),
             absolute(&settings.storage.local_path)
         )))
@@ -44,7 +44,7 @@ impl ArcBackup {
             false => format!("no arc.toml was found ({})", Settings::searched()),
         };
         let text = format!(
-            "`{}` (`storage.local_path`) is no folder; {configuration}. Is its volume mounted? Else {ELSEWHERE}",
+            "`{}` (`storage.local_path`) is not a folder; {configuration}. Is its volume mounted? Else {ELSEWHERE}",
             absolute(&settings.storage.local_path)
         );
         Err(match settings.config_exists {

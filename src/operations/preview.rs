@@ -194,15 +194,3 @@ pub(super) fn age_seconds(manifest: &Manifest) -> Option<u64> {
     let created: Timestamp = manifest.created_at.parse().ok()?;
     u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
 }
-
-/// An age such as `3 days`.
-#[must_use]
-pub(crate) fn age_in_words(seconds: u64) -> String {
-    match seconds {
-        1 => "1 second".to_owned(),
-        0..120 => format!("{seconds} seconds"),
-        120..7_200 => format!("{} minutes", seconds / 60),
-        7_200..172_800 => format!("{} hours", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}

@@ -281,7 +281,7 @@ async fn give_up(
             Ok(files) => left += files,
             Err(error) => {
                 cleaned = false;
-                tracing::warn!(%error, section = part.section, "what was staged is removed by the next restore");
+                tracing::warn!(%error, section = part.section, "the next restore removes the staged files");
             }
         }
     }

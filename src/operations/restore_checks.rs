@@ -1,16 +1,18 @@
 //! What a restore is refused for before it begins, while a request can still be answered with why.
 
+use std::time::Duration;
+
 use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
-use super::preview::{BackupOrigin, age_in_words, age_seconds};
+use super::preview::{BackupOrigin, age_seconds};
 use super::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::repository::{Loaded, Repository};
 use crate::source;
 use crate::source::{CONFIG, DATA, METADATA};
-use crate::{Error, Result};
+use crate::{Error, Result, times};
 
 /// The largest `arc.toml` that is compared.
 const CONFIG_LIMIT: u64 = 16 << 20;
@@ -177,7 +179,7 @@ impl ArcBackup {
         }
         let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
-            format!("{} ago, ", age_in_words(seconds))
+            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
             "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \

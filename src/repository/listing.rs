@@ -50,6 +50,31 @@ pub struct Summary {
     pub last_failed: Option<LastVerified>,
 }
 
+#[cfg(test)]
+impl Summary {
+    /// One for tests, of a file.
+    pub(crate) fn example(backup_id: &str, target: &str, state: BackupState) -> Self {
+        Self {
+            backup_id: backup_id.to_owned(),
+            created_at: String::new(),
+            backup_type: "full".to_owned(),
+            total_files: 1,
+            total_size_bytes: 1,
+            database_count: 1,
+            target: target.to_owned(),
+            instance: None,
+            source_location: None,
+            state,
+            has_checksums: true,
+            files: None,
+            bytes: None,
+            last_verified: None,
+            last_full: None,
+            last_failed: None,
+        }
+    }
+}
+
 /// Something that has the name of a backup and is none.
 #[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
 pub struct Damaged {

@@ -58,7 +58,7 @@ impl Source for ParquetSource {
                 ErrorKind::NotFound,
                 "read",
                 root.display().to_string(),
-                "the storage root (`storage.local_path`) is no folder: is its volume mounted, and the working directory Arc's (-C)?",
+                "the storage root (`storage.local_path`) is not a folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
         let pins = match self.storage.pins(&freeze.operation_id).await {

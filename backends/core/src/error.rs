@@ -217,7 +217,7 @@ impl Error {
     pub fn remedy(&self) -> Option<&str> {
         match &self.inner.remedy {
             Some(remedy) => Some(remedy),
-            // An error that tells of several tries has the last one's.
+            // An error after several attempts has the last one's.
             None => (self.inner.source.as_deref())
                 .and_then(|source| source.downcast_ref::<Self>())
                 .and_then(Self::remedy),

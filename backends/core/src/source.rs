@@ -218,7 +218,7 @@ pub trait Restore: Send + Sync {
     async fn abort(&self) -> Result<()>;
 
     /// Ends it as [`abort`](Restore::abort) does, but leaves what is staged for the next restore of
-    /// the same backup, where that can find it; tells how many entries these are.
+    /// the same backup, where that can find it; returns how many entries these are.
     ///
     /// The default aborts.
     async fn leave_staged(&self) -> Result<u64> {

@@ -211,7 +211,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// Removes what is no folder. Tells whether it was there.
+    /// Removes what is not a folder. Answers whether it was there.
     pub(crate) fn unlink(&self, name: impl Arg) -> Result<bool, Errno> {
         match rustix::fs::unlinkat(self, name, AtFlags::empty()) {
             Ok(()) => Ok(true),

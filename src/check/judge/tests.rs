@@ -34,22 +34,9 @@ fn done(mode: &str, ok: bool, hours_ago: i64) -> LastVerified {
 
 fn backup(hours_ago: i64, state: BackupState, last: Option<LastVerified>) -> Summary {
     Summary {
-        backup_id: id(hours_ago),
         created_at: (now() - SignedDuration::from_hours(hours_ago)).to_string(),
-        backup_type: "full".to_owned(),
-        total_files: 1,
-        total_size_bytes: 1,
-        database_count: 1,
-        target: "far".to_owned(),
-        instance: None,
-        source_location: None,
-        state,
-        has_checksums: true,
-        files: Some(3),
-        bytes: Some(3),
         last_verified: last,
-        last_full: None,
-        last_failed: None,
+        ..Summary::example(&id(hours_ago), "far", state)
     }
 }
 

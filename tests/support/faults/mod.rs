@@ -32,6 +32,7 @@ use std::time::Duration;
 use arc_backup_core::{Error, ErrorKind, Result};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
+use libtest_mimic::{Arguments, Trial};
 
 pub use sink::FaultySink;
 pub use source::FaultySource;
@@ -52,6 +53,31 @@ pub const FULL: &str = "no space left on device (injected)";
 pub fn child() -> Option<ExitCode> {
     child_with(|_| {})
 }
+
+/// The main function of a test binary that is its own child: it is the program where it is to be
+/// that, and else it runs these tests.
+pub fn main(tests: Vec<(&'static str, fn())>) -> ExitCode {
+    if let Some(code) = child() {
+        return code;
+    }
+    let trials = tests.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// Tests by the names of their functions.
+#[allow(unused_macros, reason = "each test binary uses a part of it")]
+macro_rules! by_name {
+    ($($test:ident),+ $(,)?) => {
+        vec![$((stringify!($test), $test as fn())),+]
+    };
+}
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub(crate) use by_name;
 
 /// The same, with a change to the registry.
 pub fn child_with(change: impl FnOnce(&mut arc_backup::Registry)) -> Option<ExitCode> {

@@ -1,0 +1,93 @@
+//! Restores that must not begin, that begin again, and that restore what is whole.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "../support/faults/mod.rs"]
+mod faults;
+#[path = "../support/scene.rs"]
+mod scene;
+#[path = "../support/stores.rs"]
+mod stores;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod damaged;
+mod instances;
+mod staged;
+
+use std::process::ExitCode;
+
+use damaged::*;
+use faults::{by_name, faulty};
+use instances::*;
+use scene::{live, small, strays};
+use serde_json::{Value, json};
+use staged::*;
+use stores::{Kind, Place, configure, contents, put, s3_server};
+use support::{Instance, has_problem, named_like, text};
+
+fn main() -> ExitCode {
+    faults::main(by_name![
+        a_backup_of_another_instance_is_not_restored_over_files_unasked,
+        a_copy_of_an_arc_toml_makes_no_instance_the_other,
+        what_a_restore_would_do_is_said_before,
+        an_arc_toml_that_names_other_places_is_restored_by_itself,
+        what_is_whole_in_a_damaged_backup_is_restored_when_asked_for,
+        what_is_whole_is_restored_to_s3,
+        what_a_restore_has_staged_is_used_by_the_next_one,
+        what_a_restore_has_written_to_s3_is_not_written_again,
+        a_request_has_a_timeout_of_its_own
+    ])
+}
+
+/// Runs a command that has to be refused with exit code 2, and to change nothing.
+fn refused(instance: &Instance, arguments: &[&str], parts: &[&str]) {
+    let before = live(instance);
+    let output = instance.run(arguments);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{arguments:?}: no {part:?} in {said}");
+    }
+    assert!(live(instance) == before, "{arguments:?}: live data changed");
+}
+
+/// Changes what is live, but for the token that the tests use.
+fn change(instance: &Instance) {
+    let root = instance.path("data/arc");
+    std::fs::write(root.join(LARGE), b"rewritten").unwrap();
+    std::fs::remove_file(root.join("iot/temperature/b.parquet")).unwrap();
+    std::fs::write(root.join("iot/added.parquet"), b"added").unwrap();
+    let connection = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    let delete = "DELETE FROM api_tokens WHERE id > 1";
+    connection.execute_batch(delete).unwrap();
+}
+
+fn restore_body(id: &str, fields: &Value) -> String {
+    let mut body = json!({"backup_id": id, "confirm": true});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body.to_string()
+}
+
+const LARGE: &str = "metrics/large.parquet";
+
+fn flip(path: &std::path::Path) {
+    let modified = std::fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(modified).unwrap();
+}
+
+/// An instance with its data in S3, and a backup of it in the local target `far`.
+fn in_s3(server: &arc_backup_test_s3::S3Server) -> (Instance, Place, String) {
+    let instance = small();
+    let data = stores::storage(Kind::S3, &instance, server, true);
+    let far = Place::local(&instance, "data/far");
+    configure(&instance, &data, &far);
+    let id = instance.ok(&["backup", "--target", "far"]);
+    (instance, data, id)
+}
