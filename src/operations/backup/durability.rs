@@ -6,13 +6,13 @@ use crate::{Error, Result};
 
 /// What faults of writing say of all that was stored before.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(crate) struct Trust {
     on_disk: bool,
     lost: bool,
 }
 
 impl Trust {
-    pub(super) fn new(target: &dyn Sink) -> Self {
+    pub(crate) fn new(target: &dyn Sink) -> Self {
         Self {
             on_disk: target.capabilities().local_root.is_some(),
             lost: false,
@@ -21,7 +21,7 @@ impl Trust {
 
     /// Takes note of a fault of writing to the target. One that is full has its room back. A disk that did not take something
     /// tells so but once, to whoever asks first, and what it did not take is still read from memory as if it had.
-    pub(super) fn note(&mut self, fault: &CoreError) {
+    pub(crate) fn note(&mut self, fault: &CoreError) {
         match fault.kind() {
             ErrorKind::NoSpace => self.lost = true,
             ErrorKind::Other => self.lost |= self.on_disk,
@@ -31,7 +31,7 @@ impl Trust {
     }
 
     /// The result of writing to the target, taken note of.
-    pub(super) fn watch<T>(&mut self, written: Result<T>) -> Result<T> {
+    pub(crate) fn watch<T>(&mut self, written: Result<T>) -> Result<T> {
         if let Err(Error::Storage(fault)) = &written {
             self.note(fault);
         }
@@ -39,12 +39,12 @@ impl Trust {
     }
 
     /// The same of making what was written durable: whatever failed then, some of it may not be on the disk.
-    pub(super) fn watch_durability<T>(&mut self, durable: Result<T, CoreError>) -> Result<T> {
+    pub(crate) fn watch_durability<T>(&mut self, durable: Result<T, CoreError>) -> Result<T> {
         self.lost |= durable.is_err();
         Ok(durable?)
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.lost
     }
 }

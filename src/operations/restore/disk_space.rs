@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use arc_backup_core::{Error as CoreError, ErrorKind};
 use indicatif::HumanBytes;
 
-use super::context::Context;
-use super::disk::{Room, existing, taken};
+use crate::operations::context::Context;
+use crate::operations::disk::{Room, existing, taken};
 use crate::{Error, Result};
 
 /// Whether local disk has room for what will be written, before anything is. What goes to one file system is added up.
-pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
+pub(crate) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
     let mut by_device: BTreeMap<u64, (Room, u64)> = BTreeMap::new();
     for (path, bytes) in rooms {
         // A file system that does not tell its room says so when it is full.
@@ -36,7 +36,7 @@ pub(super) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
 
 /// Whether a target on local disk has room for so many files and bytes of a backup, before any of
 /// them is copied.
-pub(super) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
+pub(crate) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
     let Some(root) = context.repository.target_sink().capabilities().local_root else {
         return Ok(());
     };

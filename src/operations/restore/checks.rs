@@ -5,10 +5,10 @@ use std::time::Duration;
 use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
-use super::preview::{BackupOrigin, age_seconds};
-use super::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::restore::preview::{BackupOrigin, age_seconds};
+use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository};
 use crate::source;
 use crate::source::{CONFIG, DATA, METADATA};
@@ -37,7 +37,7 @@ impl ArcBackup {
         self.find_and_check(id, options, target).await.map(drop)
     }
 
-    pub(super) async fn find_and_check(
+    pub(crate) async fn find_and_check(
         &self,
         id: &BackupId,
         options: &RestoreOptions,

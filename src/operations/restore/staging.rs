@@ -10,20 +10,20 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use futures::StreamExt;
 
-use super::context::Context;
-use super::damaged::{damaged_keys, whole_entries};
-use super::entries::{left_out, section_entries};
-use super::marker::{
-    Mark, check_covers_interrupted, keeps_staged, marker_path, remove_marker, state_marker,
-};
-use super::presence::archived_fault;
-use super::preview_figures::RestorePlan;
-use super::restore::{ExtraFilesPolicy, RestoreOptions};
-use super::room::check_room;
-use super::time_needed::check_time;
-use super::verify::NoWriter;
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
+use crate::operations::context::Context;
+use crate::operations::entries::{left_out, section_entries};
+use crate::operations::restore::damaged::{damaged_keys, whole_entries};
+use crate::operations::restore::disk_space::check_room;
+use crate::operations::restore::marker::{
+    Mark, check_covers_interrupted, keeps_staged, marker_path, remove_marker, state_marker,
+};
+use crate::operations::restore::plan::RestorePlan;
+use crate::operations::restore::time_needed::check_time;
+use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
+use crate::operations::verify::NoWriter;
+use crate::operations::verify::completeness::archived_fault;
 use crate::pipeline::{Reader, Writer};
 use crate::repository::BackupReader;
 use crate::source;
@@ -31,7 +31,7 @@ use crate::{Error, Result};
 
 /// Removes what interrupted restores staged, before a backup: but for what the next restore of the
 /// same backup can use, for some days.
-pub(super) async fn discard_old_staged(context: &Context, is_interrupted: bool) -> Result<()> {
+pub(crate) async fn discard_old_staged(context: &Context, is_interrupted: bool) -> Result<()> {
     let is_there = is_interrupted || marker_path(&context.settings).exists();
     if is_there && !keeps_staged(&context.settings) {
         discard_all_staged(&context.settings, &context.sources, Discard::Remove)
@@ -43,7 +43,7 @@ pub(super) async fn discard_old_staged(context: &Context, is_interrupted: bool) 
 
 /// Removes what interrupted restores staged, but for data that this one may use. A marker of one
 /// that had begun to change live data stays: only a restore ends it.
-pub(super) async fn discard_staged(context: &Context, mark: &Mark<'_>) -> Result<()> {
+pub(crate) async fn discard_staged(context: &Context, mark: &Mark<'_>) -> Result<()> {
     if mark.resumes_staging() {
         let others = (context.sources.iter()).filter(|source| source.section() != source::DATA);
         for source in others {
@@ -58,7 +58,7 @@ pub(super) async fn discard_staged(context: &Context, mark: &Mark<'_>) -> Result
 }
 
 /// The same, or counts it; also where no marker says that there is any, which takes a walk through the data.
-pub(super) async fn discard_all_staged(
+pub(crate) async fn discard_all_staged(
     settings: &Settings,
     sources: &[Arc<dyn Source>],
     discard: Discard,
@@ -75,9 +75,9 @@ pub(super) async fn discard_all_staged(
 }
 
 /// One source that takes part.
-pub(super) struct Part {
-    pub(super) section: String,
-    pub(super) restore: Box<dyn Restore>,
+pub(crate) struct Part {
+    pub(crate) section: String,
+    pub(crate) restore: Box<dyn Restore>,
     /// Files whose bytes are needed, and those bytes.
     needed: (u64, u64),
     /// Whether live files that the backup does not hold stay.
@@ -86,14 +86,14 @@ pub(super) struct Part {
 
 impl Part {
     /// Whether something of the data storage may be written, moved or removed for it.
-    pub(super) fn changes_data(&self) -> bool {
+    pub(crate) fn changes_data(&self) -> bool {
         let is_data = ![source::METADATA, source::CONFIG].contains(&self.section.as_str());
         is_data && (self.needed.0 > 0 || !self.keeps_extra)
     }
 }
 
 /// Plans what each source has to change, stages it, and verifies that and the rest.
-pub(super) async fn stage(
+pub(crate) async fn stage(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
@@ -232,7 +232,7 @@ fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Resu
     })
 }
 
-pub(super) fn policy(policy: ExtraFilesPolicy) -> ExtraFiles {
+pub(crate) fn policy(policy: ExtraFilesPolicy) -> ExtraFiles {
     match policy {
         ExtraFilesPolicy::SetAside => ExtraFiles::SetAside,
         ExtraFilesPolicy::Keep => ExtraFiles::Keep,
@@ -259,10 +259,10 @@ fn stored_elsewhere(inventory: &Inventory, section: &str) -> Result<HashMap<Key,
 }
 
 const STAGING_FAILED: &str = "the backup could not be read or staged";
-pub(super) const COPYING_FAILED: &str =
+pub(crate) const COPYING_FAILED: &str =
     "the backup could not be read or written, and a part of it is live";
 
-pub(super) async fn copy_part(
+pub(crate) async fn copy_part(
     context: &Context,
     inventory: &Inventory,
     part: &Part,
@@ -354,14 +354,14 @@ async fn verify_before(
 }
 
 /// Reads the files of one section, wherever they are stored.
-pub(super) struct PartReader<'a> {
+pub(crate) struct PartReader<'a> {
     context: &'a Context,
     section: &'a str,
     elsewhere: HashMap<Key, BackupId>,
 }
 
 impl<'a> PartReader<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         context: &'a Context,
         inventory: &Inventory,
         section: &'a str,

@@ -14,10 +14,10 @@ use arc_backup_core::{Key, ListOptions, Listed};
 use futures::StreamExt;
 use serde::Deserialize;
 
-use super::context::Context;
-use super::flush;
 use crate::config::Settings;
 use crate::manifest::Inventory;
+use crate::operations::backup::flush;
+use crate::operations::context::Context;
 use crate::{Error, Result};
 
 /// How long a job may take until a restore gives up.
@@ -79,7 +79,7 @@ enum Look {
 }
 
 /// Arc, as far as a restore can see it.
-pub(super) struct RunningArc<'a> {
+pub(crate) struct RunningArc<'a> {
     context: &'a Context,
     /// The files in the backup that tell of compaction jobs.
     known: BTreeSet<Key>,
@@ -90,7 +90,7 @@ pub(super) struct RunningArc<'a> {
 impl<'a> RunningArc<'a> {
     /// Waits until no compaction job of a running Arc is under way, before what is live is looked at. Fails when that takes too
     /// long.
-    pub(super) async fn await_quiet(context: &'a Context, inventory: &Inventory) -> Result<Self> {
+    pub(crate) async fn await_quiet(context: &'a Context, inventory: &Inventory) -> Result<Self> {
         let mut arc = Self {
             context,
             known: states_of(inventory)?,
@@ -109,7 +109,7 @@ impl<'a> RunningArc<'a> {
     }
 
     /// Whether Arc has rested since, right before the first change: else what was planned no longer fits.
-    pub(super) async fn check_quiet(&self) -> Result<()> {
+    pub(crate) async fn check_quiet(&self) -> Result<()> {
         let began = match self.look(ORPHANED).await? {
             Look::Busy(job, _) => Some(job),
             Look::Quiet(now) => match (&self.before, now) {
@@ -133,7 +133,7 @@ impl<'a> RunningArc<'a> {
 
     /// Waits before the last look at what is live, all of which is in force by now: what a job leaves that had begun unseen is found
     /// by that. Warns of what can't be known.
-    pub(super) async fn settle(&self) -> Result<()> {
+    pub(crate) async fn settle(&self) -> Result<()> {
         let why = match self.wait(Duration::ZERO).await? {
             Look::Quiet(word) => {
                 let why = match &word {
@@ -340,14 +340,14 @@ impl<'a> RunningArc<'a> {
 }
 
 /// Whether Arc runs, as far as that can be seen, and how it was.
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Runs(String),
     Stopped(String),
     Unknown,
 }
 
 /// Looks once whether Arc runs: who has its databases open, and whether `backup.arc_url` answers.
-pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
+pub(crate) async fn look_for_arc(settings: &Settings) -> Seen {
     if let Some((process, path)) = opener_of(settings) {
         return Seen::Runs(format!("process {process} has `{}` open", path.display()));
     }
@@ -363,7 +363,7 @@ pub(super) async fn look_for_arc(settings: &Settings) -> Seen {
 
 /// The process that has a database of Arc's open on this machine, and that database: Arc, as far as
 /// can be seen.
-pub(super) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
+pub(crate) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
     settings.databases.iter().find_map(|database| {
         let shm = crate::source::beside(&database.path, "-shm");
         Some((opener(&shm)?, &*database.path))

@@ -17,9 +17,8 @@ use super::{interval, watch};
 use crate::Registry;
 use crate::config::{Overrides, Settings};
 use crate::manifest::BackupId;
-use crate::operations::{
-    ArcBackup, Holder, Operation, Request, RestoreOptions, Running, Status, Who,
-};
+use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, Status, Who};
+use crate::repository::Holder;
 use crate::repository::Repository;
 
 /// A sink in memory whose lock is lost when it is told to, and whose deletions wait for leave.

@@ -4,18 +4,28 @@
 //! changes. From then on a marker in the state folder and beside the data says what is going on, and running the same
 //! restore again completes it.
 
+pub(crate) mod arc_idle;
+pub(crate) mod checks;
+pub(crate) mod damaged;
+pub(crate) mod disk_space;
+pub(crate) mod marker;
+pub(crate) mod plan;
+pub(crate) mod preview;
+pub(crate) mod set_aside;
+pub(crate) mod staging;
+pub(crate) mod time_needed;
+
 use std::time::Duration;
 
 use arc_backup_core::{ErrorKind, RestoreSummary};
 
-use super::context::Context;
-use super::damaged;
-use super::marker::{APPLYING, Mark};
-use super::presence::Then;
-use super::running_arc::RunningArc;
-use super::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
-use super::verify;
 use crate::manifest::Inventory;
+use crate::operations::context::Context;
+use crate::operations::restore::arc_idle::RunningArc;
+use crate::operations::restore::marker::{APPLYING, Mark};
+use crate::operations::restore::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
+use crate::operations::verify;
+use crate::operations::verify::completeness::Then;
 use crate::repository::Loaded;
 use crate::source;
 use crate::{Error, Result};
@@ -88,7 +98,7 @@ impl Default for RestoreOptions {
 }
 
 impl RestoreOptions {
-    pub(super) fn includes(&self, section: &str) -> bool {
+    pub(crate) fn includes(&self, section: &str) -> bool {
         match section {
             source::DATA => self.data,
             source::METADATA => self.metadata,
@@ -99,7 +109,7 @@ impl RestoreOptions {
     }
 }
 
-pub(super) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
+pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<()> {
     let mark = Mark::new(context, options).await;
     let mut parts = Vec::new();
     let prepared = context.or_cancelled(prepare(context, options, &mark, &mut parts));

@@ -11,14 +11,14 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::backup::Collected;
-use super::context::Context;
-use super::entries::{entries_of, left_out};
-use super::reuse::reuse;
-use super::room::check_target;
-use super::trust::Trust;
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
+use crate::operations::backup::Collected;
+use crate::operations::backup::durability::Trust;
+use crate::operations::backup::resume::reuse;
+use crate::operations::context::Context;
+use crate::operations::entries::{entries_of, left_out};
+use crate::operations::restore::disk_space::check_target;
 use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
 use crate::source;
@@ -32,7 +32,7 @@ const REFUSALS: u64 = 100;
 
 /// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
 /// any other fault ends it.
-pub(super) async fn copy(
+pub(crate) async fn copy(
     context: &Context,
     section: &str,
     frozen: &dyn Frozen,

@@ -3,14 +3,14 @@
 use arc_backup_core::{ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
-use super::context::Context;
+use crate::operations::context::Context;
 use crate::repository::{folder, inventory_key};
 use crate::{Error, Result};
 
 /// How many files are deleted between two looks at the cancel.
 const BATCH: usize = 1000;
 
-pub(super) async fn run(context: &Context) -> Result<()> {
+pub(crate) async fn run(context: &Context) -> Result<()> {
     context.running.phase("deleting");
     let known = (context.or_cancelled(end_backup(context)).await)
         .map_err(|error| context.repository.named(error))?;

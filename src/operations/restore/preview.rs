@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use poem_openapi::Object;
 
-use super::instance_id::known_instance_id;
-use super::preview_figures::RestorePlan;
-use super::running_arc::{Seen, look_for_arc};
-use super::{ArcBackup, RestoreOptions};
 use crate::Result;
 use crate::manifest::{BackupId, Manifest, SourceInfo};
+use crate::operations::instance_id::known_instance_id;
+use crate::operations::restore::arc_idle::{Seen, look_for_arc};
+use crate::operations::restore::plan::RestorePlan;
+use crate::operations::{ArcBackup, RestoreOptions};
 
 /// Where the data of a backup came from, or where that of this instance is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
@@ -180,7 +180,7 @@ impl ArcBackup {
     }
 
     /// Where the data of this instance is, and its name.
-    pub(super) fn own_origin(&self) -> BackupOrigin {
+    pub(crate) fn own_origin(&self) -> BackupOrigin {
         BackupOrigin {
             backend: self.settings.storage.kind.clone(),
             location: self.storage.location(),
@@ -190,7 +190,7 @@ impl ArcBackup {
 }
 
 /// How long ago a backup began.
-pub(super) fn age_seconds(manifest: &Manifest) -> Option<u64> {
+pub(crate) fn age_seconds(manifest: &Manifest) -> Option<u64> {
     let created: Timestamp = manifest.created_at.parse().ok()?;
     u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arc_backup_core::{Error as CoreError, ErrorKind, LockGuard, Sink};
 use tokio_util::sync::CancellationToken;
 
-use super::Running;
-use super::context::Context;
+use crate::operations::Running;
+use crate::operations::context::Context;
 use crate::repository::Repository;
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ const REMOTE_INTERVAL: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often the lock of a target is looked at.
-pub(super) fn interval(sink: &dyn Sink) -> Duration {
+pub(crate) fn interval(sink: &dyn Sink) -> Duration {
     match sink.capabilities().local_root {
         Some(_) => LOCAL_INTERVAL,
         None => REMOTE_INTERVAL,
@@ -31,7 +31,7 @@ pub(super) fn interval(sink: &dyn Sink) -> Duration {
 
 /// Looks at the lock until `ended`; cancels the operation when it is lost. Looks no more while the operation `is_hung`: a lock that
 /// is not looked at is not kept alive, and so another host may go on.
-pub(super) async fn watch(
+pub(crate) async fn watch(
     lock: Option<&dyn LockGuard>,
     repository: &Repository,
     running: &Running,
@@ -72,7 +72,7 @@ pub(super) async fn watch(
 
 impl Context {
     /// Fails when the repository's lock is no longer this operation's. There is none where the target can only be read.
-    pub(super) async fn check_lock(&self) -> Result<()> {
+    pub(crate) async fn check_lock(&self) -> Result<()> {
         let Some(lock) = &self.lock else {
             return Ok(());
         };

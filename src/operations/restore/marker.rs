@@ -11,9 +11,9 @@ use arc_backup_core::Sink;
 use jiff::{SignedDuration, Timestamp};
 
 use self::place::{BesideData, read_file, remove_file, write_file};
-use super::context::Context;
-use super::{ArcBackup, InterruptedRun, RestoreInProgress, RestoreOptions};
 use crate::config::Settings;
+use crate::operations::context::Context;
+use crate::operations::{ArcBackup, InterruptedRun, RestoreInProgress, RestoreOptions};
 use crate::source::{CONFIG, check_config_place};
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ mod place;
 
 const MARKER: &str = "restore-in-progress.json";
 /// The phase in which live data changes.
-pub(super) const APPLYING: &str = "applying";
+pub(crate) const APPLYING: &str = "applying";
 /// Timeout for reading the restore marker beside the data, where the operation can go on without
 /// the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,18 +36,18 @@ const ANSWER_LIVES: Duration = Duration::from_secs(30);
 /// How long what a restore has staged is kept when backups are made.
 const STAGED_LIVES: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-pub(super) fn marker_path(settings: &Settings) -> PathBuf {
+pub(crate) fn marker_path(settings: &Settings) -> PathBuf {
     settings.backup.state_folder().join(MARKER)
 }
 
 /// The marker in the state folder of a restore that was interrupted after its first change, or, where it can't be read, may have
 /// been.
-pub(super) fn state_marker(settings: &Settings) -> Option<RestoreInProgress> {
+pub(crate) fn state_marker(settings: &Settings) -> Option<RestoreInProgress> {
     read_file(&marker_path(settings))
 }
 
 /// The marker, wherever it is.
-pub(super) async fn marker(context: &Context) -> Option<RestoreInProgress> {
+pub(crate) async fn marker(context: &Context) -> Option<RestoreInProgress> {
     let beside = marker_beside(context, ANSWER_TIMEOUT).await.ok().flatten();
     merge(state_marker(&context.settings), beside)
 }
@@ -131,7 +131,7 @@ fn merge(
 
 /// What a store said last of the marker beside the data, for whoever only shows it.
 #[derive(Debug, Default)]
-pub(super) struct LastAnswer(Mutex<Option<Answer>>);
+pub(crate) struct LastAnswer(Mutex<Option<Answer>>);
 
 #[derive(Debug)]
 struct Answer {
@@ -204,7 +204,7 @@ impl ArcBackup {
 }
 
 /// What a restore writes of itself, and of those that it goes on with.
-pub(super) struct Mark<'a> {
+pub(crate) struct Mark<'a> {
     context: &'a Context,
     options: &'a RestoreOptions,
     interrupted: Option<RestoreInProgress>,
@@ -218,7 +218,7 @@ pub(super) struct Mark<'a> {
 
 impl<'a> Mark<'a> {
     /// That of a restore that begins: what is there now is of one that was interrupted.
-    pub(super) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
+    pub(crate) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
         // A restore of data needs the answer, and a store that drops one request answers the next.
         // The store's own timeout ends the wait for a dead one.
         let is_remote = context.storage.capabilities().local_root.is_none();
@@ -246,34 +246,34 @@ impl<'a> Mark<'a> {
     }
 
     /// The name that files are staged under.
-    pub(super) fn stage(&self) -> String {
+    pub(crate) fn stage(&self) -> String {
         let own = &self.context.operation_id;
         self.resumed.as_ref().unwrap_or(own).clone()
     }
 
     /// Whether an interrupted restore of the same backup may have staged files under it.
-    pub(super) fn resumes_staging(&self) -> bool {
+    pub(crate) fn resumes_staging(&self) -> bool {
         self.resumed.is_some()
     }
 
     /// Whether the next restore will find what is staged: by a marker that this one writes, or that
     /// is there.
-    pub(super) fn tells_stage(&self) -> bool {
+    pub(crate) fn tells_stage(&self) -> bool {
         self.interrupted.is_none() || self.resumed.is_some()
     }
 
     /// The restore that was interrupted: live data is half restored already, and the marker stays until a restore has ended.
-    pub(super) fn interrupted(&self) -> Option<&RestoreInProgress> {
+    pub(crate) fn interrupted(&self) -> Option<&RestoreInProgress> {
         self.interrupted.as_ref()
     }
 
     /// Whether there is one.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         self.interrupted.is_some()
     }
 
     /// The runs that this one goes on with.
-    pub(super) fn earlier(&self) -> Vec<InterruptedRun> {
+    pub(crate) fn earlier(&self) -> Vec<InterruptedRun> {
         let Some(last) = &self.interrupted else {
             return Vec::new();
         };
@@ -288,7 +288,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Notes that files are being staged: nothing live has changed, and what was staged is to be removed.
-    pub(super) fn staging(&self, sections: &[String]) -> Result<()> {
+    pub(crate) fn staging(&self, sections: &[String]) -> Result<()> {
         write_file(
             &marker_path(&self.context.settings),
             &self.text("staging", sections, &[]),
@@ -297,7 +297,7 @@ impl<'a> Mark<'a> {
 
     /// Says that live data is about to change, in both places; `changes_data` where that is in the data storage, which must then
     /// say so too. Where only databases or `arc.toml` change, a storage that can't be written is no reason to fail.
-    pub(super) async fn applying(&self, sections: &[String], changes_data: bool) -> Result<()> {
+    pub(crate) async fn applying(&self, sections: &[String], changes_data: bool) -> Result<()> {
         let text = self.text(APPLYING, sections, &[]);
         // Before it is written: one that is broken off, or whose answer is lost, may be there.
         if self.unknown.is_none() {
@@ -334,7 +334,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Notes what is in force already. That a full disk can't keep this is no reason to leave the rest undone.
-    pub(super) async fn done(&self, sections: &[String], done: &[String]) {
+    pub(crate) async fn done(&self, sections: &[String], done: &[String]) {
         let text = self.text(APPLYING, sections, done);
         if let Err(error) = write_file(&marker_path(&self.context.settings), &text) {
             tracing::warn!(%error, "what is restored so far is not noted");
@@ -373,7 +373,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Removes it where this operation has written it and nothing has changed.
-    pub(super) async fn remove_own(&self) -> Result<()> {
+    pub(crate) async fn remove_own(&self) -> Result<()> {
         let settings = &self.context.settings;
         let text = std::fs::read(marker_path(settings)).unwrap_or_default();
         let marker = serde_json::from_slice::<RestoreInProgress>(&text);
@@ -388,7 +388,7 @@ impl<'a> Mark<'a> {
     }
 
     /// Removes it in both places: the restore has ended. `changes_data` as when it was written.
-    pub(super) async fn remove(&self, changes_data: bool) -> Result<()> {
+    pub(crate) async fn remove(&self, changes_data: bool) -> Result<()> {
         if self.is_beside.load(Ordering::Relaxed) {
             match BesideData(&self.context.storage).remove().await {
                 Err(error) if !changes_data => self.context.warn(format!(
@@ -424,7 +424,7 @@ fn any_marker(settings: &Settings) -> Option<RestoreInProgress> {
 
 /// Whether files are staged that the next restore of the same backup can use. After some days
 /// nobody is taken to come for them.
-pub(super) fn keeps_staged(settings: &Settings) -> bool {
+pub(crate) fn keeps_staged(settings: &Settings) -> bool {
     let Some(marker) = any_marker(settings).filter(|marker| marker.stage.is_some()) else {
         return false;
     };
@@ -433,12 +433,12 @@ pub(super) fn keeps_staged(settings: &Settings) -> bool {
 }
 
 /// Removes the marker in the state folder.
-pub(super) fn remove_marker(settings: &Settings) -> Result<()> {
+pub(crate) fn remove_marker(settings: &Settings) -> Result<()> {
     remove_file(&marker_path(settings))
 }
 
 /// Refuses a restore that would leave out what an interrupted one has half done: its marker must not go before that is whole.
-pub(super) fn check_covers_interrupted(mark: &Mark<'_>, order: &[&String]) -> Result<()> {
+pub(crate) fn check_covers_interrupted(mark: &Mark<'_>, order: &[&String]) -> Result<()> {
     let Some(marker) = mark.interrupted() else {
         return Ok(());
     };

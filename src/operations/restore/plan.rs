@@ -9,10 +9,10 @@ use futures::StreamExt;
 use poem_openapi::Object;
 use tokio_util::sync::CancellationToken;
 
-use super::entries::section_entries;
-use super::staging::policy;
-use super::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
+use crate::operations::entries::section_entries;
+use crate::operations::restore::staging::policy;
+use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, own};
 use crate::source;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub struct RestorePlan {
 }
 
 impl RestorePlan {
-    pub(super) fn new(extra_files_policy: ExtraFilesPolicy) -> Self {
+    pub(crate) fn new(extra_files_policy: ExtraFilesPolicy) -> Self {
         Self {
             extra_files_policy,
             ..Self::default()
@@ -43,7 +43,7 @@ impl RestorePlan {
     }
 
     /// Adds the plan of one source.
-    pub(super) fn add(&mut self, summary: &RestoreSummary) {
+    pub(crate) fn add(&mut self, summary: &RestoreSummary) {
         self.unchanged_files += summary.unchanged_files;
         self.written_files += summary.needed_files;
         self.replaced_files += summary.replaced_files;
@@ -54,7 +54,7 @@ impl RestorePlan {
 
 impl ArcBackup {
     /// The plan of a restore; `None` where it takes longer than `limit`.
-    pub(super) async fn restore_figures(
+    pub(crate) async fn restore_figures(
         &self,
         repository: &Repository,
         loaded: &Loaded,

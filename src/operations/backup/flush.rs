@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::context::Context;
-use super::running_arc;
 use crate::auth::Secret;
 use crate::config::{ArcServer, Settings};
+use crate::operations::context::Context;
+use crate::operations::restore::arc_idle;
 use crate::{Error, Result};
 
 /// How long Arc may take.
@@ -31,7 +31,7 @@ const STATUS: &str = "/api/v1/backup/status";
 
 /// Whether a backup may be made without a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flush {
+pub(crate) enum Flush {
     /// A flush that fails is a warning.
     Wanted,
     /// A flush that fails, or that nobody can be asked for, is the end of the backup.
@@ -40,7 +40,7 @@ pub(super) enum Flush {
 
 /// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to
 /// run.
-pub(super) async fn run(context: &Context, flush: Flush) -> Result<()> {
+pub(crate) async fn run(context: &Context, flush: Flush) -> Result<()> {
     let Some(arc) = &context.settings.backup.arc else {
         return without_url(context, flush);
     };
@@ -86,7 +86,7 @@ fn without_url(context: &Context, flush: Flush) -> Result<()> {
 /// Why nobody is asked for a flush although Arc runs on this machine; `None` where it is not seen
 /// to run.
 pub(crate) fn without_flush(settings: &Settings) -> Option<String> {
-    let (process, database) = running_arc::opener_of(settings)?;
+    let (process, database) = arc_idle::opener_of(settings)?;
     Some(format!(
         "Arc runs (process {process} has `{}` open), and `backup.arc_url` is not set",
         database.display()
@@ -182,7 +182,7 @@ async fn ask(
 }
 
 /// The HTTP status and body of Arc's answer to a question that any token may ask, or why there is none.
-pub(super) async fn get(
+pub(crate) async fn get(
     arc: &ArcServer,
     path: &str,
     token: Option<&Secret>,

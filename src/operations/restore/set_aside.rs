@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use arc_backup_core::AsideAreas;
 use jiff::Timestamp;
 
-use super::ArcBackup;
+use crate::operations::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
 

@@ -13,25 +13,25 @@ const CIRCLE: u64 = 1 << 32;
 
 /// The positions of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     start: u32,
     width: u64,
 }
 
 /// One run, and where it leaves the samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// What it reads.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// Whose turn is next.
-    pub(super) next: Turn,
+    pub(crate) next: Turn,
     /// How much of the whole will have been read after it, since the samples began anew.
-    pub(super) covered: f64,
+    pub(crate) covered: f64,
 }
 
 impl Run {
     /// The run of `share` whose turn it is.
-    pub(super) fn of(turn: Turn, share: f64) -> Self {
+    pub(crate) fn of(turn: Turn, share: f64) -> Self {
         // A share is more than 0 and at most 1; a float's 53 bits hold every position.
         let width = ((share * CIRCLE as f64).ceil() as u64).clamp(1, CIRCLE);
         let left = CIRCLE - turn.covered.min(CIRCLE - 1);
@@ -66,13 +66,13 @@ impl Run {
 
 impl Span {
     /// Whether it is the turn of the file at `path`.
-    pub(super) fn holds(self, path: &str) -> bool {
+    pub(crate) fn holds(self, path: &str) -> bool {
         u64::from(position(path).wrapping_sub(self.start)) < self.width
     }
 }
 
 /// Where a path, or any text, stands on the circle.
-pub(super) fn position(text: &str) -> u32 {
+pub(crate) fn position(text: &str) -> u32 {
     let digest = Digest::of(text.as_bytes());
     let [a, b, c, d, ..] = *digest.as_bytes();
     u32::from_be_bytes([a, b, c, d])

@@ -1,12 +1,18 @@
 //! Removing what interrupted operations have left, on demand.
 
+pub(crate) mod startup;
+
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
-use super::instance_lock::InstanceLock;
-use super::{ArcBackup, Holder, Operation, cancel, fence, staging};
+use crate::operations::cancel;
+use crate::operations::instance_lock::InstanceLock;
+use crate::operations::lock_watch;
+use crate::operations::restore::staging;
+use crate::operations::{ArcBackup, Operation};
+use crate::repository::Holder;
 use crate::repository::{Repository, Swept};
 use crate::{Error, Result};
 
@@ -170,7 +176,7 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
     let swept = tokio::select! {
         biased;
         swept = sweep() => swept,
-        lost = lost(&*lock, fence::interval(&**repository.sink())) => Err(lost.into()),
+        lost = lost(&*lock, lock_watch::interval(&**repository.sink())) => Err(lost.into()),
     };
     match (lock.release().await, swept) {
         (Err(error), Ok(mut swept)) => {

@@ -3,6 +3,13 @@
 //! Order of writes: journal → databases → file listing → files → config → inventory → all of it durable → the lock
 //! checked again → `manifest.json`, which is what makes the backup exist.
 
+pub(crate) mod durability;
+pub(crate) mod flush;
+pub(crate) mod incomplete;
+pub(crate) mod omitted;
+pub(crate) mod resume;
+pub(crate) mod section;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
@@ -11,20 +18,21 @@ use arc_backup_core::{Activity, Body, ErrorKind, Freeze, Source, SourceReport, W
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::flush::Flush;
-use super::trust::Trust;
-use super::{flush, incomplete, left_out, marker, section, staging};
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo, Spool,
 };
+use crate::operations::backup::durability::Trust;
+use crate::operations::backup::flush::Flush;
+use crate::operations::context::Context;
+use crate::operations::restore::marker;
+use crate::operations::restore::staging;
 use crate::repository::{BackupState, Repository, StoredLog, inventory_key, manifest_key};
 use crate::source::{self, Contents};
 use crate::{Error, Result};
 
 /// Makes a backup. What a failed one has stored is continued by the next, but on a full disk, which has its room back at once.
-pub(super) async fn run(
+pub(crate) async fn run(
     context: &Context,
     metadata: bool,
     config: bool,
@@ -184,7 +192,7 @@ async fn store(
 ) -> Result<InventoryRef> {
     let repository = &context.repository;
     let durability = repository.sink().durability().await?;
-    left_out::note(context, metadata, config);
+    omitted::note(context, metadata, config);
     let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
         .filter(|source| match source.section() {
             source::METADATA => metadata,
@@ -274,24 +282,24 @@ async fn publish(
 }
 
 /// What the sections have given so far.
-pub(super) struct Collected {
+pub(crate) struct Collected {
     started: Timestamp,
     /// By section with a slash behind it, which is the order of their paths.
-    pub(super) inventories: BTreeMap<String, Inventory>,
-    pub(super) contents: Contents,
+    pub(crate) inventories: BTreeMap<String, Inventory>,
+    pub(crate) contents: Contents,
     reports: BTreeMap<String, SourceReport>,
     /// Backups that were interrupted, whose files are used again, newest first.
-    pub(super) unfinished: Vec<BackupId>,
+    pub(crate) unfinished: Vec<BackupId>,
     /// Files that were, and their bytes.
-    pub(super) reused: (u64, u64),
+    pub(crate) reused: (u64, u64),
     /// What is stored, for the backup after this one, should this one not end.
-    pub(super) log: StoredLog,
+    pub(crate) log: StoredLog,
     /// Whether what is stored is kept for it.
-    pub(super) trust: Trust,
+    pub(crate) trust: Trust,
     /// Whether it was found, before anything was copied, that the target has no room for it.
-    pub(super) no_room: bool,
+    pub(crate) no_room: bool,
     /// All is stored that could be read: the list of it.
-    pub(super) incomplete_inventory: Option<InventoryRef>,
+    pub(crate) incomplete_inventory: Option<InventoryRef>,
 }
 
 impl Collected {
@@ -361,7 +369,7 @@ impl Collected {
     }
 
     /// Tells how much was taken over.
-    pub(super) fn tell_reused(&self, context: &Context) {
+    pub(crate) fn tell_reused(&self, context: &Context) {
         let (files, bytes) = self.reused;
         context.running.update(|operation| {
             operation.reused_files = Some(files);
@@ -398,7 +406,7 @@ impl Collected {
     }
 
     /// The manifest, but for what it says of the inventory.
-    pub(super) fn manifest(&self, context: &Context) -> Manifest {
+    pub(crate) fn manifest(&self, context: &Context) -> Manifest {
         let started = self.started;
         let status = context.running.snapshot();
         let ended = Timestamp::now();
@@ -444,7 +452,9 @@ impl Collected {
             source: data.origin.map(|origin| SourceInfo {
                 backend: origin.kind,
                 location: origin.location,
-                instance: super::instance_id::instance_id(context.settings.backup.state_folder()),
+                instance: crate::operations::instance_id::instance_id(
+                    context.settings.backup.state_folder(),
+                ),
             }),
             reused_files: self.reused.0,
             reused_bytes: self.reused.1,

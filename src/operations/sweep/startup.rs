@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arc_backup_core::{Activity, Discard};
 
-use super::ArcBackup;
-use super::instance_lock::InstanceLock;
+use crate::operations::ArcBackup;
+use crate::operations::instance_lock::InstanceLock;
 
 impl ArcBackup {
     /// Removes the second names of the data and the scratch files that a killed backup has left, which take room until they go: what

@@ -3,15 +3,15 @@
 use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta};
 use futures::StreamExt;
 
-use super::context::Context;
 use crate::manifest::{Inventory, Record};
+use crate::operations::context::Context;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
 use crate::{Error, Result};
 
 /// What becomes of the files that are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
+pub(crate) enum Then {
     /// They are read: what lies in an archive tier can't be.
     Read,
     /// Nothing: they only have to be there.
@@ -44,7 +44,7 @@ fn archived(path: &str) -> CoreError {
 }
 
 /// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
-pub(super) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
+pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
             Some(archived(path).into())
@@ -57,7 +57,7 @@ pub(super) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
 ///
 /// # Errors
 /// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
-pub(super) async fn check(
+pub(crate) async fn check(
     context: &Context,
     inventory: &Inventory,
     wanted: &(dyn Fn(&str) -> bool + Sync),
@@ -177,7 +177,7 @@ async fn next_stored_here(
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
-pub(super) fn check_counts(
+pub(crate) fn check_counts(
     context: &Context,
     loaded: &Loaded,
     inventory: &Inventory,
@@ -203,7 +203,7 @@ pub(super) fn check_counts(
 }
 
 /// For a backup that Arc made, its manifest's counts are what there is to check.
-pub(super) fn check_arcs_counts(
+pub(crate) fn check_arcs_counts(
     context: &Context,
     loaded: &Loaded,
     inventory: &Inventory,

@@ -1,9 +1,9 @@
 //! What a backup leaves out because it was asked to: `completed` must not lie by omission.
 
-use super::context::Context;
+use crate::operations::context::Context;
 
 /// Notes as not included what was left out as asked, each by its configuration key.
-pub(super) fn note(context: &Context, metadata: bool, config: bool) {
+pub(crate) fn note(context: &Context, metadata: bool, config: bool) {
     let mut list = Vec::new();
     if !metadata {
         // What is there by nobody's setting, and is not there, was not left out.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::operation::{Operation, Status};
 use crate::Result;
+use crate::operations::context::Context;
+use crate::operations::operation::{Operation, Status};
 
 /// How many operations are looked at.
 const RECENT: u64 = 200;
@@ -20,7 +20,7 @@ const SHORTEST_SECS: f64 = 5.0;
 const SMALLEST_BYTES: u64 = 64 << 20;
 
 /// Warns of a restore that has to go through `bytes` and may not do so in the time that is left.
-pub(super) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
+pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
     let Some(left) = context.time.left() else {
         return Ok(());
     };

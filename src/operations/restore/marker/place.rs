@@ -13,7 +13,7 @@ use arc_backup_core::{
 use jiff::Timestamp;
 
 use crate::operations::RestoreInProgress;
-use crate::operations::marker::APPLYING;
+use crate::operations::restore::marker::APPLYING;
 use crate::{Error, Result};
 
 /// Behind the name of the storage root, for a marker beside it.
@@ -26,7 +26,7 @@ const ENDED: &str = "ended";
 const LIMIT: u64 = 1 << 20;
 
 /// Reads a marker of a restore that has begun to change live data. One that can't be read counts as one.
-pub(super) fn parse(
+pub(crate) fn parse(
     text: std::result::Result<Vec<u8>, String>,
     place: &str,
     written: Option<Timestamp>,
@@ -47,7 +47,7 @@ pub(super) fn parse(
 }
 
 /// The marker in the file `path`.
-pub(super) fn read_file(path: &Path) -> Option<RestoreInProgress> {
+pub(crate) fn read_file(path: &Path) -> Option<RestoreInProgress> {
     let text = match std::fs::read(path) {
         Err(error) if matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory) => {
             return None;
@@ -61,7 +61,7 @@ pub(super) fn read_file(path: &Path) -> Option<RestoreInProgress> {
 }
 
 /// Writes `text` to the file `path`: all of it or nothing, and to stay.
-pub(super) fn write_file(path: &Path, text: &[u8]) -> Result<()> {
+pub(crate) fn write_file(path: &Path, text: &[u8]) -> Result<()> {
     let temporary = temporary_of(path);
     let write = || {
         let mut file = crate::private::create_file(&temporary)?;
@@ -83,7 +83,7 @@ fn temporary_of(path: &Path) -> PathBuf {
 
 /// Removes the file `path`; absent is no error, also where nothing can be removed at all: a mount that can only be read says so
 /// first.
-pub(super) fn remove_file(path: &Path) -> Result<()> {
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
     let is_absent =
         |error: &std::io::Error| matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory);
     match std::fs::remove_file(path) {
@@ -97,11 +97,11 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
 }
 
 /// The place beside the data.
-pub(super) struct BesideData<'a>(pub(super) &'a Arc<dyn Sink>);
+pub(crate) struct BesideData<'a>(pub(crate) &'a Arc<dyn Sink>);
 
 impl BesideData<'_> {
     /// The marker there. An error says that the storage gives no answer.
-    pub(super) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
+    pub(crate) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
         if let Some(root) = self.0.capabilities().local_root {
             // On a thread of its own: a disk that hangs must hold up nobody.
             let read = tokio::task::spawn_blocking(move || {
@@ -126,7 +126,7 @@ impl BesideData<'_> {
     }
 
     /// Writes it there. Where there is no data yet, there is nothing to lie beside.
-    pub(super) async fn write(&self, text: &[u8]) -> Result<()> {
+    pub(crate) async fn write(&self, text: &[u8]) -> Result<()> {
         if let Some(root) = self.0.capabilities().local_root {
             let (text, job) = (text.to_vec(), BlockingJob::begin());
             let written = tokio::task::spawn_blocking(move || {
@@ -150,7 +150,7 @@ impl BesideData<'_> {
     }
 
     /// Removes it; absent is no error.
-    pub(super) async fn remove(&self) -> Result<()> {
+    pub(crate) async fn remove(&self) -> Result<()> {
         match self.0.capabilities().local_root {
             Some(root) => places(&root).iter().try_for_each(|path| {
                 // Of one that was killed while it wrote it.

@@ -1,16 +1,19 @@
 //! Verifying a backup.
 
+pub(crate) mod completeness;
+pub(crate) mod sampling;
+
 use arc_backup_core::{Entry, Error as CoreError, Upload};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::entries::to_core;
-use super::presence::Then;
-use super::rotation::{self, Run};
-use super::{Sample, presence};
 use crate::manifest::{Inventory, InventoryFault, Record};
+use crate::operations::Sample;
+use crate::operations::context::Context;
+use crate::operations::entries::to_core;
+use crate::operations::verify::completeness::Then;
+use crate::operations::verify::sampling::Run;
 use crate::pipeline::{Reader, Writer};
 use crate::repository::{BackupState, LastVerified, Loaded, Note, Turn};
 use crate::{Error, Result};
@@ -52,7 +55,7 @@ impl VerifyMode {
 
 /// Reads the manifest and inventory of the operation's backup, noting as a problem what is wrong with either.
 /// Of the files only those in the `wanted` sections are looked for.
-pub(super) async fn load(
+pub(crate) async fn load(
     context: &Context,
     wanted: &(dyn Fn(&str) -> bool + Sync),
     then: Then,
@@ -85,17 +88,17 @@ pub(super) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase("checking");
-    presence::check(context, &inventory, wanted, then).await?;
+    completeness::check(context, &inventory, wanted, then).await?;
     if loaded.sealed {
-        presence::check_counts(context, &loaded, &inventory)?;
+        completeness::check_counts(context, &loaded, &inventory)?;
     } else {
-        presence::check_arcs_counts(context, &loaded, &inventory)?;
+        completeness::check_arcs_counts(context, &loaded, &inventory)?;
     }
     Ok(Some((loaded, inventory)))
 }
 
 /// Verifies a backup: goes on after the first fault and names every one.
-pub(super) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
+pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
     let mut note = read_note(context).await;
     let run = match mode {
         VerifyMode::Sample(share) => Some(Run::of(turn(context, &note).await, share)),
@@ -147,7 +150,7 @@ async fn turn(context: &Context, note: &Note) -> Turn {
         "which files were read can't be noted in the target: this sample was drawn, and samples may leave files out: {error}"
     ));
     Turn {
-        next: rotation::position(&context.operation_id),
+        next: sampling::position(&context.operation_id),
         covered: 0,
     }
 }
@@ -278,7 +281,7 @@ async fn read(
     while let Some(outcome) = copies.next().await {
         let outcome = outcome?;
         if let Some(fault) = &outcome.fault {
-            if let Some(error) = presence::archived_fault(&outcome.entry.key, fault) {
+            if let Some(error) = completeness::archived_fault(&outcome.entry.key, fault) {
                 return Err(error);
             }
             context.note(&outcome.entry.key, fault)?;
@@ -288,7 +291,7 @@ async fn read(
 }
 
 /// Reads and hashes only.
-pub(super) struct NoWriter;
+pub(crate) struct NoWriter;
 
 #[async_trait]
 impl Writer for NoWriter {

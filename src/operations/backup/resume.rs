@@ -4,16 +4,16 @@ use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, 
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::backup::Collected;
-use super::context::Context;
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool};
+use crate::operations::backup::Collected;
+use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 use crate::source;
 
 /// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
 /// source, and by their bytes, or, in a store, by the entity tag that it gave them.
-pub(super) async fn reuse(
+pub(crate) async fn reuse(
     context: &Context,
     section: &str,
     listed: &Inventory,

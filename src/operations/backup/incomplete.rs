@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::backup::Collected;
-use super::context::Context;
 use crate::manifest::{self, Manifest, MissingFile};
+use crate::operations::backup::Collected;
+use crate::operations::context::Context;
 use crate::repository::BackupState;
 use crate::{Error, Result};
 
 /// Makes the stored files an incomplete copy.
-pub(super) async fn keep(context: &Context, collected: Collected) -> Result<()> {
+pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<()> {
     let repository = &context.repository;
     let status = context.running.snapshot();
     let mut manifest = collected.manifest(context);

@@ -7,13 +7,13 @@ use std::time::Duration;
 use arc_backup_core::{EntryStream, Key};
 use futures::StreamExt;
 
-use super::context::Context;
-use super::entries::section_entries;
-use super::presence::archived_fault;
-use super::restore::RestoreOptions;
-use super::staging::PartReader;
-use super::verify::NoWriter;
 use crate::manifest::Inventory;
+use crate::operations::context::Context;
+use crate::operations::entries::section_entries;
+use crate::operations::restore::RestoreOptions;
+use crate::operations::restore::staging::PartReader;
+use crate::operations::verify::NoWriter;
+use crate::operations::verify::completeness::archived_fault;
 use crate::{Error, Result};
 
 /// How long other backups are looked for, to say that there is none.
@@ -22,7 +22,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files of a backup that are missing in it, or are not what they should be. All of them: what is
 /// shown of problems is limited.
 #[derive(Debug, Default)]
-pub(super) struct Damaged(Mutex<BTreeSet<String>>);
+pub(crate) struct Damaged(Mutex<BTreeSet<String>>);
 
 impl Damaged {
     fn paths(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -30,17 +30,17 @@ impl Damaged {
     }
 
     /// Notes the file at `path`; a folder with a `/` at its end stands for all that is in it.
-    pub(super) fn note(&self, path: &str) {
+    pub(crate) fn note(&self, path: &str) {
         self.paths().insert(path.to_owned());
     }
 
     /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.paths().is_empty()
     }
 
     /// Whether the file at `path` is one of them.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         let paths = self.paths();
         let mut folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
         paths.contains(path) || folders.any(|folder| paths.contains(folder))
@@ -48,7 +48,7 @@ impl Damaged {
 }
 
 /// The entries of a section that are whole, as far as is known.
-pub(super) fn whole_entries<'a>(
+pub(crate) fn whole_entries<'a>(
     context: &'a Context,
     inventory: &Inventory,
     section: &'a str,
@@ -64,7 +64,7 @@ pub(super) fn whole_entries<'a>(
 }
 
 /// The keys of a section that are not.
-pub(super) fn damaged_keys(
+pub(crate) fn damaged_keys(
     context: &Context,
     inventory: &Inventory,
     section: &str,
@@ -80,7 +80,7 @@ pub(super) fn damaged_keys(
 }
 
 /// How many files a restore without the damaged ones puts back, and how many it leaves out.
-pub(super) fn counts(
+pub(crate) fn counts(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
@@ -103,7 +103,7 @@ pub(super) fn counts(
 ///
 /// # Errors
 /// Where nothing that is wanted is whole, or the target gives no answer.
-pub(super) async fn find_all(
+pub(crate) async fn find_all(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
@@ -145,7 +145,7 @@ pub(super) async fn find_all(
 }
 
 /// The error of a restore that did all it could without the damaged files.
-pub(super) fn outcome(
+pub(crate) fn outcome(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
@@ -166,7 +166,7 @@ pub(super) fn outcome(
 }
 
 /// What to do about a backup that is not whole, where it is the only one of its target.
-pub(super) async fn way_out(context: &Context) -> Option<String> {
+pub(crate) async fn way_out(context: &Context) -> Option<String> {
     let listed = tokio::time::timeout(LOOK_TIMEOUT, context.repository.list()).await;
     let backups = listed.ok()?.ok()?.backups;
     let is_other = |id: &str| id != context.id.as_str();
