@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::operation::{Operation, Status};
-use super::{ArcBackup, Request, Running, Who, audit};
 use crate::manifest::BackupId;
+use crate::operations::audit;
+use crate::operations::operation::{Operation, Status};
+use crate::operations::{ArcBackup, Request, Running, Who};
 use crate::{Error, Result};
 
 /// How long the entry may take.
@@ -21,19 +22,19 @@ const HURRIED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An operation that is about to begin.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// What the history says of it.
-    pub(super) operation: Operation,
-    pub(super) started: Timestamp,
+    pub(crate) operation: Operation,
+    pub(crate) started: Timestamp,
     /// The backup that is made or read.
-    pub(super) id: BackupId,
+    pub(crate) id: BackupId,
     /// Whether the slot was free for it.
     has_slot: AtomicBool,
     who: Who,
 }
 
 impl Attempt {
-    pub(super) fn new(engine: &ArcBackup, request: &Request, who: &Who) -> Result<Self> {
+    pub(crate) fn new(engine: &ArcBackup, request: &Request, who: &Who) -> Result<Self> {
         let started = Timestamp::now();
         let operation_id = format!(
             "{}-{}",
@@ -73,7 +74,7 @@ impl Attempt {
     }
 
     /// Notes that the slot was free: what fails from now on is recorded.
-    pub(super) fn has_slot(&self) {
+    pub(crate) fn has_slot(&self) {
         self.has_slot.store(true, Ordering::Relaxed);
     }
 }
@@ -81,7 +82,7 @@ impl Attempt {
 impl ArcBackup {
     /// Records that an attempt has failed, where it is one. What can't be written is known to this
     /// process all the same.
-    pub(super) async fn record_attempt(&self, attempt: Attempt, error: &Error, status: Status) {
+    pub(crate) async fn record_attempt(&self, attempt: Attempt, error: &Error, status: Status) {
         if error.is_refusal() || !attempt.has_slot.load(Ordering::Relaxed) {
             return;
         }

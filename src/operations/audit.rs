@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::operation::{Operation, Status};
+use crate::operations::operation::{Operation, Status};
 
 /// An operation starts.
-pub(super) fn started(operation: &Operation) {
+pub(crate) fn started(operation: &Operation) {
     tracing::info!(
         target: "arc_backup::audit",
         operation = operation.operation,
@@ -25,7 +25,7 @@ pub(super) fn started(operation: &Operation) {
 }
 
 /// An operation has ended, or failed before it began.
-pub(super) fn ended(operation: &Operation) {
+pub(crate) fn ended(operation: &Operation) {
     let seconds = duration(operation).unwrap_or_default().as_secs_f64();
     let rate = (seconds > 0.0).then(|| (operation.processed_bytes as f64 / seconds) as u64);
     // The level is a part of each place that logs.
@@ -58,7 +58,7 @@ pub(super) fn ended(operation: &Operation) {
 }
 
 /// Somebody asked an operation to end.
-pub(super) fn cancel_requested(
+pub(crate) fn cancel_requested(
     operation: &str,
     operation_id: &str,
     backup_id: Option<&str>,

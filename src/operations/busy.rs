@@ -6,8 +6,9 @@ use std::time::Duration;
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 
-use super::operation::Status;
-use super::{ArcBackup, Holder, Operation};
+use crate::operations::operation::Status;
+use crate::operations::{ArcBackup, Operation};
+use crate::repository::Holder;
 use crate::{Error, times};
 
 /// Timeout for the look into the history: busy is said within a second.
@@ -114,7 +115,7 @@ fn seconds(moment: Timestamp) -> String {
 impl ArcBackup {
     /// The same error; one that says busy also says how far that operation is, where it is one of
     /// this instance.
-    pub(super) async fn with_progress(&self, error: Error) -> Error {
+    pub(crate) async fn with_progress(&self, error: Error) -> Error {
         let Error::Busy(mut busy) = error else {
             return error;
         };

@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::instance_lock::InstanceLock;
-use super::{ArcBackup, Holder, Operation, Running, Who, audit};
+use crate::operations::audit;
+use crate::operations::instance_lock::InstanceLock;
+use crate::operations::{ArcBackup, Operation, Running, Who};
+use crate::repository::Holder;
 use crate::{Error, Result};
 
 /// How often a process looks whether its operation was cancelled by another.
@@ -29,7 +31,7 @@ const LIMIT: u64 = 64 << 10;
 
 /// What is written into the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct CancelRequest {
+pub(crate) struct CancelRequest {
     /// Who asks: the token's name, or the user's.
     actor: String,
     /// `rest` or `cli`.
@@ -59,7 +61,7 @@ fn request_path(folder: &Path, operation_id: &str) -> Option<PathBuf> {
 
 /// Returns when another process cancels the operation, with the reason. Never returns where nobody
 /// does.
-pub(super) async fn requested(folder: &Path, operation: &Operation) -> String {
+pub(crate) async fn requested(folder: &Path, operation: &Operation) -> String {
     let Some(path) = request_path(folder, &operation.operation_id) else {
         return std::future::pending().await;
     };
@@ -111,7 +113,7 @@ fn write(path: &Path, request: &CancelRequest) -> std::io::Result<()> {
 }
 
 /// Removes requests to operations that have ended. With the instance's lock held.
-pub(super) fn remove_stale(folder: &Path, operation_id: &str) {
+pub(crate) fn remove_stale(folder: &Path, operation_id: &str) {
     let own = request_path(folder, operation_id);
     let Ok(files) = std::fs::read_dir(folder) else {
         return;

@@ -5,15 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
-use super::Running;
-use super::damaged::Damaged;
-use super::descriptors::copies_at_once;
-use super::history::History;
-use super::scratch::ScratchFolders;
-use super::time_limit::TimeAllowed;
 use crate::auth::Secret;
 use crate::config::Settings;
 use crate::manifest::BackupId;
+use crate::operations::Running;
+use crate::operations::descriptors::copies_at_once;
+use crate::operations::history::History;
+use crate::operations::restore::damaged::Damaged;
+use crate::operations::scratch::ScratchFolders;
+use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::{CopyFault, Plan};
 use crate::private::Scratch;
 use crate::repository::Repository;
@@ -23,31 +23,31 @@ use crate::{Error, Result};
 const CONCURRENCY: usize = 8;
 
 /// What every operation is given.
-pub(super) struct Context {
-    pub(super) settings: Arc<Settings>,
-    pub(super) sources: Vec<Arc<dyn Source>>,
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) sources: Vec<Arc<dyn Source>>,
     /// Arc's data storage.
-    pub(super) storage: Arc<dyn Sink>,
-    pub(super) repository: Repository,
-    pub(super) id: BackupId,
-    pub(super) operation_id: String,
-    pub(super) running: Arc<Running>,
-    pub(super) scratch_folders: ScratchFolders,
-    pub(super) scratch: OnceLock<Scratch>,
+    pub(crate) storage: Arc<dyn Sink>,
+    pub(crate) repository: Repository,
+    pub(crate) id: BackupId,
+    pub(crate) operation_id: String,
+    pub(crate) running: Arc<Running>,
+    pub(crate) scratch_folders: ScratchFolders,
+    pub(crate) scratch: OnceLock<Scratch>,
     /// Of who asked for the operation over REST.
-    pub(super) token: Option<Secret>,
+    pub(crate) token: Option<Secret>,
     /// Absent where the target can only be read.
-    pub(super) lock: Option<Arc<dyn LockGuard>>,
+    pub(crate) lock: Option<Arc<dyn LockGuard>>,
     /// What is damaged in the backup that is read.
-    pub(super) damaged: Damaged,
+    pub(crate) damaged: Damaged,
     /// How long it may take.
-    pub(super) time: TimeAllowed,
-    pub(super) history: History,
+    pub(crate) time: TimeAllowed,
+    pub(crate) history: History,
 }
 
 impl Context {
     /// The operation's scratch folder, made when it is first needed: a deletion must go on a disk that is full.
-    pub(super) fn scratch(&self) -> Result<&Path> {
+    pub(crate) fn scratch(&self) -> Result<&Path> {
         if self.scratch.get().is_none() {
             let made = self.scratch_folders.for_operation(&self.operation_id)?;
             let _ = self.scratch.set(made);
@@ -55,7 +55,7 @@ impl Context {
         Ok(self.scratch.get().map_or(Path::new("."), Scratch::path))
     }
 
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         Plan {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.child_token(),
@@ -87,7 +87,7 @@ impl Context {
     }
 
     /// Fails when the operation is to end. Whoever asks goes on with something.
-    pub(super) fn check_cancelled(&self) -> Result<()> {
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
         self.running.progress.activity().note();
         match self.running.cancel.is_cancelled() {
             true => Err(self.running.cancelled()),
@@ -96,13 +96,13 @@ impl Context {
     }
 
     /// Tells the operator of something that is no failure.
-    pub(super) fn warn(&self, text: String) {
+    pub(crate) fn warn(&self, text: String) {
         self.running.update(|operation| operation.add_warning(text));
     }
 
     /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense. Where a place gives no answer,
     /// or this process can't ask it, that is no problem of the file, and an error.
-    pub(super) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
+    pub(crate) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
         // What fails while it is ended fails because of that.
         self.check_cancelled()?;
         let (kind, go_on) = match fault {
@@ -128,18 +128,18 @@ impl Context {
     }
 
     /// Notes that the file at `path` of the backup is damaged in it, or missing.
-    pub(super) fn damage(&self, path: &str, kind: &str, detail: impl Into<String>) {
+    pub(crate) fn damage(&self, path: &str, kind: &str, detail: impl Into<String>) {
         self.damaged.note(path);
         self.running.problem(path, kind, detail);
     }
 
     /// The failure of an operation that met problems.
-    pub(super) fn failure(&self, what: &str) -> Result<()> {
+    pub(crate) fn failure(&self, what: &str) -> Result<()> {
         self.failure_since(0, what)
     }
 
     /// The failure of an operation that met more problems than those `known`.
-    pub(super) fn failure_since(&self, known: u64, what: &str) -> Result<()> {
+    pub(crate) fn failure_since(&self, known: u64, what: &str) -> Result<()> {
         let operation = self.running.snapshot();
         let Some(count) = (operation.problem_count.checked_sub(known)).filter(|count| *count > 0)
         else {

@@ -25,7 +25,7 @@ pub(crate) fn raise_limit() {
 }
 
 /// The limit, and how many files may be copied at once within it.
-pub(super) fn copies_at_once() -> (u64, usize) {
+pub(crate) fn copies_at_once() -> (u64, usize) {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let left = limit - limit / OF_CONNECTIONS;
     let copies = left.saturating_sub(OF_ALL_ELSE) / OF_A_COPY;

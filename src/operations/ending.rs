@@ -10,25 +10,25 @@ use std::time::Duration;
 use arc_backup_core::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
-use super::Running;
-use super::context::Context;
+use crate::operations::Running;
+use crate::operations::context::Context;
 use crate::{Error, Result};
 
 /// How the time for ending is divided: what is to be done when, counted from the cancel.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StopTimes {
+pub(crate) struct StopTimes {
     /// Work has ended by itself; then it is dropped, and cleaning up begins.
-    pub(super) work: Duration,
+    pub(crate) work: Duration,
     /// All of the operation has ended, with its cleaning up; then it is aborted.
-    pub(super) operation: Duration,
+    pub(crate) operation: Duration,
     /// The lock is given back.
-    pub(super) lock: Duration,
+    pub(crate) lock: Duration,
     /// The history has its last line.
-    pub(super) history: Duration,
+    pub(crate) history: Duration,
 }
 
 impl StopTimes {
-    pub(super) fn of(whole: Duration) -> Self {
+    pub(crate) fn of(whole: Duration) -> Self {
         Self {
             work: whole.mul_f64(0.4),
             operation: whole.mul_f64(0.6),
@@ -40,23 +40,23 @@ impl StopTimes {
 
 /// Whether the process is asked to end: then no operation begins any more.
 #[derive(Debug, Default)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     asked: CancellationToken,
     reason: OnceLock<String>,
 }
 
 impl Ending {
-    pub(super) fn ask(&self, reason: &str) {
+    pub(crate) fn ask(&self, reason: &str) {
         let _ = self.reason.set(reason.to_owned());
         self.asked.cancel();
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.asked.is_cancelled()
     }
 
     /// Returns when it is asked to, with the reason.
-    pub(super) async fn asked(&self) -> String {
+    pub(crate) async fn asked(&self) -> String {
         self.asked.cancelled().await;
         let reason = self.reason.get().cloned();
         reason.unwrap_or_else(|| "the service is ending".to_owned())
@@ -65,14 +65,14 @@ impl Ending {
 
 impl Running {
     /// Returns when it has been cancelled, and so much time has passed since.
-    pub(super) async fn cancelled_for(&self, time: Duration) {
+    pub(crate) async fn cancelled_for(&self, time: Duration) {
         self.cancel.cancelled().await;
         tokio::time::sleep_until(self.cancelled_at() + time).await;
     }
 
     /// The error that an operation ends with, for one that its work met: whatever was under way, an operation that was cancelled says
     /// why it was.
-    pub(super) fn cause_of(&self, error: Error) -> Error {
+    pub(crate) fn cause_of(&self, error: Error) -> Error {
         match error {
             Error::Storage(error) | Error::Target { error, .. }
                 if error.kind() == ErrorKind::Cancelled =>
@@ -84,7 +84,7 @@ impl Running {
     }
 
     /// The error of an operation that was cancelled.
-    pub(super) fn cancelled(&self) -> Error {
+    pub(crate) fn cancelled(&self) -> Error {
         let reason = self.cancel_reason();
         Error::Cancelled(reason.unwrap_or_else(|| "cancelled".to_owned()))
     }
@@ -93,7 +93,7 @@ impl Running {
 impl Context {
     /// What `work` gives. Once the operation is cancelled it has a short time to end by itself, and is dropped then: it may wait for
     /// something that does not come.
-    pub(super) async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let time = StopTimes::of(self.settings.backup.stop_timeout).work;
         tokio::select! {
             biased;

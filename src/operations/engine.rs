@@ -7,39 +7,41 @@ use std::time::Duration;
 use arc_backup_core::{Activity, Discard, Discarded, Key, Sink, Source};
 use jiff::Timestamp;
 
-use super::ending::Ending;
-use super::history::{History, HistoryFile};
-use super::instance_id::known_instance_id;
-use super::instance_lock::InstanceLock;
-use super::inventories::{Inventories, LocalInventory};
-use super::operation::{Operation, Status};
-use super::running::Running;
-use super::scratch::ScratchFolders;
-use super::{
-    Holder, KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress, marker,
-};
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::ending::Ending;
+use crate::operations::history::{History, HistoryFile};
+use crate::operations::instance_id::known_instance_id;
+use crate::operations::instance_lock::InstanceLock;
+use crate::operations::inventories::{Inventories, LocalInventory};
+use crate::operations::operation::{Operation, Status};
+use crate::operations::restore::marker;
+use crate::operations::running::Running;
+use crate::operations::scratch::ScratchFolders;
+use crate::operations::{
+    KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
+};
 use crate::registry::Registry;
+use crate::repository::Holder;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
 use crate::source::Exclusions;
 use crate::{Error, Result};
 
 /// Backs up and restores one Arc instance.
 pub struct ArcBackup {
-    pub(super) settings: Arc<Settings>,
-    pub(super) sources: Vec<Arc<dyn Source>>,
-    pub(super) storage: Arc<dyn Sink>,
-    pub(super) repositories: Vec<Repository>,
-    pub(super) history: History,
-    pub(super) scratch: ScratchFolders,
-    pub(super) inventories: Inventories,
-    pub(super) slot: tokio::sync::Mutex<()>,
-    pub(super) current: Mutex<Option<Arc<Running>>>,
-    pub(super) ending: Ending,
-    pub(super) marker_answer: marker::LastAnswer,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) sources: Vec<Arc<dyn Source>>,
+    pub(crate) storage: Arc<dyn Sink>,
+    pub(crate) repositories: Vec<Repository>,
+    pub(crate) history: History,
+    pub(crate) scratch: ScratchFolders,
+    pub(crate) inventories: Inventories,
+    pub(crate) slot: tokio::sync::Mutex<()>,
+    pub(crate) current: Mutex<Option<Arc<Running>>>,
+    pub(crate) ending: Ending,
+    pub(crate) marker_answer: marker::LastAnswer,
     /// What in the data storage is no data.
-    pub(super) exclusions: Exclusions,
+    pub(crate) exclusions: Exclusions,
 }
 
 /// A target that can't be listed.
@@ -117,7 +119,7 @@ impl ArcBackup {
         &self.settings
     }
 
-    pub(super) fn lock_path(&self) -> PathBuf {
+    pub(crate) fn lock_path(&self) -> PathBuf {
         self.settings.backup.state_folder().join("instance.lock")
     }
 
@@ -144,7 +146,7 @@ impl ArcBackup {
     }
 
     /// Removes, or counts, the views that crashed backups held on to.
-    pub(super) async fn discard_views(&self, discard: Discard, activity: &Activity) -> Discarded {
+    pub(crate) async fn discard_views(&self, discard: Discard, activity: &Activity) -> Discarded {
         let mut discarded = Discarded::default();
         for source in &self.sources {
             discarded.add(source.discard_views(discard, activity).await);
@@ -251,7 +253,7 @@ impl ArcBackup {
     }
 
     /// Marks operations as failed that a crash has left `running`. Called with the instance's lock held.
-    pub(super) async fn settle_interrupted(&self) -> Result<()> {
+    pub(crate) async fn settle_interrupted(&self) -> Result<()> {
         let in_progress = self.restore_in_progress().await;
         self.history
             .with(move |file| settle(file, in_progress.as_ref()))

@@ -7,7 +7,7 @@ use crate::manifest::Inventory;
 use crate::{Error, Result};
 
 /// The entries of a list of one section.
-pub(super) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
+pub(crate) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
     let records = list.records()?;
     Ok(
         stream::iter(records.map(|record| record.map(|record| record.entry).map_err(to_core)))
@@ -15,7 +15,7 @@ pub(super) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
     )
 }
 
-pub(super) fn to_core(error: Error) -> CoreError {
+pub(crate) fn to_core(error: Error) -> CoreError {
     match error {
         Error::Storage(error) => error,
         other => CoreError::new(ErrorKind::Other, "read", "list", other.to_string()),
@@ -23,7 +23,7 @@ pub(super) fn to_core(error: Error) -> CoreError {
 }
 
 /// Those of one section of a backup's inventory.
-pub(super) fn section_entries(
+pub(crate) fn section_entries(
     inventory: &Inventory,
     section: &str,
 ) -> Result<EntryStream<'static>> {
@@ -37,7 +37,7 @@ pub(super) fn section_entries(
 }
 
 /// The entries of `all` that `some` does not have; both in byte order.
-pub(super) fn left_out<'a>(all: EntryStream<'a>, some: EntryStream<'a>) -> EntryStream<'a> {
+pub(crate) fn left_out<'a>(all: EntryStream<'a>, some: EntryStream<'a>) -> EntryStream<'a> {
     stream::unfold(
         (all, some.fuse(), None),
         |(mut all, mut some, mut other)| async move {

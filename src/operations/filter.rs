@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use poem_openapi::types::ToJSON;
 use rusqlite::types::Value as SqlValue;
 
-use super::{Operation, Status};
+use crate::operations::{Operation, Status};
 
 /// Which operations are asked for. What is empty excludes none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl OperationFilter {
     ///
     /// The fields are read from the row's document, so a file of any earlier version can be asked.
     /// Rows that are no JSON are not let through.
-    pub(super) fn condition(&self) -> (String, Vec<SqlValue>) {
+    pub(crate) fn condition(&self) -> (String, Vec<SqlValue>) {
         let mut parts = vec!["json_valid(body)".to_owned()];
         let mut values = Vec::new();
         let mut one_of = |field: &str, texts: Vec<String>| {
@@ -76,9 +76,9 @@ fn field_of_body(name: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::history::History;
     use super::*;
     use crate::config::HistoryLimits;
+    use crate::operations::history::History;
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")

@@ -19,8 +19,8 @@ use tokio::sync::Semaphore;
 
 pub use keys::{KeyedRequest, KnownKey};
 
-use super::{Operation, OperationFilter, OperationPage, Problem};
 use crate::config::HistoryLimits;
+use crate::operations::{Operation, OperationFilter, OperationPage, Problem};
 use crate::{Error, Result};
 
 /// How long SQLite waits for whoever holds the file.
@@ -88,7 +88,7 @@ impl History {
     }
 
     /// Operations that run, or that a crash has left so.
-    pub(super) async fn running(&self) -> Result<Vec<Operation>> {
+    pub(crate) async fn running(&self) -> Result<Vec<Operation>> {
         self.on(&self.readers, HistoryFile::running).await
     }
 
@@ -117,7 +117,7 @@ impl History {
     }
 
     /// Does what takes several steps, with nobody else of this process who writes.
-    pub(super) async fn with<T: Send + 'static>(
+    pub(crate) async fn with<T: Send + 'static>(
         &self,
         job: impl FnOnce(&HistoryFile) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -127,7 +127,7 @@ impl History {
 
 /// The file itself. Its calls block.
 #[derive(Debug)]
-pub(super) struct HistoryFile {
+pub(crate) struct HistoryFile {
     path: PathBuf,
     limits: HistoryLimits,
     writing: Mutex<Option<Connection>>,
@@ -174,7 +174,7 @@ impl HistoryFile {
         job(connection).map_err(|e| self.fault("write", &e))
     }
 
-    pub(super) fn write(&self, operation: &Operation) -> Result<()> {
+    pub(crate) fn write(&self, operation: &Operation) -> Result<()> {
         let has_ended = operation.completed_at.is_some();
         let problems = has_ended.then(|| operation.problems.to_json_string());
         let row = Operation {
@@ -218,7 +218,7 @@ impl HistoryFile {
         Ok(())
     }
 
-    pub(super) fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
+    pub(crate) fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
         let bodies: Option<Vec<String>> = self.read(|connection| {
             connection
                 .prepare("SELECT body FROM operations ORDER BY sequence DESC LIMIT ?1 OFFSET ?2")?
@@ -229,7 +229,7 @@ impl HistoryFile {
     }
 
     /// Those that run, or that a crash has left so, oldest first.
-    pub(super) fn running(&self) -> Result<Vec<Operation>> {
+    pub(crate) fn running(&self) -> Result<Vec<Operation>> {
         let bodies: Option<Vec<String>> = self.read(|connection| {
             connection
                 .prepare("SELECT body FROM operations WHERE status = 'Running' ORDER BY sequence")?
@@ -265,7 +265,7 @@ impl HistoryFile {
         })
     }
 
-    pub(super) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
+    pub(crate) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
         let row: Option<Option<(String, Option<String>)>> = self.read(|connection| {
             // Of a file that nobody has written to since it was made by an earlier version.
             let problems = match has_problems(connection)? {

@@ -12,14 +12,14 @@ const BYTES: usize = 16;
 
 /// The name of the instance with this state folder; `None` where it has none yet: no backup was
 /// made of it, or its state folder is lost.
-pub(super) fn known_instance_id(folder: &Path) -> Option<String> {
+pub(crate) fn known_instance_id(folder: &Path) -> Option<String> {
     let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
     let is_one = text.len() == 2 * BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_one.then_some(text)
 }
 
 /// The name of the instance with this state folder, made when there is none yet; `None` where it can't be kept.
-pub(super) fn instance_id(folder: &Path) -> Option<String> {
+pub(crate) fn instance_id(folder: &Path) -> Option<String> {
     known_instance_id(folder).or_else(|| match make(folder, &folder.join(FILE)) {
         Ok(id) => Some(id),
         Err(error) => {

@@ -6,18 +6,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Holder;
+use crate::repository::Holder;
 use crate::{Error, Result};
 
 /// How often it is tried, 5 ms apart: who only asks whether it is held has it for a moment, and leaves no text.
 const TRIES: u32 = 20;
 
 /// The lock, held. Given back when dropped; the kernel gives back that of a process that died.
-pub(super) struct InstanceLock(File);
+pub(crate) struct InstanceLock(File);
 
 impl InstanceLock {
     /// Takes the lock in the file `path`, which is made when it is missing.
-    pub(super) fn take(path: &Path, holder: &Holder) -> Result<Self> {
+    pub(crate) fn take(path: &Path, holder: &Holder) -> Result<Self> {
         let fault = |e| {
             Error::Failed(format!(
                 "{} (set `backup.state_path` to a file in a folder that can be written)",
@@ -73,7 +73,7 @@ impl InstanceLock {
     }
 
     /// Does `work` while nobody holds the lock in the file `path`, and nobody can take it; `None` where somebody does.
-    pub(super) fn while_free<T>(path: &Path, work: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn while_free<T>(path: &Path, work: impl FnOnce() -> T) -> Option<T> {
         let file = File::options().read(true).open(path).ok();
         if let Some(file) = &file {
             match file.try_lock_shared() {
@@ -86,7 +86,7 @@ impl InstanceLock {
     }
 
     /// Who holds the lock in the file `path`; `None` when nobody does.
-    pub(super) fn holder(path: &Path) -> Option<Holder> {
+    pub(crate) fn holder(path: &Path) -> Option<Holder> {
         let mut file = File::options().read(true).open(path).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),

@@ -17,29 +17,29 @@ const AGE: Duration = Duration::from_secs(600);
 pub struct LocalInventory {
     /// The inventory.
     pub inventory: Inventory,
-    pub(super) scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 /// Which inventory it is: the target, the backup, and the SHA-256 of the file.
-pub(super) type InventoryId = (String, String, String);
+pub(crate) type InventoryId = (String, String, String);
 
 /// Those that were read a moment ago, newest last.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Inventories(Arc<Mutex<Vec<Kept>>>);
+pub(crate) struct Inventories(Arc<Mutex<Vec<Kept>>>);
 
 /// One that was read then.
 type Kept = (InventoryId, Instant, Arc<LocalInventory>);
 
 impl Inventories {
     /// The inventory of this name, where it is kept, and its file is still there.
-    pub(super) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
+    pub(crate) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(_, since, local)| since.elapsed() < AGE && local.path().exists());
         let found = kept.iter().find(|(other, _, _)| other == id);
         found.map(|(_, _, local)| local.clone())
     }
 
-    pub(super) fn keep(&self, id: InventoryId, local: &Arc<LocalInventory>) {
+    pub(crate) fn keep(&self, id: InventoryId, local: &Arc<LocalInventory>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(other, since, _)| *other != id && since.elapsed() < AGE);
         if kept.len() >= KEPT {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::ListAnswer;
 use crate::manifest::BackupId;
+use crate::operations::ListAnswer;
 use crate::repository::{BackupState, Summary};
 
 /// Which backups of a list are wanted. The default wants all.

@@ -6,8 +6,8 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
-use super::{ArcBackup, ListAnswer, TargetError};
 use crate::manifest::BackupId;
+use crate::operations::{ArcBackup, ListAnswer, TargetError};
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
@@ -57,7 +57,7 @@ impl ArcBackup {
     }
 
     /// Asks all targets at once: one that is dead holds up nobody who looks for what another has.
-    pub(super) fn ask_all<'a>(
+    pub(crate) fn ask_all<'a>(
         &'a self,
         id: &BackupId,
     ) -> FuturesUnordered<BoxFuture<'a, (&'a Repository, Result<Loaded>)>> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
 
-use super::{ExtraFilesPolicy, RestorePlan};
+use crate::operations::{ExtraFilesPolicy, RestorePlan};
 use crate::repository::BackupState;
 use crate::source::{CONFIG, DATA, METADATA};
 
@@ -226,13 +226,13 @@ pub struct Sample {
 
 impl RestoreInProgress {
     /// Stands for a mark that is there and can't be read: a restore of what is restored by default.
-    pub(super) fn unknown(place: &str, written: Option<Timestamp>, reason: &str) -> Self {
+    pub(crate) fn unknown(place: &str, written: Option<Timestamp>, reason: &str) -> Self {
         Self {
             operation_id: "unknown".to_owned(),
             backup_id: "unknown".to_owned(),
             sections: vec![DATA.to_owned(), METADATA.to_owned()],
             done: Vec::new(),
-            phase: super::marker::APPLYING.to_owned(),
+            phase: crate::operations::restore::marker::APPLYING.to_owned(),
             target: None,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,

@@ -1,7 +1,7 @@
 //! Whether this is the place of an instance at all, before anything is made in it.
 
-use super::{ArcBackup, Request};
 use crate::config::Settings;
+use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result};
 
 impl ArcBackup {
@@ -31,7 +31,7 @@ impl ArcBackup {
 
     /// Fails where the first backup of an instance finds no data: before the folder of its state is
     /// made. Later ones say so themselves, and in the history.
-    pub(super) fn check_data(&self, request: &Request) -> Result<()> {
+    pub(crate) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
         let root = self.storage.capabilities().local_root;

@@ -1,8 +1,8 @@
 //! What can be asked for.
 
-use super::restore::RestoreOptions;
-use super::verify::VerifyMode;
 use crate::manifest::BackupId;
+use crate::operations::restore::RestoreOptions;
+use crate::operations::verify::VerifyMode;
 
 /// What an operation can be, as the status and the history name it.
 pub const OPERATIONS: [&str; 4] = ["backup", "restore", "verify", "delete"];
@@ -34,7 +34,7 @@ pub enum Request {
 
 impl Request {
     /// The target that it names.
-    pub(super) fn target(&self) -> Option<&str> {
+    pub(crate) fn target(&self) -> Option<&str> {
         match self {
             Self::Backup { target, .. }
             | Self::Restore(_, _, target)
@@ -43,7 +43,7 @@ impl Request {
         }
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Backup { .. } => "backup",
             Self::Restore(..) => "restore",

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::operation::Status;
-use super::phase::PHASES;
-use super::{Operation, Problem};
 use crate::Error;
 use crate::auth::Secret;
+use crate::operations::operation::Status;
+use crate::operations::phase::PHASES;
+use crate::operations::{Operation, Problem};
 use crate::pipeline::Progress;
 
 /// Who asked for an operation.

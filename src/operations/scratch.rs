@@ -15,26 +15,26 @@ const READS: &str = "reads";
 
 /// `<state folder>/scratch`.
 #[derive(Debug, Clone)]
-pub(super) struct ScratchFolders(PathBuf);
+pub(crate) struct ScratchFolders(PathBuf);
 
 impl ScratchFolders {
-    pub(super) fn new(state_folder: &Path) -> Self {
+    pub(crate) fn new(state_folder: &Path) -> Self {
         Self(state_folder.join("scratch"))
     }
 
     /// One for an operation.
-    pub(super) fn for_operation(&self, operation_id: &str) -> Result<Scratch> {
+    pub(crate) fn for_operation(&self, operation_id: &str) -> Result<Scratch> {
         create(self.0.join(OPERATIONS).join(operation_id))
     }
 
     /// One for somebody who only reads.
-    pub(super) fn for_reading(&self) -> Result<Scratch> {
+    pub(crate) fn for_reading(&self) -> Result<Scratch> {
         create(self.0.join(READS).join(crate::random_hex::<8>()?))
     }
 
     /// Takes those of dead operations out of the way, for [`Stale::remove`]. With the instance's lock held, or found free and
     /// kept so: then no operation has one in use.
-    pub(super) fn take_stale(&self) -> Result<Stale> {
+    pub(crate) fn take_stale(&self) -> Result<Stale> {
         let operations = self.0.join(OPERATIONS);
         let stale = self.0.join(STALE);
         if !operations.exists() {
@@ -52,7 +52,7 @@ impl ScratchFolders {
 
     /// Removes those that crashes have left. With the instance's lock held, no operation has one in use; a listing of
     /// files, which needs no lock, is done with its own long before an hour is over.
-    pub(super) fn clean(&self) -> Result<()> {
+    pub(crate) fn clean(&self) -> Result<()> {
         let operations = self.0.join(OPERATIONS);
         match std::fs::remove_dir_all(&operations) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -79,11 +79,11 @@ impl ScratchFolders {
 }
 
 /// Scratch folders that nobody has in use.
-pub(super) struct Stale(PathBuf);
+pub(crate) struct Stale(PathBuf);
 
 impl Stale {
     /// Removes them.
-    pub(super) fn remove(&self) {
+    pub(crate) fn remove(&self) {
         // What stays is removed by the next operation.
         let _ = std::fs::remove_dir_all(&self.0);
     }

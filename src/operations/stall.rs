@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Running;
+use crate::operations::Running;
 
 /// Watches whether anything goes on in an operation.
 #[derive(Debug)]
-pub(super) struct StallWatch {
+pub(crate) struct StallWatch {
     timeout: Duration,
     count: u64,
     since: Instant,
 }
 
 impl StallWatch {
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             count: 0,
@@ -25,7 +25,7 @@ impl StallWatch {
     }
 
     /// Looks whether something went on since the last look, and ends the operation when nothing has for too long.
-    pub(super) fn look(&mut self, running: &Running, is_hung: &AtomicBool) {
+    pub(crate) fn look(&mut self, running: &Running, is_hung: &AtomicBool) {
         let count = running.progress.activity().count();
         if count != self.count {
             self.count = count;
@@ -48,7 +48,7 @@ impl StallWatch {
 
 impl Running {
     /// What it does or waits for, in words.
-    pub(super) fn waits_for(&self) -> String {
+    pub(crate) fn waits_for(&self) -> String {
         let phase = self
             .snapshot()
             .phase

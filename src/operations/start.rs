@@ -8,20 +8,28 @@ use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Attempt;
-use super::context::Context;
-use super::damaged::Damaged;
-use super::ending::StopTimes;
-use super::flush::Flush;
-use super::history::History;
-use super::instance_lock::InstanceLock;
-use super::operation::{Operation, Status};
-use super::running::{Running, Who};
-use super::stall::StallWatch;
-use super::time_limit::{TimeAllowed, TimedRequest};
-use super::{ArcBackup, Holder, Request, audit, backup, cancel, delete, fence, restore, verify};
 use crate::auth::Secret;
 use crate::config::Settings;
+use crate::operations::attempt::Attempt;
+use crate::operations::audit;
+use crate::operations::backup;
+use crate::operations::backup::flush::Flush;
+use crate::operations::cancel;
+use crate::operations::context::Context;
+use crate::operations::delete;
+use crate::operations::ending::StopTimes;
+use crate::operations::history::History;
+use crate::operations::instance_lock::InstanceLock;
+use crate::operations::lock_watch;
+use crate::operations::operation::{Operation, Status};
+use crate::operations::restore;
+use crate::operations::restore::damaged::Damaged;
+use crate::operations::running::{Running, Who};
+use crate::operations::stall::StallWatch;
+use crate::operations::time_limit::{TimeAllowed, TimedRequest};
+use crate::operations::verify;
+use crate::operations::{ArcBackup, Request};
+use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
 use crate::{Error, Result};
 
@@ -378,7 +386,8 @@ impl ArcBackup {
         };
         let is_restore = running.snapshot().operation == "restore";
         // In the state folder alone: a disk that hangs is why this is here.
-        let marker = is_restore.then(|| super::marker::state_marker(&self.settings));
+        let marker =
+            is_restore.then(|| crate::operations::restore::marker::state_marker(&self.settings));
         let left = match marker.flatten() {
             Some(marker) => {
                 format!("the live data is partly restored: {}", marker.remedy())
@@ -430,8 +439,8 @@ async fn watch(
             stall.look(&running, &is_hung);
         }
     };
-    let every = fence::interval(&**repository.sink());
-    let lock = fence::watch(
+    let every = lock_watch::interval(&**repository.sink());
+    let lock = lock_watch::watch(
         lock.as_deref(),
         &repository,
         &running,
@@ -452,7 +461,7 @@ async fn watch(
 }
 
 impl Context {
-    pub(super) fn journal(&self, operation: &str) -> Journal {
+    pub(crate) fn journal(&self, operation: &str) -> Journal {
         let holder = Holder::this(operation, &self.operation_id);
         Journal {
             operation: holder.operation,

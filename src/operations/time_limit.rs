@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Request;
+use crate::operations::Request;
 
 /// How long an operation may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl TimeLimit {
 /// A request, and how long its operation may take.
 #[derive(Debug, Clone)]
 pub struct TimedRequest {
-    pub(super) request: Request,
-    pub(super) limit: TimeLimit,
+    pub(crate) request: Request,
+    pub(crate) limit: TimeLimit,
 }
 
 impl From<Request> for TimedRequest {
@@ -68,7 +68,7 @@ impl Request {
 
 /// The limit of an operation that has been asked for. Shown as what set it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TimeAllowed {
+pub(crate) struct TimeAllowed {
     total: Option<Duration>,
     ends: Option<Instant>,
     is_of_request: bool,
@@ -76,7 +76,7 @@ pub(super) struct TimeAllowed {
 
 impl TimeAllowed {
     /// From now on.
-    pub(super) fn new(limit: TimeLimit, configured: Option<Duration>) -> Self {
+    pub(crate) fn new(limit: TimeLimit, configured: Option<Duration>) -> Self {
         let (total, is_of_request) = match limit {
             TimeLimit::Configured => (configured, false),
             TimeLimit::Unlimited => (None, true),
@@ -90,16 +90,16 @@ impl TimeAllowed {
     }
 
     /// What is left of it; `None` where there is no limit.
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         Some(self.ends?.saturating_duration_since(Instant::now()))
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.left() == Some(Duration::ZERO)
     }
 
     /// What `work` gives; `None` where the time is over before.
-    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match self.ends {
             Some(ends) => tokio::time::timeout_at(ends, work).await.ok(),
             None => Some(work.await),

@@ -1,5 +1,6 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
+mod holder;
 mod incomplete;
 mod journal;
 mod listing;
@@ -16,6 +17,7 @@ use arc_backup_core::{
 };
 use futures::StreamExt;
 
+pub use holder::{Holder, ProcessIdentity};
 pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use listing::newest_first;
@@ -26,7 +28,7 @@ pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
 
 use crate::manifest::BackupId;
-use crate::operations::{Busy, Holder};
+use crate::operations::Busy;
 use crate::{Error, Result};
 
 /// The tool's own folder at the root of a target.

@@ -1,0 +1,94 @@
+//! Keeping what a backup could read.
+
+use std::collections::BTreeSet;
+
+use crate::manifest::{self, Manifest, MissingFile};
+use crate::operations::backup::Collected;
+use crate::operations::context::Context;
+use crate::repository::BackupState;
+use crate::{Error, Result};
+
+/// Makes the stored files an incomplete copy.
+pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<()> {
+    let repository = &context.repository;
+    let status = context.running.snapshot();
+    let mut manifest = collected.manifest(context);
+    manifest
+        .inventory
+        .clone_from(&collected.incomplete_inventory);
+    manifest.missing_files = status.problem_count;
+    manifest.missing = (status.problems.into_iter())
+        .map(|problem| MissingFile {
+            path: problem.path,
+            detail: problem.detail,
+        })
+        .collect();
+    let bytes = manifest::seal(&mut manifest)
+        .map_err(|e| Error::Failed(format!("cannot write what the copy lacks: {e}")))?;
+    repository.keep_incomplete(&context.id, bytes).await?;
+    // An older copy that lacks all that this one lacks is of no use beside it: a file that can't be read for days must not fill
+    // the target.
+    for (id, older) in repository.incomplete_manifests().await? {
+        if id != context.id && lacks_no_more(&manifest, &older) && manifest.stands_for(&older) {
+            repository.remove_incomplete(&id).await?;
+        }
+    }
+    repository.end_journal(&context.id).await?;
+    context.running.update(|operation| {
+        operation.backup_state = Some(BackupState::Incomplete);
+        operation.incomplete_copy = Some(format!(
+            "{}: what could be read, in the target {:?}; restore it with --allow-incomplete",
+            context.id,
+            repository.name()
+        ));
+    });
+    Ok(())
+}
+
+/// Whether all that a copy lacks is lacking in the older one too. Where not all of it is named, that is not known.
+fn lacks_no_more(newer: &Manifest, older: &Manifest) -> bool {
+    let paths: BTreeSet<&str> = (older.missing.iter())
+        .map(|missing| &*missing.path)
+        .collect();
+    let lacks = |path: &str| {
+        let folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
+        paths.contains(path) || folders.into_iter().any(|folder| paths.contains(folder))
+    };
+    newer.missing.len() as u64 == newer.missing_files
+        && (newer.missing.iter()).all(|missing| lacks(&missing.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(missing: &[&str], more: u64) -> Manifest {
+        let missing: Vec<_> = (missing.iter())
+            .map(|path| MissingFile {
+                path: (*path).to_owned(),
+                detail: "unreadable".to_owned(),
+            })
+            .collect();
+        Manifest {
+            missing_files: missing.len() as u64 + more,
+            missing,
+            ..Manifest::default()
+        }
+    }
+
+    /// Lost otherwise: what the older copy of a dying disk holds, and the newer one lacks.
+    #[test]
+    fn only_a_copy_that_lacks_no_more_takes_the_place_of_another() {
+        let older = copy(&["data/a/1", "data/b/"], 0);
+        for (newer, takes_its_place) in [
+            (copy(&["data/a/1"], 0), true),
+            (copy(&["data/a/1", "data/b/2", "data/b/c/"], 0), true),
+            (copy(&["data/a/2"], 0), false),
+            // One place, and all that is in it.
+            (copy(&["data/a/"], 0), false),
+            (copy(&["data/a/1"], 1), false),
+        ] {
+            assert_eq!(lacks_no_more(&newer, &older), takes_its_place, "{newer:?}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Taking over what interrupted backups have stored.
+
+use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
+use futures::{FutureExt, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::Result;
+use crate::manifest::{BackupId, Inventory, Record, Spool};
+use crate::operations::backup::Collected;
+use crate::operations::context::Context;
+use crate::repository::{StoredReader, file_key};
+use crate::source;
+
+/// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
+/// source, and by their bytes, or, in a store, by the entity tag that it gave them.
+pub(crate) async fn reuse(
+    context: &Context,
+    section: &str,
+    listed: &Inventory,
+    collected: &mut Collected,
+) -> Result<Inventory> {
+    let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
+    // What is not data is a snapshot, and another one each time.
+    if section == source::DATA && !collected.unfinished.is_empty() {
+        context.running.phase("continuing");
+        let mut readers = Vec::new();
+        for id in &collected.unfinished {
+            readers.extend(StoredReader::open(&context.repository, id, section).await?);
+        }
+        let token = context.running.cancel.child_token();
+        let stop = &token;
+        let candidates = stream::try_unfold(
+            (listed.records()?, readers),
+            async |(mut records, mut readers)| {
+                for record in records.by_ref() {
+                    if stop.is_cancelled() {
+                        break;
+                    }
+                    let record = record?;
+                    if let Some(stored) = stored_already(&record.entry, &mut readers).await? {
+                        return Ok(Some(((record, stored), (records, readers))));
+                    }
+                }
+                Ok(None)
+            },
+        );
+        let taken = candidates.map(|candidate: Result<(Record, Stored)>| {
+            async move {
+                let (record, stored) = candidate?;
+                context.check_cancelled()?;
+                let taken = take_over(context, &record, &stored, stop).await?;
+                Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
+            }
+            .boxed()
+        });
+        let mut taken = InOrder::new(taken, context.plan().concurrency);
+        let mut ended: Result<()> = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = taken.next().await
+        {
+            let handled = async {
+                let Some((mut record, stored, etag)) = outcome? else {
+                    return Ok(());
+                };
+                record.entry.sha256 = stored.record.entry.sha256;
+                let noted = collected.log.note(&record, etag.as_deref()).await;
+                collected.trust.watch(noted)?;
+                reused.push(&record)?;
+                collected.reused.0 += 1;
+                collected.reused.1 += record.entry.size;
+                context.running.progress.add_files(1);
+                context.running.progress.add_bytes(record.entry.size);
+                collected.tell_reused(context);
+                Ok(())
+            };
+            ended = taken.beside(handled).await;
+        }
+        if ended.is_err() {
+            // What is under way is ended, and must not come after the cleaning up.
+            stop.cancel();
+            while taken.next().await.is_some() {}
+        }
+        ended?;
+    }
+    reused.finish()
+}
+
+/// A file that an interrupted backup has stored.
+struct Stored {
+    id: BackupId,
+    record: Record,
+    etag: Option<String>,
+}
+
+async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<Option<Stored>> {
+    let mut found = None;
+    for reader in readers {
+        let Some((record, etag)) = reader.at(&entry.key).await? else {
+            continue;
+        };
+        let same = entry.etag.is_some()
+            && (entry.size, &entry.etag, entry.modified)
+                == (record.entry.size, &record.entry.etag, record.entry.modified);
+        if same && found.is_none() {
+            found = Some(Stored {
+                id: reader.id().clone(),
+                record,
+                etag,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Makes a stored file one of this backup, if it is what it should be; tells its entity tag then.
+async fn take_over(
+    context: &Context,
+    record: &Record,
+    stored: &Stored,
+    stop: &CancellationToken,
+) -> Result<Option<Option<String>>> {
+    let from = file_key(&stored.id, &stored.record.path)?;
+    let to = file_key(&context.id, &record.path)?;
+    let sink = context.repository.sink();
+    let taken = async {
+        let whole = match sink.capabilities().local_root {
+            // Written, but perhaps not to the disk: the power may have gone.
+            Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
+            None => (sink.head(&from).await?).is_some_and(|meta| {
+                meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
+            }),
+        };
+        if !whole {
+            return Ok(None);
+        }
+        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
+    };
+    match taken.await {
+        Ok(taken) => Ok(taken),
+        Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
+        Err(error) => {
+            // It is stored anew; what is wrong with the target shows there.
+            tracing::debug!(%error, "not taken over");
+            Ok(None)
+        }
+    }
+}
+
+async fn is_whole(
+    context: &Context,
+    at: &Key,
+    entry: &Entry,
+    stop: &CancellationToken,
+) -> Result<bool, CoreError> {
+    let sink = context.repository.sink();
+    let body = sink.get(at, GetOptions::default()).await?.body;
+    let mut hasher = Hasher::new();
+    let mut size = 0;
+    let mut pieces = crate::pipeline::pieces(body, at);
+    while let Some(piece) = pieces.next().await {
+        if stop.is_cancelled() {
+            return Ok(false);
+        }
+        context.running.progress.activity().note();
+        let piece = piece?;
+        size += piece.len() as u64;
+        hasher.update(&piece);
+    }
+    Ok(size == entry.size && Some(hasher.finish()) == entry.sha256)
+}

@@ -1,0 +1,377 @@
+//! Copying one section of a backup.
+//!
+//! Lists what the source has frozen, takes over what interrupted backups have stored of it already, copies the rest,
+//! and lets the source reconcile what was gone or changed when it was opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arc_backup_core::{
+    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload, WriteOptions,
+};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+
+use crate::Result;
+use crate::manifest::{Inventory, Record, Spool};
+use crate::operations::backup::Collected;
+use crate::operations::backup::durability::Trust;
+use crate::operations::backup::resume::reuse;
+use crate::operations::context::Context;
+use crate::operations::entries::{entries_of, left_out};
+use crate::operations::restore::disk_space::check_target;
+use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
+use crate::repository::{Repository, file_key};
+use crate::source;
+
+/// How often the very same entry is lost before it can't be read.
+const LOST_TIMES: u32 = 4;
+/// How many times what a source has reconciled is copied anew.
+const ROUNDS: u32 = 1000;
+/// Of how many files that a store refuses the storage itself is asked whether it still takes our credentials.
+const REFUSALS: u64 = 100;
+
+/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
+/// any other fault ends it.
+pub(crate) async fn copy(
+    context: &Context,
+    section: &str,
+    frozen: &dyn Frozen,
+    collected: &mut Collected,
+) -> Result<()> {
+    let listed = list(context, section, frozen).await?;
+    collected.trust.watch(collected.log.next_run().await)?;
+    let reused = reuse(context, section, &listed, collected).await?;
+    collected.trust.watch(collected.log.next_run().await)?;
+    let (all, have) = (listed.summary(), reused.summary());
+    let left = (all.entries - have.entries, all.bytes - have.bytes);
+    if let Err(error) = check_target(context, left.0, left.1) {
+        collected.no_room = true;
+        return Err(error);
+    }
+    context.running.phase("copying");
+    let mut copying = Copying {
+        context,
+        section,
+        frozen,
+        log: &mut collected.log,
+        trust: &mut collected.trust,
+        lost: Vec::new(),
+        anew: BTreeMap::new(),
+        refused: 0,
+    };
+    let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
+    let entries = left_out(entries_of(&listed)?, entries_of(&reused)?);
+    copying.run(entries, Some(&mut copied)).await?;
+    let copied = copied.finish()?;
+    let mut gone = BTreeSet::new();
+    copying.reconcile(&mut gone).await?;
+    if copying.refused > 0 {
+        copying.ask_storage().await?;
+    }
+    let anew = copying.anew;
+    let kept = |record: &Record| {
+        !gone.contains(&record.entry.key) && !anew.contains_key(&record.entry.key)
+    };
+    let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
+    let mut sorted = Sorted::new([
+        Box::new(copied.records()?) as Records<'_>,
+        Box::new(reused.records()?),
+        Box::new(anew.values().cloned().map(Ok)),
+    ])?;
+    let mut reconciled = 0_u64;
+    while let Some((list, record)) = sorted.next()? {
+        if list < 2 && !kept(&record) {
+            (context.running.progress).forget(1, record.entry.size, true);
+            if list == 1 {
+                collected.reused.0 -= 1;
+                collected.reused.1 -= record.entry.size;
+            }
+            reconciled += 1;
+            continue;
+        }
+        if section == source::DATA {
+            collected.contents.add(&record.entry.key, record.entry.size);
+        }
+        all.push(&record)?;
+    }
+    tracing::debug!(section, reconciled, "copied");
+    if reconciled > 0 && collected.reused.0 > 0 {
+        collected.tell_reused(context);
+    }
+    remove_gone(context, section, &gone).await?;
+    collected
+        .inventories
+        .insert(format!("{section}/"), all.finish()?);
+    Ok(())
+}
+
+async fn list(context: &Context, section: &str, frozen: &dyn Frozen) -> Result<Inventory> {
+    let mut listed = Spool::create(&context.scratch()?.join(format!("{section}.listing")))?;
+    let mut entries = frozen.entries();
+    while let Some(entry) = entries.next().await {
+        context.check_cancelled()?;
+        let entry = entry?;
+        context.running.progress.expect(1, entry.size);
+        listed.push(&Record::new(section, entry)?)?;
+    }
+    Ok(listed.finish()?.unsealed())
+}
+
+/// One section being copied.
+struct Copying<'a> {
+    context: &'a Context,
+    section: &'a str,
+    frozen: &'a dyn Frozen,
+    log: &'a mut crate::repository::StoredLog,
+    trust: &'a mut Trust,
+    /// Entries that were gone or changed when they were opened.
+    lost: Vec<(Entry, CopyFault)>,
+    /// Files that the storage refused to give.
+    refused: u64,
+    /// What was copied after the source had reconciled it.
+    anew: BTreeMap<Key, Record>,
+}
+
+impl Copying<'_> {
+    /// Copies the entries, into the list `copied`, or else as those that are copied anew.
+    async fn run(
+        &mut self,
+        entries: EntryStream<'_>,
+        mut copied: Option<&mut Spool>,
+    ) -> Result<()> {
+        let context = self.context;
+        let writer = BackupWriter {
+            repository: &context.repository,
+            folder: format!("{}/{}", context.id, self.section),
+            section: self.section,
+        };
+        let reader = FrozenReader(self.frozen);
+        let plan = context.plan();
+        let mut copies = plan.run(entries, &reader, &writer);
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = copies.next().await
+        {
+            let handled = self.handle(outcome, copied.as_deref_mut());
+            ended = copies.beside(handled).await;
+        }
+        copies.stop().await;
+        ended?;
+        context.check_cancelled()
+    }
+
+    /// Takes note of a copy that has ended.
+    async fn handle(
+        &mut self,
+        outcome: Result<Outcome, CoreError>,
+        copied: Option<&mut Spool>,
+    ) -> Result<()> {
+        let outcome = outcome?;
+        let Some(fault) = outcome.fault else {
+            let record = Record::new(self.section, outcome.entry)?;
+            match copied {
+                Some(copied) => {
+                    let noted = self.log.note(&record, outcome.stored.as_deref()).await;
+                    self.trust.watch(noted)?;
+                    copied.push(&record)?;
+                }
+                None => _ = self.anew.insert(record.entry.key.clone(), record),
+            }
+            return Ok(());
+        };
+        if is_lost(&fault) {
+            self.lost.push((outcome.entry, fault));
+            return Ok(());
+        }
+        if let CopyFault::Write(error) = &fault {
+            self.trust.note(error);
+        }
+        self.note(&outcome.entry, &fault).await
+    }
+
+    /// Notes that a file could not be copied; an error where that is not for the source's sake.
+    async fn note(&mut self, entry: &Entry, fault: &CopyFault) -> Result<()> {
+        if let CopyFault::Read(error) = fault
+            && error.kind() == ErrorKind::PermissionDenied
+            && self.section == source::DATA
+            && self.context.storage.capabilities().local_root.is_none()
+        {
+            // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
+            if self.refused.is_multiple_of(REFUSALS) {
+                self.ask_storage().await?;
+            }
+            self.refused += 1;
+        }
+        let path = format!("{}/{}", self.section, entry.key);
+        if !self.context.note(&path, fault)? {
+            return self.context.failure("not every file could be stored");
+        }
+        Ok(())
+    }
+
+    /// Fails when the storage no longer takes our credentials.
+    async fn ask_storage(&self) -> Result<()> {
+        Ok(self.context.storage.list_children(None).await.map(drop)?)
+    }
+
+    /// Forgets what was copied anew at a key.
+    fn forget(&mut self, key: &Key) {
+        if let Some(record) = self.anew.remove(key) {
+            let progress = &self.context.running.progress;
+            progress.forget(1, record.entry.size, true);
+        }
+    }
+
+    /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
+    /// part of the view.
+    async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
+        let mut tries = BTreeMap::new();
+        for round in 0.. {
+            // What the listing goes on to tell of, and is not to be had, is not going to be.
+            let mut lost = Vec::new();
+            for (entry, fault) in std::mem::take(&mut self.lost) {
+                let count = tries
+                    .entry((entry.key.clone(), entry.etag.clone()))
+                    .or_insert(0);
+                *count += 1;
+                if *count >= LOST_TIMES {
+                    self.note(&entry, &fault).await?;
+                    gone.insert(entry.key);
+                } else {
+                    lost.push((entry, fault));
+                }
+            }
+            if lost.is_empty() {
+                return Ok(());
+            }
+            self.context.check_cancelled()?;
+            let keys: Vec<Key> = lost.iter().map(|(entry, _)| entry.key.clone()).collect();
+            let reconciled = match round {
+                0..ROUNDS => self.frozen.reconcile(&keys).await?,
+                _ => None,
+            };
+            let Some(reconciled) = reconciled else {
+                for (entry, fault) in &lost {
+                    self.note(entry, fault).await?;
+                }
+                return Ok(());
+            };
+            let progress = self.context.running.progress.clone();
+            for (entry, _) in &lost {
+                progress.forget(1, entry.size, false);
+            }
+            for key in reconciled.gone {
+                self.forget(&key);
+                gone.insert(key);
+            }
+            for entry in &reconciled.entries {
+                self.forget(&entry.key);
+                // Until it is copied.
+                gone.insert(entry.key.clone());
+                progress.expect(1, entry.size);
+            }
+            tracing::debug!(
+                lost = keys.len(),
+                again = reconciled.entries.len(),
+                "Arc changed files while they were copied"
+            );
+            // What is lost again is not what was copied before at its key.
+            gone.extend(keys.into_iter().filter(|key| !self.anew.contains_key(key)));
+            let entries = stream::iter(reconciled.entries.into_iter().map(Ok)).boxed();
+            self.run(entries, None).await?;
+            for key in self.anew.keys() {
+                gone.remove(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the source no longer has the entry as it was listed.
+fn is_lost(fault: &CopyFault) -> bool {
+    match fault {
+        CopyFault::Read(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed),
+        CopyFault::Size { .. } => true,
+        _ => false,
+    }
+}
+
+/// Removes from the backup what was copied and is no longer part of it.
+async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> Result<()> {
+    let mut keys = Vec::with_capacity(gone.len());
+    for key in gone {
+        keys.push(file_key(&context.id, &format!("{section}/{key}"))?);
+    }
+    for batch in keys.chunks(1000) {
+        context.repository.sink().delete(batch).await?;
+    }
+    Ok(())
+}
+
+type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + Send + 'a>;
+
+/// Lists that are each in byte order, as one; no key is told twice by those of one list.
+struct Sorted<'a> {
+    lists: [(Option<Record>, Records<'a>); 3],
+}
+
+impl<'a> Sorted<'a> {
+    fn new(lists: [Records<'a>; 3]) -> Result<Self> {
+        let mut heads = Vec::new();
+        for mut list in lists {
+            heads.push((list.next().transpose()?, list));
+        }
+        let lists = heads
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("as many as there were"));
+        Ok(Self { lists })
+    }
+
+    /// The next record, and the number of the list that it is from.
+    fn next(&mut self) -> Result<Option<(usize, Record)>> {
+        let least = (self.lists.iter().enumerate())
+            .filter_map(|(number, (head, _))| Some((&head.as_ref()?.path, number)))
+            .min();
+        let Some((_, number)) = least else {
+            return Ok(None);
+        };
+        let (head, list) = &mut self.lists[number];
+        let next = list.next().transpose()?;
+        Ok(std::mem::replace(head, next).map(|record| (number, record)))
+    }
+}
+
+struct FrozenReader<'a>(&'a dyn Frozen);
+
+#[async_trait]
+impl Reader for FrozenReader<'_> {
+    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.0.open(entry).await
+    }
+}
+
+struct BackupWriter<'a> {
+    repository: &'a Repository,
+    folder: String,
+    section: &'a str,
+}
+
+#[async_trait]
+impl Writer for BackupWriter<'_> {
+    async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
+        let key = file_key_of(&self.folder, &entry.key)?;
+        let options = WriteOptions {
+            size_hint: Some(entry.size),
+            modified: entry.modified,
+            // Databases and arc.toml hold secrets: they are nobody else's in a backup. Their modes are in the inventory.
+            mode: entry.mode.filter(|_| self.section == source::DATA),
+            ..WriteOptions::default()
+        };
+        self.repository.sink().begin(&key, options).await.map(Some)
+    }
+}
+
+fn file_key_of(folder: &str, key: &str) -> Result<Key, CoreError> {
+    let path = format!("{folder}/{key}");
+    Key::parse(&path).map_err(|e| CoreError::new(ErrorKind::Invalid, "write", path, e.reason()))
+}

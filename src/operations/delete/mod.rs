@@ -1,0 +1,111 @@
+//! Deleting a backup: its manifest first, so that what is half deleted is no backup, then its files.
+
+use arc_backup_core::{ErrorKind, ListOptions, Listed};
+use futures::StreamExt;
+
+use crate::operations::context::Context;
+use crate::repository::{folder, inventory_key};
+use crate::{Error, Result};
+
+/// How many files are deleted between two looks at the cancel.
+const BATCH: usize = 1000;
+
+pub(crate) async fn run(context: &Context) -> Result<()> {
+    context.running.phase("deleting");
+    let known = (context.or_cancelled(end_backup(context)).await)
+        .map_err(|error| context.repository.named(error))?;
+    let removed = context.or_cancelled(remove_rest(context, !known)).await;
+    removed.map_err(|error| match error {
+        Error::Cancelled(reason) => Error::Cancelled(format!(
+            "{reason}; the backup is no longer listed: delete it again, or sweep, to remove what is left of it"
+        )),
+        other => context.repository.named(other),
+    })
+}
+
+/// Removes what makes it a backup. Answers whether it is known how much there is besides.
+async fn end_backup(context: &Context) -> Result<bool> {
+    let (repository, id) = (&context.repository, &context.id);
+    if repository.has_incomplete(id).await? {
+        context.check_lock().await?;
+        repository.remove_incomplete(id).await?;
+    }
+    // What there is to do, where the manifest tells; else it grows as it is found.
+    let known = (repository.load(id).await.ok()).and_then(|loaded| loaded.manifest.inventory);
+    if let Some(known) = &known {
+        context.running.progress.expect(known.entries, known.bytes);
+    }
+    repository
+        .begin_deletion(&context.journal("delete"))
+        .await?;
+    context.check_cancelled()?;
+    context.check_lock().await?;
+    repository.remove_manifest(id).await?;
+    Ok(known.is_some())
+}
+
+/// Removes everything else of it; `expect` where how much that is grows as it is found.
+async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
+    let (repository, id) = (&context.repository, &context.id);
+    remove_files(context, expect).await?;
+    // What is no file, and what uploads have left.
+    match repository.remove_backup(id).await {
+        // All that has a name is gone; looking for what has none is a right of its own on S3.
+        Err(Error::Storage(error))
+            if error.kind() == ErrorKind::PermissionDenied
+                && !repository.has_anything_left_of(id).await? =>
+        {
+            context.warn(format!("uploads that never ended may be left: {error}"));
+        }
+        removed => removed?,
+    }
+    if repository.sink().keeps_deleted() {
+        context.warn(
+            "the store keeps what was deleted as earlier versions: its room is free when a lifecycle rule removes these \
+             (docs/storage.md)"
+                .to_owned(),
+        );
+    }
+    repository.end_journal(id).await
+}
+
+/// Deletes the files batch by batch.
+async fn remove_files(context: &Context, expect: bool) -> Result<()> {
+    let sink = context.repository.sink();
+    let inventory = inventory_key(&context.id);
+    let mut options = ListOptions::within(&folder(&context.id));
+    loop {
+        context.check_cancelled()?;
+        let (mut keys, mut files, mut bytes) = (Vec::new(), 0, 0);
+        // Listed anew for each batch: what is being deleted is not listed meanwhile.
+        let mut listing = sink.list(options.clone());
+        while keys.len() < BATCH
+            && let Some(item) = listing.next().await
+        {
+            match item {
+                Ok(Listed::Object(meta)) => {
+                    if meta.key != inventory {
+                        files += 1;
+                        bytes += meta.size;
+                    }
+                    keys.push(meta.key);
+                }
+                // Removed with the folder, and never followed.
+                Ok(Listed::Other { .. }) => {}
+                Err(error) if error.kind() == ErrorKind::Invalid => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        drop(listing);
+        let Some(last) = keys.last() else {
+            return Ok(());
+        };
+        options.start_after = Some(last.to_string());
+        if expect {
+            context.running.progress.expect(files, bytes);
+        }
+        sink.delete(&keys).await?;
+        context.running.progress.add_bytes(bytes);
+        context.running.progress.add_files(files);
+    }
+}

@@ -1,0 +1,236 @@
+//! What a restore is refused for before it begins, while a request can still be answered with why.
+
+use std::time::Duration;
+
+use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
+use futures::StreamExt;
+
+use crate::config::{Compared, differences};
+use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::restore::preview::{BackupOrigin, age_seconds};
+use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
+use crate::repository::{Loaded, Repository};
+use crate::source;
+use crate::source::{CONFIG, DATA, METADATA};
+use crate::{Error, Result, times};
+
+/// The largest `arc.toml` that is compared.
+const CONFIG_LIMIT: u64 = 16 << 20;
+
+impl ArcBackup {
+    /// The backup that a restore would take, where nothing is against it.
+    ///
+    /// A backup of another instance, or of data in another place, is not restored over files that
+    /// are there already unless that is asked for ([`RestoreOptions::into_other_instance`]). Which
+    /// instance this is says the state folder: a machine with a copy of another one's `arc.toml`
+    /// has a state folder of its own. A backup whose source is not known (Arc's own), and a restore
+    /// that completes an interrupted one, need no such word.
+    ///
+    /// # Errors
+    /// As [`find_to_restore`](Self::find_to_restore); [`Error::Invalid`] says what is against it.
+    pub async fn check_restore(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: Option<&str>,
+    ) -> Result<()> {
+        self.find_and_check(id, options, target).await.map(drop)
+    }
+
+    pub(crate) async fn find_and_check(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: Option<&str>,
+    ) -> Result<(Repository, Loaded)> {
+        if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
+            return Err(Error::Invalid(
+                "a restore that leaves out damaged files can't remove live ones, which may hold the same rows: leave \
+                 out --extra-files remove (extra_files), or --skip-damaged (skip_damaged)"
+                    .to_owned(),
+            ));
+        }
+        let (repository, loaded) = self
+            .find_to_restore(id, target, options.allow_incomplete)
+            .await?;
+        let interrupted = self.restore_in_progress().await;
+        // Completing it needs no further word; restoring more than it had begun does.
+        let completes = interrupted.is_some_and(|marker| {
+            let begun = |section: &str| marker.sections.iter().any(|one| one == section);
+            marker.backup_id == id.as_str()
+                && (!options.data || begun(DATA))
+                && (!options.metadata || begun(METADATA))
+                && (!options.config || begun(CONFIG))
+        });
+        if completes {
+            return Ok((repository, loaded));
+        }
+        self.check_places(&repository, &loaded, id, options).await?;
+        self.check_instance(id, &loaded, options).await?;
+        Ok((repository, loaded))
+    }
+
+    /// Refuses to restore data or databases together with an `arc.toml` that names other places for
+    /// them: they would go where the one in force says, and Arc would look for them where the
+    /// restored one does.
+    ///
+    /// A file that is damaged in the backup is none to compare with: the restore itself says so.
+    async fn check_places(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+    ) -> Result<()> {
+        if !options.config || !(options.data || options.metadata) {
+            return Ok(());
+        }
+        let Some(text) = self.config_in(repository, loaded, id).await? else {
+            return Ok(());
+        };
+        let ours = &self.settings.values;
+        let Ok(theirs) = ours.with_file(&text, "config/arc.toml") else {
+            return Ok(());
+        };
+        let included = &loaded.manifest.databases_included;
+        let databases = match (options.metadata, included.is_empty()) {
+            (false, _) => Vec::new(),
+            // Arc's own backups hold one.
+            (true, true) => vec!["auth.db_path"],
+            (true, false) => included.iter().map(|one| one.setting.as_str()).collect(),
+        };
+        let compared = Compared {
+            data: options.data,
+            databases,
+        };
+        let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
+            Error::Invalid(format!(
+                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
+                 or leave it out"
+            ))
+        })?;
+        if elsewhere.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the arc.toml of backup {id} names other places than the configuration in force: {}. Arc would not \
+             look where the rest is restored to. Restore in two steps: the configuration with `arc-backup restore {id} \
+             --with-config --no-data --no-metadata` (restore_data and restore_metadata = false), then, under \
+             that, the rest with `arc-backup restore {id}`. Nothing was changed",
+            elsewhere.join("; ")
+        )))
+    }
+
+    /// The text of `arc.toml` in a backup; `None` where that holds none that is whole.
+    async fn config_in(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+    ) -> Result<Option<String>> {
+        let scratch = self.scratch.for_reading()?;
+        let inventory = match repository.inventory(id, loaded, scratch.path()).await {
+            Ok(inventory) => inventory,
+            Err(InventoryFault::Damaged(_)) => return Ok(None),
+            Err(InventoryFault::Other(error)) => return Err(error),
+        };
+        // Among the first: they are in byte order.
+        for record in inventory.records()? {
+            let record = record?;
+            if record.section() > source::CONFIG {
+                break;
+            }
+            if record.section() != source::CONFIG || record.entry.size > CONFIG_LIMIT {
+                continue;
+            }
+            let key = repository.reader(id).locate(&record)?;
+            let bytes = match repository.read_small(&key, CONFIG_LIMIT).await {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::Invalid => None,
+                Err(error) => return Err(error.into()),
+            };
+            let is_whole = |bytes: &Vec<u8>| {
+                record.entry.size == bytes.len() as u64
+                    && (record.entry.sha256).is_none_or(|digest| digest == Digest::of(bytes))
+            };
+            return Ok(bytes
+                .filter(is_whole)
+                .and_then(|bytes| String::from_utf8(bytes).ok()));
+        }
+        Ok(None)
+    }
+
+    async fn check_instance(
+        &self,
+        id: &BackupId,
+        loaded: &Loaded,
+        options: &RestoreOptions,
+    ) -> Result<()> {
+        let own = self.own_origin();
+        let Some(source) = BackupOrigin::of(&loaded.manifest) else {
+            return Ok(());
+        };
+        if options.into_other_instance || !source.is_other_than(&own) {
+            return Ok(());
+        }
+        let there = self.files_in_the_way(loaded, options).await?;
+        if there.is_empty() {
+            return Ok(());
+        }
+        let manifest = &loaded.manifest;
+        let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
+            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
+        });
+        Err(Error::Invalid(format!(
+            "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \
+             already there: {}. To replace these with the backup, say so with --into-other-instance \
+             (into_other_instance: true). Nothing was changed",
+            manifest.created_at,
+            there.join(", "),
+        )))
+    }
+
+    /// What is live and would be replaced: the data, and databases.
+    async fn files_in_the_way(
+        &self,
+        loaded: &Loaded,
+        options: &RestoreOptions,
+    ) -> Result<Vec<String>> {
+        let mut there = Vec::new();
+        if options.data && self.has_live_data().await? {
+            there.push(format!("data in {}", self.storage.location()));
+        }
+        if options.metadata {
+            let included = &loaded.manifest.databases_included;
+            let databases = self.settings.databases.iter().filter(|database| {
+                included.is_empty() || included.iter().any(|one| one.file == database.file)
+            });
+            let has_bytes = |path: &std::path::Path| {
+                std::fs::symlink_metadata(path)
+                    .is_ok_and(|meta| meta.is_symlink() || meta.len() > 0)
+            };
+            there.extend(
+                databases
+                    .filter(|database| has_bytes(&database.path))
+                    .map(|database| format!("{} `{}`", database.setting, database.path.display())),
+            );
+        }
+        Ok(there)
+    }
+
+    /// Whether there is any file of the data.
+    async fn has_live_data(&self) -> Result<bool> {
+        let mut listing = self.storage.list(ListOptions {
+            skip: self.exclusions.keys.clone(),
+            ..ListOptions::default()
+        });
+        while let Some(item) = listing.next().await {
+            if let Listed::Object(meta) = item?
+                && !self.exclusions.exclude(&meta.key)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

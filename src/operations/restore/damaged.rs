@@ -1,0 +1,181 @@
+//! Files that are damaged in the backup of an operation, and what a restore does without them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_backup_core::{EntryStream, Key};
+use futures::StreamExt;
+
+use crate::manifest::Inventory;
+use crate::operations::context::Context;
+use crate::operations::entries::section_entries;
+use crate::operations::restore::RestoreOptions;
+use crate::operations::restore::staging::PartReader;
+use crate::operations::verify::NoWriter;
+use crate::operations::verify::completeness::archived_fault;
+use crate::{Error, Result};
+
+/// How long other backups are looked for, to say that there is none.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Files of a backup that are missing in it, or are not what they should be. All of them: what is
+/// shown of problems is limited.
+#[derive(Debug, Default)]
+pub(crate) struct Damaged(Mutex<BTreeSet<String>>);
+
+impl Damaged {
+    fn paths(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the file at `path`; a folder with a `/` at its end stands for all that is in it.
+    pub(crate) fn note(&self, path: &str) {
+        self.paths().insert(path.to_owned());
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths().is_empty()
+    }
+
+    /// Whether the file at `path` is one of them.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let paths = self.paths();
+        let mut folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
+        paths.contains(path) || folders.any(|folder| paths.contains(folder))
+    }
+}
+
+/// The entries of a section that are whole, as far as is known.
+pub(crate) fn whole_entries<'a>(
+    context: &'a Context,
+    inventory: &Inventory,
+    section: &'a str,
+) -> Result<EntryStream<'a>> {
+    let whole = section_entries(inventory, section)?.filter(move |entry| {
+        let is_whole = match entry {
+            Ok(entry) => !context.damaged.has(&format!("{section}/{}", entry.key)),
+            Err(_) => true,
+        };
+        std::future::ready(is_whole)
+    });
+    Ok(whole.boxed())
+}
+
+/// The keys of a section that are not.
+pub(crate) fn damaged_keys(
+    context: &Context,
+    inventory: &Inventory,
+    section: &str,
+) -> Result<Arc<BTreeSet<Key>>> {
+    let mut keys = BTreeSet::new();
+    for record in inventory.records()? {
+        let record = record?;
+        if record.section() == section && context.damaged.has(&record.path) {
+            keys.insert(record.entry.key);
+        }
+    }
+    Ok(Arc::new(keys))
+}
+
+/// How many files a restore without the damaged ones puts back, and how many it leaves out.
+pub(crate) fn counts(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+) -> Result<(u64, u64)> {
+    let (mut whole, mut damaged) = (0, 0);
+    for record in inventory.records()? {
+        let record = record?;
+        if options.includes(record.section()) {
+            match context.damaged.has(&record.path) {
+                true => damaged += 1,
+                false => whole += 1,
+            }
+        }
+    }
+    Ok((whole, damaged))
+}
+
+/// Reads all that a restore would take, before anything is planned: what is damaged is known then,
+/// and left out everywhere.
+///
+/// # Errors
+/// Where nothing that is wanted is whole, or the target gives no answer.
+pub(crate) async fn find_all(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+) -> Result<()> {
+    context.running.phase("verifying");
+    let mut sections = BTreeSet::new();
+    for record in inventory.records()? {
+        let record = record?;
+        if options.includes(record.section()) && !context.damaged.has(&record.path) {
+            context.running.progress.expect(1, record.entry.size);
+            sections.insert(record.section().to_owned());
+        }
+    }
+    for section in &sections {
+        let reader = PartReader::new(context, inventory, section)?;
+        // Nothing is noted meanwhile but entries that were read already.
+        let entries = whole_entries(context, inventory, section)?;
+        let plan = context.plan();
+        let mut copies = plan.run(entries, &reader, &NoWriter);
+        while let Some(outcome) = copies.next().await {
+            let outcome = outcome?;
+            if let Some(fault) = &outcome.fault {
+                let path = format!("{section}/{}", outcome.entry.key);
+                if let Some(error) = archived_fault(&path, fault) {
+                    return Err(error);
+                }
+                context.note(&path, fault)?;
+            }
+        }
+        context.check_cancelled()?;
+    }
+    let (whole, damaged) = counts(context, options, inventory)?;
+    if whole == 0 && damaged > 0 {
+        return Err(Error::Failed(format!(
+            "none of the {damaged} files to be restored is whole in the backup"
+        )));
+    }
+    Ok(())
+}
+
+/// The error of a restore that did all it could without the damaged files.
+pub(crate) fn outcome(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+) -> Result<()> {
+    if !options.skip_damaged {
+        return Ok(());
+    }
+    let (whole, damaged) = counts(context, options, inventory)?;
+    if damaged == 0 {
+        return context
+            .failure("the files in the backup were restored, but the backup is not whole");
+    }
+    context.failure(&format!(
+        "restored {whole} of {} files; {damaged} are damaged or missing in the backup and were left out, and what is live in \
+         their place was not touched",
+        whole + damaged
+    ))
+}
+
+/// What to do about a backup that is not whole, where it is the only one of its target.
+pub(crate) async fn way_out(context: &Context) -> Option<String> {
+    let listed = tokio::time::timeout(LOOK_TIMEOUT, context.repository.list()).await;
+    let backups = listed.ok()?.ok()?.backups;
+    let is_other = |id: &str| id != context.id.as_str();
+    if backups.iter().any(|backup| is_other(&backup.backup_id)) {
+        return None;
+    }
+    Some(format!(
+        "it is the only backup in target `{}`: to restore what is whole in it, and leave out the rest, use --skip-damaged \
+         (skip_damaged: true)",
+        context.repository.name()
+    ))
+}

@@ -1,0 +1,200 @@
+//! Where a restore marker lies: in the state folder, and beside the data.
+//!
+//! A state folder may be lost with its container; the data that is half restored is not. So the marker of a restore that
+//! changes live data lies in both places, and counts in either.
+
+use std::io::ErrorKind as IoKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_backup_core::{
+    BlockingJob, Error as CoreError, ErrorKind, GetOptions, Key, Purpose, Sink, WriteOptions,
+};
+use jiff::Timestamp;
+
+use crate::operations::RestoreInProgress;
+use crate::operations::restore::marker::APPLYING;
+use crate::{Error, Result};
+
+/// Behind the name of the storage root, for a marker beside it.
+const BESIDE: &str = ".arc-backup-restore.json";
+/// In a store, in the tool's own folder; no listing of the data has what is in there.
+const IN_STORE: &str = "restore-in-progress.json";
+/// The phase of a marker that could not be removed, and says nothing any more.
+const ENDED: &str = "ended";
+/// The largest marker that is read.
+const LIMIT: u64 = 1 << 20;
+
+/// Reads a marker of a restore that has begun to change live data. One that can't be read counts as one.
+pub(crate) fn parse(
+    text: std::result::Result<Vec<u8>, String>,
+    place: &str,
+    written: Option<Timestamp>,
+) -> Option<RestoreInProgress> {
+    let read = text.and_then(|text| {
+        let marker: RestoreInProgress =
+            serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        // They name folders that are removed.
+        let is_id = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let earlier = (marker.earlier.iter()).all(|run| is_id(&run.operation_id));
+        match earlier && is_id(&marker.operation_id) {
+            true => Ok(marker),
+            false => Err("it names an operation of no name".to_owned()),
+        }
+    });
+    let marker = read.unwrap_or_else(|reason| RestoreInProgress::unknown(place, written, &reason));
+    (marker.phase == APPLYING).then_some(marker)
+}
+
+/// The marker in the file `path`.
+pub(crate) fn read_file(path: &Path) -> Option<RestoreInProgress> {
+    let text = match std::fs::read(path) {
+        Err(error) if matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory) => {
+            return None;
+        }
+        read => read.map_err(|error| error.to_string()),
+    };
+    let written = (std::fs::metadata(path).and_then(|meta| meta.modified()))
+        .ok()
+        .and_then(|time| Timestamp::try_from(time).ok());
+    parse(text, &format!("`{}`", path.display()), written)
+}
+
+/// Writes `text` to the file `path`: all of it or nothing, and to stay.
+pub(crate) fn write_file(path: &Path, text: &[u8]) -> Result<()> {
+    let temporary = temporary_of(path);
+    let write = || {
+        let mut file = crate::private::create_file(&temporary)?;
+        std::io::Write::write_all(&mut file, text)?;
+        crate::private::sync_file(&file)?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|e| {
+        // It is of no use, and a full disk needs the room.
+        let _ = std::fs::remove_file(&temporary);
+        Error::io("write", path, e)
+    })?;
+    Ok(crate::sync_folder(path)?)
+}
+
+fn temporary_of(path: &Path) -> PathBuf {
+    crate::source_path_beside(path, ".tmp")
+}
+
+/// Removes the file `path`; absent is no error, also where nothing can be removed at all: a mount that can only be read says so
+/// first.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    let is_absent =
+        |error: &std::io::Error| matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory);
+    match std::fs::remove_file(path) {
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => match std::fs::symlink_metadata(path) {
+            Err(absent) if is_absent(&absent) => Ok(()),
+            _ => Err(Error::io("remove", path, error)),
+        },
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The place beside the data.
+pub(crate) struct BesideData<'a>(pub(crate) &'a Arc<dyn Sink>);
+
+impl BesideData<'_> {
+    /// The marker there. An error says that the storage gives no answer.
+    pub(crate) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
+        if let Some(root) = self.0.capabilities().local_root {
+            // On a thread of its own: a disk that hangs must hold up nobody.
+            let read = tokio::task::spawn_blocking(move || {
+                places(&root).iter().find_map(|path| read_file(path))
+            });
+            return read.await.map_err(|error| {
+                CoreError::new(ErrorKind::Other, "read", IN_STORE, error.to_string())
+            });
+        }
+        let key = key();
+        let object = match self.0.get(&key, GetOptions::default()).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            object => object?,
+        };
+        let written = (object.meta.modified).and_then(|time| Timestamp::try_from(time).ok());
+        let text = match object.body.collect(LIMIT, &key).await {
+            Err(error) if error.is_retryable() => return Err(error),
+            read => read.map_err(|error| error.to_string()),
+        };
+        let place = format!("`{key}` in {}", self.0.location());
+        Ok(parse(text, &place, written))
+    }
+
+    /// Writes it there. Where there is no data yet, there is nothing to lie beside.
+    pub(crate) async fn write(&self, text: &[u8]) -> Result<()> {
+        if let Some(root) = self.0.capabilities().local_root {
+            let (text, job) = (text.to_vec(), BlockingJob::begin());
+            let written = tokio::task::spawn_blocking(move || {
+                let _job = job;
+                write_local(&root, &text)
+            });
+            return written
+                .await
+                .map_err(|error| Error::Failed(format!("internal fault: {error}")))?;
+        }
+        let options = WriteOptions {
+            size_hint: Some(text.len() as u64),
+            purpose: Purpose::Control,
+            durable: true,
+            ..WriteOptions::default()
+        };
+        let mut upload = self.0.begin(&key(), options).await?;
+        upload.write(text.to_vec().into()).await?;
+        upload.commit().await?;
+        Ok(())
+    }
+
+    /// Removes it; absent is no error.
+    pub(crate) async fn remove(&self) -> Result<()> {
+        match self.0.capabilities().local_root {
+            Some(root) => places(&root).iter().try_for_each(|path| {
+                // Of one that was killed while it wrote it.
+                remove_file(&temporary_of(path))?;
+                remove_file(path)
+            }),
+            None => match self.0.delete(&[key()]).await {
+                // Keys that may not delete can say that there is none.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let none = serde_json::json!({"phase": ENDED, "operation_id": "none", "backup_id": "none", "written_at": ""});
+                    self.write(none.to_string().as_bytes()).await
+                }
+                removed => Ok(removed?),
+            },
+        }
+    }
+}
+
+fn key() -> Key {
+    crate::repository::own(IN_STORE)
+}
+
+/// Beside the root, and, for a root that is a volume of its own or whose surroundings can't be written, in it. The better place
+/// is the first: what is beside a volume is as easily lost as the state folder.
+fn places(root: &Path) -> [PathBuf; 2] {
+    let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let (beside, inside) = (crate::source_path_beside(&real, BESIDE), real.join(BESIDE));
+    match crate::private::is_mount_point(&real) {
+        true => [inside, beside],
+        false => [beside, inside],
+    }
+}
+
+fn write_local(root: &Path, text: &[u8]) -> Result<()> {
+    if !root.is_dir() {
+        return Ok(());
+    }
+    let [best, other] = places(root);
+    let Err(error) = write_file(&best, text) else {
+        return match best == other {
+            true => Ok(()),
+            // That of an earlier run, from before a volume was mounted here.
+            false => remove_file(&other),
+        };
+    };
+    write_file(&other, text).map_err(|_| error)
+}

@@ -1,0 +1,196 @@
+//! What a restore would do: the preview that is shown before it begins.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use poem_openapi::Object;
+
+use crate::Result;
+use crate::manifest::{BackupId, Manifest, SourceInfo};
+use crate::operations::instance_id::known_instance_id;
+use crate::operations::restore::arc_idle::{Seen, look_for_arc};
+use crate::operations::restore::plan::RestorePlan;
+use crate::operations::{ArcBackup, RestoreOptions};
+
+/// Where the data of a backup came from, or where that of this instance is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct BackupOrigin {
+    /// `local`, `s3`, `azure`.
+    pub backend: String,
+    /// The path or URL, without credentials.
+    pub location: String,
+    /// A random name of the instance, kept in its state folder; absent where it has none yet.
+    pub instance: Option<String>,
+}
+
+impl BackupOrigin {
+    /// That of a backup; `None` for one that does not say, as one that Arc made.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        let SourceInfo {
+            backend,
+            location,
+            instance,
+        } = manifest.source.clone()?;
+        Some(Self {
+            backend,
+            location,
+            instance,
+        })
+    }
+
+    /// Whether a backup of this is one of other data than `own`: data in another place, or of an
+    /// instance of another name, or of one that is known where this one has no name.
+    #[must_use]
+    pub fn is_other_than(&self, own: &Self) -> bool {
+        let is_elsewhere = (&self.backend, &self.location) != (&own.backend, &own.location);
+        is_elsewhere || self.instance.is_some() && self.instance != own.instance
+    }
+}
+
+impl std::fmt::Display for BackupOrigin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            backend, location, ..
+        } = self;
+        match &self.instance {
+            Some(instance) => write!(f, "{backend} {location} (instance {instance})"),
+            None => write!(f, "{backend} {location} (no instance name yet)"),
+        }
+    }
+}
+
+/// Where a restore writes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct RestoreDestination {
+    /// Arc's data storage, with the name of this instance.
+    pub storage: BackupOrigin,
+    /// The databases that are replaced, by their paths.
+    pub databases: Vec<String>,
+    /// The configuration file that is replaced.
+    pub config: Option<String>,
+}
+
+/// What a restore would do.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct RestorePreview {
+    /// The backup.
+    pub backup_id: String,
+    /// The target that holds it.
+    pub target: String,
+    /// When the backup began, RFC 3339.
+    pub created_at: String,
+    /// How long ago that was.
+    pub age_seconds: Option<u64>,
+    /// Where its data came from; absent in a backup that Arc made.
+    pub source: Option<BackupOrigin>,
+    /// Whether that is known to be another instance, or other data, than is replaced here.
+    pub other_instance: bool,
+    /// Where the restore writes to.
+    pub destination: RestoreDestination,
+    /// Arc's databases in the backup, where its data is restored.
+    pub databases: Vec<String>,
+    /// The files of SQLite databases in the backup, where these are restored.
+    pub sqlite_databases: Vec<String>,
+    /// What would change. Absent where it took too long to find out, or could not be.
+    pub plan: Option<RestorePlan>,
+    /// Why there is no `plan`, where that is known.
+    pub plan_error: Option<String>,
+    /// Whether Arc runs, as far as that can be seen; absent where it can't.
+    pub arc_running: Option<bool>,
+    /// How that was seen.
+    pub arc_seen: Option<String>,
+    /// Whether Arc must be restarted afterwards.
+    pub restart_required: bool,
+}
+
+impl ArcBackup {
+    /// What this restore would do. Changes nothing: only the scratch folder is written. The figures
+    /// are left out where they take longer than `limit`.
+    ///
+    /// # Errors
+    /// As [`find_to_restore`](Self::find_to_restore).
+    pub async fn preview_restore(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: Option<&str>,
+        limit: Duration,
+    ) -> Result<RestorePreview> {
+        let (repository, loaded) = self
+            .find_to_restore(id, target, options.allow_incomplete)
+            .await?;
+        let manifest = &loaded.manifest;
+        let (figures, seen) = futures::join!(
+            self.restore_figures(&repository, &loaded, id, options, limit),
+            look_for_arc(&self.settings),
+        );
+        let (plan, plan_error) = match figures {
+            Ok(plan) => (plan, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let (arc_running, arc_seen) = match seen {
+            Seen::Runs(how) => (Some(true), Some(how)),
+            Seen::Stopped(how) => (Some(false), Some(how)),
+            Seen::Unknown => (None, None),
+        };
+        let own = self.own_origin();
+        let source = BackupOrigin::of(manifest);
+        let is_other = |source: &BackupOrigin| source.is_other_than(&own);
+        let included = &manifest.databases_included;
+        let replaced = self.settings.databases.iter().filter(|database| {
+            options.metadata
+                && manifest.has_metadata
+                && (included.is_empty() || included.iter().any(|one| one.file == database.file))
+        });
+        let absolute = |path: &std::path::Path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            path.display().to_string()
+        };
+        Ok(RestorePreview {
+            backup_id: id.to_string(),
+            target: repository.name().to_owned(),
+            created_at: manifest.created_at.clone(),
+            age_seconds: age_seconds(manifest),
+            other_instance: source.as_ref().is_some_and(is_other),
+            source,
+            destination: RestoreDestination {
+                databases: replaced.map(|one| absolute(&one.path)).collect(),
+                config: (options.config && manifest.has_config)
+                    .then(|| absolute(&self.settings.config_path)),
+                storage: own,
+            },
+            databases: match options.data {
+                true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
+                false => Vec::new(),
+            },
+            sqlite_databases: match options.metadata {
+                true => included.iter().map(|one| one.file.clone()).collect(),
+                false => Vec::new(),
+            },
+            plan,
+            plan_error,
+            arc_running,
+            arc_seen,
+            restart_required: options.metadata || options.config,
+        })
+    }
+
+    /// Where the data of this instance is, and its name.
+    pub(crate) fn own_origin(&self) -> BackupOrigin {
+        BackupOrigin {
+            backend: self.settings.storage.kind.clone(),
+            location: self.storage.location(),
+            instance: known_instance_id(self.settings.backup.state_folder()),
+        }
+    }
+}
+
+/// How long ago a backup began.
+pub(crate) fn age_seconds(manifest: &Manifest) -> Option<u64> {
+    let created: Timestamp = manifest.created_at.parse().ok()?;
+    u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
+}

@@ -1,0 +1,144 @@
+//! What restores have set aside, in figures. It is the operator's to remove: no operation does.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use arc_backup_core::AsideAreas;
+use jiff::Timestamp;
+
+use crate::operations::ArcBackup;
+use crate::repository::own;
+use crate::{Error, Result};
+
+/// How long the data storage may take to list what is set aside beside it.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a restore has set aside in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is, for people.
+    pub place: String,
+    /// How many files.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// When that was, where it is known.
+    pub since: Option<Timestamp>,
+}
+
+impl ArcBackup {
+    /// What restores have set aside: beside the data, or in the targets where that can't be;
+    /// databases and configuration beside the live ones. And what could not be looked at.
+    pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        let listed = tokio::time::timeout(LIST_TIMEOUT, self.storage.list_aside()).await;
+        match listed {
+            Ok(Ok(areas)) => found.extend(areas.into_iter().map(|area| SetAside {
+                place:
+                    (self.storage.aside_location(&area.area)).unwrap_or_else(|| area.area.clone()),
+                files: area.files,
+                bytes: area.bytes,
+                since: moment_of(&area.area),
+            })),
+            Ok(Err(error)) => faults.push(error.into()),
+            Err(_) => faults.push(Error::Failed(format!(
+                "{}: no end within {} s",
+                self.storage.location(),
+                LIST_TIMEOUT.as_secs()
+            ))),
+        }
+        if !self.storage.capabilities().aside {
+            match self.set_aside_in_targets().await {
+                Ok(more) => found.extend(more),
+                Err(error) => faults.push(error),
+            }
+        }
+        let settings = self.settings.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let databases = settings.databases.iter().map(|database| &*database.path);
+            let files = databases.chain([&*settings.config_path]);
+            files.flat_map(beside).collect::<Vec<_>>()
+        });
+        found.extend(looked.await.unwrap_or_default());
+        (found, faults)
+    }
+
+    async fn set_aside_in_targets(&self) -> Result<Vec<SetAside>> {
+        let folder = own("before-restore");
+        let mut found = Vec::new();
+        for repository in &self.repositories {
+            let mut areas = AsideAreas::default();
+            areas.add_all(&**repository.sink(), Some(&folder)).await?;
+            found.extend(areas.into_vec().into_iter().map(|area| SetAside {
+                place: format!("{folder}/{}/ in target {}", area.area, repository.name()),
+                files: area.files,
+                bytes: area.bytes,
+                since: moment_of(&area.area),
+            }));
+        }
+        Ok(found)
+    }
+}
+
+/// The moment that an operation's id names.
+fn moment_of(operation_id: &str) -> Option<Timestamp> {
+    let named = operation_id.get(..15)?;
+    let moment = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", named).ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()
+}
+
+/// The files beside `path` that were it before a restore.
+fn beside(path: &Path) -> Vec<SetAside> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return Vec::new();
+    };
+    let start = format!("{name}.before-restore");
+    let children = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let kept = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
+    let mut found: Vec<_> = kept
+        .filter_map(|child| {
+            let meta = child.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            Some(SetAside {
+                place: child.path().display().to_string(),
+                files: 1,
+                bytes: meta.len(),
+                since: Timestamp::try_from(changed).ok(),
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lost otherwise: the room that restores have taken, which nobody else gives back.
+    #[test]
+    fn what_a_database_was_before_is_found_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in [
+            "arc.db",
+            "arc.db.before-restore",
+            "arc.db.before-restore.20260211-143022-a1b2c3d4",
+            "other.db.before-restore",
+        ] {
+            std::fs::write(folder.path().join(name), "12345").expect("written");
+        }
+        let found = beside(&folder.path().join("arc.db"));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found
+                .iter()
+                .all(|one| one.bytes == 5 && one.since.is_some())
+        );
+        let moment = moment_of("20260211-143022-a1b2c3d4").expect("a moment");
+        assert_eq!(moment.to_string(), "2026-02-11T14:30:22Z");
+    }
+}

@@ -1,0 +1,118 @@
+//! Whether a restore will end in time, by what others have taken before.
+//!
+//! The rate is that of past operations in the history, so it is no more than a guess: another
+//! network, another disk, other sizes of files. It is therefore a warning, before anything is
+//! staged, and never a refusal: what is staged when the time is over is used by the next restore.
+//! Where nothing was measured, nothing is said.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::Result;
+use crate::operations::context::Context;
+use crate::operations::operation::{Operation, Status};
+
+/// How many operations are looked at.
+const RECENT: u64 = 200;
+/// What took less, or was smaller, tells nothing of a rate.
+const SHORTEST_SECS: f64 = 5.0;
+const SMALLEST_BYTES: u64 = 64 << 20;
+
+/// Warns of a restore that has to go through `bytes` and may not do so in the time that is left.
+pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
+    let Some(left) = context.time.left() else {
+        return Ok(());
+    };
+    let operations = match context.history.list(0, RECENT).await {
+        Ok(operations) => operations,
+        Err(error) => {
+            tracing::warn!(%error, "how fast past operations were is not known");
+            return Ok(());
+        }
+    };
+    let Some(rate) = rate_of(&operations, context.repository.name()) else {
+        return Ok(());
+    };
+    let text = |needed: Duration| {
+        format!(
+            "{bytes} bytes take about {} s at the rate of past operations ({} bytes a second), and {} s are left of {}: \
+             allow more with `--timeout` (timeout), or `backup.timeout`; 0 is no limit",
+            needed.as_secs(),
+            rate as u64,
+            left.as_secs(),
+            context.time
+        )
+    };
+    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > left) {
+        context.warn(text(needed));
+    }
+    Ok(())
+}
+
+/// How long that takes; `None` for longer than can be counted.
+fn needed(bytes: u64, rate: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(bytes as f64 / rate).ok()
+}
+
+/// Bytes a second, by the fastest restore from this target or verification there.
+fn rate_of(operations: &[Operation], target: &str) -> Option<f64> {
+    (operations.iter())
+        .filter(|one| ["restore", "verify"].contains(&one.operation.as_str()))
+        .filter(|one| one.target.as_deref() == Some(target))
+        .filter_map(rate)
+        .max_by(f64::total_cmp)
+}
+
+fn rate(operation: &Operation) -> Option<f64> {
+    let moment = |text: &str| text.parse::<Timestamp>().ok();
+    let (began, ended) = (
+        moment(&operation.started_at)?,
+        moment(operation.completed_at.as_deref()?)?,
+    );
+    let seconds = ended.duration_since(began).as_secs_f64();
+    let is_measure = operation.status == Status::Completed
+        && seconds >= SHORTEST_SECS
+        && operation.processed_bytes >= SMALLEST_BYTES;
+    is_measure.then(|| operation.processed_bytes as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(kind: &str, target: &str, bytes: u64, seconds: i64) -> Operation {
+        let began = Timestamp::UNIX_EPOCH;
+        Operation {
+            operation: kind.to_owned(),
+            target: Some(target.to_owned()),
+            status: Status::Completed,
+            processed_bytes: bytes,
+            started_at: began.to_string(),
+            completed_at: Some((began + jiff::SignedDuration::from_secs(seconds)).to_string()),
+            ..Operation::default()
+        }
+    }
+
+    /// Guards against: two hours lost to a restore that could not have ended in them, and a warning
+    /// by what measures nothing.
+    #[test]
+    fn the_rate_is_that_of_large_operations_from_the_same_target() {
+        let mib = 1 << 20;
+        let mut past = vec![
+            operation("backup", "far", 9000 * mib, 10),
+            operation("restore", "near", 9000 * mib, 10),
+            operation("verify", "far", 300 * mib, 10),
+            operation("restore", "far", 100 * mib, 10),
+            // Too small, and too short, to tell.
+            operation("restore", "far", 63 * mib, 5),
+            operation("restore", "far", 900 * mib, 4),
+        ];
+        assert_eq!(rate_of(&past, "far"), Some(30.0 * mib as f64));
+        past[2].status = Status::Failed;
+        assert_eq!(rate_of(&past, "far"), Some(10.0 * mib as f64));
+        assert_eq!(rate_of(&past, "moon"), None);
+        assert_eq!(needed(2_000, 10.0), Some(Duration::from_secs(200)));
+        assert_eq!(needed(1, 0.0), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Removing what interrupted operations have left, on demand.
+
+pub(crate) mod startup;
+
+use std::time::Duration;
+
+use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
+use jiff::Timestamp;
+
+use crate::operations::cancel;
+use crate::operations::instance_lock::InstanceLock;
+use crate::operations::lock_watch;
+use crate::operations::restore::staging;
+use crate::operations::{ArcBackup, Operation};
+use crate::repository::Holder;
+use crate::repository::{Repository, Swept};
+use crate::{Error, Result};
+
+/// What interrupted operations have left.
+#[derive(Debug, Clone, Default)]
+pub struct Sweep {
+    /// In each target, by its name.
+    pub targets: Vec<(String, Swept)>,
+    /// How many views of the data that backups held on to; of those to be removed, how many are gone.
+    pub views: u64,
+    /// How many files that restores had staged beside the live ones; likewise.
+    pub staged: u64,
+    /// How large the unfinished backups are; where they are not removed.
+    pub sizes: Vec<Leftover>,
+    /// What could not be looked at or removed beside the live data, and why.
+    pub faults: Vec<String>,
+}
+
+/// How much an interrupted operation has left of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The target.
+    pub target: String,
+    /// The backup.
+    pub backup_id: String,
+    /// How many files.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+impl ArcBackup {
+    /// What interrupted operations have left in the targets; removed with `apply`, as is what they left beside the live data.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when an operation runs; [`Error::Cancelled`] when it is cancelled by another process.
+    pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
+        match self.sweep_all(apply).await {
+            Err(error) => Err(self.with_progress(error).await),
+            done => done,
+        }
+    }
+
+    async fn sweep_all(&self, apply: bool) -> Result<Sweep> {
+        self.check_place()?;
+        let _slot = self.slot.lock().await;
+        if let Some(holder) = self.busy() {
+            return Err(holder.into());
+        }
+        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
+        let operation = Operation {
+            operation: "sweep".to_owned(),
+            operation_id: format!("{now}-{}", crate::random_hex::<4>()?),
+            ..Operation::default()
+        };
+        let holder = Holder::this(&operation.operation, &operation.operation_id);
+        let folder = self.settings.backup.state_folder();
+        let _instance = if apply {
+            let instance = InstanceLock::take(&self.lock_path(), &holder)?;
+            cancel::remove_stale(folder, &operation.operation_id);
+            Some(instance)
+        } else {
+            None
+        };
+        tokio::select! {
+            biased;
+            swept = self.sweep_targets(apply, &holder) => swept,
+            reason = cancel::requested(folder, &operation) => Err(Error::Cancelled(reason)),
+        }
+    }
+
+    async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
+        let mut all = Vec::new();
+        for repository in &self.repositories {
+            let swept = match sweep_one(repository, apply, holder).await {
+                // Who is busy is told with the exit code for it.
+                Err(error @ Error::Busy(_)) => return Err(error),
+                // One dead target keeps nothing of the others from being swept.
+                Err(error) => Swept {
+                    faults: vec![error.to_string()],
+                    ..Swept::default()
+                },
+                Ok(swept) => swept,
+            };
+            all.push((repository.name().to_owned(), swept));
+        }
+        let sizes = match apply {
+            true => Vec::new(),
+            false => self.leftovers(&all).await,
+        };
+        let mut sweep = Sweep {
+            targets: all,
+            sizes,
+            ..Sweep::default()
+        };
+        let discard = if apply {
+            Discard::Remove
+        } else {
+            Discard::Count
+        };
+        if apply && let Err(error) = self.scratch.clean() {
+            sweep.faults.push(error.to_string());
+        }
+        let views = self.discard_views(discard, &Activity::default()).await;
+        sweep.views = views.count;
+        let staged = staging::discard_all_staged(&self.settings, &self.sources, discard).await;
+        let staged = staged.unwrap_or_else(|error| {
+            sweep.faults.push(error.to_string());
+            Discarded::default()
+        });
+        sweep.staged = staged.count;
+        let faults = views.faults.into_iter().chain(staged.faults);
+        sweep.faults.extend(faults.map(|error| error.to_string()));
+        Ok(sweep)
+    }
+}
+
+impl ArcBackup {
+    /// How large what was found is. What can't be listed is left out.
+    async fn leftovers(&self, swept: &[(String, Swept)]) -> Vec<Leftover> {
+        let mut sizes = Vec::new();
+        for (target, swept) in swept {
+            let Ok(repository) = self.repository(Some(target)) else {
+                continue;
+            };
+            for backup_id in &swept.unfinished {
+                match repository.size_of_leftovers(backup_id).await {
+                    Ok((files, bytes)) => sizes.push(Leftover {
+                        target: target.clone(),
+                        backup_id: backup_id.clone(),
+                        files,
+                        bytes,
+                    }),
+                    Err(error) => tracing::warn!(%error, "leftovers can't be counted"),
+                }
+            }
+        }
+        sizes
+    }
+}
+
+async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
+    let sweep = async || {
+        let mut swept = repository.sweep(apply).await?;
+        match repository.sweep_nameless(apply).await {
+            Ok(found) => {
+                swept.unfinished.extend(found.unfinished);
+                swept.left.extend(found.left);
+                swept.faults.extend(found.faults);
+                // Of the right to delete, both say the same.
+                swept.faults.dedup();
+            }
+            Err(error) => swept.faults.push(error.to_string()),
+        }
+        Ok(swept)
+    };
+    if !apply {
+        return sweep().await;
+    }
+    let lock = repository.lock(holder).await?;
+    let swept = tokio::select! {
+        biased;
+        swept = sweep() => swept,
+        lost = lost(&*lock, lock_watch::interval(&**repository.sink())) => Err(lost.into()),
+    };
+    match (lock.release().await, swept) {
+        (Err(error), Ok(mut swept)) => {
+            swept.faults.push(error.to_string());
+            Ok(swept)
+        }
+        (_, swept) => swept,
+    }
+}
+
+/// Looks at a lock until it is lost: one that nobody looks at is not kept alive.
+async fn lost(lock: &dyn LockGuard, every: Duration) -> CoreError {
+    loop {
+        tokio::time::sleep(every).await;
+        match lock.check().await {
+            Err(error) if error.kind() == ErrorKind::Busy => return error,
+            // No answer is no proof of a loss.
+            Err(error) => tracing::warn!(%error, "whether the lock is held can't be told"),
+            Ok(()) => {}
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Whether everything that the inventory names is there, with its size, and nothing else.
+
+use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta};
+use futures::StreamExt;
+
+use crate::manifest::{Inventory, Record};
+use crate::operations::context::Context;
+use crate::pipeline::CopyFault;
+use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
+use crate::{Error, Result};
+
+/// What becomes of the files that are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// They are read: what lies in an archive tier can't be.
+    Read,
+    /// Nothing: they only have to be there.
+    Nothing,
+}
+
+impl Then {
+    /// Fails where the object is to be read and can't be.
+    async fn check_tier(self, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+        if self == Self::Nothing || !meta.archived {
+            return Ok(());
+        }
+        // A listing may not tell that it was restored for a while.
+        match context.repository.sink().head(&meta.key).await? {
+            Some(there) if there.archived => Err(archived(path).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The error for a file of a backup that lies in an archive tier.
+fn archived(path: &str) -> CoreError {
+    CoreError::new(
+        ErrorKind::Archived,
+        "read",
+        path,
+        "it lies in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there first, then \
+         run this again (docs/storage.md)",
+    )
+}
+
+/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
+    match fault {
+        CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
+            Some(archived(path).into())
+        }
+        _ => None,
+    }
+}
+
+/// Compares the backup's listing with its inventory, both in byte order, and notes what differs as problems.
+///
+/// # Errors
+/// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
+pub(crate) async fn check(
+    context: &Context,
+    inventory: &Inventory,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+    then: Then,
+) -> Result<()> {
+    let in_wanted = |path: &str| wanted(path.split('/').next().unwrap_or_default());
+    let sink = context.repository.sink();
+    let mut listing = sink.list(ListOptions::within(&folder(&context.id)));
+    let own = [manifest_key(&context.id), inventory_key(&context.id)];
+    let prefix = format!("{}/", context.id);
+    let mut records = inventory.records()?.filter(|record| match record {
+        Ok(record) => wanted(record.section()),
+        Err(_) => true,
+    });
+    let mut record = next_stored_here(context, &mut records, then).await?;
+    while let Some(item) = listing.next().await {
+        context.check_cancelled()?;
+        let item = match item {
+            Err(error) if error.is_of_one_place() && error.kind() != ErrorKind::Unavailable => {
+                let path = match error.subject().strip_prefix(&prefix) {
+                    Some(path) if !path.is_empty() => path.to_owned(),
+                    _ => return Err(error.into()),
+                };
+                if !in_wanted(&path) {
+                    continue;
+                }
+                while let Some(missing) = record.take_if(|record| *record.path < *path) {
+                    note_missing(context, &missing);
+                    record = next_stored_here(context, &mut records, then).await?;
+                }
+                // Damage as well; whether what lies there is missing is not known.
+                context.damage(&path, "unreadable", error.to_string());
+                let is_there = |record: &Record| {
+                    *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
+                };
+                while record.take_if(|record| is_there(record)).is_some() {
+                    record = next_stored_here(context, &mut records, then).await?;
+                }
+                continue;
+            }
+            item => item?,
+        };
+        let meta = match item {
+            Listed::Object(meta) if own.contains(&meta.key) => continue,
+            Listed::Object(meta) => meta,
+            Listed::Other { path, kind } => {
+                let path = path.strip_prefix(&prefix).unwrap_or(&path).to_owned();
+                if !in_wanted(&path) {
+                    continue;
+                }
+                context
+                    .running
+                    .problem(path, "unexpected", format!("is {}", kind.as_str()));
+                continue;
+            }
+        };
+        let path = meta.key.strip_prefix(prefix.as_str()).unwrap_or(&meta.key);
+        if !in_wanted(path) {
+            continue;
+        }
+        while let Some(missing) = record.take_if(|record| &*record.path < path) {
+            note_missing(context, &missing);
+            record = next_stored_here(context, &mut records, then).await?;
+        }
+        match record.take_if(|record| &*record.path == path) {
+            Some(found) => {
+                note_size(context, &found, &meta);
+                then.check_tier(context, &found.path, &meta).await?;
+                record = next_stored_here(context, &mut records, then).await?;
+            }
+            None => context
+                .running
+                .problem(path, "unexpected", "the inventory does not name it"),
+        }
+    }
+    while let Some(missing) = record {
+        note_missing(context, &missing);
+        record = next_stored_here(context, &mut records, then).await?;
+    }
+    Ok(())
+}
+
+fn note_missing(context: &Context, record: &Record) {
+    context.damage(&record.path, "missing", "the backup does not hold it");
+}
+
+fn note_size(context: &Context, record: &Record, meta: &Meta) {
+    if meta.size != record.entry.size {
+        let text = format!(
+            "has {} bytes; {} were expected",
+            meta.size, record.entry.size
+        );
+        context.damage(&record.path, "size", text);
+    }
+}
+
+/// The next record whose bytes lie in this backup; those on the way that lie in another are looked up there.
+async fn next_stored_here(
+    context: &Context,
+    records: &mut (impl Iterator<Item = Result<Record>> + Send),
+    then: Then,
+) -> Result<Option<Record>> {
+    while let Some(record) = records.next().transpose()? {
+        let Some(other) = &record.stored_in else {
+            return Ok(Some(record));
+        };
+        let key: Key = file_key(other, &record.path)?;
+        match context.repository.sink().head(&key).await? {
+            Some(meta) => {
+                note_size(context, &record, &meta);
+                then.check_tier(context, &record.path, &meta).await?;
+            }
+            None => note_missing(context, &record),
+        }
+    }
+    Ok(None)
+}
+
+/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+pub(crate) fn check_counts(
+    context: &Context,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let mut contents = crate::source::Contents::default();
+    for record in inventory.records()? {
+        let record = record?;
+        if record.section() == crate::source::DATA {
+            contents.add(&record.entry.key, record.entry.size);
+        }
+    }
+    let manifest = &loaded.manifest;
+    let says = (manifest.total_files, manifest.total_size_bytes);
+    let lists = (contents.parquet_files, contents.parquet_bytes);
+    if says != lists {
+        let text = format!(
+            "it says {} Parquet files of {} bytes; the inventory lists {} of {}",
+            says.0, says.1, lists.0, lists.1
+        );
+        context.running.problem("manifest.json", "manifest", text);
+    }
+    Ok(())
+}
+
+/// For a backup that Arc made, its manifest's counts are what there is to check.
+pub(crate) fn check_arcs_counts(
+    context: &Context,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    let (mut metadata, mut config) = (false, false);
+    for record in inventory.records()? {
+        let record = record?;
+        match record.section() {
+            crate::source::DATA
+                if record.path.ends_with(".parquet") && !record.entry.key.starts_with('_') =>
+            {
+                files += 1;
+                bytes = bytes.saturating_add(record.entry.size);
+            }
+            crate::source::METADATA => metadata = true,
+            crate::source::CONFIG => config = true,
+            _ => {}
+        }
+    }
+    let manifest = &loaded.manifest;
+    if (files, bytes) != (manifest.total_files, manifest.total_size_bytes) {
+        let text = format!(
+            "it holds {files} Parquet files of {bytes} bytes; its manifest says {} of {}",
+            manifest.total_files, manifest.total_size_bytes
+        );
+        context.running.problem("data", "missing", text);
+    }
+    if manifest.has_metadata && !metadata {
+        context.running.problem(
+            "metadata",
+            "missing",
+            "its manifest says that it holds databases",
+        );
+    }
+    if manifest.has_config && !config {
+        context.running.problem(
+            "config",
+            "missing",
+            "its manifest says that it holds arc.toml",
+        );
+    }
+    Ok(())
+}
