@@ -7,14 +7,15 @@ use crate::{Error, Result};
 /// What faults of writing say of all that was stored before.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    on_disk: bool,
+    /// Whether a commit is not durable by itself.
+    is_deferred: bool,
     lost: bool,
 }
 
 impl Trust {
     pub(crate) fn new(target: &dyn Sink) -> Self {
         Self {
-            on_disk: target.capabilities().local_root.is_some(),
+            is_deferred: target.deferred_durability().is_some(),
             lost: false,
         }
     }
@@ -24,7 +25,7 @@ impl Trust {
     pub(crate) fn note(&mut self, fault: &CoreError) {
         match fault.kind() {
             ErrorKind::NoSpace => self.lost = true,
-            ErrorKind::Other => self.lost |= self.on_disk,
+            ErrorKind::Other => self.lost |= self.is_deferred,
             // Refused, or never come to: what is there is as good as before.
             _ => {}
         }

@@ -110,7 +110,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<()> {
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: context.running.snapshot().problem_count == 0,
-        operation_id: context.operation_id.clone(),
+        operation_id: context.operation_id.to_string(),
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });
