@@ -120,7 +120,7 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.then()).await? {
+    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.access()).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());
