@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: problems.is_empty(),
-        operation_id: context.operation_id.clone(),
+        operation_id: context.operation_id.to_string(),
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });
