@@ -33,7 +33,10 @@ fn a_backup_of_format_1_verifies_and_restores() {
     std::fs::write(instance.path("data/arc/extra.parquet"), b"PAR1").unwrap();
     let flags = ["--with-config", "--yes", "--into-other-instance"];
     instance.ok(&[&["restore", &*id][..], &flags].concat());
-    let (data, original) = (instance.path("data/arc"), fixtures.join("instance/data/arc"));
+    let (data, original) = (
+        instance.path("data/arc"),
+        fixtures.join("instance/data/arc"),
+    );
     let restored = files(&data);
     assert_eq!(restored.len(), 4, "{restored:?}");
     for path in restored {

@@ -136,7 +136,9 @@ mod tests {
         }
         let broken = rusqlite::Connection::open(path).expect("opened");
         broken
-            .execute_batch("INSERT INTO operations VALUES (99, 'x', '2026-11-05T00:00:00Z', '', '{', NULL)")
+            .execute_batch(
+                "INSERT INTO operations VALUES (99, 'x', '2026-11-05T00:00:00Z', '', '{', NULL)",
+            )
             .expect("written");
         drop(broken);
         let some = OperationFilter::default;
