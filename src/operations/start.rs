@@ -8,6 +8,7 @@ use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::arc::ArcClient;
 use crate::auth::Secret;
 use crate::config::Settings;
 use crate::operations::attempt::Attempt;
@@ -179,7 +180,7 @@ impl ArcBackup {
             scratch: OnceLock::new(),
             operation_id,
             running: running.clone(),
-            token,
+            arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
             lock,
             damaged: Damaged::default(),
             time,
