@@ -6,7 +6,8 @@ use std::time::Duration;
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 
-use crate::operations::operation::Status;
+use crate::operations::Phase;
+use crate::operations::Status;
 use crate::operations::{ArcBackup, Operation};
 use crate::repository::Holder;
 use crate::{Error, times};
@@ -86,7 +87,7 @@ impl fmt::Display for Busy {
 /// that has only just begun.
 fn progress(operation: &Operation) -> Option<String> {
     if operation.total_files == 0 {
-        return operation.phase.clone();
+        return operation.phase.map(|phase| phase.to_string());
     }
     let (done, all) = match operation.total_bytes {
         0 => (operation.processed_files, operation.total_files),
@@ -99,7 +100,7 @@ fn progress(operation: &Operation) -> Option<String> {
     };
     Some(format!(
         "{}, {} of {} files, {} of {}{percent}",
-        operation.phase.as_deref().unwrap_or("running"),
+        operation.phase.map_or("running", Phase::as_str),
         operation.processed_files,
         operation.total_files,
         HumanBytes(operation.processed_bytes),
@@ -142,7 +143,7 @@ impl ArcBackup {
 mod tests {
     use super::*;
 
-    /// Who waits for a backup at 3 a.m. wants to know whether it goes on.
+    /// Guards against a wait of unknown length: the report says how far the other operation is.
     #[test]
     fn busy_says_since_when_how_far_and_when_the_lock_of_the_dead_is_free() {
         let mut holder = Holder::this("backup", "20260211-143022-5f0c1d2e");
@@ -152,7 +153,7 @@ mod tests {
         let mut busy = Busy::of_target(holder.clone(), Some(Duration::from_secs(76)));
         assert_eq!(busy.lock_expires_at, None, "this very process lives");
         busy.progress = Some(Operation {
-            phase: Some("copying".to_owned()),
+            phase: Some(Phase::Copying),
             total_files: 105,
             processed_files: 15,
             total_bytes: 4 << 20,
@@ -160,11 +161,11 @@ mod tests {
             ..Operation::default()
         });
         let said = busy.to_string();
-        let wanted = "(2 min 5 s ago), copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)";
+        let wanted = "(2m 5s ago), copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)";
         assert!(said.ends_with(wanted), "{said}");
         holder.process = None;
         let said = Busy::of_target(holder, Some(Duration::from_secs(76))).to_string();
         assert!(said.contains("its lock is free by "), "{said}");
-        assert!(said.contains("(in 1 min 1"), "{said}");
+        assert!(said.contains("(in 1m 1"), "{said}");
     }
 }

@@ -9,18 +9,19 @@ use jiff::Timestamp;
 
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::OperationKind;
 use crate::operations::ending::Ending;
 use crate::operations::history::{History, HistoryFile};
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::inventories::{Inventories, LocalInventory};
-use crate::operations::operation::{Operation, Status};
 use crate::operations::restore::marker;
 use crate::operations::running::Running;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::{
     KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
 };
+use crate::operations::{Operation, Status};
 use crate::registry::Registry;
 use crate::repository::Holder;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
@@ -83,7 +84,7 @@ impl ArcBackup {
                     .targets
                     .iter()
                     .find(|t| t.name == repository.name())?;
-                let root = repository.sink().capabilities().local_root?;
+                let root = repository.sink().properties().local_path?;
                 Some((format!("{}.local_path", target.key), root))
             })
             .collect();
@@ -94,7 +95,8 @@ impl ArcBackup {
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
         let exclusions = Exclusions {
             keys: excluded,
-            backups: storage.capabilities().local_root.is_none(),
+            // By its path a target in a local storage is excluded however it is spelled.
+            backups: storage.properties().local_path.is_none(),
         };
         let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
         Ok(Arc::new(Self {
@@ -247,7 +249,7 @@ impl ArcBackup {
             let operation = running.snapshot();
             return Some(Holder {
                 started_at: operation.started_at.parse().ok(),
-                ..Holder::this(&operation.operation, &operation.operation_id)
+                ..Holder::this(operation.operation.as_str(), &operation.operation_id)
             });
         }
         InstanceLock::holder(&self.lock_path())
@@ -304,7 +306,7 @@ impl ArcBackup {
     pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
         match self
             .busy()
-            .is_some_and(|holder| holder.operation == "restore")
+            .is_some_and(|holder| holder.operation == OperationKind::Restore.as_str())
         {
             true => None,
             false => self.restore_in_progress().await,
@@ -313,7 +315,7 @@ impl ArcBackup {
 
     /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
     async fn with_marker(&self, mut operation: Operation) -> Operation {
-        if (operation.operation.as_str(), operation.status) != ("restore", Status::Running) {
+        if (operation.operation, operation.status) != (OperationKind::Restore, Status::Running) {
             operation.restore_in_progress = self.restore_in_progress().await;
         }
         operation
@@ -419,10 +421,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
     for mut operation in file.running()? {
         operation.status = Status::Failed;
-        let text = match (operation.operation.as_str(), in_progress) {
-            ("restore", Some(_)) => "interrupted: run the same restore again to complete it",
+        let text = match (operation.operation, in_progress) {
+            (OperationKind::Restore, Some(_)) => {
+                "interrupted: run the same restore again to complete it"
+            }
             // Before its first change, or after its last.
-            ("restore", None) => "interrupted: nothing is half restored",
+            (OperationKind::Restore, None) => "interrupted: nothing is half restored",
             _ => "interrupted",
         };
         operation.error = Some(text.to_owned());
@@ -443,7 +447,7 @@ fn shared_with_storage(
 ) -> Result<Vec<String>> {
     let probe = Key::parse("x").expect("a fixed name");
     let root = |sink: &Arc<dyn Sink>| {
-        let address = sink.address(&probe)?;
+        let address = sink.server_copy()?.address(&probe);
         let path = address.path.strip_suffix("x")?.to_owned();
         Some((address.place, path))
     };

@@ -36,7 +36,7 @@ impl ArcBackup {
     pub(crate) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
-        let root = self.storage.capabilities().local_root;
+        let root = self.storage.properties().local_path;
         let Some(root) = root.filter(|root| !root.is_dir()) else {
             return Ok(());
         };

@@ -5,6 +5,7 @@
 
 use crate::arc::ArcProcess;
 use crate::config::Settings;
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::{Error, Result};
 
@@ -24,42 +25,38 @@ pub(crate) enum Flush {
 }
 
 /// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to
-/// run.
-pub(crate) async fn run(context: &Context, flush: Flush) -> Result<()> {
+/// run. Returns whether the buffers were flushed; `None` where no Arc is known.
+pub(crate) async fn run(context: &Context, flush: Flush) -> Result<Option<bool>> {
     let Some(arc) = &context.arc else {
         return without_url(context, flush);
     };
-    context.running.phase("flushing");
+    context.running.phase(Phase::Flushing);
     let answered = tokio::select! {
         answered = arc.flush() => answered,
-        () = context.running.cancel.cancelled() => return context.check_cancelled(),
+        () = context.running.cancel.cancelled() => return Err(context.running.cancelled()),
     };
-    let flushed = answered.is_ok();
-    context
-        .running
-        .update(|operation| operation.flushed = Some(flushed));
     match (answered, flush) {
-        (Ok(()), _) => Ok(()),
+        (Ok(()), _) => Ok(Some(true)),
         (Err(error), Flush::Required) => Err(required(&error.to_string())),
         (Err(error), Flush::Wanted) => {
             context.warn(format!("{NOT_FLUSHED}: {error}"));
-            Ok(())
+            Ok(Some(false))
         }
     }
 }
 
 /// No flush, as `backup.arc_url` is not set.
-fn without_url(context: &Context, flush: Flush) -> Result<()> {
+fn without_url(context: &Context, flush: Flush) -> Result<Option<bool>> {
     let seen = without_flush(&context.settings);
     if flush == Flush::Required {
         let seen = seen.unwrap_or_else(|| "`backup.arc_url` is not set".to_owned());
         return Err(required(&format!("{seen}: {SET_URL}")));
     }
     if let Some(seen) = seen {
-        (context.running).update(|operation| operation.flushed = Some(false));
         context.warn(format!("{NOT_FLUSHED}: {seen}; {SET_URL}"));
+        return Ok(Some(false));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Why Arc is not flushed although it runs on this machine; `None` where it is not seen to run.

@@ -1,12 +1,15 @@
 //! Taking over what interrupted backups have stored.
 
-use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
+use arc_backup_core::{
+    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key,
+};
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool};
-use crate::operations::backup::Collected;
+use crate::operations::Phase;
+use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 use crate::source;
@@ -22,7 +25,7 @@ pub(crate) async fn reuse(
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
     // What is not data is a snapshot, and another one each time.
     if section == source::DATA && !collected.unfinished.is_empty() {
-        context.running.phase("continuing");
+        context.running.phase(Phase::Continuing);
         let mut readers = Vec::new();
         for id in &collected.unfinished {
             readers.extend(StoredReader::open(&context.repository, id, section).await?);
@@ -64,13 +67,13 @@ pub(crate) async fn reuse(
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
                 let noted = collected.log.note(&record, etag.as_deref()).await;
-                collected.trust.watch(noted)?;
+                collected.faults.check(noted)?;
                 reused.push(&record)?;
                 collected.reused.0 += 1;
                 collected.reused.1 += record.entry.size;
                 context.running.progress.add_files(1);
                 context.running.progress.add_bytes(record.entry.size);
-                collected.tell_reused(context);
+                collected.report_reused(context);
                 Ok(())
             };
             ended = taken.beside(handled).await;
@@ -123,17 +126,21 @@ async fn take_over(
     let to = file_key(&context.id, &record.path)?;
     let sink = context.repository.sink();
     let taken = async {
-        let whole = match sink.capabilities().local_root {
-            // Written, but perhaps not to the disk: the power may have gone.
-            Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
-            None => (sink.head(&from).await?).is_some_and(|meta| {
+        // Without a strong tag it is read; and so is what was written, but perhaps not to the disk,
+        // as the power may have gone.
+        let is_known = sink.properties().entity_tag == EntityTag::Strong
+            && sink.deferred_durability().is_none();
+        let whole = if is_known {
+            (sink.head(&from).await?).is_some_and(|meta| {
                 meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
-            }),
+            })
+        } else {
+            is_whole(context, &from, &stored.record.entry, stop).await?
         };
         if !whole {
             return Ok(None);
         }
-        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
+        Ok::<_, CoreError>((sink.duplicate(&from, &to).await?).map(|meta| meta.etag))
     };
     match taken.await {
         Ok(taken) => Ok(taken),

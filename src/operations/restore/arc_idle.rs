@@ -15,6 +15,7 @@ use futures::StreamExt;
 use crate::arc::{ArcClient, ArcProcess, CompactionStatus};
 use crate::config::Settings;
 use crate::manifest::Inventory;
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::{Error, Result};
 
@@ -26,8 +27,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same, where the answer is only shown.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(2);
-/// The phase of an operation that waits.
-const WAITING: &str = "waiting for Arc's compaction";
 /// The age from which a job state that the backup holds too is of no running job: Arc resumes jobs
 /// only when it starts.
 const ORPHANED_AGE: Duration = Duration::from_secs(600);
@@ -161,16 +160,14 @@ impl<'a> RunningArc<'a> {
                 continue;
             }
             let Quiescence::Busy(Job { what, seen }) = &found else {
-                context
-                    .running
-                    .update(|operation| operation.phase.clone_from(&before));
+                context.running.update(|operation| operation.phase = before);
                 return Ok(found);
             };
             if begun.elapsed() > JOB_TIMEOUT {
                 return Ok(found);
             }
             tracing::debug!(job = what, seen, "waiting for Arc's compaction");
-            context.running.phase(WAITING);
+            context.running.phase(Phase::WaitingForCompaction);
             quiet = 0;
             self.pause().await;
         }

@@ -1,0 +1,390 @@
+//! The steps of a restore.
+//!
+//! Everything is checked, and every file that will change is staged and verified, before the first
+//! live byte changes. From then on a restore marker in the state folder and beside the data says so,
+//! and running the same restore again completes it.
+
+use std::time::Duration;
+
+use arc_backup_core::{ErrorKind, RestoreSummary};
+
+use crate::manifest::Inventory;
+use crate::operations::Phase;
+use crate::operations::context::Context;
+use crate::operations::problems::Problems;
+use crate::operations::restore::arc_idle::RunningArc;
+use crate::operations::restore::damaged;
+use crate::operations::restore::marker::Mark;
+use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
+use crate::operations::restore::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
+use crate::operations::verify::access::Access;
+use crate::operations::verify::load::load;
+use crate::operations::{ProblemKind, Running};
+use crate::repository::Loaded;
+use crate::source;
+use crate::{Error, Result};
+
+/// How often a restore that changes live data reports how many files it has set aside.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a restore has done, once all that could be restored is in force.
+#[derive(Default)]
+pub(crate) struct RestoreOutcome {
+    summary: RestoreSummary,
+    /// Whether Arc must be restarted to see all of it.
+    restart_required: bool,
+    /// Why it failed all the same: damaged files of the backup were omitted on request.
+    error: Option<Error>,
+}
+
+impl RestoreOutcome {
+    /// Reports it to the status.
+    ///
+    /// # Errors
+    /// Where damaged files of the backup were omitted.
+    pub(crate) fn report(self, running: &Running) -> Result<()> {
+        self.report_figures(running);
+        running.update(|operation| operation.restart_required = Some(self.restart_required));
+        self.error.map_or(Ok(()), Err)
+    }
+
+    fn report_figures(&self, running: &Running) {
+        let summary = &self.summary;
+        running.update(|operation| {
+            operation.kept.clone_from(&summary.kept);
+            operation.unchanged_files = Some(summary.unchanged_files);
+            operation.set_aside_files = Some(summary.set_aside_files);
+            operation
+                .set_aside_location
+                .clone_from(&summary.set_aside_location);
+            operation.appeared_files =
+                Some(summary.appeared_files).filter(|appeared| *appeared > 0);
+        });
+    }
+
+    /// Adds the figures of one section.
+    fn add(&mut self, context: &Context, problems: &mut Problems, part: RestoreSummary) {
+        for (path, detail) in &part.problems {
+            problems.add(path.as_str(), ProblemKind::Unexpected, detail.as_str());
+        }
+        for warning in part.warnings {
+            context.warn(warning);
+        }
+        let all = &mut self.summary;
+        all.kept.extend(part.kept);
+        all.unchanged_files += part.unchanged_files;
+        all.set_aside_files += part.set_aside_files;
+        all.appeared_files += part.appeared_files;
+        if part.set_aside_location.is_some() {
+            all.set_aside_location = part.set_aside_location;
+        }
+    }
+}
+
+/// Restores a backup.
+pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<RestoreOutcome> {
+    let mark = Mark::new(context, options).await;
+    let mut parts = Vec::new();
+    let mut problems = Problems::new(&context.running);
+    let prepared =
+        context.or_cancelled(prepare(context, &mut problems, options, &mark, &mut parts));
+    let prepared = prepared.await;
+    let (inventory, arc) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            context.running.phase(Phase::CleaningUp);
+            let left = abort_all(&problems, options, &parts, &mark, &error).await;
+            let error = with_remedy(context, &problems, options, error).await;
+            return Err(unchanged(error, mark.goes_on(), left));
+        }
+    };
+    // Problems of damaged files that are omitted on request.
+    let known = problems.count();
+    if let Err(error) = apply(context, &mut problems, &inventory, &mark, &parts).await {
+        return Err(with_remedy(context, &problems, options, error).await);
+    }
+    context.running.phase(Phase::FinalCheck);
+    if let Some(arc) = &arc
+        && let Err(error) = confirm_lock_and_idle(context, arc).await
+    {
+        report_set_aside(context, &parts);
+        return Err(Error::Failed(format!(
+            "{error}; all files are restored, but the final check did not run: run the same restore again"
+        )));
+    }
+    let mut outcome = RestoreOutcome {
+        restart_required: parts.iter().any(Part::needs_restart),
+        ..RestoreOutcome::default()
+    };
+    // The data last: with `extra_files = remove` its last step removes the files set aside.
+    for part in parts.iter().rev() {
+        let summary = part.restore.finish().await?;
+        outcome.add(context, &mut problems, summary);
+        // Also where this is the end of it.
+        outcome.report_figures(&context.running);
+        problems.failure_since(
+            known,
+            "restored files changed before the final check (stop Arc, or wait until its compaction has ended, and run the same \
+             restore again)",
+        )?;
+    }
+    mark.remove(parts.iter().any(Part::changes_data)).await?;
+    // The live data is as good as this backup can make it, and is not all of the backup.
+    outcome.error = damaged::outcome(&problems, options, &inventory).err();
+    Ok(outcome)
+}
+
+/// Adds to the error of a damaged backup what can be done where there is no other backup.
+async fn with_remedy(
+    context: &Context,
+    problems: &Problems,
+    options: &RestoreOptions,
+    error: Error,
+) -> Error {
+    let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
+    match error {
+        Error::Failed(text) if is_damaged => match damaged::remedy(context).await {
+            Some(remedy) => Error::Failed(format!("{text}; {remedy}")),
+            None => Error::Failed(text),
+        },
+        error => error,
+    }
+}
+
+/// Waits until Arc is idle, and fails where this restore must not continue: its last step may be the
+/// removal of the files set aside.
+async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Result<()> {
+    arc.settle().await?;
+    context.check_cancelled()?;
+    context.check_lock().await
+}
+
+/// Reports how many files were set aside so far.
+fn report_set_aside(context: &Context, parts: &[Part]) {
+    let aside = parts
+        .iter()
+        .find_map(|part| part.restore.set_aside_so_far());
+    if let Some((files, location)) = aside {
+        context.running.update(|operation| {
+            operation.set_aside_files = Some(files);
+            operation.set_aside_location = Some(location);
+        });
+    }
+}
+
+/// Everything before the first live change, and the restore marker that says that there may have
+/// been one. Returns the running Arc, where it may change what is restored.
+async fn prepare<'a>(
+    context: &'a Context,
+    problems: &mut Problems,
+    options: &RestoreOptions,
+    mark: &Mark<'_>,
+    parts: &mut Vec<Part>,
+) -> Result<(Inventory, Option<RunningArc<'a>>)> {
+    context.running.phase(Phase::Checking);
+    discard_staged(context, mark).await?;
+    let loaded = load(
+        context,
+        problems,
+        &|section| options.includes(section),
+        Access::Read,
+    )
+    .await?;
+    if !options.skip_damaged || loaded.is_none() {
+        problems.failure("the backup is not whole")?;
+    }
+    let Some((loaded, inventory)) = loaded else {
+        return Err(Error::Failed("the backup cannot be read".to_owned()));
+    };
+    check_missing(context, options, &loaded)?;
+    check_unlisted(problems, options, &loaded)?;
+    if options.skip_damaged {
+        damaged::find_all(context, problems, options, &inventory).await?;
+        // The files are read again to be restored: progress counts that.
+        context.running.progress.restart();
+    }
+    // Before live files are listed, and again before they are changed.
+    let arc = match options.data {
+        true => Some(RunningArc::await_quiet(context, &inventory).await?),
+        false => None,
+    };
+    stage(context, problems, options, &inventory, mark, parts).await?;
+    if let Some(arc) = &arc {
+        arc.check_quiet().await?;
+    }
+    context.check_cancelled()?;
+    // The next step changes live data: no other operation may be using this backup.
+    context.check_lock().await?;
+    let changes_data = parts.iter().any(Part::changes_data);
+    mark.applying(&sections_of(parts), changes_data).await?;
+    Ok((inventory, arc))
+}
+
+/// Refuses to omit damaged files where the backup does not list its files: live versions of missing
+/// ones would be set aside.
+fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
+    let is_short = !problems.is_empty();
+    let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
+    if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
+        return Ok(());
+    }
+    problems.failure(
+        "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: add \
+         --extra-files keep (extra_files)",
+    )
+}
+
+/// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.
+fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
+    let manifest = &loaded.manifest;
+    if manifest.missing_files == 0 {
+        return Ok(());
+    }
+    if options.extra_files == ExtraFilesPolicy::Remove {
+        // Files that it lacks may be live.
+        return Err(Error::Invalid(
+            "an incomplete copy lacks files that may be live: extra_files = remove would remove those"
+                .to_owned(),
+        ));
+    }
+    let sample: Vec<_> = (manifest.missing.iter().take(3))
+        .map(|missing| missing.path.as_str())
+        .collect();
+    let more = match manifest.missing_files > sample.len() as u64 {
+        true => ", …",
+        false => "",
+    };
+    context.warn(format!(
+        "this is an incomplete copy: it lacks {} that could not be read ({}{more})",
+        manifest.lacks(),
+        sample.join(", ")
+    ));
+    Ok(())
+}
+
+/// Removes staged files, or leaves them for the next restore of the same backup and returns how many
+/// these are. The marker of a restore that was interrupted while it changed live data stays: only a
+/// restore that completes removes it.
+async fn abort_all(
+    problems: &Problems,
+    options: &RestoreOptions,
+    parts: &[Part],
+    mark: &Mark<'_>,
+    error: &Error,
+) -> u64 {
+    let is_of_use = mark.tells_stage() && is_worth_resuming(problems, options, error);
+    let (mut cleaned, mut left) = (true, 0);
+    for part in parts {
+        let given_up = match is_of_use && part.section == source::DATA {
+            true => part.restore.leave_staged().await,
+            false => part.restore.abort().await.map(|()| 0),
+        };
+        match given_up {
+            Ok(files) => left += files,
+            Err(error) => {
+                cleaned = false;
+                tracing::warn!(%error, section = part.section, "the next restore removes the staged files");
+            }
+        }
+    }
+    // Staged files of an earlier run are known by the marker alone: they were not listed yet, or are
+    // still of use.
+    let has_data = parts.iter().any(|part| part.section == source::DATA);
+    let keeps_earlier = mark.resumes_staging() && (is_of_use || !has_data);
+    if cleaned
+        && left == 0
+        && !keeps_earlier
+        && !mark.goes_on()
+        && let Err(error) = mark.remove_own().await
+    {
+        tracing::warn!(%error, "the restore marker of a restore that changed nothing stays until the next operation");
+    }
+    left
+}
+
+/// Whether the same restore may get further with the staged files: not where the backup is damaged,
+/// the disk is full, or a write failed.
+fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
+    let is_of_disk = matches!(
+        error,
+        Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
+    );
+    // On request, damaged files are omitted.
+    let is_whole = options.skip_damaged || problems.is_empty();
+    is_whole && !is_of_disk
+}
+
+/// The error of a restore that ended before its first change, which says so.
+fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
+    let what = match is_resuming {
+        false => "nothing was changed",
+        true => "nothing more was changed",
+    };
+    let what = match left {
+        0 => what.to_owned(),
+        _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
+    };
+    match error {
+        Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
+        error => Error::Failed(format!("{error}; {what}")),
+    }
+}
+
+fn sections_of(parts: &[Part]) -> Vec<String> {
+    parts.iter().map(|part| part.section.clone()).collect()
+}
+
+/// Replaces live files by the staged ones, section by section.
+async fn apply(
+    context: &Context,
+    problems: &mut Problems,
+    inventory: &Inventory,
+    mark: &Mark<'_>,
+    parts: &[Part],
+) -> Result<()> {
+    context.running.phase(Phase::Applying);
+    let sections = sections_of(parts);
+    for (done, part) in parts.iter().enumerate() {
+        let applied = async {
+            if part.restore.changes_while_staging() {
+                copy_part(context, problems, inventory, part, COPYING_FAILED).await?;
+            }
+            part.restore.apply().await.map_err(Error::from)
+        };
+        // Said before it is so, since the restore may be aborted: from then on Arc's memory is stale.
+        if part.needs_restart() {
+            context
+                .running
+                .update(|operation| operation.restart_required = Some(true));
+        }
+        let report = async {
+            loop {
+                tokio::time::sleep(REPORT_INTERVAL).await;
+                report_set_aside(context, std::slice::from_ref(part));
+            }
+        };
+        let applied = tokio::select! {
+            biased;
+            applied = applied => applied,
+            () = report => unreachable!("it never ends"),
+        };
+        match &applied {
+            Err(_) => report_set_aside(context, std::slice::from_ref(part)),
+            // The final figures, at the end, are those of all sections together.
+            Ok(()) => context.running.update(|operation| {
+                operation.set_aside_files = None;
+                operation.set_aside_location = None;
+            }),
+        }
+        applied.map_err(|error| {
+            let what =
+                "the live data is partly restored: run the same restore again to complete it";
+            match context.running.cause_of(error) {
+                Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
+                error => Error::Failed(format!("{error}; {what}")),
+            }
+        })?;
+        mark.done(&sections, &sections[..=done]).await;
+    }
+    Ok(())
+}
