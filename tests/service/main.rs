@@ -413,7 +413,7 @@ fn hostile_requests_get_a_json_answer_and_never_a_500() {
     let docs = service.request("GET", "/docs", &[], None);
     assert!(docs.status == 200 && docs.text.contains("SwaggerUIBundle"));
     let document = service.request("GET", "/openapi.json", &[], None).json();
-    let committed = include_str!("../openapi/openapi.json");
+    let committed = include_str!("../../openapi/openapi.json");
     assert_eq!(document, serde_json::from_str::<Value>(committed).unwrap());
     assert_eq!(
         service.request("GET", "/nothing", &[], None).json()["error"],
