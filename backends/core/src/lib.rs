@@ -29,6 +29,8 @@ mod object;
 mod proxy;
 #[cfg(feature = "remote")]
 pub mod remote;
+mod scope;
+mod section;
 mod sink;
 mod source;
 
@@ -50,6 +52,8 @@ pub use object::{
 };
 #[cfg(feature = "remote")]
 pub use proxy::Proxies;
+pub use scope::Scope;
+pub use section::{InvalidSection, Section};
 pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, UNCHECKED_LOCK_LIVES, Upload};
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
