@@ -5,7 +5,6 @@
 use serde_json::{Map, Value, json};
 
 use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
-use crate::operations::{OPERATIONS, PHASES};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
@@ -111,12 +110,6 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
-        ("Operation", "operation") => json!({"enum": OPERATIONS}),
-        ("Operation", "phase") => json!({"enum": PHASES}),
-        ("Operation", "origin") => json!({"enum": ["rest", "cli"]}),
-        ("Problem", "kind") => json!({"enum": [
-            "missing", "size", "checksum", "manifest", "inventory", "unexpected", "unreadable", "write",
-        ]}),
         ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
         ("RestoreBackup", "confirm") => json!({"enum": [true]}),
         // Of the two ways to say it, only the inline one can be nullable.
@@ -138,7 +131,7 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         "id" => json!({"pattern": BACKUP_ID}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
-        "operation" => json!({"items": {"type": "string", "enum": OPERATIONS}}),
+        "operation" => json!({"items": {"$ref": "#/components/schemas/OperationKind"}}),
         "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
         "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
         "since" | "until" => json!({"example": "24h"}),

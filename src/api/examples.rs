@@ -13,6 +13,7 @@ use crate::doctor::{Check, DoctorStatus, Report};
 use crate::operations::{
     BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
 };
+use crate::operations::{OperationKind, Origin, Phase};
 use crate::repository::{BackupState, LastVerified, Summary};
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -172,7 +173,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             pid: Some(4711),
             host: Some("arc-1".to_owned()),
             started_at: Some(STARTED.to_owned()),
-            phase: Some("copying".to_owned()),
+            phase: Some(Phase::Copying),
             total_files: Some(1200),
             processed_files: Some(450),
             total_bytes: Some(5_368_709_120),
@@ -262,12 +263,12 @@ fn denied(text: &str) -> Option<Value> {
 
 fn running() -> Operation {
     Operation {
-        operation: "backup".to_owned(),
+        operation: OperationKind::Backup,
         operation_id: OPERATION_ID.to_owned(),
         backup_id: ID.to_owned(),
         status: Status::Running,
         target: Some("local".to_owned()),
-        phase: Some("copying".to_owned()),
+        phase: Some(Phase::Copying),
         total_files: 1200,
         processed_files: 450,
         total_bytes: 5_368_709_120,
@@ -276,7 +277,7 @@ fn running() -> Operation {
         eta_seconds: Some(6),
         started_at: STARTED.to_owned(),
         actor: "admin".to_owned(),
-        origin: "rest".to_owned(),
+        origin: Origin::Rest,
         ..Operation::default()
     }
 }

@@ -6,6 +6,7 @@ use poem_openapi::{ApiResponse, Object};
 
 use crate::Error;
 use crate::auth::Denied;
+use crate::operations::Phase;
 use crate::operations::{Busy, Operation};
 
 /// An error, in words.
@@ -31,7 +32,7 @@ pub(super) struct ErrorBody {
     /// When that operation began, RFC 3339.
     pub(super) started_at: Option<String>,
     /// What it is doing: `listing`, `copying`, `applying`, …
-    pub(super) phase: Option<String>,
+    pub(super) phase: Option<Phase>,
     /// Files that it has to go through so far.
     pub(super) total_files: Option<u64>,
     /// Files that it has done.

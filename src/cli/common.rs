@@ -13,6 +13,7 @@ use super::summary;
 use super::waiting::while_busy;
 use super::{DONE, FAILED};
 use crate::operations::{ArcBackup, Operation, TimedRequest, Who};
+use crate::operations::{OperationKind, Origin};
 use crate::{Error, Result};
 
 pub(super) fn pretty(value: &serde_json::Value) -> String {
@@ -23,7 +24,7 @@ pub(super) fn pretty(value: &serde_json::Value) -> String {
 pub(super) fn who() -> Who {
     Who {
         actor: actor(),
-        origin: "cli",
+        origin: Origin::Cli,
         fingerprint: None,
         token: None,
     }
@@ -122,7 +123,7 @@ pub(super) async fn confirm(yes: bool, question: String, signals: &Signals) -> R
 /// What finds out which backup is meant; where that fails, the attempt is recorded.
 pub(super) async fn recorded<T>(
     engine: &Arc<ArcBackup>,
-    operation: &str,
+    operation: OperationKind,
     target: Option<&str>,
     signals: &Signals,
     found: impl Future<Output = Result<T>>,

@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::summary;
 use super::{DONE, FAILED, exit_code};
 use crate::manifest::BackupId;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ pub(super) async fn run(
     let found = named(engine, &arguments);
     let named = recorded(
         engine,
-        "delete",
+        OperationKind::Delete,
         arguments.target.as_deref(),
         signals,
         found,

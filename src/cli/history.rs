@@ -12,6 +12,7 @@ use super::output::{complain, line, note};
 use super::signals::Signals;
 use super::table::{Table, left, right};
 use super::{DONE, words};
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Operation, OperationFilter, Status};
 use crate::{Result, times};
 
@@ -29,7 +30,7 @@ pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signal
         }
     }
     if let Some(marker) = engine.interrupted_restore().await {
-        complain!("{}: {}", marker.words(), marker.remedy());
+        complain!("{}: {}", marker, marker.remedy());
     }
     Ok(DONE)
 }
@@ -91,17 +92,17 @@ pub(super) async fn history(
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let all = [
-        Status::Running,
-        Status::Completed,
-        Status::Failed,
-        Status::Cancelled,
-    ];
-    let is_wanted = |status: &Status| arguments.status.as_deref() == Some(status.as_str());
     let filter = OperationFilter {
         targets: arguments.target.into_iter().collect(),
-        statuses: all.into_iter().filter(is_wanted).collect(),
-        operations: arguments.operation.into_iter().collect(),
+        statuses: (arguments.status.as_deref().and_then(Status::of_name))
+            .into_iter()
+            .collect(),
+        operations: (arguments
+            .operation
+            .as_deref()
+            .and_then(OperationKind::of_name))
+        .into_iter()
+        .collect(),
         since: arguments.since,
         ..OperationFilter::default()
     };
@@ -133,7 +134,7 @@ pub(super) async fn history(
             operation.operation_id.clone(),
             words::utc(&operation.started_at),
             words::age(&operation.started_at, now),
-            operation.operation.clone(),
+            operation.operation.to_string(),
             word(operation.status),
             operation.processed_files.to_string(),
             words::size(operation.processed_bytes),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::words;
+use crate::operations::Phase;
 use crate::operations::{Operation, Running};
 use crate::times;
 
@@ -97,7 +98,7 @@ async fn follow_with_lines(running: &Running) -> Operation {
                 let left = now.eta_seconds.filter(|_| has_begun(&now)).map(Duration::from_secs);
                 complain!(
                     "{}: {}/{} files, {}/{}{}",
-                    now.phase.as_deref().unwrap_or("running"),
+                    now.phase.map(Phase::as_str).unwrap_or("running"),
                     now.processed_files,
                     now.total_files,
                     words::size(now.processed_bytes),
@@ -128,7 +129,7 @@ async fn follow_with_bar(running: &Running) -> Operation {
         let mut is_bar = false;
         loop {
             let operation = running.snapshot();
-            let phase = operation.phase.as_deref().unwrap_or("starting");
+            let phase = operation.phase.map(Phase::as_str).unwrap_or("starting");
             // The texts before the style: each of these may draw.
             if has_begun(&operation) {
                 bar.set_prefix(phase.to_owned());

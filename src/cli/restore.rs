@@ -10,6 +10,7 @@ use super::output::complain;
 use super::output::is_quiet;
 use super::restore_preview;
 use super::signals::Signals;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
 
@@ -26,7 +27,8 @@ pub(super) async fn run(
 ) -> Result<u8> {
     let found = resolve(engine, &arguments.id, arguments.target.as_deref());
     let target = arguments.target.as_deref();
-    let Named { id, target } = recorded(engine, "restore", target, signals, found).await?;
+    let Named { id, target } =
+        recorded(engine, OperationKind::Restore, target, signals, found).await?;
     let options = RestoreOptions {
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::output::{complain, note};
 use super::words;
+use crate::operations::OperationKind;
 use crate::operations::{Operation, Status};
 use crate::times;
 
@@ -80,9 +81,9 @@ pub(super) fn print(operation: &Operation) {
         None => note!(
             "{what} completed: {}, {} target {target}{}",
             words::figures(operation, now),
-            match operation.operation.as_str() {
-                "backup" => "to",
-                "restore" => "from",
+            match operation.operation {
+                OperationKind::Backup => "to",
+                OperationKind::Restore => "from",
                 _ => "in",
             },
             match operation.has_checksums {

@@ -6,7 +6,6 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::ParseFromParameter;
 
 use super::super::answers::{
     CancelRequested, Cancelled, OperationsBody, StatusBody, idle_answer, location,
@@ -19,6 +18,7 @@ use super::super::waiting;
 use super::Tag;
 use super::parameters::{moment, one_of, page, passed_over, words};
 use crate::manifest::BackupId;
+use crate::operations::OperationKind;
 use crate::operations::{Operation, OperationFilter, Status};
 
 pub(in crate::api) struct Operations;
@@ -118,12 +118,15 @@ impl Operations {
         until: Query<Option<String>>,
     ) -> Result<Json<OperationsBody>, Fault> {
         let statuses = one_of("status", status.0)?;
+        let kinds = one_of("operation", operation.0)?;
         let filter = OperationFilter {
             targets: words(target.0),
             statuses: (statuses.iter())
-                .filter_map(|status| Status::parse_from_parameter(status).ok())
+                .filter_map(|status| Status::of_name(status))
                 .collect(),
-            operations: one_of("operation", operation.0)?,
+            operations: (kinds.iter())
+                .filter_map(|kind| OperationKind::of_name(kind))
+                .collect(),
             backup_id: match backup_id.0 {
                 Some(id) => Some(BackupId::parse(&id)?.to_string()),
                 None => None,
