@@ -16,6 +16,7 @@ mod targets;
 mod values;
 
 pub use arc_server::ArcServer;
+pub use databases::Database;
 pub(crate) use keys::{secret_variable, unknown_target};
 pub(crate) use places::{Compared, differences};
 pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};

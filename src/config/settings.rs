@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arc_server::{ArcServer, arc_server};
-use super::databases::{databases, real_path};
+use super::databases::{Database, databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
 use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
-use crate::source::Database;
 use crate::{Error, Result};
 
 /// What the command line says over the configuration.
@@ -316,7 +315,7 @@ impl Settings {
         paths.extend(target_roots.iter().cloned());
         for database in &self.databases {
             for suffix in ["", "-wal", "-shm", "-journal"] {
-                paths.push(crate::source_path_beside(&database.path, suffix));
+                paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }
         // In the root of a volume, what `fsck` found: the file system's own, and open to nobody but the superuser.

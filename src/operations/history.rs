@@ -162,7 +162,7 @@ impl HistoryFile {
     /// Changes the file, which is made first where it is not there.
     fn change(&self, job: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
         if let Some(folder) = self.path.parent() {
-            crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
+            crate::files::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
         let mut connection = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         // Opened anew when the file is gone: the folder may have been moved away meanwhile.
@@ -369,7 +369,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
         // Names of tokens and paths are nobody else's business. On a foreign file system modes may not exist.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
         if let Some(folder) = path.parent() {
-            crate::private::give_if_possible(folder, path);
+            crate::files::give_if_possible(folder, path);
         }
     }
     let connection = connect(path)?;

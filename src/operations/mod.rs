@@ -38,8 +38,8 @@ mod sweep;
 mod time_limit;
 mod verify;
 
+pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{Reach, SET_URL, examine as examine_arc, without_flush};
-pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
 
 pub(crate) use disk::{Room, existing, taken};

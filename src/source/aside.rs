@@ -1,7 +1,7 @@
-//! Where a restore keeps what it replaces.
+//! Where a restore keeps the files that it replaces.
 //!
-//! Beside the storage, where that can: a folder beside the root on local disk, a prefix beside the prefix on S3 and
-//! Azure. Else in the target that holds the backup.
+//! Beside the storage, where it supports that: a folder beside the root on local disk, a prefix
+//! beside the prefix on S3 and Azure. Else in the target that holds the backup.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arc_backup_core::{
     Activity, AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object,
 };
 
-/// The place for what one operation sets aside: a folder of its name.
+/// The files that one operation sets aside, in a folder with its name.
 #[derive(Debug, Clone)]
 pub(super) struct Aside {
     storage: Arc<dyn Sink>,
@@ -77,7 +77,7 @@ impl Aside {
         Ok(())
     }
 
-    /// Removes all that was set aside.
+    /// Removes all files that were set aside.
     pub(super) async fn remove(&self) -> Result<()> {
         let removed = match &self.target {
             Some((target, folder)) => target.remove_tree(folder, &self.activity).await,
@@ -89,7 +89,7 @@ impl Aside {
         }
     }
 
-    /// Whether there is nothing, where that is known: on local disk.
+    /// Whether the folder is known to be absent, which only local disk shows.
     pub(super) fn is_absent(&self) -> bool {
         let is_local = |sink: &Arc<dyn Sink>| sink.capabilities().local_root.is_some();
         is_local(self.target.as_ref().map_or(&self.storage, |(sink, _)| sink))

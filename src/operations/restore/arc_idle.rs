@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Key, ListOptions, Listed};
+use arc_backup_core::{Key, ListOptions, Listed, Section};
 use futures::StreamExt;
 use serde::Deserialize;
 
@@ -273,7 +273,7 @@ impl<'a> RunningArc<'a> {
     async fn pending_state(&self, orphaned: Duration) -> Result<Option<Key>> {
         let storage = &self.context.storage;
         let mut listing = storage.list(ListOptions {
-            prefix: format!("{}/", crate::source::STATES),
+            prefix: format!("{}/", crate::source::JOB_STATES),
             ..ListOptions::default()
         });
         while let Some(item) = listing.next().await {
@@ -285,7 +285,7 @@ impl<'a> RunningArc<'a> {
             if !meta.key.ends_with(".json") || self.known.contains(&meta.key) && age >= orphaned {
                 continue;
             }
-            let what = match crate::source::tells_of_a_job(&**storage, &meta).await? {
+            let what = match crate::source::is_readable_state(&**storage, &meta).await? {
                 // It has ended this moment.
                 None => continue,
                 Some(false) => "not readable as one",
@@ -362,7 +362,7 @@ pub(crate) async fn look_for_arc(settings: &Settings) -> Seen {
 /// can be seen.
 pub(crate) fn opener_of(settings: &Settings) -> Option<(u32, &Path)> {
     settings.databases.iter().find_map(|database| {
-        let shm = crate::source::beside(&database.path, "-shm");
+        let shm = crate::files::with_suffix(&database.path, "-shm");
         Some((opener(&shm)?, &*database.path))
     })
 }
@@ -417,7 +417,7 @@ fn states_of(inventory: &Inventory) -> Result<BTreeSet<Key>> {
     let mut states = BTreeSet::new();
     for record in inventory.records()? {
         let record = record?;
-        if record.section() == crate::source::DATA && crate::source::is_state(&record.entry.key) {
+        if record.section() == Section::Data && crate::source::is_job_state(&record.entry.key) {
             states.insert(record.entry.key);
         }
     }

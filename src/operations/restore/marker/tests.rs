@@ -194,7 +194,8 @@ impl Place {
     }
 }
 
-/// Lost otherwise: after a restore that ended half-way, which part of what Arc serves is old and which is new.
+/// Lost otherwise: after a restore that ended half-way, which part of what Arc serves is old and
+/// which is new.
 #[tokio::test]
 async fn the_marker_says_which_sections_are_restored() {
     let place = Place::new().await;
@@ -235,7 +236,8 @@ async fn the_marker_says_which_sections_are_restored() {
     assert_eq!(place.engine.restore_in_progress().await, None);
 }
 
-/// Lost otherwise: what the first of two runs has set aside, which nobody tells of; or the disk's room, to what should be removed.
+/// Lost otherwise: what the first of two runs has set aside, which nobody tells of; or the disk's
+/// room, to what should be removed.
 #[tokio::test]
 async fn what_an_interrupted_run_set_aside_is_told_of_or_removed_by_the_next() {
     for policy in [ExtraFilesPolicy::SetAside, ExtraFilesPolicy::Remove] {
@@ -281,7 +283,8 @@ fn cancel(engine: &ArcBackup) {
     engine.current().expect("an operation").cancel("by hand");
 }
 
-/// Lost otherwise: the operator's night, to a restore that changed nothing and does not say so; and the room of what it staged.
+/// Lost otherwise: the operator's night, to a restore that changed nothing and does not say so; and
+/// the room of what it staged.
 #[tokio::test]
 async fn a_restore_that_changed_nothing_says_so_and_what_it_leaves() {
     let place = Place::new().await;
