@@ -218,7 +218,7 @@ pub struct SourceInfo {
     pub backend: String,
     /// The path or URL, without credentials.
     pub location: String,
-    /// A random name of the instance that made the backup: it tells apart instances with the same
+    /// A random name of the instance that made the backup, to distinguish instances with the same
     /// path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,

@@ -70,7 +70,7 @@ pub struct Plan {
 pub struct Outcome {
     /// The entry; after a copy that went well with the digest of its bytes.
     pub entry: Entry,
-    /// The entity tag of what was written, where the writer tells one.
+    /// The entity tag of the written object, where the writer gives one.
     pub stored: Option<String>,
     /// What went wrong.
     pub fault: Option<CopyFault>,

@@ -1,6 +1,6 @@
 //! The lock of a target.
 
-use arc_backup_core::{Error as CoreError, LockGuard, LockOutcome};
+use arc_backup_core::{Error as CoreError, ExpiringLocks, LockGuard, LockOutcome};
 
 use super::Repository;
 use super::layout::own;
@@ -25,7 +25,7 @@ impl Repository {
         let (sink, key) = (self.target_sink(), own("lock"));
         // This is an operation's first request: most errors are of the store, and not of the lock.
         let named = |error: CoreError| self.named(error.into());
-        let lock_expiry = sink.capabilities().lock_expiry;
+        let lock_expiry = sink.expiring_locks().map(ExpiringLocks::expiry);
         // A lock that looks old is watched for a while before it is taken over: not that of a
         // process that is known to be dead.
         if lock_expiry.is_some()
@@ -58,8 +58,10 @@ impl Repository {
         let holder = Holder::from_text(other);
         if holder.is_dead() {
             tracing::info!(%holder, "the holder of the lock is dead");
-            let freed = self.target_sink().free_lock(&own("lock"), other).await;
-            freed.map_err(|error| self.named(error.into()))?;
+            if let Some(locks) = self.target_sink().expiring_locks() {
+                let freed = locks.free(&own("lock"), other).await;
+                freed.map_err(|error| self.named(error.into()))?;
+            }
         }
         Ok(())
     }

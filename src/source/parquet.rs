@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen,
-    GetOptions, Key, Meta, Origin, OtherKind, Pins, Reconciled, Restore, Result, Section, Sink,
-    Source, SourceReport, Staging,
+    GetOptions, Key, Meta, Origin, OtherKind, Reconciled, Restore, Result, Section, Sink,
+    SnapshotFolder, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -50,7 +50,7 @@ impl Source for ParquetSource {
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
-        if let Some(root) = self.storage.capabilities().local_root
+        if let Some(root) = self.storage.properties().local_path
             && !root.is_dir()
         {
             // A volume that is not mounted must not become a backup of nothing.
@@ -61,29 +61,35 @@ impl Source for ParquetSource {
                 "the storage root (`storage.local_path`) is not a folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
-        let pins = match self.storage.pins(&freeze.operation_id).await {
-            Ok(pins) => Some(pins),
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::debug!(%error, "the data is copied from its place");
-                None
-            }
-            Err(error) => return Err(error),
+        let snapshot = match self.storage.snapshots() {
+            Some(snapshots) => match snapshots.create(&freeze.operation_id).await {
+                Ok(snapshot) => Some(snapshot),
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    tracing::debug!(%error, "the data is copied from its place");
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            None => None,
         };
-        let frozen = match (self.list_settled(pins.as_deref(), &freeze).await, pins) {
+        let frozen = match (
+            self.list_settled(snapshot.as_deref(), &freeze).await,
+            snapshot,
+        ) {
             // Found out only with the first file: another file system, files of somebody else.
-            (Err(error), Some(pins)) if error.kind() == ErrorKind::Unsupported => {
+            (Err(error), Some(snapshot)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
-                pins.release(&freeze.activity).await?;
+                snapshot.release(&freeze.activity).await?;
                 (self.list_settled(None, &freeze).await?, None)
             }
-            (Err(error), Some(pins)) => {
-                pins.release(&freeze.activity).await?;
+            (Err(error), Some(snapshot)) => {
+                snapshot.release(&freeze.activity).await?;
                 return Err(error);
             }
-            (listing, pins) => (listing?, pins),
+            (listing, snapshot) => (listing?, snapshot),
         };
-        let ((settler, listing, mut report), pins) = frozen;
-        let method = if pins.is_some() {
+        let ((settler, listing, mut report), snapshot) = frozen;
+        let method = if snapshot.is_some() {
             "hard-links"
         } else {
             "settled-listing"
@@ -91,7 +97,7 @@ impl Source for ParquetSource {
         report.method = Some(method.to_owned());
         Ok(Box::new(FrozenData {
             settler,
-            pins,
+            snapshot,
             listed: listing.listed,
             changing: tokio::sync::Mutex::new(Changing {
                 settled: listing.settled,
@@ -103,10 +109,13 @@ impl Source for ParquetSource {
     }
 
     async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
-        let discarded = self.storage.discard_pins(discard, activity).await?;
+        let Some(snapshots) = self.storage.snapshots() else {
+            return Ok(Discarded::default());
+        };
+        let discarded = snapshots.discard_leftovers(discard, activity).await?;
         if discarded.count > 0 && discard == Discard::Remove {
             let count = discarded.count;
-            tracing::info!(count, "removed snapshots of interrupted backups");
+            tracing::info!(count, "removed the snapshots of interrupted backups");
         }
         Ok(discarded)
     }
@@ -122,7 +131,7 @@ impl Source for ParquetSource {
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
         // In a store, unfinished uploads may be Arc's own: only those of an object that is restored
         // again are removed, then.
-        if !self.storage.capabilities().staging {
+        if self.storage.staging().is_none() {
             return Ok(Discarded::default());
         }
         self.storage.discard_unfinished(None, discard).await
@@ -132,7 +141,7 @@ impl Source for ParquetSource {
 impl ParquetSource {
     async fn list_settled(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         freeze: &Freeze,
     ) -> Result<(Settler, SettledListing, SourceReport)> {
         let settler = Settler {
@@ -153,7 +162,7 @@ impl ParquetSource {
         let report = Mutex::new(report);
         let path = freeze.scratch.join("data.listed");
         let listing = settler
-            .list_settled(pins, &path, &|path, kind| {
+            .list_settled(snapshot, &path, &|path, kind| {
                 note_other(
                     &mut report.lock().unwrap_or_else(PoisonError::into_inner),
                     path,
@@ -180,10 +189,10 @@ fn note_other(report: &mut SourceReport, path: String, kind: OtherKind) {
     }
 }
 
-/// A snapshot of the data: pinned, or with each file read only as it was listed.
+/// A settled snapshot of the data: of hard links, or with each file read only as it was listed.
 struct FrozenData {
     settler: Settler,
-    pins: Option<Box<dyn Pins>>,
+    snapshot: Option<Box<dyn SnapshotFolder>>,
     /// The first listing.
     listed: Inventory,
     changing: tokio::sync::Mutex<Changing>,
@@ -220,8 +229,8 @@ impl Frozen for FrozenData {
             if_match: entry.etag.clone(),
             ..GetOptions::default()
         };
-        if let Some(pins) = &self.pins {
-            return Ok(pins.get(&entry.key, options).await?.body);
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(snapshot.get(&entry.key, options).await?.body);
         }
         Ok(self.settler.storage.get(&entry.key, options).await?.body)
     }
@@ -240,10 +249,9 @@ impl Frozen for FrozenData {
         }
         let mut were = self.files_of(&units, &changing.settled).await?;
         let settled =
-            (self.settler).settle(units.clone(), self.pins.as_deref(), &mut changing.jobs);
+            (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
         let now = match settled.await {
-            // A file of another owner has appeared, which can't be pinned: the lost files are
-            // named.
+            // A file of another owner has appeared, which can't be linked: the lost files are named.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 tracing::warn!(%error, "the snapshot can't be reconciled");
                 return Ok(None);
@@ -290,8 +298,8 @@ impl Frozen for FrozenData {
     }
 
     async fn release(self: Box<Self>) -> Result<()> {
-        match self.pins {
-            Some(pins) => pins.release(&self.settler.activity).await,
+        match self.snapshot {
+            Some(snapshot) => snapshot.release(&self.settler.activity).await,
             None => Ok(()),
         }
     }

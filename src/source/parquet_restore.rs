@@ -30,8 +30,6 @@ pub(super) struct ParquetRestore {
     pub(super) storage: Arc<dyn Sink>,
     /// The files that interrupted runs have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
-    /// Whether the storage can stage; else an object that is committed is live at once.
-    pub(super) stages: bool,
     pub(super) aside: Aside,
     pub(super) exclusions: Exclusions,
     pub(super) staging: Staging,
@@ -55,7 +53,7 @@ impl ParquetRestore {
     pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
         let aside = Aside::new(
             storage.clone(),
-            staging.operation_id.as_str(),
+            &staging.operation_id,
             staging.aside.clone(),
             &staging.activity,
         );
@@ -63,7 +61,7 @@ impl ParquetRestore {
             .map(|(id, policy)| {
                 let aside = Aside::new(
                     storage.clone(),
-                    id.as_str(),
+                    id,
                     staging.aside.clone(),
                     &staging.activity,
                 );
@@ -72,7 +70,6 @@ impl ParquetRestore {
             .collect();
         Self {
             earlier,
-            stages: storage.capabilities().staging,
             aside,
             aside_bytes: AtomicU64::new(0),
             staged_bytes: AtomicU64::new(0),
@@ -156,26 +153,27 @@ impl ParquetRestore {
             }
             Action::Extra => self.set_aside(&key, AsideMode::Move).await?,
             // Whatever is there now, also a file that appeared since the plan was made.
-            Action::Staged if self.stages => {
-                self.set_aside(&key, AsideMode::Keep).await?;
-                self.storage.promote(&key, &self.staging.stage).await?;
-                self.check_time(&key, step).await?;
+            Action::Staged => {
+                if let Some(area) = self.storage.staging() {
+                    self.set_aside(&key, AsideMode::Keep).await?;
+                    area.promote(&key, &self.staging.stage).await?;
+                    self.check_time(&key, step).await?;
+                }
+                // Else it was set aside and replaced when it was committed.
             }
-            // Set aside and replaced when it was committed.
-            Action::Staged => {}
         }
         Ok(())
     }
 
     /// Discards the staged files of the steps with one of these actions.
     async fn discard_staged(&self, actions: &[Action]) -> Result<()> {
+        let Some(area) = self.storage.staging() else {
+            return Ok(());
+        };
         for step in self.steps.read()? {
             let step = step?;
             if actions.contains(&step.action) {
-                let key = step.key()?;
-                self.storage
-                    .discard_staged(&key, &self.staging.stage)
-                    .await?;
+                area.discard(&step.key()?, &self.staging.stage).await?;
             }
         }
         Ok(())
@@ -224,7 +222,7 @@ impl ParquetRestore {
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        if self.stages && self.staging.resumes && !same {
+        if self.staging.resumes && !same {
             self.count_staged(&entry).await?;
         }
         let mut summary = self.summary();
@@ -269,20 +267,8 @@ impl Restore for ParquetRestore {
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);
-        match self.storage.capabilities().local_root {
-            Some(root) => self.summary().room.push((root, needed)),
-            None => {
-                if let Some(free) = self.storage.free_space().await?
-                    && free < needed
-                {
-                    return Err(Error::new(
-                        ErrorKind::NoSpace,
-                        "restore to",
-                        self.storage.location(),
-                        format!("it needs {needed} bytes and {free} are free"),
-                    ));
-                }
-            }
+        if let Some(root) = self.storage.properties().local_path {
+            self.summary().room.push((root, needed));
         }
         Ok(self.summary().clone())
     }
@@ -307,33 +293,33 @@ impl Restore for ParquetRestore {
             size_hint: Some(entry.size),
             modified: entry.modified,
             mode: entry.mode,
-            stage: self.stages.then(|| self.staging.stage.clone()),
             ..WriteOptions::default()
         };
-        if !self.stages {
-            // The upload of a killed restore of the same object. Arc never writes a name twice at a
-            // time.
-            if entry.size >= LARGE_BYTES {
-                let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
-                if let Err(error) = left.await.and_then(Discarded::whole) {
-                    tracing::warn!(%error, "incomplete uploads may be left");
-                }
-            }
-            // The live object is replaced when this one is committed.
-            self.set_aside(&entry.key, AsideMode::Keep).await?;
+        if let Some(area) = self.storage.staging() {
+            return area.begin(&entry.key, &self.staging.stage, options).await;
         }
+        // Unfinished uploads of the same object, of a restore that was killed. Arc never writes a name
+        // twice at a time.
+        if entry.size >= LARGE_BYTES {
+            let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
+            if let Err(error) = left.await.and_then(Discarded::whole) {
+                tracing::warn!(%error, "unfinished uploads may be left");
+            }
+        }
+        // What is there goes when this is committed.
+        self.set_aside(&entry.key, AsideMode::Keep).await?;
         self.storage.begin(&entry.key, options).await
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
         // A backup that Arc made has no checksums: only now is it known whether the live file is
         // the same.
-        if self.stages
+        if let Some(area) = self.storage.staging()
             && self.lacks_checksums.load(Ordering::Relaxed)
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {
-            (self.storage.discard_staged(&entry.key, &self.staging.stage)).await?;
+            area.discard(&entry.key, &self.staging.stage).await?;
             let mut summary = self.summary();
             summary.unchanged_files += 1;
             drop(summary);
@@ -353,10 +339,10 @@ impl Restore for ParquetRestore {
     async fn ready(&self) -> Result<()> {
         let bytes = self.aside_bytes.load(Ordering::Relaxed);
         // On local disk, files that appear until then are set aside too.
-        if bytes > 0 || (self.stages && self.summary().needed_files > 0) {
+        if bytes > 0 || (self.storage.staging().is_some() && self.summary().needed_files > 0) {
             self.aside.prepare(bytes).await?;
         }
-        if self.stages && self.staging.resumes {
+        if self.staging.resumes {
             self.discard_staged(&[Action::Same]).await?;
         }
         match self.durability.get() {
@@ -369,7 +355,7 @@ impl Restore for ParquetRestore {
         let durability = self.storage.durability().await?;
         // A store over a network answers many at once; on local disk one after the other is as
         // fast.
-        let at_once = self.storage.capabilities().concurrency.unwrap_or(1);
+        let at_once = self.storage.properties().concurrency.unwrap_or(1);
         let outcome = stream::iter(self.steps.read()?)
             .try_for_each_concurrent(at_once, async |step| self.apply_step(&step).await)
             .await;
@@ -427,14 +413,12 @@ impl Restore for ParquetRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        if self.stages {
-            let of_an_earlier_run = self.staging.resumes.then_some(Action::Same);
-            let actions: Vec<_> = [Action::Need]
-                .into_iter()
-                .chain(of_an_earlier_run)
-                .collect();
-            self.discard_staged(&actions).await?;
-        }
+        let of_an_earlier_run = self.staging.resumes.then_some(Action::Same);
+        let actions: Vec<_> = [Action::Need]
+            .into_iter()
+            .chain(of_an_earlier_run)
+            .collect();
+        self.discard_staged(&actions).await?;
         // Nothing was set aside yet: this removes what was made to try it.
         self.aside.remove().await
     }
@@ -446,7 +430,7 @@ impl Restore for ParquetRestore {
         }
         // No marker names files that were staged and not recorded; those of an earlier run have its
         // marker.
-        if !self.stages || (left == 0 && !self.staging.resumes) {
+        if self.storage.staging().is_none() || (left == 0 && !self.staging.resumes) {
             self.abort().await?;
             return Ok(0);
         }
@@ -460,6 +444,6 @@ impl Restore for ParquetRestore {
     }
 
     fn changes_while_staging(&self) -> bool {
-        !self.stages
+        self.storage.staging().is_none()
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     Activity, Entry, EntryStream, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta,
-    OtherKind, Pins, Result, Section, Sink,
+    OtherKind, Result, Section, Sink, SnapshotFolder,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use super::decide::{Files, is_harmless};
 use crate::manifest::{Inventory, Record, Spool};
 use crate::sorted::{Joined, merge_join};
 
-/// How many files are pinned at once.
+/// How many files are added to a snapshot at once.
 const BATCH: usize = 512;
 /// How many places may be unreadable: where there are more, the storage itself is at fault.
 const MOST_UNREADABLE: usize = 10_000;
@@ -61,7 +61,7 @@ fn is_lasting(error: &Error) -> bool {
 
 /// The device and inode of a storage's root, where it is on local disk.
 pub(super) fn root_of(storage: &dyn Sink) -> Result<Option<(PathBuf, (u64, u64))>> {
-    let Some(root) = storage.capabilities().local_root else {
+    let Some(root) = storage.properties().local_path else {
         return Ok(None);
     };
     let meta = std::fs::metadata(&root)
@@ -82,18 +82,18 @@ pub(super) struct SettledListing {
 }
 
 impl Settler {
-    /// Lists the data, with the list in the file `path`, pinning each file where there are pins.
-    /// `report_other` gets everything that is not a file.
+    /// Lists the data, with the list in the file `path`; each file is added to the folder of links
+    /// where there is one. `report_other` is called for what is not a file.
     pub(super) async fn list_settled(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
         report_other: &(dyn Fn(String, OtherKind) + Send + Sync),
     ) -> Result<SettledListing> {
         let before = self.read_jobs(&Jobs::default()).await?;
         let mut unsettled = BTreeSet::new();
         let (listed, states) = self
-            .list_all(pins, path, report_other, &mut unsettled)
+            .list_all(snapshot, path, report_other, &mut unsettled)
             .await?;
         let after = self.read_jobs(&before).await?;
         self.compare(&listed, &before, &after, &mut unsettled)
@@ -102,9 +102,9 @@ impl Settler {
             unsettled.extend(job.units().map(str::to_owned));
         }
         let mut jobs = after;
-        let settled = self.settle(unsettled, pins, &mut jobs).await?;
+        let settled = self.settle(unsettled, snapshot, &mut jobs).await?;
         let seen = jobs.clone();
-        let states = self.states(&states, &settled, pins, &mut jobs).await?;
+        let states = self.states(&states, &settled, snapshot, &mut jobs).await?;
         for path in locked(&self.unreadable).keys() {
             if is_job_state(path) {
                 self.warn(format!(
@@ -216,7 +216,7 @@ impl Settler {
 
     async fn list_all(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
         report_other: &(dyn Fn(String, OtherKind) + Send + Sync),
         unsettled: &mut BTreeSet<String>,
@@ -247,8 +247,8 @@ impl Settler {
             }
             self.check_cancelled()?;
             let keys: Vec<Key> = batch.iter().map(|meta| meta.key.clone()).collect();
-            let found = match pins {
-                Some(pins) if !keys.is_empty() => pins.pin(&keys).await?,
+            let found = match snapshot {
+                Some(snapshot) if !keys.is_empty() => snapshot.add(&keys).await?,
                 _ => batch.drain(..).map(Some).collect(),
             };
             batch.clear();
@@ -317,7 +317,7 @@ impl Settler {
         &self,
         first: &Files,
         settled: &BTreeMap<String, Files>,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         jobs: &mut Jobs,
     ) -> Result<Files> {
         *jobs = self.read_jobs(jobs).await?;
@@ -338,11 +338,15 @@ impl Settler {
                 }
                 continue;
             }
-            let pinned = match pins {
-                Some(pins) => pins.pin(std::slice::from_ref(key)).await?.pop().flatten(),
+            let added = match snapshot {
+                Some(snapshot) => snapshot
+                    .add(std::slice::from_ref(key))
+                    .await?
+                    .pop()
+                    .flatten(),
                 None => Some(meta.clone()),
             };
-            if let Some(meta) = pinned.filter(|pinned| pinned.etag == meta.etag) {
+            if let Some(meta) = added.filter(|added| added.etag == meta.etag) {
                 states.insert(key.clone(), meta);
             }
         }

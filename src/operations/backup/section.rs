@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Section, Upload,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Section, Upload,
     WriteOptions,
 };
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use crate::sorted::{Joined, Sorted, in_order, merge_join, union};
 
 /// How often the very same entry is lost before it can't be read.
 const LOST_TIMES: u32 = 4;
-/// How many times what a source has reconciled is copied anew.
+/// How many times a source reconciles lost files.
 const ROUNDS: u32 = 1000;
 /// Of how many files that a store refuses the storage itself is asked whether it still takes our credentials.
 const REFUSALS: u64 = 100;
@@ -63,7 +63,7 @@ pub(crate) async fn copy(
         faults: &mut collected.faults,
         problems: &mut collected.problems,
         lost: Vec::new(),
-        anew: BTreeMap::new(),
+        copied_again: BTreeMap::new(),
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
@@ -75,10 +75,10 @@ pub(crate) async fn copy(
     if copying.refused > 0 {
         copying.ask_storage().await?;
     }
-    let anew = copying.anew;
+    let again = copying.copied_again;
     let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
     let of_first_copy = union(stored(&copied, false)?, stored(&reused, true)?);
-    let copied_again = stream::iter(anew.values().cloned().map(Ok));
+    let copied_again = stream::iter(again.values().cloned().map(Ok));
     let mut joined = merge_join(of_first_copy, copied_again);
     let mut reconciled = 0_u64;
     while let Some(joined) = joined.try_next().await? {
@@ -162,11 +162,11 @@ struct Copying<'a> {
     /// Files that the storage refused to give.
     refused: u64,
     /// What was copied after the source had reconciled it.
-    anew: BTreeMap<Key, Record>,
+    copied_again: BTreeMap<Key, Record>,
 }
 
 impl Copying<'_> {
-    /// Copies the entries, into the list `copied`, or else as those that are copied anew.
+    /// Copies the entries, into the list `copied`, or else as those that are copied again.
     async fn run(
         &mut self,
         entries: EntryStream<'_>,
@@ -208,7 +208,7 @@ impl Copying<'_> {
                     self.faults.check(noted)?;
                     copied.push(&record)?;
                 }
-                None => _ = self.anew.insert(record.entry.key.clone(), record),
+                None => _ = self.copied_again.insert(record.entry.key.clone(), record),
             }
             return Ok(());
         };
@@ -227,7 +227,7 @@ impl Copying<'_> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
             && *self.section == Section::Data
-            && self.context.storage.capabilities().local_root.is_none()
+            && self.context.storage.properties().access == Access::Network
         {
             // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
             if self.refused.is_multiple_of(REFUSALS) {
@@ -247,9 +247,9 @@ impl Copying<'_> {
         Ok(self.context.storage.list_children(None).await.map(drop)?)
     }
 
-    /// Forgets what was copied anew at a key.
+    /// Removes the file at a key from the list of those that were copied again.
     fn forget(&mut self, key: &Key) {
-        if let Some(record) = self.anew.remove(key) {
+        if let Some(record) = self.copied_again.remove(key) {
             let progress = &self.context.running.progress;
             progress.forget(1, record.entry.size, true);
         }
@@ -308,11 +308,14 @@ impl Copying<'_> {
                 again = reconciled.entries.len(),
                 "Arc changed files while they were copied"
             );
-            // What is lost again is not what was copied before at its key.
-            gone.extend(keys.into_iter().filter(|key| !self.anew.contains_key(key)));
+            // A file that is lost again is not the one that was copied before at its key.
+            gone.extend(
+                keys.into_iter()
+                    .filter(|key| !self.copied_again.contains_key(key)),
+            );
             let entries = stream::iter(reconciled.entries.into_iter().map(Ok)).boxed();
             self.run(entries, None).await?;
-            for key in self.anew.keys() {
+            for key in self.copied_again.keys() {
                 gone.remove(key);
             }
         }

@@ -5,6 +5,7 @@ pub(crate) mod checks;
 pub(crate) mod damaged;
 pub(crate) mod disk_space;
 pub(crate) mod in_progress;
+mod interrupted;
 pub(crate) mod marker;
 mod options;
 pub(crate) mod plan;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Section, Staging};
+use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
 
 use crate::manifest::Inventory;
 use crate::operations::context::Context;
@@ -157,8 +157,12 @@ fn staging(
             own("before-restore"),
         )),
         earlier: (marker.earlier().into_iter())
-            .map(|run| (run.operation_id, run.extra_files.into()))
-            .collect(),
+            .map(|run| {
+                let id = OperationId::parse(&run.operation_id)
+                    .map_err(InvalidOperationId::into_error)?;
+                Ok((id, run.extra_files.into()))
+            })
+            .collect::<Result<_, CoreError>>()?,
         untouched: Arc::default(),
     })
 }

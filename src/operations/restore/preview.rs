@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Activity, RestoreSummary, Section, Staging};
+use arc_backup_core::{
+    Activity, InvalidOperationId, OperationId, RestoreSummary, Section, Staging,
+};
 use futures::StreamExt;
 use jiff::Timestamp;
 use poem_openapi::Object;
@@ -239,6 +241,8 @@ impl ArcBackup {
             }
             Err(InventoryFault::Other(error)) => return Err(error),
         };
+        let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
+        let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
         for section in &sections_to_restore(&inventory, options) {
             if *section == Section::Config {
@@ -250,10 +254,10 @@ impl ArcBackup {
                 continue;
             };
             let staging = Staging {
-                operation_id: format!("preview-{}", crate::random::random_hex::<8>()?),
+                operation_id: preview.clone(),
                 scratch: scratch.path().to_owned(),
                 // Nothing is staged.
-                stage: "preview".to_owned(),
+                stage: preview.clone(),
                 resumes: false,
                 cancel: cancel.clone(),
                 activity: Activity::default(),

@@ -12,31 +12,21 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
+use crate::operations::verify::access::Access;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
-/// What becomes of the files that are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// They are read: what lies in an archive tier can't be.
-    Read,
-    /// Nothing: they only have to be there.
-    Nothing,
-}
-
-impl Then {
-    /// Fails where the object is to be read and can't be.
-    async fn check_tier(self, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-        if self == Self::Nothing || !meta.archived {
-            return Ok(());
-        }
-        // A listing may not tell that it was restored for a while.
-        match context.repository.sink().head(&meta.key).await? {
-            Some(there) if there.archived => Err(archived(path).into()),
-            _ => Ok(()),
-        }
+/// Fails where the object is to be read and lies in an archive tier.
+async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if access == Access::ListOnly || !meta.archived {
+        return Ok(());
+    }
+    // A listing does not show that an object was restored for a while.
+    match context.repository.sink().head(&meta.key).await? {
+        Some(there) if there.archived => Err(archived(path).into()),
+        _ => Ok(()),
     }
 }
 
@@ -71,7 +61,7 @@ pub(crate) async fn check(
     problems: &mut Problems,
     inventory: &Inventory,
     wanted: &(dyn Fn(&Section) -> bool + Sync),
-    then: Then,
+    access: Access,
 ) -> Result<()> {
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
@@ -94,15 +84,15 @@ pub(crate) async fn check(
                 let is_unreadable = unreadable.contains(record.path.as_str())
                     || folders.any(|folder| unreadable.contains(folder));
                 if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, then).await?;
+                    check_file(context, problems, &record, meta, access).await?;
                 } else if !is_unreadable {
-                    check_file(context, problems, &record, None, then).await?;
+                    check_file(context, problems, &record, None, access).await?;
                 }
             }
             Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), then).await?,
+                Bytes::Here => check_file(context, problems, &record, Some(meta), access).await?,
                 Bytes::Elsewhere(meta) => {
-                    check_file(context, problems, &record, meta, then).await?;
+                    check_file(context, problems, &record, meta, access).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
@@ -250,7 +240,7 @@ async fn check_file(
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    then: Then,
+    access: Access,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -264,7 +254,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    then.check_tier(context, &record.path, &meta).await
+    check_tier(access, context, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.

@@ -1,10 +1,12 @@
-//! Whether a restore was interrupted, for callers that only show it.
+//! The last answer of a storage about the marker beside the data.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::reading::{merge, read_beside, state_marker};
-use crate::operations::{ArcBackup, RestoreInProgress};
+use arc_backup_core::{Access, Sink};
+
+use super::reading::read_beside;
+use crate::operations::RestoreInProgress;
 
 /// Timeout for the answer of a storage.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,46 +28,27 @@ struct Answer {
     marker: Option<RestoreInProgress>,
 }
 
-impl ArcBackup {
-    /// The marker of a restore that was interrupted after its first change, from the state folder
-    /// and from beside the data. A storage that does not answer is waited for a short time, and
-    /// asked again only after a while.
-    pub async fn restore_in_progress(&self) -> Option<RestoreInProgress> {
-        self.look_for_interrupted_restore().await;
-        let beside = {
-            let last = self.marker_answer.0.lock();
-            let last = last.unwrap_or_else(PoisonError::into_inner);
-            let last = last
-                .as_ref()
-                .filter(|last| last.after == self.last_operation());
-            last.and_then(|last| last.marker.clone())
-        };
-        merge(state_marker(&self.settings), beside)
-    }
-
-    /// Reads the marker beside the data, unless the last answer still counts.
-    async fn look_for_interrupted_restore(&self) {
-        let is_local = self.storage.capabilities().local_root.is_some();
-        let after = self.last_operation();
+impl LastAnswer {
+    /// The marker beside the data. A storage that does not answer is waited for a short time, and
+    /// asked again only after a while, or after another operation of this process: `after` is the
+    /// last one, and whether it has ended.
+    pub(crate) async fn marker(
+        &self,
+        storage: &Arc<dyn Sink>,
+        after: Option<(String, bool)>,
+    ) -> Option<RestoreInProgress> {
+        if let Some(last) = &*self.locked()
+            && last.after == after
+            && last.at.elapsed() < last.lives
         {
-            let last = self.marker_answer.0.lock();
-            let last = last.unwrap_or_else(PoisonError::into_inner);
-            if (last.as_ref())
-                .is_some_and(|last| last.after == after && last.at.elapsed() < last.lives)
-            {
-                return;
-            }
+            return last.marker.clone();
         }
-        let read = read_beside(&self.storage, LOOK_TIMEOUT).await;
-        let mut last = self
-            .marker_answer
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let read = read_beside(storage, LOOK_TIMEOUT).await;
+        let mut last = self.locked();
         // Local disk is asked each time, unless it hangs.
-        let lives = match is_local && read.is_ok() {
-            true => Duration::ZERO,
-            false => ANSWER_LIVES,
+        let lives = match storage.properties().access {
+            Access::Direct if read.is_ok() => Duration::ZERO,
+            _ => ANSWER_LIVES,
         };
         let marker = read.unwrap_or_else(|reason| {
             tracing::warn!(
@@ -77,12 +60,12 @@ impl ArcBackup {
             at: Instant::now(),
             lives,
             after,
-            marker,
+            marker: marker.clone(),
         });
+        marker
     }
 
-    fn last_operation(&self) -> Option<(String, bool)> {
-        let running = self.current()?;
-        Some((running.snapshot().operation_id, running.is_done()))
+    fn locked(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn read_beside(
 
 /// Two markers as one. Where they are of two restores, that is the later one, which has to complete
 /// the other one too.
-pub(super) fn merge(
+pub(crate) fn merge(
     state: Option<RestoreInProgress>,
     beside: Option<RestoreInProgress>,
 ) -> Option<RestoreInProgress> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_backup_core::Section;
+use arc_backup_core::{Access, OperationId, Section};
 use jiff::Timestamp;
 
 use super::places::BesideData;
@@ -30,7 +30,7 @@ pub(crate) struct RestoreMarker<'a> {
     /// not be written over, and then removed.
     unknown: Option<String>,
     /// The name that an interrupted restore of the same backup has staged files under.
-    resumed: Option<String>,
+    resumed: Option<OperationId>,
     /// Whether there is a marker beside the data, which has to be removed.
     is_beside: AtomicBool,
 }
@@ -40,10 +40,9 @@ impl<'a> RestoreMarker<'a> {
     pub(crate) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
         // A restore of data needs the answer, and a store that drops one request answers the next.
         // The store's own timeout ends the wait for a dead one.
-        let is_remote = context.storage.capabilities().local_root.is_none();
-        let timeout = match options.data && is_remote {
-            true => WRITE_TIMEOUT,
-            false => ANSWER_TIMEOUT,
+        let timeout = match context.storage.properties().access {
+            Access::Network if options.data => WRITE_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
         };
         // A restore that is cancelled here has changed nothing.
         let asked = tokio::select! {
@@ -65,7 +64,7 @@ impl<'a> RestoreMarker<'a> {
     }
 
     /// The name that files are staged under.
-    pub(crate) fn stage(&self) -> String {
+    pub(crate) fn stage(&self) -> OperationId {
         let own = &self.context.operation_id;
         self.resumed.as_ref().unwrap_or(own).clone()
     }
@@ -183,7 +182,7 @@ impl<'a> RestoreMarker<'a> {
 
     fn text(&self, phase: &str, sections: &[String], done: &[String]) -> Vec<u8> {
         let marker = RestoreInProgress {
-            operation_id: self.context.operation_id.clone(),
+            operation_id: self.context.operation_id.to_string(),
             backup_id: self.context.id.to_string(),
             sections: sections.to_vec(),
             done: done.to_vec(),
@@ -193,7 +192,7 @@ impl<'a> RestoreMarker<'a> {
             extra_files: self.options.extra_files,
             allow_incomplete: self.options.allow_incomplete,
             skip_damaged: self.options.skip_damaged,
-            stage: Some(self.stage()),
+            stage: Some(self.stage().to_string()),
             earlier: self.earlier(),
             unreadable: None,
         };
@@ -205,7 +204,7 @@ impl<'a> RestoreMarker<'a> {
         let settings = &self.context.settings;
         let text = std::fs::read(marker_path(settings)).unwrap_or_default();
         let marker = serde_json::from_slice::<RestoreInProgress>(&text);
-        if matches!(marker, Ok(marker) if marker.operation_id == self.context.operation_id) {
+        if matches!(marker, Ok(marker) if marker.operation_id == *self.context.operation_id) {
             remove_marker(settings)?;
         }
         // Without reading it: a marker that was just written may not be visible yet, and no other
@@ -233,16 +232,15 @@ impl<'a> RestoreMarker<'a> {
 
 /// The name under which an interrupted restore of the same backup has staged files that this one
 /// can use, by the marker in the state folder. Their bytes are verified before they are used.
-fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<String> {
-    if !options.data || !context.storage.capabilities().staging {
+fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<OperationId> {
+    if !options.data || context.storage.staging().is_none() {
         return None;
     }
     let marker = any_marker(&context.settings)?;
     let is_same = marker.backup_id == context.id.as_str()
         && marker.target.as_deref() == Some(context.repository.name());
-    // It becomes a part of file names.
-    let is_name = |stage: &String| stage.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    marker.stage.filter(|stage| is_same && is_name(stage))
+    let stage = marker.stage.filter(|_| is_same)?;
+    OperationId::parse(&stage).ok()
 }
 
 /// Refuses a restore that would omit a section of an interrupted one: the marker must stay until
