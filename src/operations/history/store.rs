@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::Result;
 use crate::config::HistoryLimits;
 use crate::operations::history::file::HistoryFile;
 use crate::operations::{Operation, OperationFilter, OperationPage};
-use crate::Result;
 
 /// How many read at once: each takes a thread for as long as it waits.
 const READERS: usize = 4;
