@@ -153,7 +153,7 @@ impl Fault {
 
     /// An operation that was waited for has failed: `text` is what its status says, `cause` why.
     pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
-        match cause {
+        match cause.map(Error::root) {
             Some(Error::Target { error, .. }) => Self::of_target(error, text),
             Some(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {
                 Self::Full(Json(body(text)))
@@ -202,9 +202,9 @@ impl Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        match error {
+        match error.into_root() {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
-            Error::Invalid(text) | Error::Config(text) => Self::bad(&text, None),
+            Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
             Error::NotFound(_) => Self::NotFound(Json(body("Backup not found"))),
             Error::Incomplete(_) => Self::NotFound(Json(body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
@@ -228,8 +228,8 @@ impl From<Error> for Fault {
                 tracing::error!(error = %text, "request failed");
                 Self::Full(Json(body(text)))
             }
-            other => {
-                tracing::error!(error = %other, "request failed");
+            _ => {
+                tracing::error!(error = %text, "request failed");
                 Self::Internal(Json(body(text)))
             }
         }

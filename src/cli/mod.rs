@@ -120,7 +120,7 @@ fn report_error(error: &Error, json: bool) -> u8 {
 }
 
 fn exit_code(error: &Error) -> u8 {
-    match error {
+    match error.root() {
         Error::Busy(_) => BUSY,
         Error::Config(_) | Error::InvalidId(_) | Error::Invalid(_) => USAGE,
         _ => FAILED,

@@ -58,7 +58,7 @@ pub(super) async fn run(
         let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
         match or_interrupted(signals, preview).await {
             Ok(preview) => restore_preview::show(&preview),
-            Err(error @ Error::Cancelled(_)) => return Err(error),
+            Err(error) if error.is_cancelled() => return Err(error),
             // The restore itself says what is wrong, and may do without.
             Err(error) => complain!("warning: the changes it would make are not known: {error}"),
         }

@@ -105,8 +105,8 @@ impl ArcBackup {
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
             Error::Invalid(format!(
-                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
-                 or leave it out"
+                "config/arc.toml of backup {id}: {error}; restore it by itself (--no-data --no-metadata), \
+                 or omit it"
             ))
         })?;
         if elsewhere.is_empty() {
