@@ -28,6 +28,7 @@ pub mod pipeline;
 mod private;
 mod registry;
 pub mod repository;
+mod secret;
 pub mod source;
 mod times;
 

@@ -1,10 +1,12 @@
-//! What the document says of fields and parameters beyond their types: formats, patterns, bounds and sets of words.
+//! What the document says of fields and parameters beyond their types: formats, patterns, bounds
+//! and sets of words.
 //!
-//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words that are not Arc's.
+//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words
+//! that are not Arc's.
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+use super::parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
 use crate::operations::{OPERATIONS, PHASES};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
@@ -162,8 +164,8 @@ fn add(schema: &mut Value, keywords: Value) {
     }
 }
 
-/// Corrects what poem-openapi derives: a default of `null` fits no field that is not nullable, and the formats of
-/// numbers without a sign are not known to others.
+/// Corrects what poem-openapi derives: a default of `null` fits no field that is not nullable, and
+/// the formats of numbers without a sign are not known to others.
 fn correct(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(correct),

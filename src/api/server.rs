@@ -1,6 +1,7 @@
 //! The HTTP server: accepts connections, within bounds that silent or slow clients cannot use up.
 //!
-//! poem's own server has no bound, no time limit for a header, and tries again at once when no descriptor is left.
+//! poem's own server has no bound, no time limit for a header, and tries again at once when no
+//! descriptor is left.
 
 use std::convert::Infallible;
 use std::io;

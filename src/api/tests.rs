@@ -196,7 +196,8 @@ async fn a_long_deletion_answers_202_and_goes_on() {
     assert_eq!(left.expect("a listing"), Vec::new());
 }
 
-/// A panic must be an answer, not a connection that closes; and an operation that panics must not run for ever.
+/// A panic must be an answer, not a connection that closes; and an operation that panics must not
+/// run for ever.
 #[tokio::test]
 async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
     let service = Service::new();
@@ -349,7 +350,8 @@ fn every_field_of_a_manifest_is_in_the_document() {
     assert!(found.is_err_and(|fault| fault.contains("unheard_of")));
 }
 
-/// A client is written by the examples: each must be what the document says of it, and so must each default.
+/// A client is written by the examples: each must be what the document says of it, and so must each
+/// default.
 #[test]
 fn examples_and_defaults_are_what_the_document_promises() {
     fn find_null(value: &Value) -> bool {

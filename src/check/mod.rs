@@ -101,7 +101,8 @@ pub struct TargetCheck {
 /// Checks the backups of all targets, or of one.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) for an unknown target. What can't be asked is a finding, not an error.
+/// [`Error::Invalid`](crate::Error::Invalid) for an unknown target. What can't be asked is a
+/// finding, not an error.
 pub async fn check(engine: &ArcBackup, options: &CheckOptions) -> Result<CheckReport> {
     let wanted = options.target.as_deref();
     if wanted.is_some() {

@@ -22,7 +22,8 @@ pub(super) struct Arguments {
     /// Work in this folder: relative paths of the configuration resolve against it, as Arc's do.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(super) directory: Option<PathBuf>,
-    /// The configuration file [default: ./arc.toml, /etc/arc/arc.toml or ~/.arc/arc.toml, the first that exists].
+    /// The configuration file [default: ./arc.toml, /etc/arc/arc.toml or ~/.arc/arc.toml, the first
+    /// that exists].
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON document on standard output, and nothing else.
@@ -83,7 +84,8 @@ pub(super) enum Command {
         /// Only that every file is there, with its size.
         #[arg(long, conflicts_with = "sample")]
         quick: bool,
-        /// Read a share of the files only, such as 5%: those whose turn it is, so that 20 of 5% read all.
+        /// Read a share of the files only, such as 5%: those whose turn it is, so that 20 of 5%
+        /// read all.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         sample: Option<f64>,
         /// The target that holds it; needed where several do.
@@ -112,7 +114,8 @@ pub(super) enum Command {
     History(HistoryArguments),
     /// Show what interrupted operations have left in the targets; remove it with --apply.
     Sweep {
-        /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
+        /// Remove it, and what they have left beside the live data: staged files, views that
+        /// backups held on to.
         #[arg(long)]
         apply: bool,
         #[command(flatten)]
@@ -163,7 +166,8 @@ pub(super) struct RestoreArguments {
     /// Take an incomplete copy too, where there is no backup of that id.
     #[arg(long)]
     pub(super) allow_incomplete: bool,
-    /// Read all that will be restored before the first write, also where the data is on S3 or Azure.
+    /// Read all that will be restored before the first write, also where the data is on S3 or
+    /// Azure.
     #[arg(long)]
     pub(super) verify_first: bool,
     /// Replace what is live here by a backup of another instance, or of other data.

@@ -3,7 +3,7 @@
 use ureq::http::Uri;
 
 use super::Values;
-use crate::auth::Secret;
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// The Arc whose buffers are flushed before a backup.

@@ -1,4 +1,5 @@
-//! The sample instance's `arc.db`: Arc's schema, one admin token, one retention policy, one continuous query.
+//! The sample instance's `arc.db`: Arc's schema, one admin token, one retention policy, one
+//! continuous query.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,14 +10,16 @@ use super::{DemoError, folder, token};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// When the rows say they were made: the evening before the first day of data, so that two samples differ
-/// in their tokens alone.
+/// When the rows say they were made: the evening before the first day of data, so that two samples
+/// differ in their tokens alone.
 const CREATED_AT: &str = "2026-02-08 18:04:53";
 
-/// Makes the database at `path`, mode 0600, in WAL mode and with `token` as its only, admin, token. Nothing
-/// may be at `path`; the database is closed when this returns, with no `-wal` or `-shm` beside it.
+/// Makes the database at `path`, mode 0600, in WAL mode and with `token` as its only, admin, token.
+/// Nothing may be at `path`; the database is closed when this returns, with no `-wal` or `-shm`
+/// beside it.
 pub(super) fn create(path: &Path, token: &str) -> Result<(), DemoError> {
-    // SQLite gives `-wal` and `-shm` the mode of the database, so the empty file decides for all three.
+    // SQLite gives `-wal` and `-shm` the mode of the database, so the empty file decides for all
+    // three.
     drop(folder::create_private(path)?);
     let stored = token::store(token)?;
     fill(path, &stored).map_err(DemoError::database("make the database", path))
@@ -65,8 +68,8 @@ fn admin_hashes(path: &Path, prefix: &str) -> rusqlite::Result<Vec<String>> {
     statement.query_map([prefix], |row| row.get(0))?.collect()
 }
 
-/// Opens a database that exists. Not read-only even where it is only read: such a connection leaves `-wal`
-/// and `-shm` behind.
+/// Opens a database that exists. Not read-only even where it is only read: such a connection leaves
+/// `-wal` and `-shm` behind.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

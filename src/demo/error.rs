@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::folder::{MARKER, PARTIAL};
 
-/// Why a sample instance could not be made or reused, or one of its Parquet files not be written or read.
+/// Why a sample instance could not be made or reused, or one of its Parquet files not be written or
+/// read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
@@ -26,7 +27,8 @@ pub enum DemoError {
         /// One of the names in it.
         found: String,
     },
-    /// The folder holds a half-made sample instance and something that is not part of one. Nothing was deleted.
+    /// The folder holds a half-made sample instance and something that is not part of one. Nothing
+    /// was deleted.
     #[error(
         "cannot make the half-made sample instance in `{}` anew: `{found}` is not part of it; move that away or name another folder",
         .folder.display()

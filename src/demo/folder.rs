@@ -1,9 +1,11 @@
-//! The folder of a sample instance: what it holds before anything is written, and the two markers that say so.
+//! The folder of a sample instance: what it holds before anything is written, and the two markers
+//! that say so.
 //!
-//! `.arc-backup-demo.partial` is the first file written and the last removed, and is locked meanwhile;
-//! `.arc-backup-demo.json` is written when all else is there. So a folder with the second is a whole sample, one
-//! with the first alone a half-made one, and one with neither is somebody else's. A half-made sample is
-//! removed by the names that a sample has, and only where there are no others.
+//! `.arc-backup-demo.partial` is the first file written and the last removed, and is locked
+//! meanwhile; `.arc-backup-demo.json` is written when all else is there. So a folder with the
+//! second is a whole sample, one with the first alone a half-made one, and one with neither is
+//! somebody else's. A half-made sample is removed by the names that a sample has, and only where
+//! there are no others.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -148,8 +150,8 @@ pub(super) fn finish(folder: &Path) -> Result<(), DemoError> {
     remove(&folder.join(PARTIAL))
 }
 
-/// Removes what a half-made sample left in `folder`, all but the partial marker, whose claim the caller holds.
-/// Where anything else is in the folder, it is an error and nothing is removed.
+/// Removes what a half-made sample left in `folder`, all but the partial marker, whose claim the
+/// caller holds. Where anything else is in the folder, it is an error and nothing is removed.
 pub(super) fn clean(folder: &Path) -> Result<(), DemoError> {
     let layout = Layout::new();
     if let Some(found) = layout.foreign(folder, Path::new(""))? {
@@ -166,7 +168,8 @@ pub(super) fn clean(folder: &Path) -> Result<(), DemoError> {
     {
         remove(&folder.join(file))?;
     }
-    // A folder sorts before what is in it, so the last is the deepest; and one that is not empty stays.
+    // A folder sorts before what is in it, so the last is the deepest; and one that is not empty
+    // stays.
     for child in layout.folders.iter().rev() {
         let path = folder.join(child);
         match fs::remove_dir(&path) {
@@ -225,7 +228,8 @@ impl Layout {
         Self { files, folders }
     }
 
-    /// Returns something under `root`/`within` that is not of a sample, or is of another kind; links too.
+    /// Returns something under `root`/`within` that is not of a sample, or is of another kind;
+    /// links too.
     fn foreign(&self, root: &Path, within: &Path) -> Result<Option<PathBuf>, DemoError> {
         for name in names(&root.join(within))? {
             let (relative, path) = (within.join(&name), root.join(within).join(&name));

@@ -1,13 +1,14 @@
 //! A sample Arc instance: small, invented and real.
 //!
-//! It is for trying a backup, a restore and the REST service without an Arc at hand, and for tests and benches.
-//! What it makes is what Arc itself would have on disk: two databases with five measurements over three fixed days
-//! (2026-02-09 to 2026-02-11), some 300 Parquet files under Arc's names, one measurement daily-compacted; an
-//! `arc.db` with Arc's schema, in WAL mode; and an `arc.toml`. The data is the same in every sample; the admin token
-//! never is.
+//! It is for trying a backup, a restore and the REST service without an Arc at hand, and for tests
+//! and benches. What it makes is what Arc itself would have on disk: two databases with five
+//! measurements over three fixed days (2026-02-09 to 2026-02-11), some 300 Parquet files under
+//! Arc's names, one measurement daily-compacted; an `arc.db` with Arc's schema, in WAL mode; and an
+//! `arc.toml`. The data is the same in every sample; the admin token never is.
 //!
-//! The sample's admin token is kept in clear in `.arc-backup-demo.json` (mode 0600) beside `arc.toml`, so that a
-//! second run can show it again. That is acceptable for a sample, whose data is invented, and for nothing else.
+//! The sample's admin token is kept in clear in `.arc-backup-demo.json` (mode 0600) beside
+//! `arc.toml`, so that a second run can show it again. That is acceptable for a sample, whose data
+//! is invented, and for nothing else.
 
 mod database;
 mod error;
@@ -33,7 +34,8 @@ const CONFIG_TEXT: &str = include_str!("arc.toml");
 /// What may be chosen about a sample instance that is made. One that is reused stays as it is.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
-    /// What the values are drawn from: the same seed gives the same bytes. Names of files do not depend on it.
+    /// What the values are drawn from: the same seed gives the same bytes. Names of files do not
+    /// depend on it.
     pub seed: u64,
     /// Rows of each measurement an hour. Default 200, some 2 MB altogether.
     pub rows_per_hour: NonZeroU16,
@@ -81,10 +83,10 @@ impl std::fmt::Debug for DemoInstance {
 
 /// Makes a small but real Arc instance in `folder`, which is created where it is absent.
 ///
-/// A sample that is there already is reused as it is; a half-made one, left by a kill, is removed and made anew.
-/// A folder that holds anything else is refused before a byte is written, and nothing that is not part of a
-/// sample is ever deleted. A sample whose `arc.toml` or `arc.db` is gone, or whose `arc.db` no longer
-/// knows its token, is an error that says what to do.
+/// A sample that is there already is reused as it is; a half-made one, left by a kill, is removed
+/// and made anew. A folder that holds anything else is refused before a byte is written, and
+/// nothing that is not part of a sample is ever deleted. A sample whose `arc.toml` or `arc.db` is
+/// gone, or whose `arc.db` no longer knows its token, is an error that says what to do.
 pub fn make_instance(folder: &Path, options: &DemoOptions) -> Result<DemoInstance, DemoError> {
     if folder::inspect(folder)? == State::Made {
         return reuse(folder);

@@ -1,4 +1,5 @@
-//! What the sample instance's measurements hold, and in which files: a pure function of the options.
+//! What the sample instance's measurements hold, and in which files: a pure function of the
+//! options.
 
 use std::time::SystemTime;
 
@@ -172,7 +173,8 @@ fn planned_file(
     let nanos = Random::new(NAME_SEED, stream)
         .below(1_000_000_000)
         .cast_signed();
-    // Ingested in the last minute of its hour; compacted at 03:00, when the day is more than 24 hours old.
+    // Ingested in the last minute of its hour; compacted at 03:00, when the day is more than 24
+    // hours old.
     let second = if *compacted {
         start + (24 + 24 + 3) * 3600
     } else {
@@ -229,8 +231,8 @@ fn tag(times: &[i64], distinct: usize, text: fn(usize) -> String) -> Values {
     Values::Text((0..times.len()).map(|row| text(row % distinct)).collect())
 }
 
-/// A reading that is at `low` at midnight and at `high` at noon, with noise; in thousandths, so that
-/// integers decide the value and it is the same on every platform.
+/// A reading that is at `low` at midnight and at `high` at noon, with noise; in thousandths, so
+/// that integers decide the value and it is the same on every platform.
 fn gauge(random: &mut Random, times: &[i64], low: u32, high: u32) -> Values {
     const HALF_DAY: i64 = 12 * 3600;
     let (low, high) = (i64::from(low), i64::from(high));

@@ -112,7 +112,8 @@ fn two_samples_differ_in_their_token_alone() {
     assert!(one == two);
 }
 
-/// Were the schema another, a restore of the sample would not show what a restore of Arc's database does.
+/// Were the schema another, a restore of the sample would not show what a restore of Arc's database
+/// does.
 #[test]
 fn the_database_is_as_arc_makes_it() {
     let folder = TempDir::new().unwrap();

@@ -64,7 +64,8 @@ pub(super) fn matches(token: &str, hash: &str) -> bool {
     ) else {
         return false;
     };
-    // The one who asks holds the token and the database alike: there is no secret for timing to tell.
+    // The one who asks holds the token and the database alike: there is no secret for timing to
+    // tell.
     derive(token, &salt, ITERATIONS)[..] == key[..]
 }
 

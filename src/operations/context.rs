@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
 
-use crate::auth::Secret;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::operations::Running;
@@ -17,6 +16,7 @@ use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::{CopyFault, Plan};
 use crate::private::Scratch;
 use crate::repository::Repository;
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// How many files are copied at once on local disk.

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::auth::Secret;
 use crate::operations::operation::Status;
 use crate::operations::phase::PHASES;
 use crate::operations::{Operation, Problem};
 use crate::pipeline::Progress;
+use crate::secret::Secret;
 
 /// Who asked for an operation.
 #[derive(Debug, Clone)]

@@ -8,7 +8,6 @@ use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Secret;
 use crate::config::Settings;
 use crate::operations::attempt::Attempt;
 use crate::operations::audit;
@@ -31,6 +30,7 @@ use crate::operations::verify;
 use crate::operations::{ArcBackup, Request};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// How often a running operation is written to the history, for other processes to see.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::auth::Secret;
 use crate::config::{ArcServer, Settings};
 use crate::operations::context::Context;
 use crate::operations::restore::arc_idle;
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// How long Arc may take.
