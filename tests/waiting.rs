@@ -62,7 +62,7 @@ impl Instance {
     async fn begin(&self, request: Request) -> Result<Arc<Running>, Error> {
         let who = Who {
             actor: "test".to_owned(),
-            origin: "cli",
+            origin: arc_backup::operations::Origin::Cli,
             fingerprint: None,
             token: None,
         };
@@ -356,7 +356,7 @@ fn a_store_that_dies_holds_up_no_end() {
             fill(storage.objects(), 60, |_| 6000).await;
             let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
             let running = instance.begin(backup()).await.unwrap();
-            while running.snapshot().phase.as_deref() != Some(phase) {
+            while running.snapshot().phase.map(|phase| phase.as_str()) != Some(phase) {
                 assert!(!running.is_done(), "no phase {phase}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

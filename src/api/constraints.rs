@@ -7,13 +7,36 @@
 use serde_json::{Map, Value, json};
 
 use super::parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
-use crate::operations::{OPERATIONS, PHASES};
+use crate::operations::{OperationKind, Origin, Phase, ProblemKind};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
+
+/// The operations that the history holds.
+const OPERATIONS: [OperationKind; 4] = [
+    OperationKind::Backup,
+    OperationKind::Restore,
+    OperationKind::Verify,
+    OperationKind::Delete,
+];
+const PROBLEMS: [ProblemKind; 8] = [
+    ProblemKind::Missing,
+    ProblemKind::Size,
+    ProblemKind::Checksum,
+    ProblemKind::Manifest,
+    ProblemKind::Inventory,
+    ProblemKind::Unexpected,
+    ProblemKind::Unreadable,
+    ProblemKind::Write,
+];
+
+/// The names that a field may have.
+fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Value {
+    json!({"enum": all.iter().copied().map(name).collect::<Vec<_>>()})
+}
 
 /// Adds to the document what the types do not say.
 pub(super) fn add_to(document: &mut Value) {
@@ -113,12 +136,10 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
-        ("Operation", "operation") => json!({"enum": OPERATIONS}),
-        ("Operation", "phase") => json!({"enum": PHASES}),
-        ("Operation", "origin") => json!({"enum": ["rest", "cli"]}),
-        ("Problem", "kind") => json!({"enum": [
-            "missing", "size", "checksum", "manifest", "inventory", "unexpected", "unreadable", "write",
-        ]}),
+        ("Operation", "operation") => names(&OPERATIONS, OperationKind::as_str),
+        ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
+        ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
+        ("Problem", "kind") => names(&PROBLEMS, ProblemKind::as_str),
         ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
         ("RestoreBackup", "confirm") => json!({"enum": [true]}),
         // Of the two ways to say it, only the inline one can be nullable.
@@ -140,7 +161,11 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         "id" => json!({"pattern": BACKUP_ID}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
-        "operation" => json!({"items": {"type": "string", "enum": OPERATIONS}}),
+        "operation" => {
+            let mut items = names(&OPERATIONS, OperationKind::as_str);
+            items["type"] = "string".into();
+            json!({"items": items})
+        }
         "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
         "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
         "since" | "until" => json!({"example": "24h"}),

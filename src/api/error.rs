@@ -188,7 +188,7 @@ impl ApiError {
             processed_files: count(|operation| operation.processed_files),
             total_bytes: count(|operation| operation.total_bytes),
             processed_bytes: count(|operation| operation.processed_bytes),
-            phase: progress.and_then(|operation| operation.phase),
+            phase: (progress.and_then(|operation| operation.phase)).map(|phase| phase.to_string()),
             lock_expires_at: lock_expires_at.map(|expires| expires.to_string()),
             ..error_body("A backup or restore operation is already in progress")
         })

@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::types::{Accepted, POLL_AFTER_SECS, Started, location};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
+use crate::operations::Origin;
 use crate::operations::{
     Operation, Request, RestoreOptions, RestorePreview, Running, TimeLimit, TimedRequest, Who,
 };
@@ -19,7 +20,7 @@ use crate::operations::{
 pub(super) fn who(identity: Identity) -> Who {
     Who {
         actor: identity.name,
-        origin: "rest",
+        origin: Origin::Rest,
         fingerprint: Some(identity.fingerprint),
         token: None,
     }

@@ -13,6 +13,7 @@ use poem_openapi::{Enum, Object};
 
 use self::judge::{Facts, LastAttempt, TargetFacts, judge};
 use crate::Result;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Operation, Status};
 use crate::repository::Repository;
 
@@ -135,7 +136,9 @@ pub async fn check(engine: &ArcBackup, options: &CheckOptions) -> Result<CheckRe
             listing,
         })
         .collect();
-    let is_restoring = engine.busy().is_some_and(|by| by.operation == "restore");
+    let is_restoring = engine
+        .busy()
+        .is_some_and(|by| by.operation == OperationKind::Restore.as_str());
     let interrupted = match is_restoring {
         true => None,
         false => engine.restore_in_progress().await,
@@ -146,8 +149,7 @@ pub async fn check(engine: &ArcBackup, options: &CheckOptions) -> Result<CheckRe
             now: Timestamp::now(),
             own: engine.instance(),
             targets,
-            interrupted: interrupted
-                .map(|marker| format!("{}: {}", marker.words(), marker.remedy())),
+            interrupted: interrupted.map(|marker| format!("{}: {}", marker, marker.remedy())),
             unread,
         },
     ))
@@ -160,7 +162,7 @@ fn last_attempt(
     default_target: &str,
 ) -> Option<LastAttempt> {
     let last = history.iter().find(|operation| {
-        operation.operation == "backup"
+        operation.operation == OperationKind::Backup
             && operation.status != Status::Running
             && operation.target.as_deref().unwrap_or(default_target) == repository.name()
     })?;

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::operations::Who;
+use crate::operations::{Origin, Who};
 
 /// Who asks on the command line.
 pub(super) fn who() -> Who {
     Who {
         actor: actor(),
-        origin: "cli",
+        origin: Origin::Cli,
         fingerprint: None,
         token: None,
     }

@@ -9,6 +9,7 @@ use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
 
 pub(super) async fn run(
@@ -56,7 +57,14 @@ pub(super) async fn run(
             busy,
         } => {
             let found = ids::resolve(engine, &id, target.as_deref());
-            let found = recorded(engine, "verify", target.as_deref(), signals, found).await?;
+            let found = recorded(
+                engine,
+                OperationKind::Verify,
+                target.as_deref(),
+                signals,
+                found,
+            )
+            .await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
             let request = request.within(timeout.unwrap_or_default());
             let answer = Answer::json_or_nothing(json);

@@ -12,6 +12,7 @@ use super::output::{print_line, print_stderr};
 use super::signals::Signals;
 use super::{json, summary};
 use crate::manifest::BackupId;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result};
 
@@ -24,7 +25,7 @@ pub(super) async fn run(
     let found = named(engine, &arguments);
     let named = recorded(
         engine,
-        "delete",
+        OperationKind::Delete,
         arguments.target.as_deref(),
         signals,
         found,

@@ -8,6 +8,7 @@ use super::signals::Signals;
 use crate::config::{Overrides, Settings};
 use crate::demo::{DemoOptions, make_instance};
 use crate::manifest::BackupId;
+use crate::operations::Origin;
 use crate::operations::{ArcBackup, Request, Who};
 use crate::{Error, Registry, Result};
 
@@ -33,7 +34,7 @@ pub(super) async fn run(
     if let Err(Error::NotFound(_)) = engine.find(&id, None).await {
         let who = Who {
             actor: "demo".to_owned(),
-            origin: "cli",
+            origin: Origin::Cli,
             fingerprint: None,
             token: None,
         };

@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::table::{Table, left, right};
 use super::{figures, json};
 use crate::api::types;
-use crate::operations::{ArcBackup, Operation, OperationFilter, Status};
+use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Status};
 use crate::{Result, times};
 
 pub(super) async fn status(
@@ -33,7 +33,7 @@ pub(super) async fn status(
         }
     }
     if let Some(marker) = engine.interrupted_restore().await {
-        print_stderr!("{}: {}", marker.words(), marker.remedy());
+        print_stderr!("{}: {}", marker, marker.remedy());
     }
     Ok(DONE)
 }
@@ -92,17 +92,17 @@ pub(super) async fn history(
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let all = [
-        Status::Running,
-        Status::Completed,
-        Status::Failed,
-        Status::Cancelled,
-    ];
-    let is_wanted = |status: &Status| arguments.status.as_deref() == Some(status.as_str());
     let filter = OperationFilter {
         targets: arguments.target.into_iter().collect(),
-        statuses: all.into_iter().filter(is_wanted).collect(),
-        operations: arguments.operation.into_iter().collect(),
+        statuses: (arguments.status.as_deref().and_then(Status::of_name))
+            .into_iter()
+            .collect(),
+        operations: (arguments
+            .operation
+            .as_deref()
+            .and_then(OperationKind::of_name))
+        .into_iter()
+        .collect(),
         since: arguments.since,
         ..OperationFilter::default()
     };
@@ -133,7 +133,7 @@ pub(super) async fn history(
             operation.operation_id.clone(),
             figures::utc(&operation.started_at),
             figures::age(&operation.started_at, now),
-            operation.operation.clone(),
+            operation.operation.to_string(),
             word(operation.status),
             operation.processed_files.to_string(),
             figures::size(operation.processed_bytes),

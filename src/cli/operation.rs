@@ -11,7 +11,7 @@ use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{json, summary};
 use crate::Result;
-use crate::operations::{ArcBackup, Operation, TimedRequest};
+use crate::operations::{ArcBackup, Operation, OperationKind, TimedRequest};
 
 /// What a command prints on standard output when its operation has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(super) async fn run_and_print(
 /// Finds the backup of an operation. Where that fails, the attempt is recorded in the history.
 pub(super) async fn recorded<T>(
     engine: &Arc<ArcBackup>,
-    operation: &str,
+    operation: OperationKind,
     target: Option<&str>,
     signals: &Signals,
     found: impl Future<Output = Result<T>>,

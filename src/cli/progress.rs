@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::figures;
 use super::output::{is_quiet, print_stderr};
-use crate::operations::{Operation, Running};
+use crate::operations::{Operation, Phase, Running};
 use crate::times;
 
 /// How long an operation runs before its progress is printed in a plain line.
@@ -37,7 +37,7 @@ async fn follow_with_lines(running: &Running) -> Operation {
                 let left = now.eta_seconds.filter(|_| has_begun(&now)).map(Duration::from_secs);
                 print_stderr!(
                     "{}: {}/{} files, {}/{}{}",
-                    now.phase.as_deref().unwrap_or("running"),
+                    now.phase.map_or("running", Phase::as_str),
                     now.processed_files,
                     now.total_files,
                     figures::size(now.processed_bytes),
@@ -68,7 +68,7 @@ async fn follow_with_bar(running: &Running) -> Operation {
         let mut is_bar = false;
         loop {
             let operation = running.snapshot();
-            let phase = operation.phase.as_deref().unwrap_or("starting");
+            let phase = operation.phase.map_or("starting", Phase::as_str);
             // The texts before the style: each call may draw.
             if has_begun(&operation) {
                 bar.set_prefix(phase.to_owned());

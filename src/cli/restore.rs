@@ -11,6 +11,7 @@ use super::operation::{Answer, recorded, run_and_print};
 use super::output::{is_quiet, print_stderr};
 use super::restore_report;
 use super::signals::Signals;
+use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
 
@@ -27,7 +28,8 @@ pub(super) async fn run(
 ) -> Result<u8> {
     let found = resolve(engine, &arguments.id, arguments.target.as_deref());
     let target = arguments.target.as_deref();
-    let Named { id, target } = recorded(engine, "restore", target, signals, found).await?;
+    let Named { id, target } =
+        recorded(engine, OperationKind::Restore, target, signals, found).await?;
     let options = RestoreOptions {
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,

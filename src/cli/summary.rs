@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::output::{print_note, print_stderr};
 use super::{figures, restore_report};
-use crate::operations::{Operation, Status};
+use crate::operations::{Operation, OperationKind, Status};
 use crate::times;
 
 /// Prints how an operation ended, on standard error.
@@ -52,7 +52,7 @@ pub(super) fn print(operation: &Operation) {
             )),
         );
     }
-    if operation.operation == "restore" {
+    if operation.operation == OperationKind::Restore {
         restore_report::print_outcome(operation);
     }
     let now = Timestamp::now();

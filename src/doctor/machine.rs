@@ -65,7 +65,7 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     }];
     if let Some(marker) = engine.interrupted_restore().await {
         checks.push(
-            Check::bad(subject, "restore", marker.words())
+            Check::bad(subject, "restore", marker.to_string())
                 .look_at("backup.state_path", marker.remedy()),
         );
     }

@@ -124,7 +124,7 @@ impl Manifest {
     /// Whether this backup is of the same storage as `other`, and has files in each section in which that has some. Which of the
     /// two is newer the caller knows, who holds the target's lock: the times that they carry may be of clocks that were set back.
     #[must_use]
-    pub fn stands_for(&self, other: &Self) -> bool {
+    pub fn supersedes(&self, other: &Self) -> bool {
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
         let has = |name: &str| (self.sections.iter()).any(|one| one.name == name && one.files > 0);
         same && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::audit;
-use crate::operations::operation::{Operation, Status};
 use crate::operations::{ArcBackup, Request, Running, Who};
+use crate::operations::{Operation, OperationKind, Status};
 use crate::{Error, Result};
 
 /// How long the entry may take.
@@ -52,13 +52,13 @@ impl Attempt {
             | Request::Delete(id, target) => (id.clone(), target.as_ref()),
         };
         let operation = Operation {
-            operation: request.name().to_owned(),
+            operation: request.kind(),
             operation_id,
             backup_id: id.to_string(),
             target: target.cloned(),
             started_at: started.to_string(),
             actor: who.actor.clone(),
-            origin: who.origin.to_owned(),
+            origin: who.origin,
             ..Operation::default()
         };
         Ok(Self {
@@ -141,7 +141,7 @@ impl ArcBackup {
     /// gives no answer. Which it would have been is not known: the entry has no backup id.
     pub async fn record_unresolved(
         &self,
-        operation: &str,
+        operation: OperationKind,
         target: Option<&str>,
         who: Who,
         error: &Error,
@@ -158,7 +158,7 @@ impl ArcBackup {
             _ => Status::Failed,
         };
         let ended = Operation {
-            operation: operation.to_owned(),
+            operation,
             operation_id: format!("{}-{random}", started.strftime("%Y%m%d-%H%M%S")),
             target: target.map(str::to_owned),
             status,
@@ -166,7 +166,7 @@ impl ArcBackup {
             completed_at: Some(Timestamp::now().to_string()),
             error: Some(error.to_string()),
             actor: who.actor.clone(),
-            origin: who.origin.to_owned(),
+            origin: who.origin,
             ..Operation::default()
         };
         self.record_ended(ended, started, who).await;

@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::operations::operation::{Operation, Status};
+use crate::operations::Origin;
+use crate::operations::{Operation, Status};
 
 /// An operation starts.
 pub(crate) fn started(operation: &Operation) {
     tracing::info!(
         target: "arc_backup::audit",
-        operation = operation.operation,
+        operation = operation.operation.as_str(),
         operation_id = operation.operation_id,
         backup_id = operation.backup_id,
         target = operation.target,
         actor = operation.actor,
-        origin = operation.origin,
+        origin = operation.origin.as_str(),
         "operation started"
     );
 }
@@ -33,12 +34,12 @@ pub(crate) fn ended(operation: &Operation) {
         ($level:ident, $text:literal) => {
             tracing::$level!(
                 target: "arc_backup::audit",
-                operation = operation.operation,
+                operation = operation.operation.as_str(),
                 operation_id = operation.operation_id,
                 backup_id = operation.backup_id,
                 target = operation.target,
                 actor = operation.actor,
-                origin = operation.origin,
+                origin = operation.origin.as_str(),
                 status = operation.status.as_str(),
                 files = operation.processed_files,
                 bytes = operation.processed_bytes,
@@ -63,7 +64,7 @@ pub(crate) fn cancel_requested(
     operation_id: &str,
     backup_id: Option<&str>,
     actor: &str,
-    origin: &str,
+    origin: Origin,
 ) {
     tracing::warn!(
         target: "arc_backup::audit",
@@ -71,7 +72,7 @@ pub(crate) fn cancel_requested(
         operation_id,
         backup_id,
         actor,
-        origin,
+        origin = origin.as_str(),
         "cancel requested"
     );
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 
-use crate::operations::operation::Status;
+use crate::operations::Phase;
+use crate::operations::Status;
 use crate::operations::{ArcBackup, Operation};
 use crate::repository::Holder;
 use crate::{Error, times};
@@ -86,7 +87,7 @@ impl fmt::Display for Busy {
 /// that has only just begun.
 fn progress(operation: &Operation) -> Option<String> {
     if operation.total_files == 0 {
-        return operation.phase.clone();
+        return operation.phase.map(|phase| phase.to_string());
     }
     let (done, all) = match operation.total_bytes {
         0 => (operation.processed_files, operation.total_files),
@@ -99,7 +100,7 @@ fn progress(operation: &Operation) -> Option<String> {
     };
     Some(format!(
         "{}, {} of {} files, {} of {}{percent}",
-        operation.phase.as_deref().unwrap_or("running"),
+        operation.phase.map_or("running", Phase::as_str),
         operation.processed_files,
         operation.total_files,
         HumanBytes(operation.processed_bytes),
@@ -152,7 +153,7 @@ mod tests {
         let mut busy = Busy::of_target(holder.clone(), Some(Duration::from_secs(76)));
         assert_eq!(busy.lock_expires_at, None, "this very process lives");
         busy.progress = Some(Operation {
-            phase: Some("copying".to_owned()),
+            phase: Some(Phase::Copying),
             total_files: 105,
             processed_files: 15,
             total_bytes: 4 << 20,

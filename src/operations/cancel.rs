@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::operations::Origin;
 use crate::operations::audit;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::{ArcBackup, Operation, Running, Who};
@@ -34,8 +35,8 @@ const LIMIT: u64 = 64 << 10;
 pub(crate) struct CancelRequest {
     /// Who asks: the token's name, or the user's.
     actor: String,
-    /// `rest` or `cli`.
-    origin: String,
+    /// Where.
+    origin: Origin,
     /// When.
     requested_at: Option<Timestamp>,
 }
@@ -75,11 +76,11 @@ pub(crate) async fn requested(folder: &Path, operation: &Operation) -> String {
             // look. One that stays is removed by the next operation.
             let _ = std::fs::remove_file(&path);
             audit::cancel_requested(
-                &operation.operation,
+                operation.operation.as_str(),
                 &operation.operation_id,
                 Some(operation.backup_id.as_str()).filter(|id| !id.is_empty()),
                 &request.actor,
-                &request.origin,
+                request.origin,
             );
             return request.reason();
         }
@@ -165,7 +166,7 @@ impl ArcBackup {
                 let operation = running.snapshot();
                 running.cancel(&reason(&who.actor));
                 Cancelling {
-                    operation: operation.operation,
+                    operation: operation.operation.to_string(),
                     operation_id: operation.operation_id,
                     backup_id: Some(operation.backup_id),
                     running: Some(running),
@@ -215,7 +216,7 @@ impl ArcBackup {
         let folder = self.settings.backup.state_folder();
         let request = CancelRequest {
             actor: who.actor.clone(),
-            origin: who.origin.to_owned(),
+            origin: who.origin,
             requested_at: Some(Timestamp::now()),
         };
         let written = match request_path(folder, &holder.operation_id) {

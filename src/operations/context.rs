@@ -3,21 +3,20 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{ErrorKind, LockGuard, Sink, Source};
+use arc_backup_core::{LockGuard, Sink, Source};
 
+use crate::Result;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::operations::Running;
 use crate::operations::descriptors::copies_at_once;
 use crate::operations::history::History;
-use crate::operations::restore::damaged::Damaged;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
-use crate::pipeline::{CopyFault, Plan};
+use crate::pipeline::Plan;
 use crate::private::Scratch;
 use crate::repository::Repository;
 use crate::secret::Secret;
-use crate::{Error, Result};
 
 /// How many files are copied at once on local disk.
 const CONCURRENCY: usize = 8;
@@ -38,8 +37,6 @@ pub(crate) struct Context {
     pub(crate) token: Option<Secret>,
     /// Absent where the target can only be read.
     pub(crate) lock: Option<Arc<dyn LockGuard>>,
-    /// What is damaged in the backup that is read.
-    pub(crate) damaged: Damaged,
     /// How long it may take.
     pub(crate) time: TimeAllowed,
     pub(crate) history: History,
@@ -98,62 +95,5 @@ impl Context {
     /// Tells the operator of something that is no failure.
     pub(crate) fn warn(&self, text: String) {
         self.running.update(|operation| operation.add_warning(text));
-    }
-
-    /// Notes a fault as a problem of the file at `path`; answers whether going on makes sense. Where a place gives no answer,
-    /// or this process can't ask it, that is no problem of the file, and an error.
-    pub(crate) fn note(&self, path: &str, fault: &CopyFault) -> Result<bool> {
-        // What fails while it is ended fails because of that.
-        self.check_cancelled()?;
-        let (kind, go_on) = match fault {
-            CopyFault::Cancelled => {
-                return Err(Error::Cancelled("cancelled".to_owned()));
-            }
-            CopyFault::Read(error) | CopyFault::Write(error)
-                if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
-            {
-                return Err(Error::Failed(format!("{path}: {error}")));
-            }
-            CopyFault::Read(error) if error.kind() == ErrorKind::NotFound => ("missing", true),
-            CopyFault::Read(_) => ("unreadable", true),
-            CopyFault::Write(_) => ("write", false),
-            CopyFault::Size { .. } => ("size", true),
-            CopyFault::Checksum { .. } => ("checksum", true),
-        };
-        if go_on {
-            self.damaged.note(path);
-        }
-        self.running.problem(path, kind, fault.to_string());
-        Ok(go_on)
-    }
-
-    /// Notes that the file at `path` of the backup is damaged in it, or missing.
-    pub(crate) fn damage(&self, path: &str, kind: &str, detail: impl Into<String>) {
-        self.damaged.note(path);
-        self.running.problem(path, kind, detail);
-    }
-
-    /// The failure of an operation that met problems.
-    pub(crate) fn failure(&self, what: &str) -> Result<()> {
-        self.failure_since(0, what)
-    }
-
-    /// The failure of an operation that met more problems than those `known`.
-    pub(crate) fn failure_since(&self, known: u64, what: &str) -> Result<()> {
-        let operation = self.running.snapshot();
-        let Some(count) = (operation.problem_count.checked_sub(known)).filter(|count| *count > 0)
-        else {
-            return Ok(());
-        };
-        let more = match count {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        // Only so many are kept.
-        let first = (usize::try_from(known).ok()).and_then(|known| operation.problems.get(known));
-        let first = first.map_or_else(String::new, |first| {
-            format!(": {}: {}", first.path, first.detail)
-        });
-        Err(Error::Failed(format!("{what}{first}{more}")))
     }
 }

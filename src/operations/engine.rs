@@ -9,18 +9,19 @@ use jiff::Timestamp;
 
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
+use crate::operations::OperationKind;
 use crate::operations::ending::Ending;
 use crate::operations::history::{History, HistoryFile};
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::inventories::{Inventories, LocalInventory};
-use crate::operations::operation::{Operation, Status};
 use crate::operations::restore::marker;
 use crate::operations::running::Running;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::{
     KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
 };
+use crate::operations::{Operation, Status};
 use crate::registry::Registry;
 use crate::repository::Holder;
 use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
@@ -246,7 +247,7 @@ impl ArcBackup {
             let operation = running.snapshot();
             return Some(Holder {
                 started_at: operation.started_at.parse().ok(),
-                ..Holder::this(&operation.operation, &operation.operation_id)
+                ..Holder::this(operation.operation.as_str(), &operation.operation_id)
             });
         }
         InstanceLock::holder(&self.lock_path())
@@ -303,7 +304,7 @@ impl ArcBackup {
     pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
         match self
             .busy()
-            .is_some_and(|holder| holder.operation == "restore")
+            .is_some_and(|holder| holder.operation == OperationKind::Restore.as_str())
         {
             true => None,
             false => self.restore_in_progress().await,
@@ -312,7 +313,7 @@ impl ArcBackup {
 
     /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
     async fn with_marker(&self, mut operation: Operation) -> Operation {
-        if (operation.operation.as_str(), operation.status) != ("restore", Status::Running) {
+        if (operation.operation, operation.status) != (OperationKind::Restore, Status::Running) {
             operation.restore_in_progress = self.restore_in_progress().await;
         }
         operation
@@ -418,10 +419,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
     for mut operation in file.running()? {
         operation.status = Status::Failed;
-        let text = match (operation.operation.as_str(), in_progress) {
-            ("restore", Some(_)) => "interrupted: run the same restore again to complete it",
+        let text = match (operation.operation, in_progress) {
+            (OperationKind::Restore, Some(_)) => {
+                "interrupted: run the same restore again to complete it"
+            }
             // Before its first change, or after its last.
-            ("restore", None) => "interrupted: nothing is half restored",
+            (OperationKind::Restore, None) => "interrupted: nothing is half restored",
             _ => "interrupted",
         };
         operation.error = Some(text.to_owned());

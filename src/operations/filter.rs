@@ -1,10 +1,9 @@
 //! Which operations of the history are asked for.
 
 use jiff::Timestamp;
-use poem_openapi::types::ToJSON;
 use rusqlite::types::Value as SqlValue;
 
-use crate::operations::{Operation, Status};
+use crate::operations::{Operation, OperationKind, Status};
 
 /// Which operations are asked for. What is empty excludes none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,8 +12,8 @@ pub struct OperationFilter {
     pub targets: Vec<String>,
     /// With one of these statuses.
     pub statuses: Vec<Status>,
-    /// One of these: `backup`, `restore`, `verify`, `delete`.
-    pub operations: Vec<String>,
+    /// Of one of these kinds.
+    pub operations: Vec<OperationKind>,
     /// Of this backup.
     pub backup_id: Option<String>,
     /// Begun at this moment or later.
@@ -36,9 +35,10 @@ impl OperationFilter {
     /// The condition in SQL on the rows of the history, with its parameters.
     ///
     /// The fields are read from the row's document, so a file of any earlier version can be asked.
-    /// Rows that are no JSON are not let through.
+    /// A row that is not JSON has no fields: only a filter without conditions on them lets it
+    /// through.
     pub(crate) fn condition(&self) -> (String, Vec<SqlValue>) {
-        let mut parts = vec!["json_valid(body)".to_owned()];
+        let mut parts = vec!["TRUE".to_owned()];
         let mut values = Vec::new();
         let mut one_of = |field: &str, texts: Vec<String>| {
             if texts.is_empty() {
@@ -49,12 +49,10 @@ impl OperationFilter {
             values.extend(texts.into_iter().map(SqlValue::Text));
         };
         one_of("target", self.targets.clone());
-        let statuses = self.statuses.iter().filter_map(|status| {
-            let status = status.to_json()?;
-            status.as_str().map(str::to_owned)
-        });
+        let statuses = self.statuses.iter().map(ToString::to_string);
         one_of("status", statuses.collect());
-        one_of("operation", self.operations.clone());
+        let kinds = self.operations.iter().map(ToString::to_string);
+        one_of("operation", kinds.collect());
         one_of("backup_id", self.backup_id.iter().cloned().collect());
         // `…:05Z` is before `…:05.1Z`, and the letter would be behind the point.
         for (moment, comparison) in [(self.since, ">="), (self.until, "<")] {
@@ -97,28 +95,28 @@ mod tests {
         for (name, operation, target, status, started_at) in [
             (
                 "a",
-                "backup",
+                OperationKind::Backup,
                 "local",
                 Status::Completed,
                 "2026-11-01T03:00:00Z",
             ),
             (
                 "b",
-                "backup",
+                OperationKind::Backup,
                 "offsite",
                 Status::Failed,
                 "2026-11-02T03:00:00Z",
             ),
             (
                 "c",
-                "verify",
+                OperationKind::Verify,
                 "offsite",
                 Status::Completed,
                 "2026-11-02T03:00:00.25Z",
             ),
             (
                 "d",
-                "restore",
+                OperationKind::Restore,
                 "local",
                 Status::Failed,
                 "2026-11-03T03:00:00Z",
@@ -126,7 +124,7 @@ mod tests {
         ] {
             let written = history.write(Operation {
                 operation_id: name.to_owned(),
-                operation: operation.to_owned(),
+                operation,
                 backup_id: format!("of-{name}"),
                 target: Some(target.to_owned()),
                 status,
@@ -175,7 +173,7 @@ mod tests {
             ),
             (
                 OperationFilter {
-                    operations: texts(&["verify", "restore"]),
+                    operations: vec![OperationKind::Verify, OperationKind::Restore],
                     ..some()
                 },
                 "dc",

@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use poem_openapi::types::{ParseFromJSON, ToJSON};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{
     Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
 };
+use serde::Serialize;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 pub use keys::{KeyedRequest, KnownKey};
 
 use crate::config::HistoryLimits;
-use crate::operations::{Operation, OperationFilter, OperationPage, Problem};
+use crate::operations::{Operation, OperationFilter, OperationPage, Status};
 use crate::{Error, Result};
 
 /// How long SQLite waits for whoever holds the file.
@@ -176,11 +177,12 @@ impl HistoryFile {
 
     pub(crate) fn write(&self, operation: &Operation) -> Result<()> {
         let has_ended = operation.completed_at.is_some();
-        let problems = has_ended.then(|| operation.problems.to_json_string());
+        let problems = (has_ended.then(|| to_text(&operation.problems))).transpose()?;
         let row = Operation {
             problems: Vec::new(),
             ..operation.clone()
         };
+        let body = to_text(&row)?;
         self.change(|connection| {
             connection.execute(
                 "INSERT INTO operations (operation_id, started_at, status, body, problems) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -189,7 +191,7 @@ impl HistoryFile {
                     operation.operation_id,
                     operation.started_at,
                     format!("{:?}", operation.status),
-                    row.to_json_string(),
+                    body,
                     problems,
                 ],
             )?;
@@ -219,54 +221,59 @@ impl HistoryFile {
     }
 
     pub(crate) fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        let bodies: Option<Vec<String>> = self.read(|connection| {
+        let rows: Option<Vec<Row>> = self.read(|connection| {
             connection
-                .prepare("SELECT body FROM operations ORDER BY sequence DESC LIMIT ?1 OFFSET ?2")?
-                .query_map(params![number(limit), number(offset)], |row| row.get(0))?
+                .prepare(&format!(
+                    "SELECT {COLUMNS} FROM operations ORDER BY sequence DESC LIMIT ?1 OFFSET ?2"
+                ))?
+                .query_map(params![number(limit), number(offset)], Row::read)?
                 .collect()
         })?;
-        Ok(without_problems(&bodies.unwrap_or_default()))
+        Ok(listed(&rows.unwrap_or_default()))
     }
 
     /// Those that run, or that a crash has left so, oldest first.
     pub(crate) fn running(&self) -> Result<Vec<Operation>> {
-        let bodies: Option<Vec<String>> = self.read(|connection| {
+        let rows: Option<Vec<Row>> = self.read(|connection| {
             connection
-                .prepare("SELECT body FROM operations WHERE status = 'Running' ORDER BY sequence")?
-                .query_map([], |row| row.get(0))?
+                .prepare(&format!(
+                    "SELECT {COLUMNS} FROM operations WHERE status = 'Running' ORDER BY sequence"
+                ))?
+                .query_map([], Row::read)?
                 .collect()
         })?;
-        Ok(without_problems(&bodies.unwrap_or_default()))
+        let rows = rows.unwrap_or_default();
+        Ok(rows.iter().filter_map(|row| row.parse().ok()).collect())
     }
 
     fn find(&self, filter: &OperationFilter, offset: u64, limit: u64) -> Result<OperationPage> {
         let (condition, values) = filter.condition();
-        let found: Option<(Vec<String>, i64)> = self.read(|connection| {
+        let found: Option<(Vec<Row>, i64)> = self.read(|connection| {
             // One moment for both: an operation may begin between the two.
-            let view = connection.unchecked_transaction()?;
-            let total = view.query_row(
+            let moment = connection.unchecked_transaction()?;
+            let total = moment.query_row(
                 &format!("SELECT count(*) FROM operations WHERE {condition}"),
                 params_from_iter(&values),
                 |row| row.get(0),
             )?;
             let bounds = [number(limit), number(offset)].map(SqlValue::Integer);
-            let bodies = view
+            let rows = moment
                 .prepare(&format!(
-                    "SELECT body FROM operations WHERE {condition} ORDER BY sequence DESC LIMIT ? OFFSET ?"
+                    "SELECT {COLUMNS} FROM operations WHERE {condition} ORDER BY sequence DESC LIMIT ? OFFSET ?"
                 ))?
-                .query_map(params_from_iter(values.iter().chain(&bounds)), |row| row.get(0))?
+                .query_map(params_from_iter(values.iter().chain(&bounds)), Row::read)?
                 .collect::<rusqlite::Result<_>>()?;
-            Ok((bodies, total))
+            Ok((rows, total))
         })?;
-        let (bodies, total) = found.unwrap_or_default();
+        let (rows, total) = found.unwrap_or_default();
         Ok(OperationPage {
-            operations: without_problems(&bodies),
+            operations: listed(&rows),
             total: u64::try_from(total).unwrap_or(0),
         })
     }
 
     pub(crate) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
-        let row: Option<Option<(String, Option<String>)>> = self.read(|connection| {
+        let row: Option<Option<(Row, Option<String>)>> = self.read(|connection| {
             // Of a file that nobody has written to since it was made by an earlier version.
             let problems = match has_problems(connection)? {
                 true => "problems",
@@ -274,26 +281,72 @@ impl HistoryFile {
             };
             connection
                 .query_row(
-                    &format!("SELECT body, {problems} FROM operations WHERE operation_id = ?1"),
+                    &format!(
+                        "SELECT {COLUMNS}, {problems} FROM operations WHERE operation_id = ?1"
+                    ),
                     [operation_id],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    |row| Ok((Row::read(row)?, row.get(4)?)),
                 )
                 .optional()
         })?;
-        Ok(row.flatten().and_then(|(body, problems)| {
-            let mut operation = parse(&body)?;
-            let problems =
-                problems.and_then(|text| Vec::<Problem>::parse_from_json_string(&text).ok());
-            if let Some(problems) = problems {
-                operation.problems = problems;
+        let Some((row, problems)) = row.flatten() else {
+            return Ok(None);
+        };
+        let mut operation = row.operation();
+        if let Some(text) = problems {
+            match serde_json::from_str(&text) {
+                Ok(problems) => operation.problems = problems,
+                Err(error) => operation.add_warning(format!(
+                    "the list of its problems in the history cannot be read: {error}"
+                )),
             }
-            Some(operation)
-        }))
+        }
+        Ok(Some(operation))
     }
 }
 
-fn without_problems(bodies: &[String]) -> Vec<Operation> {
-    (bodies.iter().filter_map(|body| parse(body)))
+/// What is read of a row, in this order.
+const COLUMNS: &str = "operation_id, started_at, status, body";
+
+/// An operation as it is stored.
+struct Row {
+    operation_id: String,
+    started_at: String,
+    status: String,
+    body: String,
+}
+
+impl Row {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            operation_id: row.get(0)?,
+            started_at: row.get(1)?,
+            status: row.get(2)?,
+            body: row.get(3)?,
+        })
+    }
+
+    fn parse(&self) -> serde_json::Result<Operation> {
+        serde_json::from_str(&self.body)
+    }
+
+    /// The operation; one whose row cannot be parsed says so.
+    fn operation(&self) -> Operation {
+        self.parse().unwrap_or_else(|error| Operation {
+            operation_id: self.operation_id.clone(),
+            started_at: self.started_at.clone(),
+            status: Status::of_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
+            error: Some(format!(
+                "the row of this operation in the history cannot be read: {error}"
+            )),
+            ..Operation::default()
+        })
+    }
+}
+
+/// The operations of a list, which has them without their problems.
+fn listed(rows: &[Row]) -> Vec<Operation> {
+    (rows.iter().map(Row::operation))
         .map(|operation| Operation {
             problems: Vec::new(),
             ..operation
@@ -301,8 +354,9 @@ fn without_problems(bodies: &[String]) -> Vec<Operation> {
         .collect()
 }
 
-fn parse(body: &str) -> Option<Operation> {
-    Operation::parse_from_json_string(body).ok()
+fn to_text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Failed(format!("cannot write the history: {error}")))
 }
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
@@ -370,13 +424,18 @@ fn separate_problems(connection: &Connection) -> rusqlite::Result<()> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (sequence, body) in rows {
-        let Some(mut operation) = parse(&body) else {
+        // The body as it is, without its problems: fields of other versions stay.
+        let Ok(serde_json::Value::Object(mut body)) = serde_json::from_str(&body) else {
             continue;
         };
-        let problems = std::mem::take(&mut operation.problems).to_json_string();
+        let problems = body.remove("problems").unwrap_or_else(|| json!([]));
         change.execute(
             "UPDATE operations SET body = ?2, problems = ?3 WHERE sequence = ?1",
-            params![sequence, operation.to_json_string(), problems],
+            params![
+                sequence,
+                serde_json::Value::from(body).to_string(),
+                problems.to_string()
+            ],
         )?;
     }
     change.commit()
@@ -389,8 +448,8 @@ fn number(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
     use super::*;
+    use crate::operations::{Problem, ProblemKind};
 
     fn operation(number: u64, started: Timestamp) -> Operation {
         Operation {
@@ -400,7 +459,7 @@ mod tests {
             status: Status::Failed,
             problems: vec![Problem {
                 path: "data/a".to_owned(),
-                kind: "missing".to_owned(),
+                kind: ProblemKind::Missing,
                 detail: "it is gone".to_owned(),
             }],
             problem_count: 1,
@@ -437,6 +496,39 @@ mod tests {
         assert!(listed.iter().all(|operation| operation.problem_count == 1));
         let one = history.get("operation-5".to_owned()).await.expect("read");
         assert_eq!(one.expect("it is there").problems.len(), 1);
+    }
+
+    /// Guards against hiding an operation whose row is damaged, or written by another version.
+    #[tokio::test]
+    async fn a_row_that_cannot_be_parsed_is_shown_as_such() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let history = history(folder.path(), 9);
+        for number in 0..3 {
+            let written = history.write(operation(number, Timestamp::now())).await;
+            written.expect("written");
+        }
+        let file = Connection::open(folder.path().join("history.db")).expect("opened");
+        for (id, body) in [
+            ("operation-0", r#"{"operation": "teleport"}"#),
+            ("operation-1", "half a r"),
+        ] {
+            let change = "UPDATE operations SET body = ?2 WHERE operation_id = ?1";
+            file.execute(change, [id, body]).expect("changed");
+        }
+        let found = history.find(OperationFilter::default(), 0, 9).await;
+        let found = found.expect("read");
+        let listed = history.list(0, 9).await.expect("read");
+        assert_eq!((found.total, &found.operations), (3, &listed));
+        let one = |id: &str| history.get(id.to_owned());
+        for (place, id) in [(2, "operation-0"), (1, "operation-1")] {
+            let shown = one(id).await.expect("read").expect("it is there");
+            for shown in [&listed[place], &shown] {
+                assert_eq!((&*shown.operation_id, shown.status), (id, Status::Failed));
+                let error = shown.error.as_deref().unwrap_or_default();
+                assert!(error.contains("cannot be read"), "{error}");
+            }
+        }
+        assert_eq!(listed[0].error, None);
     }
 
     /// A killed process has left an empty file: no operation could begin any more.

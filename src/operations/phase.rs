@@ -1,21 +1,41 @@
 //! The phases of operations.
 
-/// What an operation may be doing, as its status says it.
-pub const PHASES: [&str; 16] = [
-    "preparing",
-    "cleaning up",
-    "continuing",
-    "flushing",
-    "listing",
-    "waiting for Arc's compaction",
-    "copying",
-    "publishing",
-    "checking",
-    "staging",
-    "verifying",
-    "applying",
-    "checking what was restored",
-    "reading the inventory",
-    "reading",
-    "deleting",
-];
+use crate::operations::named::named;
+
+named! {
+    /// What an operation is doing.
+    pub enum Phase {
+        /// Backup: leftovers are removed, and the journal is begun.
+        Preparing = "preparing",
+        /// Snapshots or files of an operation that ended are removed.
+        CleaningUp = "cleaning up",
+        /// Backup: files of an interrupted one are taken over.
+        Continuing = "continuing",
+        /// Backup: Arc is asked to write its buffers.
+        Flushing = "flushing",
+        /// Backup: the snapshot is taken and listed.
+        Listing = "listing",
+        /// Restore: Arc is compacting.
+        WaitingForCompaction = "waiting for Arc's compaction",
+        /// Backup: files are copied.
+        Copying = "copying",
+        /// Backup: inventory and manifest are written.
+        Publishing = "publishing",
+        /// Restore and verify: the backup's files are listed and compared with its inventory.
+        Checking = "checking",
+        /// Restore: files are staged.
+        Staging = "staging",
+        /// Restore: files of the backup that need not be restored are read.
+        Verifying = "verifying",
+        /// Restore: live files are replaced.
+        Applying = "applying",
+        /// Restore: live files are listed once more.
+        FinalCheck = "checking what was restored",
+        /// Verify: manifest and inventory are read.
+        ReadingInventory = "reading the inventory",
+        /// Verify: files are read.
+        Reading = "reading",
+        /// Delete: files are removed.
+        Deleting = "deleting",
+    }
+}

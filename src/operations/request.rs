@@ -1,11 +1,9 @@
 //! What can be asked for.
 
 use crate::manifest::BackupId;
+use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::verify::VerifyMode;
-
-/// What an operation can be, as the status and the history name it.
-pub const OPERATIONS: [&str; 4] = ["backup", "restore", "verify", "delete"];
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -43,12 +41,12 @@ impl Request {
         }
     }
 
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> OperationKind {
         match self {
-            Self::Backup { .. } => "backup",
-            Self::Restore(..) => "restore",
-            Self::Verify(..) => "verify",
-            Self::Delete(..) => "delete",
+            Self::Backup { .. } => OperationKind::Backup,
+            Self::Restore(..) => OperationKind::Restore,
+            Self::Verify(..) => OperationKind::Verify,
+            Self::Delete(..) => OperationKind::Delete,
         }
     }
 }

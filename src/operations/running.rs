@@ -8,9 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::operations::operation::Status;
-use crate::operations::phase::PHASES;
-use crate::operations::{Operation, Problem};
+use crate::operations::{Operation, Origin, Phase, Status};
 use crate::pipeline::Progress;
 use crate::secret::Secret;
 
@@ -19,8 +17,8 @@ use crate::secret::Secret;
 pub struct Who {
     /// The token's name, or the user's.
     pub actor: String,
-    /// `rest` or `cli`.
-    pub origin: &'static str,
+    /// Where.
+    pub origin: Origin,
     /// SHA-256 of the token: it may read the status to the end, even when a restored database no longer knows it.
     pub fingerprint: Option<[u8; 32]>,
     /// The token itself, for Arc; not kept longer than the operation runs.
@@ -82,19 +80,9 @@ impl Running {
         );
     }
 
-    pub(crate) fn phase(&self, phase: &str) {
-        debug_assert!(PHASES.contains(&phase), "{phase:?} is not in PHASES");
+    pub(crate) fn phase(&self, phase: Phase) {
         self.progress.activity().note();
-        self.update(|operation| operation.phase = Some(phase.to_owned()));
-    }
-
-    pub(crate) fn problem(&self, path: impl Into<String>, kind: &str, detail: impl Into<String>) {
-        let problem = Problem {
-            path: path.into(),
-            kind: kind.to_owned(),
-            detail: detail.into(),
-        };
-        self.update(|operation| operation.add_problem(problem));
+        self.update(|operation| operation.phase = Some(phase));
     }
 
     /// The operation as it stands now.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::operations::Phase;
 use crate::operations::Running;
 
 /// Watches whether anything goes on in an operation.
@@ -49,13 +50,10 @@ impl StallWatch {
 impl Running {
     /// What it does or waits for, in words.
     pub(crate) fn waits_for(&self) -> String {
-        let phase = self
-            .snapshot()
-            .phase
-            .unwrap_or_else(|| "running".to_owned());
+        let phase = self.snapshot().phase.map_or("running", Phase::as_str);
         match self.progress.under_way() {
             Some(files) => format!("{phase}: {files}"),
-            None => phase,
+            None => phase.to_owned(),
         }
     }
 }

@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
+use crate::operations::OperationKind;
+use crate::operations::Phase;
 use crate::operations::attempt::Attempt;
 use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::backup::flush::Flush;
+use crate::operations::backup::run::Parts;
 use crate::operations::cancel;
 use crate::operations::context::Context;
 use crate::operations::delete;
@@ -20,14 +23,13 @@ use crate::operations::ending::StopTimes;
 use crate::operations::history::History;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::lock_watch;
-use crate::operations::operation::{Operation, Status};
 use crate::operations::restore;
-use crate::operations::restore::damaged::Damaged;
 use crate::operations::running::{Running, Who};
 use crate::operations::stall::StallWatch;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
 use crate::operations::{ArcBackup, Request};
+use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
 use crate::secret::Secret;
@@ -125,7 +127,7 @@ impl ArcBackup {
         let holder = Holder {
             backup_id: Some(id.to_string()),
             started_at: Some(attempt.started),
-            ..Holder::this(request.name(), &operation_id)
+            ..Holder::this(request.kind().as_str(), &operation_id)
         };
         let instance = InstanceLock::take(&self.lock_path(), &holder);
         if !matches!(instance, Err(Error::Busy(_))) {
@@ -181,7 +183,6 @@ impl ArcBackup {
             running: running.clone(),
             token,
             lock,
-            damaged: Damaged::default(),
             time,
             history: self.history.clone(),
         };
@@ -349,8 +350,9 @@ impl ArcBackup {
 
     /// The work of an operation.
     async fn work(self: Arc<Self>, request: Request, context: Context) -> Result<()> {
+        let running = context.running.clone();
         // After the start has been answered: it may be a million names.
-        context.running.phase("cleaning up");
+        context.running.phase(Phase::CleaningUp);
         let activity = context.running.progress.activity();
         let discarded = async { Ok(self.discard_views(Discard::Remove, activity).await) };
         for error in context.or_cancelled(discarded).await?.faults {
@@ -368,12 +370,15 @@ impl ArcBackup {
                     true => Flush::Required,
                     false => Flush::Wanted,
                 };
-                backup::run(&context, metadata, config, flush).await
+                let parts = Parts { metadata, config };
+                backup::run(&context, parts, flush).await?.report(&running)
             }
-            Request::Restore(_, options, _) => restore::run(&context, &options).await,
+            Request::Restore(_, options, _) => {
+                restore::run(&context, &options).await?.report(&running)
+            }
             Request::Verify(_, mode, _) => {
                 let verified = verify::run(&context, mode);
-                context.or_cancelled(verified).await
+                context.or_cancelled(verified).await?.report(&running)
             }
             Request::Delete(..) => delete::run(&context).await,
         }
@@ -384,7 +389,7 @@ impl ArcBackup {
         let Error::Cancelled(reason) = running.cancelled() else {
             return running.cancelled();
         };
-        let is_restore = running.snapshot().operation == "restore";
+        let is_restore = running.snapshot().operation == OperationKind::Restore;
         // In the state folder alone: a disk that hangs is why this is here.
         let marker =
             is_restore.then(|| crate::operations::restore::marker::state_marker(&self.settings));

@@ -167,7 +167,7 @@ impl Repository {
     pub(crate) async fn remove_incomplete_before(&self, made: &Manifest) -> Result<u64> {
         let mut count = 0;
         for (id, copy) in self.incomplete_manifests().await? {
-            if made.stands_for(&copy) {
+            if made.supersedes(&copy) {
                 self.remove_incomplete(&id)
                     .await
                     .map_err(|error| match error {

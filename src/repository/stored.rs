@@ -55,7 +55,7 @@ impl StoredLog {
 
     /// Writes down what was noted; what is noted from here on need not come behind it in order.
     pub(crate) async fn next_run(&mut self) -> Result<()> {
-        self.tell().await?;
+        self.flush().await?;
         self.run += 1;
         Ok(())
     }
@@ -70,13 +70,13 @@ impl StoredLog {
         self.lines.push(b'\n');
         self.records += 1;
         if self.records >= RECORDS || self.told.elapsed() >= PATIENCE {
-            self.tell().await?;
+            self.flush().await?;
         }
         Ok(())
     }
 
     /// Writes down what was noted.
-    pub(crate) async fn tell(&mut self) -> Result<()> {
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         if self.records == 0 {
             return Ok(());
         }

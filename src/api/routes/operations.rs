@@ -6,7 +6,6 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::ParseFromParameter;
 
 use super::super::error::{ApiError, error_body};
 use super::super::extract::{Admin, Watcher};
@@ -15,11 +14,11 @@ use super::super::shared::Shared;
 use super::super::starting::who;
 use super::super::tag::Tag;
 use super::super::types::{
-    CancelRequested, Cancelled, IdleBody, Operation, OperationsBody, Status, StatusBody, location,
+    CancelRequested, Cancelled, IdleBody, Operation, OperationsBody, StatusBody, location,
 };
 use super::super::waiting;
 use crate::manifest::BackupId;
-use crate::operations::{self, OperationFilter};
+use crate::operations::{self, OperationFilter, OperationKind};
 
 /// The endpoints of operations.
 pub(in crate::api) struct OperationRoutes;
@@ -127,13 +126,15 @@ impl OperationRoutes {
     ) -> Result<Json<OperationsBody>, ApiError> {
         let schema = &shared.schema;
         let statuses = named_values(schema, "status", status.0)?;
+        let kinds = named_values(schema, "operation", operation.0)?;
         let filter = OperationFilter {
             targets: values(target.0),
             statuses: (statuses.iter())
-                .filter_map(|status| Status::parse_from_parameter(status).ok())
-                .map(Into::into)
+                .filter_map(|status| operations::Status::of_name(status))
                 .collect(),
-            operations: named_values(schema, "operation", operation.0)?,
+            operations: (kinds.iter())
+                .filter_map(|kind| OperationKind::of_name(kind))
+                .collect(),
             backup_id: match backup_id.0 {
                 Some(id) => Some(BackupId::parse(&id)?.to_string()),
                 None => None,

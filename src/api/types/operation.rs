@@ -22,7 +22,11 @@ pub(in crate::api) struct Problem {
 impl From<operations::Problem> for Problem {
     fn from(problem: operations::Problem) -> Self {
         let operations::Problem { path, kind, detail } = problem;
-        Self { path, kind, detail }
+        Self {
+            path,
+            kind: kind.to_string(),
+            detail,
+        }
     }
 }
 
@@ -48,17 +52,6 @@ impl From<operations::Status> for Status {
             operations::Status::Completed => Self::Completed,
             operations::Status::Failed => Self::Failed,
             operations::Status::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-impl From<Status> for operations::Status {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Running => Self::Running,
-            Status::Completed => Self::Completed,
-            Status::Failed => Self::Failed,
-            Status::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -207,12 +200,12 @@ impl From<operations::Operation> for Operation {
             restore_in_progress,
         } = operation;
         Self {
-            operation,
+            operation: operation.to_string(),
             operation_id,
             backup_id,
             status: status.into(),
             target,
-            phase,
+            phase: phase.map(|phase| phase.to_string()),
             total_files,
             processed_files,
             skipped_files,
@@ -224,7 +217,7 @@ impl From<operations::Operation> for Operation {
             completed_at,
             error,
             actor,
-            origin,
+            origin: origin.to_string(),
             problems: problems.into_iter().map(Into::into).collect(),
             problem_count,
             warnings,

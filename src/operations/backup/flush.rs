@@ -9,6 +9,7 @@ use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::config::{ArcServer, Settings};
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::restore::arc_idle;
 use crate::secret::Secret;
@@ -40,47 +41,44 @@ pub(crate) enum Flush {
 
 /// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to
 /// run.
-pub(crate) async fn run(context: &Context, flush: Flush) -> Result<()> {
+/// Returns whether the buffers were flushed, where anybody could be asked.
+pub(crate) async fn run(context: &Context, flush: Flush) -> Result<Option<bool>> {
     let Some(arc) = &context.settings.backup.arc else {
         return without_url(context, flush);
     };
-    context.running.phase("flushing");
+    context.running.phase(Phase::Flushing);
     let token = arc.token.as_ref().or(context.token.as_ref());
     let answered = tokio::select! {
         answered = ask(arc, "POST", FLUSH, token) => answered,
-        () = context.running.cancel.cancelled() => return context.check_cancelled(),
+        () = context.running.cancel.cancelled() => return Err(context.running.cancelled()),
     };
     let fault = match answered {
         Ok(200..300) => None,
         Ok(status) => Some(explain(arc, status, token.is_some())),
         Err(text) => Some(text),
     };
-    let flushed = fault.is_none();
-    context
-        .running
-        .update(|operation| operation.flushed = Some(flushed));
     match (fault, flush) {
-        (None, _) => Ok(()),
+        (None, _) => Ok(Some(true)),
         (Some(fault), Flush::Required) => Err(required(&fault)),
         (Some(fault), Flush::Wanted) => {
             context.warn(format!("{NOT_FLUSHED}: {fault}"));
-            Ok(())
+            Ok(Some(false))
         }
     }
 }
 
 /// A flush without anybody to be asked for it.
-fn without_url(context: &Context, flush: Flush) -> Result<()> {
+fn without_url(context: &Context, flush: Flush) -> Result<Option<bool>> {
     let seen = without_flush(&context.settings);
     if flush == Flush::Required {
         let seen = seen.unwrap_or_else(|| "`backup.arc_url` is not set".to_owned());
         return Err(required(&format!("{seen}: {SET_URL}")));
     }
     if let Some(seen) = seen {
-        (context.running).update(|operation| operation.flushed = Some(false));
         context.warn(format!("{NOT_FLUSHED}: {seen}; {SET_URL}"));
+        return Ok(Some(false));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Why nobody is asked for a flush although Arc runs on this machine; `None` where it is not seen

@@ -1,48 +1,45 @@
-//! Keeping what a backup could read.
+//! Incomplete copies: what a backup could store where other files could not be read.
 
 use std::collections::BTreeSet;
 
 use crate::manifest::{self, Manifest, MissingFile};
-use crate::operations::backup::Collected;
+use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
-use crate::repository::BackupState;
 use crate::{Error, Result};
 
-/// Makes the stored files an incomplete copy.
-pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<()> {
+/// Makes the stored files an incomplete copy; returns where it is, in words.
+pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<String> {
     let repository = &context.repository;
-    let status = context.running.snapshot();
     let mut manifest = collected.manifest(context);
     manifest
         .inventory
         .clone_from(&collected.incomplete_inventory);
-    manifest.missing_files = status.problem_count;
-    manifest.missing = (status.problems.into_iter())
+    manifest.missing_files = collected.problems.count();
+    manifest.missing = (collected.problems.listed().iter())
         .map(|problem| MissingFile {
-            path: problem.path,
-            detail: problem.detail,
+            path: problem.path.clone(),
+            detail: problem.detail.clone(),
         })
         .collect();
-    let bytes = manifest::seal(&mut manifest)
-        .map_err(|e| Error::Failed(format!("cannot write what the copy lacks: {e}")))?;
+    let bytes = manifest::seal(&mut manifest).map_err(|e| {
+        Error::Failed(format!(
+            "cannot write the manifest of the incomplete copy: {e}"
+        ))
+    })?;
     repository.keep_incomplete(&context.id, bytes).await?;
-    // An older copy that lacks all that this one lacks is of no use beside it: a file that can't be read for days must not fill
-    // the target.
+    // An older copy that lacks all that this one lacks is of no further use: a file that cannot be
+    // read for days must not fill the target.
     for (id, older) in repository.incomplete_manifests().await? {
-        if id != context.id && lacks_no_more(&manifest, &older) && manifest.stands_for(&older) {
+        if id != context.id && lacks_no_more(&manifest, &older) && manifest.supersedes(&older) {
             repository.remove_incomplete(&id).await?;
         }
     }
     repository.end_journal(&context.id).await?;
-    context.running.update(|operation| {
-        operation.backup_state = Some(BackupState::Incomplete);
-        operation.incomplete_copy = Some(format!(
-            "{}: what could be read, in the target {:?}; restore it with --allow-incomplete",
-            context.id,
-            repository.name()
-        ));
-    });
-    Ok(())
+    Ok(format!(
+        "{}: what could be read, in the target {:?}; restore it with --allow-incomplete",
+        context.id,
+        repository.name()
+    ))
 }
 
 /// Whether all that a copy lacks is lacking in the older one too. Where not all of it is named, that is not known.
@@ -76,7 +73,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: what the older copy of a dying disk holds, and the newer one lacks.
+    /// Guards against losing what the older copy of a dying disk holds, and the newer one lacks.
     #[test]
     fn only_a_copy_that_lacks_no_more_takes_the_place_of_another() {
         let older = copy(&["data/a/1", "data/b/"], 0);

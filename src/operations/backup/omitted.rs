@@ -1,27 +1,27 @@
-//! What a backup leaves out because it was asked to: `completed` must not lie by omission.
+//! Parts that a backup omits on request: `completed` must not lie by omission.
 
-use crate::operations::context::Context;
+use crate::config::Settings;
+use crate::operations::backup::run::Parts;
 
-/// Notes as not included what was left out as asked, each by its configuration key.
-pub(crate) fn note(context: &Context, metadata: bool, config: bool) {
-    let mut list = Vec::new();
-    if !metadata {
-        // What is there by nobody's setting, and is not there, was not left out.
-        let databases = (context.settings.databases.iter())
+/// What `parts` omits, each with its configuration key.
+pub(crate) fn on_request(settings: &Settings, parts: Parts) -> Vec<String> {
+    let mut omitted = Vec::new();
+    if !parts.metadata {
+        // A database that no setting asks for, and that is not there, is not omitted.
+        let databases = (settings.databases.iter())
             .filter(|database| database.needed_by.is_some() || database.path.exists());
-        list.extend(databases.map(|database| {
+        omitted.extend(databases.map(|database| {
             format!(
-                "{}: databases were left out as asked (include_metadata = false)",
+                "{}: databases were omitted on request (include_metadata = false)",
                 database.setting
             )
         }));
     }
-    if !config && context.settings.config_exists {
-        list.push(
-            "arc.toml: the configuration was left out as asked (include_config = false)".to_owned(),
+    if !parts.config && settings.config_exists {
+        omitted.push(
+            "arc.toml: the configuration was omitted on request (include_config = false)"
+                .to_owned(),
         );
     }
-    context
-        .running
-        .update(|operation| operation.not_included.extend(list));
+    omitted
 }

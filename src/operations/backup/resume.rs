@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool};
-use crate::operations::backup::Collected;
+use crate::operations::Phase;
+use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 use crate::source;
@@ -22,7 +23,7 @@ pub(crate) async fn reuse(
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
     // What is not data is a snapshot, and another one each time.
     if section == source::DATA && !collected.unfinished.is_empty() {
-        context.running.phase("continuing");
+        context.running.phase(Phase::Continuing);
         let mut readers = Vec::new();
         for id in &collected.unfinished {
             readers.extend(StoredReader::open(&context.repository, id, section).await?);
@@ -64,13 +65,13 @@ pub(crate) async fn reuse(
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
                 let noted = collected.log.note(&record, etag.as_deref()).await;
-                collected.trust.watch(noted)?;
+                collected.faults.check(noted)?;
                 reused.push(&record)?;
                 collected.reused.0 += 1;
                 collected.reused.1 += record.entry.size;
                 context.running.progress.add_files(1);
                 context.running.progress.add_bytes(record.entry.size);
-                collected.tell_reused(context);
+                collected.report_reused(context);
                 Ok(())
             };
             ended = taken.beside(handled).await;

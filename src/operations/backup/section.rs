@@ -13,11 +13,13 @@ use futures::{StreamExt, stream};
 
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
-use crate::operations::backup::Collected;
-use crate::operations::backup::durability::Trust;
+use crate::operations::Phase;
+use crate::operations::backup::collected::Collected;
 use crate::operations::backup::resume::reuse;
+use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::entries::{entries_of, left_out};
+use crate::operations::problems::Problems;
 use crate::operations::restore::disk_space::check_target;
 use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
@@ -39,22 +41,23 @@ pub(crate) async fn copy(
     collected: &mut Collected,
 ) -> Result<()> {
     let listed = list(context, section, frozen).await?;
-    collected.trust.watch(collected.log.next_run().await)?;
+    collected.faults.check(collected.log.next_run().await)?;
     let reused = reuse(context, section, &listed, collected).await?;
-    collected.trust.watch(collected.log.next_run().await)?;
+    collected.faults.check(collected.log.next_run().await)?;
     let (all, have) = (listed.summary(), reused.summary());
     let left = (all.entries - have.entries, all.bytes - have.bytes);
     if let Err(error) = check_target(context, left.0, left.1) {
         collected.no_room = true;
         return Err(error);
     }
-    context.running.phase("copying");
+    context.running.phase(Phase::Copying);
     let mut copying = Copying {
         context,
         section,
         frozen,
         log: &mut collected.log,
-        trust: &mut collected.trust,
+        faults: &mut collected.faults,
+        problems: &mut collected.problems,
         lost: Vec::new(),
         anew: BTreeMap::new(),
         refused: 0,
@@ -96,7 +99,7 @@ pub(crate) async fn copy(
     }
     tracing::debug!(section, reconciled, "copied");
     if reconciled > 0 && collected.reused.0 > 0 {
-        collected.tell_reused(context);
+        collected.report_reused(context);
     }
     remove_gone(context, section, &gone).await?;
     collected
@@ -123,7 +126,8 @@ struct Copying<'a> {
     section: &'a str,
     frozen: &'a dyn Frozen,
     log: &'a mut crate::repository::StoredLog,
-    trust: &'a mut Trust,
+    faults: &'a mut WriteFaults,
+    problems: &'a mut Problems,
     /// Entries that were gone or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
     /// Files that the storage refused to give.
@@ -172,7 +176,7 @@ impl Copying<'_> {
             match copied {
                 Some(copied) => {
                     let noted = self.log.note(&record, outcome.stored.as_deref()).await;
-                    self.trust.watch(noted)?;
+                    self.faults.check(noted)?;
                     copied.push(&record)?;
                 }
                 None => _ = self.anew.insert(record.entry.key.clone(), record),
@@ -184,7 +188,7 @@ impl Copying<'_> {
             return Ok(());
         }
         if let CopyFault::Write(error) = &fault {
-            self.trust.note(error);
+            self.faults.record(error);
         }
         self.note(&outcome.entry, &fault).await
     }
@@ -203,8 +207,8 @@ impl Copying<'_> {
             self.refused += 1;
         }
         let path = format!("{}/{}", self.section, entry.key);
-        if !self.context.note(&path, fault)? {
-            return self.context.failure("not every file could be stored");
+        if !self.problems.add_fault(&path, fault)? {
+            return self.problems.failure("not every file could be stored");
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use arc_backup_core::{ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
 
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::repository::{folder, inventory_key};
 use crate::{Error, Result};
@@ -11,7 +12,7 @@ use crate::{Error, Result};
 const BATCH: usize = 1000;
 
 pub(crate) async fn run(context: &Context) -> Result<()> {
-    context.running.phase("deleting");
+    context.running.phase(Phase::Deleting);
     let known = (context.or_cancelled(end_backup(context)).await)
         .map_err(|error| context.repository.named(error))?;
     let removed = context.or_cancelled(remove_rest(context, !known)).await;

@@ -17,6 +17,7 @@ use super::{interval, watch};
 use crate::Registry;
 use crate::config::{Overrides, Settings};
 use crate::manifest::BackupId;
+use crate::operations::Origin;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, Status, Who};
 use crate::repository::Holder;
 use crate::repository::Repository;
@@ -107,7 +108,7 @@ impl Sink for LosingSink {
 fn who() -> Who {
     Who {
         actor: "test".to_owned(),
-        origin: "cli",
+        origin: Origin::Cli,
         fingerprint: None,
         token: None,
     }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::config::Settings;
 use crate::manifest::Inventory;
+use crate::operations::Phase;
 use crate::operations::backup::flush;
 use crate::operations::context::Context;
 use crate::{Error, Result};
@@ -28,8 +29,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(10);
 /// The same, for whoever only shows whether Arc runs.
 const GLANCE: Duration = Duration::from_secs(2);
-/// The phase meanwhile.
-const WAITING: &str = "waiting for Arc's compaction";
 /// After which a state that the backup holds too is of no job that runs: Arc looks at what is left of jobs only when it starts.
 const ORPHANED: Duration = Duration::from_secs(600);
 /// After which the state of a job is of none that runs.
@@ -181,16 +180,14 @@ impl<'a> RunningArc<'a> {
                 continue;
             }
             let Look::Busy(job, seen) = &look else {
-                context
-                    .running
-                    .update(|operation| operation.phase.clone_from(&before));
+                context.running.update(|operation| operation.phase = before);
                 return Ok(look);
             };
             if begun.elapsed() > PATIENCE {
                 return Ok(look);
             }
             tracing::debug!(job, seen, "waiting for Arc's compaction");
-            context.running.phase(WAITING);
+            context.running.phase(Phase::WaitingForCompaction);
             quiet = 0;
             self.pause().await;
         }

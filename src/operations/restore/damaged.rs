@@ -1,61 +1,36 @@
 //! Files that are damaged in the backup of an operation, and what a restore does without them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_backup_core::{EntryStream, Key};
 use futures::StreamExt;
 
 use crate::manifest::Inventory;
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::entries::section_entries;
+use crate::operations::problems::Problems;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::restore::staging::PartReader;
-use crate::operations::verify::NoWriter;
 use crate::operations::verify::completeness::archived_fault;
+use crate::operations::verify::no_writer::NoWriter;
 use crate::{Error, Result};
 
 /// How long other backups are looked for, to say that there is none.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Files of a backup that are missing in it, or are not what they should be. All of them: what is
-/// shown of problems is limited.
-#[derive(Debug, Default)]
-pub(crate) struct Damaged(Mutex<BTreeSet<String>>);
-
-impl Damaged {
-    fn paths(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes the file at `path`; a folder with a `/` at its end stands for all that is in it.
-    pub(crate) fn note(&self, path: &str) {
-        self.paths().insert(path.to_owned());
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.paths().is_empty()
-    }
-
-    /// Whether the file at `path` is one of them.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        let paths = self.paths();
-        let mut folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
-        paths.contains(path) || folders.any(|folder| paths.contains(folder))
-    }
-}
-
 /// The entries of a section that are whole, as far as is known.
 pub(crate) fn whole_entries<'a>(
-    context: &'a Context,
+    problems: &Problems,
     inventory: &Inventory,
     section: &'a str,
 ) -> Result<EntryStream<'a>> {
+    let damaged = problems.damaged();
     let whole = section_entries(inventory, section)?.filter(move |entry| {
         let is_whole = match entry {
-            Ok(entry) => !context.damaged.has(&format!("{section}/{}", entry.key)),
+            Ok(entry) => !damaged.contains(&format!("{section}/{}", entry.key)),
             Err(_) => true,
         };
         std::future::ready(is_whole)
@@ -65,14 +40,15 @@ pub(crate) fn whole_entries<'a>(
 
 /// The keys of a section that are not.
 pub(crate) fn damaged_keys(
-    context: &Context,
+    problems: &Problems,
     inventory: &Inventory,
     section: &str,
 ) -> Result<Arc<BTreeSet<Key>>> {
+    let damaged = problems.damaged();
     let mut keys = BTreeSet::new();
     for record in inventory.records()? {
         let record = record?;
-        if record.section() == section && context.damaged.has(&record.path) {
+        if record.section() == section && damaged.contains(&record.path) {
             keys.insert(record.entry.key);
         }
     }
@@ -81,15 +57,16 @@ pub(crate) fn damaged_keys(
 
 /// How many files a restore without the damaged ones puts back, and how many it leaves out.
 pub(crate) fn counts(
-    context: &Context,
+    problems: &Problems,
     options: &RestoreOptions,
     inventory: &Inventory,
 ) -> Result<(u64, u64)> {
+    let known = problems.damaged();
     let (mut whole, mut damaged) = (0, 0);
     for record in inventory.records()? {
         let record = record?;
         if options.includes(record.section()) {
-            match context.damaged.has(&record.path) {
+            match known.contains(&record.path) {
                 true => damaged += 1,
                 false => whole += 1,
             }
@@ -105,14 +82,16 @@ pub(crate) fn counts(
 /// Where nothing that is wanted is whole, or the target gives no answer.
 pub(crate) async fn find_all(
     context: &Context,
+    problems: &mut Problems,
     options: &RestoreOptions,
     inventory: &Inventory,
 ) -> Result<()> {
-    context.running.phase("verifying");
+    context.running.phase(Phase::Verifying);
+    let damaged = problems.damaged();
     let mut sections = BTreeSet::new();
     for record in inventory.records()? {
         let record = record?;
-        if options.includes(record.section()) && !context.damaged.has(&record.path) {
+        if options.includes(record.section()) && !damaged.contains(&record.path) {
             context.running.progress.expect(1, record.entry.size);
             sections.insert(record.section().to_owned());
         }
@@ -120,7 +99,7 @@ pub(crate) async fn find_all(
     for section in &sections {
         let reader = PartReader::new(context, inventory, section)?;
         // Nothing is noted meanwhile but entries that were read already.
-        let entries = whole_entries(context, inventory, section)?;
+        let entries = whole_entries(problems, inventory, section)?;
         let plan = context.plan();
         let mut copies = plan.run(entries, &reader, &NoWriter);
         while let Some(outcome) = copies.next().await {
@@ -130,12 +109,12 @@ pub(crate) async fn find_all(
                 if let Some(error) = archived_fault(&path, fault) {
                     return Err(error);
                 }
-                context.note(&path, fault)?;
+                problems.add_fault(&path, fault)?;
             }
         }
         context.check_cancelled()?;
     }
-    let (whole, damaged) = counts(context, options, inventory)?;
+    let (whole, damaged) = counts(problems, options, inventory)?;
     if whole == 0 && damaged > 0 {
         return Err(Error::Failed(format!(
             "none of the {damaged} files to be restored is whole in the backup"
@@ -146,19 +125,19 @@ pub(crate) async fn find_all(
 
 /// The error of a restore that did all it could without the damaged files.
 pub(crate) fn outcome(
-    context: &Context,
+    problems: &Problems,
     options: &RestoreOptions,
     inventory: &Inventory,
 ) -> Result<()> {
     if !options.skip_damaged {
         return Ok(());
     }
-    let (whole, damaged) = counts(context, options, inventory)?;
+    let (whole, damaged) = counts(problems, options, inventory)?;
     if damaged == 0 {
-        return context
+        return problems
             .failure("the files in the backup were restored, but the backup is not whole");
     }
-    context.failure(&format!(
+    problems.failure(&format!(
         "restored {whole} of {} files; {damaged} are damaged or missing in the backup and were left out, and what is live in \
          their place was not touched",
         whole + damaged

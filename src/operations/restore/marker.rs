@@ -455,7 +455,7 @@ pub(crate) fn check_covers_interrupted(mark: &Mark<'_>, order: &[&String]) -> Re
         left_out.retain(|section| *section != CONFIG);
         context.warn(format!(
             "{}; arc.toml is left as it is, as nothing can be put in its place: {error}",
-            marker.words()
+            marker
         ));
     }
     if left_out.is_empty() {
@@ -463,7 +463,7 @@ pub(crate) fn check_covers_interrupted(mark: &Mark<'_>, order: &[&String]) -> Re
     }
     Err(Error::Failed(format!(
         "{}, and this one leaves out a part of it ({}): {}, or with one that restores these too",
-        marker.words(),
+        marker,
         left_out.join(", "),
         marker.remedy()
     )))

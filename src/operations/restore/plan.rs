@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_backup_core::{Activity, RestoreSummary, Staging};
 use futures::StreamExt;
 use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{BackupId, Inventory, InventoryFault};
@@ -18,7 +19,8 @@ use crate::source;
 use crate::{Error, Result};
 
 /// What a restore changes, by its plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RestorePlan {
     /// Files that are live already, the same as in the backup, and stay.
     pub unchanged_files: u64,

@@ -12,8 +12,10 @@ use futures::StreamExt;
 
 use crate::config::Settings;
 use crate::manifest::{BackupId, Inventory, Record};
+use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::entries::{left_out, section_entries};
+use crate::operations::problems::Problems;
 use crate::operations::restore::damaged::{damaged_keys, whole_entries};
 use crate::operations::restore::disk_space::check_room;
 use crate::operations::restore::marker::{
@@ -22,8 +24,8 @@ use crate::operations::restore::marker::{
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::time_needed::check_time;
 use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
-use crate::operations::verify::NoWriter;
 use crate::operations::verify::completeness::archived_fault;
+use crate::operations::verify::no_writer::NoWriter;
 use crate::pipeline::{Reader, Writer};
 use crate::repository::BackupReader;
 use crate::source;
@@ -85,6 +87,12 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// Whether Arc must be restarted to see what it restores: it holds databases and configuration in
+    /// memory.
+    pub(crate) fn needs_restart(&self) -> bool {
+        [source::METADATA, source::CONFIG].contains(&self.section.as_str())
+    }
+
     /// Whether something of the data storage may be written, moved or removed for it.
     pub(crate) fn changes_data(&self) -> bool {
         let is_data = ![source::METADATA, source::CONFIG].contains(&self.section.as_str());
@@ -95,6 +103,7 @@ impl Part {
 /// Plans what each source has to change, stages it, and verifies that and the rest.
 pub(crate) async fn stage(
     context: &Context,
+    problems: &mut Problems,
     options: &RestoreOptions,
     inventory: &Inventory,
     mark: &Mark<'_>,
@@ -154,10 +163,11 @@ pub(crate) async fn stage(
     let mut rooms = Vec::new();
     let mut staged_bytes = 0;
     let mut plan = RestorePlan::new(options.extra_files);
+    let damaged = problems.damaged();
     for record in inventory.records()? {
         let record = record?;
         let is_wanted = order.iter().any(|section| *section == record.section());
-        if is_wanted && !context.damaged.has(&record.path) {
+        if is_wanted && !damaged.contains(&record.path) {
             context.running.progress.expect(1, record.entry.size);
         }
     }
@@ -168,11 +178,11 @@ pub(crate) async fn stage(
             continue;
         };
         let staging = Staging {
-            untouched: damaged_keys(context, inventory, section)?,
+            untouched: damaged_keys(problems, inventory, section)?,
             ..staging(context, options, mark)?
         };
         let restore = source.restore(staging).await?;
-        let entries = whole_entries(context, inventory, section)?;
+        let entries = whole_entries(problems, inventory, section)?;
         let summary = restore.plan(entries).await?;
         plan.add(&summary);
         staged_bytes += summary.staged_bytes;
@@ -191,20 +201,20 @@ pub(crate) async fn stage(
     let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
     let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);
     check_time(context, bytes).await?;
-    context.running.phase("staging");
+    context.running.phase(Phase::Staging);
     // Small things first: a database or configuration that can't be restored is known before the data is copied.
     for part in parts.iter().rev() {
         // A storage that can't stage has its turn when all else is staged.
         if !part.restore.changes_while_staging() {
-            copy_part(context, inventory, part, STAGING_FAILED).await?;
+            copy_part(context, problems, inventory, part, STAGING_FAILED).await?;
         }
     }
-    context.running.phase("verifying");
+    context.running.phase(Phase::Verifying);
     // Without what is damaged, all was read before it was planned.
     for part in parts.iter().filter(|_| !options.skip_damaged) {
         // What was staged is verified; what can't be is verified as it is written, unless that is too late.
         let all = options.verify_first && part.restore.changes_while_staging();
-        verify_before(context, inventory, part, all).await?;
+        verify_before(context, problems, inventory, part, all).await?;
     }
     for part in parts.iter() {
         part.restore.ready().await?;
@@ -264,6 +274,7 @@ pub(crate) const COPYING_FAILED: &str =
 
 pub(crate) async fn copy_part(
     context: &Context,
+    problems: &mut Problems,
     inventory: &Inventory,
     part: &Part,
     failed: &str,
@@ -286,8 +297,8 @@ pub(crate) async fn copy_part(
             if let Some(error) = archived_fault(&path, fault) {
                 return Err(error);
             }
-            context.note(&path, fault)?;
-            context.failure(failed)
+            problems.add_fault(&path, fault)?;
+            problems.failure(failed)
         };
         ended = copies.beside(handled).await;
     }
@@ -321,6 +332,7 @@ fn not_staged_yet<'a>(context: &'a Context, part: &'a Part, at_once: usize) -> E
 /// is damaged in it is known while there is still a good one.
 async fn verify_before(
     context: &Context,
+    problems: &mut Problems,
     inventory: &Inventory,
     part: &Part,
     all: bool,
@@ -346,11 +358,11 @@ async fn verify_before(
             if let Some(error) = archived_fault(&path, fault) {
                 return Err(error);
             }
-            context.note(&path, fault)?;
+            problems.add_fault(&path, fault)?;
         }
     }
     context.check_cancelled()?;
-    context.failure("the backup is not whole")
+    problems.failure("the backup is not whole")
 }
 
 /// Reads the files of one section, wherever they are stored.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::Result;
+use crate::operations::OperationKind;
 use crate::operations::context::Context;
-use crate::operations::operation::{Operation, Status};
+use crate::operations::{Operation, Status};
 
 /// How many operations are looked at.
 const RECENT: u64 = 200;
@@ -58,7 +59,7 @@ fn needed(bytes: u64, rate: f64) -> Option<Duration> {
 /// Bytes a second, by the fastest restore from this target or verification there.
 fn rate_of(operations: &[Operation], target: &str) -> Option<f64> {
     (operations.iter())
-        .filter(|one| ["restore", "verify"].contains(&one.operation.as_str()))
+        .filter(|one| [OperationKind::Restore, OperationKind::Verify].contains(&one.operation))
         .filter(|one| one.target.as_deref() == Some(target))
         .filter_map(rate)
         .max_by(f64::total_cmp)
@@ -81,10 +82,10 @@ fn rate(operation: &Operation) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn operation(kind: &str, target: &str, bytes: u64, seconds: i64) -> Operation {
+    fn operation(kind: OperationKind, target: &str, bytes: u64, seconds: i64) -> Operation {
         let began = Timestamp::UNIX_EPOCH;
         Operation {
-            operation: kind.to_owned(),
+            operation: kind,
             target: Some(target.to_owned()),
             status: Status::Completed,
             processed_bytes: bytes,
@@ -100,13 +101,13 @@ mod tests {
     fn the_rate_is_that_of_large_operations_from_the_same_target() {
         let mib = 1 << 20;
         let mut past = vec![
-            operation("backup", "far", 9000 * mib, 10),
-            operation("restore", "near", 9000 * mib, 10),
-            operation("verify", "far", 300 * mib, 10),
-            operation("restore", "far", 100 * mib, 10),
+            operation(OperationKind::Backup, "far", 9000 * mib, 10),
+            operation(OperationKind::Restore, "near", 9000 * mib, 10),
+            operation(OperationKind::Verify, "far", 300 * mib, 10),
+            operation(OperationKind::Restore, "far", 100 * mib, 10),
             // Too small, and too short, to tell.
-            operation("restore", "far", 63 * mib, 5),
-            operation("restore", "far", 900 * mib, 4),
+            operation(OperationKind::Restore, "far", 63 * mib, 5),
+            operation(OperationKind::Restore, "far", 900 * mib, 4),
         ];
         assert_eq!(rate_of(&past, "far"), Some(30.0 * mib as f64));
         past[2].status = Status::Failed;

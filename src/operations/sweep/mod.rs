@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
+use crate::operations::OperationKind;
 use crate::operations::cancel;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::lock_watch;
@@ -64,11 +65,11 @@ impl ArcBackup {
         }
         let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
         let operation = Operation {
-            operation: "sweep".to_owned(),
+            operation: OperationKind::Sweep,
             operation_id: format!("{now}-{}", crate::random_hex::<4>()?),
             ..Operation::default()
         };
-        let holder = Holder::this(&operation.operation, &operation.operation_id);
+        let holder = Holder::this(operation.operation.as_str(), &operation.operation_id);
         let folder = self.settings.backup.state_folder();
         let _instance = if apply {
             let instance = InstanceLock::take(&self.lock_path(), &holder)?;

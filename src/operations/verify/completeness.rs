@@ -4,7 +4,9 @@ use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, M
 use futures::StreamExt;
 
 use crate::manifest::{Inventory, Record};
+use crate::operations::ProblemKind;
 use crate::operations::context::Context;
+use crate::operations::problems::Problems;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
 use crate::{Error, Result};
@@ -59,6 +61,7 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
 /// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
 pub(crate) async fn check(
     context: &Context,
+    problems: &mut Problems,
     inventory: &Inventory,
     wanted: &(dyn Fn(&str) -> bool + Sync),
     then: Then,
@@ -72,7 +75,7 @@ pub(crate) async fn check(
         Ok(record) => wanted(record.section()),
         Err(_) => true,
     });
-    let mut record = next_stored_here(context, &mut records, then).await?;
+    let mut record = next_stored_here(context, problems, &mut records, then).await?;
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
         let item = match item {
@@ -85,16 +88,16 @@ pub(crate) async fn check(
                     continue;
                 }
                 while let Some(missing) = record.take_if(|record| *record.path < *path) {
-                    note_missing(context, &missing);
-                    record = next_stored_here(context, &mut records, then).await?;
+                    note_missing(problems, &missing);
+                    record = next_stored_here(context, problems, &mut records, then).await?;
                 }
                 // Damage as well; whether what lies there is missing is not known.
-                context.damage(&path, "unreadable", error.to_string());
+                problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
                 let is_there = |record: &Record| {
                     *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
                 };
                 while record.take_if(|record| is_there(record)).is_some() {
-                    record = next_stored_here(context, &mut records, then).await?;
+                    record = next_stored_here(context, problems, &mut records, then).await?;
                 }
                 continue;
             }
@@ -108,9 +111,11 @@ pub(crate) async fn check(
                 if !in_wanted(&path) {
                     continue;
                 }
-                context
-                    .running
-                    .problem(path, "unexpected", format!("is {}", kind.as_str()));
+                problems.add(
+                    path,
+                    ProblemKind::Unexpected,
+                    format!("is {}", kind.as_str()),
+                );
                 continue;
             }
         };
@@ -119,44 +124,51 @@ pub(crate) async fn check(
             continue;
         }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
-            note_missing(context, &missing);
-            record = next_stored_here(context, &mut records, then).await?;
+            note_missing(problems, &missing);
+            record = next_stored_here(context, problems, &mut records, then).await?;
         }
         match record.take_if(|record| &*record.path == path) {
             Some(found) => {
-                note_size(context, &found, &meta);
+                note_size(problems, &found, &meta);
                 then.check_tier(context, &found.path, &meta).await?;
-                record = next_stored_here(context, &mut records, then).await?;
+                record = next_stored_here(context, problems, &mut records, then).await?;
             }
-            None => context
-                .running
-                .problem(path, "unexpected", "the inventory does not name it"),
+            None => problems.add(
+                path,
+                ProblemKind::Unexpected,
+                "the inventory does not name it",
+            ),
         }
     }
     while let Some(missing) = record {
-        note_missing(context, &missing);
-        record = next_stored_here(context, &mut records, then).await?;
+        note_missing(problems, &missing);
+        record = next_stored_here(context, problems, &mut records, then).await?;
     }
     Ok(())
 }
 
-fn note_missing(context: &Context, record: &Record) {
-    context.damage(&record.path, "missing", "the backup does not hold it");
+fn note_missing(problems: &mut Problems, record: &Record) {
+    problems.add_damaged(
+        &record.path,
+        ProblemKind::Missing,
+        "the backup does not hold it",
+    );
 }
 
-fn note_size(context: &Context, record: &Record, meta: &Meta) {
+fn note_size(problems: &mut Problems, record: &Record, meta: &Meta) {
     if meta.size != record.entry.size {
         let text = format!(
             "has {} bytes; {} were expected",
             meta.size, record.entry.size
         );
-        context.damage(&record.path, "size", text);
+        problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
 }
 
 /// The next record whose bytes lie in this backup; those on the way that lie in another are looked up there.
 async fn next_stored_here(
     context: &Context,
+    problems: &mut Problems,
     records: &mut (impl Iterator<Item = Result<Record>> + Send),
     then: Then,
 ) -> Result<Option<Record>> {
@@ -167,10 +179,10 @@ async fn next_stored_here(
         let key: Key = file_key(other, &record.path)?;
         match context.repository.sink().head(&key).await? {
             Some(meta) => {
-                note_size(context, &record, &meta);
+                note_size(problems, &record, &meta);
                 then.check_tier(context, &record.path, &meta).await?;
             }
-            None => note_missing(context, &record),
+            None => note_missing(problems, &record),
         }
     }
     Ok(None)
@@ -178,7 +190,7 @@ async fn next_stored_here(
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
 pub(crate) fn check_counts(
-    context: &Context,
+    problems: &mut Problems,
     loaded: &Loaded,
     inventory: &Inventory,
 ) -> Result<()> {
@@ -197,14 +209,14 @@ pub(crate) fn check_counts(
             "it says {} Parquet files of {} bytes; the inventory lists {} of {}",
             says.0, says.1, lists.0, lists.1
         );
-        context.running.problem("manifest.json", "manifest", text);
+        problems.add("manifest.json", ProblemKind::Manifest, text);
     }
     Ok(())
 }
 
 /// For a backup that Arc made, its manifest's counts are what there is to check.
 pub(crate) fn check_arcs_counts(
-    context: &Context,
+    problems: &mut Problems,
     loaded: &Loaded,
     inventory: &Inventory,
 ) -> Result<()> {
@@ -230,19 +242,19 @@ pub(crate) fn check_arcs_counts(
             "it holds {files} Parquet files of {bytes} bytes; its manifest says {} of {}",
             manifest.total_files, manifest.total_size_bytes
         );
-        context.running.problem("data", "missing", text);
+        problems.add("data", ProblemKind::Missing, text);
     }
     if manifest.has_metadata && !metadata {
-        context.running.problem(
+        problems.add(
             "metadata",
-            "missing",
+            ProblemKind::Missing,
             "its manifest says that it holds databases",
         );
     }
     if manifest.has_config && !config {
-        context.running.problem(
+        problems.add(
             "config",
-            "missing",
+            ProblemKind::Missing,
             "its manifest says that it holds arc.toml",
         );
     }

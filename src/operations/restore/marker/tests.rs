@@ -14,6 +14,7 @@ use futures::{StreamExt, stream};
 use crate::Registry;
 use crate::config::{Overrides, Settings};
 use crate::manifest::BackupId;
+use crate::operations::Origin;
 use crate::operations::{ArcBackup, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who};
 
 /// A section of one file, which can't be put into force when it is told so.
@@ -101,7 +102,7 @@ impl Restore for Stubborn {
 async fn run(engine: &Arc<ArcBackup>, request: Request) -> Operation {
     let who = Who {
         actor: "test".to_owned(),
-        origin: "cli",
+        origin: Origin::Cli,
         fingerprint: None,
         token: None,
     };
@@ -217,10 +218,10 @@ async fn the_marker_says_which_sections_are_restored() {
     );
     assert!(
         marker
-            .words()
+            .to_string()
             .contains("restored: data; not, or half: extra"),
         "{}",
-        marker.words()
+        marker.to_string()
     );
     // Once more, and not as far: the mark is still there.
     let ended = place.restore_until(cancel).await;
@@ -320,9 +321,9 @@ async fn a_mark_that_can_not_be_read_is_no_mark_that_is_not_there() {
     std::fs::write(place.mark(), b"{").expect("room");
     let marker = place.engine.restore_in_progress().await.expect("a marker");
     assert!(
-        marker.words().contains("restore-in-progress.json"),
+        marker.to_string().contains("restore-in-progress.json"),
         "{}",
-        marker.words()
+        marker.to_string()
     );
     // It may have been one of databases too, and this backup has none.
     let error = place.restore().await.error.expect("a refusal");

@@ -1,0 +1,216 @@
+//! What a backup has collected so far: the value from which its manifest is made.
+
+use std::collections::BTreeMap;
+
+use arc_backup_core::SourceReport;
+use jiff::Timestamp;
+
+use crate::manifest::{
+    self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
+    SectionTotals, SourceInfo,
+};
+use crate::operations::backup::write_faults::WriteFaults;
+use crate::operations::context::Context;
+use crate::operations::problems::Problems;
+use crate::operations::{ProblemKind, instance_id};
+use crate::repository::StoredLog;
+use crate::source::{self, Contents};
+
+/// What the sections of a backup have given so far.
+pub(crate) struct Collected {
+    started: Timestamp,
+    /// By section with a slash behind it, which is the order of their paths.
+    pub(crate) inventories: BTreeMap<String, Inventory>,
+    pub(crate) contents: Contents,
+    reports: BTreeMap<String, SourceReport>,
+    /// Parts of the configuration that are not in the backup: by default, and on request.
+    not_included: Vec<String>,
+    /// Whether Arc wrote its buffers before its files were listed, where that is known.
+    pub(crate) flushed: Option<bool>,
+    /// Interrupted backups whose files are used again, newest first.
+    pub(crate) unfinished: Vec<BackupId>,
+    /// Files that were, and their bytes.
+    pub(crate) reused: (u64, u64),
+    /// Files of the source that could not be read.
+    pub(crate) problems: Problems,
+    /// The log of stored files, for the next backup, should this one not end.
+    pub(crate) log: StoredLog,
+    /// Whether stored files are of use to it.
+    pub(crate) faults: WriteFaults,
+    /// Whether it was found, before anything was copied, that the target has no room.
+    pub(crate) no_room: bool,
+    /// The list of all files, where everything that could be read is stored and some could not.
+    pub(crate) incomplete_inventory: Option<InventoryRef>,
+}
+
+impl Collected {
+    pub(crate) fn new(context: &Context, unfinished: Vec<BackupId>) -> Self {
+        Self {
+            started: Timestamp::now(),
+            inventories: BTreeMap::new(),
+            contents: Contents::default(),
+            reports: BTreeMap::new(),
+            not_included: context.settings.not_included.clone(),
+            flushed: None,
+            unfinished,
+            reused: (0, 0),
+            problems: Problems::new(&context.running),
+            log: StoredLog::new(&context.repository, &context.id),
+            faults: WriteFaults::new(&**context.repository.sink()),
+            no_room: false,
+            incomplete_inventory: None,
+        }
+    }
+
+    /// Records parts of the configuration that are not in the backup.
+    pub(crate) fn add_not_included(&mut self, context: &Context, names: Vec<String>) {
+        self.not_included.extend(names);
+        (context.running).update(|operation| operation.not_included.clone_from(&self.not_included));
+    }
+
+    /// Whether Arc wrote its buffers, as the last flush says.
+    pub(crate) fn set_flushed(&mut self, context: &Context, flushed: Option<bool>) {
+        self.flushed = flushed;
+        context
+            .running
+            .update(|operation| operation.flushed = flushed);
+    }
+
+    /// Warns of a section without files: a wrong prefix or bucket shows as no data at all, where on
+    /// local disk the folder would be missing.
+    pub(crate) fn warn_if_empty(&self, context: &Context, section: &str) {
+        let is_empty = (self.inventories.get(&format!("{section}/")))
+            .is_some_and(|list| list.summary().entries == 0);
+        if section == source::DATA && is_empty {
+            context.warn(format!(
+                "the data storage is empty ({}): is that the place that Arc uses?",
+                context.storage.location()
+            ));
+        }
+    }
+
+    /// Reports how much was reused.
+    pub(crate) fn report_reused(&self, context: &Context) {
+        let (files, bytes) = self.reused;
+        context.running.update(|operation| {
+            operation.reused_files = Some(files);
+            operation.reused_bytes = Some(bytes);
+        });
+    }
+
+    /// Takes up what a source reports of its section.
+    pub(crate) fn add_report(&mut self, context: &Context, section: &str, report: SourceReport) {
+        for (path, detail) in &report.unreadable {
+            let path = format!("{section}/{path}");
+            self.problems
+                .add(path, ProblemKind::Unreadable, detail.as_str());
+        }
+        for warning in &report.warnings {
+            context.warn(warning.clone());
+        }
+        self.add_not_included(context, report.not_included.clone());
+        self.reports.insert(section.to_owned(), report);
+        let (special, unaddressable) = (self.special_files(), self.unaddressable_files());
+        context.running.update(|operation| {
+            if special.0 > 0 {
+                (operation.special_files, operation.special_sample) = (Some(special.0), special.1);
+            }
+            if unaddressable.0 > 0 {
+                operation.unaddressable_files = Some(unaddressable.0);
+                operation.unaddressable_sample = unaddressable.1;
+            }
+        });
+    }
+
+    /// Links, FIFOs, sockets and devices, and the first of them.
+    fn special_files(&self) -> (u64, Vec<String>) {
+        let reports = self.reports.values();
+        (
+            reports.clone().map(|report| report.special_files).sum(),
+            reports
+                .flat_map(|report| report.special_sample.iter().cloned())
+                .collect(),
+        )
+    }
+
+    /// Files with unsupported names, and the first of them.
+    fn unaddressable_files(&self) -> (u64, Vec<String>) {
+        let reports = self.reports.values();
+        (
+            reports
+                .clone()
+                .map(|report| report.unaddressable_files)
+                .sum(),
+            reports
+                .flat_map(|report| report.unaddressable_sample.iter().cloned())
+                .collect(),
+        )
+    }
+
+    /// The manifest, without its inventory.
+    pub(crate) fn manifest(&self, context: &Context) -> Manifest {
+        let started = self.started;
+        let ended = Timestamp::now();
+        let report = |section: &str| self.reports.get(section).cloned().unwrap_or_default();
+        let data = report(source::DATA);
+        let included: Vec<_> = (report(source::METADATA).settings.into_iter())
+            .map(|(file, setting)| DatabaseIncluded { file, setting })
+            .collect();
+        let has = |section: &str| {
+            self.inventories
+                .get(&format!("{section}/"))
+                .is_some_and(|list| list.summary().entries > 0)
+        };
+        let (special_files, special_sample) = self.special_files();
+        let (unaddressable_files, unaddressable_sample) = self.unaddressable_files();
+        Manifest {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            backup_id: context.id.to_string(),
+            created_at: started.to_string(),
+            backup_type: "full".to_owned(),
+            databases: self.contents.databases(),
+            total_files: self.contents.parquet_files,
+            total_size_bytes: self.contents.parquet_bytes,
+            auxiliary_files: self.contents.auxiliary_files,
+            compaction_state_files: self.contents.compaction_state_files,
+            unaddressable_files,
+            unaddressable_sample,
+            special_files,
+            special_sample,
+            has_metadata: has(source::METADATA),
+            has_iceberg_catalog: included
+                .iter()
+                .any(|database| database.file == "iceberg-catalog.db"),
+            has_config: has(source::CONFIG),
+            target: Some(context.repository.name().to_owned()),
+            format: Some(manifest::FORMAT),
+            tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
+            completed_at: Some(ended.to_string()),
+            duration_seconds: Some(ended.duration_since(started).as_secs_f64()),
+            source: data.origin.map(|origin| SourceInfo {
+                backend: origin.kind,
+                location: origin.location,
+                instance: instance_id::instance_id(context.settings.backup.state_folder()),
+            }),
+            reused_files: self.reused.0,
+            reused_bytes: self.reused.1,
+            consistency: data.method.map(|method| Consistency {
+                method,
+                moment: (data.moment.and_then(|time| Timestamp::try_from(time).ok()))
+                    .unwrap_or(started)
+                    .to_string(),
+                flushed: self.flushed,
+            }),
+            sections: (self.inventories.iter())
+                .map(|(name, list)| SectionTotals {
+                    name: name.trim_end_matches('/').to_owned(),
+                    files: list.summary().entries,
+                    bytes: list.summary().bytes,
+                })
+                .collect(),
+            databases_included: included,
+            not_included: self.not_included.clone(),
+            ..Manifest::default()
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The publish protocol: a backup exists once its manifest does.
+//!
+//! Inventory stored → everything durable → lock checked → manifest sealed and stored → lock checked
+//! again. Where the lock is lost meanwhile, the manifest is removed: another process may have swept
+//! the files.
+
+use std::fs::File;
+
+use arc_backup_core::{Activity, Body, Durability, Key, WriteOptions};
+use futures::StreamExt;
+
+use crate::manifest::{self, Inventory, InventoryRef, Manifest, Spool};
+use crate::operations::Phase;
+use crate::operations::backup::collected::Collected;
+use crate::operations::context::Context;
+use crate::repository::{Repository, inventory_key, manifest_key};
+use crate::{Error, Result};
+
+/// Stores the inventory and makes durable all that the backup is made of.
+///
+/// # Errors
+/// Where a file of the source could not be read: then `collected` has the list of those that could.
+pub(crate) async fn store_inventory(
+    context: &Context,
+    collected: &mut Collected,
+    durability: &dyn Durability,
+) -> Result<InventoryRef> {
+    context.running.phase(Phase::Publishing);
+    let activity = context.running.progress.activity();
+    let inventory = join_inventories(context, collected)?;
+    let key = inventory_key(&context.id);
+    let stored = put_file(&context.repository, &key, &inventory, activity).await;
+    collected.faults.check(stored)?;
+    let durable = crate::source::sync(durability, activity).await;
+    collected.faults.check_durability(durable)?;
+    if !collected.problems.is_empty() {
+        // Only files of the source: whatever else fails ends the backup at once.
+        collected.incomplete_inventory = Some(inventory.summary().clone());
+        collected.problems.failure("not every file could be read")?;
+    }
+    context.check_cancelled()?;
+    Ok(inventory.summary().clone())
+}
+
+/// Writes the manifest, with which the backup exists, while the lock is held.
+pub(crate) async fn publish(
+    context: &Context,
+    inventory: &InventoryRef,
+    collected: &mut Collected,
+) -> Result<Manifest> {
+    let repository = &context.repository;
+    context.check_cancelled()?;
+    if let Some(lock) = &context.lock {
+        lock.check().await?;
+    }
+    let mut manifest = collected.manifest(context);
+    manifest.inventory = Some(inventory.clone());
+    let bytes = manifest::seal(&mut manifest)
+        .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
+    let published = repository.put(&manifest_key(&context.id), bytes).await;
+    collected.faults.check(published)?;
+    // A holder that slept past the end of its lock, and through a sweep by somebody else, has
+    // published nothing that lasts.
+    if let Some(lock) = &context.lock
+        && let Err(error) = lock.check().await
+    {
+        repository
+            .sink()
+            .delete(&[manifest_key(&context.id)])
+            .await?;
+        return Err(error.into());
+    }
+    Ok(manifest)
+}
+
+fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventory> {
+    let mut spool = Spool::create(&context.scratch()?.join("inventory.jsonl"))?;
+    for inventory in collected.inventories.values() {
+        for record in inventory.records()? {
+            spool.push(&record?)?;
+        }
+    }
+    spool.finish()
+}
+
+async fn put_file(
+    repository: &Repository,
+    key: &Key,
+    inventory: &Inventory,
+    activity: &Activity,
+) -> Result<()> {
+    let path = inventory.path();
+    let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let len = file
+        .metadata()
+        .map_err(|e| Error::io("read", path, e))?
+        .len();
+    let options = WriteOptions {
+        size_hint: Some(len),
+        ..WriteOptions::default()
+    };
+    let mut upload = repository.sink().begin(key, options).await?;
+    let mut pieces = crate::pipeline::pieces(Body::File { file, len }, key);
+    while let Some(piece) = pieces.next().await {
+        upload.write(piece?).await?;
+        activity.note();
+    }
+    upload.commit().await?;
+    Ok(())
+}

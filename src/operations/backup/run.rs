@@ -1,0 +1,255 @@
+//! The steps of a backup.
+
+use std::sync::Arc;
+
+use arc_backup_core::{ErrorKind, Freeze, Source};
+
+use crate::manifest::{BackupId, InventoryRef, Manifest};
+use crate::operations::Phase;
+use crate::operations::Running;
+use crate::operations::backup::collected::Collected;
+use crate::operations::backup::flush::{self, Flush};
+use crate::operations::backup::publish::{publish, store_inventory};
+use crate::operations::backup::{incomplete, omitted, section};
+use crate::operations::context::Context;
+use crate::operations::restore::marker;
+use crate::operations::restore::staging;
+use crate::repository::BackupState;
+use crate::source;
+use crate::{Error, Result};
+
+/// How a backup ended that stored everything it could read.
+pub(crate) enum BackupOutcome {
+    /// It is published.
+    Published,
+    /// Files of the source could not be read: an incomplete copy of the others is kept.
+    Incomplete {
+        /// Where the copy is, in words.
+        copy: String,
+        /// Why this is not a backup.
+        error: Error,
+    },
+}
+
+impl BackupOutcome {
+    /// Reports it to the status.
+    ///
+    /// # Errors
+    /// Where there is no backup.
+    pub(crate) fn report(self, running: &Running) -> Result<()> {
+        let (state, copy, result) = match self {
+            Self::Published => (BackupState::Unverified, None, Ok(())),
+            Self::Incomplete { copy, error } => (BackupState::Incomplete, Some(copy), Err(error)),
+        };
+        running.update(|operation| {
+            operation.backup_state = Some(state);
+            operation.incomplete_copy = copy;
+        });
+        result
+    }
+}
+
+/// Which parts a backup has besides the data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts {
+    /// Databases.
+    pub(crate) metadata: bool,
+    /// `arc.toml`.
+    pub(crate) config: bool,
+}
+
+/// Makes a backup. Files stored by a failed one are used again by the next; where the disk is full
+/// they are removed at once.
+pub(crate) async fn run(context: &Context, parts: Parts, flush: Flush) -> Result<BackupOutcome> {
+    if flush == Flush::Required {
+        // Before anything is copied; once more before the files are listed.
+        flush::run(context, flush).await?;
+    }
+    let unfinished = context.or_cancelled(prepare(context)).await?;
+    let mut collected = Collected::new(context, unfinished.clone());
+    let made = make(context, parts, flush, &mut collected).await;
+    let manifest = match made {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            context.running.phase(Phase::CleaningUp);
+            // Where the operation was asked to end, its time for that ends this too.
+            return match clean_up(context, collected, &unfinished).await {
+                Ok(Some(copy)) => Ok(BackupOutcome::Incomplete { copy, error }),
+                Ok(None) => Err(error),
+                Err(fault) => {
+                    tracing::warn!(error = %fault, "the next backup removes or reuses the files of the failed one");
+                    Err(error)
+                }
+            };
+        }
+    };
+    // The backup exists, whatever becomes of the cleanup.
+    context.running.publish();
+    if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
+        tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
+    }
+    Ok(BackupOutcome::Published)
+}
+
+/// Removes leftovers of interrupted backups, except files that this one can use again, and begins
+/// its journal; returns the backups that have such files.
+async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
+    let repository = &context.repository;
+    context.running.phase(Phase::Preparing);
+    let unfinished = repository.continuable().await?;
+    warn_of_faults(
+        context,
+        repository.sweep_but(true, &unfinished).await?.faults,
+    );
+    let interrupted = marker::marker(context).await;
+    if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
+        warn_of_faults(context, vec![error.to_string()]);
+    }
+    if let Some(marker) = interrupted {
+        context.warn(format!(
+            "{marker}; it was not completed, and this backup contains the partially restored data"
+        ));
+    }
+    match repository.load(&context.id).await {
+        Err(Error::NotFound(_)) => {}
+        Ok(_) | Err(Error::Damaged { .. }) => {
+            return Err(Error::Failed(format!(
+                "backup `{}` exists already",
+                context.id
+            )));
+        }
+        // A target that does not answer may hold it.
+        Err(error) => return Err(error),
+    }
+    repository.begin_journal(&context.journal("backup")).await?;
+    Ok(unfinished)
+}
+
+/// Removes what is superseded by a backup that was just published.
+async fn tidy(context: &Context, manifest: &Manifest) -> Result<()> {
+    let repository = &context.repository;
+    if let Err(error) = repository.end_journal(&context.id).await {
+        tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
+    }
+    // Without the lock, another process may be writing here.
+    context.check_lock().await?;
+    match repository.sweep(true).await {
+        Ok(swept) => warn_of_faults(context, swept.faults),
+        Err(error) => warn_of_faults(context, vec![error.to_string()]),
+    }
+    // Incomplete copies are for the time without a backup.
+    match repository.remove_incomplete_before(manifest).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(
+            count,
+            "incomplete copies from before this backup are removed"
+        ),
+        Err(error) => warn_of_faults(context, vec![error.to_string()]),
+    }
+    Ok(())
+}
+
+fn warn_of_faults(context: &Context, faults: Vec<String>) {
+    for fault in faults {
+        context.warn(format!(
+            "cannot remove leftovers of an interrupted operation: {fault}"
+        ));
+    }
+}
+
+/// Keeps of a failed backup what is of use: an incomplete copy, where only files of the source were
+/// at fault, and returns where it is; else the files that the next backup can reuse. Nothing is kept
+/// on a full disk, or where nothing was stored.
+async fn clean_up(
+    context: &Context,
+    mut collected: Collected,
+    unfinished: &[BackupId],
+) -> Result<Option<String>> {
+    let repository = &context.repository;
+    if let Some(lock) = &context.lock
+        && matches!(lock.check().await, Err(error) if error.kind() == ErrorKind::Busy)
+    {
+        // Another process may have swept the files stored so far, and their journal. Files that came
+        // later have no journal and are of use to nobody; they are under this backup's own id.
+        repository.sweep_one(&context.id, false).await?;
+    } else if collected.faults.lost_stored_files() {
+        for id in unfinished.iter().chain([&context.id]) {
+            repository.sweep_one(id, false).await?;
+        }
+    } else if collected.no_room {
+        // Files of interrupted backups stay for a backup that has the room.
+        repository.sweep_one(&context.id, false).await?;
+    } else if collected.incomplete_inventory.is_some() {
+        return Ok(Some(incomplete::keep(context, collected).await?));
+    } else {
+        collected.log.flush().await?;
+        // Requests that were cancelled may still arrive: with the journal they belong to the next
+        // operation.
+        if collected.log.is_empty() && !context.running.cancel.is_cancelled() {
+            repository.sweep_one(&context.id, false).await?;
+        }
+    }
+    Ok(None)
+}
+
+async fn make(
+    context: &Context,
+    parts: Parts,
+    flush: Flush,
+    collected: &mut Collected,
+) -> Result<Manifest> {
+    let stored = store(context, parts, flush, collected);
+    let inventory = context.or_cancelled(stored).await?;
+    publish(context, &inventory, collected).await
+}
+
+/// Stores everything that the backup is made of, except its manifest, and makes it durable.
+async fn store(
+    context: &Context,
+    parts: Parts,
+    flush: Flush,
+    collected: &mut Collected,
+) -> Result<InventoryRef> {
+    let durability = context.repository.sink().durability().await?;
+    let omitted = omitted::on_request(&context.settings, parts);
+    collected.add_not_included(context, omitted);
+    let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
+        .filter(|source| match source.section() {
+            source::METADATA => parts.metadata,
+            source::CONFIG => parts.config,
+            _ => true,
+        })
+        .collect();
+    // Databases before the files that they refer to; the configuration last.
+    sources.sort_by_key(|source| match source.section() {
+        source::METADATA => 0,
+        source::DATA => 1,
+        source::CONFIG => 3,
+        _ => 2,
+    });
+    for source in sources {
+        context.check_cancelled()?;
+        context.running.phase(Phase::Listing);
+        if source.section() == source::DATA {
+            let flushed = flush::run(context, flush).await?;
+            collected.set_flushed(context, flushed);
+        }
+        let freeze = Freeze {
+            operation_id: context.operation_id.clone(),
+            scratch: context.scratch()?.to_owned(),
+            cancel: context.running.cancel.clone(),
+            activity: context.running.progress.activity().clone(),
+        };
+        let frozen = source.freeze(freeze).await?;
+        let copied = section::copy(context, source.section(), &*frozen, collected).await;
+        let report = frozen.report();
+        if let Err(error) = frozen.release().await {
+            // It takes room, and no more; the next operation tries again.
+            tracing::warn!(%error, "cannot remove the snapshot");
+        }
+        copied?;
+        collected.add_report(context, source.section(), report);
+        collected.warn_if_empty(context, source.section());
+    }
+    store_inventory(context, collected, &*durability).await
+}

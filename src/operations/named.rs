@@ -1,0 +1,47 @@
+//! Sets of names: enums whose values are written as words in JSON, in the history and to people.
+
+/// Defines an enum each of whose values has one name.
+macro_rules! named {
+    (
+        $(#[$doc:meta])*
+        $vis:vis enum $name:ident {
+            $( $(#[$value_doc:meta])* $value:ident = $text:literal, )+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord,
+            poem_openapi::Enum, serde::Serialize, serde::Deserialize,
+        )]
+        $vis enum $name {
+            $( $(#[$value_doc])* #[oai(rename = $text)] #[serde(rename = $text)] $value, )+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$( Self::$value ),+];
+
+            /// Its name, as in JSON.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $( Self::$value => $text, )+
+                }
+            }
+
+            /// The one of that name.
+            #[must_use]
+            pub fn of_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.as_str() == name)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use named;

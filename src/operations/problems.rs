@@ -1,0 +1,213 @@
+//! What an operation finds wrong, file by file.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_backup_core::ErrorKind;
+use poem_openapi::{Enum, Object};
+use serde::{Deserialize, Serialize};
+
+use crate::operations::Running;
+use crate::pipeline::CopyFault;
+use crate::{Error, Result};
+
+/// How many problems are listed one by one; all of them are counted.
+pub(crate) const PROBLEM_LIMIT: usize = 10_000;
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, Object, Serialize, Deserialize)]
+pub struct Problem {
+    /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
+    pub path: String,
+    /// What kind of problem it is.
+    pub kind: ProblemKind,
+    /// The problem in words.
+    pub detail: String,
+}
+
+/// What kind of problem a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
+#[oai(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum ProblemKind {
+    /// The file is not there.
+    Missing,
+    /// It has another size than the inventory says.
+    Size,
+    /// Its SHA-256 is not that of the inventory.
+    Checksum,
+    /// The manifest is damaged, or says something else than the inventory.
+    Manifest,
+    /// The inventory is damaged.
+    Inventory,
+    /// Nothing names the file, or it changed during the operation.
+    Unexpected,
+    /// It cannot be read.
+    Unreadable,
+    /// It cannot be written.
+    Write,
+}
+
+impl ProblemKind {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Size => "size",
+            Self::Checksum => "checksum",
+            Self::Manifest => "manifest",
+            Self::Inventory => "inventory",
+            Self::Unexpected => "unexpected",
+            Self::Unreadable => "unreadable",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Paths of files, and of folders with all that is in them: those end with `/`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PathSet(BTreeSet<String>);
+
+impl PathSet {
+    /// Whether the file at `path` is one of them, or lies in a folder that is.
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        let mut folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
+        self.0.contains(path) || folders.any(|folder| self.0.contains(folder))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What an operation has found wrong so far: how many problems there are, the first of them to be
+/// shown, and every damaged file. Each problem is reported to the status; nothing is read from there.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    running: Arc<Running>,
+    count: u64,
+    listed: Vec<Problem>,
+    damaged: Arc<PathSet>,
+}
+
+impl Problems {
+    /// None yet; the status of `running` shows those that are found.
+    pub(crate) fn new(running: &Arc<Running>) -> Self {
+        Self {
+            running: running.clone(),
+            count: 0,
+            listed: Vec::new(),
+            damaged: Arc::default(),
+        }
+    }
+
+    /// Adds a problem that is not one of a file's bytes in the backup.
+    pub(crate) fn add(
+        &mut self,
+        path: impl Into<String>,
+        kind: ProblemKind,
+        detail: impl Into<String>,
+    ) {
+        self.count += 1;
+        if self.listed.len() < PROBLEM_LIMIT {
+            let problem = Problem {
+                path: path.into(),
+                kind,
+                detail: detail.into(),
+            };
+            self.listed.push(problem.clone());
+            self.running
+                .update(|operation| operation.problems.push(problem));
+        }
+        self.running
+            .update(|operation| operation.problem_count = self.count);
+    }
+
+    /// Adds a file that is missing or damaged in the backup; a `path` with a `/` at its end is a
+    /// folder with all that is in it.
+    pub(crate) fn add_damaged(&mut self, path: &str, kind: ProblemKind, detail: impl Into<String>) {
+        Arc::make_mut(&mut self.damaged).0.insert(path.to_owned());
+        self.add(path, kind, detail);
+    }
+
+    /// Adds the fault of copying the file at `path`; returns whether the operation can continue.
+    ///
+    /// # Errors
+    /// Where the operation is to end, and where a store does not answer or refuses for now: that is
+    /// not a problem of the file.
+    pub(crate) fn add_fault(&mut self, path: &str, fault: &CopyFault) -> Result<bool> {
+        // What fails while the operation is ended fails because of that.
+        self.running.progress.activity().note();
+        if self.running.cancel.is_cancelled() {
+            return Err(self.running.cancelled());
+        }
+        let kind = match fault {
+            CopyFault::Cancelled => return Err(Error::Cancelled("cancelled".to_owned())),
+            CopyFault::Read(error) | CopyFault::Write(error)
+                if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled) =>
+            {
+                return Err(Error::Failed(format!("{path}: {error}")));
+            }
+            CopyFault::Write(_) => {
+                self.add(path, ProblemKind::Write, fault.to_string());
+                return Ok(false);
+            }
+            CopyFault::Read(error) if error.kind() == ErrorKind::NotFound => ProblemKind::Missing,
+            CopyFault::Read(_) => ProblemKind::Unreadable,
+            CopyFault::Size { .. } => ProblemKind::Size,
+            CopyFault::Checksum { .. } => ProblemKind::Checksum,
+        };
+        self.add_damaged(path, kind, fault.to_string());
+        Ok(true)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first of them: at most [`PROBLEM_LIMIT`].
+    pub(crate) fn listed(&self) -> &[Problem] {
+        &self.listed
+    }
+
+    /// Every file that is missing or damaged in the backup, as far as is known now.
+    pub(crate) fn damaged(&self) -> Arc<PathSet> {
+        self.damaged.clone()
+    }
+
+    /// Fails where there are any.
+    pub(crate) fn failure(&self, message: &str) -> Result<()> {
+        self.failure_since(0, message)
+    }
+
+    /// Fails where there are more than those `known`.
+    pub(crate) fn failure_since(&self, known: u64, message: &str) -> Result<()> {
+        let count = self.count.saturating_sub(known);
+        if count == 0 {
+            return Ok(());
+        }
+        let more = match count {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let first = usize::try_from(known).map_or(None, |known| self.listed.get(known));
+        let first = first.map_or_else(String::new, |first| {
+            format!(": {}: {}", first.path, first.detail)
+        });
+        Err(Error::Failed(format!("{message}{first}{more}")))
+    }
+}

@@ -1,0 +1,161 @@
+//! A restore that was interrupted, as its marker describes it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use poem_openapi::Object;
+
+use crate::operations::ExtraFilesPolicy;
+use crate::source::{CONFIG, DATA, METADATA};
+
+/// A restore that began to change live data and did not end: running the same restore again completes it.
+#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+pub struct RestoreInProgress {
+    /// The operation.
+    pub operation_id: String,
+    /// The backup that it restores.
+    pub backup_id: String,
+    /// The sections that it restores: `data`, `metadata`, `config`, ….
+    #[serde(default)]
+    #[oai(default)]
+    pub sections: Vec<String>,
+    /// Those that are restored already.
+    #[serde(default)]
+    #[oai(default)]
+    pub done: Vec<String>,
+    /// `staging`: nothing live has changed; `applying`: it has.
+    pub phase: String,
+    /// When that phase began, RFC 3339.
+    pub written_at: String,
+    /// The target that holds the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(default, skip_serializing_if_is_none)]
+    pub target: Option<String>,
+    /// What becomes of live files that the backup does not hold.
+    #[serde(default)]
+    #[oai(default)]
+    pub extra_files: ExtraFilesPolicy,
+    /// Whether an incomplete copy may be taken.
+    #[serde(default)]
+    #[oai(default)]
+    pub allow_incomplete: bool,
+    /// Whether files that are damaged in the backup are omitted.
+    #[serde(default)]
+    #[oai(default)]
+    pub skip_damaged: bool,
+    /// The name that its files are staged under: what is staged is used by the next restore of the
+    /// same backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(skip)]
+    pub stage: Option<String>,
+    /// Runs before this one that were interrupted too, and have set files aside under their own names.
+    #[serde(default)]
+    #[oai(default)]
+    pub earlier: Vec<InterruptedRun>,
+    /// Why the marker on disk cannot be read: which restore it is of, and how far that came, is then not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(default, skip_serializing_if_is_none)]
+    pub unreadable: Option<String>,
+}
+
+/// A restore that was interrupted and that another one has resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+pub struct InterruptedRun {
+    /// The operation: what it has set aside has this name.
+    pub operation_id: String,
+    /// What it did with live files that the backup does not hold.
+    pub extra_files: ExtraFilesPolicy,
+}
+
+impl RestoreInProgress {
+    /// One whose marker cannot be read: a restore of what is restored by default.
+    pub(crate) fn unknown(place: &str, written: Option<Timestamp>, reason: &str) -> Self {
+        Self {
+            operation_id: "unknown".to_owned(),
+            backup_id: "unknown".to_owned(),
+            sections: vec![DATA.to_owned(), METADATA.to_owned()],
+            done: Vec::new(),
+            phase: crate::operations::restore::marker::APPLYING.to_owned(),
+            target: None,
+            extra_files: ExtraFilesPolicy::default(),
+            allow_incomplete: false,
+            skip_damaged: false,
+            stage: None,
+            earlier: Vec::new(),
+            written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
+            unreadable: Some(format!("{place}: {reason}")),
+        }
+    }
+
+    /// The command that completes it.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut command = format!("arc-backup restore {}", self.backup_id);
+        if let Some(target) = &self.target {
+            command.push_str(&format!(" --target {target}"));
+        }
+        let has = |section: &str| self.sections.iter().any(|other| other == section);
+        command.push_str(match self.extra_files {
+            ExtraFilesPolicy::SetAside => "",
+            ExtraFilesPolicy::Keep => " --extra-files keep",
+            ExtraFilesPolicy::Remove => " --extra-files remove",
+        });
+        for (is_given, flag) in [
+            (!has(DATA), " --no-data"),
+            (!has(METADATA), " --no-metadata"),
+            (has(CONFIG), " --with-config"),
+            (self.allow_incomplete, " --allow-incomplete"),
+            (self.skip_damaged, " --skip-damaged"),
+        ] {
+            if is_given {
+                command.push_str(flag);
+            }
+        }
+        command
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match &self.unreadable {
+            Some(_) => "restore a whole backup, or remove that file if you know that the live data is complete".to_owned(),
+            None => format!("complete it with `{}`", self.command()),
+        }
+    }
+}
+
+impl fmt::Display for RestoreInProgress {
+    /// What is done and what is not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fault) = &self.unreadable {
+            return write!(
+                f,
+                "a restore may have been interrupted while it changed live data, and its restore marker cannot be read ({fault})"
+            );
+        }
+        let list = |sections: Vec<&str>| match &sections[..] {
+            [] => "nothing".to_owned(),
+            some => some.join(", "),
+        };
+        let done = self.done.iter().map(String::as_str).collect();
+        let incomplete: Vec<_> = (self.sections.iter())
+            .filter(|section| !self.done.contains(section))
+            .map(String::as_str)
+            .collect();
+        if incomplete.is_empty() {
+            return write!(
+                f,
+                "a restore of {} restored all files but did not finish: live data may have changed since",
+                self.backup_id
+            );
+        }
+        write!(
+            f,
+            "a restore of {} was interrupted while it changed live data: restored: {}; incomplete: {}",
+            self.backup_id,
+            list(done),
+            list(incomplete),
+        )
+    }
+}

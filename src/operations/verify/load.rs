@@ -1,0 +1,55 @@
+//! Loading a backup that is read: its manifest, its inventory, and whether its files are there.
+
+use crate::manifest::{Inventory, InventoryFault};
+use crate::operations::Phase;
+use crate::operations::ProblemKind;
+use crate::operations::context::Context;
+use crate::operations::problems::Problems;
+use crate::operations::verify::completeness::{self, Then};
+use crate::repository::Loaded;
+use crate::{Error, Result};
+
+/// Reads the manifest and inventory of the operation's backup, adding to `problems` what is wrong
+/// with either. Of the files only those in the `wanted` sections are looked for.
+pub(crate) async fn load(
+    context: &Context,
+    problems: &mut Problems,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+    then: Then,
+) -> Result<Option<(Loaded, Inventory)>> {
+    let loaded = match context.repository.load(&context.id).await {
+        Ok(loaded) => loaded,
+        Err(Error::Damaged { detail, .. }) => {
+            problems.add("manifest.json", ProblemKind::Manifest, detail);
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let inventory = match context
+        .repository
+        .inventory(&context.id, &loaded, context.scratch()?)
+        .await
+    {
+        Ok(inventory) => inventory,
+        Err(InventoryFault::Damaged(detail)) => {
+            problems.add(
+                "inventory.jsonl",
+                ProblemKind::Inventory,
+                format!("inventory.jsonl {detail}"),
+            );
+            return Ok(None);
+        }
+        Err(InventoryFault::Other(error)) => return Err(error),
+    };
+    context
+        .running
+        .update(|operation| operation.has_checksums = Some(loaded.sealed));
+    context.running.phase(Phase::Checking);
+    completeness::check(context, problems, &inventory, wanted, then).await?;
+    if loaded.sealed {
+        completeness::check_counts(problems, &loaded, &inventory)?;
+    } else {
+        completeness::check_arcs_counts(problems, &loaded, &inventory)?;
+    }
+    Ok(Some((loaded, inventory)))
+}

@@ -1,0 +1,38 @@
+//! How thorough a verification is.
+
+use crate::operations::verify::completeness::Then;
+
+/// How much of a backup is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VerifyMode {
+    /// Every byte.
+    Full,
+    /// None: every file is there, with its size, and nothing else.
+    Quick,
+    /// A share of the files, 0.05 for a twentieth: those whose turn it is, so that samples in turn read all.
+    Sample(f64),
+}
+
+impl VerifyMode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Quick => "quick",
+            Self::Sample(_) => "sample",
+        }
+    }
+
+    pub(crate) fn then(self) -> Then {
+        match self {
+            Self::Quick => Then::Nothing,
+            Self::Full | Self::Sample(_) => Then::Read,
+        }
+    }
+
+    pub(crate) fn share(self) -> Option<f64> {
+        match self {
+            Self::Sample(share) => Some(share),
+            Self::Full | Self::Quick => None,
+        }
+    }
+}

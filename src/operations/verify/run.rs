@@ -1,0 +1,245 @@
+//! The steps of a verification.
+
+use arc_backup_core::{Entry, Error as CoreError};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+
+use crate::manifest::{Inventory, Record};
+use crate::operations::Phase;
+use crate::operations::context::Context;
+use crate::operations::entries::to_core;
+use crate::operations::problems::Problems;
+use crate::operations::verify::completeness;
+use crate::operations::verify::load::load;
+use crate::operations::verify::mode::VerifyMode;
+use crate::operations::verify::no_writer::NoWriter;
+use crate::operations::verify::sampling::{self, Run};
+use crate::operations::{ProblemKind, Running, Sample};
+use crate::pipeline::Reader;
+use crate::repository::{BackupState, LastVerified, Note, Turn};
+use crate::{Error, Result};
+
+/// What a verification found.
+pub(crate) struct VerifyOutcome {
+    /// The state of the backup afterwards.
+    state: BackupState,
+    /// How much of the backup the samples have read, this one included, where this was one.
+    covered: Option<f64>,
+    problems: Problems,
+}
+
+impl VerifyOutcome {
+    /// Reports it to the status.
+    ///
+    /// # Errors
+    /// Where the backup has problems.
+    pub(crate) fn report(self, running: &Running) -> Result<()> {
+        running.update(|operation| {
+            operation.backup_state = Some(self.state);
+            if let Some(sample) = &mut operation.sample {
+                sample.covered = self.covered;
+            }
+        });
+        self.problems.failure("the backup does not verify")
+    }
+}
+
+/// Verifies a backup: continues after the first fault and names every one.
+pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
+    let mut note = read_note(context).await;
+    let run = match mode {
+        VerifyMode::Sample(share) => Some(Run::of(turn(context, &note).await, share)),
+        VerifyMode::Full | VerifyMode::Quick => None,
+    };
+    // A verification that was interrupted says nothing of the backup.
+    let mut problems = Problems::new(&context.running);
+    examine(context, &mut problems, mode, run.as_ref()).await?;
+    note.add_verification(LastVerified {
+        at: Timestamp::now().to_string(),
+        mode: mode.name().to_owned(),
+        ok: problems.is_empty(),
+        operation_id: context.operation_id.clone(),
+        share: mode.share(),
+        covered: run.as_ref().map(|run| run.covered),
+    });
+    let state = BackupState::of(&note);
+    if let Some(run) = &run {
+        note.sample = Some(run.next);
+    }
+    if let Err(error) = keep_note(context, &note).await {
+        context.warn(format!(
+            "cannot record the verification result in the target: {error}"
+        ));
+    }
+    Ok(VerifyOutcome {
+        state,
+        covered: run.map(|run| run.covered),
+        problems,
+    })
+}
+
+/// The note of the backup; an empty one where there is none that can be read.
+async fn read_note(context: &Context) -> Note {
+    match context.repository.note(&context.id).await {
+        Ok(note) => note.unwrap_or_default(),
+        Err(error) => {
+            context.warn(format!("the backup's note: {error}"));
+            Note::default()
+        }
+    }
+}
+
+/// Where the sample begins. Where that cannot be recorded the samples are random, or each would read
+/// the same files.
+async fn turn(context: &Context, note: &Note) -> Turn {
+    let Err(error) = keep_note(context, note).await else {
+        return note.sample.unwrap_or_default();
+    };
+    context.warn(format!(
+        "cannot record in the target which files were read: this sample is random, and later samples may repeat or omit \
+         files: {error}"
+    ));
+    Turn {
+        next: sampling::position(&context.operation_id),
+        covered: 0,
+    }
+}
+
+async fn keep_note(context: &Context, note: &Note) -> Result<()> {
+    match &context.lock {
+        Some(lock) => lock.check().await?,
+        None => return Err(Error::Failed("it can only be read".to_owned())),
+    }
+    context.repository.keep_note(&context.id, note).await
+}
+
+async fn examine(
+    context: &Context,
+    problems: &mut Problems,
+    mode: VerifyMode,
+    run: Option<&Run>,
+) -> Result<()> {
+    context.running.phase(Phase::ReadingInventory);
+    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.then()).await? {
+        if !loaded.sealed {
+            let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
+            context.warn(text.to_owned());
+        }
+        read(context, problems, &inventory, mode, run).await?;
+        if !loaded.sealed && mode == VerifyMode::Full {
+            check_databases(context, problems, &inventory).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the databases of a backup without checksums: SQLite's own check is what there is.
+async fn check_databases(
+    context: &Context,
+    problems: &mut Problems,
+    inventory: &Inventory,
+) -> Result<()> {
+    let reader = context.repository.reader(&context.id);
+    for record in inventory.records()? {
+        let record = record?;
+        if record.section() != crate::source::METADATA || !record.path.ends_with(".db") {
+            continue;
+        }
+        let entry = Entry::new(record.path.clone(), record.entry.size);
+        let path = context.scratch()?.join("database");
+        let copied = async {
+            let mut pieces = crate::pipeline::pieces(reader.open(&entry).await?, &entry.key);
+            let mut copy = crate::private::create_file(&path)
+                .map_err(|e| CoreError::from_io("write", path.display().to_string(), e))?;
+            while let Some(piece) = pieces.next().await {
+                std::io::Write::write_all(&mut copy, &piece?)
+                    .map_err(|e| CoreError::from_io("write", path.display().to_string(), e))?;
+            }
+            Ok::<_, CoreError>(())
+        };
+        copied.await?;
+        let checked = tokio::task::spawn_blocking(move || crate::source::check_file(&path)).await;
+        if let Ok(Err(error)) = checked {
+            problems.add(
+                record.path.as_str(),
+                ProblemKind::Unreadable,
+                error.detail(),
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn read(
+    context: &Context,
+    problems: &mut Problems,
+    inventory: &Inventory,
+    mode: VerifyMode,
+    run: Option<&Run>,
+) -> Result<()> {
+    // What is wrong with those is known.
+    let damaged = problems.damaged();
+    let span = run.map(|run| run.span);
+    let drawn = move |record: &Record| match span {
+        Some(span) => span.holds(&record.path),
+        None => mode == VerifyMode::Full,
+    };
+    let (mut files, mut bytes) = (0, 0);
+    for record in inventory.records()? {
+        let record = record?;
+        files += 1;
+        bytes += record.entry.size;
+        if drawn(&record) {
+            context.running.progress.expect(1, record.entry.size);
+        }
+    }
+    if let Some(share) = mode.share() {
+        context.running.update(|operation| {
+            operation.sample = Some(Sample {
+                share,
+                of_files: files,
+                of_bytes: bytes,
+                covered: None,
+            });
+        });
+    }
+    if mode == VerifyMode::Quick {
+        // Looked at, and not read.
+        context.running.progress.expect(files, 0);
+        context.running.progress.add_files(files);
+        return Ok(());
+    }
+    context.running.phase(Phase::Reading);
+    let records = inventory.records()?.filter_map(move |record| match record {
+        Ok(record) if !drawn(&record) || damaged.contains(&record.path) => None,
+        // The engine's key is the whole path, or, for bytes in another backup, that backup's id before it.
+        Ok(record) => Some(Ok(Entry {
+            key: match &record.stored_in {
+                Some(other) => match crate::repository::file_key(other, &record.path) {
+                    Ok(key) => key,
+                    Err(error) => return Some(Err(to_core(error))),
+                },
+                None => record.path,
+            },
+            ..record.entry
+        })),
+        Err(error) => Some(Err(to_core(error))),
+    });
+    let reader = context.repository.reader(&context.id);
+    let plan = context.plan();
+    let mut copies = plan.run(
+        stream::iter(records).boxed(),
+        &reader as &dyn Reader,
+        &NoWriter,
+    );
+    while let Some(outcome) = copies.next().await {
+        let outcome = outcome?;
+        if let Some(fault) = &outcome.fault {
+            if let Some(error) = completeness::archived_fault(&outcome.entry.key, fault) {
+                return Err(error);
+            }
+            problems.add_fault(&outcome.entry.key, fault)?;
+        }
+    }
+    context.check_cancelled()
+}
