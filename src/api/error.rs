@@ -81,8 +81,8 @@ pub(super) enum ApiError {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooLarge(Json<ErrorBody>),
-    /// The backup is damaged, or can't be read now because it is archived or the credentials may not
-    /// read it; `detail` says which. Or the `Idempotency-Key` was used for another request.
+    /// The backup is damaged, or can't be read now because it is archived or the credentials may
+    /// not read it; `detail` says which. Or the `Idempotency-Key` was used for another request.
     #[oai(status = 422)]
     Damaged(Json<ErrorBody>),
     /// An error of the service itself, or of the disk that it works on.

@@ -43,13 +43,13 @@ pub(super) struct RestoreBackup {
     pub(super) extra_files: Option<ExtraFilesPolicy>,
     /// Restore an incomplete copy if there is no backup of that id. Default false.
     pub(super) allow_incomplete: Option<bool>,
-    /// Verify all files that will be restored before the first write, also where the data is on S3 or
-    /// Azure. On local disk this is always done. Default false.
+    /// Verify all files that will be restored before the first write, also where the data is on S3
+    /// or Azure. On local disk this is always done. Default false.
     pub(super) verify_first: Option<bool>,
     /// Replace the live data by a backup of another instance, or of other data. Default false.
     pub(super) into_other_instance: Option<bool>,
-    /// Omit files that are damaged or missing in the backup, and restore the rest; the live files in
-    /// their place stay. The operation still ends as `failed`. Default false.
+    /// Omit files that are damaged or missing in the backup, and restore the rest; the live files
+    /// in their place stay. The operation still ends as `failed`. Default false.
     pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,

@@ -53,7 +53,8 @@ pub(super) fn write_stderr(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", escaped(text));
 }
 
-/// The text with its control characters escaped: names of files may hold some that a terminal obeys.
+/// The text with its control characters escaped: names of files may hold some that a terminal
+/// obeys.
 pub(super) fn escaped(text: &str) -> String {
     (text.chars())
         .flat_map(|c| {

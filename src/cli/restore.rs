@@ -34,7 +34,7 @@ pub(super) async fn run(
         data: !arguments.no_data,
         metadata: !arguments.no_metadata,
         config: arguments.with_config,
-        extra_files: arguments.extra_files,
+        extra_files: arguments.extra_files.into(),
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,

@@ -176,7 +176,8 @@ fn wrap(lines: &mut Vec<String>, name: &str, text: &str) {
 mod tests {
     use super::*;
 
-    /// Guards against: rows that no terminal shows well, and a result in other words than the preview.
+    /// Guards against: rows that no terminal shows well, and a result in other words than the
+    /// preview.
     #[test]
     fn preview_and_outcome_have_the_same_figures() {
         let preview = RestorePreview {

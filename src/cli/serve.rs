@@ -11,7 +11,8 @@ use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
 
-/// How long open connections may last after the service was asked to end and its operation has ended.
+/// How long open connections may last after the service was asked to end and its operation has
+/// ended.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
@@ -43,8 +44,8 @@ pub(super) async fn run(
     .await
 }
 
-/// Serves until the process is asked to end. Calls `ready` with the address once it answers, and with
-/// the generated token where one was made.
+/// Serves until the process is asked to end. Calls `ready` with the address once it answers, and
+/// with the generated token where one was made.
 pub(super) async fn serve(
     engine: Arc<ArcBackup>,
     listen: &str,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{DemoError, folder, token};
+use super::error::DemoError;
+use super::{folder, token};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -52,7 +53,7 @@ fn fill(path: &Path, stored: &token::StoredToken) -> rusqlite::Result<()> {
     connection.close().map_err(|(_, error)| error)
 }
 
-/// Tells whether the database at `path` still accepts `token` as an admin's.
+/// Whether the database at `path` still accepts `token` as an admin's.
 pub(super) fn accepts(path: &Path, token: &str) -> Result<bool, DemoError> {
     let hashes =
         admin_hashes(path, &token::prefix(token)).map_err(DemoError::database("read", path))?;

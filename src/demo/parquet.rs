@@ -15,7 +15,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::types::{ColumnPath, Type};
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// One column of a Parquet file: its name and a value for every row.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::DemoOptions;
+use super::options::DemoOptions;
 use super::parquet::{Column, Values};
 use super::random::Random;
 

@@ -256,7 +256,7 @@ fn a_sample_without_its_database_or_token_is_refused() {
 
 /// Were it lost, a kill would leave a folder that is neither a sample nor free for one.
 #[test]
-fn a_half_made_sample_is_made_anew() {
+fn a_half_made_sample_is_made_again() {
     let folder = TempDir::new().unwrap();
     make(folder.path()).unwrap();
     halve(folder.path());

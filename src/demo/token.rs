@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 use sha2::{Digest as _, Sha256};
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// Arc's work factor for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_backup_core::ErrorKind;
-use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
 use crate::operations::Running;
@@ -16,7 +15,7 @@ use crate::{Error, Result};
 pub(crate) const PROBLEM_LIMIT: usize = 10_000;
 
 /// What is wrong with one file.
-#[derive(Debug, Clone, PartialEq, Eq, Object, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
     pub path: String,
@@ -27,8 +26,7 @@ pub struct Problem {
 }
 
 /// What kind of problem a file has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProblemKind {
     /// The file is not there.

@@ -13,8 +13,7 @@ use crate::{Error, Result};
 const MANIFESTS_AT_ONCE: usize = 16;
 
 /// What a list says of one backup.
-#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The backup's id.
     pub backup_id: String,
@@ -76,7 +75,7 @@ impl Summary {
 }
 
 /// Something that has the name of a backup and is none.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// The folder's name.
     pub backup_id: String,
@@ -89,8 +88,7 @@ pub struct Damaged {
 }
 
 /// Why a backup can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, poem_openapi::Enum)]
-#[oai(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnreadableState {
     /// Its manifest or inventory lies in an archive tier.
     Archived,
@@ -119,7 +117,7 @@ impl UnreadableState {
 }
 
 /// A backup that is there and can't be read now. That says nothing of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The folder's name.
     pub backup_id: String,

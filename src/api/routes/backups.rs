@@ -76,8 +76,8 @@ impl BackupRoutes {
 
     /// List the backups
     ///
-    /// Newest first, of all targets. `damaged` lists folders that look like a backup and are not one,
-    /// `unreadable` backups that can't be read now, `errors` targets that can't be reached.
+    /// Newest first, of all targets. `damaged` lists folders that look like a backup and are not
+    /// one, `unreadable` backups that can't be read now, `errors` targets that can't be reached.
     #[oai(
         path = "/api/v1/backup",
         method = "get",

@@ -59,8 +59,9 @@ impl OperationRoutes {
     /// Cancel the operation that runs
     ///
     /// It may run in this service or in a command on this host. It ends within
-    /// `backup.stop_timeout`, with the status `cancelled`. A backup publishes nothing. A restore that
-    /// changes live data uses this time to finish; if it can't, its `error` says how to complete it.
+    /// `backup.stop_timeout`, with the status `cancelled`. A backup publishes nothing. A restore
+    /// that changes live data uses this time to finish; if it can't, its `error` says how to
+    /// complete it.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",

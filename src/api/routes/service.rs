@@ -19,9 +19,9 @@ pub(in crate::api) struct ServiceRoutes;
 impl ServiceRoutes {
     /// Check everything that the configuration names
     ///
-    /// Checks that the data storage and every target can be reached, and each permission there, with
-    /// a small object that is removed again; also the clock, disk space, databases and configuration.
-    /// Takes some seconds; answers 200 also where something is wrong.
+    /// Checks that the data storage and every target can be reached, and each permission there,
+    /// with a small object that is removed again; also the clock, disk space, databases and
+    /// configuration. Takes some seconds; answers 200 also where something is wrong.
     #[oai(
         path = "/api/v1/backup/doctor",
         method = "post",

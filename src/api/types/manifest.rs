@@ -273,7 +273,8 @@ impl ToJSON for ManifestBody {
     }
 }
 
-/// The manifest as the file has it, with the target, the state of the backup, and its verifications.
+/// The manifest as the file has it, with the target, the state of the backup, and its
+/// verifications.
 ///
 /// Go writes an empty list as `null`: it becomes an empty list. A field that every manifest should
 /// have is added where it is missing.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use arc_backup_core::{Activity, RestoreSummary, Staging};
 use futures::StreamExt;
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +18,7 @@ use crate::source;
 use crate::{Error, Result};
 
 /// What a restore changes, by its plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RestorePlan {
     /// Files that are live already, the same as in the backup, and stay.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use poem_openapi::Object;
 
 use crate::Result;
 use crate::manifest::{BackupId, Manifest, SourceInfo};
@@ -13,8 +12,7 @@ use crate::operations::restore::plan::RestorePlan;
 use crate::operations::{ArcBackup, RestoreOptions};
 
 /// Where the data of a backup came from, or where that of this instance is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
@@ -62,8 +60,7 @@ impl std::fmt::Display for BackupOrigin {
 }
 
 /// Where a restore writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
@@ -74,8 +71,7 @@ pub struct RestoreDestination {
 }
 
 /// What a restore would do.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
     pub backup_id: String,
