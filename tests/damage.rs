@@ -298,3 +298,26 @@ fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
         assert!(snapshot() == before, "{case}");
     }
 }
+
+/// Guards against counting a problem twice where there are more than are listed one by one.
+#[test]
+fn more_missing_files_than_are_listed_are_counted_once() {
+    const FILES: usize = 10_050;
+    let instance = Instance::new();
+    let hour = instance.path("data/arc/many/files/2026/11/20/00");
+    std::fs::create_dir_all(&hour).unwrap();
+    for number in 0..FILES {
+        std::fs::write(hour.join(format!("{number:05}.parquet")), b"PAR1").unwrap();
+    }
+    let id = instance.backup();
+    std::fs::remove_dir_all(instance.backup_folder(&id).join("data/many")).unwrap();
+    let (code, operation) = instance.json(&["verify", &id]);
+    assert_eq!(code, 1);
+    assert_eq!(operation["problem_count"], FILES);
+    assert_eq!(operation["problems"].as_array().unwrap().len(), 10_000);
+    let error = operation["error"].as_str().unwrap();
+    assert!(
+        error.contains(&format!("(and {} more)", FILES - 1)),
+        "{error}"
+    );
+}

@@ -253,7 +253,7 @@ fn a_note_that_cannot_be_written_is_a_warning() {
         "{verified}"
     );
     let warnings = verified["warnings"].to_string();
-    assert!(warnings.contains("can't be noted"), "{warnings}");
+    assert!(warnings.contains("cannot record"), "{warnings}");
     // Then a sample is drawn, each time anew.
     let drawn: std::collections::BTreeSet<_> = (0..8)
         .map(|_| {

@@ -22,17 +22,6 @@ const OPERATIONS: [OperationKind; 4] = [
     OperationKind::Verify,
     OperationKind::Delete,
 ];
-const PROBLEMS: [ProblemKind; 8] = [
-    ProblemKind::Missing,
-    ProblemKind::Size,
-    ProblemKind::Checksum,
-    ProblemKind::Manifest,
-    ProblemKind::Inventory,
-    ProblemKind::Unexpected,
-    ProblemKind::Unreadable,
-    ProblemKind::Write,
-];
-
 /// The names that a field may have.
 fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Value {
     json!({"enum": all.iter().copied().map(name).collect::<Vec<_>>()})
@@ -139,7 +128,7 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("Operation", "operation") => names(&OPERATIONS, OperationKind::as_str),
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
-        ("Problem", "kind") => names(&PROBLEMS, ProblemKind::as_str),
+        ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),
         ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
         ("RestoreBackup", "confirm") => json!({"enum": [true]}),
         // Of the two ways to say it, only the inline one can be nullable.

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::{
-    Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome,
-    MemorySink, Meta, Object, Result, Sink, Upload, WriteOptions,
+    AsideStore, Child, DeferredDurability, Error, ErrorKind, ExpiringLocks, Folders, GetOptions,
+    HardLinks, Key, ListOptions, ListStream, LockOutcome, MemorySink, Meta, Object, Result,
+    ServerCopy, Sink, SinkProperties, SnapshotStore, StagingArea, UnfinishedUploads, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
 use poem::endpoint::BoxEndpoint;
@@ -36,7 +38,7 @@ struct Answer {
     headers: BTreeMap<String, String>,
 }
 
-/// A sink in memory whose deletions wait for leave, and whose listing panics when it is told to.
+/// A sink in memory whose deletions wait for leave, and whose listing panics on request.
 #[derive(Debug, Default)]
 struct OddSink {
     inner: MemorySink,
@@ -49,19 +51,20 @@ struct OddSink {
 impl OddSink {
     fn fail(&self, operation: &'static str, key: &str) -> Result<()> {
         match *self.fault.lock().expect("no panic") {
-            Some(kind) => Err(Error::new(kind, operation, key, "as it was told to")),
+            Some(kind) => Err(Error::new(kind, operation, key, "as requested")),
             None => Ok(()),
         }
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Sink for OddSink {
     fn location(&self) -> String {
         self.inner.location()
     }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn properties(&self) -> SinkProperties {
+        self.inner.properties()
     }
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
         self.inner.begin(key, options).await
@@ -76,7 +79,7 @@ impl Sink for OddSink {
         self.inner.list(options)
     }
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
-        assert!(!self.panics.load(Ordering::Relaxed), "as it was told to");
+        assert!(!self.panics.load(Ordering::Relaxed), "as requested");
         self.inner.list_children(folder).await
     }
     async fn delete(&self, keys: &[Key]) -> Result<()> {
@@ -95,11 +98,35 @@ impl Sink for OddSink {
         self.fail("lock", key)?;
         self.inner.lock(key, holder).await
     }
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        self.inner.free_lock(key, holder).await
-    }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         self.inner.lock_holder(key).await
+    }
+    fn staging(&self) -> Option<&dyn StagingArea> {
+        self.inner.staging()
+    }
+    fn aside(&self) -> Option<&dyn AsideStore> {
+        self.inner.aside()
+    }
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots()
+    }
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        self.inner.server_copy()
+    }
+    fn hard_links(&self) -> Option<&dyn HardLinks> {
+        self.inner.hard_links()
+    }
+    fn folders(&self) -> Option<&dyn Folders> {
+        self.inner.folders()
+    }
+    fn unfinished_uploads(&self) -> Option<&dyn UnfinishedUploads> {
+        self.inner.unfinished_uploads()
+    }
+    fn deferred_durability(&self) -> Option<&dyn DeferredDurability> {
+        self.inner.deferred_durability()
+    }
+    fn expiring_locks(&self) -> Option<&dyn ExpiringLocks> {
+        self.inner.expiring_locks()
     }
 }
 
@@ -232,7 +259,7 @@ async fn a_targets_fault_is_not_the_services_own() {
         let (got, answer) = service.ask(Method::POST, "/api/v1/backup").await;
         assert_eq!(got.as_u16(), status, "{kind:?}: {answer}");
         let error = answer["error"].as_str().expect("a text");
-        let parts = ["target `odd`", "as it was told to", "cannot lock"];
+        let parts = ["target `odd`", "as requested", "cannot lock"];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
     *service.sink.fault.lock().expect("no panic") = None;

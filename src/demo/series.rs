@@ -15,7 +15,7 @@ const HOURS: u32 = 72;
 const HOURS_PER_DAY: u32 = 24;
 /// Rows fall into the first 59 minutes of an hour, so that its file can be of its last minute.
 const FILLED_MICROS: u64 = 59 * 60 * 1_000_000;
-/// Names of files are the same in every sample: by them a half-made one is told from anything else.
+/// File names are the same in every sample: a half-made one is recognised by them.
 const NAME_SEED: u64 = 0x6172_635f_6465_6d6f;
 
 /// One measurement of the sample.

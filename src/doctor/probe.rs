@@ -101,7 +101,7 @@ impl<'a> Probe<'a> {
             Ok(hex) => hex,
             Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
         };
-        if let Some(proxy) = self.sink.proxy() {
+        if let Some(proxy) = self.sink.properties().proxy {
             let text = format!("requests go through {proxy}, by the environment (docs/storage.md)");
             self.push(Check::good(self.subject, "proxy", text));
         }
@@ -134,7 +134,7 @@ impl<'a> Probe<'a> {
                 let uploads = self.uploads(&small);
                 self.within("unfinished uploads", uploads).await;
             }
-            if self.sink.keeps_deleted() {
+            if self.sink.properties().keeps_deleted {
                 self.push(Check::good(
                     self.subject,
                     "versions",
@@ -185,7 +185,7 @@ impl<'a> Probe<'a> {
     /// Whether the place answers at all; without that, everything else would fail for the same reason.
     async fn list(&self) -> bool {
         let begun = Instant::now();
-        if let Some(root) = self.sink.capabilities().local_root
+        if let Some(root) = self.sink.properties().local_path
             && self.repository.is_none()
             && !root.is_dir()
         {
@@ -251,10 +251,8 @@ impl<'a> Probe<'a> {
         let part = self.get(small, range, &bytes[1000..3000]).await;
         self.note("range", part, |()| "a part of it came back".to_owned());
         self.conditions(small, &meta, &bytes).await;
-        if self.sink.capabilities().server_copy
-            && let Some(from) = self.sink.address(small)
-        {
-            let copied = self.sink.copy_from(&from, copy).await;
+        if let Some(copies) = self.sink.server_copy() {
+            let copied = copies.copy_from(&copies.address(small), copy).await;
             self.note("copy", copied, |_| "within the store".to_owned());
         }
         self.measure(small, large).await;
@@ -262,7 +260,7 @@ impl<'a> Probe<'a> {
 
     /// What a file system may lack: locks, without which no backup is made, and modes and times, without which it is.
     async fn file_system(&self, small: &Key, lock: &Key) {
-        if self.sink.capabilities().local_root.is_none() {
+        if !self.sink.properties().keeps_attributes {
             return;
         }
         if self.repository.is_some() {
@@ -347,8 +345,7 @@ impl<'a> Probe<'a> {
     }
 
     fn clock(&self, meta: &Meta) {
-        // On local disk it is the same clock.
-        let (Some(theirs), None) = (meta.modified, self.sink.capabilities().local_root) else {
+        let (Some(theirs), false) = (meta.modified, self.sink.properties().shares_clock) else {
             return;
         };
         let ours = SystemTime::now();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Error, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink};
+use arc_backup_core::{Access, Error, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink};
 use futures::{StreamExt, stream};
 use indicatif::{HumanBytes, HumanCount};
 use tokio::time::Instant;
@@ -87,8 +87,9 @@ impl Places {
 /// takes.
 pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
     let storage = &**engine.storage();
-    let is_local = storage.capabilities().local_root.is_some();
-    if (storage.capabilities().local_root).is_some_and(|root| !root.is_dir()) {
+    let properties = storage.properties();
+    let is_local = properties.local_path.is_some();
+    if (properties.local_path).is_some_and(|root| !root.is_dir()) {
         // That is said by the check whether it can be listed at all.
         return (Vec::new(), None);
     }
@@ -100,7 +101,7 @@ pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
         }
     };
     let mut archived = found.archived;
-    let sample = sample(found.first, is_local);
+    let sample = sample(found.first, properties.access);
     let (tried, unopened) = open(storage, sample, &mut archived).await;
     let needs = found.needs;
     let mut checks = Vec::new();
@@ -225,10 +226,10 @@ async fn list(storage: &dyn Sink, exclusions: &Exclusions) -> Result<Found, Erro
 }
 
 /// The files to open, spread over those that there are.
-fn sample(first: Vec<Meta>, is_local: bool) -> Vec<Meta> {
-    let most = match is_local {
-        true => OPENED_LOCALLY,
-        false => OPENED_REMOTELY,
+fn sample(first: Vec<Meta>, access: Access) -> Vec<Meta> {
+    let most = match access {
+        Access::Direct => OPENED_LOCALLY,
+        Access::Network => OPENED_REMOTELY,
     };
     let step = first.len().div_ceil(most).max(1);
     first.into_iter().step_by(step).collect()

@@ -29,7 +29,7 @@ pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
         ..needs
     });
     for (target, repository) in engine.targets() {
-        if let Some(root) = repository.sink().capabilities().local_root {
+        if let Some(root) = repository.sink().properties().local_path {
             let subject = format!("target {}", target.name);
             let setting = format!("{}.local_path", target.key);
             let what = "a full backup takes";
@@ -50,7 +50,7 @@ pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
         state,
         "add room, or set `backup.state_path` to a file on another disk",
     ));
-    if let Some(root) = engine.storage().capabilities().local_root {
+    if let Some(root) = engine.storage().properties().local_path {
         let remedy = "free or add room: Arc writes there, and so does a restore";
         checks.extend(check(
             "data storage",

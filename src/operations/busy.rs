@@ -143,7 +143,7 @@ impl ArcBackup {
 mod tests {
     use super::*;
 
-    /// Who waits for a backup at 3 a.m. wants to know whether it goes on.
+    /// Guards against a wait of unknown length: the report says how far the other operation is.
     #[test]
     fn busy_says_since_when_how_far_and_when_the_lock_of_the_dead_is_free() {
         let mut holder = Holder::this("backup", "20260211-143022-5f0c1d2e");
@@ -161,11 +161,11 @@ mod tests {
             ..Operation::default()
         });
         let said = busy.to_string();
-        let wanted = "(2 min 5 s ago), copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)";
+        let wanted = "(2m 5s ago), copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)";
         assert!(said.ends_with(wanted), "{said}");
         holder.process = None;
         let said = Busy::of_target(holder, Some(Duration::from_secs(76))).to_string();
         assert!(said.contains("its lock is free by "), "{said}");
-        assert!(said.contains("(in 1 min 1"), "{said}");
+        assert!(said.contains("(in 1m 1"), "{said}");
     }
 }

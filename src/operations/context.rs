@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{LockGuard, Sink, Source};
+use arc_backup_core::{LockGuard, OperationId, Sink, Source};
 
 use crate::Result;
 use crate::config::Settings;
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) storage: Arc<dyn Sink>,
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,
-    pub(crate) operation_id: String,
+    pub(crate) operation_id: OperationId,
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,
@@ -66,7 +66,7 @@ impl Context {
         let by_default = || {
             [self.repository.sink(), &self.storage]
                 .iter()
-                .filter_map(|sink| sink.capabilities().concurrency)
+                .filter_map(|sink| sink.properties().concurrency)
                 .fold(CONCURRENCY, usize::max)
         };
         let (limit, most) = copies_at_once();

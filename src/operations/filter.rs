@@ -65,7 +65,7 @@ impl OperationFilter {
     }
 }
 
-/// A field of the row's document; a row that is no JSON has none.
+/// A field of the row's document; a row that is not JSON has none.
 fn field_of_body(name: &str) -> String {
     format!("CASE WHEN json_valid(body) THEN json_extract(body, '$.{name}') END")
 }
@@ -82,7 +82,7 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    /// Not found otherwise: the failure that somebody looks for among thousands of nights.
+    /// Guards against a failure that cannot be found among thousands of nights.
     #[tokio::test]
     async fn each_condition_lets_through_what_fits_and_counts_all_pages() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -136,13 +136,16 @@ mod tests {
         }
         let broken = rusqlite::Connection::open(path).expect("opened");
         broken
-            .execute_batch("INSERT INTO operations VALUES (99, 'x', '', '', '{', NULL)")
+            .execute_batch(
+                "INSERT INTO operations VALUES (99, 'x', '2026-11-05T00:00:00Z', '', '{', NULL)",
+            )
             .expect("written");
         drop(broken);
         let some = OperationFilter::default;
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         for (filter, names) in [
-            (some(), "dcba"),
+            // A row that cannot be parsed is shown wherever its fields are not asked for.
+            (some(), "xdcba"),
             (
                 OperationFilter {
                     targets: texts(&["offsite"]),
@@ -190,14 +193,14 @@ mod tests {
                     since: Some(time("2026-11-02T03:00:00.25Z")),
                     ..some()
                 },
-                "dc",
+                "xdc",
             ),
             (
                 OperationFilter {
                     since: Some(time("2026-11-02T03:00:00Z")),
                     ..some()
                 },
-                "dcb",
+                "xdcb",
             ),
             (
                 OperationFilter {

@@ -34,7 +34,7 @@ impl ArcBackup {
     pub(crate) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
-        let root = self.storage.capabilities().local_root;
+        let root = self.storage.properties().local_path;
         let is_missing = root.is_some_and(|root| !root.is_dir());
         if !matches!(request, Request::Backup { .. }) || !is_first || !is_missing {
             return Ok(());

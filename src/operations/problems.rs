@@ -1,74 +1,17 @@
 //! What an operation finds wrong, file by file.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use arc_backup_core::ErrorKind;
-use serde::{Deserialize, Serialize};
 
-use crate::operations::Running;
+use crate::operations::running::Running;
+use crate::operations::{Problem, ProblemKind};
 use crate::pipeline::CopyFault;
 use crate::{Error, Result};
 
 /// How many problems are listed one by one; all of them are counted.
 pub(crate) const PROBLEM_LIMIT: usize = 10_000;
-
-/// What is wrong with one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
-    pub path: String,
-    /// What kind of problem it is.
-    pub kind: ProblemKind,
-    /// The problem in words.
-    pub detail: String,
-}
-
-/// What kind of problem a file has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProblemKind {
-    /// The file is not there.
-    Missing,
-    /// It has another size than the inventory says.
-    Size,
-    /// Its SHA-256 is not that of the inventory.
-    Checksum,
-    /// The manifest is damaged, or says something else than the inventory.
-    Manifest,
-    /// The inventory is damaged.
-    Inventory,
-    /// Nothing names the file, or it changed during the operation.
-    Unexpected,
-    /// It cannot be read.
-    Unreadable,
-    /// It cannot be written.
-    Write,
-}
-
-impl ProblemKind {
-    /// Its name, as in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Size => "size",
-            Self::Checksum => "checksum",
-            Self::Manifest => "manifest",
-            Self::Inventory => "inventory",
-            Self::Unexpected => "unexpected",
-            Self::Unreadable => "unreadable",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl fmt::Display for ProblemKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Paths of files, and of folders with all that is in them: those end with `/`.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
+use arc_backup_core::{
+    BlockingJob, Discard, ErrorKind, InvalidOperationId, LockGuard, OperationId,
+};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -179,7 +181,8 @@ impl ArcBackup {
             id,
             scratch_folders: self.scratch.clone(),
             scratch: OnceLock::new(),
-            operation_id,
+            operation_id: OperationId::parse(&operation_id)
+                .map_err(InvalidOperationId::into_error)?,
             running: running.clone(),
             token,
             lock,

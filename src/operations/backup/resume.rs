@@ -1,6 +1,8 @@
 //! Taking over what interrupted backups have stored.
 
-use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
+use arc_backup_core::{
+    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key,
+};
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
@@ -124,17 +126,21 @@ async fn take_over(
     let to = file_key(&context.id, &record.path)?;
     let sink = context.repository.sink();
     let taken = async {
-        let whole = match sink.capabilities().local_root {
-            // Written, but perhaps not to the disk: the power may have gone.
-            Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
-            None => (sink.head(&from).await?).is_some_and(|meta| {
+        // Without a strong tag it is read; and so is what was written, but perhaps not to the disk,
+        // as the power may have gone.
+        let is_known = sink.properties().entity_tag == EntityTag::Strong
+            && sink.deferred_durability().is_none();
+        let whole = if is_known {
+            (sink.head(&from).await?).is_some_and(|meta| {
                 meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
-            }),
+            })
+        } else {
+            is_whole(context, &from, &stored.record.entry, stop).await?
         };
         if !whole {
             return Ok(None);
         }
-        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
+        Ok::<_, CoreError>((sink.duplicate(&from, &to).await?).map(|meta| meta.etag))
     };
     match taken.await {
         Ok(taken) => Ok(taken),

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload, WriteOptions,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -198,7 +199,7 @@ impl Copying<'_> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
             && self.section == source::DATA
-            && self.context.storage.capabilities().local_root.is_none()
+            && self.context.storage.properties().access == Access::Network
         {
             // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
             if self.refused.is_multiple_of(REFUSALS) {

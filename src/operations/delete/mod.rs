@@ -60,7 +60,7 @@ async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
         }
         removed => removed?,
     }
-    if repository.sink().keeps_deleted() {
+    if repository.sink().properties().keeps_deleted {
         context.warn(
             "the store keeps what was deleted as earlier versions: its room is free when a lifecycle rule removes these \
              (docs/storage.md)"

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{History, HistoryFile, number};
 use crate::Result;
+use crate::operations::history::file::{HistoryFile, number};
+use crate::operations::history::store::History;
 
 /// How long an answer is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);

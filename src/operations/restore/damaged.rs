@@ -1,4 +1,4 @@
-//! Files that are damaged in the backup of an operation, and what a restore does without them.
+//! Restoring a backup without its damaged files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::operations::verify::completeness::archived_fault;
 use crate::operations::verify::no_writer::NoWriter;
 use crate::{Error, Result};
 
-/// How long other backups are looked for, to say that there is none.
+/// Timeout of the look for other backups.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The entries of a section that are whole, as far as is known.
+/// The entries of a section that are not known to be damaged.
 pub(crate) fn whole_entries<'a>(
     problems: &Problems,
     inventory: &Inventory,
@@ -38,7 +38,7 @@ pub(crate) fn whole_entries<'a>(
     Ok(whole.boxed())
 }
 
-/// The keys of a section that are not.
+/// The damaged ones of a section, by key.
 pub(crate) fn damaged_keys(
     problems: &Problems,
     inventory: &Inventory,
@@ -55,7 +55,7 @@ pub(crate) fn damaged_keys(
     Ok(Arc::new(keys))
 }
 
-/// How many files a restore without the damaged ones puts back, and how many it leaves out.
+/// How many files a restore without the damaged ones restores, and how many it omits.
 pub(crate) fn counts(
     problems: &Problems,
     options: &RestoreOptions,
@@ -75,11 +75,11 @@ pub(crate) fn counts(
     Ok((whole, damaged))
 }
 
-/// Reads all that a restore would take, before anything is planned: what is damaged is known then,
-/// and left out everywhere.
+/// Reads all files that are to be restored, before anything is planned, so that every damaged file is
+/// known and omitted everywhere.
 ///
 /// # Errors
-/// Where nothing that is wanted is whole, or the target gives no answer.
+/// Where every file is damaged, or the target does not answer.
 pub(crate) async fn find_all(
     context: &Context,
     problems: &mut Problems,
@@ -98,7 +98,7 @@ pub(crate) async fn find_all(
     }
     for section in &sections {
         let reader = PartReader::new(context, inventory, section)?;
-        // Nothing is noted meanwhile but entries that were read already.
+        // Problems found meanwhile are of entries that have passed.
         let entries = whole_entries(problems, inventory, section)?;
         let plan = context.plan();
         let mut copies = plan.run(entries, &reader, &NoWriter);
@@ -117,7 +117,7 @@ pub(crate) async fn find_all(
     let (whole, damaged) = counts(problems, options, inventory)?;
     if whole == 0 && damaged > 0 {
         return Err(Error::Failed(format!(
-            "none of the {damaged} files to be restored is whole in the backup"
+            "all {damaged} files to be restored are damaged or missing in the backup"
         )));
     }
     Ok(())
@@ -135,17 +135,17 @@ pub(crate) fn outcome(
     let (whole, damaged) = counts(problems, options, inventory)?;
     if damaged == 0 {
         return problems
-            .failure("the files in the backup were restored, but the backup is not whole");
+            .failure("the files in the backup were restored, but the backup is not complete");
     }
     problems.failure(&format!(
-        "restored {whole} of {} files; {damaged} are damaged or missing in the backup and were left out, and what is live in \
-         their place was not touched",
+        "restored {whole} of {} files; {damaged} are damaged or missing in the backup and were omitted; their live versions are \
+         unchanged",
         whole + damaged
     ))
 }
 
-/// What to do about a backup that is not whole, where it is the only one of its target.
-pub(crate) async fn way_out(context: &Context) -> Option<String> {
+/// What to do about a damaged backup, where it is the only one of its target.
+pub(crate) async fn remedy(context: &Context) -> Option<String> {
     let listed = tokio::time::timeout(LOOK_TIMEOUT, context.repository.list()).await;
     let backups = listed.ok()?.ok()?.backups;
     let is_other = |id: &str| id != context.id.as_str();
@@ -153,7 +153,7 @@ pub(crate) async fn way_out(context: &Context) -> Option<String> {
         return None;
     }
     Some(format!(
-        "it is the only backup in target `{}`: to restore what is whole in it, and leave out the rest, use --skip-damaged \
+        "it is the only backup in target `{}`: to restore its undamaged files, use --skip-damaged \
          (skip_damaged: true)",
         context.repository.name()
     ))

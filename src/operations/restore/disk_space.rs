@@ -37,7 +37,7 @@ pub(crate) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
 /// Whether a target on local disk has room for so many files and bytes of a backup, before any of
 /// them is copied.
 pub(crate) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
-    let Some(root) = context.repository.target_sink().capabilities().local_root else {
+    let Some(root) = context.repository.target_sink().properties().local_path else {
         return Ok(());
     };
     // Who can't say how much room there is, as on some network shares, says so when it is full.

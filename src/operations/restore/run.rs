@@ -17,14 +17,14 @@ use crate::operations::restore::damaged;
 use crate::operations::restore::marker::Mark;
 use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
-use crate::operations::verify::completeness::Then;
+use crate::operations::verify::access::Access;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
 use crate::source;
 use crate::{Error, Result};
 
-/// How often a restore that changes live data says where it has set files aside.
+/// How often a restore that changes live data reports how many files it has set aside.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a restore has done, once all that could be restored is in force.
@@ -33,7 +33,7 @@ pub(crate) struct RestoreOutcome {
     summary: RestoreSummary,
     /// Whether Arc must be restarted to see all of it.
     restart_required: bool,
-    /// Why it failed all the same: files of the backup are damaged, and were omitted on request.
+    /// Why it failed all the same: damaged files of the backup were omitted on request.
     error: Option<Error>,
 }
 
@@ -62,7 +62,7 @@ impl RestoreOutcome {
         });
     }
 
-    /// Adds what one section came to.
+    /// Adds the figures of one section.
     fn add(&mut self, context: &Context, problems: &mut Problems, part: RestoreSummary) {
         for (path, detail) in &part.problems {
             problems.add(path.as_str(), ProblemKind::Unexpected, detail.as_str());
@@ -93,30 +93,30 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase(Phase::CleaningUp);
-            let left = give_up(&problems, options, &parts, &mark, &error).await;
-            let error = with_way_out(context, &problems, options, error).await;
+            let left = abort_all(&problems, options, &parts, &mark, &error).await;
+            let error = with_remedy(context, &problems, options, error).await;
             return Err(unchanged(error, mark.goes_on(), left));
         }
     };
-    // Those of damaged files that are omitted.
+    // Problems of damaged files that are omitted on request.
     let known = problems.count();
     if let Err(error) = apply(context, &mut problems, &inventory, &mark, &parts).await {
-        return Err(with_way_out(context, &problems, options, error).await);
+        return Err(with_remedy(context, &problems, options, error).await);
     }
     context.running.phase(Phase::FinalCheck);
     if let Some(arc) = &arc
-        && let Err(error) = still_ours(context, arc).await
+        && let Err(error) = confirm_lock_and_idle(context, arc).await
     {
-        tell_aside(context, &parts);
+        report_set_aside(context, &parts);
         return Err(Error::Failed(format!(
-            "{error}; all is restored, and was not looked at once more: run the same restore again"
+            "{error}; all files are restored, but the final check did not run: run the same restore again"
         )));
     }
     let mut outcome = RestoreOutcome {
         restart_required: parts.iter().any(Part::needs_restart),
         ..RestoreOutcome::default()
     };
-    // The data last: with `extra_files = remove` its end is the removal of what was set aside.
+    // The data last: with `extra_files = remove` its last step removes the files set aside.
     for part in parts.iter().rev() {
         let summary = part.restore.finish().await?;
         outcome.add(context, &mut problems, summary);
@@ -134,8 +134,8 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
     Ok(outcome)
 }
 
-/// The error of a backup that is not whole, with what can be done where there is no other.
-async fn with_way_out(
+/// Adds to the error of a damaged backup what can be done where there is no other backup.
+async fn with_remedy(
     context: &Context,
     problems: &Problems,
     options: &RestoreOptions,
@@ -143,23 +143,24 @@ async fn with_way_out(
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
     match error {
-        Error::Failed(text) if is_damaged => match damaged::way_out(context).await {
-            Some(way_out) => Error::Failed(format!("{text}; {way_out}")),
+        Error::Failed(text) if is_damaged => match damaged::remedy(context).await {
+            Some(remedy) => Error::Failed(format!("{text}; {remedy}")),
             None => Error::Failed(text),
         },
         error => error,
     }
 }
 
-/// Waits for Arc, and looks whether this restore may still go on: its end may be the removal of what was set aside.
-async fn still_ours(context: &Context, arc: &RunningArc<'_>) -> Result<()> {
+/// Waits until Arc is idle, and fails where this restore must not continue: its last step may be the
+/// removal of the files set aside.
+async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Result<()> {
     arc.settle().await?;
     context.check_cancelled()?;
     context.check_lock().await
 }
 
-/// Tells what a restore that fails half-way has set aside.
-fn tell_aside(context: &Context, parts: &[Part]) {
+/// Reports how many files were set aside so far.
+fn report_set_aside(context: &Context, parts: &[Part]) {
     let aside = parts
         .iter()
         .find_map(|part| part.restore.set_aside_so_far());
@@ -171,8 +172,8 @@ fn tell_aside(context: &Context, parts: &[Part]) {
     }
 }
 
-/// Everything before the first live change, with the mark that says that there may have been one. Tells of Arc, where it works at
-/// what is restored.
+/// Everything before the first live change, and the restore marker that says that there may have
+/// been one. Returns the running Arc, where it may change what is restored.
 async fn prepare<'a>(
     context: &'a Context,
     problems: &mut Problems,
@@ -186,23 +187,23 @@ async fn prepare<'a>(
         context,
         problems,
         &|section| options.includes(section),
-        Then::Read,
+        Access::Read,
     )
     .await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
     let Some((loaded, inventory)) = loaded else {
-        return Err(Error::Failed("the backup can't be read".to_owned()));
+        return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {
         damaged::find_all(context, problems, options, &inventory).await?;
-        // They are read once more to be restored: that is what is counted.
+        // The files are read again to be restored: progress counts that.
         context.running.progress.restart();
     }
-    // Before what is live is looked at, and again before it is changed.
+    // Before live files are listed, and again before they are changed.
     let arc = match options.data {
         true => Some(RunningArc::await_quiet(context, &inventory).await?),
         false => None,
@@ -212,15 +213,15 @@ async fn prepare<'a>(
         arc.check_quiet().await?;
     }
     context.check_cancelled()?;
-    // The next step changes what is live: nobody else may be at this backup meanwhile.
+    // The next step changes live data: no other operation may be using this backup.
     context.check_lock().await?;
     let changes_data = parts.iter().any(Part::changes_data);
     mark.applying(&sections_of(parts), changes_data).await?;
     Ok((inventory, arc))
 }
 
-/// Refuses to leave out the damaged files of a backup that does not say which files it should hold:
-/// live versions of those that are missing would be set aside.
+/// Refuses to omit damaged files where the backup does not list its files: live versions of missing
+/// ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
     let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
@@ -228,19 +229,19 @@ fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded
         return Ok(());
     }
     problems.failure(
-        "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: restore with \
-         --extra-files keep (extra_files) too",
+        "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: add \
+         --extra-files keep (extra_files)",
     )
 }
 
-/// Whether what an incomplete copy lacks can be done without.
+/// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.
 fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let manifest = &loaded.manifest;
     if manifest.missing_files == 0 {
         return Ok(());
     }
     if options.extra_files == ExtraFilesPolicy::Remove {
-        // What it lacks may be live still.
+        // Files that it lacks may be live.
         return Err(Error::Invalid(
             "an incomplete copy lacks files that may be live: extra_files = remove would remove those"
                 .to_owned(),
@@ -261,10 +262,10 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
     Ok(())
 }
 
-/// Removes what was staged, or leaves it for the next restore of the same backup, and tells how
-/// many files these are. The mark of a restore that was interrupted in the middle stays: only a
-/// restore that ends removes it.
-async fn give_up(
+/// Removes staged files, or leaves them for the next restore of the same backup and returns how many
+/// these are. The marker of a restore that was interrupted while it changed live data stays: only a
+/// restore that completes removes it.
+async fn abort_all(
     problems: &Problems,
     options: &RestoreOptions,
     parts: &[Part],
@@ -286,8 +287,8 @@ async fn give_up(
             }
         }
     }
-    // Files of an earlier run that nobody has looked at, or that are still of use, are known by the
-    // marker alone.
+    // Staged files of an earlier run are known by the marker alone: they were not listed yet, or are
+    // still of use.
     let has_data = parts.iter().any(|part| part.section == source::DATA);
     let keeps_earlier = mark.resumes_staging() && (is_of_use || !has_data);
     if cleaned
@@ -296,26 +297,26 @@ async fn give_up(
         && !mark.goes_on()
         && let Err(error) = mark.remove_own().await
     {
-        tracing::warn!(%error, "the mark of a restore that changed nothing stays until the next operation");
+        tracing::warn!(%error, "the restore marker of a restore that changed nothing stays until the next operation");
     }
     left
 }
 
-/// Whether the same restore may come further, with what is staged: not where the backup is damaged,
-/// nor where the disk is full, or did not take what it was given.
+/// Whether the same restore may get further with the staged files: not where the backup is damaged,
+/// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
         error,
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
-    // Without its damaged files, a backup is as good as a whole one.
+    // On request, damaged files are omitted.
     let is_whole = options.skip_damaged || problems.is_empty();
     is_whole && !is_of_disk
 }
 
 /// The error of a restore that ended before its first change, which says so.
-fn unchanged(error: Error, goes_on: bool, left: u64) -> Error {
-    let what = match goes_on {
+fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
+    let what = match is_resuming {
         false => "nothing was changed",
         true => "nothing more was changed",
     };
@@ -333,7 +334,7 @@ fn sections_of(parts: &[Part]) -> Vec<String> {
     parts.iter().map(|part| part.section.clone()).collect()
 }
 
-/// Puts what was staged into force, section by section.
+/// Replaces live files by the staged ones, section by section.
 async fn apply(
     context: &Context,
     problems: &mut Problems,
@@ -359,17 +360,17 @@ async fn apply(
         let report = async {
             loop {
                 tokio::time::sleep(REPORT_INTERVAL).await;
-                tell_aside(context, std::slice::from_ref(part));
+                report_set_aside(context, std::slice::from_ref(part));
             }
         };
         let applied = tokio::select! {
             biased;
             applied = applied => applied,
-            () = report => unreachable!("it goes on for ever"),
+            () = report => unreachable!("it never ends"),
         };
         match &applied {
-            Err(_) => tell_aside(context, std::slice::from_ref(part)),
-            // What was said meanwhile is said anew at the end, of all parts together.
+            Err(_) => report_set_aside(context, std::slice::from_ref(part)),
+            // The final figures, at the end, are those of all sections together.
             Ok(()) => context.running.update(|operation| {
                 operation.set_aside_files = None;
                 operation.set_aside_location = None;

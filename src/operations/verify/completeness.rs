@@ -7,30 +7,20 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
+use crate::operations::verify::access::Access;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
 use crate::{Error, Result};
 
-/// What becomes of the files that are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// They are read: what lies in an archive tier can't be.
-    Read,
-    /// Nothing: they only have to be there.
-    Nothing,
-}
-
-impl Then {
-    /// Fails where the object is to be read and can't be.
-    async fn check_tier(self, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-        if self == Self::Nothing || !meta.archived {
-            return Ok(());
-        }
-        // A listing may not tell that it was restored for a while.
-        match context.repository.sink().head(&meta.key).await? {
-            Some(there) if there.archived => Err(archived(path).into()),
-            _ => Ok(()),
-        }
+/// Fails where the object is to be read and lies in an archive tier.
+async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if access == Access::ListOnly || !meta.archived {
+        return Ok(());
+    }
+    // A listing does not show that an object was restored for a while.
+    match context.repository.sink().head(&meta.key).await? {
+        Some(there) if there.archived => Err(archived(path).into()),
+        _ => Ok(()),
     }
 }
 
@@ -64,7 +54,7 @@ pub(crate) async fn check(
     problems: &mut Problems,
     inventory: &Inventory,
     wanted: &(dyn Fn(&str) -> bool + Sync),
-    then: Then,
+    access: Access,
 ) -> Result<()> {
     let in_wanted = |path: &str| wanted(path.split('/').next().unwrap_or_default());
     let sink = context.repository.sink();
@@ -75,7 +65,7 @@ pub(crate) async fn check(
         Ok(record) => wanted(record.section()),
         Err(_) => true,
     });
-    let mut record = next_stored_here(context, problems, &mut records, then).await?;
+    let mut record = next_stored_here(context, problems, &mut records, access).await?;
     while let Some(item) = listing.next().await {
         context.check_cancelled()?;
         let item = match item {
@@ -89,7 +79,7 @@ pub(crate) async fn check(
                 }
                 while let Some(missing) = record.take_if(|record| *record.path < *path) {
                     note_missing(problems, &missing);
-                    record = next_stored_here(context, problems, &mut records, then).await?;
+                    record = next_stored_here(context, problems, &mut records, access).await?;
                 }
                 // Damage as well; whether what lies there is missing is not known.
                 problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
@@ -97,7 +87,7 @@ pub(crate) async fn check(
                     *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
                 };
                 while record.take_if(|record| is_there(record)).is_some() {
-                    record = next_stored_here(context, problems, &mut records, then).await?;
+                    record = next_stored_here(context, problems, &mut records, access).await?;
                 }
                 continue;
             }
@@ -125,13 +115,13 @@ pub(crate) async fn check(
         }
         while let Some(missing) = record.take_if(|record| &*record.path < path) {
             note_missing(problems, &missing);
-            record = next_stored_here(context, problems, &mut records, then).await?;
+            record = next_stored_here(context, problems, &mut records, access).await?;
         }
         match record.take_if(|record| &*record.path == path) {
             Some(found) => {
                 note_size(problems, &found, &meta);
-                then.check_tier(context, &found.path, &meta).await?;
-                record = next_stored_here(context, problems, &mut records, then).await?;
+                check_tier(access, context, &found.path, &meta).await?;
+                record = next_stored_here(context, problems, &mut records, access).await?;
             }
             None => problems.add(
                 path,
@@ -142,7 +132,7 @@ pub(crate) async fn check(
     }
     while let Some(missing) = record {
         note_missing(problems, &missing);
-        record = next_stored_here(context, problems, &mut records, then).await?;
+        record = next_stored_here(context, problems, &mut records, access).await?;
     }
     Ok(())
 }
@@ -170,7 +160,7 @@ async fn next_stored_here(
     context: &Context,
     problems: &mut Problems,
     records: &mut (impl Iterator<Item = Result<Record>> + Send),
-    then: Then,
+    access: Access,
 ) -> Result<Option<Record>> {
     while let Some(record) = records.next().transpose()? {
         let Some(other) = &record.stored_in else {
@@ -180,7 +170,7 @@ async fn next_stored_here(
         match context.repository.sink().head(&key).await? {
             Some(meta) => {
                 note_size(problems, &record, &meta);
-                then.check_tier(context, &record.path, &meta).await?;
+                check_tier(access, context, &record.path, &meta).await?;
             }
             None => note_missing(problems, &record),
         }

@@ -5,7 +5,8 @@ use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::completeness::{self, Then};
+use crate::operations::verify::access::Access;
+use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
 
@@ -15,7 +16,7 @@ pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
     wanted: &(dyn Fn(&str) -> bool + Sync),
-    then: Then,
+    access: Access,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
@@ -45,7 +46,7 @@ pub(crate) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, wanted, then).await?;
+    completeness::check(context, problems, &inventory, wanted, access).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

@@ -1,5 +1,6 @@
 //! Verifying a backup.
 
+pub(crate) mod access;
 pub(crate) mod completeness;
 pub(crate) mod load;
 mod mode;

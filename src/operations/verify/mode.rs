@@ -1,6 +1,6 @@
 //! How thorough a verification is.
 
-use crate::operations::verify::completeness::Then;
+use crate::operations::verify::access::Access;
 
 /// How much of a backup is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,10 +22,10 @@ impl VerifyMode {
         }
     }
 
-    pub(crate) fn then(self) -> Then {
+    pub(crate) fn access(self) -> Access {
         match self {
-            Self::Quick => Then::Nothing,
-            Self::Full | Self::Sample(_) => Then::Read,
+            Self::Quick => Access::ListOnly,
+            Self::Full | Self::Sample(_) => Access::Read,
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: problems.is_empty(),
-        operation_id: context.operation_id.clone(),
+        operation_id: context.operation_id.to_string(),
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });
@@ -120,7 +120,7 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.then()).await? {
+    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.access()).await? {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());

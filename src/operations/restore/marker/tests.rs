@@ -219,7 +219,7 @@ async fn the_marker_says_which_sections_are_restored() {
     assert!(
         marker
             .to_string()
-            .contains("restored: data; not, or half: extra"),
+            .contains("restored: data; incomplete: extra"),
         "{}",
         marker.to_string()
     );

@@ -18,8 +18,8 @@ fn what_is_left_out_as_asked_is_named() {
     let manifest: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let (_, status) = instance.json(&["status"]);
     for text in [
-        "auth.db_path: databases were left out as asked (include_metadata = false)",
-        "arc.toml: the configuration was left out as asked (include_config = false)",
+        "auth.db_path: databases were omitted on request (include_metadata = false)",
+        "arc.toml: the configuration was omitted on request (include_config = false)",
     ] {
         assert!(said.contains(&format!("not included: {text}")), "{said}");
         for document in [&manifest, &status] {

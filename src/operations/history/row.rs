@@ -1,0 +1,52 @@
+//! An operation as a row of the history.
+
+use crate::operations::{Operation, Status};
+
+/// What is read of a row, in this order.
+pub(crate) const COLUMNS: &str = "operation_id, started_at, status, body";
+
+/// An operation as it is stored.
+pub(crate) struct Row {
+    operation_id: String,
+    started_at: String,
+    status: String,
+    body: String,
+}
+
+impl Row {
+    pub(crate) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            operation_id: row.get(0)?,
+            started_at: row.get(1)?,
+            status: row.get(2)?,
+            body: row.get(3)?,
+        })
+    }
+
+    pub(crate) fn parse(&self) -> serde_json::Result<Operation> {
+        serde_json::from_str(&self.body)
+    }
+
+    /// The operation; one whose row cannot be parsed says so.
+    pub(crate) fn operation(&self) -> Operation {
+        self.parse().unwrap_or_else(|error| Operation {
+            operation_id: self.operation_id.clone(),
+            started_at: self.started_at.clone(),
+            status: Status::of_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
+            error: Some(format!(
+                "the row of this operation in the history cannot be read: {error}"
+            )),
+            ..Operation::default()
+        })
+    }
+}
+
+/// The operations of a list, which has them without their problems.
+pub(crate) fn listed(rows: &[Row]) -> Vec<Operation> {
+    (rows.iter().map(Row::operation))
+        .map(|operation| Operation {
+            problems: Vec::new(),
+            ..operation
+        })
+        .collect()
+}
