@@ -151,9 +151,8 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
         "operation" => {
-            let mut items = names(&OPERATIONS, OperationKind::as_str);
-            items["type"] = "string".into();
-            json!({"items": items})
+            let names = OPERATIONS.map(OperationKind::as_str);
+            json!({"items": {"type": "string", "enum": names}})
         }
         "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
         "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
