@@ -10,7 +10,7 @@ use super::access::Access;
 use super::compaction::{CompactionStatus, Stats};
 use super::error::ArcError;
 use super::paths::{BACKUP_STATUS, COMPACTION, FLUSH};
-use crate::auth::Secret;
+use crate::secret::Secret;
 use crate::config::ArcServer;
 
 /// How long Arc may take for one answer.

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::arc::ArcClient;
-use crate::auth::Secret;
 use crate::config::Settings;
 use crate::operations::OperationKind;
 use crate::operations::Phase;
@@ -36,6 +35,7 @@ use crate::operations::{ArcBackup, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// How often a running operation is written to the history, for other processes to see.

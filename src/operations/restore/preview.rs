@@ -8,7 +8,6 @@ use arc_backup_core::{
 };
 use futures::StreamExt;
 use jiff::Timestamp;
-use poem_openapi::Object;
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
@@ -23,8 +22,7 @@ use crate::source::section_of;
 use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where that of this instance is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
@@ -72,8 +70,7 @@ impl std::fmt::Display for BackupOrigin {
 }
 
 /// Where a restore writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
@@ -84,8 +81,7 @@ pub struct RestoreDestination {
 }
 
 /// What a restore would do.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
     pub backup_id: String,
