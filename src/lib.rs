@@ -14,6 +14,7 @@
 //! - [`auth`], [`api`], [`cli`]: the surfaces
 
 pub mod api;
+mod arc;
 pub mod auth;
 mod busy;
 pub mod check;

@@ -40,7 +40,7 @@ mod time_limit;
 mod verify;
 
 pub use crate::busy::{Busy, BusyProgress};
-pub(crate) use backup::flush::{Reach, SET_URL, examine as examine_arc, without_flush};
+pub(crate) use backup::flush::{SET_URL, without_flush};
 pub use cancel::{AfterCancel, Cancelling};
 
 pub(crate) use disk::{Room, existing, taken};
