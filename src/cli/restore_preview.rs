@@ -34,7 +34,7 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
         |age| {
             format!(
                 "{} ago ({created} UTC)",
-                times::words(Duration::from_secs(age))
+                times::long(Duration::from_secs(age))
             )
         },
     );

@@ -76,7 +76,7 @@ pub(super) fn print(operation: &Operation) {
                 Status::Cancelled => "cancelled",
                 _ => "failed",
             };
-            complain!("{what} {ended} after {}: {error}", times::words(took));
+            complain!("{what} {ended} after {}: {error}", times::long(took));
         }
         None => note!(
             "{what} completed: {}, {} target {target}{}",
