@@ -25,7 +25,7 @@ pub enum Error {
     /// No target holds the backup.
     #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
-    /// There is no backup of that id, but an incomplete copy.
+    /// There is only an incomplete copy with that id.
     #[error(
         "`{0}` is an incomplete copy, of a backup whose source had files that could not be read: `list --all` (?all=true) names \
          them, and a restore with --allow-incomplete (allow_incomplete = true) takes what there is"

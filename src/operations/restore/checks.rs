@@ -175,7 +175,7 @@ impl ArcBackup {
         }
         let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
-            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
+            format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
             "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \
