@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use super::app::app_with;
 use crate::Registry;
 use crate::auth::Authenticator;
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::manifest::{
     Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest, MeasurementTotals,
     MissingFile, SectionTotals, SourceInfo,
@@ -148,11 +148,12 @@ impl Service {
              [backup]\nlocal_path = \"{root}/backups\"\ndefault_target = \"odd\"\n[backup.targets.odd]\ntype = \"odd\"\n"
         );
         std::fs::write(&config, text).expect("room");
-        let settings = Settings::load(&Overrides {
-            config: Some(config),
-            ignore_environment: true,
-        })
-        .expect("a valid configuration");
+        let settings = Registry::new()
+            .settings(&Overrides {
+                config: Some(config),
+                ignore_environment: true,
+            })
+            .expect("a valid configuration");
         let sink = Arc::new(OddSink::default());
         let mut registry = Registry::new();
         let made = sink.clone();

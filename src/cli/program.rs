@@ -9,7 +9,7 @@ use super::exit_code::{DONE, FAILED, INTERRUPTED, USAGE, for_error};
 use super::output::{be_quiet, print_line, print_stderr};
 use super::signals::Signals;
 use super::{commands, demo, logging, serve};
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::operations::{ArcBackup, descriptors};
 use crate::{Error, Registry, Result};
 
@@ -106,7 +106,7 @@ async fn run(arguments: Arguments, registry: &Registry, signals: &Signals) -> Re
         }
         _ => {}
     }
-    let settings = Settings::load(&Overrides {
+    let settings = registry.settings(&Overrides {
         config: arguments.config,
         ..Overrides::default()
     })?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_backup_core::{LockGuard, OperationId, Sink, Source};
 
 use crate::Result;
+use crate::arc::ArcClient;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::operations::Running;
@@ -16,7 +17,6 @@ use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
 use crate::private::Scratch;
 use crate::repository::Repository;
-use crate::secret::Secret;
 
 /// How many files are copied at once on local disk.
 const CONCURRENCY: usize = 8;
@@ -33,8 +33,8 @@ pub(crate) struct Context {
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,
-    /// Of who asked for the operation over REST.
-    pub(crate) token: Option<Secret>,
+    /// The Arc of `backup.arc_url`, asked with the configured token, or that of the request.
+    pub(crate) arc: Option<ArcClient>,
     /// Absent where the target can only be read.
     pub(crate) lock: Option<Arc<dyn LockGuard>>,
     /// How long it may take.

@@ -178,6 +178,7 @@ impl ArcBackup {
                 let known: Vec<_> = self.repositories.iter().map(Repository::name).collect();
                 Error::Invalid(crate::config::unknown_target(
                     &self.settings.values,
+                    &self.settings.backends,
                     name,
                     &known,
                 ))

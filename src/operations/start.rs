@@ -10,6 +10,7 @@ use arc_backup_core::{
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::arc::ArcClient;
 use crate::config::Settings;
 use crate::operations::OperationKind;
 use crate::operations::Phase;
@@ -184,7 +185,7 @@ impl ArcBackup {
             operation_id: OperationId::parse(&operation_id)
                 .map_err(InvalidOperationId::into_error)?,
             running: running.clone(),
-            token,
+            arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
             lock,
             time,
             history: self.history.clone(),

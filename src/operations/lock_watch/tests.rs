@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{interval, watch};
 use crate::Registry;
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, Status, Who};
@@ -157,7 +157,7 @@ fn engine(folder: &Path, sink: &LosingSink) -> Arc<ArcBackup> {
          [backup]\nlocal_path = \"{root}/backups\"\ndefault_target = \"far\"\n[backup.targets.far]\ntype = \"losing\"\n"
     );
     std::fs::write(&config, text).expect("room");
-    let settings = Settings::load(&Overrides {
+    let settings = Registry::new().settings(&Overrides {
         config: Some(config),
         ignore_environment: true,
     });

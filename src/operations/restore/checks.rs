@@ -100,6 +100,7 @@ impl ArcBackup {
             (true, false) => included.iter().map(|one| one.setting.as_str()).collect(),
         };
         let compared = Compared {
+            backends: &self.settings.backends,
             data: options.data,
             databases,
         };
