@@ -11,13 +11,12 @@ use arc_backup_core::{
     Upload,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::outcome::{CopyFault, Outcome};
-use super::pieces::{PIECE_BYTES, pieces};
+use super::pieces::{PIECE_BYTES, file_pieces};
 use super::progress::{Progress, UnderWay};
 
 /// How long an upload that is given up is waited for.

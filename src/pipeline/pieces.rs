@@ -19,7 +19,7 @@ pub fn pieces(body: Body, subject: &str) -> ByteStream {
     }
 }
 
-fn file_pieces(file: File, len: u64, subject: String) -> ByteStream {
+pub(super) fn file_pieces(file: File, len: u64, subject: String) -> ByteStream {
     stream::unfold(Some((file, len, subject)), |state| async move {
         let (mut file, left, subject) = state?;
         if left == 0 {
