@@ -64,6 +64,30 @@ pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> Result<(), CoreError
     sync_folder(path)
 }
 
+/// Writes `text` to the new private file `path`, durably. Returns `false` where there is one already,
+/// which stays: of two processes that write it at the same time, one wins.
+pub(crate) fn create_atomically(path: &Path, text: &[u8]) -> io::Result<bool> {
+    let temporary = with_suffix(path, &format!("-{}.tmp", std::process::id()));
+    let create = || {
+        let mut file = create_file(&temporary)?;
+        file.write_all(text)?;
+        sync_file(&file)?;
+        // A link never replaces an existing file; where there are no links, a rename is the next best.
+        match std::fs::hard_link(&temporary, path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(_) => std::fs::rename(&temporary, path).map(|()| true),
+        }
+    };
+    let created = create();
+    // It is gone after a rename.
+    let _ = std::fs::remove_file(&temporary);
+    if matches!(created, Ok(true)) {
+        sync_file(&File::open(folder_of(path))?)?;
+    }
+    created
+}
+
 /// Makes a file of mode 0600, for writing and reading; one that is there is emptied. Made by root,
 /// it is given to the owner of its folder: the next operation may be run by Arc's own user.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
