@@ -105,8 +105,8 @@ impl ArcBackup {
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
             Error::Invalid(format!(
-                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
-                 or leave it out"
+                "config/arc.toml of backup {id}: {error}; restore it by itself (--no-data --no-metadata), \
+                 or omit it"
             ))
         })?;
         if elsewhere.is_empty() {
@@ -175,7 +175,7 @@ impl ArcBackup {
         }
         let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
-            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
+            format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
             "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \

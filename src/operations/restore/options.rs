@@ -3,25 +3,11 @@
 use arc_backup_core::{ExtraFiles, Section};
 
 /// What becomes of live files that the backup does not hold.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    poem_openapi::Enum,
-    clap::ValueEnum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
-#[value(rename_all = "kebab-case")]
 pub enum ExtraFilesPolicy {
     /// They are moved beside the storage root and kept.
     #[default]
-    #[value(alias = "set_aside")]
     SetAside,
     /// They stay: Arc may serve rows twice.
     Keep,

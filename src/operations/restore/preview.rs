@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use arc_backup_core::{Activity, InvalidOperationId, OperationId, Staging};
 use jiff::Timestamp;
-use poem_openapi::Object;
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{BackupId, InventoryFault, Manifest, SourceInfo};
@@ -20,8 +19,7 @@ use crate::source::section_of;
 use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where that of this instance is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
@@ -69,8 +67,7 @@ impl std::fmt::Display for BackupOrigin {
 }
 
 /// Where a restore writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
@@ -81,8 +78,7 @@ pub struct RestoreDestination {
 }
 
 /// What a restore would do.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
     pub backup_id: String,

@@ -115,9 +115,9 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         && let Err(error) = confirm_lock_and_idle(context, arc).await
     {
         report_set_aside(context, &parts);
-        return Err(Error::Failed(format!(
-            "{error}; all files are restored, but the final check did not run: run the same restore again"
-        )));
+        return Err(error.context(
+            "all files are restored, but the final check did not run: run the same restore again",
+        ));
     }
     let mut outcome = RestoreOutcome {
         restart_required: parts.iter().any(RestoredSection::needs_restart),
@@ -151,12 +151,12 @@ async fn with_remedy(
     error: Error,
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
-    match error {
-        Error::Failed(text) if is_damaged => match damaged::remedy(context).await {
-            Some(remedy) => Error::Failed(format!("{text}; {remedy}")),
-            None => Error::Failed(text),
-        },
-        error => error,
+    if !is_damaged || !matches!(error.root(), Error::Failed(_)) {
+        return error;
+    }
+    match damaged::remedy(context).await {
+        Some(remedy) => error.context(remedy),
+        None => error,
     }
 }
 
@@ -325,7 +325,7 @@ async fn abort_all(
 /// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
-        error,
+        error.root(),
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
     // On request, damaged files are omitted.
@@ -343,10 +343,7 @@ fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
         0 => what.to_owned(),
         _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
     };
-    match error {
-        Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-        error => Error::Failed(format!("{error}; {what}")),
-    }
+    error.context(what)
 }
 
 fn names_of<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<String> {
@@ -395,12 +392,10 @@ async fn apply(
             }),
         }
         applied.map_err(|error| {
-            let what =
-                "the live data is partly restored: run the same restore again to complete it";
-            match context.running.cause_of(error) {
-                Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-                error => Error::Failed(format!("{error}; {what}")),
-            }
+            let error = context.running.cause_of(error);
+            error.context(
+                "the live data is partly restored: run the same restore again to complete it",
+            )
         })?;
         marker.done(&sections, &sections[..=done]).await;
     }

@@ -129,9 +129,7 @@ impl<'a> RestoreMarker<'a> {
         match self.write_beside(&text).await {
             Ok(()) => {}
             Err(error) if changes_data => {
-                return Err(Error::Failed(format!(
-                    "the restore marker can't be written beside the data: {error}"
-                )));
+                return Err(error.context("the restore marker cannot be written beside the data"));
             }
             Err(error) => self.context.warn(format!(
                 "the restore marker is in the state folder alone, as it can't be written beside the data ({error}): if this \
