@@ -201,3 +201,25 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against: a file of a faster process that is replaced, and temporary files that stay.
+    #[test]
+    fn a_new_file_never_replaces_one_and_an_atomic_one_always_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let read = || std::fs::read_to_string(&path).expect("a file");
+        assert!(create_atomically(&path, b"first").expect("written"));
+        assert!(!create_atomically(&path, b"second").expect("nothing to write"));
+        assert_eq!(read(), "first");
+        write_atomically(&path, b"third").expect("written");
+        assert_eq!(read(), "third");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+        std::fs::create_dir(temporary_of(&path)).expect("in the way");
+        assert!(write_atomically(&path, b"fourth").is_err());
+        assert_eq!(read(), "third");
+    }
+}

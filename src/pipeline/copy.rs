@@ -11,7 +11,6 @@ use arc_backup_core::{
     Upload,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
