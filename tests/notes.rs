@@ -232,7 +232,7 @@ fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
             verified["warnings"][0]
                 .as_str()
                 .unwrap()
-                .contains("is no note")
+                .contains("is not a note")
         );
         assert_eq!(read(&path)["last_verified"]["ok"], true, "{broken}");
     }

@@ -167,7 +167,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
     assert!(
         ended["warnings"]
             .to_string()
-            .contains("arc.toml is left as it is"),
+            .contains("arc.toml stays as it is"),
         "{ended}"
     );
     assert!(live(&instance) == old);

@@ -15,8 +15,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::outcome::{CopyFault, Outcome};
-use super::pieces::{PIECE_BYTES, file_pieces};
+use super::fault::CopyFault;
+use super::pieces::{PIECE_BYTES, file_pieces, pieces};
 use super::progress::{Progress, UnderWay};
 
 /// How long an upload that is given up is waited for.
@@ -24,7 +24,7 @@ const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cancelled copy waits for what it has begun to end: the last request of an upload, or
 /// its abort.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a file is copied whose bytes were damaged on the way. Requests are tried again below
+/// How often a file is copied whose bytes were damaged on the way. Requests are repeated below
 /// this, in the sinks.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -60,6 +60,17 @@ pub struct Plan {
     pub cancel: CancellationToken,
     /// How many entries are copied at once.
     pub concurrency: usize,
+}
+
+/// What became of one entry.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The entry; after a copy that went well with the digest of its bytes.
+    pub entry: Entry,
+    /// The entity tag of the written object, where the writer gives one.
+    pub stored: Option<String>,
+    /// What went wrong.
+    pub fault: Option<CopyFault>,
 }
 
 /// The copies of a [`Plan`], as they end.
@@ -145,13 +156,13 @@ impl Plan {
         writer: &dyn Writer,
         cancel: &CancellationToken,
     ) -> Result<(Digest, Option<String>), CopyFault> {
-        let mut tries = 1;
+        let mut attempt = 1;
         let mut wrong = None;
         let under_way = self.progress.begin(&entry.key);
         loop {
             let counted = Arc::new(AtomicU64::new(0));
             under_way.step("opening it");
-            let opened = match tries {
+            let opened = match attempt {
                 1 => reader.open(entry),
                 _ => reader.open_again(entry),
             };
@@ -167,7 +178,7 @@ impl Plan {
                 Err(fault) => fault,
             };
             self.progress.take_back(counted.load(Ordering::Relaxed));
-            if tries == MAX_ATTEMPTS || !fault.may_heal() {
+            if attempt == MAX_ATTEMPTS || !fault.may_heal() {
                 return Err(fault);
             }
             if let CopyFault::Checksum { found, .. } = fault {
@@ -176,7 +187,7 @@ impl Plan {
                     return Err(fault);
                 }
             }
-            tries += 1;
+            attempt += 1;
             tracing::warn!(key = %entry.key, %fault, "reading it again");
         }
     }

@@ -5,11 +5,11 @@
 //! knows nothing of Parquet, S3 or HTTP.
 
 mod copy;
-mod outcome;
+mod fault;
 mod pieces;
 mod progress;
 
-pub use copy::{Copies, Plan, Reader, Writer};
-pub use outcome::{CopyFault, Outcome};
+pub use copy::{Copies, Outcome, Plan, Reader, Writer};
+pub use fault::CopyFault;
 pub use pieces::pieces;
 pub use progress::Progress;

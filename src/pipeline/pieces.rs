@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 /// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way
 /// holds one.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
+
 /// The body as a stream of pieces.
 #[must_use]
 pub fn pieces(body: Body, subject: &str) -> ByteStream {

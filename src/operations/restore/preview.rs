@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{
-    Activity, InvalidOperationId, OperationId, RestoreSummary, Section, Staging,
-};
-use futures::StreamExt;
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, Staging};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
+use crate::manifest::{BackupId, InventoryFault, Manifest, SourceInfo};
 use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
@@ -241,10 +238,6 @@ impl ArcBackup {
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
         for section in &sections_to_restore(&inventory, options) {
-            if *section == Section::Config {
-                plan.add(&self.config_summary(&inventory).await?);
-                continue;
-            }
             let mut sources = self.sources.iter();
             let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
                 continue;
@@ -266,17 +259,5 @@ impl ArcBackup {
             plan.add(&restore.plan(section_entries(&inventory, section)?).await?);
         }
         Ok(plan)
-    }
-
-    /// That of `arc.toml`, whose own plan tries whether its place can be written.
-    async fn config_summary(&self, inventory: &Inventory) -> Result<RestoreSummary> {
-        let mut summary = RestoreSummary::default();
-        let mut entries = section_entries(inventory, &Section::Config)?;
-        while let Some(entry) = entries.next().await {
-            summary.needed_files += 1;
-            summary.needed_bytes += entry?.size;
-            summary.replaced_files += u64::from(self.settings.config_path.exists());
-        }
-        Ok(summary)
     }
 }

@@ -1,17 +1,6 @@
-//! What became of a copied entry.
+//! Why an entry was not copied.
 
-use arc_backup_core::{Digest, Entry, Error};
-
-/// What became of one entry.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The entry; after a copy that went well with the digest of its bytes.
-    pub entry: Entry,
-    /// The entity tag of the written object, where the writer gives one.
-    pub stored: Option<String>,
-    /// What went wrong.
-    pub fault: Option<CopyFault>,
-}
+use arc_backup_core::{Digest, Error};
 
 /// Why an entry was not copied.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +19,7 @@ pub enum CopyFault {
         key: String,
         /// How many were expected.
         expected: u64,
-        /// How many there were; one more than expected means any number above.
+        /// How many there were; one more than expected stands for any number above.
         found: u64,
     },
     /// The bytes are not the ones they should be.
