@@ -259,7 +259,11 @@ fn a_note_that_cannot_be_written_is_a_warning() {
         .map(|_| {
             let (code, verified) = instance.json(&["verify", &id, "--sample", "25%"]);
             assert_eq!(code, 0, "{verified}");
-            assert!(verified["warnings"].to_string().contains("this sample is random"));
+            assert!(
+                verified["warnings"]
+                    .to_string()
+                    .contains("this sample is random")
+            );
             verified["processed_bytes"].as_u64()
         })
         .collect();
