@@ -1,5 +1,5 @@
-//! A store over a simulated network: the product's own retries, pace, budgets, parts and ranges, over objects in memory, with
-//! latencies and faults that a seed decides.
+//! A store over a simulated network: the product's own retries, pace, budgets, parts and ranges,
+//! over objects in memory, with latencies and faults that a seed decides.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
