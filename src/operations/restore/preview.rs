@@ -148,7 +148,7 @@ impl ArcBackup {
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {
-            options.metadata
+            options.includes(&Section::Metadata)
                 && manifest.has_metadata
                 && (included.is_empty() || included.iter().any(|one| one.file == database.file))
         });
@@ -165,15 +165,15 @@ impl ArcBackup {
             source,
             destination: RestoreDestination {
                 databases: replaced.map(|one| absolute(&one.path)).collect(),
-                config: (options.config && manifest.has_config)
+                config: (options.includes(&Section::Config) && manifest.has_config)
                     .then(|| absolute(&self.settings.config_path)),
                 storage: own,
             },
-            databases: match options.data {
+            databases: match options.includes(&Section::Data) {
                 true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
                 false => Vec::new(),
             },
-            sqlite_databases: match options.metadata {
+            sqlite_databases: match options.includes(&Section::Metadata) {
                 true => included.iter().map(|one| one.file.clone()).collect(),
                 false => Vec::new(),
             },
@@ -181,7 +181,7 @@ impl ArcBackup {
             plan_error,
             arc_running,
             arc_seen,
-            restart_required: options.metadata || options.config,
+            restart_required: options.needs_restart(),
         })
     }
 
