@@ -1,5 +1,6 @@
-//! Nothing waits for itself: operations over stores with few turns, little room, latencies, faults and cancels end, whatever the
-//! shape of the data. Most of it in simulated time, with the product's own retries, pace and budgets.
+//! Nothing waits for itself: operations over stores with few turns, little room, latencies, faults
+//! and cancels end, whatever the shape of the data. Most of it in simulated time, with the
+//! product's own retries, pace and budgets.
 //!
 //! Long: `cargo test --release --test waiting -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -23,7 +24,8 @@ use arc_backup::{Error, Registry};
 use arc_backup_core::{Key, Sink, WriteOptions};
 use simulated::{Limits, Simulated, Weather};
 
-/// How long an operation may take to end that is asked to: `backup.stop_timeout`, and what a clock of half a second adds.
+/// How long an operation may take to end that is asked to: `backup.stop_timeout`, and what a clock
+/// of half a second adds.
 const STOP: Duration = Duration::from_secs(12);
 
 /// An instance in a folder of its own, whose data and target are these sinks.
@@ -139,8 +141,9 @@ fn simulated_time() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// One random schedule: a backup that is cancelled at a random moment or not, its continuation, a verification, a restore over
-/// changed data and a deletion, over two stores with random limits, latencies and faults.
+/// One random schedule: a backup that is cancelled at a random moment or not, its continuation, a
+/// verification, a restore over changed data and a deletion, over two stores with random limits,
+/// latencies and faults.
 fn schedule(seed: u64) {
     let case = &format!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -230,8 +233,8 @@ fn is_of_a_store(error: &str) -> bool {
     error.contains("tried ") && !error.contains("nothing went on")
 }
 
-/// A backup to S3 hung for ever, with all defaults and without any fault: what its loop waited for was held by copies that nobody
-/// polled.
+/// A backup to S3 hung for ever, with all defaults and without any fault: what its loop waited for
+/// was held by copies that nobody polled.
 #[test]
 fn no_schedule_waits_for_itself() {
     for seed in 0..60 {
@@ -253,7 +256,8 @@ fn ten_thousand_schedules_do_not_wait_for_themselves() {
     }
 }
 
-/// Every operation, with one request at once and room for one byte, over 600 files, and with 1,100 objects to move.
+/// Every operation, with one request at once and room for one byte, over 600 files, and with 1,100
+/// objects to move.
 #[test]
 fn every_operation_ends_with_one_turn_and_no_room() {
     for concurrency in [8, 64] {
@@ -336,7 +340,8 @@ async fn every_operation(
     );
 }
 
-/// An operation to a store that gives no answer ends when it is asked to, in any phase, and says why.
+/// An operation to a store that gives no answer ends when it is asked to, in any phase, and says
+/// why.
 #[test]
 fn a_store_that_dies_holds_up_no_end() {
     for (number, phase) in ["preparing", "copying", "publishing"].iter().enumerate() {

@@ -21,7 +21,8 @@ type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// What a rule sees of a request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The verb, as [`Proxy::count`] counts it: the HTTP method, and `comp` of the query: `PUT block`, `GET`.
+    /// The verb, as [`Proxy::count`] counts it: the HTTP method, and `comp` of the query: `PUT
+    /// block`, `GET`.
     pub verb: String,
     /// The path, percent-encoded.
     pub path: String,
@@ -89,7 +90,8 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of `upstream` (`host:port`), on a free port of 127.0.0.1 and the caller's runtime.
+    /// Starts a proxy in front of `upstream` (`host:port`), on a free port of 127.0.0.1 and the
+    /// caller's runtime.
     ///
     /// # Panics
     /// When there is no port.
@@ -173,18 +175,20 @@ impl Proxy {
         self.lock().latency = latency;
     }
 
-    /// Lets the server list no more than so many names at once. For sinks with a SAS: of a request with a signature of
-    /// its own the query can't be changed.
+    /// Lets the server list no more than so many names at once. For sinks with a SAS: of a request
+    /// with a signature of its own the query can't be changed.
     pub fn set_page(&self, names: u32) {
         self.lock().page = Some(names);
     }
 
-    /// Gives listings the `startFrom` that Azure has and Azurite passes over in silence. For sinks with a SAS.
+    /// Gives listings the `startFrom` that Azure has and Azurite passes over in silence. For sinks
+    /// with a SAS.
     pub fn know_start_from(&self) {
         self.lock().knows_start_from = true;
     }
 
-    /// How many requests of this verb came: the HTTP method, and `comp` of the query where there is one: `PUT block`.
+    /// How many requests of this verb came: the HTTP method, and `comp` of the query where there is
+    /// one: `PUT block`.
     pub fn count(&self, verb: &str) -> usize {
         self.lock().counts.get(verb).copied().unwrap_or(0)
     }
@@ -245,7 +249,8 @@ impl Drop for UnderWay {
 }
 
 async fn serve(stream: TcpStream, upstream: Arc<str>, state: Arc<Mutex<State>>) {
-    // One connection to the server for each from a client: order and ends of connections stay as they are.
+    // One connection to the server for each from a client: order and ends of connections stay as
+    // they are.
     let link = Arc::new(tokio::sync::Mutex::new(None));
     let service =
         service_fn(move |request| handle(request, upstream.clone(), state.clone(), link.clone()));
@@ -273,7 +278,8 @@ async fn handle(
     tokio::time::sleep(latency).await;
     match fault {
         Some(Fault::Answer(status, code)) => {
-            // Read to its end, as a server does: else the client may see a reset in place of the answer.
+            // Read to its end, as a server does: else the client may see a reset in place of the
+            // answer.
             let _ = request.into_body().collect().await;
             return Ok(answer(status, code));
         }

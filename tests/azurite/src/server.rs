@@ -145,8 +145,8 @@ impl Azurite {
         Proxy::start(&self.address).await
     }
 
-    /// A SAS for all containers of the account, with these permissions (`rwdlac`), that ends `lasts` from now, or
-    /// ended so long ago.
+    /// A SAS for all containers of the account, with these permissions (`rwdlac`), that ends
+    /// `lasts` from now, or ended so long ago.
     pub fn account_sas(&self, permissions: &str, lasts: Lasts) -> String {
         let (start, end) = lasts.bounds();
         let text = format!(
@@ -164,7 +164,8 @@ impl Azurite {
     pub fn container_sas(&self, container: &str, permissions: &str, lasts: Lasts) -> String {
         let (start, end) = lasts.bounds();
         let resource = format!("/blob/{ACCOUNT}/{container}");
-        // permissions, start, end, resource, identifier, IP, protocol, version, kind, snapshot, encryption scope, 5 headers
+        // permissions, start, end, resource, identifier, IP, protocol, version, kind, snapshot,
+        // encryption scope, 5 headers
         let text =
             format!("{permissions}\n{start}\n{end}\n{resource}\n\n\n\n{VERSION}\nc\n\n\n\n\n\n\n");
         let signature = escape(&sign(KEY, &text));
@@ -175,8 +176,9 @@ impl Azurite {
         )
     }
 
-    /// Does one request signed with the account's key. `path` is below the account, percent-encoded; query and headers
-    /// are as they are. For what tests need behind a sink's back.
+    /// Does one request signed with the account's key. `path` is below the account,
+    /// percent-encoded; query and headers are as they are. For what tests need behind a sink's
+    /// back.
     ///
     /// # Panics
     /// When the server can't be reached.

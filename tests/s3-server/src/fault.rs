@@ -41,7 +41,8 @@ pub enum Fault {
     Delay(Duration),
     /// The body of the answer breaks off behind so many bytes.
     CutResponse(u64),
-    /// The body of the request is read up to so many bytes, and the connection closed; the request is not done.
+    /// The body of the request is read up to so many bytes, and the connection closed; the request
+    /// is not done.
     CutRequest(u64),
     /// One bit of the answer's body, at this offset or in its last byte, is another.
     FlipResponse(u64),

@@ -125,7 +125,8 @@ impl Layer {
     }
 }
 
-/// An answer instead of the request, whose body is read to its end so that the connection can go on.
+/// An answer instead of the request, whose body is read to its end so that the connection can go
+/// on.
 async fn refusal(
     request: Request<Body>,
     status: u16,

@@ -1,8 +1,9 @@
 //! An S3 server in process, for tests: [`s3s`] over a store in memory, with faults on demand.
 //!
-//! It exists because no small server has all that the product relies on: entity tags in listings, pages that cost a
-//! page, conditional writes, unfinished uploads that can be listed, and checksums that are checked and given back.
-//! It knows only what arc-backup asks for, and keeps to S3's limits where they bite (parts, keys in one delete).
+//! It exists because no small server has all that the product relies on: entity tags in listings,
+//! pages that cost a page, conditional writes, unfinished uploads that can be listed, and checksums
+//! that are checked and given back. It knows only what arc-backup asks for, and keeps to S3's
+//! limits where they bite (parts, keys in one delete).
 //!
 //! ```
 //! use arc_backup_test_s3::{Fault, Rule, S3Server, ServerOptions, Verb, When};

@@ -107,7 +107,8 @@ pub(crate) fn list_objects(
         match (folder, object) {
             (Some(folder), _) => {
                 from = Bound::Included(behind(folder));
-                // A listing that starts within a folder has it only if a key of it is behind the start.
+                // A listing that starts within a folder has it only if a key of it is behind the
+                // start.
                 folders.push(CommonPrefix {
                     prefix: Some(text(folder)),
                 });

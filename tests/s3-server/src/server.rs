@@ -50,16 +50,19 @@ pub struct ServerOptions {
     pub smallest_part_bytes: u64,
     /// The largest object that CopyObject copies, in bytes: 5 GiB with S3.
     pub copy_limit_bytes: u64,
-    /// By how much the times that objects are stamped with lie behind those of the answers: two clocks.
+    /// By how much the times that objects are stamped with lie behind those of the answers: two
+    /// clocks.
     pub stamps_behind: Duration,
     /// Whether to refuse requests that name a checksum, as stores do that do not know them.
     pub refuse_checksums: bool,
-    /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as MinIO does.
+    /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as
+    /// MinIO does.
     pub lists_uploads_of_exact_keys_only: bool,
     /// Whether DeleteObjects is refused without a `Content-MD5`, as old stores do.
     pub deletes_need_md5: bool,
-    /// Whether the buckets keep versions: what is overwritten stays, and what is deleted too, behind a delete marker. As MinIO does,
-    /// a listing with a delimiter has folders also where all that is below them is deleted.
+    /// Whether the buckets keep versions: what is overwritten stays, and what is deleted too,
+    /// behind a delete marker. As MinIO does, a listing with a delimiter has folders also where all
+    /// that is below them is deleted.
     pub versioned: bool,
     /// Keys that contain this text are refused by DeleteObjects, each by itself.
     pub undeletable: Option<String>,
@@ -93,7 +96,8 @@ impl Default for ServerOptions {
     }
 }
 
-/// A running server. It listens on 127.0.0.1, runs on threads of its own, and stops when this is dropped.
+/// A running server. It listens on 127.0.0.1, runs on threads of its own, and stops when this is
+/// dropped.
 pub struct S3Server {
     address: SocketAddr,
     store: Arc<Store>,
@@ -236,7 +240,8 @@ impl S3Server {
         }
     }
 
-    /// Moves the objects whose names contain this text to a storage class, as a lifecycle rule does: from `GLACIER` nothing is read.
+    /// Moves the objects whose names contain this text to a storage class, as a lifecycle rule
+    /// does: from `GLACIER` nothing is read.
     pub fn move_to_class(&self, bucket: &str, part: &str, class: &'static str) {
         let mut state = self.store.state();
         let bucket = state.buckets.get_mut(bucket);
@@ -248,7 +253,8 @@ impl S3Server {
         }
     }
 
-    /// How many versions a bucket keeps of objects whose names contain this text, which are no longer current.
+    /// How many versions a bucket keeps of objects whose names contain this text, which are no
+    /// longer current.
     #[must_use]
     pub fn old_versions(&self, bucket: &str, part: &str) -> u64 {
         let state = self.store.state();
@@ -261,7 +267,8 @@ impl S3Server {
         })
     }
 
-    /// Changes one bit of an object's bytes, and nothing of what is known of it: its checksum is then wrong.
+    /// Changes one bit of an object's bytes, and nothing of what is known of it: its checksum is
+    /// then wrong.
     ///
     /// # Panics
     /// When there is no such object, or no such byte in it.

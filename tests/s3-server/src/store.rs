@@ -25,7 +25,8 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// How many versions there are of each key that are no longer current, delete markers among them.
+    /// How many versions there are of each key that are no longer current, delete markers among
+    /// them.
     pub(crate) old_versions: BTreeMap<String, u64>,
     /// By key and upload id.
     pub(crate) uploads: BTreeMap<(String, String), Unfinished>,
@@ -52,7 +53,8 @@ pub(crate) struct Unfinished {
 impl Stored {
     pub(crate) fn new(received: Received, metadata: HashMap<String, String>) -> Self {
         Self {
-            // As with S3, the same bytes have the same entity tag; what it is made of is nobody's business.
+            // As with S3, the same bytes have the same entity tag; what it is made of is nobody's
+            // business.
             etag: format!("{:016x}{:016x}", received.crc64, received.blob.len()),
             blob: received.blob,
             crc64: received.crc64,
@@ -131,7 +133,8 @@ impl State {
 }
 
 impl Bucket {
-    /// Puts an object there; in a bucket that is `versioned` what was there stays as an old version.
+    /// Puts an object there; in a bucket that is `versioned` what was there stays as an old
+    /// version.
     pub(crate) fn insert(&mut self, key: String, object: Stored, versioned: bool) {
         if self.objects.contains_key(&key) && versioned {
             *self.old_versions.entry(key.clone()).or_default() += 1;
@@ -139,7 +142,8 @@ impl Bucket {
         self.objects.insert(key, object);
     }
 
-    /// Removes an object, or, in a bucket that is `versioned`, puts a delete marker in its place, also where none is.
+    /// Removes an object, or, in a bucket that is `versioned`, puts a delete marker in its place,
+    /// also where none is.
     pub(crate) fn remove(&mut self, key: &str, versioned: bool) {
         let there = u64::from(self.objects.remove(key).is_some());
         if versioned {
