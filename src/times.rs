@@ -1,6 +1,6 @@
 //! Times as people read and write them: ages, durations, moments.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -82,6 +82,16 @@ pub(crate) fn setting(duration: Duration) -> String {
     format!("{}{letter}", seconds / unit)
 }
 
+/// The moment as the standard library has it.
+pub(crate) fn system_time(moment: Timestamp) -> SystemTime {
+    let since_epoch = moment.as_duration();
+    if since_epoch.is_negative() {
+        UNIX_EPOCH - since_epoch.unsigned_abs()
+    } else {
+        UNIX_EPOCH + since_epoch.unsigned_abs()
+    }
+}
+
 /// How long ago a moment is; `None` for one in the future.
 pub(crate) fn age(moment: Timestamp, now: Timestamp) -> Option<Duration> {
     now.duration_since(moment).try_into().ok()
@@ -120,7 +130,7 @@ mod tests {
             let read = parse_duration(text).map(|duration| duration.as_secs());
             assert_eq!(read, seconds, "{text:?}");
         }
-        for (seconds, long, brief, set) in [
+        for (seconds, two_units, one_unit, set) in [
             (0, "0s", "0s", "0s"),
             (59, "59s", "59s", "59s"),
             (61, "1m 1s", "1m", "61s"),
@@ -131,7 +141,7 @@ mod tests {
         ] {
             let duration = Duration::from_secs(seconds);
             let shown = (long(duration), short(duration), setting(duration));
-            assert_eq!(shown, (long.into(), brief.into(), set.into()));
+            assert_eq!(shown, (two_units.into(), one_unit.into(), set.into()));
         }
     }
 

@@ -23,7 +23,7 @@ impl InstanceLock {
                 .context("set `backup.state_path` to a file in a folder that can be written")
         };
         if let Some(folder) = path.parent() {
-            crate::private::create_folder(folder).map_err(fault)?;
+            crate::files::create_folder(folder).map_err(fault)?;
         }
         let mut file = File::options()
             .read(true)
@@ -34,7 +34,7 @@ impl InstanceLock {
             .open(path)
             .map_err(fault)?;
         if let Some(folder) = path.parent() {
-            crate::private::give_if_possible(folder, path);
+            crate::files::give_if_possible(folder, path);
         }
         let mut tries = 0;
         loop {
