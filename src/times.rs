@@ -130,7 +130,7 @@ mod tests {
             let read = parse_duration(text).map(|duration| duration.as_secs());
             assert_eq!(read, seconds, "{text:?}");
         }
-        for (seconds, two_units, one_unit, set) in [
+        for (seconds, full, brief, set) in [
             (0, "0s", "0s", "0s"),
             (59, "59s", "59s", "59s"),
             (61, "1m 1s", "1m", "61s"),
@@ -141,7 +141,7 @@ mod tests {
         ] {
             let duration = Duration::from_secs(seconds);
             let shown = (long(duration), short(duration), setting(duration));
-            assert_eq!(shown, (two_units.into(), one_unit.into(), set.into()));
+            assert_eq!(shown, (full.into(), brief.into(), set.into()));
         }
     }
 

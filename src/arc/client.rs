@@ -10,8 +10,8 @@ use super::access::Access;
 use super::compaction::{CompactionStatus, Stats};
 use super::error::ArcError;
 use super::paths::{BACKUP_STATUS, COMPACTION, FLUSH};
-use crate::auth::Secret;
 use crate::config::ArcServer;
+use crate::secret::Secret;
 
 /// How long Arc may take for one answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

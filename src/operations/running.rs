@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::auth::Secret;
 use crate::operations::{Operation, Origin, Phase, Status};
-
 use crate::pipeline::Progress;
+use crate::secret::Secret;
 
 /// Who asked for an operation.
 #[derive(Debug, Clone)]
