@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::remote::{
-    Beat, Budget, Caller, Collected, PartLimits, PartSink, Parts, RangeReader, ReadPlan,
+    Budget, Collected, Heartbeat, PartLimits, PartSink, Parts, RangeReader, ReadPlan, Retrier,
     RetryPolicy, read_ranges,
 };
 use arc_backup_core::{
@@ -67,8 +67,8 @@ struct Store {
     inner: MemorySink,
     weather: Weather,
     random: Mutex<fastrand::Rng>,
-    caller: Caller,
-    control: Caller,
+    retrier: Retrier,
+    control: Retrier,
     writes: Budget,
     control_writes: Budget,
     reads: Budget,
@@ -83,13 +83,13 @@ pub struct Simulated(Arc<Store>);
 
 impl Simulated {
     pub fn new(limits: Limits, weather: Weather, seed: u64) -> Self {
-        let caller = |requests| Caller::new(RetryPolicy::default(), requests);
+        let retrier = |requests| Retrier::new(RetryPolicy::default(), requests);
         Self(Arc::new(Store {
             inner: MemorySink::new(),
             weather,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            caller: caller(limits.requests),
-            control: caller(4),
+            retrier: retrier(limits.requests),
+            control: retrier(4),
             writes: Budget::new(limits.buffer_bytes),
             control_writes: Budget::new(limits.buffer_bytes),
             reads: Budget::new(limits.buffer_bytes),
@@ -106,8 +106,11 @@ impl Simulated {
     /// Fails when something is still held of what is to be given back: turns, room, bodies.
     pub fn check_idle(&self, case: &str) {
         let store = &*self.0;
-        for caller in [&store.caller, &store.control] {
-            assert!(caller.pace().is_idle(), "{case}: a turn is lost: {store:?}");
+        for retrier in [&store.retrier, &store.control] {
+            assert!(
+                retrier.limit().is_idle(),
+                "{case}: a turn is lost: {store:?}"
+            );
         }
         for budget in [&store.writes, &store.control_writes, &store.reads] {
             assert!(budget.is_whole(), "{case}: room is lost: {store:?}");
@@ -151,18 +154,18 @@ impl Store {
         done.await
     }
 
-    async fn call<T, F, Fut>(&self, caller: &Caller, subject: &str, done: F) -> Result<T>
+    async fn call<T, F, Fut>(&self, retrier: &Retrier, subject: &str, done: F) -> Result<T>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let asked = caller.call("ask", subject, |_| self.request(subject, done()));
+        let asked = retrier.call("ask", subject, |_| self.request(subject, done()));
         asked.await
     }
 
-    fn caller(&self, purpose: Purpose) -> &Caller {
+    fn retrier(&self, purpose: Purpose) -> &Retrier {
         match purpose {
-            Purpose::Data => &self.caller,
+            Purpose::Data => &self.retrier,
             Purpose::Control => &self.control,
         }
     }
@@ -192,12 +195,12 @@ struct Kept {
 #[async_trait]
 impl PartSink for Kept {
     async fn upload(&self, number: u64, bytes: Bytes) -> Result<()> {
-        let caller = self.store.caller(self.purpose);
+        let retrier = self.store.retrier(self.purpose);
         let put = || async {
             self.parts.lock().unwrap().insert(number, bytes.clone());
             Ok(())
         };
-        self.store.call(caller, "a part", put).await
+        self.store.call(retrier, "a part", put).await
     }
 }
 
@@ -215,15 +218,15 @@ impl Upload for Uploading {
                 parts.into_values().flatten().collect()
             }
         };
-        let caller = self.store.caller(self.options.purpose);
+        let retrier = self.store.retrier(self.options.purpose);
         let put = || (self.store).put(&self.key, bytes.clone(), &self.options);
-        self.store.call(caller, &self.key, put).await
+        self.store.call(retrier, &self.key, put).await
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {
         self.parts.stop().await;
-        let caller = self.store.caller(self.options.purpose);
-        (self.store.call(caller, &self.key, || async { Ok(()) })).await
+        let retrier = self.store.retrier(self.options.purpose);
+        (self.store.call(retrier, &self.key, || async { Ok(()) })).await
     }
 }
 
@@ -252,10 +255,10 @@ struct Ranges {
 #[async_trait]
 impl RangeReader for Ranges {
     async fn open(&self, range: Range<u64>) -> Result<ByteStream> {
-        self.open_beating(range, Beat::new()).await
+        self.open_with_heartbeat(range, Heartbeat::new()).await
     }
 
-    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+    async fn open_with_heartbeat(&self, range: Range<u64>, beat: Heartbeat) -> Result<ByteStream> {
         let store = self.store.clone();
         let options = GetOptions {
             range: Some(range.clone()),
@@ -270,7 +273,7 @@ impl RangeReader for Ranges {
         // As the backends do: room is asked for by who reads.
         Ok(stream::once(async move {
             let held = match is_small {
-                true => Some(budget.reserve_beating(len, &beat).await),
+                true => Some(budget.reserve_with_heartbeat(len, &beat).await),
                 false => None,
             };
             let latency = u32::try_from(store.weather.latency.as_micros() / 4).unwrap();
@@ -343,7 +346,9 @@ impl Sink for Simulated {
             return Err(Error::new(kind, "read", key.as_str(), "refused"));
         }
         let opened = store
-            .call(&store.caller, key, || store.inner.get(key, options.clone()))
+            .call(&store.retrier, key, || {
+                store.inner.get(key, options.clone())
+            })
             .await?;
         let meta = opened.meta;
         let range = options.range.unwrap_or(0..meta.size);
@@ -355,7 +360,7 @@ impl Sink for Simulated {
             is_small: range.end - range.start <= range_bytes,
         };
         let plan = ReadPlan {
-            caller: store.caller.clone(),
+            retrier: store.retrier.clone(),
             budget: store.reads.clone(),
             range_bytes,
             parallel: usize::try_from(store.limits.parallel).unwrap(),
@@ -367,7 +372,7 @@ impl Sink for Simulated {
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
         let store = &self.0;
-        let asked = store.call(&store.caller, key, || store.inner.head(key));
+        let asked = store.call(&store.retrier, key, || store.inner.head(key));
         asked.await
     }
 
@@ -388,7 +393,7 @@ impl Sink for Simulated {
                         let listing = store.inner.list(options.clone()).take(50);
                         Ok(listing.collect::<Vec<_>>().await)
                     };
-                    let page = match store.call(&store.caller, "a listing", page).await {
+                    let page = match store.call(&store.retrier, "a listing", page).await {
                         Ok(page) => page,
                         Err(error) => {
                             let rows = Vec::new().into_iter();
@@ -410,7 +415,7 @@ impl Sink for Simulated {
 
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
         let store = &self.0;
-        let asked = store.call(&store.caller, "a folder", || {
+        let asked = store.call(&store.retrier, "a folder", || {
             store.inner.list_children(folder)
         });
         asked.await
@@ -418,7 +423,7 @@ impl Sink for Simulated {
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let store = &self.0;
-        let asked = store.call(&store.caller, "objects", || store.inner.delete(keys));
+        let asked = store.call(&store.retrier, "objects", || store.inner.delete(keys));
         asked.await
     }
 
@@ -450,6 +455,6 @@ impl HardLinks for Simulated {
             let bytes = object.body.collect(1 << 30, from).await?;
             store.put(to, bytes.into(), &options).await
         };
-        store.call(&store.caller, from, copy).await
+        store.call(&store.retrier, from, copy).await
     }
 }

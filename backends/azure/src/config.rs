@@ -124,8 +124,8 @@ fn without_query(url: &str) -> String {
 }
 
 /// The error for a setting that can't be right.
-pub(crate) fn wrong(setting: &str, detail: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, "use", setting, detail)
+pub(crate) fn wrong(setting: &'static str, detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, "use", setting, detail).with_setting(setting)
 }
 
 /// A setting's value, if it has one.
@@ -188,7 +188,7 @@ pub(crate) fn normalise_prefix(prefix: Option<&String>) -> Result<String> {
 
 /// Checks what is no secret and no place.
 pub(crate) fn check_limits(config: &AzureConfig) -> Result<()> {
-    let within = |name: &str, ok: bool, detail: &str| {
+    let within = |name: &'static str, ok: bool, detail: &str| {
         if ok { Ok(()) } else { Err(wrong(name, detail)) }
     };
     within(

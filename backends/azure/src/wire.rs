@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::remote::Beat;
+use arc_backup_core::remote::Heartbeat;
 use arc_backup_core::{Error as CoreError, ErrorKind as CoreKind, Proxies};
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
@@ -133,7 +133,7 @@ impl Policy for Wire {
         request: &mut Request,
         _next: &[Arc<dyn Policy>],
     ) -> PolicyResult {
-        let beat = ctx.value::<Beat>().cloned().unwrap_or_default();
+        let beat = ctx.value::<Heartbeat>().cloned().unwrap_or_default();
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes())
             .map_err(|error| Error::with_message(ErrorKind::Other, error.to_string()))?;
         let mut builder = self.client.request(method, request.url().clone());
@@ -142,7 +142,7 @@ impl Policy for Wire {
         }
         builder = match request.body() {
             Body::Bytes(bytes) if bytes.is_empty() => builder,
-            Body::Bytes(bytes) => builder.body(reqwest::Body::wrap(Beating {
+            Body::Bytes(bytes) => builder.body(reqwest::Body::wrap(WithHeartbeat {
                 bytes: bytes.clone(),
                 beat: beat.clone(),
                 last: None,
@@ -215,13 +215,13 @@ fn chain(error: reqwest::Error) -> String {
 }
 
 /// The body of a request, which beats while the network takes it away.
-struct Beating {
+struct WithHeartbeat {
     bytes: Bytes,
-    beat: Beat,
+    beat: Heartbeat,
     last: Option<Instant>,
 }
 
-impl http_body::Body for Beating {
+impl http_body::Body for WithHeartbeat {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

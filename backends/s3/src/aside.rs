@@ -13,12 +13,12 @@ use futures::StreamExt as _;
 
 use crate::checksum::Sum;
 use crate::config::S3Config;
-use crate::copy::{Source, copy};
+use crate::copy::{CopySource, copy};
 use crate::delete::{delete_one, remove_below};
 use crate::error::{Call, absent};
 use crate::list;
 use crate::read::head_answer;
-use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
+use crate::store::{Store, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
 const SUFFIX: &str = ".before-restore/";
@@ -40,14 +40,14 @@ fn setting_aside(subject: &str) -> Call<'_> {
 /// The place beside a sink's prefix for what restores replace. A sink on a whole bucket has none.
 #[derive(Debug, Clone)]
 pub(crate) struct S3Aside {
-    store: Shared,
+    store: Arc<Store>,
     /// What all names there start with.
     place: String,
 }
 
 impl S3Aside {
     /// The place beside the store's prefix, where it has one.
-    pub(crate) fn new(store: &Shared) -> Option<Self> {
+    pub(crate) fn new(store: &Arc<Store>) -> Option<Self> {
         let prefix = store.config.prefix.trim_end_matches('/');
         (!prefix.is_empty()).then(|| Self {
             store: store.clone(),
@@ -143,7 +143,12 @@ fn changed(key: &str) -> Error {
 }
 
 /// Copies the object to `wanted`, or to `wanted.1` and so on where that is taken by another.
-async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode) -> Result<()> {
+async fn set_aside_once(
+    store: &Arc<Store>,
+    key: &Key,
+    wanted: &str,
+    mode: AsideMode,
+) -> Result<()> {
     let call = setting_aside(key);
     let from = store.name(key);
     let Some(there) = head_answer(store, call, &from).await? else {
@@ -155,7 +160,7 @@ async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode
             Err(absent("set aside", key))
         };
     };
-    let source = Source {
+    let source = CopySource {
         bucket: store.bucket(),
         name: &from,
     };

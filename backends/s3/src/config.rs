@@ -186,13 +186,13 @@ impl S3Config {
         let wrong = |setting, reason: &str| Err(invalid(setting, reason.to_owned()));
         let odd = |c: char| !(c.is_ascii_alphanumeric() || ".-_:".contains(c));
         if self.bucket.is_empty() || self.bucket.contains(odd) {
-            return wrong("s3_bucket", "it is no name of a bucket");
+            return wrong("s3_bucket", "it is not the name of a bucket");
         }
         if self
             .region
             .contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         {
-            return wrong("s3_region", "it is no name of a region");
+            return wrong("s3_region", "it is not the name of a region");
         }
         if !self.prefix.is_empty() && !self.prefix.ends_with('/') {
             return wrong("s3_prefix", "it does not end in `/`");
@@ -215,7 +215,7 @@ impl S3Config {
 }
 
 fn invalid(setting: &'static str, reason: String) -> Error {
-    Error::new(ErrorKind::Invalid, "use", setting, reason)
+    Error::new(ErrorKind::Invalid, "use", setting, reason).with_setting(setting)
 }
 
 fn lonely(missing: &'static str, present: &str) -> Error {

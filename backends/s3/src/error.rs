@@ -8,9 +8,9 @@ use arc_backup_core::{Error, ErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::place::Place;
-use crate::verdict::{Verdict, fatal, retry};
-use crate::way::Way;
+use crate::destination::Destination;
+use crate::diagnosis::{Diagnosis, fatal, retry};
+use crate::transport::TransportFault;
 
 /// What was tried, on what, and the permission that it needs.
 #[derive(Debug, Clone, Copy)]
@@ -29,18 +29,18 @@ const BARE: &str = "";
 
 /// A fault, before it is known what it means to the caller.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct RequestFault {
     /// The status of the answer; 0 where there was none.
     pub(crate) status: u16,
     /// The code in the answer; empty where there was none.
     pub(crate) code: String,
     message: String,
     /// What went wrong on the way, where there was no answer.
-    way: Option<Way>,
+    transport: Option<TransportFault>,
     cause: String,
 }
 
-impl Fault {
+impl RequestFault {
     pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + 'static,
@@ -49,33 +49,35 @@ impl Fault {
         let answer = error.raw_response().map_or(0, |raw| raw.status().as_u16());
         let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
         let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
-        let missing = Way::of_credentials(error);
-        let way = match error {
+        let missing = TransportFault::of_credentials(error);
+        let transport = match error {
             // A success that can't be read: its bytes were damaged on the way.
             SdkError::ServiceError(_)
                 if (200..300).contains(&answer) && meta.and_then(|meta| meta.code()).is_none() =>
             {
-                Some(Way::Answer)
+                Some(TransportFault::Answer)
             }
             SdkError::ServiceError(_) => None,
-            SdkError::TimeoutError(_) => Some(Way::Timeout),
+            SdkError::TimeoutError(_) => Some(TransportFault::Timeout),
             // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
             // the upload's or the bucket's.
-            SdkError::ResponseError(_) => Some(Way::Answer),
+            SdkError::ResponseError(_) => Some(TransportFault::Answer),
             _ if missing.is_some() => missing,
-            _ if is_failed_lookup(&cause) => Some(Way::Name),
+            _ if is_failed_lookup(&cause) => Some(TransportFault::Name),
             _ if cause.contains("certificate") || cause.contains("InvalidContentType") => {
-                Some(Way::Certificate)
+                Some(TransportFault::Certificate)
             }
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => Some(Way::Timeout),
-            SdkError::ConstructionFailure(_) => Some(Way::Request),
-            _ => Some(Way::Connection),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                Some(TransportFault::Timeout)
+            }
+            SdkError::ConstructionFailure(_) => Some(TransportFault::Request),
+            _ => Some(TransportFault::Connection),
         };
         Self {
             status: answer,
             code: text(meta.and_then(|meta| meta.code())),
             message: text(meta.and_then(|meta| meta.message())),
-            way,
+            transport,
             cause,
         }
     }
@@ -86,7 +88,7 @@ impl Fault {
             status,
             code: code.to_owned(),
             message: message.to_owned(),
-            way: None,
+            transport: None,
             cause: format!("{code}: {message}"),
         }
     }
@@ -97,7 +99,7 @@ impl Fault {
             status: 0,
             code: BARE.to_owned(),
             message: String::new(),
-            way: Some(Way::Connection),
+            transport: Some(TransportFault::Connection),
             cause: chain(error),
         }
     }
@@ -140,7 +142,10 @@ impl Fault {
 
     /// Whether nobody gave any credentials to ask with.
     pub(crate) fn lacks_credentials(&self) -> bool {
-        matches!(self.way, Some(Way::NoCredentials | Way::NoCredentialsNow))
+        matches!(
+            self.transport,
+            Some(TransportFault::NoCredentials | TransportFault::NoCredentialsNow)
+        )
     }
 
     /// Whether it refuses without a word of the reason, as answers to HEAD do.
@@ -150,31 +155,35 @@ impl Fault {
     }
 
     /// The error that a caller sees.
-    pub(crate) fn about(&self, call: Call<'_>, place: &Place) -> Error {
-        let verdict = match self.way {
-            Some(way) => way.verdict(&self.cause, self.status, place),
-            None => self.answered(call, place),
+    pub(crate) fn about(&self, call: Call<'_>, destination: &Destination) -> Error {
+        let diagnosis = match self.transport {
+            Some(transport) => transport.diagnosis(&self.cause, self.status, destination),
+            None => self.answered(call, destination),
         };
-        verdict
+        diagnosis
             .into_error(call)
             .with_source(Cause(self.cause.clone()))
     }
 
-    fn answered(&self, call: Call<'_>, place: &Place) -> Verdict {
-        let Place { bucket, region, .. } = place;
-        let keys = if place.has_keys {
-            "`s3_access_key`"
-        } else {
-            "the credentials of the environment"
+    fn answered(&self, call: Call<'_>, destination: &Destination) -> Diagnosis {
+        let Destination { bucket, region, .. } = destination;
+        let (keys, keys_setting) = match destination.has_keys {
+            true => ("`s3_access_key`", Some("s3_access_key")),
+            false => ("the credentials of the environment", None),
+        };
+        let (checksum_hint, checksum_setting) = match destination.sends_checksums {
+            true => (CHECKSUM_HINT, Some("s3_checksums")),
+            false => ("", None),
         };
         match (self.code.as_str(), self.status) {
             ("NoSuchBucket", _) => fatal(
                 ErrorKind::Unavailable,
                 format!(
                     "there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`{}",
-                    place.path_style_hint()
+                    destination.path_style_hint()
                 ),
             )
+            .setting("s3_bucket")
             .remedy("create the bucket, or correct `s3_bucket`"),
             ("NoSuchKey" | "NotFound", _) => {
                 fatal(ErrorKind::NotFound, "it does not exist".to_owned())
@@ -194,7 +203,8 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 format!("the store does not know the access key; see {keys}"),
             )
-            .remedy(if place.has_keys {
+            .setting(keys_setting)
+            .remedy(if destination.has_keys {
                 "set `s3_access_key` to a key of this store, and `s3_secret_key` to its secret"
             } else {
                 "give this process the credentials of this store, or set `s3_access_key` and `s3_secret_key`"
@@ -203,6 +213,7 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 "the secret key is not that of the access key; see `s3_secret_key`".to_owned(),
             )
+            .setting("s3_secret_key")
             .remedy("set `s3_secret_key` to the secret of the access key, whole and without blanks"),
             (
                 "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException",
@@ -211,6 +222,7 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 format!("the session of the credentials has expired or is not valid; see {keys}"),
             )
+            .setting(keys_setting)
             .remedy("renew the session (`aws sso login`, a new token), or set keys that do not expire"),
             ("RequestTimeTooSkewed" | "RequestExpired", _) => fatal(
                 ErrorKind::PermissionDenied,
@@ -232,7 +244,8 @@ impl Fault {
                     "the bucket `{bucket}` is not in the region `{region}`; see `s3_region` and `s3_endpoint`{}",
                     self.said()
                 ),
-            ),
+            )
+            .setting("s3_region"),
             (
                 "SlowDown"
                 | "ServiceUnavailable"
@@ -286,11 +299,11 @@ impl Fault {
             ("NotImplemented", _) | (_, 501) => fatal(
                 ErrorKind::Unsupported,
                 format!(
-                    "the store does not know this request{}{}",
-                    self.said(),
-                    if place.sends_checksums { CHECKSUM_HINT } else { "" }
+                    "the store does not know this request{}{checksum_hint}",
+                    self.said()
                 ),
-            ),
+            )
+            .setting(checksum_setting),
             ("MethodNotAllowed", _) | (_, 405) => fatal(
                 ErrorKind::Unsupported,
                 format!("the store does not allow this request{}", self.said()),
@@ -311,16 +324,18 @@ impl Fault {
                     "access denied: {keys} needs the permission `{}` on the bucket `{bucket}`",
                     call.permission
                 ),
-            ),
+            )
+            .setting(keys_setting),
             (_, 404) => fatal(ErrorKind::NotFound, "it does not exist".to_owned()),
             ("InternalError", _) | (_, 500..) => retry(
                 ErrorKind::Unavailable,
                 format!("the store failed{}", self.said()),
             ),
-            _ if place.sends_checksums && self.may_be_checksum() => fatal(
+            _ if destination.sends_checksums && self.may_be_checksum() => fatal(
                 ErrorKind::Unsupported,
                 format!("the store refuses it{}{CHECKSUM_HINT}", self.said()),
-            ),
+            )
+            .setting("s3_checksums"),
             (BARE, status) => fatal(
                 ErrorKind::Other,
                 format!("the store answers with status {status}"),

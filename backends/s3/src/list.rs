@@ -1,6 +1,7 @@
 //! Listings: page by page, and one level at a time.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use arc_backup_core::{
     Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Result,
@@ -11,7 +12,7 @@ use futures::{StreamExt, stream};
 
 use crate::copy::{AWS, address_place};
 use crate::error::Call;
-use crate::store::{Shared, Store, size};
+use crate::store::{Store, size};
 
 /// Sorts behind whatever a key may have in its place.
 const LAST: char = '\u{10ffff}';
@@ -34,7 +35,7 @@ enum From {
 }
 
 struct Walk {
-    store: Shared,
+    store: Arc<Store>,
     /// What all names start with that are listed.
     prefix: String,
     options: ListOptions,
@@ -96,7 +97,7 @@ fn rise(subject: &str, last: &mut Option<String>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The error for a listing that would leave something out, tell it twice or never end.
+/// The error for a listing that would lack something, repeat something or never end.
 pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
     Error::new(
         ErrorKind::Other,
@@ -104,10 +105,11 @@ pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
         call.subject,
         format!("the store's listing can't be relied on: {reason}; see `s3_endpoint`"),
     )
+    .with_setting("s3_endpoint")
 }
 
 /// The objects under the sink's prefix, in the order in which the store gives them: that of the bytes of their names.
-pub(crate) fn list(store: Shared, options: ListOptions) -> ListStream {
+pub(crate) fn list(store: Arc<Store>, options: ListOptions) -> ListStream {
     let prefix = store.name(&options.prefix);
     let hidden =
         (options.skip.iter()).any(|folder| within(options.prefix.trim_end_matches('/'), folder));

@@ -11,20 +11,21 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::body::beating;
+use crate::body::with_heartbeat;
 use crate::checksum::{Sum, joined};
 use crate::config::S3Checksums;
-use crate::error::{Call, Fault};
+use crate::error::{Call, RequestFault};
 use crate::read::head_answer;
-use crate::store::{Shared, Store, length, nonce, odd_answer, unquoted};
-use crate::unfinished::{self, Entered};
+use crate::store::{Store, length, nonce, odd_answer, unquoted};
+use crate::under_way::UploadUnderWay;
+use crate::unfinished;
 
 /// The metadata by which a sink knows its own object again, where the answer to its last request was lost.
 pub(crate) const NONCE: &str = "arc-backup-nonce";
 
 /// One upload of one object. It begins with its first part, and not at all where there is none.
 pub(crate) struct Multipart {
-    store: Shared,
+    store: Arc<Store>,
     key: Key,
     name: String,
     purpose: Purpose,
@@ -33,7 +34,7 @@ pub(crate) struct Multipart {
     content_type: Option<String>,
     begun: Mutex<Option<watch::Receiver<Begin>>>,
     parts: Mutex<BTreeMap<i32, Part>>,
-    _entered: Entered,
+    _entered: UploadUnderWay,
 }
 
 /// How far the beginning is. It goes on by itself when the part that asked for it is given up: an upload that
@@ -57,7 +58,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Multipart {
-    pub(crate) fn new(store: &Shared, key: &Key, name: String, purpose: Purpose) -> Self {
+    pub(crate) fn new(store: &Arc<Store>, key: &Key, name: String, purpose: Purpose) -> Self {
         Self {
             store: store.clone(),
             key: key.clone(),
@@ -67,7 +68,7 @@ impl Multipart {
             content_type: None,
             begun: Mutex::new(None),
             parts: Mutex::new(BTreeMap::new()),
-            _entered: store.begun.enter(&name),
+            _entered: store.uploads.enter(&name),
             name,
         }
     }
@@ -166,7 +167,7 @@ impl Multipart {
         });
         // A try whose answer was lost may have begun one as well. Where another upload of this name is under way here,
         // which is which can't be told.
-        if tries.into_inner() > 1 && store.begun.is_alone(&self.name) {
+        if tries.into_inner() > 1 && store.uploads.is_alone(&self.name) {
             unfinished::abort_lost(store, &self.key, &self.name, id.as_deref().ok()).await;
         }
         id
@@ -192,7 +193,7 @@ impl Multipart {
                     .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
                     .set_checksum_crc64_nvme(sum.crc64_text())
                     .set_content_md5(sum.md5_text())
-                    .body(beating(&bytes, beat))
+                    .body(with_heartbeat(&bytes, beat))
                     .send()
             })
             .await?;
@@ -217,7 +218,7 @@ impl Multipart {
             .set_parts(Some(parts))
             .build();
         let done = store
-            .attempt(store.caller(self.purpose), self.call(), |client, _| {
+            .attempt(store.retrier(self.purpose), self.call(), |client, _| {
                 let request = client
                     .complete_multipart_upload()
                     .bucket(store.bucket())
@@ -231,7 +232,12 @@ impl Multipart {
                         self.sums()
                             .then_some(i64::try_from(total).unwrap_or(i64::MAX)),
                     );
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
+                async {
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| RequestFault::of(&error))
+                }
             })
             .await;
         match done {
@@ -309,12 +315,12 @@ pub(crate) async fn settle(
     key: &Key,
     name: &str,
     nonce: &str,
-    fault: Option<Fault>,
+    fault: Option<RequestFault>,
     error: Error,
 ) -> Result<Meta> {
     let is_unmet = fault.is_some_and(|fault| fault.is_unmet());
     // It may be there again: a look is worth its whole time.
-    store.caller(Purpose::Data).forget_silence();
+    store.retrier(Purpose::Data).forget_silence();
     let there = match head_answer(store, call, name).await {
         // The first fault is the one to tell of.
         Err(_) if !is_unmet => return Err(error),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
-use super::{Beat, Budget, Caller, Reservation};
+use super::{Budget, Heartbeat, Reservation, Retrier};
 use crate::{ByteStream, Error, ErrorKind, Result};
 
 /// A piece that is handed on at once, at the most: whoever reads may hold one for each object.
@@ -27,7 +27,7 @@ pub trait RangeReader: Send + Sync + 'static {
     /// they arrive, so that a slow body is not taken for a dead one.
     ///
     /// The default is for readers that hand on what comes: each piece is a beat by itself.
-    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+    async fn open_with_heartbeat(&self, range: Range<u64>, beat: Heartbeat) -> Result<ByteStream> {
         let _ = beat;
         self.open(range).await
     }
@@ -37,7 +37,7 @@ pub trait RangeReader: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
     /// Does the requests.
-    pub caller: Caller,
+    pub retrier: Retrier,
     /// Where the buffers come from.
     pub budget: Budget,
     /// How large a range is where several are read at once.
@@ -163,9 +163,9 @@ struct Resumed {
     plan: Arc<ReadPlan>,
     range: Range<u64>,
     body: Option<ByteStream>,
-    beat: Beat,
+    beat: Heartbeat,
     /// Tries since the last byte.
-    tries: u32,
+    attempts: u32,
     /// What a large piece still has.
     rest: Bytes,
     failed: bool,
@@ -182,9 +182,9 @@ fn resumed(
         reader,
         range,
         body: first,
-        beat: plan.caller.beat(),
+        beat: plan.retrier.heartbeat(),
         plan,
-        tries: 0,
+        attempts: 0,
         rest: Bytes::new(),
         failed: false,
     };
@@ -212,7 +212,7 @@ impl Resumed {
             let error = match self.piece().await {
                 Ok(piece) => {
                     if !piece.is_empty() {
-                        self.tries = 0;
+                        self.attempts = 0;
                     }
                     self.range.start += piece.len() as u64;
                     self.rest = piece;
@@ -221,12 +221,12 @@ impl Resumed {
                 Err(error) => error,
             };
             self.body = None;
-            self.tries += 1;
-            let silent = self.plan.caller.is_silent(&self.beat);
-            if silent || !self.plan.caller.may_try_again(&error, self.tries) {
-                return Err(self.plan.caller.given_up(error, self.tries, &self.beat));
+            self.attempts += 1;
+            let silent = self.plan.retrier.is_silent(&self.beat);
+            if silent || !self.plan.retrier.may_try_again(&error, self.attempts) {
+                return Err(self.plan.retrier.given_up(error, self.attempts, &self.beat));
             }
-            self.plan.caller.wait(self.tries, &error).await;
+            self.plan.retrier.wait(self.attempts, &error).await;
         }
     }
 
@@ -235,9 +235,9 @@ impl Resumed {
         let (plan, beat, range) = (self.plan.clone(), self.beat.clone(), self.range.clone());
         if self.body.is_none() {
             let opened = plan
-                .caller
+                .retrier
                 .once("read", &plan.subject, &beat, || {
-                    self.reader.open_beating(range.clone(), beat.clone())
+                    self.reader.open_with_heartbeat(range.clone(), beat.clone())
                 })
                 .await?;
             self.body = Some(opened);
@@ -247,7 +247,7 @@ impl Resumed {
         };
         let next = async { body.next().await.transpose() };
         let piece = plan
-            .caller
+            .retrier
             .watched("read", &plan.subject, &beat, next)
             .await?;
         let left = range.end - range.start;
@@ -318,7 +318,7 @@ mod tests {
 
     fn plan() -> ReadPlan {
         ReadPlan {
-            caller: Caller::new(RetryPolicy::default(), 8),
+            retrier: Retrier::new(RetryPolicy::default(), 8),
             budget: Budget::new(1 << 20),
             range_bytes: 10_000,
             parallel: 4,
@@ -384,7 +384,11 @@ mod tests {
             unreachable!("a reader that beats is opened as one")
         }
 
-        async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+        async fn open_with_heartbeat(
+            &self,
+            range: Range<u64>,
+            beat: Heartbeat,
+        ) -> Result<ByteStream> {
             Ok(stream::once(async move {
                 for _ in 0..30 {
                     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
