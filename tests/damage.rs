@@ -1,4 +1,4 @@
-//! Damaged and hostile backups: named, refused, and nothing lost.
+//! Damaged and hostile backups: each is named and refused, and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -14,7 +14,8 @@ use support::{
     timely_json, tree,
 };
 
-/// Lost otherwise: the live data, to a backup that is not what it was; or the trust in a backup that nobody could restore from.
+/// Guards against overwriting live data with a damaged backup, and against damage that nobody
+/// notices.
 #[test]
 fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_changes() {
     for (kind, changed) in ["checksum", "size", "missing", "unexpected"]
@@ -43,7 +44,7 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
         assert_eq!(code, 1, "{kind}");
         assert!(has_problem(&operation, &named, kind), "{operation}");
         assert_eq!(operation["problem_count"], 1, "{operation}");
-        // Also where every live file is the backup's already: a restore speaks for the whole backup.
+        // Also where every live file equals the backup already: a restore checks the whole backup.
         if changed {
             change_live(&instance);
             std::fs::remove_dir_all(instance.path("data/arc/iot/temperature/2026/11/20")).unwrap();
@@ -58,7 +59,7 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
     }
 }
 
-/// Lost otherwise: what an operator has to get rid of; or what lies behind a link that is deleted.
+/// Guards against a damaged backup that can't be deleted, and a deletion that follows a link.
 #[test]
 fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
     let instance = Instance::new();
@@ -77,7 +78,7 @@ fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
     assert!(tree(&outside) == before, "what the link led to has changed");
 }
 
-/// Lost otherwise: the worth of every check, which are all made against these two files.
+/// Guards against edits of the two files that all checks rely on.
 #[test]
 fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
     let instance = Instance::new();
@@ -106,7 +107,7 @@ fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
     assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
 }
 
-/// Lost otherwise: a backup that somebody else is writing this very moment.
+/// Guards against removing a backup that somebody else is writing at this moment.
 #[test]
 fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
     let instance = Instance::new();
@@ -134,7 +135,7 @@ fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
     assert!(fifo.join("manifest.json").symlink_metadata().is_ok());
 }
 
-/// Rewrites the inventory, and re-seals a manifest that agrees with it.
+/// Rewrites the inventory, and seals a manifest that agrees with it.
 fn forge(folder: &Path, change: impl Fn(&str) -> String) {
     let path = folder.join("inventory.jsonl");
     let new = change(&std::fs::read_to_string(&path).unwrap());
@@ -159,7 +160,7 @@ fn with_size(inventory: &str, size: &str) -> String {
     format!("{}{size}{}", &inventory[..at], &inventory[end..])
 }
 
-/// Lost otherwise: whatever lies where a forged inventory points, or the memory and disk that it asks for.
+/// Guards against a forged inventory that points outside, or asks for too much memory or disk.
 #[test]
 fn a_forged_inventory_with_a_true_seal_is_refused() {
     let instance = Instance::new();
@@ -182,7 +183,7 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
         let before = outside();
         let (code, operation) = timely_json(&instance, &["verify", &id]);
         assert_eq!(code, Some(1), "{case}: {operation}");
-        // A size that is possible is found to be wrong when the file is looked for.
+        // A possible size is found to be wrong when the file is read.
         let named = if case.len() == 16 {
             "were expected"
         } else {
@@ -207,7 +208,7 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
     });
 }
 
-/// Lost otherwise: the machine's memory, to a file of 300 MiB that calls itself a manifest.
+/// Guards against a manifest of 300 MiB that fills the machine's memory.
 #[test]
 fn a_huge_manifest_is_refused_without_being_held() {
     let instance = Instance::new();
@@ -215,7 +216,8 @@ fn a_huge_manifest_is_refused_without_being_held() {
     let manifest = instance.backup_folder(&huge).join("manifest.json");
     let file = std::fs::File::options().write(true).open(manifest).unwrap();
     file.set_len(300 << 20).unwrap();
-    // Address space for the program, and not for 300 MiB; one malloc arena, as each reserves 64 MiB.
+    // Enough address space for the program but not for 300 MiB, and one malloc arena: each reserves
+    // 64 MiB.
     let limited = |arguments: &[&str]| {
         Command::new("bash")
             .args(["-c", "ulimit -v 290000 && exec \"$0\" \"$@\""])
@@ -239,7 +241,7 @@ fn a_huge_manifest_is_refused_without_being_held() {
     assert!(list.status.success() && text(&list).contains(&good));
 }
 
-/// Lost otherwise: memory, to a manifest of 300 MiB; and the list of the good ones.
+/// Guards against a huge manifest that fills the memory, or hides the good backups from the list.
 #[test]
 fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
     let instance = Instance::new();
@@ -268,7 +270,7 @@ fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
     assert_eq!(list["backups"][0]["backup_id"], good.as_str());
 }
 
-/// Lost otherwise: files outside, read into or overwritten by a restore; or a verification that waits for ever.
+/// Guards against a restore that reads or writes files outside, and a verification that never ends.
 #[test]
 fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
     let places = ["data", "metadata/arc.db", "inventory.jsonl", "data/iot"];
@@ -299,7 +301,7 @@ fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
     }
 }
 
-/// Guards against counting a problem twice where there are more than are listed one by one.
+/// Guards against counting a problem twice when there are more than the list shows.
 #[test]
 fn more_missing_files_than_are_listed_are_counted_once() {
     const FILES: usize = 10_050;

@@ -1,4 +1,4 @@
-//! Backups that did not end: the next one goes on from there.
+//! Backups that were interrupted: the next one resumes them.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -62,7 +62,8 @@ fn operation(instance: &Instance) -> Value {
     operation
 }
 
-/// Lost otherwise: hours of a backup that was nearly done; or, worse, its bytes are taken over as they are.
+/// Guards against losing hours of a nearly complete backup, and against reusing damaged files of
+/// it.
 fn a_killed_backup_is_continued() {
     let instance = small();
     many(&instance);
@@ -75,7 +76,7 @@ fn a_killed_backup_is_continued() {
     assert_eq!(left.len(), 1, "{left:?}");
     let stored = files(&left[0]).len();
     assert!(stored > 1000, "{stored}");
-    // One that was damaged since, one that is another file by now, and one that is gone from the source.
+    // One file that was damaged since, one that has changed, and one that is gone from the source.
     let hour = "data/iot/temperature/2026/11/24/00/temperature_";
     let damaged = left[0].join(format!("{hour}0007.parquet"));
     std::fs::write(&damaged, b"rows of file 8").unwrap();
@@ -108,7 +109,7 @@ fn a_killed_backup_is_continued() {
     assert_eq!(of("0007").as_deref(), Some("rows of file 7"));
     assert_eq!(of("0009").as_deref(), Some("rows of file 8"));
     assert_eq!(of("0011"), None);
-    // No backup shares a file with another, or with what is live.
+    // No backup shares a file with another, or with the live data.
     let path = instance
         .backup_folder(id)
         .join(format!("{hour}0500.parquet"));
@@ -116,7 +117,7 @@ fn a_killed_backup_is_continued() {
     assert_eq!(links, 1);
 }
 
-/// Lost otherwise: what a backup stored before its target failed, or before it was cancelled.
+/// Guards against losing the stored files of a backup whose target failed, or which was cancelled.
 fn a_failed_backup_is_continued() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
@@ -129,7 +130,7 @@ fn a_failed_backup_is_continued() {
     assert!(done["reused_files"].as_u64().unwrap() > 0, "{done}");
     all_verify(&instance, "continued");
     assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
-    // What is swept is not continued.
+    // A swept backup is not resumed.
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     instance.ok(&["sweep", "--apply"]);
@@ -138,7 +139,7 @@ fn a_failed_backup_is_continued() {
     assert_eq!(done.get("reused_files"), None, "{done}");
 }
 
-/// Lost otherwise: hours of a backup that was not given enough of them.
+/// Guards against losing hours of a backup that exceeded its timeout.
 fn a_backup_that_takes_too_long_is_continued() {
     let instance = small();
     instance.configure("timeout = \"1s\"");
@@ -156,7 +157,7 @@ fn a_backup_that_takes_too_long_is_continued() {
     assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
 }
 
-/// Lost otherwise: what was stored, to a network that was away for a minute, or a store that was busy: no file is at fault.
+/// Guards against losing stored files to a network failure or a busy store: no file is at fault.
 fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
     for fault in ["unavailable:5", "throttled:5"] {
         let instance = small();
@@ -171,13 +172,13 @@ fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
     }
 }
 
-/// Lost otherwise: all that the first of two interrupted backups stored.
+/// Guards against losing the files of the first of two interrupted backups.
 fn what_was_continued_and_failed_again_is_continued_whole() {
     let instance = small();
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:700", "target.begin", &["backup"]);
     assert_eq!(output.status.code(), None, "{}", text(&output));
-    // Files before those that are stored already, in the order of keys, and more behind them than before.
+    // New files that sort before the stored ones, and more after them.
     let first = instance.path("data/arc/iot/a/2026/11/24/00");
     std::fs::create_dir_all(&first).unwrap();
     for n in 0..100 {
@@ -187,7 +188,7 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let done = operation(&instance);
     let reused = done["reused_files"].as_u64().unwrap();
-    // 500 that the first had told of, and nearly 400 of the second.
+    // 500 that the first had recorded, and nearly 400 of the second.
     assert!((850..950).contains(&reused), "{done}");
     all_verify(&instance, "continued twice");
     assert_eq!(
@@ -196,7 +197,7 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     );
 }
 
-/// Lost otherwise: the room of the disk, to backups that can't end on it.
+/// Guards against a full disk that stays full with backups that can't be completed on it.
 fn a_full_disk_has_its_room_back_at_once() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
@@ -211,7 +212,8 @@ fn a_full_disk_has_its_room_back_at_once() {
     assert_eq!(left, 0);
 }
 
-/// Lost otherwise: the truth of the next backup, which reads from memory what the disk never took, and told of but once.
+/// Guards against reusing files that are only in the page cache: the disk reports their loss only
+/// once.
 fn what_a_disk_did_not_take_is_not_continued() {
     for (fault, call) in [("error:4", "target.commit"), ("error:1", "target.sync")] {
         let instance = small();
@@ -227,7 +229,8 @@ fn what_a_disk_did_not_take_is_not_continued() {
     }
 }
 
-/// Lost otherwise: the room of what nothing names any more; or a copy that is on its way here from another target.
+/// Guards against leftovers that stay for ever, and removing a copy that is arriving from another
+/// target.
 fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
     let instance = small();
     let own = instance.path("data/backups/.arc-backup");
@@ -248,7 +251,7 @@ fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
     assert!(!instance.ok(&["sweep"]).contains(id));
 }
 
-/// Lost otherwise: what a sweep has removed in the targets, to something beside the data that can't be.
+/// Guards against losing the report of a sweep because one file beside the data can't be removed.
 fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
@@ -283,7 +286,7 @@ fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
     );
     assert_eq!(folders(&instance), Vec::<PathBuf>::new());
     assert!(!staged.exists());
-    // It keeps no backup from being made, which says so.
+    // It does not prevent a backup, which warns about it.
     let warned = operation(&instance)["warnings"].to_string();
     assert!(warned.contains(".arc-backup-x-arc.db.tmp"), "{warned}");
     std::fs::remove_dir(&in_the_way).unwrap();

@@ -1,4 +1,4 @@
-//! File systems that lack something: SMB, WebDAV, FUSE, sandboxes.
+//! File systems that lack a feature: SMB, WebDAV, FUSE, sandboxes.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/disk.rs"]
@@ -11,13 +11,13 @@ use disk::{Disk, done, run};
 use scene::{change, live, small, strays};
 use support::{Instance, named_like, text};
 
-/// Errors by which file systems say that they do not have something.
+/// Errors by which file systems report that they lack a feature.
 const NO_SUCH_CALL: i32 = 38;
 const NOT_SUPPORTED: i32 = 95;
 const NOT_PERMITTED: i32 = 1;
 const INVALID: i32 = 22;
 
-/// A backup, its verification and a restore, with everything that is live changed in between.
+/// A backup, its verification and a restore, with all live files changed in between.
 fn round_trip(calls: &str) {
     round_trip_on(&small(), &Disk::Lacks(calls.to_owned()), calls);
 }
@@ -45,7 +45,7 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
     done(instance, disk, &["sweep", "--apply"]);
 }
 
-/// Lost otherwise: every backup to a share that keeps no modes, times or owners, or has no second names for a file.
+/// Guards against a backup that fails on a share without modes, times, owners or hard links.
 #[test]
 fn what_a_file_system_lacks_is_done_without() {
     for call in ["fchmod", "utimensat", "fchown", "linkat"] {
@@ -64,7 +64,7 @@ fn what_a_file_system_lacks_is_done_without() {
     ] {
         round_trip(&format!("{call}={error}"));
     }
-    // A share that has none of it.
+    // A share that has none of them.
     let all = [
         "chmod",
         "fchmod",
@@ -87,7 +87,8 @@ fn what_a_file_system_lacks_is_done_without() {
     ));
 }
 
-/// Lost otherwise: every backup to a share whose files can't be synced. (SQLite needs that: the state folder is on local disk.)
+/// Guards against a backup that fails on a share whose files can't be synced. (SQLite needs
+/// syncing: the state folder is on local disk.)
 #[test]
 fn a_file_system_that_can_not_sync_is_done_with() {
     let instance = small();
@@ -99,14 +100,14 @@ fn a_file_system_that_can_not_sync_is_done_with() {
     done(&instance, &disk, &["verify", id]);
     let before = live(&instance);
     change(&instance);
-    // The data as well; the databases are SQLite's.
+    // The data, too. The databases need SQLite's own syncing.
     let disk = Disk::NoSync("data/arc");
     done(&instance, &disk, &["restore", id, "--yes", "--no-metadata"]);
     assert!(live(&instance).0 == before.0);
 }
 
-/// Lost otherwise: two backups at once, to a file system where nobody can see the other; or the night, to a message that does not
-/// say what is missing.
+/// Guards against two backups at once where locks do not work, and a message that does not name the
+/// cause.
 #[test]
 fn a_file_system_without_locks_is_named() {
     for error in [NOT_SUPPORTED, NO_SUCH_CALL, 37] {

@@ -1,4 +1,4 @@
-//! Restores that must not begin, that begin again, and that restore what is whole.
+//! Restores that must be refused, restores that resume, and restores of undamaged files.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "../support/faults/mod.rs"]
@@ -51,7 +51,7 @@ fn refused(instance: &Instance, arguments: &[&str], parts: &[&str]) {
     assert!(live(instance) == before, "{arguments:?}: live data changed");
 }
 
-/// Changes what is live, but for the token that the tests use.
+/// Changes the live state, except for the token that the tests use.
 fn change(instance: &Instance) {
     let root = instance.path("data/arc");
     std::fs::write(root.join(LARGE), b"rewritten").unwrap();

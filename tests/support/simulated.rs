@@ -1,5 +1,5 @@
-//! A store over a simulated network: the product's own retries, pace, budgets, parts and ranges, over objects in memory, with
-//! latencies and faults that a seed decides.
+//! A store over a simulated network. It has the product's own retries, pace, budgets, parts and
+//! ranges, over objects in memory. A seed decides latencies and faults.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -23,20 +23,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-/// How a store behaves.
+/// The conditions of the network and of the store.
 #[derive(Debug, Clone)]
 pub struct Weather {
     /// The longest time that a request takes.
     pub latency: Duration,
     /// Of how many requests in a thousand the store asks to slow down.
     pub throttled: u32,
-    /// Of how many the connection breaks, before or after they are done.
+    /// Of how many the connection breaks, before or after the request is done.
     pub broken: u32,
     /// How many are never answered.
     pub hangs: u32,
-    /// Nothing is answered any more.
+    /// The store does not answer any more.
     pub is_dead: Arc<std::sync::atomic::AtomicBool>,
-    /// Keys that contain this are refused when they are read.
+    /// Reads of keys that contain this text are refused.
     pub refuses: Arc<Mutex<Option<String>>>,
 }
 
@@ -53,7 +53,7 @@ impl Weather {
     }
 }
 
-/// What a store takes at once.
+/// The limits of a store on concurrent work.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub requests: usize,
@@ -73,7 +73,7 @@ struct Store {
     control_writes: Budget,
     reads: Budget,
     limits: Limits,
-    /// Bodies that are open.
+    /// Open bodies.
     open: AtomicU64,
 }
 
@@ -98,12 +98,12 @@ impl Simulated {
         }))
     }
 
-    /// What lies in it, behind the network's back.
+    /// Its objects, without the network.
     pub fn objects(&self) -> &MemorySink {
         &self.0.inner
     }
 
-    /// Fails when something is still held of what is to be given back: turns, room, bodies.
+    /// Fails if turns, buffers or open bodies were not returned.
     pub fn check_idle(&self, case: &str) {
         let store = &*self.0;
         for caller in [&store.caller, &store.control] {
@@ -122,7 +122,7 @@ impl Store {
         self.random.lock().unwrap().u32(0..of.max(1))
     }
 
-    /// One request: how long it takes, and what becomes of it.
+    /// One request with its latency and its fault.
     async fn request<T>(&self, subject: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
         let weather = &self.weather;
         let most = u32::try_from(weather.latency.as_micros()).unwrap();
@@ -227,7 +227,7 @@ impl Upload for Uploading {
     }
 }
 
-/// Counts a body that is open.
+/// Counts an open body.
 struct Open(Arc<Store>);
 
 impl Open {
@@ -267,7 +267,7 @@ impl RangeReader for Ranges {
         let open = Open::new(&store);
         let (budget, is_small) = (store.reads.clone(), self.is_small);
         let len = range.end - range.start;
-        // As the backends do: room is asked for by who reads.
+        // As in the backends, the reader asks for the buffer.
         Ok(stream::once(async move {
             let held = match is_small {
                 true => Some(budget.reserve_beating(len, &beat).await),
@@ -383,7 +383,7 @@ impl Sink for Simulated {
                     if has_ended {
                         return None;
                     }
-                    // A page is a request.
+                    // A page is one request.
                     let page = || async {
                         let listing = store.inner.list(options.clone()).take(50);
                         Ok(listing.collect::<Vec<_>>().await)
@@ -423,7 +423,7 @@ impl Sink for Simulated {
     }
 
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
-        // A lock whose answer is lost is another test's.
+        // Another test covers a lock whose answer is lost.
         self.0.inner.lock(key, holder).await
     }
 
