@@ -45,7 +45,7 @@ fn count(service: &Service) -> Value {
 
 /// Guards against restoring sections that a misspelt field should have excluded.
 #[test]
-fn a_misspelt_field_of_a_restore_is_refused_and_of_anything_else_warned_of() {
+fn a_misspelt_field_is_refused_in_a_restore_and_warned_about_elsewhere() {
     let instance = Instance::new();
     let service = instance.serve();
     let before = instance.live();
@@ -134,7 +134,7 @@ fn a_misspelt_parameter_is_refused_by_every_endpoint() {
 
 /// Guards against clients that poll every second and still learn of the end a second late.
 #[test]
-fn a_client_is_told_where_to_ask_and_may_wait_for_the_end() {
+fn a_client_gets_the_status_url_and_may_wait_for_the_end() {
     let instance = Instance::new();
     let service = instance.serve();
     let accepted = service.post(BACKUPS, "");
@@ -211,7 +211,7 @@ fn signal(pid: u32, signal: &str) {
 
 /// Guards against a failed operation that nobody finds among the operations of a year.
 #[test]
-fn the_history_is_asked_for_some_operations() {
+fn the_history_can_be_filtered() {
     let instance = Instance::new();
     let id = instance.backup();
     instance.ok(&["verify", &id]);

@@ -89,7 +89,7 @@ fn said(child: Child) -> (Option<i32>, String) {
 
 /// Guards against failed nights after which the newest entry is still a success.
 #[test]
-fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
+fn an_early_failure_has_a_history_entry_and_a_refusal_has_none() {
     let server = server(0);
     let instance = far(&server, "");
     let id = instance.backup();
@@ -148,7 +148,7 @@ fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
 
 /// Guards against a status of `idle`, or of an earlier success, after a failed attempt over REST.
 #[test]
-fn over_rest_an_attempt_that_fails_is_an_error_and_an_entry() {
+fn over_rest_a_failed_attempt_is_an_error_and_a_history_entry() {
     let server = server(0);
     let instance = far(&server, "");
     replace(&instance, SECRETS[0], "another-key");
@@ -169,10 +169,9 @@ fn over_rest_an_attempt_that_fails_is_an_error_and_an_entry() {
     assert_eq!(service.get("/api/v1/backup/status").json(), status);
 }
 
-/// Guards against a command without an entry that was ended while it asked a dead store for its
-/// lock.
+/// Guards against a command without an entry that was ended while it waited for a lock.
 #[test]
-fn a_signal_before_it_runs_is_an_entry_too() {
+fn a_signal_before_the_operation_runs_has_a_history_entry() {
     let server = server(0);
     let instance = far(&server, "");
     server.fault(Rule::new(Fault::Hang).when(When::Always));
@@ -193,7 +192,7 @@ fn a_signal_before_it_runs_is_an_entry_too() {
 
 /// Guards against a killed restore that every command shows as running for more than a minute.
 #[test]
-fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
+fn a_killed_restore_from_s3_blocks_nobody() {
     let server = server(10);
     let instance = far(&server, "");
     let id = instance.backup();
@@ -285,8 +284,7 @@ fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     runtime().block_on(guard.release()).unwrap();
 }
 
-/// Guards against a nightly backup that is lost to a late one, and a command that only a signal
-/// ends.
+/// Guards against a backup that a late one prevents, and a command that nobody can cancel.
 #[test]
 fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let server = server(50);
@@ -335,9 +333,9 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let (mut next, _lines) = waits();
     // Cancelled by a command.
     let cancelled = instance.run(&["cancel"]);
-    let told = text(&cancelled);
-    assert_eq!(cancelled.status.code(), Some(0), "{told}");
-    assert!(told.contains("cancelled: cancelled by "), "{told}");
+    let answer = text(&cancelled);
+    assert_eq!(cancelled.status.code(), Some(0), "{answer}");
+    assert!(answer.contains("cancelled: cancelled by "), "{answer}");
     let (code, said) = said(holder);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cancelled by "), "{said}");
@@ -414,9 +412,9 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     let ended = service.wait();
     assert_eq!(ended["status"], "completed", "{ended}");
     let cancelled = operation_id("/api/v1/backup");
-    let (code, told) = instance.json(&["cancel"]);
-    assert_eq!((code, &told["status"]), (0, &"cancelled".into()), "{told}");
-    assert_eq!(told["operation_id"], *cancelled);
+    let (code, done) = instance.json(&["cancel"]);
+    assert_eq!((code, &done["status"]), (0, &"cancelled".into()), "{done}");
+    assert_eq!(done["operation_id"], *cancelled);
     server.fault(Rule::new(Fault::Deny).verb(Verb::PutObject));
     assert!(service.post("/api/v1/backup", "").status >= 500);
     let failed = service.wait();
@@ -474,7 +472,7 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     assert_eq!(fields["error"], failed["error"], "{fields}");
 }
 
-/// Guards against results that are printed and logged, and an unknown log format that is accepted.
+/// Guards against printed results that are logged, too, and unknown log formats.
 #[test]
 fn a_command_logs_no_audit_trail_and_knows_its_formats() {
     let instance = Instance::new();

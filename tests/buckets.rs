@@ -72,7 +72,7 @@ fn set<const N: usize>(ids: [&String; N]) -> BTreeSet<String> {
 
 /// Guards against a deleted backup that stays in the list as damaged for ever.
 #[test]
-fn what_was_deleted_from_a_versioned_bucket_is_gone() {
+fn a_backup_deleted_from_a_versioned_bucket_is_gone() {
     let server = server(|options| options.versioned = true);
     let (instance, far) = instance(&server);
     let (id, made) = backup(&instance);
@@ -130,7 +130,7 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
     let warned = warnings(&last.1);
     assert!(
         warned.len() == 1 && warned[0].contains("s3:DeleteObject"),
-        "leftovers are not told of: {}",
+        "leftovers are not reported: {}",
         last.1
     );
     for arguments in [
@@ -187,7 +187,7 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
 /// Guards against a doctor that reports append-only keys as a fault, or leaves an object of 8 MiB
 /// on each run.
 #[test]
-fn doctor_knows_append_only_as_a_state() {
+fn doctor_reports_append_only_keys_as_a_state() {
     let server = server(|options| options.undeletable = Some(String::new()));
     server.fault(Rule::new(Fault::Deny).verb(Verb::DeleteObject));
     let (instance, far) = instance(&server);
@@ -224,7 +224,7 @@ fn doctor_knows_append_only_as_a_state() {
 /// Guards against a good backup that looks damaged, and a restore that stops halfway at a file that
 /// can't be read.
 #[test]
-fn what_lies_in_an_archive_tier_is_archived_and_no_restore_begins() {
+fn a_backup_in_an_archive_tier_is_listed_as_archived_and_not_restored() {
     for kind in [Kind::Local, Kind::S3] {
         let server = server(|_| {});
         let (instance, live, _) = instance_with(&server, kind);

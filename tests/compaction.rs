@@ -69,10 +69,7 @@ fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnc
     // The snapshot must not use the fallback for storages without a better method.
     assert_eq!(manifest["consistency"]["method"], method, "{manifest}");
     let moment = manifest["consistency"]["moment"].as_str();
-    let moment: jiff::Timestamp = moment
-        .expect("the manifest tells no moment")
-        .parse()
-        .unwrap();
+    let moment: jiff::Timestamp = moment.expect("the manifest has no moment").parse().unwrap();
     let moment = SystemTime::UNIX_EPOCH + moment.as_duration().unsigned_abs();
     // The manifest may record whole seconds.
     assert!(
@@ -120,7 +117,7 @@ fn nothing_is_left(instance: &Instance, live: &Place) {
 }
 
 /// No snapshot folder may exist beside the live storage after the backup.
-fn nothing_is_frozen(instance: &Instance) {
+fn no_snapshot_is_left(instance: &Instance) {
     let children = std::fs::read_dir(instance.path("data")).unwrap();
     let names = children.map(|child| child.unwrap().file_name().into_string().unwrap());
     let frozen: Vec<_> = names.filter(|name| name.contains("freeze")).collect();
@@ -180,7 +177,7 @@ fn race(kind: Kind, rounds: usize, files: usize) {
         times.push(made.took);
         sum.pending += counts.pending;
         sum.undecided += counts.undecided;
-        nothing_is_frozen(&instance);
+        no_snapshot_is_left(&instance);
     }
     writer.stop();
     times.sort();

@@ -184,8 +184,8 @@ fn check(instance: &Instance, id: &str, fault: &Fault, case: &str) {
     let (_, list) = timely_json(instance, &["list"]);
     let damaged = list["damaged"].as_array().unwrap();
     let in_manifest = fault.paths.contains("manifest.json");
-    let told = damaged.iter().any(|row: &Value| row["backup_id"] == *id);
-    assert_eq!(told, in_manifest, "{case}: {list}");
+    let listed = damaged.iter().any(|row: &Value| row["backup_id"] == *id);
+    assert_eq!(listed, in_manifest, "{case}: {list}");
     let live = || {
         let small =
             ["data/arc.db", "arc.toml"].map(|path| std::fs::read(instance.path(path)).unwrap());

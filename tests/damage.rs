@@ -61,7 +61,7 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
 
 /// Guards against a damaged backup that can't be deleted, and a deletion that follows a link.
 #[test]
-fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
+fn deleting_removes_a_damaged_backup_and_never_the_target_of_a_link() {
     let instance = Instance::new();
     let (flipped, link) = (instance.backup(), "backup-20260101-000000-00000002");
     let manifest = instance.backup_folder(&flipped).join("manifest.json");
@@ -109,7 +109,7 @@ fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
 
 /// Guards against removing a backup that somebody else is writing at this moment.
 #[test]
-fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
+fn a_folder_that_only_looks_like_a_backup_survives_backup_and_sweep() {
     let instance = Instance::new();
     let ids = [1, 2, 3, 4].map(|n| format!("backup-20260101-000000-0000000{n}"));
     let [writing, garbage, linked, fifo] = ids.each_ref().map(|id| instance.backup_folder(id));
@@ -162,7 +162,7 @@ fn with_size(inventory: &str, size: &str) -> String {
 
 /// Guards against a forged inventory that points outside, or asks for too much memory or disk.
 #[test]
-fn a_forged_inventory_with_a_true_seal_is_refused() {
+fn a_forged_inventory_with_a_valid_seal_is_refused() {
     let instance = Instance::new();
     let id = instance.backup();
     let folder = instance.backup_folder(&id);
@@ -174,7 +174,8 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
     let sizes = "18446744073709551616 18446744073709551615 -1 1e3 1125899906842624";
     let paths = "data/../../evil /etc/x data//x data/a\\\\b ../evil data/. evil data/a\\u0000b manifest.json";
     forge(&folder, str::to_owned);
-    instance.ok(&["verify", &id]); // The forgery itself is no fault.
+    // Rewriting and sealing alone adds no fault.
+    instance.ok(&["verify", &id]);
     let check = |case: &str, change: &dyn Fn(&str) -> String| {
         for file in ["inventory.jsonl", "manifest.json"] {
             std::fs::copy(original.join(file), folder.join(file)).unwrap();
@@ -210,7 +211,7 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
 
 /// Guards against a manifest of 300 MiB that fills the machine's memory.
 #[test]
-fn a_huge_manifest_is_refused_without_being_held() {
+fn a_huge_manifest_is_refused_without_being_loaded() {
     let instance = Instance::new();
     let (good, huge) = (instance.backup(), instance.backup());
     let manifest = instance.backup_folder(&huge).join("manifest.json");

@@ -82,7 +82,7 @@ impl Writers {
     }
 
     /// Waits until each has committed some more.
-    fn go_on(&self) -> Vec<i64> {
+    fn await_commits(&self) -> Vec<i64> {
         let before = self.counts();
         while self
             .counts()
@@ -128,7 +128,7 @@ fn a_backup_under_two_writers_ends_and_has_every_row_committed_before_it_began()
     let instance = Instance::new();
     let writers = Writers::start(&instance.path("data/arc.db"));
     for _ in 0..5 {
-        let before = writers.go_on();
+        let before = writers.await_commits();
         let output = timely(&instance, &["backup"]);
         assert!(output.status.success(), "{}", text(&output));
         let id = String::from_utf8(output.stdout).unwrap();
@@ -161,10 +161,10 @@ fn a_restore_under_two_writers_is_seen_by_both_at_once() {
         let empty = timely(&instance, &["backup"]);
         assert!(empty.status.success(), "{}", text(&empty));
         let id = String::from_utf8(empty.stdout).unwrap();
-        let kept = writers.go_on();
+        let kept = writers.await_commits();
         let output = timely(&instance, &["restore", id.trim(), "--no-data", "--yes"]);
         assert!(output.status.success(), "{}", text(&output));
-        let after = writers.go_on();
+        let after = writers.await_commits();
         for connection in writers.stop() {
             for (writer, (kept, after)) in kept.iter().zip(&after).enumerate() {
                 let query = "SELECT count(*) FROM probe WHERE writer = ?1 AND number = ?2";

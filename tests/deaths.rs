@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
-use scene::{Live, all_verify, copy, listed, live, small, strays};
+use scene::{Live, all_verify, copy, leftovers, listed, live, small};
 use support::{Instance, change_live, text, tree};
 use verdict::{Operation, failed_well};
 
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     if let Some(code) = faults::child() {
         return code;
     }
-    let mut trials = vec![Trial::test("a_deletion_goes_on_a_full_disk", || {
-        a_deletion_goes_on_a_full_disk();
+    let mut trials = vec![Trial::test("a_deletion_works_on_a_full_disk", || {
+        a_deletion_works_on_a_full_disk();
         Ok(())
     })];
     let plain = |name: &str, test: fn(usize), limit: usize, is_long: bool| {
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
             limit,
             is_long,
         ));
-        let name = format!("what_is_slow_is_not_lost{every}");
-        trials.push(plain(&name, what_is_slow_is_not_lost, limit, is_long));
+        let name = format!("a_slow_call_fails_no_operation{every}");
+        trials.push(plain(&name, a_slow_call_fails_no_operation, limit, is_long));
     }
     for (name, operation) in [
         ("backup", Operation::Backup),
@@ -103,14 +103,14 @@ fn main() -> ExitCode {
 }
 
 /// Guards against a full disk on which no deletion is possible.
-fn a_deletion_goes_on_a_full_disk() {
+fn a_deletion_works_on_a_full_disk() {
     let scene = Scene::new(Operation::Delete, false);
     let (output, trace) = faulty(&scene.instance, "no-space:1+", "", &scene.arguments());
     assert!(output.status.success(), "{}", text(&output));
     assert!(!trace.is_empty(), "it asked for no room");
     let case = "deleted on a full disk";
     assert_eq!(all_verify(&scene.instance, case), [scene.kept.as_str()]);
-    let left = strays(&scene.instance, false, case);
+    let left = leftovers(&scene.instance, false, case);
     assert_eq!(left, Vec::<String>::new(), "{case}");
 }
 
@@ -222,7 +222,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
     );
 }
 
-/// Calls that change what is live or listed: a short run covers them, too.
+/// Calls that change live or listed files: a short run covers them, too.
 fn is_decisive(call: &str) -> bool {
     let changes = [".promote\t", ".set_aside\t", ".apply\t", ".remove_tree\t"];
     let publishes = call.contains(".commit\t") && call.ends_with("/manifest.json");
@@ -346,7 +346,7 @@ fn a_bit_that_a_disk_flips_is_found(limit: usize) {
 }
 
 /// Guards against failing an operation because a disk or store is slow, before or after the call.
-fn what_is_slow_is_not_lost(limit: usize) {
+fn a_slow_call_fails_no_operation(limit: usize) {
     for operation in [
         Operation::Backup,
         Operation::Restore,
@@ -403,7 +403,7 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         "{case}: the earlier backup is gone"
     );
     assert!(!ids.contains(&scene.victim), "{case}");
-    let left = strays(instance, of_source, case);
+    let left = leftovers(instance, of_source, case);
     assert_eq!(left, Vec::<String>::new(), "{case}: left over");
 }
 

@@ -30,7 +30,7 @@ use support::{Instance, database_rows, text};
 /// How many calls of each operation a short run covers, for each of the two deaths.
 const SHORT: usize = 3;
 /// The time after which a dead holder's lock is free here.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 const PREFIX: &str = "live/arc";
 
 fn main() -> ExitCode {
@@ -137,7 +137,7 @@ impl World {
             let (output, _) = self.run("none", arguments);
             match output.status.code() {
                 Some(0) => return,
-                Some(3) if begun.elapsed() < PATIENCE => {
+                Some(3) if begun.elapsed() < LOCK_TIMEOUT => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 _ => panic!("{case}: {arguments:?}: {}", text(&output)),
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// Files in the target that belong to no listed backup.
-    fn strays(&self, listed: &[String]) -> Vec<String> {
+    fn leftovers(&self, listed: &[String]) -> Vec<String> {
         let own = [".arc-backup/lock", ".arc-backup/notes/"];
         (contents(&self.far.sink).into_keys())
             .filter(|key| {
@@ -208,7 +208,7 @@ fn each_call(operation: Operation, limit: usize) {
         let (whole, trace) = counting.run(&format!("{fault}:0"), &arguments);
         assert!(whole.status.success(), "{}", text(&whole));
         let step = trace.len().div_ceil(limit);
-        // Calls that change what is live or listed: a short run covers them, too.
+        // Calls that change live or listed files: a short run covers them, too.
         let is_decisive = |call: &str| {
             let changes_live = call.contains("\tstorage.set_aside\t")
                 || call.contains("\tstorage.commit\t") && operation == Operation::Restore;
@@ -242,7 +242,7 @@ fn each_call(operation: Operation, limit: usize) {
                     let ids = world.all_verify(target, &case);
                     assert!(ids.contains(&id) && ids.len() >= 2, "{case}: {ids:?}");
                     assert_eq!(
-                        world.strays(&ids),
+                        world.leftovers(&ids),
                         Vec::<String>::new(),
                         "{case}: left over"
                     );
@@ -252,7 +252,11 @@ fn each_call(operation: Operation, limit: usize) {
                         world.ok(&arguments, &case);
                     }
                     world.ok(&["sweep", "--apply"], &case);
-                    assert_eq!(world.strays(&[]), Vec::<String>::new(), "{case}: left over");
+                    assert_eq!(
+                        world.leftovers(&[]),
+                        Vec::<String>::new(),
+                        "{case}: left over"
+                    );
                 }
             }
             for bucket in ["data", "backups"] {

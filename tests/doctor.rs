@@ -166,7 +166,7 @@ fn status_of(report: &Value, subject: &str, check: &str) -> Value {
 
 /// Guards against a daily alarm about an intended state, which hides the alarms that matter.
 #[test]
-fn what_keeps_no_backup_from_working_is_a_warning() {
+fn a_finding_that_prevents_no_backup_is_a_warning() {
     let instance = Instance::new();
     let (code, report) = instance.json(&["doctor"]);
     assert_eq!(code, 0, "{report}");
@@ -271,7 +271,7 @@ fn remedies_fit_the_fault() {
     }
 }
 
-/// Guards against a search for the wrong cause when only `bucket.host` can't be resolved.
+/// Guards against an unknown host whose error does not name it and `s3_path_style`.
 #[test]
 fn a_host_with_the_buckets_name_in_front_is_named() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -428,7 +428,10 @@ fn no_secret_is_in_any_log_answer_manifest_or_history() {
     for text in &said {
         for secret in [SECRETS[0], "s3cret%2FKey", signature] {
             if let Some(at) = text.find(secret) {
-                panic!("a secret is told: …{}", &text[at.saturating_sub(300)..at]);
+                panic!(
+                    "a secret is printed: …{}",
+                    &text[at.saturating_sub(300)..at]
+                );
             }
         }
     }

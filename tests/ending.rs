@@ -370,7 +370,7 @@ fn the_lock_of_a_dead_process_of_this_host_is_free_at_once() {
 
 /// Guards against an operation without progress that never ends, and a message without the cause.
 #[test]
-fn an_operation_in_which_nothing_goes_on_is_ended() {
+fn an_operation_without_progress_is_ended() {
     let instance = Instance::new();
     let server = server(0);
     far(&instance, &server, "stall_timeout = \"2s\"");

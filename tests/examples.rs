@@ -41,7 +41,7 @@ fn run(program: &Path, instance: &Instance, arguments: &[&str]) -> String {
 
 /// Guards against an example that breaks the contract of the trait.
 #[tokio::test]
-async fn the_sink_of_ones_own_conforms() {
+async fn the_example_sink_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let number = AtomicU32::new(0);
     conformance::check(|| async {

@@ -14,7 +14,7 @@ use support::{ADMIN, Instance, text};
 fn arc(answer: &'static str) -> (String, Receiver<(String, Option<String>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, asked) = channel();
+    let (report, asked) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -26,7 +26,7 @@ fn arc(answer: &'static str) -> (String, Receiver<(String, Option<String>)>) {
                 .find_map(|line| line.strip_prefix("authorization: "))
                 .map(str::to_owned);
             // A test that does not read the reports is answered anyway.
-            let _ = tell.send((lines[0].clone(), token));
+            let _ = report.send((lines[0].clone(), token));
             let head =
                 format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let _ = stream.write_all(head.as_bytes());
@@ -193,7 +193,7 @@ fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
 
 /// Guards against backups that silently lack the rows of the last seconds.
 #[test]
-fn an_arc_that_runs_and_is_not_flushed_is_told() {
+fn a_running_arc_that_is_not_flushed_is_reported() {
     let instance = Instance::new();
     // It looks like a running Arc.
     let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
@@ -224,7 +224,7 @@ fn an_arc_that_runs_and_is_not_flushed_is_told() {
 
 /// Guards against a backup without these rows where the configuration requires them.
 #[test]
-fn a_flush_that_is_required_is_had_or_nothing_is_copied() {
+fn a_required_flush_succeeds_or_nothing_is_copied() {
     let backups = |instance: &Instance| -> Vec<String> {
         let folder = std::fs::read_dir(instance.path("data/backups")).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());

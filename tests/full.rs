@@ -11,7 +11,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scene::{all_verify, live, small, strays};
+use scene::{all_verify, leftovers, live, small};
 use support::{Instance, text};
 
 const KIB: u64 = 1 << 10;
@@ -106,8 +106,8 @@ fn fails(instance: &Instance, arguments: &[&str], names: &[&str]) -> String {
     said
 }
 
-fn no_strays(instance: &Instance, besides: &[&str], case: &str) {
-    let mut left = strays(instance, false, case);
+fn no_leftovers(instance: &Instance, besides: &[&str], case: &str) {
+    let mut left = leftovers(instance, false, case);
     left.retain(|path| !besides.iter().any(|other| path.starts_with(other)));
     assert_eq!(left, Vec::<String>::new(), "{case}");
 }
@@ -116,8 +116,8 @@ fn no_strays(instance: &Instance, besides: &[&str], case: &str) {
 /// no deletion.
 #[test]
 #[ignore = "needs the right to mount"]
-fn a_full_target_keeps_what_it_has_and_gives_its_room_back() {
-    if ran_in_a_namespace("a_full_target_keeps_what_it_has_and_gives_its_room_back") {
+fn a_full_target_keeps_its_backups_and_frees_the_used_space() {
+    if ran_in_a_namespace("a_full_target_keeps_its_backups_and_frees_the_used_space") {
         return;
     }
     let instance = small();
@@ -157,7 +157,7 @@ fn a_full_target_keeps_what_it_has_and_gives_its_room_back() {
     std::fs::remove_file(&large).unwrap();
     let third = instance.backup();
     assert_eq!(all_verify(&instance, "with room again"), [first, third]);
-    no_strays(&instance, &["state"], "with room again");
+    no_leftovers(&instance, &["state"], "with room again");
 }
 
 /// Guards against a restore that runs out of space halfway through the live data.
@@ -189,7 +189,7 @@ fn a_restore_without_room_changes_nothing_and_says_how_much_it_needs() {
     disk.remove("filler");
     instance.ok(&["restore", &id, "--yes"]);
     assert!(support::tree(&root) == whole, "not the backup's state");
-    no_strays(&instance, &["disk"], "with room again");
+    no_leftovers(&instance, &["disk"], "with room again");
     assert_eq!(
         support::named_like(&disk.0, &[".tmp"]),
         Vec::<String>::new()
@@ -249,7 +249,7 @@ fn a_full_state_folder_is_named_and_deleting_still_works() {
     disk.remove("filler");
     let third = instance.backup();
     assert_eq!(all_verify(&instance, "with room again"), [first, third]);
-    no_strays(&instance, &["state"], "with room again");
+    no_leftovers(&instance, &["state"], "with room again");
     let scratch = support::files(Path::new(&instance.path("state/scratch")));
     assert_eq!(scratch, Vec::<String>::new());
 }

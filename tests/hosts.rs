@@ -248,7 +248,7 @@ impl Pair {
     }
 
     /// Files in the target that belong to no backup that a host lists.
-    fn strays(&self, listed: &[String]) -> Vec<String> {
+    fn leftovers(&self, listed: &[String]) -> Vec<String> {
         let keys = contents(&self.target.sink).into_keys();
         keys.filter(|key| {
             let kept = [".arc-backup/lock", ".arc-backup/notes"];
@@ -358,7 +358,11 @@ fn one_at_a_time(kind: Kind, short_locks: bool) {
         for host in &pair.hosts {
             let ids = host.all_verify(&case);
             assert!(ids.len() == 2 && ids.contains(&kept), "{case}: {ids:?}");
-            assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{case}: left over");
+            assert_eq!(
+                pair.leftovers(&ids),
+                Vec::<String>::new(),
+                "{case}: left over"
+            );
         }
     }
 }
@@ -414,7 +418,11 @@ fn sleeper(kind: Kind, short_locks: bool) {
         assert_eq!(pair.hosts[1].all_verify(&case), ids, "{case}: {said}");
         pair.hosts[1].ok(&["backup"]);
         let ids = pair.hosts[1].all_verify(&case);
-        assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{case}: left over");
+        assert_eq!(
+            pair.leftovers(&ids),
+            Vec::<String>::new(),
+            "{case}: left over"
+        );
         println!(
             "{case}: the sleeper said: {}",
             said.lines().last().unwrap_or_default()
@@ -450,5 +458,10 @@ fn both_at_once(kind: Kind) {
     }
     println!("{}: {made} made, {busy} busy", pair.case());
     let ids = pair.hosts[1].all_verify(&pair.case());
-    assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{}", pair.case());
+    assert_eq!(
+        pair.leftovers(&ids),
+        Vec::<String>::new(),
+        "{}",
+        pair.case()
+    );
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use faults::{by_name, faulty};
-use scene::{listed, live, small, strays};
+use scene::{leftovers, listed, live, small};
 use serde_json::Value;
 use stores::Place;
 use support::{Instance, copy_tree, files, text};
@@ -21,10 +21,10 @@ use support::{Instance, copy_tree, files, text};
 fn main() -> ExitCode {
     faults::main(by_name![
         an_incomplete_copy_of_another_instance_stays,
-        what_could_be_read_is_kept_for_emergencies,
+        readable_files_are_kept_as_an_incomplete_copy,
         an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
-        what_could_be_read_is_kept_on_a_store_too,
-        which_copy_is_meant_has_to_be_said
+        readable_files_are_kept_on_an_object_store_too,
+        one_of_two_incomplete_copies_has_to_be_chosen
     ])
 }
 
@@ -70,7 +70,7 @@ fn incomplete(instance: &Instance) -> (String, String) {
 
 /// Guards against losing what a dying disk can still read, and an incomplete copy that looks
 /// complete.
-fn what_could_be_read_is_kept_for_emergencies() {
+fn readable_files_are_kept_as_an_incomplete_copy() {
     let instance = small();
     let before = live(&instance);
     let (id, missing) = incomplete(&instance);
@@ -186,13 +186,13 @@ fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
     operation(&instance);
     assert!(!folder.exists());
     assert_eq!(
-        strays(&instance, false, "a backup since"),
+        leftovers(&instance, false, "a backup since"),
         Vec::<String>::new()
     );
 }
 
 /// Guards against the same, where objects can't be renamed.
-fn what_could_be_read_is_kept_on_a_store_too() {
+fn readable_files_are_kept_on_an_object_store_too() {
     let instance = small();
     let server = stores::s3_server();
     let far = Place::s3(&server, "backups", "of/arc-1");
@@ -231,7 +231,7 @@ fn what_could_be_read_is_kept_on_a_store_too() {
 
 /// Guards against restoring the wrong one of two copies, and removing the only copy with another's
 /// leftovers.
-fn which_copy_is_meant_has_to_be_said() {
+fn one_of_two_incomplete_copies_has_to_be_chosen() {
     let instance = small();
     instance.configure("[backup.targets.second]\ntype = \"local\"\nlocal_path = \"./second\"");
     let (id, _) = incomplete(&instance);

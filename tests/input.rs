@@ -47,7 +47,7 @@ fn expect(instance: &Instance, arguments: &[&str], code: i32, named: &str) {
 
 /// Guards against a target inside the data, and one file that is configured as two databases.
 #[test]
-fn folders_that_must_be_apart_are_refused_when_they_are_one() {
+fn folders_that_must_differ_are_refused_when_they_are_the_same() {
     for (config, named) in [
         (
             "[storage]\nlocal_path = \"./d\"\n[backup]\nlocal_path = \"./x/../d\"\n",
@@ -81,7 +81,7 @@ fn a_closed_standard_error_costs_no_exit_code() {
 
 /// Guards against scripts that can't distinguish a mistake from a failure.
 #[test]
-fn every_command_tells_bad_input_from_failure() {
+fn every_command_distinguishes_bad_input_from_failure() {
     let instance = Instance::new();
     let before = instance.live();
     let with_id = |id| {
@@ -144,7 +144,7 @@ fn every_command_tells_bad_input_from_failure() {
 
 /// Guards against files that are silently missing, and a backup that waits for ever on a FIFO.
 #[test]
-fn what_no_backup_can_hold_is_named_and_never_waited_on() {
+fn files_that_no_backup_can_hold_are_named_and_never_waited_on() {
     let instance = Instance::new();
     let folder = instance.path("data/arc/iot/temperature");
     make_fifo(&folder.join("fifo.parquet"));
@@ -211,7 +211,7 @@ fn a_restore_writes_through_no_linked_folder() {
 
 /// Guards against an empty list with exit code 0 where only the environment names the targets.
 #[test]
-fn targets_may_stand_in_the_environment_alone() {
+fn targets_may_be_configured_by_the_environment_alone() {
     let instance = Instance::new();
     let run = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = instance.command(arguments);
@@ -273,7 +273,7 @@ fn targets_may_stand_in_the_environment_alone() {
 /// Guards against backups in `/data/backups` of a machine without Arc, and an empty list with exit
 /// code 0.
 #[test]
-fn nothing_is_made_where_no_instance_is() {
+fn nothing_is_created_where_no_instance_exists() {
     let nowhere = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
@@ -329,12 +329,12 @@ fn nothing_is_made_where_no_instance_is() {
 
 /// Guards against hiding a missing file among files that nobody configured.
 #[test]
-fn a_database_that_nobody_configured_is_no_omission() {
+fn a_database_that_is_not_configured_is_not_an_omission() {
     let instance = Instance::new();
     let other = instance.path("data/other.db");
     std::fs::rename(instance.path("data/arc.db"), &other).unwrap();
     // As in the sample: retention is switched on, and Arc creates its database where it runs.
-    for (enabled, told) in [("false", false), ("true", true)] {
+    for (enabled, is_reported) in [("false", false), ("true", true)] {
         let mut command = instance.command(&["--json", "backup"]);
         let output = command
             .env("ARC_AUTH_DB_PATH", "./data/other.db")
@@ -346,7 +346,7 @@ fn a_database_that_nobody_configured_is_no_omission() {
         assert_eq!(output.status.code(), Some(0), "{made}");
         let omitted = made["not_included"].to_string();
         let missing = "./data/arc.db (`retention.db_path`) does not exist";
-        assert_eq!(omitted.contains(missing), told, "{omitted}");
-        assert_eq!(omitted.contains("does not exist"), told, "{omitted}");
+        assert_eq!(omitted.contains(missing), is_reported, "{omitted}");
+        assert_eq!(omitted.contains("does not exist"), is_reported, "{omitted}");
     }
 }

@@ -11,21 +11,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use faults::{by_name, faulty};
-use scene::{all_verify, listed, small, strays};
+use scene::{all_verify, leftovers, listed, small};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 
 fn main() -> ExitCode {
     faults::main(by_name![
-        a_killed_backup_is_continued,
-        a_failed_backup_is_continued,
-        a_source_that_gives_no_answer_is_no_source_with_broken_files,
-        what_was_continued_and_failed_again_is_continued_whole,
-        a_full_disk_has_its_room_back_at_once,
-        a_backup_that_takes_too_long_is_continued,
-        what_a_disk_did_not_take_is_not_continued,
-        what_has_lost_its_journal_is_swept_when_it_is_asked_for,
-        a_sweep_tells_what_it_did_and_what_it_could_not_do
+        a_killed_backup_is_resumed,
+        a_failed_backup_is_resumed,
+        a_source_that_does_not_answer_is_not_a_source_with_unreadable_files,
+        a_resumed_backup_that_failed_again_is_resumed_completely,
+        a_full_disk_gets_its_space_back_at_once,
+        a_backup_that_timed_out_is_resumed,
+        files_that_the_disk_did_not_store_are_not_reused,
+        leftovers_without_a_journal_are_swept_on_request,
+        a_sweep_reports_its_removals_and_its_failures
     ])
 }
 
@@ -64,7 +64,7 @@ fn operation(instance: &Instance) -> Value {
 
 /// Guards against losing hours of a nearly complete backup, and against reusing damaged files of
 /// it.
-fn a_killed_backup_is_continued() {
+fn a_killed_backup_is_resumed() {
     let instance = small();
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:1100", "target.begin", &["backup"]);
@@ -95,7 +95,10 @@ fn a_killed_backup_is_continued() {
     assert_eq!(manifest["reused_files"], done["reused_files"]);
     assert_eq!(manifest["consistency"]["method"], "hard-links");
     assert_eq!(all_verify(&instance, "continued"), [id]);
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
     assert_eq!(
         named_like(&instance.path("data"), &["-freeze-"]),
         Vec::<String>::new()
@@ -118,7 +121,7 @@ fn a_killed_backup_is_continued() {
 }
 
 /// Guards against losing the stored files of a backup whose target failed, or which was cancelled.
-fn a_failed_backup_is_continued() {
+fn a_failed_backup_is_resumed() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -129,7 +132,10 @@ fn a_failed_backup_is_continued() {
     let done = operation(&instance);
     assert!(done["reused_files"].as_u64().unwrap() > 0, "{done}");
     all_verify(&instance, "continued");
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
     // A swept backup is not resumed.
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -140,7 +146,7 @@ fn a_failed_backup_is_continued() {
 }
 
 /// Guards against losing hours of a backup that exceeded its timeout.
-fn a_backup_that_takes_too_long_is_continued() {
+fn a_backup_that_timed_out_is_resumed() {
     let instance = small();
     instance.configure("timeout = \"1s\"");
     let arguments = ["--json", "backup"];
@@ -154,11 +160,14 @@ fn a_backup_that_takes_too_long_is_continued() {
     let done = operation(&instance);
     assert!(done["reused_files"].as_u64().unwrap() >= 3, "{done}");
     all_verify(&instance, "continued");
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
 }
 
 /// Guards against losing stored files to a network failure or a busy store: no file is at fault.
-fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
+fn a_source_that_does_not_answer_is_not_a_source_with_unreadable_files() {
     for fault in ["unavailable:5", "throttled:5"] {
         let instance = small();
         let arguments = ["--json", "backup"];
@@ -173,7 +182,7 @@ fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
 }
 
 /// Guards against losing the files of the first of two interrupted backups.
-fn what_was_continued_and_failed_again_is_continued_whole() {
+fn a_resumed_backup_that_failed_again_is_resumed_completely() {
     let instance = small();
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:700", "target.begin", &["backup"]);
@@ -192,13 +201,13 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     assert!((850..950).contains(&reused), "{done}");
     all_verify(&instance, "continued twice");
     assert_eq!(
-        strays(&instance, false, "continued twice"),
+        leftovers(&instance, false, "continued twice"),
         Vec::<String>::new()
     );
 }
 
 /// Guards against a full disk that stays full with backups that can't be completed on it.
-fn a_full_disk_has_its_room_back_at_once() {
+fn a_full_disk_gets_its_space_back_at_once() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -214,7 +223,7 @@ fn a_full_disk_has_its_room_back_at_once() {
 
 /// Guards against reusing files that are only in the page cache: the disk reports their loss only
 /// once.
-fn what_a_disk_did_not_take_is_not_continued() {
+fn files_that_the_disk_did_not_store_are_not_reused() {
     for (fault, call) in [("error:4", "target.commit"), ("error:1", "target.sync")] {
         let instance = small();
         let (output, _) = faulty(&instance, "unavailable:3", "target.commit", &["backup"]);
@@ -231,28 +240,28 @@ fn what_a_disk_did_not_take_is_not_continued() {
 
 /// Guards against leftovers that stay for ever, and removing a copy that is arriving from another
 /// target.
-fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
+fn leftovers_without_a_journal_are_swept_on_request() {
     let instance = small();
     let own = instance.path("data/backups/.arc-backup");
     let id = "backup-20260101-000000-0badc0de";
-    let nameless = [
+    let files = [
         own.join("incomplete").join(id).join("data/x"),
         own.join("journal").join(id).join("0000-00000000.jsonl"),
     ];
-    for path in &nameless {
+    for path in &files {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "x").unwrap();
     }
     operation(&instance);
     assert!(instance.ok(&["sweep"]).contains(id));
-    assert!(nameless.iter().all(|path| path.exists()));
+    assert!(files.iter().all(|path| path.exists()));
     assert!(instance.ok(&["sweep", "--apply"]).contains(id));
-    assert!(!nameless.iter().any(|path| path.exists()));
+    assert!(!files.iter().any(|path| path.exists()));
     assert!(!instance.ok(&["sweep"]).contains(id));
 }
 
 /// Guards against losing the report of a sweep because one file beside the data can't be removed.
-fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
+fn a_sweep_reports_its_removals_and_its_failures() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));

@@ -18,7 +18,7 @@ use support::{
 
 /// Guards against losing an earlier backup, and listing a partial one, after a crash.
 #[test]
-fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_clears_up() {
+fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_cleans_up() {
     backups_killed(25, 0x5eed_0001);
 }
 
@@ -166,8 +166,8 @@ fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
         r#"{{"operation_id":"x","backup_id":"{id}","sections":["data","metadata"],"phase":"applying","written_at":""}}"#
     );
     std::fs::write(&marker, text).unwrap();
-    for left_out in ["--no-data", "--no-metadata"] {
-        let output = instance.run(&["restore", &id, "--yes", left_out]);
+    for option in ["--no-data", "--no-metadata"] {
+        let output = instance.run(&["restore", &id, "--yes", option]);
         assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
         assert!(text_of(&output).contains("was interrupted"));
         assert!(marker.exists());
@@ -185,7 +185,7 @@ fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
 
 /// Guards against staged files of a killed restore that use space until the next restore.
 #[test]
-fn what_a_killed_restore_staged_goes_with_the_next_backup() {
+fn files_staged_by_a_killed_restore_are_removed_by_the_next_backup() {
     let instance = Instance::new();
     let id = instance.backup();
     let state = instance.path("data/backups/.arc-backup");

@@ -326,7 +326,7 @@ fn a_million_files_go_through_in_less_than_256_mib() {
 /// Guards against the same in a short run: the difference between few and many files shows the cost
 /// of each.
 #[test]
-fn no_operation_keeps_what_it_goes_through_in_memory() {
+fn no_operation_keeps_all_entries_in_memory() {
     let (few, many) = (memory_of(2_000), memory_of(40_000));
     for (few, many) in few.into_iter().zip(many) {
         // The program alone needs more than this. A lower figure was read before a command of

@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use faults::{by_name, faulty};
-use scene::{listed, live, small, strays};
+use scene::{leftovers, listed, live, small};
 use serde_json::Value;
 use stores::{Kind, Place, contents, put, s3_server};
 use support::{Instance, named_like, text};
@@ -23,9 +23,9 @@ use support::{Instance, named_like, text};
 fn main() -> ExitCode {
     let mut tests = by_name![
         beside_local_data,
-        what_can_not_be_read_beside_the_data_is_a_marker_too,
-        a_storage_that_can_not_be_written_keeps_no_database_from_being_restored,
-        what_a_killed_backup_held_on_to_goes_when_the_service_starts,
+        an_unreadable_restore_marker_still_counts,
+        a_storage_that_can_not_be_written_does_not_prevent_a_restore_of_databases,
+        the_snapshot_of_a_killed_backup_is_removed_when_the_service_starts,
         a_service_that_starts_leaves_a_backup_alone,
         a_restore_over_data_that_can_not_be_marked_changes_nothing
     ];
@@ -41,7 +41,7 @@ fn with_state() -> Instance {
     instance
 }
 
-fn is_told(instance: &Instance, id: &str) -> Value {
+fn is_reported(instance: &Instance, id: &str) -> Value {
     let (_, status) = instance.json(&["status"]);
     assert_eq!(status["restore_in_progress"]["backup_id"], id, "{status}");
     let said = text(&instance.run(&["status"]));
@@ -51,8 +51,8 @@ fn is_told(instance: &Instance, id: &str) -> Value {
     assert_eq!(served["restore_in_progress"]["backup_id"], id, "{served}");
     let (_, report) = instance.json(&["doctor"]);
     let checks = report["checks"].as_array().unwrap();
-    let told = (checks.iter()).any(|check| check["check"] == "restore" && check["ok"] == false);
-    assert!(told, "{report}");
+    let reported = (checks.iter()).any(|check| check["check"] == "restore" && check["ok"] == false);
+    assert!(reported, "{report}");
     status["restore_in_progress"].clone()
 }
 
@@ -65,7 +65,7 @@ fn kill_and_lose(instance: &Instance, id: &str, calls: &str) {
 }
 
 /// A backup made now warns about the marker and does not hold it, and a partial restore is refused.
-fn heeded(instance: &Instance, id: &str) {
+fn assert_marker_is_respected(instance: &Instance, id: &str) {
     let (code, made) = instance.json(&["backup"]);
     assert_eq!(code, 0, "{made}");
     let warnings = made["warnings"].to_string();
@@ -78,7 +78,7 @@ fn heeded(instance: &Instance, id: &str) {
     let inventory = std::fs::read_to_string(inventory).unwrap();
     assert!(
         !inventory.contains("restore"),
-        "the marker is no data: {inventory}"
+        "the marker is not data: {inventory}"
     );
     let refused = instance.run(&["restore", id, "--yes", "--no-data"]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
@@ -108,8 +108,8 @@ fn beside_local_data() {
     assert!(live(&instance) != old, "nothing is left to be done");
     let beside = instance.path("data/arc.arc-backup-restore.json");
     assert!(beside.exists());
-    is_told(&instance, &id);
-    heeded(&instance, &id);
+    is_reported(&instance, &id);
+    assert_marker_is_respected(&instance, &id);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{done}");
     assert!(live(&instance) == old);
@@ -122,7 +122,10 @@ fn beside_local_data() {
     let (_, status) = instance.json(&["status"]);
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
     std::fs::remove_dir_all(instance.path("state")).unwrap();
-    assert_eq!(strays(&instance, false, "restored"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "restored"),
+        Vec::<String>::new()
+    );
     assert_eq!(listed(&instance, "restored"), [id]);
 }
 
@@ -142,9 +145,9 @@ fn in_a_store(kind: Kind) {
     kill_and_lose(&instance, &id, "storage.commit");
     let marker = ".arc-backup/restore-in-progress.json";
     assert!(contents(&place.sink).contains_key(marker), "{kind:?}");
-    let marked = is_told(&instance, &id);
+    let marked = is_reported(&instance, &id);
     assert_eq!(marked["sections"][0], "data", "{marked}");
-    heeded(&instance, &id);
+    assert_marker_is_respected(&instance, &id);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{kind:?}: {done}");
     // As an extra file of the storage, the marker would have been set aside.
@@ -165,7 +168,7 @@ fn in_a_store(kind: Kind) {
 }
 
 /// Guards against ignoring a damaged restore marker, and against setting it aside as data.
-fn what_can_not_be_read_beside_the_data_is_a_marker_too() {
+fn an_unreadable_restore_marker_still_counts() {
     // Beside the root, and inside it, where a volume is mounted at the root.
     for place in [
         "data/arc.arc-backup-restore.json",
@@ -208,7 +211,7 @@ fn what_can_not_be_read_beside_the_data_is_a_marker_too() {
 }
 
 /// Guards against a database that can't be restored because the bucket is read-only or down.
-fn a_storage_that_can_not_be_written_keeps_no_database_from_being_restored() {
+fn a_storage_that_can_not_be_written_does_not_prevent_a_restore_of_databases() {
     for (fault, calls) in [
         ("unavailable:1+", "storage."),
         ("error:1+", "storage."),
@@ -274,7 +277,7 @@ fn held(instance: &Instance) -> Vec<String> {
 }
 
 /// Guards against a killed backup whose hard links keep the space of all that Arc deletes.
-fn what_a_killed_backup_held_on_to_goes_when_the_service_starts() {
+fn the_snapshot_of_a_killed_backup_is_removed_when_the_service_starts() {
     let instance = with_state();
     let (output, _) = faulty(&instance, "die:before:3", "target.begin", &["backup"]);
     assert_eq!(output.status.signal(), Some(9), "{}", text(&output));

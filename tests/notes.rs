@@ -34,7 +34,7 @@ fn flip(instance: &Instance, id: &str, path: &str) {
 
 /// Guards against backups of which nobody can see whether they were verified.
 #[test]
-fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
+fn the_list_shows_when_each_backup_was_verified_and_the_result() {
     let instance = Instance::new();
     let id = instance.backup();
     let manifest = instance.backup_folder(&id).join("manifest.json");
@@ -86,13 +86,13 @@ fn a_failed_verification_shows_until_a_full_one_is_clean() {
     let state = |expected: &str| {
         let row = listed(&instance, &id);
         let shown = service.get(&format!("/api/v1/backup/{id}")).json();
-        let (_, told) = instance.json(&["show", &id]);
+        let (_, detail) = instance.json(&["show", &id]);
         assert_eq!(row["state"], expected, "{row}");
         assert_eq!(
             (&shown["state"], &shown["has_checksums"]),
             (&row["state"], &json!(true))
         );
-        assert_eq!(told, shown);
+        assert_eq!(detail, shown);
         assert_eq!((&row["files"], &shown["files"]), (&json!(107), &json!(107)));
         assert_eq!(
             row.get("last_failed").is_some() || row["last_verified"]["ok"] == false,
@@ -276,7 +276,7 @@ fn a_note_that_cannot_be_written_is_a_warning() {
 
 /// Guards against a note that survives its backup, and removing the notes of others.
 #[test]
-fn a_deletion_takes_its_note_along_and_a_sweep_leaves_the_others() {
+fn a_deletion_removes_its_note_and_a_sweep_keeps_the_others() {
     let instance = Instance::new();
     let (first, second) = (instance.backup(), instance.backup());
     for id in [&first, &second] {

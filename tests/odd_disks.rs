@@ -8,7 +8,7 @@ mod scene;
 mod support;
 
 use disk::{Disk, done, run};
-use scene::{change, live, small, strays};
+use scene::{change, leftovers, live, small};
 use support::{Instance, named_like, text};
 
 /// Errors by which file systems report that they lack a feature.
@@ -39,7 +39,7 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
         "{calls}"
     );
     std::fs::remove_file(instance.path("arc.toml.before-restore")).unwrap();
-    let left = strays(instance, false, calls);
+    let left = leftovers(instance, false, calls);
     assert_eq!(left, Vec::<String>::new(), "{calls}");
     done(instance, disk, &["delete", id, "--yes", "--even-last"]);
     done(instance, disk, &["sweep", "--apply"]);
@@ -47,7 +47,7 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
 
 /// Guards against a backup that fails on a share without modes, times, owners or hard links.
 #[test]
-fn what_a_file_system_lacks_is_done_without() {
+fn a_backup_works_without_calls_that_a_file_system_lacks() {
     for call in ["fchmod", "utimensat", "fchown", "linkat"] {
         for error in [NOT_SUPPORTED, NOT_PERMITTED, NO_SUCH_CALL] {
             round_trip(&format!("{call}={error}"));
@@ -90,7 +90,7 @@ fn what_a_file_system_lacks_is_done_without() {
 /// Guards against a backup that fails on a share whose files can't be synced. (SQLite needs
 /// syncing: the state folder is on local disk.)
 #[test]
-fn a_file_system_that_can_not_sync_is_done_with() {
+fn a_backup_works_on_a_file_system_that_can_not_sync() {
     let instance = small();
     instance.configure("state_path = \"./state/history.db\"");
     std::fs::create_dir(instance.path("data/backups")).unwrap();

@@ -22,7 +22,7 @@ fn mode(path: &Path) -> u32 {
 /// Guards against secrets of arc.toml that everybody can read in a backup, and an Arc that can't
 /// read its file after a restore.
 #[test]
-fn what_may_hold_secrets_is_private_in_a_backup_and_has_its_mode_back_after_a_restore() {
+fn files_with_secrets_are_private_in_a_backup_and_get_their_mode_back() {
     let instance = small();
     let (config, database) = (instance.path("arc.toml"), instance.path("data/arc.db"));
     for (path, bits) in [(&config, 0o644), (&database, 0o640)] {
@@ -36,9 +36,9 @@ fn what_may_hold_secrets_is_private_in_a_backup_and_has_its_mode_back_after_a_re
     for (path, bits) in [("config/arc.toml", 0o644), ("metadata/arc.db", 0o640)] {
         let line = inventory.lines().find(|line| line.contains(path)).unwrap();
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let told = &line["mode"];
-        let is_told = *told == bits || told.as_str() == Some(&format!("{bits:04o}"));
-        assert!(is_told, "{line}");
+        let recorded = &line["mode"];
+        let is_right = *recorded == bits || recorded.as_str() == Some(&format!("{bits:04o}"));
+        assert!(is_right, "{line}");
     }
     instance.configure("# changed");
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -111,7 +111,7 @@ fn arc_toml_in_a_folder_that_is_closed_is_written_in_its_place_and_kept_in_the_s
 
 /// Guards against a partial restore that can never be completed.
 #[test]
-fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_be_left_out() {
+fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_be_omitted() {
     let instance = with_config_elsewhere();
     let path = instance.path("conf/arc.toml");
     let id = instance.ok(&[&ELSEWHERE[..], &["backup"]].concat());
@@ -179,7 +179,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
 
 /// Guards against a restore that replaces a link, or loses the bytes of its target.
 #[test]
-fn a_link_stays_one_and_what_it_leads_to_is_replaced_and_kept() {
+fn a_link_stays_and_its_target_is_replaced_and_kept() {
     let instance = small();
     for (link, real) in [
         ("arc.toml", "conf/real.toml"),
@@ -299,7 +299,7 @@ fn a_database_in_wal_mode_on_a_mount_that_can_only_be_read_is_backed_up() {
 
 /// Guards against losing rows that a killed Arc had committed, which are only in the `-wal`.
 #[test]
-fn what_a_killed_arc_left_in_its_wal_is_in_the_backup_from_a_read_only_mount() {
+fn the_wal_of_a_killed_arc_is_in_the_backup_from_a_read_only_mount() {
     let instance = beside_a_read_only_mount();
     let connection = in_wal_mode(&instance);
     let folder = instance.path("data");

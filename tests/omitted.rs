@@ -8,7 +8,7 @@ use support::{Instance, text};
 
 /// Guards against losing the tokens because a backup was believed to hold them.
 #[test]
-fn what_is_left_out_as_asked_is_named() {
+fn sections_omitted_on_request_are_named() {
     let instance = Instance::new();
     let output = instance.run(&["backup", "--no-metadata", "--no-config"]);
     let said = text(&output);

@@ -51,7 +51,7 @@ fn backup(instance: &Instance) -> (String, [bool; 3]) {
 
 /// Guards against lost or doubled rows of a job that died when half of its inputs were deleted.
 #[test]
-fn a_job_that_was_left_is_decided() {
+fn an_unfinished_job_is_decided() {
     // `a` is gone, `b` is not: the output supersedes both.
     let instance = with_job("rows of both", &state("12", &["a", "b"]));
     let (warnings, held) = backup(&instance);
@@ -65,7 +65,7 @@ fn a_job_that_was_left_is_decided() {
 
 /// Guards against an output that may be incomplete without a warning.
 #[test]
-fn an_output_of_another_size_is_told_of() {
+fn an_output_of_another_size_is_reported() {
     let instance = with_job("rows of bo", &state("12", &["a", "b"]));
     let (warnings, held) = backup(&instance);
     // With its state, Arc would delete the output when it starts.
@@ -87,7 +87,7 @@ fn an_output_of_another_size_is_told_of() {
 
 /// Guards against rows that may be doubled without a warning.
 #[test]
-fn a_state_that_tells_nothing_is_told_of() {
+fn an_unreadable_job_state_is_reported() {
     for text in ["{\"output_path\":7}", "half a st", ""] {
         let instance = with_job("rows of both", text);
         let (warnings, held) = backup(&instance);

@@ -97,7 +97,7 @@ fn both_kinds_of_stores_go_through_the_proxy_of_the_environment() {
 
 /// Guards against the same over TLS, which real stores use.
 #[test]
-fn what_goes_over_tls_is_tunnelled() {
+fn https_requests_are_tunnelled() {
     for kind in [Kind::S3, Kind::Azure] {
         let (instance, server) = (Instance::new(), s3_server());
         let live = storage(Kind::Local, &instance, &server, false);
@@ -143,11 +143,11 @@ fn the_service_that_hands_out_credentials_is_asked_directly() {
     configure(&instance, &live, &far);
     let metadata = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", metadata.local_addr().unwrap());
-    let (tell, asked) = mpsc::channel();
+    let (report, asked) = mpsc::channel();
     std::thread::spawn(move || {
         for mut client in metadata.incoming().map_while(Result::ok) {
             if let Ok((head, _)) = read_head(&mut client)
-                && tell.send(head).is_ok()
+                && report.send(head).is_ok()
             {
                 let _ = client.write_all(
                     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

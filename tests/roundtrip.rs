@@ -5,9 +5,9 @@ mod support;
 
 use support::{ARC_OLD, Instance, database_rows, rows, tree};
 
-/// Guards against a program that does not do what it is for.
+/// Guards against a restored file that differs from the original in any byte.
 #[test]
-fn what_was_deleted_comes_back_byte_for_byte() {
+fn deleted_files_come_back_byte_for_byte() {
     let instance = Instance::new();
     let (live, database) = (
         instance.live(),
@@ -24,7 +24,7 @@ fn what_was_deleted_comes_back_byte_for_byte() {
 
 /// Guards against losing live data to a restore that somebody regrets.
 #[test]
-fn what_a_restore_replaces_is_kept_and_a_second_restore_keeps_the_first() {
+fn replaced_files_are_set_aside_and_a_second_restore_keeps_them() {
     let instance = Instance::new();
     let id = instance.backup();
     let changed = instance.path("data/arc/iot/temperature/2026/11/20/00");

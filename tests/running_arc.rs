@@ -248,7 +248,7 @@ fn a_restore_changes_nothing_where_arc_has_compacted_since_it_was_planned() {
 
 /// Guards against a wrong token that nobody notices, while the state of Arc is unknown.
 #[test]
-fn an_arc_that_does_not_say_what_it_does_is_told_of() {
+fn an_arc_with_an_unknown_state_is_reported() {
     for (status, body, named) in [
         (401, "", "backup.arc_token"),
         (200, "garbage", "unexpected answer"),
@@ -286,7 +286,7 @@ fn a_restore_that_is_cancelled_while_it_asks_changes_nothing() {
 
 /// Guards against a restore that waits for a job which nobody will finish after a crash of Arc.
 #[test]
-fn what_a_dead_arc_left_is_waited_for_by_nobody_where_arc_rests_or_does_not_compact() {
+fn nobody_waits_for_a_dead_job_when_arc_is_idle_or_does_not_compact() {
     for (status, body) in [(200, "{\"cycle_running\":false}"), (404, "")] {
         let (url, _) = arc(move |_| (status, body.to_owned()));
         let instance = Instance::new();

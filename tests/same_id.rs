@@ -7,7 +7,7 @@ use support::{ARC_NEW, ARC_OLD, Instance, UNKNOWN, change_live, copy_tree, text}
 
 /// Guards against restoring the wrong copy of a backup, perhaps a damaged one.
 #[test]
-fn which_of_two_is_restored_or_verified_has_to_be_said() {
+fn one_of_two_targets_with_the_same_id_has_to_be_chosen() {
     let instance = Instance::new();
     instance.configure("[backup.targets.copy]\ntype = \"local\"\nlocal_path = \"./copy\"");
     let id = instance.backup();

@@ -29,7 +29,7 @@ struct Shape {
     latency: Duration,
     concurrency: Option<usize>,
     /// Of a hundred requests, how many fail in each way.
-    moody: u32,
+    fault_percent: u32,
 }
 
 impl Shape {
@@ -39,7 +39,7 @@ impl Shape {
             bytes,
             latency: Duration::from_millis(millis),
             concurrency: None,
-            moody: 0,
+            fault_percent: 0,
         }
     }
 }
@@ -51,7 +51,7 @@ enum Store {
 }
 
 fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
-    let share = f64::from(shape.moody) / 100.0;
+    let share = f64::from(shape.fault_percent) / 100.0;
     if kind == Kind::S3 {
         let server = S3Server::start(ServerOptions {
             buckets: vec!["backups".to_owned()],
@@ -61,7 +61,7 @@ fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
             ..ServerOptions::default()
         })
         .unwrap();
-        if shape.moody > 0 {
+        if shape.fault_percent > 0 {
             for fault in [
                 Fault::SlowDown,
                 Fault::InternalError,
@@ -78,9 +78,9 @@ fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
     let azurite = Azurite::shared();
     let proxy = runtime().block_on(Proxy::start(azurite.address()));
     proxy.set_latency(shape.latency);
-    if shape.moody > 0 {
+    if shape.fault_percent > 0 {
         let mut random = fastrand::Rng::with_seed(1);
-        let each = shape.moody;
+        let each = shape.fault_percent;
         proxy.rule(move |_| match random.u32(0..100) / each.max(1) {
             0 => Some(AzureFault::Answer(503, "ServerBusy")),
             1 => Some(AzureFault::Answer(500, "InternalError")),
@@ -192,7 +192,7 @@ fn more_copies_than_turns_go_up_and_down() {
     for kind in [Kind::S3, Kind::Azure] {
         let shape = Shape {
             concurrency: Some(48),
-            moody: 2,
+            fault_percent: 2,
             ..Shape::new(700, 4 * KIB, 10)
         };
         up_and_down(kind, shape);
@@ -209,7 +209,7 @@ fn row(kind: Kind, shape: Shape) {
         shape
             .concurrency
             .map_or("default".to_owned(), |n| n.to_string()),
-        shape.moody,
+        shape.fault_percent,
         took.join(" | ")
     );
 }
@@ -236,14 +236,14 @@ fn every_shape_goes_up_and_down() {
         for concurrency in [None, Some(48)] {
             let shape = Shape {
                 concurrency,
-                moody: 5,
+                fault_percent: 5,
                 ..Shape::new(1000, 4 * KIB, 10)
             };
             row(kind, shape);
             row(
                 kind,
                 Shape {
-                    moody: 5,
+                    fault_percent: 5,
                     concurrency,
                     ..Shape::new(60, 9 * MIB, 10)
                 },

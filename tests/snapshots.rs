@@ -107,19 +107,19 @@ fn busy(error: &rusqlite::Error, said: &mut Said) {
 #[test]
 fn a_writer_commits_one_number_after_the_other() {
     let stop = AtomicBool::new(false);
-    let until_told = |path: &Path, writer: i64, told: &mut dyn FnMut()| {
+    let until = |path: &Path, writer: i64, waited: &mut dyn FnMut()| {
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| write(path, writer, &stop));
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(told));
+            let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(waited));
             stop.store(true, Ordering::Relaxed);
-            told.unwrap();
+            waited.unwrap();
             writing.join().unwrap()
         })
     };
     if let Ok(path) = std::env::var(WRITES_TO) {
         let writer = std::env::var(WRITER).unwrap().parse().unwrap();
         // It ends with its input.
-        let said = until_told(path.as_ref(), writer, &mut || {
+        let said = until(path.as_ref(), writer, &mut || {
             let _ = std::io::stdin().read(&mut [0]);
         });
         let Said {
@@ -134,7 +134,7 @@ fn a_writer_commits_one_number_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arc.db");
     let connection = prepare(&path);
-    let said = until_told(&path, 1, &mut || await_commits(&connection, [0, 150]));
+    let said = until(&path, 1, &mut || await_commits(&connection, [0, 150]));
     assert!(said.commits >= 150 && said.went_back == 0, "{said:?}");
     // The last connection to close writes the log back; only the file itself is read here.
     drop(connection);

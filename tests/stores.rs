@@ -273,7 +273,7 @@ fn a_store_that_fails_for_good_fails_the_backup_and_hides_no_other_target() {
 
 /// Guards against losing stored files when credentials expire. The storage has no unreadable files.
 #[test]
-fn a_storage_that_no_longer_takes_our_credentials_fails_the_backup_and_the_next_goes_on() {
+fn expired_credentials_of_the_storage_fail_the_backup_and_the_next_resumes_it() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::S3, &instance, &server, true);
     let near = target(Kind::Local, &instance, &server);
@@ -382,7 +382,7 @@ fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
 
 /// Guards against one flipped bit on its way from a target, also for files without a digest.
 #[test]
-fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
+fn bytes_read_from_azure_are_checked_by_sha256_or_by_the_stores_md5() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::Local, &instance, &server, false);
     let proxy = runtime().block_on(Azurite::shared().proxy());
@@ -467,7 +467,7 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
 /// Guards against a target inside the data, which the next backup would copy and a restore set
 /// aside.
 #[test]
-fn a_target_in_the_bucket_of_the_data_is_no_data() {
+fn a_target_in_the_bucket_of_the_data_is_not_data() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::S3, &instance, &server, false);
     let far = Place::s3(&server, "data", "far/arc-1");

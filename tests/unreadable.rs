@@ -94,7 +94,7 @@ fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
         list["incomplete"][0]["missing"][0],
         "data/iot/: permission denied"
     );
-    // A restore can't see what is live there, and so changes nothing.
+    // A restore can't see the live files there, and so changes nothing.
     let arguments = ["restore", id, "--allow-incomplete", "--yes"];
     let (code, refused) = scene.json(&arguments);
     assert_eq!(code, 1, "{refused}");
@@ -122,7 +122,7 @@ fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
 
 /// Guards against a backup that fails because the data has its own volume.
 #[test]
-fn what_is_the_file_systems_own_is_no_data() {
+fn folders_of_the_file_system_are_not_data() {
     let scene = Scene::new();
     let instance = &scene.instance;
     let own = instance.path("data/arc/lost+found");

@@ -20,7 +20,7 @@ use arc_backup::operations::{
 };
 use arc_backup::{Error, Registry};
 use arc_backup_core::{Key, Sink, WriteOptions};
-use simulated::{Limits, Simulated, Weather};
+use simulated::{Conditions, Limits, Simulated};
 
 /// How long an operation may take to end on request: `backup.stop_timeout`, plus the precision of
 /// the clock of half a second.
@@ -152,15 +152,15 @@ fn schedule(seed: u64) {
         part_bytes: [1 << 10, 4 << 10][random.usize(0..2)],
         parallel: random.u64(1..6),
     };
-    let weather = |random: &mut fastrand::Rng| Weather {
+    let conditions = |random: &mut fastrand::Rng| Conditions {
         latency: Duration::from_millis([0, 1, 50, 500][random.usize(0..4)]),
         throttled: [0, 10, 50][random.usize(0..3)],
         broken: [0, 10, 50][random.usize(0..3)],
         hangs: [0, 0, 2][random.usize(0..3)],
         ..Weather::fair()
     };
-    let storage = Simulated::new(limits(&mut random), weather(&mut random), random.u64(..));
-    let target = Simulated::new(limits(&mut random), weather(&mut random), random.u64(..));
+    let storage = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
+    let target = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
     let concurrency = [1, 2, 8, 64][random.usize(0..4)];
     let count = random.u64(1..50);
     simulated_time().block_on(async {
@@ -266,17 +266,17 @@ fn every_operation_ends_with_one_turn_and_no_room() {
             part_bytes: 4 << 10,
             parallel: 4,
         };
-        let weather = Weather {
+        let conditions = Conditions {
             latency: Duration::from_millis(50),
             ..Weather::fair()
         };
-        let storage = Simulated::new(limits, weather.clone(), 1);
-        let refuses = weather.refuses.clone();
+        let storage = Simulated::new(limits, conditions.clone(), 1);
+        let refuses = conditions.refuses.clone();
         let target = Simulated::new(
             limits,
-            Weather {
+            Conditions {
                 refuses: Arc::default(),
-                ..weather
+                ..conditions
             },
             2,
         );
@@ -341,7 +341,7 @@ async fn every_operation(
 
 /// Guards against a dead store that prevents an operation from ending on request, in any phase.
 #[test]
-fn a_store_that_dies_holds_up_no_end() {
+fn a_dead_store_does_not_delay_the_end_of_an_operation() {
     for (number, phase) in ["preparing", "copying", "publishing"].iter().enumerate() {
         let limits = Limits {
             requests: 4,
@@ -349,14 +349,14 @@ fn a_store_that_dies_holds_up_no_end() {
             part_bytes: 4 << 10,
             parallel: 4,
         };
-        let weather = Weather {
+        let conditions = Conditions {
             latency: Duration::from_millis(400),
             ..Weather::fair()
         };
-        let is_dead = weather.is_dead.clone();
+        let is_dead = conditions.is_dead.clone();
         let seed = number as u64;
-        let storage = Simulated::new(limits, Weather::fair(), seed);
-        let target = Simulated::new(limits, weather, seed);
+        let storage = Simulated::new(limits, Conditions::fair(), seed);
+        let target = Simulated::new(limits, conditions, seed);
         simulated_time().block_on(async {
             fill(storage.objects(), 60, |_| 6000).await;
             let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
@@ -385,10 +385,10 @@ fn a_dead_store_ends_an_operation_by_itself() {
         part_bytes: 4 << 10,
         parallel: 4,
     };
-    let weather = Weather::fair();
-    let is_dead = weather.is_dead.clone();
-    let storage = Simulated::new(limits, Weather::fair(), 1);
-    let target = Simulated::new(limits, weather, 2);
+    let conditions = Conditions::fair();
+    let is_dead = conditions.is_dead.clone();
+    let storage = Simulated::new(limits, Conditions::fair(), 1);
+    let target = Simulated::new(limits, conditions, 2);
     simulated_time().block_on(async {
         fill(storage.objects(), 60, |_| 6000).await;
         let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
@@ -414,6 +414,6 @@ fn the_simulated_store_conforms() {
         parallel: 4,
     };
     simulated_time().block_on(arc_backup_core::conformance::check(|| async {
-        Arc::new(Simulated::new(limits, Weather::fair(), 1)) as Arc<dyn Sink>
+        Arc::new(Simulated::new(limits, Conditions::fair(), 1)) as Arc<dyn Sink>
     }));
 }

@@ -163,18 +163,18 @@ impl Machine {
     pub(super) fn follow(
         &self,
         page: &str,
-        left_out: &[&str],
+        omitted: &[&str],
         variables: &BTreeMap<&str, String>,
     ) -> String {
         let mut said = String::new();
-        let mut used = vec![false; left_out.len()];
+        let mut used = vec![false; omitted.len()];
         // A block keeps the variables of earlier ones: sourced files and ids.
         let mut typed = String::new();
         for block in blocks(page) {
             let text = match &block {
                 Block::Commands(text) | Block::File(_, _, text) => text,
             };
-            if let Some(which) = left_out.iter().position(|part| text.contains(part)) {
+            if let Some(which) = omitted.iter().position(|part| text.contains(part)) {
                 used[which] = true;
                 continue;
             }
@@ -191,7 +191,7 @@ impl Machine {
         }
         assert!(
             used.iter().all(|used| *used),
-            "{page} has none of {left_out:?}"
+            "{page} has none of {omitted:?}"
         );
         said
     }

@@ -4,7 +4,7 @@ use super::*;
 
 /// Guards against losing the only backup because one file is damaged, and replacing a live file
 /// without a good copy.
-pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
+pub(super) fn undamaged_files_of_a_damaged_backup_are_restored_on_request() {
     let instance = small();
     let id = instance.backup();
     let folder = instance.backup_folder(&id);
@@ -36,8 +36,8 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
     let (code, done) = instance.json(&skip);
     assert_eq!((code, &done["status"]), (1, &"failed".into()), "{done}");
     let error = done["error"].as_str().unwrap();
-    let told = format!("restored {} of {all} files; 2 are damaged", all - 2);
-    assert!(error.contains(&told), "{error}");
+    let expected = format!("restored {} of {all} files; 2 are damaged", all - 2);
+    assert!(error.contains(&expected), "{error}");
     assert!(
         has_problem(&done, &format!("data/{LARGE}"), "checksum"),
         "{done}"
@@ -76,7 +76,7 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
 }
 
 /// The same, where nothing can be staged: damage is found before the first object is written.
-pub(super) fn what_is_whole_is_restored_to_s3() {
+pub(super) fn undamaged_files_are_restored_to_s3() {
     let server = s3_server();
     let (instance, data, id) = in_s3(&server);
     let mut wanted = contents(&data.sink);

@@ -75,7 +75,7 @@ pub(super) fn a_backup_of_another_instance_is_not_restored_over_files_unasked() 
 
 /// Guards against a test machine with production's `arc.toml` that replaces production's data on
 /// the same storage.
-pub(super) fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
+pub(super) fn a_copied_arc_toml_does_not_make_two_instances_the_same() {
     let instance = small();
     let id = instance.backup();
     let name = instance.path("data/backups/.arc-backup/instance-id");
@@ -109,7 +109,7 @@ pub(super) fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
 }
 
 /// Guards against a restore that nobody would have confirmed after seeing its plan.
-pub(super) fn what_a_restore_would_do_is_said_before() {
+pub(super) fn a_restore_shows_its_plan_first() {
     let instance = small();
     let id = instance.backup();
     let before = live(&instance);
@@ -149,10 +149,10 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
     change(&instance);
     let service = instance.serve();
     let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &json!({})));
-    let told = &answer.json()["restore"];
-    assert_eq!(told["plan"], plan, "{answer:?}");
-    assert_eq!(told["other_instance"], false, "{answer:?}");
-    let databases = told["destination"]["databases"].as_array().unwrap();
+    let preview = &answer.json()["restore"];
+    assert_eq!(preview["plan"], plan, "{answer:?}");
+    assert_eq!(preview["other_instance"], false, "{answer:?}");
+    let databases = preview["destination"]["databases"].as_array().unwrap();
     assert_eq!(
         databases[0],
         instance.path("data/arc.db").display().to_string()
@@ -160,8 +160,8 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
     let ended = service.wait();
     assert_eq!(ended["plan"], plan, "{ended}");
     assert_eq!(
-        told["source"]["instance"],
-        told["destination"]["storage"]["instance"]
+        preview["source"]["instance"],
+        preview["destination"]["storage"]["instance"]
     );
 }
 

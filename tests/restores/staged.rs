@@ -3,7 +3,7 @@
 use super::*;
 
 /// Guards against copying again for hours after a restore that timed out or was killed.
-pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
+pub(super) fn staged_files_are_used_by_the_next_restore() {
     let instance = small();
     let (id, other) = (instance.backup(), instance.backup());
     let old = live(&instance);
@@ -28,7 +28,7 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
         );
         assert!(live(&instance) == old, "{case}");
         assert_eq!(staged(), Vec::<String>::new(), "{case}");
-        assert_eq!(strays(&instance, false, case), Vec::<String>::new());
+        assert_eq!(leftovers(&instance, false, case), Vec::<String>::new());
     };
     lose();
     let arguments = ["restore", &id, "--yes", "--timeout", "1s"];
@@ -79,7 +79,7 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
 }
 
 /// Where nothing is staged, objects that were written are live and unchanged.
-pub(super) fn what_a_restore_has_written_to_s3_is_not_written_again() {
+pub(super) fn objects_that_a_restore_wrote_to_s3_are_not_written_again() {
     let server = s3_server();
     let (instance, data, id) = in_s3(&server);
     let old = contents(&data.sink);

@@ -282,7 +282,7 @@ fn terminate(service: &Service) {
 
 /// Guards against a stop that looks like a crash, and a partial backup that stays.
 #[test]
-fn sigterm_cancels_what_runs_and_ends_with_success_and_a_kill_is_told_of_afterwards() {
+fn sigterm_cancels_the_operation_and_ends_with_success_and_a_kill_is_reported_afterwards() {
     let instance = Instance::new();
     large_file(&instance);
     let mut service = instance.serve();

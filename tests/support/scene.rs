@@ -124,7 +124,7 @@ pub fn all_verify(instance: &Instance, case: &str) -> Vec<String> {
 
 /// Paths in the instance without an owner: no file of the instance, of a listed backup, or of the
 /// tool itself.
-pub fn strays(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec<String> {
+pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec<String> {
     let mut known = BTreeSet::new();
     for id in listed(instance, case) {
         let folder = instance.backup_folder(&id);

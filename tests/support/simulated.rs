@@ -25,7 +25,7 @@ use futures::{StreamExt, stream};
 
 /// The conditions of the network and of the store.
 #[derive(Debug, Clone)]
-pub struct Weather {
+pub struct Conditions {
     /// The longest time that a request takes.
     pub latency: Duration,
     /// Of how many requests in a thousand the store asks to slow down.
@@ -40,7 +40,7 @@ pub struct Weather {
     pub refuses: Arc<Mutex<Option<String>>>,
 }
 
-impl Weather {
+impl Conditions {
     pub fn fair() -> Self {
         Self {
             latency: Duration::ZERO,
@@ -65,7 +65,7 @@ pub struct Limits {
 #[derive(Debug)]
 struct Store {
     inner: MemorySink,
-    weather: Weather,
+    conditions: Conditions,
     random: Mutex<fastrand::Rng>,
     caller: Caller,
     control: Caller,
@@ -82,11 +82,11 @@ struct Store {
 pub struct Simulated(Arc<Store>);
 
 impl Simulated {
-    pub fn new(limits: Limits, weather: Weather, seed: u64) -> Self {
+    pub fn new(limits: Limits, conditions: Conditions, seed: u64) -> Self {
         let caller = |requests| Caller::new(RetryPolicy::default(), requests);
         Self(Arc::new(Store {
             inner: MemorySink::new(),
-            weather,
+            conditions,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             caller: caller(limits.requests),
             control: caller(4),
@@ -124,18 +124,21 @@ impl Store {
 
     /// One request with its latency and its fault.
     async fn request<T>(&self, subject: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
-        let weather = &self.weather;
-        let most = u32::try_from(weather.latency.as_micros()).unwrap();
+        let conditions = &self.conditions;
+        let most = u32::try_from(conditions.latency.as_micros()).unwrap();
         let latency = Duration::from_micros(self.draw(most).into());
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        if weather.is_dead.load(Ordering::Relaxed) {
+        if conditions.is_dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         let fault = |kind, text: &str| Err(Error::new(kind, "ask", subject, text).retryable());
         let drawn = self.draw(1000);
-        let (throttled, broken) = (weather.throttled, weather.throttled + weather.broken);
+        let (throttled, broken) = (
+            conditions.throttled,
+            conditions.throttled + conditions.broken,
+        );
         if drawn < throttled {
             return fault(ErrorKind::Throttled, "slow down");
         }
@@ -145,7 +148,7 @@ impl Store {
             }
             return fault(ErrorKind::Unavailable, "connection reset");
         }
-        if drawn < broken + weather.hangs {
+        if drawn < broken + conditions.hangs {
             std::future::pending::<()>().await;
         }
         done.await
@@ -273,7 +276,7 @@ impl RangeReader for Ranges {
                 true => Some(budget.reserve_beating(len, &beat).await),
                 false => None,
             };
-            let latency = u32::try_from(store.weather.latency.as_micros() / 4).unwrap();
+            let latency = u32::try_from(store.conditions.latency.as_micros() / 4).unwrap();
             let pieces: Vec<_> = bytes
                 .chunks(700)
                 .map(|piece| bytes.slice_ref(piece))
@@ -284,7 +287,7 @@ impl RangeReader for Ranges {
                 let micros = store.draw(latency);
                 tokio::time::sleep(Duration::from_micros(micros.into())).await;
                 let broken = Error::new(ErrorKind::Unavailable, "read", "a body", "reset");
-                let piece = match store.draw(2000) < store.weather.broken {
+                let piece = match store.draw(2000) < store.conditions.broken {
                     true => Err(broken.retryable()),
                     false => Ok(piece),
                 };
@@ -337,7 +340,7 @@ impl Sink for Simulated {
 
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
         let store = &self.0;
-        let refused = store.weather.refuses.lock().unwrap().clone();
+        let refused = store.conditions.refuses.lock().unwrap().clone();
         if refused.is_some_and(|part| key.contains(&part)) {
             let kind = ErrorKind::PermissionDenied;
             return Err(Error::new(kind, "read", key.as_str(), "refused"));

@@ -53,7 +53,7 @@ pub struct Place {
     /// Lines of the table.
     pub config: String,
     pub sink: Arc<dyn Sink>,
-    /// The same without the prefix, to inspect what lies beside it.
+    /// The same without the prefix, to inspect the objects beside it.
     pub all: Arc<dyn Sink>,
 }
 

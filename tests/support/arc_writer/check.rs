@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::files::ids_in;
-use super::jobs::{STATE_FOLDER, left_over};
+use super::jobs::{STATE_FOLDER, deleted_at_start};
 use super::log::{Log, Row};
 
 /// The files of a copy, by key.
@@ -80,7 +80,7 @@ pub fn check(log: &Log, mut files: Files, seen: &Seen) -> Result<Counts, Faults>
         let manifest: Value = serde_json::from_slice(&files.remove(&state).unwrap()).unwrap();
         let output = manifest["output_path"].as_str().unwrap();
         let size = files.get(output).map(|bytes| bytes.len() as u64);
-        for key in left_over(&manifest, size) {
+        for key in deleted_at_start(&manifest, size) {
             files.remove(&key);
         }
         counts.pending += 1;

@@ -172,7 +172,7 @@ impl Shared {
             let day = day_of(&output).to_owned();
             let event = self.log().begin(&day, "resolve", &state);
             let found = self.sink.head(&Key::parse(&output).unwrap()).await.unwrap();
-            for key in left_over(&manifest, found.map(|meta| meta.size)) {
+            for key in deleted_at_start(&manifest, found.map(|meta| meta.size)) {
                 let event = self.log().begin(&day, "resolve: delete", &key);
                 self.delete(&key).await;
                 self.model().files.remove(&key);
@@ -219,7 +219,7 @@ impl Shared {
 
 /// The keys that Arc deletes at its start for a pending job, besides the state file, given the size
 /// of its output.
-pub fn left_over(manifest: &Value, output: Option<u64>) -> Vec<String> {
+pub fn deleted_at_start(manifest: &Value, output: Option<u64>) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     match output {
         None => Vec::new(),
