@@ -2,6 +2,10 @@
 
 use arc_backup_core as core;
 
+use crate::busy::Busy;
+use crate::holder::Holder;
+use crate::unreadable_state::UnreadableState;
+
 /// What the product's functions answer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -41,13 +45,13 @@ pub enum Error {
         /// Its id.
         id: String,
         /// Why.
-        state: crate::repository::UnreadableState,
+        state: UnreadableState,
         /// The same in words, and what to do.
         detail: String,
     },
     /// Another operation runs.
     #[error("another operation is running: {0}; `--wait 30m` waits for it")]
-    Busy(Box<crate::operations::Busy>),
+    Busy(Box<Busy>),
     /// The operation was cancelled, or ended because it took too long or lost its lock.
     #[error("{0}")]
     Cancelled(String),
@@ -94,5 +98,11 @@ impl Error {
             path.display().to_string(),
             error,
         ))
+    }
+}
+
+impl From<Holder> for Error {
+    fn from(holder: Holder) -> Self {
+        Self::Busy(Box::new(holder.into()))
     }
 }

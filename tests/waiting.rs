@@ -157,7 +157,7 @@ fn schedule(seed: u64) {
         throttled: [0, 10, 50][random.usize(0..3)],
         broken: [0, 10, 50][random.usize(0..3)],
         hangs: [0, 0, 2][random.usize(0..3)],
-        ..Weather::fair()
+        ..Conditions::fair()
     };
     let storage = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
     let target = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
@@ -268,7 +268,7 @@ fn every_operation_ends_with_one_turn_and_no_room() {
         };
         let conditions = Conditions {
             latency: Duration::from_millis(50),
-            ..Weather::fair()
+            ..Conditions::fair()
         };
         let storage = Simulated::new(limits, conditions.clone(), 1);
         let refuses = conditions.refuses.clone();
@@ -351,7 +351,7 @@ fn a_dead_store_does_not_delay_the_end_of_an_operation() {
         };
         let conditions = Conditions {
             latency: Duration::from_millis(400),
-            ..Weather::fair()
+            ..Conditions::fair()
         };
         let is_dead = conditions.is_dead.clone();
         let seed = number as u64;

@@ -7,7 +7,7 @@ use poem_openapi::{ApiResponse, Object};
 use crate::Error;
 use crate::auth::Denied;
 use crate::operations::Phase;
-use crate::operations::{Busy, Operation};
+use crate::operations::{Busy, BusyProgress};
 
 /// An error, in words.
 #[derive(Debug, Clone, Default, Object)]
@@ -169,7 +169,7 @@ impl Fault {
             progress,
             lock_expires_at,
         } = busy;
-        let count = |of: fn(&Operation) -> u64| progress.as_ref().map(of);
+        let count = |of: fn(&BusyProgress) -> u64| progress.as_ref().map(of);
         Self::busy(ErrorBody {
             status: Some("running".to_owned()),
             operation: Some(holder.operation),
@@ -177,11 +177,11 @@ impl Fault {
             pid: Some(holder.pid),
             host: Some(holder.host),
             started_at: holder.started_at.map(|started| started.to_string()),
-            total_files: count(|operation| operation.total_files),
-            processed_files: count(|operation| operation.processed_files),
-            total_bytes: count(|operation| operation.total_bytes),
-            processed_bytes: count(|operation| operation.processed_bytes),
-            phase: progress.and_then(|operation| operation.phase),
+            total_files: count(|progress| progress.total_files),
+            processed_files: count(|progress| progress.processed_files),
+            total_bytes: count(|progress| progress.total_bytes),
+            processed_bytes: count(|progress| progress.processed_bytes),
+            phase: progress.and_then(|progress| Phase::of_name(&progress.phase?)),
             lock_expires_at: lock_expires_at.map(|expires| expires.to_string()),
             ..body("A backup or restore operation is already in progress")
         })

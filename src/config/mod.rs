@@ -24,6 +24,7 @@ mod warning;
 pub use arc_server::ArcServer;
 pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
 pub use backup::{BackupSettings, HistoryLimits};
+pub use databases::Database;
 pub(crate) use keys::unknown_target;
 pub(crate) use location::searched_places;
 pub(crate) use places::{Compared, differences};

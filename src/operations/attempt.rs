@@ -39,7 +39,7 @@ impl Attempt {
         let operation_id = format!(
             "{}-{}",
             started.strftime("%Y%m%d-%H%M%S"),
-            crate::random_hex::<4>()?
+            crate::random::random_hex::<4>()?
         );
         let default_target = &engine.settings.backup.default_target;
         let (id, target) = match request {
@@ -150,7 +150,7 @@ impl ArcBackup {
             return;
         }
         let started = Timestamp::now();
-        let Ok(random) = crate::random_hex::<4>() else {
+        let Ok(random) = crate::random::random_hex::<4>() else {
             return;
         };
         let status = match error {

@@ -25,7 +25,7 @@ impl InstanceLock {
             ))
         };
         if let Some(folder) = path.parent() {
-            crate::private::create_folder(folder).map_err(fault)?;
+            crate::files::create_folder(folder).map_err(fault)?;
         }
         let mut file = File::options()
             .read(true)
@@ -36,7 +36,7 @@ impl InstanceLock {
             .open(path)
             .map_err(fault)?;
         if let Some(folder) = path.parent() {
-            crate::private::give_if_possible(folder, path);
+            crate::files::give_if_possible(folder, path);
         }
         let mut tries = 0;
         loop {
