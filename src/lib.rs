@@ -33,6 +33,7 @@ pub mod pipeline;
 mod random;
 mod registry;
 pub mod repository;
+mod secret;
 mod sorted;
 pub mod source;
 mod times;

@@ -1,10 +1,9 @@
-//! Why a backup that is there can't be read.
+//! Why a backup cannot be read.
 
 use arc_backup_core::ErrorKind;
 
-/// Why a backup can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, poem_openapi::Enum)]
-#[oai(rename_all = "snake_case")]
+/// Why a backup cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnreadableState {
     /// Its manifest or inventory lies in an archive tier.
     Archived,

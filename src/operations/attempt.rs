@@ -129,9 +129,9 @@ impl ArcBackup {
         if let Ok(attempt) = Attempt::new(self, request, who) {
             attempt.has_slot();
             // Of what is looked for before a start, only a signal cancels it.
-            let status = match error {
-                Error::Cancelled(_) => Status::Cancelled,
-                _ => Status::Failed,
+            let status = match error.is_cancelled() {
+                true => Status::Cancelled,
+                false => Status::Failed,
             };
             self.record_attempt(attempt, error, status).await;
         }
@@ -153,9 +153,9 @@ impl ArcBackup {
         let Ok(random) = crate::random::random_hex::<4>() else {
             return;
         };
-        let status = match error {
-            Error::Cancelled(_) => Status::Cancelled,
-            _ => Status::Failed,
+        let status = match error.is_cancelled() {
+            true => Status::Cancelled,
+            false => Status::Failed,
         };
         let ended = Operation {
             operation,

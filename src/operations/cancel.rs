@@ -229,8 +229,8 @@ impl ArcBackup {
                 folder.display().to_string(),
                 error,
             );
-            Error::Failed(format!(
-                "{error}: run `arc-backup cancel` as the user of process {}, or end that process with SIGTERM",
+            Error::Storage(error).context(format!(
+                "run `arc-backup cancel` as the user of process {}, or end that process with SIGTERM",
                 holder.pid
             ))
         })

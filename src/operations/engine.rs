@@ -46,7 +46,7 @@ pub struct ArcBackup {
 }
 
 /// A target that can't be listed.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetError {
     /// Its name.
     pub target: String,

@@ -19,10 +19,8 @@ impl InstanceLock {
     /// Takes the lock in the file `path`, which is made when it is missing.
     pub(crate) fn take(path: &Path, holder: &Holder) -> Result<Self> {
         let fault = |e| {
-            Error::Failed(format!(
-                "{} (set `backup.state_path` to a file in a folder that can be written)",
-                Error::io("lock", path, e)
-            ))
+            Error::io("lock", path, e)
+                .context("set `backup.state_path` to a file in a folder that can be written")
         };
         if let Some(folder) = path.parent() {
             crate::files::create_folder(folder).map_err(fault)?;
@@ -50,10 +48,9 @@ impl InstanceLock {
                     return Err(read_holder(&mut file).into());
                 }
                 Err(TryLockError::Error(error)) => {
-                    return Err(Error::Failed(format!(
-                        "{}: its file system has no locks between processes (set `backup.state_path` to a file on local disk)",
-                        Error::io("lock", path, error)
-                    )));
+                    return Err(Error::io("lock", path, error).context(
+                        "its file system has no locks between processes: set `backup.state_path` to a file on local disk",
+                    ));
                 }
             }
         }

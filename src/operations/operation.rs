@@ -1,6 +1,5 @@
 //! An operation, as the status and the history tell of it.
 
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use crate::operations::{
@@ -12,8 +11,7 @@ use crate::repository::BackupState;
 const WARNING_LIMIT: usize = 100;
 
 /// A backup, restore, verification or deletion: running, or how it ended.
-#[derive(Debug, Clone, Default, PartialEq, Object, Serialize, Deserialize)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operation {
     /// What kind of operation it is.
@@ -59,17 +57,13 @@ pub struct Operation {
     /// Where it was asked for.
     pub origin: Origin,
     /// What is wrong, file by file; at most 10,000.
-    #[oai(default)]
     pub problems: Vec<Problem>,
     /// How many problems there are.
-    #[oai(default)]
     pub problem_count: u64,
     /// What the operator should know.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What the configuration names and the backup does not hold.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_included: Vec<String>,
     /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where
@@ -80,14 +74,12 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_files: Option<u64>,
     /// The first of them.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special_sample: Vec<String>,
     /// Files whose names no key can carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unaddressable_files: Option<u64>,
     /// The first of them.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
     /// Files that an interrupted backup had stored already; restore: that an interrupted restore of
@@ -125,7 +117,6 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
     /// Restore: where what was there before is kept.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
     /// Restore: whether Arc must be restarted to see all of it.
@@ -137,8 +128,7 @@ pub struct Operation {
 }
 
 /// What a sample is a sample of. What it reads itself is counted as that of any operation.
-#[derive(Debug, Clone, Default, PartialEq, Object, Serialize, Deserialize)]
-#[oai(rename = "SampleOf", skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The share that was asked for: 0.05 for a twentieth.
     pub share: f64,

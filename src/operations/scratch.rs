@@ -91,9 +91,7 @@ impl Stale {
 
 fn create(path: PathBuf) -> Result<Scratch> {
     Scratch::create(path.clone()).map_err(|e| {
-        Error::Failed(format!(
-            "{} (set `backup.state_path` to a file in a folder that can be written)",
-            Error::io("create", &path, e)
-        ))
+        Error::io("create", &path, e)
+            .context("set `backup.state_path` to a file in a folder that can be written")
     })
 }

@@ -22,8 +22,7 @@ use crate::{Error, Result};
 const MISSING: usize = 100;
 
 /// An incomplete copy, in a list.
-#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Incomplete {
     /// The id of the backup that it would have been.
     pub backup_id: String,

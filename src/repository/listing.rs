@@ -14,8 +14,7 @@ use crate::{Error, Result};
 const MANIFESTS_AT_ONCE: usize = 16;
 
 /// What a list says of one backup.
-#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The backup's id.
     pub backup_id: String,
@@ -77,7 +76,7 @@ impl Summary {
 }
 
 /// Something that has the name of a backup and is not one.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// The folder's name.
     pub backup_id: String,
@@ -90,7 +89,7 @@ pub struct Damaged {
 }
 
 /// A backup that is there and can't be read now. That says nothing of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The folder's name.
     pub backup_id: String,

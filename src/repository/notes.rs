@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use arc_backup_core::Child;
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -40,8 +39,7 @@ pub struct Note {
 }
 
 /// When a backup was last verified, and what came of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LastVerified {
     /// When that ended, RFC 3339, UTC.
     pub at: String,

@@ -1,6 +1,5 @@
 //! The state of a backup.
 
-use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
 
 use super::LastVerified;
@@ -8,8 +7,7 @@ use super::notes::Note;
 use crate::UnreadableState;
 
 /// What is known of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupState {
     /// The last verification found nothing wrong, and no earlier fault is left to clear.

@@ -69,6 +69,7 @@ impl Repository {
                 target: self.name().to_owned(),
                 error,
             },
+            Error::Context { context, source } => self.named(*source).context(context),
             other => other,
         }
     }

@@ -123,7 +123,7 @@ pub(super) fn a_restore_shows_its_plan_first() {
         &state,
         "iot, metrics",
         "SQLite        arc.db",
-        "3 written (2 in place of live files, which are set aside)",
+        "3 written (2 in place of live files, set aside)",
         "restart Arc",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");

@@ -4,7 +4,6 @@ use std::fmt;
 
 use arc_backup_core::Section;
 use jiff::Timestamp;
-use poem_openapi::Object;
 
 use crate::operations::ExtraFilesPolicy;
 
@@ -14,7 +13,7 @@ pub(crate) const STAGING: &str = "staging";
 pub(crate) const APPLYING: &str = "applying";
 
 /// A restore that began to change live data and did not end: running the same restore again completes it.
-#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RestoreInProgress {
     /// The operation.
     pub operation_id: String,
@@ -22,11 +21,9 @@ pub struct RestoreInProgress {
     pub backup_id: String,
     /// The sections that it restores: `data`, `metadata`, `config`, ….
     #[serde(default)]
-    #[oai(default)]
     pub sections: Vec<String>,
     /// Those that are restored already.
     #[serde(default)]
-    #[oai(default)]
     pub done: Vec<String>,
     /// `staging`: nothing live has changed; `applying`: it has.
     pub phase: String,
@@ -34,38 +31,31 @@ pub struct RestoreInProgress {
     pub written_at: String,
     /// The target that holds the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(default, skip_serializing_if_is_none)]
     pub target: Option<String>,
     /// What becomes of live files that the backup does not hold.
     #[serde(default)]
-    #[oai(default)]
     pub extra_files: ExtraFilesPolicy,
     /// Whether an incomplete copy may be taken.
     #[serde(default)]
-    #[oai(default)]
     pub allow_incomplete: bool,
     /// Whether files that are damaged in the backup are omitted.
     #[serde(default)]
-    #[oai(default)]
     pub skip_damaged: bool,
     /// The name that its files are staged under: what is staged is used by the next restore of the
     /// same backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(skip)]
     pub stage: Option<String>,
     /// Runs before this one that were interrupted too, and have set files aside under their own names.
     #[serde(default)]
-    #[oai(default)]
     pub earlier: Vec<InterruptedRun>,
     /// Why the marker on disk cannot be read: which restore it is of, and how far that came, is then not
     /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(default, skip_serializing_if_is_none)]
     pub unreadable: Option<String>,
 }
 
 /// A restore that was interrupted and that another one has resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InterruptedRun {
     /// The operation: what it has set aside has this name.
     pub operation_id: String,

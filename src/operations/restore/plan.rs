@@ -1,13 +1,12 @@
 //! How many files and bytes a restore would change, by the plans of the sources.
 
 use arc_backup_core::RestoreSummary;
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use crate::operations::ExtraFilesPolicy;
 
 /// What a restore changes, by its plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RestorePlan {
     /// Files that are live already, the same as in the backup, and stay.

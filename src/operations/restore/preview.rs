@@ -8,7 +8,6 @@ use arc_backup_core::{
 };
 use futures::StreamExt;
 use jiff::Timestamp;
-use poem_openapi::Object;
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
@@ -23,8 +22,7 @@ use crate::source::section_of;
 use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where that of this instance is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
@@ -72,8 +70,7 @@ impl std::fmt::Display for BackupOrigin {
 }
 
 /// Where a restore writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
@@ -84,8 +81,7 @@ pub struct RestoreDestination {
 }
 
 /// What a restore would do.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
     pub backup_id: String,
@@ -152,7 +148,7 @@ impl ArcBackup {
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {
-            options.metadata
+            options.includes(&Section::Metadata)
                 && manifest.has_metadata
                 && (included.is_empty() || included.iter().any(|one| one.file == database.file))
         });
@@ -169,15 +165,15 @@ impl ArcBackup {
             source,
             destination: RestoreDestination {
                 databases: replaced.map(|one| absolute(&one.path)).collect(),
-                config: (options.config && manifest.has_config)
+                config: (options.includes(&Section::Config) && manifest.has_config)
                     .then(|| absolute(&self.settings.config_path)),
                 storage: own,
             },
-            databases: match options.data {
+            databases: match options.includes(&Section::Data) {
                 true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
                 false => Vec::new(),
             },
-            sqlite_databases: match options.metadata {
+            sqlite_databases: match options.includes(&Section::Metadata) {
                 true => included.iter().map(|one| one.file.clone()).collect(),
                 false => Vec::new(),
             },
@@ -185,7 +181,7 @@ impl ArcBackup {
             plan_error,
             arc_running,
             arc_seen,
-            restart_required: options.metadata || options.config,
+            restart_required: options.needs_restart(),
         })
     }
 

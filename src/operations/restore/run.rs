@@ -115,9 +115,9 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         && let Err(error) = confirm_lock_and_idle(context, arc).await
     {
         report_set_aside(context, &parts);
-        return Err(Error::Failed(format!(
-            "{error}; all files are restored, but the final check did not run: run the same restore again"
-        )));
+        return Err(error.context(
+            "all files are restored, but the final check did not run: run the same restore again",
+        ));
     }
     let mut outcome = RestoreOutcome {
         restart_required: parts.iter().any(RestoredSection::needs_restart),
@@ -151,12 +151,12 @@ async fn with_remedy(
     error: Error,
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
-    match error {
-        Error::Failed(text) if is_damaged => match damaged::remedy(context).await {
-            Some(remedy) => Error::Failed(format!("{text}; {remedy}")),
-            None => Error::Failed(text),
-        },
-        error => error,
+    if !is_damaged || !matches!(error.root(), Error::Failed(_)) {
+        return error;
+    }
+    match damaged::remedy(context).await {
+        Some(remedy) => error.context(remedy),
+        None => error,
     }
 }
 
@@ -192,13 +192,7 @@ async fn prepare<'a>(
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
     discard_staged(context, marker).await?;
-    let loaded = load(
-        context,
-        problems,
-        &|section| options.includes(section),
-        Access::Read,
-    )
-    .await?;
+    let loaded = load(context, problems, &options.scope, Access::Read).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
@@ -213,7 +207,7 @@ async fn prepare<'a>(
         context.running.progress.restart();
     }
     // Before live files are listed, and again before they are changed.
-    let arc = match options.data {
+    let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory).await?),
         false => None,
     };
@@ -243,7 +237,8 @@ async fn prepare<'a>(
 /// ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
-    let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
+    let sets_aside =
+        options.includes(&Section::Data) && options.extra_files != ExtraFilesPolicy::Keep;
     if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
         return Ok(());
     }
@@ -325,7 +320,7 @@ async fn abort_all(
 /// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
-        error,
+        error.root(),
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
     // On request, damaged files are omitted.
@@ -343,10 +338,7 @@ fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
         0 => what.to_owned(),
         _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
     };
-    match error {
-        Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-        error => Error::Failed(format!("{error}; {what}")),
-    }
+    error.context(what)
 }
 
 fn names_of<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<String> {
@@ -395,12 +387,10 @@ async fn apply(
             }),
         }
         applied.map_err(|error| {
-            let what =
-                "the live data is partly restored: run the same restore again to complete it";
-            match context.running.cause_of(error) {
-                Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-                error => Error::Failed(format!("{error}; {what}")),
-            }
+            let error = context.running.cause_of(error);
+            error.context(
+                "the live data is partly restored: run the same restore again to complete it",
+            )
         })?;
         marker.done(&sections, &sections[..=done]).await;
     }

@@ -1,6 +1,6 @@
 //! Loading a backup that is read: its manifest, its inventory, and whether its files are there.
 
-use arc_backup_core::Section;
+use arc_backup_core::Scope;
 
 use crate::manifest::{Inventory, InventoryFault};
 use crate::operations::Phase;
@@ -13,11 +13,11 @@ use crate::repository::Loaded;
 use crate::{Error, Result};
 
 /// Reads the manifest and inventory of the operation's backup, adding to `problems` what is wrong
-/// with either. Of the files only those in the `wanted` sections are looked for.
+/// with either. Only files in `scope` are looked for.
 pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
-    wanted: &(dyn Fn(&Section) -> bool + Sync),
+    scope: &Scope,
     access: Access,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
@@ -48,7 +48,7 @@ pub(crate) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, wanted, access).await?;
+    completeness::check(context, problems, &inventory, scope, access).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

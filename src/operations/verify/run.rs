@@ -1,6 +1,6 @@
 //! The steps of a verification.
 
-use arc_backup_core::{Entry, Error as CoreError, Section};
+use arc_backup_core::{Entry, Error as CoreError, Scope, Section};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -120,7 +120,9 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.access()).await? {
+    if let Some((loaded, inventory)) =
+        load(context, problems, &Scope::whole(), mode.access()).await?
+    {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());

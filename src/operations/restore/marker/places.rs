@@ -114,9 +114,7 @@ impl BesideData<'_> {
                 let _job = job;
                 write_local(&root, &text)
             });
-            return written
-                .await
-                .map_err(|error| Error::Failed(format!("internal fault: {error}")))?;
+            return written.await?;
         }
         let options = WriteOptions {
             size_hint: Some(text.len() as u64),

@@ -41,7 +41,7 @@ impl<'a> RestoreMarker<'a> {
         // A restore of data needs the answer, and a store that drops one request answers the next.
         // The store's own timeout ends the wait for a dead one.
         let timeout = match context.storage.properties().access {
-            Access::Network if options.data => WRITE_TIMEOUT,
+            Access::Network if options.includes(&Section::Data) => WRITE_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
         // A restore that is cancelled here has changed nothing.
@@ -129,9 +129,7 @@ impl<'a> RestoreMarker<'a> {
         match self.write_beside(&text).await {
             Ok(()) => {}
             Err(error) if changes_data => {
-                return Err(Error::Failed(format!(
-                    "the restore marker can't be written beside the data: {error}"
-                )));
+                return Err(error.context("the restore marker cannot be written beside the data"));
             }
             Err(error) => self.context.warn(format!(
                 "the restore marker is in the state folder alone, as it can't be written beside the data ({error}): if this \
@@ -233,7 +231,7 @@ impl<'a> RestoreMarker<'a> {
 /// The name under which an interrupted restore of the same backup has staged files that this one
 /// can use, by the marker in the state folder. Their bytes are verified before they are used.
 fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<OperationId> {
-    if !options.data || context.storage.staging().is_none() {
+    if !options.includes(&Section::Data) || context.storage.staging().is_none() {
         return None;
     }
     let marker = any_marker(&context.settings)?;

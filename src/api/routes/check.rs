@@ -8,20 +8,21 @@ use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use super::app::Shared;
-use super::extract::Reader;
-use super::faults::Fault;
-use super::routes::Tag;
-use crate::check::{CheckOptions, CheckReport, check};
+use super::super::error::ApiError;
+use super::super::extract::Reader;
+use super::super::shared::Shared;
+use super::super::tag::Tag;
+use super::super::types::CheckReport;
+use crate::check::{CheckOptions, check};
 use crate::times;
 
-/// What the check found: the body is the same, the status says which.
+/// The result of a check. Both have the same body.
 #[derive(ApiResponse)]
-pub(super) enum Checked {
-    /// All is as demanded.
+pub(in crate::api) enum Checked {
+    /// The backups are as they should be.
     #[oai(status = 200)]
-    Fine(Json<CheckReport>),
-    /// Something is not: `line` and `faults` say what.
+    Ok(Json<CheckReport>),
+    /// Something is wrong: `line` and `faults` say what.
     #[oai(status = 503)]
     Critical(
         Json<CheckReport>,
@@ -34,10 +35,11 @@ pub(super) enum Checked {
 /// After how many seconds a monitor asks again: a backup takes longer than that.
 const RETRY_AFTER_SECS: u64 = 60;
 
-pub(super) struct CheckApi;
+/// The endpoint of the check.
+pub(in crate::api) struct CheckRoutes;
 
 #[OpenApi]
-impl CheckApi {
+impl CheckRoutes {
     /// Whether the newest backups are as they should be
     ///
     /// For monitoring: 200 if all is well, 503 if not, with the same body. Takes an admin token, a
@@ -56,13 +58,13 @@ impl CheckApi {
         /// How old the newest good backup may be: `26h`, `7d`. Default: `backup.check_max_age`,
         /// else 26 h.
         max_age: Query<Option<String>>,
-        /// For how long no verification may have been clean: `7d`. Default: it is not demanded.
+        /// Within how long the last clean verification must be: `7d`. Default: none is required.
         verified_within: Query<Option<String>>,
         /// How many good backups each target must hold. Default 1.
         min_backups: Query<Option<u64>>,
         /// Only this target.
         target: Query<Option<String>>,
-    ) -> Result<Checked, Fault> {
+    ) -> Result<Checked, ApiError> {
         let settings = &shared.engine.settings().backup;
         let options = CheckOptions {
             target: target.0,
@@ -70,21 +72,21 @@ impl CheckApi {
             verified_within: duration("verified_within", verified_within.0)?,
             min_backups: min_backups.0.unwrap_or(1),
         };
-        let report = check(&shared.engine, &options).await?;
+        let report: CheckReport = check(&shared.engine, &options).await?.into();
         Ok(match report.ok {
-            true => Checked::Fine(Json(report)),
+            true => Checked::Ok(Json(report)),
             false => Checked::Critical(Json(report), RETRY_AFTER_SECS),
         })
     }
 }
 
-fn duration(name: &str, text: Option<String>) -> Result<Option<Duration>, Fault> {
+fn duration(name: &str, text: Option<String>) -> Result<Option<Duration>, ApiError> {
     let Some(text) = text else {
         return Ok(None);
     };
     match times::parse_duration(&text) {
         Some(duration) => Ok(Some(duration)),
-        None => Err(Fault::bad(
+        None => Err(ApiError::bad(
             &format!("{name} must be {}", times::DURATION_FORM),
             None,
         )),

@@ -1,13 +1,13 @@
-//! A text that must not be seen.
+//! A text that no log and no answer shows.
 
 use std::fmt;
 
-/// A token on its way to where it is needed: neither a log nor an answer shows it.
+/// A token on its way to the place that needs it. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` from sight.
+    /// Keeps `text` out of logs.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -29,7 +29,7 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: an admin's token, to whatever log prints what holds it.
+    /// Guards against: an admin's token in a log that prints the struct around it.
     #[test]
     fn debug_shows_nothing() {
         let text = format!("{:?}", Some(Secret::new("hush")));

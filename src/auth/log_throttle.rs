@@ -1,22 +1,23 @@
-//! Log lines that a flood of requests must not repeat without end.
+//! Warnings that a flood of requests must not repeat without end.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a fault that was logged is not logged again.
+/// How long a warning is not repeated.
 const QUIET: Duration = Duration::from_secs(60);
-/// How many different faults are remembered; beyond it all are forgotten.
+/// How many different warnings are remembered; beyond it all are forgotten.
 const CAPACITY: usize = 256;
 
-/// Remembers what was logged lately.
+/// Remembers which warnings were logged lately.
 #[derive(Default)]
-pub(crate) struct Notices {
+pub(crate) struct LogThrottle {
     logged: Mutex<HashMap<String, Instant>>,
 }
 
-impl Notices {
-    /// Logs a warning unless the same text was logged within the last minute. The text never holds a token.
+impl LogThrottle {
+    /// Logs a warning unless the same text was logged within the last minute. The text never holds
+    /// a token.
     pub(crate) fn warn(&self, text: &str) {
         if self.is_due(text, Instant::now()) {
             tracing::warn!("{text}");
@@ -42,14 +43,14 @@ impl Notices {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: a log that a stranger can fill, or a fault that is never mentioned again.
+    /// Guards against: a log that a stranger can fill, and a warning that is never repeated.
     #[test]
-    fn a_fault_is_logged_once_a_minute() {
-        let notices = Notices::default();
+    fn a_warning_is_logged_once_a_minute() {
+        let throttle = LogThrottle::default();
         let start = Instant::now();
-        assert!(notices.is_due("locked", start));
-        assert!(!notices.is_due("locked", start + Duration::from_secs(59)));
-        assert!(notices.is_due("other", start));
-        assert!(notices.is_due("locked", start + Duration::from_secs(60)));
+        assert!(throttle.is_due("locked", start));
+        assert!(!throttle.is_due("locked", start + Duration::from_secs(59)));
+        assert!(throttle.is_due("other", start));
+        assert!(throttle.is_due("locked", start + Duration::from_secs(60)));
     }
 }

@@ -1,15 +1,15 @@
 //! The commands that do one thing and end.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
-use super::common::{operate, or_interrupted, pretty, recorded};
-use super::output::line;
+use super::exit_code::FAILED;
+use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{
-    DONE, FAILED, cancel, check, delete, doctor, history, ids, list, restore, show, sweep,
-};
+use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
@@ -31,21 +31,26 @@ pub(super) async fn run(
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
-                metadata: settings.include_metadata && !no_metadata,
-                config: settings.include_config && !no_config,
+                scope: Scope::from(Sections {
+                    data: true,
+                    metadata: settings.include_metadata && !no_metadata,
+                    config: settings.include_config && !no_config,
+                }),
                 require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,
             };
             let request = request.within(timeout.unwrap_or_default());
-            operate(engine, request, busy, json, true, signals).await
+            run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
         }
         Command::List(arguments) => {
-            or_interrupted(signals, list::run(engine, arguments, json)).await
+            signals
+                .or_interrupted(list::run(engine, arguments, json))
+                .await
         }
         Command::Show { id, target } => {
-            let shown = show(engine, &id, target.as_deref(), json);
-            or_interrupted(signals, shown).await
+            let shown = show::run(engine, &id, target.as_deref(), json);
+            signals.or_interrupted(shown).await
         }
         Command::Restore(arguments) => restore::run(engine, arguments, json, signals).await,
         Command::Verify {
@@ -67,37 +72,27 @@ pub(super) async fn run(
             .await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
             let request = request.within(timeout.unwrap_or_default());
-            operate(engine, request, busy, json, false, signals).await
+            let answer = Answer::json_or_nothing(json);
+            run_and_print(engine, request, busy, answer, signals).await
         }
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
         Command::History(arguments) => history::history(engine, arguments, json, signals).await,
         Command::Sweep { apply, busy } => {
             let swept = while_busy(busy, signals, async || {
-                or_interrupted(signals, sweep::run(engine, apply, json)).await
+                signals
+                    .or_interrupted(sweep::run(engine, apply, json))
+                    .await
             });
             swept.await
         }
         Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
-        Command::Doctor => or_interrupted(signals, doctor::run(engine, json)).await,
+        Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
         Command::Check(arguments) => {
-            or_interrupted(signals, check::run(engine, arguments, json)).await
+            signals
+                .or_interrupted(check::run(engine, arguments, json))
+                .await
         }
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }
-}
-
-async fn show(engine: &Arc<ArcBackup>, text: &str, target: Option<&str>, json: bool) -> Result<u8> {
-    let found = ids::resolve(engine, text, target).await?;
-    let (repository, loaded) = engine.find(&found.id, found.target.as_deref()).await?;
-    let note = repository.note_to_show(&found.id).await;
-    match json {
-        true => line(&pretty(&crate::api::manifest_answer(
-            repository.name(),
-            &loaded,
-            &note,
-        ))),
-        false => show::print(repository.name(), &loaded, &note),
-    }
-    Ok(DONE)
 }

@@ -6,42 +6,42 @@ use tokio::task::spawn_blocking;
 
 use super::cache::{Cache, Good, Moment, Verdict};
 use super::candidate::Candidate;
-use super::flights::{Flights, Turn};
+use super::hash_limits::HashLimits;
 use super::identity::Identity;
-use super::keeper::Keeper;
-use super::lanes::Lanes;
+use super::single_flight::{FlightGuard, SingleFlight};
 use super::token::fingerprint;
 use super::token_hash::TokenHash;
+use super::token_sources::TokenSources;
 
-/// What all checks of one authenticator share.
-pub(crate) struct Shared {
-    pub(crate) keeper: Keeper,
+/// Checks tokens; all requests share one.
+pub(crate) struct TokenChecker {
+    pub(crate) sources: TokenSources,
     pub(crate) cache: Cache,
-    pub(crate) flights: Flights,
-    pub(crate) lanes: Lanes,
+    pub(crate) single_flight: SingleFlight,
+    pub(crate) limits: HashLimits,
 }
 
-impl Shared {
-    /// The verdict on a token: a kept one, or that of a check.
+impl TokenChecker {
+    /// The verdict on a token: from the cache, or by a check.
     pub(crate) async fn verdict(self: &Arc<Self>, token: &str) -> Verdict {
         let fingerprint = fingerprint(token);
         if let Some(verdict) = self.cache.get(&fingerprint, Moment::now()) {
             return verdict;
         }
-        let turn = self.flights.join(fingerprint).await;
-        // Whoever had the turn before may have found out.
+        let guard = self.single_flight.join(fingerprint).await;
+        // The request that was waited for may have found out.
         if let Some(verdict) = self.cache.get(&fingerprint, Moment::now()) {
             return verdict;
         }
-        let check = Check {
-            shared: Arc::clone(self),
+        let check = TokenCheck {
+            checker: Arc::clone(self),
             token: token.into(),
             fingerprint,
             generation: self.cache.generation(),
         };
-        let verdict = check.run(turn).await;
+        let verdict = check.run(guard).await;
         verdict.unwrap_or_else(|| {
-            self.keeper.report(&"the check was interrupted");
+            self.sources.report(&"the check was interrupted");
             Verdict::Refused
         })
     }
@@ -49,34 +49,34 @@ impl Shared {
 
 /// One check of one token.
 ///
-/// Its turn and its place in a lane go with the work into the blocking task: a client that hangs up frees
-/// neither before the work is done.
+/// The guard and the permits move into the blocking task: a client that hangs up frees neither
+/// before the work is done.
 #[derive(Clone)]
-struct Check {
-    shared: Arc<Shared>,
+struct TokenCheck {
+    checker: Arc<TokenChecker>,
     token: Arc<str>,
     fingerprint: [u8; 32],
     generation: u64,
 }
 
-impl Check {
-    /// The verdict, kept in the cache; `None` where a task died.
-    async fn run(self, turn: Turn) -> Option<Verdict> {
-        let place = self.shared.lanes.lookup().await;
+impl TokenCheck {
+    /// The verdict, which the cache keeps; `None` where a task panicked.
+    async fn run(self, guard: FlightGuard) -> Option<Verdict> {
+        let permits = self.checker.limits.lookup().await;
         let check = self.clone();
-        let (mut turn, found) = spawn_blocking(move || {
-            let found = check.shared.keeper.candidates(&check.fingerprint);
-            drop(place);
-            (turn, found)
+        let (mut guard, found) = spawn_blocking(move || {
+            let found = check.checker.sources.candidates(&check.fingerprint);
+            drop(permits);
+            (guard, found)
         })
         .await
         .ok()?;
-        // Not remembered: the next request may find the database readable again.
+        // Not cached: the database may be readable again for the next request.
         let Some(candidates) = found else {
             return Some(Verdict::Refused);
         };
 
-        let proof = self.shared.cache.proof(&self.fingerprint);
+        let proof = self.checker.cache.proof(&self.fingerprint);
         let mut likely = Vec::new();
         let mut unlikely = Vec::new();
         for candidate in candidates {
@@ -97,13 +97,13 @@ impl Check {
             if batch.is_empty() {
                 continue;
             }
-            let place = self.shared.lanes.hash(is_likely).await;
+            let permits = self.checker.limits.hash(is_likely).await;
             let check = self.clone();
             let verdict;
-            (turn, verdict) = spawn_blocking(move || {
+            (guard, verdict) = spawn_blocking(move || {
                 let verdict = check.first_match(&batch);
-                drop(place);
-                (turn, verdict)
+                drop(permits);
+                (guard, verdict)
             })
             .await
             .ok()?;
@@ -111,9 +111,9 @@ impl Check {
                 return verdict;
             }
         }
-        let cache = &self.shared.cache;
+        let cache = &self.checker.cache;
         cache.refuse(self.generation, self.fingerprint, Moment::now());
-        drop(turn);
+        drop(guard);
         Some(Verdict::Refused)
     }
 
@@ -122,10 +122,10 @@ impl Check {
         Some(self.accept(candidate))
     }
 
-    /// The verdict on a token that matches, kept in the cache.
+    /// The verdict on a token that matches, which the cache keeps.
     fn accept(&self, candidate: &Candidate) -> Verdict {
         let now = Moment::now();
-        // The queue may have been longer than the token's life.
+        // The token may have expired in the queue.
         if candidate.expiry.is_past(now.clock) {
             return Verdict::Refused;
         }
@@ -145,7 +145,7 @@ impl Check {
             expiry: candidate.expiry,
             proof: candidate.proof(),
         };
-        let cache = &self.shared.cache;
+        let cache = &self.checker.cache;
         cache.accept(self.generation, self.fingerprint, good, now);
         verdict
     }

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::faults::Fault;
-use super::routes::page;
+use super::error::ApiError;
+use super::parameters::page;
+use super::schema::Schema;
 use crate::operations::{ListFilter, ListPlace};
 use crate::repository::BackupState;
 use crate::times;
 
-/// What a request for a list says of the backups that are wanted, as it came.
+/// Which backups a request asks for, as it says it.
 pub(super) struct ListParameters {
     pub(super) state: Option<BackupState>,
     pub(super) instance: Option<String>,
@@ -19,7 +20,8 @@ pub(super) struct ListParameters {
 }
 
 impl ListParameters {
-    pub(super) fn filter(self) -> Result<ListFilter, Fault> {
+    /// The filter that they are.
+    pub(super) fn filter(self, schema: &Schema) -> Result<ListFilter, ApiError> {
         let form = "the next of an earlier page, or a backup ID";
         let place = read("start_after", form, self.start_after, ListPlace::parse)?;
         let moment = |text: &str| times::parse_moment(text, Timestamp::now());
@@ -29,7 +31,9 @@ impl ListParameters {
             since: read("since", times::MOMENT_FORM, self.since, moment)?,
             until: read("until", times::MOMENT_FORM, self.until, moment)?,
             start_after: place,
-            limit: self.limit.map(|limit| page(Some(limit))).transpose()?,
+            limit: (self.limit)
+                .map(|limit| page(schema, Some(limit)))
+                .transpose()?,
         })
     }
 }
@@ -39,12 +43,12 @@ fn read<T>(
     form: &str,
     text: Option<String>,
     parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<Option<T>, Fault> {
+) -> Result<Option<T>, ApiError> {
     let Some(text) = text else {
         return Ok(None);
     };
     match parse(&text) {
         Some(value) => Ok(Some(value)),
-        None => Err(Fault::bad(&format!("{name} must be {form}"), None)),
+        None => Err(ApiError::bad(&format!("{name} must be {form}"), None)),
     }
 }

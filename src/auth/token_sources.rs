@@ -1,4 +1,5 @@
-//! Where a token may be kept: Arc's database, or else the bootstrap token and our own.
+//! Where accepted tokens come from: Arc's database, or else the bootstrap token and the generated
+//! one.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,37 +10,38 @@ use super::candidate::Candidate;
 use super::error::AuthError;
 use super::expiry::Expiry;
 use super::generated;
-use super::notices::Notices;
+use super::log_throttle::LogThrottle;
 use super::settings::AuthSettings;
 use super::store::{self, Lookup};
 use super::token::{fingerprint, hex, prefix};
 
-/// Finds the kept tokens that a presented one may be.
-pub(crate) struct Keeper {
+/// Finds the stored tokens that a presented one may be.
+pub(crate) struct TokenSources {
     db_path: PathBuf,
     state_dir: PathBuf,
     /// The bootstrap token in the 64-digit form; the token itself is not kept.
     bootstrap_hash: Option<String>,
-    notices: Notices,
+    log: LogThrottle,
 }
 
-impl Keeper {
+impl TokenSources {
     pub(crate) fn new(settings: AuthSettings) -> Self {
         let bootstrap = settings.bootstrap_token.filter(|token| !token.is_empty());
         Self {
             db_path: settings.db_path,
             state_dir: settings.state_dir,
             bootstrap_hash: bootstrap.map(|token| hex(&fingerprint(&token))),
-            notices: Notices::default(),
+            log: LogThrottle::default(),
         }
     }
 
-    /// The kept tokens that may be the one with this fingerprint. Disabled and expired ones are left out before
-    /// anything is hashed, so that they cost the same time as unknown ones. `None` where the places can't be
-    /// read, which is logged. Blocks.
+    /// The stored tokens that may be the one with this fingerprint. Blocks.
+    ///
+    /// Disabled and expired ones are omitted before anything is hashed, so that they take the same
+    /// time as unknown ones. `None` where the sources can't be read, which is logged.
     pub(crate) fn candidates(&self, fingerprint: &[u8; 32]) -> Option<Vec<Candidate>> {
         let token_prefix = prefix(fingerprint);
-        let found = match store::look_up(&self.db_path, &token_prefix, &self.notices) {
+        let found = match store::look_up(&self.db_path, &token_prefix, &self.log) {
             Ok(Lookup::Tokens(found)) => found,
             Ok(Lookup::NoTokens) => self.fallback(&token_prefix),
             Err(error) => {
@@ -54,17 +56,17 @@ impl Keeper {
         Some(good.collect())
     }
 
-    /// Makes an admin token where no other token is to be had. See [`super::Authenticator::ensure_token`].
+    /// Makes an admin token where there is no other. See [`super::Authenticator::ensure_token`].
     pub(crate) fn ensure_token(&self) -> Result<Option<String>, AuthError> {
-        if self.bootstrap_hash.is_some() || store::has_tokens(&self.db_path, &self.notices)? {
+        if self.bootstrap_hash.is_some() || store::has_tokens(&self.db_path, &self.log)? {
             return Ok(None);
         }
         generated::ensure(&self.state_dir)
     }
 
-    /// Logs what keeps tokens from being checked.
+    /// Logs why a token could not be checked.
     pub(crate) fn report(&self, fault: &dyn Display) {
-        self.notices
+        self.log
             .warn(&format!("a token was refused unchecked: {fault}"));
     }
 
@@ -79,7 +81,7 @@ impl Keeper {
         });
         let own = generated::candidate(&self.state_dir, token_prefix).unwrap_or_else(|error| {
             // The bootstrap token counts all the same.
-            self.notices.warn(&error.to_string());
+            self.log.warn(&error.to_string());
             None
         });
         bootstrap.chain(own).collect()

@@ -1,27 +1,34 @@
-//! What a restore would do, for people.
+//! What a restore would do, and what it did: the same rows in the same order.
 
 use std::time::Duration;
 
-use indicatif::HumanBytes;
-
-use super::output::complain;
-use crate::operations::{ExtraFilesPolicy, RestorePlan, RestorePreview};
+use super::figures;
+use super::output::{escaped, print_note, print_stderr};
+use crate::operations::{ExtraFilesPolicy, Operation, RestorePlan, RestorePreview};
 use crate::times;
 
 /// The width that lines are wrapped to.
 const WIDTH: usize = 100;
 /// The width of the names in front.
 const INDENT: usize = 16;
+const RESTART: &str = "restart Arc: it keeps tokens and configuration in memory";
 
-/// Shows it on standard error.
-pub(super) fn show(preview: &RestorePreview) {
-    for line in lines(preview) {
-        complain!("{line}");
+/// Prints what a restore would do, on standard error.
+pub(super) fn print_preview(preview: &RestorePreview) {
+    for line in preview_lines(preview) {
+        print_stderr!("{line}");
+    }
+}
+
+/// Prints what a restore did, on standard error.
+pub(super) fn print_outcome(operation: &Operation) {
+    for line in outcome_lines(operation) {
+        print_note!("{line}");
     }
 }
 
 /// The lines, each at most 100 columns wide unless a path is longer.
-fn lines(preview: &RestorePreview) -> Vec<String> {
+fn preview_lines(preview: &RestorePreview) -> Vec<String> {
     let mut lines = vec![format!(
         "Restore of {} (target {})",
         preview.backup_id, preview.target
@@ -34,17 +41,14 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
         |age| {
             format!(
                 "{} ago ({created} UTC)",
-                times::words(Duration::from_secs(age))
+                times::long(Duration::from_secs(age))
             )
         },
     );
     let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
     row("made", &age);
     match &preview.source {
-        None => row(
-            "from",
-            "Arc itself made it: where the data came from is not known",
-        ),
+        None => row("from", "not known: the backup was made by Arc"),
         Some(source) if preview.other_instance => {
             row("from", &format!("ANOTHER INSTANCE: {source}"));
         }
@@ -65,27 +69,60 @@ fn lines(preview: &RestorePreview) -> Vec<String> {
         row("SQLite", &preview.sqlite_databases.join(", "));
     }
     match (&preview.plan, &preview.plan_error) {
-        (Some(plan), _) => {
-            row("files", &files(plan));
-            let bytes = HumanBytes(plan.bytes_to_write).to_string();
-            row("to write", &bytes);
-        }
+        (Some(plan), _) => add_plan(&mut lines, plan),
         (None, Some(error)) => row("files", &format!("not known: {error}")),
         (None, None) => row("files", "not known yet: counting takes longer"),
     }
+    let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
     row("Arc", &arc(preview));
     let afterwards = match preview.restart_required {
-        true => "restart Arc: it keeps tokens and configuration in memory",
+        true => RESTART,
         false => "Arc needs no restart",
     };
     row("afterwards", afterwards);
     lines
 }
 
-fn files(plan: &RestorePlan) -> String {
+/// The same rows for a restore that has ended, as far as it came.
+fn outcome_lines(operation: &Operation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if operation.error.is_none() {
+        let target = operation.target.as_deref().unwrap_or("?");
+        lines.push(format!(
+            "Restored {} (target {target})",
+            operation.backup_id
+        ));
+        if let Some(plan) = &operation.plan {
+            add_plan(&mut lines, plan);
+        }
+    }
+    let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
+    let set_aside = operation.set_aside_files.unwrap_or_default();
+    match &operation.set_aside_location {
+        _ if set_aside == 0 => {}
+        Some(location) => row("set aside", &format!("{set_aside} files, in {location}")),
+        None => row("removed", &format!("{set_aside} replaced files")),
+    }
+    for location in &operation.kept {
+        row("set aside", location);
+    }
+    if let Some(appeared) = operation.appeared_files.filter(|count| *count > 0) {
+        row(
+            "kept",
+            &format!("{appeared} files that Arc wrote during the restore"),
+        );
+    }
+    if operation.restart_required == Some(true) {
+        row("afterwards", RESTART);
+    }
+    lines.iter().map(|line| escaped(line)).collect()
+}
+
+/// The figures of a plan: what is to change, or has changed.
+fn add_plan(lines: &mut Vec<String>, plan: &RestorePlan) {
     let replaced = match plan.replaced_files {
         0 => String::new(),
-        count => format!(" ({count} in place of live files, which are set aside)"),
+        count => format!(" ({count} in place of live files, set aside)"),
     };
     let extra = match (plan.extra_files, plan.extra_files_policy) {
         (0, _) => String::new(),
@@ -98,10 +135,13 @@ fn files(plan: &RestorePlan) -> String {
             format!("; live and not in the backup: {count}, {what}")
         }
     };
-    format!(
+    let files = format!(
         "{} written{replaced}{extra}; {} unchanged",
         plan.written_files, plan.unchanged_files
-    )
+    );
+    wrap(lines, "files", &files);
+    let bytes = format!("{} written", figures::size(plan.bytes_to_write));
+    wrap(lines, "bytes", &bytes);
 }
 
 fn arc(preview: &RestorePreview) -> String {
@@ -109,7 +149,7 @@ fn arc(preview: &RestorePreview) -> String {
     match preview.arc_running {
         Some(true) => format!("runs ({how}): it is safest to stop it first"),
         Some(false) => format!("does not run ({how})"),
-        None => "not seen running, but it may run".to_owned(),
+        None => "not seen, but it may be running".to_owned(),
     }
 }
 
@@ -136,9 +176,10 @@ fn wrap(lines: &mut Vec<String>, name: &str, text: &str) {
 mod tests {
     use super::*;
 
-    /// An operator reads it at 3 a.m., on a terminal of whatever width.
+    /// Guards against: rows that no terminal shows well, and a result in other words than the
+    /// preview.
     #[test]
-    fn rows_are_wrapped_between_words() {
+    fn preview_and_outcome_have_the_same_figures() {
         let preview = RestorePreview {
             databases: (0..60).map(|n| format!("database_{n}")).collect(),
             plan: Some(RestorePlan {
@@ -149,12 +190,26 @@ mod tests {
             }),
             ..RestorePreview::default()
         };
-        let lines = lines(&preview);
+        let lines = preview_lines(&preview);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
         let text = lines.join(" ");
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains("databases database_0, database_1,"), "{text}");
         assert!(text.contains("3 written (2 in place"), "{text}");
         assert!(text.contains("not in the backup: 1, set aside"), "{text}");
+        let operation = Operation {
+            plan: preview.plan,
+            set_aside_files: Some(3),
+            set_aside_location: Some("/aside".to_owned()),
+            ..Operation::default()
+        };
+        let outcome = outcome_lines(&operation);
+        let figures = |lines: &[String]| {
+            (lines.iter().filter(|line| line.contains("written")))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(figures(&lines), figures(&outcome));
+        assert!(outcome.contains(&"  set aside     3 files, in /aside".to_owned()));
     }
 }

@@ -1,5 +1,6 @@
-//! Each thing that an operator must hear of, and what is no fault.
+//! Each finding that an operator must see, and what is not a fault.
 
+use super::super::facts::LastAttempt;
 use super::*;
 use crate::repository::{BackupState, Damaged, LastVerified, Unreadable, UnreadableState};
 
@@ -62,7 +63,7 @@ fn facts(targets: Vec<TargetFacts>) -> Facts {
     }
 }
 
-/// The line must be as documented: scripts and people read it.
+/// Guards against: another line than the documented one, which scripts read.
 #[test]
 fn all_is_well_in_one_line() {
     use BackupState::{Ok as Fine, Unverified};
@@ -70,7 +71,7 @@ fn all_is_well_in_one_line() {
         backup(3, Unverified, None),
         backup(27, Fine, Some(done("full", true, 50))),
     ];
-    let report = judge(&options(), &facts(vec![target(backups)]));
+    let report = evaluate(&options(), &facts(vec![target(backups)]));
     assert_eq!(
         report.line,
         format!(
@@ -82,7 +83,7 @@ fn all_is_well_in_one_line() {
     assert_eq!(report.targets[0].age_seconds, Some(3 * 3600));
 }
 
-/// Each of these is a night that somebody slept through.
+/// Guards against: a fault that monitoring does not report.
 #[test]
 fn each_fault_is_critical_and_named() {
     use BackupState::{Damaged as Bad, Ok as Fine, Unverified};
@@ -198,7 +199,7 @@ fn each_fault_is_critical_and_named() {
         ),
     ];
     for (case, options, target, fault) in cases {
-        let report = judge(&options, &facts(vec![target]));
+        let report = evaluate(&options, &facts(vec![target]));
         assert_eq!(report.ok, fault.is_none(), "{case}: {}", report.line);
         let start = if report.ok { "OK: " } else { "CRITICAL: " };
         assert!(report.line.starts_with(start), "{case}: {}", report.line);
@@ -210,7 +211,7 @@ fn each_fault_is_critical_and_named() {
     }
 }
 
-/// The worst comes first, and the target that nobody uses not at all.
+/// Guards against: a fault hidden behind other targets, and alarms for an unused target.
 #[test]
 fn several_targets_are_one_line() {
     let good = || target(vec![backup(3, BackupState::Unverified, None)]);
@@ -223,7 +224,7 @@ fn several_targets_are_one_line() {
         is_optional: true,
         ..target(Vec::new())
     };
-    let report = judge(&options(), &facts(vec![good(), dead, unused()]));
+    let report = evaluate(&options(), &facts(vec![good(), dead, unused()]));
     assert!(
         (report.line)
             .starts_with("CRITICAL: target near: no good backup, never verified; target far: "),
@@ -231,10 +232,10 @@ fn several_targets_are_one_line() {
         report.line
     );
     assert_eq!(report.targets.len(), 2);
-    let report = judge(&options(), &facts(vec![good(), unused()]));
+    let report = evaluate(&options(), &facts(vec![good(), unused()]));
     assert!(report.ok, "{}", report.line);
     // With nothing to look at, nothing is in order.
-    assert!(!judge(&options(), &facts(vec![unused()])).ok);
+    assert!(!evaluate(&options(), &facts(vec![unused()])).ok);
     // Another instance's backups are no backups of this one.
     let mut theirs = good();
     if let Ok(listing) = &mut theirs.listing {
@@ -244,12 +245,12 @@ fn several_targets_are_one_line() {
         own: Some("ours".to_owned()),
         ..facts(vec![theirs])
     };
-    assert!(!judge(&options(), &shared).ok);
+    assert!(!evaluate(&options(), &shared).ok);
     let interrupted = Facts {
         interrupted: Some("a restore was interrupted".to_owned()),
         ..facts(vec![good()])
     };
-    let report = judge(&options(), &interrupted);
+    let report = evaluate(&options(), &interrupted);
     assert!(
         (report.line).starts_with("CRITICAL: a restore was interrupted; target far: "),
         "{}",

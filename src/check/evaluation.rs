@@ -1,52 +1,24 @@
-//! What the facts mean: a pure function.
+//! What the facts mean for the demands: a pure function.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CheckOptions, CheckReport, CheckStatus, TargetCheck};
+use super::facts::{Facts, TargetFacts};
+use super::options::CheckOptions;
+use super::report::{CheckReport, CheckStatus, TargetCheck};
 use crate::manifest::BackupId;
 use crate::repository::{Listing, Summary};
 use crate::times;
 
-/// How far a backup may lie in the future: clocks are never quite the same.
+/// How far in the future a backup may be: clocks differ.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// The longest error that is quoted, in characters.
 const ERROR_LIMIT: usize = 300;
 
-/// What is known.
-pub(super) struct Facts {
-    pub(super) now: Timestamp,
-    /// The name of this instance: where several share a target, the backups of the others are not
-    /// its own.
-    pub(super) own: Option<String>,
-    pub(super) targets: Vec<TargetFacts>,
-    /// A restore that was interrupted while it changed live data, in words.
-    pub(super) interrupted: Option<String>,
-    /// Why the history can't be read.
-    pub(super) unread: Option<String>,
-}
-
-/// What is known of a target.
-pub(super) struct TargetFacts {
-    pub(super) name: String,
-    /// Its backups, or why it can't be listed.
-    pub(super) listing: Result<Listing, String>,
-    pub(super) last: Option<LastAttempt>,
-    /// Whether it may be without backups, as long as none was made there.
-    pub(super) is_optional: bool,
-}
-
-/// The last backup that has ended.
-pub(super) struct LastAttempt {
-    pub(super) started_at: Timestamp,
-    /// Why it failed, if it did.
-    pub(super) error: Option<String>,
-}
-
-/// What the facts mean under these demands.
-pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
-    let is_left_out = |target: &&TargetFacts| {
+/// Compares the facts with the demands.
+pub(super) fn evaluate(options: &CheckOptions, facts: &Facts) -> CheckReport {
+    let is_checked = |target: &&TargetFacts| {
         let is_empty = |listing: &Listing| {
             let Listing {
                 backups,
@@ -59,7 +31,7 @@ pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
         let holds_nothing = target.listing.as_ref().is_ok_and(is_empty);
         !(target.is_optional && holds_nothing && target.last.is_none())
     };
-    let mut targets: Vec<_> = (facts.targets.iter().filter(is_left_out))
+    let mut targets: Vec<_> = (facts.targets.iter().filter(is_checked))
         .map(|target| one(options, target, facts))
         .collect();
     let faults: Vec<_> = (facts.interrupted.iter().cloned())
@@ -75,7 +47,7 @@ pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
         (targets.iter()).map(|target| format!("target {}: {}", target.target, target.detail));
     let mut texts: Vec<_> = faults.iter().cloned().chain(texts).collect();
     if texts.is_empty() {
-        texts.push("there is no target to look at".to_owned());
+        texts.push("there is no target to check".to_owned());
     }
     CheckReport {
         status,
@@ -87,7 +59,7 @@ pub(super) fn judge(options: &CheckOptions, facts: &Facts) -> CheckReport {
     }
 }
 
-/// A part of a target's line, and whether it is what is wrong.
+/// A part of a target's line, and whether it is a fault.
 struct Finding(String, bool);
 
 fn one(options: &CheckOptions, target: &TargetFacts, facts: &Facts) -> TargetCheck {
@@ -114,13 +86,13 @@ fn one(options: &CheckOptions, target: &TargetFacts, facts: &Facts) -> TargetChe
         && newest.is_none_or(|newest| last.started_at > newest)
     {
         let error: String = error.chars().take(ERROR_LIMIT).collect();
-        let when = age_words(last.started_at, now);
+        let when = short_age(last.started_at, now);
         findings.push(Finding(
             format!("the last backup failed {when} ago: {error}"),
             true,
         ));
     }
-    // What is wrong first.
+    // Faults first.
     findings.sort_by_key(|Finding(_, is_fault)| !is_fault);
     let texts = findings.iter().map(|Finding(text, _)| on_one_line(text));
     check.detail = texts.collect::<Vec<_>>().join(", ");
@@ -143,7 +115,7 @@ fn of_listing(
     let mut findings = Vec::new();
     let is_own = |backup: &&Summary| match (&backup.instance, &facts.own) {
         (Some(instance), Some(own)) => instance == own,
-        // Arc's own do not say whose they are.
+        // Backups made by Arc do not name their instance.
         _ => true,
     };
     let backups: Vec<_> = listing.backups.iter().filter(is_own).collect();
@@ -167,7 +139,7 @@ fn of_listing(
             let text = format!(
                 "newest backup {} {} old (limit {})",
                 backup.backup_id,
-                times::words(age),
+                times::long(age),
                 times::setting(options.max_age)
             );
             findings.push(Finding(text, age > options.max_age));
@@ -179,17 +151,17 @@ fn of_listing(
     let broken = (listing.damaged.iter())
         .map(|one| (moment_of_id(&one.backup_id), &one.backup_id, "is damaged"));
     let unreadable = listing.unreadable.iter().map(|one| {
-        let words = match one.state {
+        let what = match one.state {
             crate::repository::UnreadableState::Archived => "is archived",
             crate::repository::UnreadableState::Denied => "may not be read",
         };
-        (moment_of_id(&one.backup_id), &one.backup_id, words)
+        (moment_of_id(&one.backup_id), &one.backup_id, what)
     });
     let newest_bad = (damaged.chain(broken).chain(unreadable))
         .filter(|(at, ..)| *at > newest_at)
         .max_by_key(|(at, id, _)| (*at, *id));
-    if let Some((_, id, words)) = newest_bad {
-        findings.push(Finding(format!("the newer backup {id} {words}"), true));
+    if let Some((_, id, what)) = newest_bad {
+        findings.push(Finding(format!("the newer backup {id} {what}"), true));
     }
     let future = (good.iter()).filter(|(at, _)| at.is_none_or(|at| at > latest));
     for (_, backup) in future.take(1) {
@@ -199,7 +171,7 @@ fn of_listing(
         );
         findings.push(Finding(text, true));
     }
-    // That there is none is said already.
+    // That there is none is reported above.
     if (1..options.min_backups).contains(&check.backups) {
         let text = format!(
             "{} good backups of at least {}",
@@ -211,7 +183,7 @@ fn of_listing(
     findings
 }
 
-/// When a backup was last read, all of it or a sample, and nothing was wrong.
+/// When a full or sample verification last found nothing wrong.
 fn verified(
     options: &CheckOptions,
     good: &[(Option<Timestamp>, &Summary)],
@@ -228,7 +200,7 @@ fn verified(
     let last: Option<Timestamp> = clean.filter_map(|done| done.at.parse().ok()).max();
     check.last_verified_at = last.map(|at| at.to_string());
     let text = match last {
-        Some(at) => format!("verified {} ago", age_words(at, now)),
+        Some(at) => format!("verified {} ago", short_age(at, now)),
         None => "never verified".to_owned(),
     };
     let Some(limit) = options.verified_within else {
@@ -238,7 +210,7 @@ fn verified(
     Finding(format!("{text} (limit {})", times::setting(limit)), is_late)
 }
 
-fn age_words(moment: Timestamp, now: Timestamp) -> String {
+fn short_age(moment: Timestamp, now: Timestamp) -> String {
     times::short(times::age(moment, now).unwrap_or(Duration::ZERO))
 }
 
@@ -250,7 +222,7 @@ fn moment_of_id(id: &str) -> Option<Timestamp> {
     BackupId::parse(id).ok()?.moment()
 }
 
-/// Errors may have several lines, and bytes that a terminal obeys.
+/// Errors may have several lines, and characters that a terminal obeys.
 fn on_one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }

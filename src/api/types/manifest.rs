@@ -1,15 +1,17 @@
-//! The manifest, as the document describes it and as it is answered.
+//! The manifest: its description in the document, and the answer itself.
 
 use std::borrow::Cow;
 
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::repository::{BackupState, LastVerified};
+use super::state::BackupState;
+use super::verification::LastVerified;
+use crate::repository::{self, Loaded, Note};
 
-/// A manifest, for the document; the answer is the file itself.
+/// A backup's manifest.
 #[derive(Object)]
 #[oai(rename = "Manifest")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
@@ -42,7 +44,7 @@ struct ManifestSchema {
     files: Option<u64>,
     /// Their size in bytes.
     bytes: Option<u64>,
-    /// When it was last verified, and what came of it; absent when it never was.
+    /// When it was last verified, and with what result; absent when it never was.
     last_verified: Option<LastVerified>,
     /// When every byte of it was last read.
     last_full: Option<LastVerified>,
@@ -50,7 +52,7 @@ struct ManifestSchema {
     last_failed: Option<LastVerified>,
     /// The version of the layout; absent in a backup that Arc made.
     format: Option<u32>,
-    /// What the inventory is.
+    /// Its inventory.
     inventory: Option<InventorySchema>,
     /// What wrote it: `arc-backup 0.1.0`.
     tool: Option<String>,
@@ -60,7 +62,7 @@ struct ManifestSchema {
     duration_seconds: Option<f64>,
     /// Where the data came from, without credentials.
     source: Option<SourceSchema>,
-    /// What moment the data is of, and how that was reached.
+    /// The moment of the snapshot, and how it was taken.
     consistency: Option<ConsistencySchema>,
     /// Totals of each section.
     sections: Option<Vec<SectionSchema>>,
@@ -78,11 +80,11 @@ struct ManifestSchema {
     special_files: Option<u64>,
     /// The first of them.
     special_sample: Option<Vec<String>>,
-    /// Files whose names no key can carry.
+    /// Files with unsupported names, which the backup does not hold.
     unaddressable_files: Option<u64>,
     /// The first of them.
     unaddressable_sample: Option<Vec<String>>,
-    /// Files whose bytes an earlier backup holds.
+    /// Files that an interrupted backup had stored already.
     reused_files: Option<u64>,
     /// Their bytes.
     reused_bytes: Option<u64>,
@@ -100,15 +102,15 @@ struct ManifestSchema {
     skipped_overlong_keys: Option<u64>,
     /// By Arc: Iceberg metadata files that it skipped.
     skipped_metadata_files: Option<u64>,
-    /// By Arc: the databases that the backup is of, where it is not of all.
+    /// By Arc: the databases in the backup, where these are not all.
     scope: Option<Vec<String>>,
-    /// By Arc: every target that the same backup has a part in.
+    /// By Arc: every target that holds a part of the same backup.
     run_targets: Option<Vec<String>>,
-    /// By Arc: whether this part lies in the default target.
+    /// By Arc: whether this part is in the default target.
     is_default_target: Option<bool>,
-    /// By Arc: the instance that the backup is of.
+    /// By Arc: the instance that made it.
     owner_instance_id: Option<String>,
-    /// By Arc: files of the cold tier, which are in it too.
+    /// By Arc: files of the cold tier, which it holds too.
     cold_files: Option<u64>,
     /// By Arc: their size in bytes.
     cold_size_bytes: Option<u64>,
@@ -121,7 +123,7 @@ struct ManifestSchema {
 #[oai(rename = "IcebergWarehouse")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
 struct WarehouseSchema {
-    /// Where it lies in the backup.
+    /// Where it is in the backup.
     path: Option<String>,
     /// Where the configuration has it.
     configured_path: Option<String>,
@@ -155,12 +157,12 @@ struct SourceSchema {
     backend: String,
     /// The path or URL, without credentials.
     location: String,
-    /// A random name of the instance that made the backup: which of several that have the same
+    /// A random name of the instance that made the backup: it distinguishes several with the same
     /// path.
     instance: Option<String>,
 }
 
-/// What moment a backup is of.
+/// The moment of a backup's snapshot.
 #[derive(Object)]
 #[oai(rename = "Consistency")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
@@ -169,8 +171,7 @@ struct ConsistencySchema {
     method: String,
     /// The moment, RFC 3339.
     moment: String,
-    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not
-    /// set.
+    /// Whether Arc wrote its memory to files before it; absent where `backup.arc_url` was not set.
     flushed: Option<bool>,
 }
 
@@ -237,8 +238,8 @@ struct MeasurementSchema {
     size_bytes: u64,
 }
 
-/// Answers a manifest as it stands in the file, unknown fields and all.
-pub(super) struct ManifestBody(pub(super) Value);
+/// A manifest as the file has it, with unknown fields.
+pub(in crate::api) struct ManifestBody(pub(in crate::api) Value);
 
 impl Type for ManifestBody {
     const IS_REQUIRED: bool = true;
@@ -269,5 +270,59 @@ impl Type for ManifestBody {
 impl ToJSON for ManifestBody {
     fn to_json(&self) -> Option<Value> {
         Some(self.0.clone())
+    }
+}
+
+/// The manifest as the file has it, with the target, the state of the backup, and its
+/// verifications.
+///
+/// Go writes an empty list as `null`: it becomes an empty list. A field that every manifest should
+/// have is added where it is missing.
+#[must_use]
+pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Value {
+    let mut value = loaded.raw.clone();
+    if let Value::Object(fields) = &mut value {
+        for (name, default) in [
+            ("version", json!("")),
+            ("backup_type", json!("")),
+            ("databases", json!([])),
+            ("has_metadata", json!(false)),
+            ("has_config", json!(false)),
+        ] {
+            fill(fields, name, default);
+        }
+        for database in fields["databases"].as_array_mut().into_iter().flatten() {
+            if let Value::Object(database) = database {
+                fill(database, "measurements", json!([]));
+            }
+        }
+        fields.insert("target".to_owned(), target.into());
+        fields.insert(
+            "state".to_owned(),
+            repository::BackupState::of(note).as_str().into(),
+        );
+        fields.insert("has_checksums".to_owned(), loaded.sealed.into());
+        if let Some(inventory) = &loaded.manifest.inventory {
+            fields.insert("files".to_owned(), inventory.entries.into());
+            fields.insert("bytes".to_owned(), inventory.bytes.into());
+        }
+        for (name, verification) in [
+            ("last_verified", note.last_verified.as_ref()),
+            ("last_full", note.last_full.as_ref()),
+            ("last_failed", note.fault()),
+        ] {
+            let verification = verification.cloned().map(LastVerified::from);
+            if let Some(verification) = verification.and_then(|one| one.to_json()) {
+                fields.insert(name.to_owned(), verification);
+            }
+        }
+    }
+    value
+}
+
+fn fill(fields: &mut Map<String, Value>, name: &str, default: Value) {
+    let field = fields.entry(name).or_insert(Value::Null);
+    if field.is_null() {
+        *field = default;
     }
 }
