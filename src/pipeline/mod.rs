@@ -5,7 +5,11 @@
 //! knows nothing of Parquet, S3 or HTTP.
 
 mod copy;
+mod outcome;
+mod pieces;
 mod progress;
 
-pub use copy::{Copies, CopyFault, Outcome, Plan, Reader, Writer, pieces};
+pub use copy::{Copies, Plan, Reader, Writer};
+pub use outcome::{CopyFault, Outcome};
+pub use pieces::pieces;
 pub use progress::Progress;

@@ -12,15 +12,15 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if access == Access::ListOnly || !meta.archived {
+async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
     // A listing does not show that an object was restored for a while.
@@ -61,7 +61,7 @@ pub(crate) async fn check(
     problems: &mut Problems,
     inventory: &Inventory,
     scope: &Scope,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
@@ -84,15 +84,15 @@ pub(crate) async fn check(
                 let is_unreadable = unreadable.contains(record.path.as_str())
                     || folders.any(|folder| unreadable.contains(folder));
                 if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                 } else if !is_unreadable {
-                    check_file(context, problems, &record, None, access).await?;
+                    check_file(context, problems, &record, None, purpose).await?;
                 }
             }
             Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), access).await?,
+                Bytes::Here => check_file(context, problems, &record, Some(meta), purpose).await?,
                 Bytes::Elsewhere(meta) => {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
@@ -240,7 +240,7 @@ async fn check_file(
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -254,7 +254,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(access, context, &record.path, &meta).await
+    check_tier(purpose, context, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
