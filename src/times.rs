@@ -1,6 +1,6 @@
 //! Times as people read and write them: ages, durations, moments.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -80,6 +80,16 @@ pub(crate) fn setting(duration: Duration) -> String {
     let unit = (UNITS.iter()).find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
     let (unit, letter) = unit.copied().unwrap_or((1, 's'));
     format!("{}{letter}", seconds / unit)
+}
+
+/// The moment as the standard library has it.
+pub(crate) fn system_time(moment: Timestamp) -> SystemTime {
+    let since_epoch = moment.as_duration();
+    if since_epoch.is_negative() {
+        UNIX_EPOCH - since_epoch.unsigned_abs()
+    } else {
+        UNIX_EPOCH + since_epoch.unsigned_abs()
+    }
 }
 
 /// How long ago a moment is; `None` where it is still to come.

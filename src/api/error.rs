@@ -6,7 +6,7 @@ use poem_openapi::{ApiResponse, Object};
 
 use crate::Error;
 use crate::auth::Denied;
-use crate::operations::{Busy, Operation};
+use crate::operations::{Busy, BusyProgress};
 
 /// An error, for people.
 #[derive(Debug, Clone, Default, Object)]
@@ -158,7 +158,7 @@ impl ApiError {
     /// The operation of this request has failed: `text` is the error in its status, `cause` the
     /// reason.
     pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
-        match cause {
+        match cause.map(Error::root) {
             Some(Error::Target { error, .. }) => Self::of_target(error, text),
             Some(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {
                 Self::Full(Json(error_body(text)))
@@ -176,7 +176,7 @@ impl ApiError {
             progress,
             lock_expires_at,
         } = busy;
-        let count = |of: fn(&Operation) -> u64| progress.as_ref().map(of);
+        let count = |of: fn(&BusyProgress) -> u64| progress.as_ref().map(of);
         Self::busy(ErrorBody {
             status: Some("running".to_owned()),
             operation: Some(holder.operation),
@@ -184,11 +184,11 @@ impl ApiError {
             pid: Some(holder.pid),
             host: Some(holder.host),
             started_at: holder.started_at.map(|started| started.to_string()),
-            total_files: count(|operation| operation.total_files),
-            processed_files: count(|operation| operation.processed_files),
-            total_bytes: count(|operation| operation.total_bytes),
-            processed_bytes: count(|operation| operation.processed_bytes),
-            phase: (progress.and_then(|operation| operation.phase)).map(|phase| phase.to_string()),
+            total_files: count(|progress| progress.total_files),
+            processed_files: count(|progress| progress.processed_files),
+            total_bytes: count(|progress| progress.total_bytes),
+            processed_bytes: count(|progress| progress.processed_bytes),
+            phase: progress.and_then(|progress| progress.phase),
             lock_expires_at: lock_expires_at.map(|expires| expires.to_string()),
             ..error_body("A backup or restore operation is already in progress")
         })
@@ -209,9 +209,9 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        match error {
+        match error.into_root() {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
-            Error::Invalid(text) | Error::Config(text) => Self::bad(&text, None),
+            Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
             Error::NotFound(_) => Self::NotFound(Json(error_body("Backup not found"))),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
@@ -235,8 +235,8 @@ impl From<Error> for ApiError {
                 tracing::error!(error = %text, "request failed");
                 Self::Full(Json(error_body(text)))
             }
-            other => {
-                tracing::error!(error = %other, "request failed");
+            _ => {
+                tracing::error!(error = %text, "request failed");
                 Self::Internal(Json(error_body(text)))
             }
         }

@@ -129,14 +129,14 @@ fn publish(folder: &Path, path: &Path, text: &str) -> io::Result<bool> {
         .mode(0o600)
         .open(&temporary.0)?;
     file.write_all(text.as_bytes())?;
-    crate::private::sync_file(&file)?;
+    crate::files::sync_file(&file)?;
     // A link never replaces what is there; where there are no links, a rename is the next best.
     match fs::hard_link(&temporary.0, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         Err(_) => fs::rename(&temporary.0, path)?,
     }
-    crate::private::sync_file(&fs::File::open(folder)?)?;
+    crate::files::sync_file(&fs::File::open(folder)?)?;
     Ok(true)
 }
 

@@ -15,7 +15,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 
 /// The exit code for an error.
 pub(super) fn for_error(error: &Error) -> u8 {
-    match error {
+    match error.root() {
         Error::Busy(_) => BUSY,
         Error::Config(_) | Error::InvalidId(_) | Error::Invalid(_) => USAGE,
         _ => FAILED,

@@ -61,7 +61,7 @@ pub(super) async fn run(
         let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
         match signals.or_interrupted(preview).await {
             Ok(preview) => restore_report::print_preview(&preview),
-            Err(error @ Error::Cancelled(_)) => return Err(error),
+            Err(error) if error.is_cancelled() => return Err(error),
             // The restore itself reports what is wrong, and may succeed.
             Err(error) => print_stderr!("warning: no preview of the restore: {error}"),
         }

@@ -77,7 +77,7 @@ pub(super) async fn serve(
             tracing::warn!(%error, "tokens can't be read");
             None
         }
-        Err(error) => return Err(Error::Failed(format!("internal fault: {error}"))),
+        Err(error) => return Err(error.into()),
     };
     engine.clean_up_at_start();
     let app = crate::api::app(engine.clone(), authenticator);

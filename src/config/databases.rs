@@ -6,9 +6,22 @@ use std::path::{Component, Path, PathBuf};
 
 use super::values::Values;
 use crate::Result;
-use crate::source::Database;
 
 const DEFAULT: &str = "./data/arc.db";
+
+/// A database that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in a backup: `arc.db`.
+    pub file: String,
+    /// The configuration key that names it: `auth.db_path`.
+    pub setting: String,
+    /// The live file.
+    pub path: PathBuf,
+    /// The key that makes it necessary; `None` where only a default names it, for a feature that is
+    /// not enabled: then a database that is absent is not missing.
+    pub needed_by: Option<String>,
+}
 
 /// Each database once, however its path is spelled. `arc.db` is that of `auth.db_path`; the others
 /// have the names of their files.

@@ -8,7 +8,7 @@ use super::warning::Warning;
 use crate::nearest::nearest;
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-pub(super) const BACKUP_KEYS: [&str; 19] = [
+pub(crate) const BACKUP_KEYS: [&str; 19] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -31,7 +31,7 @@ pub(super) const BACKUP_KEYS: [&str; 19] = [
 ];
 
 /// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
-pub(super) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
+pub(crate) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backends::Backends;
 use super::backup::BackupSettings;
-use super::databases::{databases, real_path};
+use super::databases::{Database, databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
 use super::location::search;
@@ -15,7 +15,6 @@ use super::storage::StorageSettings;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
 use super::warning::Warning;
-use crate::source::Database;
 use crate::{Error, Result};
 
 /// What the command line says over the configuration.
@@ -196,7 +195,7 @@ impl Settings {
         paths.extend(target_roots.iter().cloned());
         for database in &self.databases {
             for suffix in ["", "-wal", "-shm", "-journal"] {
-                paths.push(crate::source_path_beside(&database.path, suffix));
+                paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }
         // The files that `fsck` found are at the root of a volume, and only the superuser may read them.

@@ -79,7 +79,7 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
 /// Creates a file in `folder` and removes it.
 fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     let path = folder.join(format!(".doctor-{}.tmp", std::process::id()));
-    crate::private::create_file(&path)?;
+    crate::files::create_file(&path)?;
     std::fs::remove_file(path)
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
         let remedy = "run as the user that Arc runs as, in Arc's working directory (-C)";
         let path = database.path.clone();
         let read =
-            tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
+            tokio::task::spawn_blocking(move || crate::source::describe_database(&path)).await;
         let check = match read {
             Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
             Ok(Ok(None)) if database.needed_by.is_none() => continue,

@@ -103,7 +103,7 @@ impl<'a> Probe<'a> {
     }
 
     pub(super) async fn run(self) -> Vec<Check> {
-        let suffix = match crate::random_hex::<8>() {
+        let suffix = match crate::random::random_hex::<8>() {
             Ok(hex) => hex,
             Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
         };

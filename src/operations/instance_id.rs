@@ -3,8 +3,9 @@
 //! Several may write to one target, each with data under the same path on a host of its own, and a host's name may be another one
 //! each time (containers): neither tells them apart.
 
-use std::io::Write as _;
 use std::path::Path;
+
+use crate::files::write_atomically;
 
 const FILE: &str = "instance-id";
 /// Bytes of the name; it is written as hexadecimal digits.
@@ -20,7 +21,7 @@ pub(crate) fn known_instance_id(folder: &Path) -> Option<String> {
 
 /// The name of the instance with this state folder, made when there is none yet; `None` where it can't be kept.
 pub(crate) fn instance_id(folder: &Path) -> Option<String> {
-    known_instance_id(folder).or_else(|| match make(folder, &folder.join(FILE)) {
+    known_instance_id(folder).or_else(|| match make(&folder.join(FILE)) {
         Ok(id) => Some(id),
         Err(error) => {
             tracing::warn!(%error, "the name of this instance can't be kept");
@@ -30,15 +31,9 @@ pub(crate) fn instance_id(folder: &Path) -> Option<String> {
 }
 
 /// The caller holds the instance's lock: nobody else makes one at once.
-fn make(folder: &Path, path: &Path) -> crate::Result<String> {
-    let id = crate::random_hex::<BYTES>()?;
-    let temporary = folder.join(format!("{FILE}.new"));
-    let written = crate::private::create_file(&temporary).and_then(|mut file| {
-        file.write_all(id.as_bytes())?;
-        crate::private::sync_file(&file)?;
-        std::fs::rename(&temporary, path)
-    });
-    written.map_err(|e| crate::Error::io("write", path, e))?;
+fn make(path: &Path) -> crate::Result<String> {
+    let id = crate::random::random_hex::<BYTES>()?;
+    write_atomically(path, id.as_bytes())?;
     Ok(id)
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::files::Scratch;
 use crate::manifest::Inventory;
-use crate::private::Scratch;
 
 /// How many are kept.
 const KEPT: usize = 4;

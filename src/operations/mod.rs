@@ -39,8 +39,8 @@ mod sweep;
 mod time_limit;
 mod verify;
 
+pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
-pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
 
 pub(crate) use disk::{Room, existing, taken};

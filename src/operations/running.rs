@@ -144,7 +144,7 @@ impl Running {
 
     /// The status of an operation that ends with this error.
     pub(crate) fn status_of(&self, error: &Error) -> Status {
-        match (error, self.reason()) {
+        match (error.root(), self.reason()) {
             (Error::Cancelled(_), Some(Reason::Request(_))) => Status::Cancelled,
             _ => Status::Failed,
         }

@@ -91,7 +91,9 @@ impl ArcBackup {
                 begun.unwrap_or_else(|| Err(Error::Cancelled(format!(
                     "the operation could not begin within {time}: run `doctor` to see which storage does not answer"
                 )))).map_err(|error| match error {
-                    Error::Cancelled(_) if self.ending.is_cancelled() => (error, Status::Cancelled),
+                    error if error.is_cancelled() && self.ending.is_cancelled() => {
+                        (error, Status::Cancelled)
+                    }
                     error => (error, Status::Failed),
                 })
             }
@@ -258,7 +260,7 @@ impl ArcBackup {
             biased;
             done = &mut work => match done {
                 Ok(result) => result.map_err(|error| running.cause_of(error)),
-                Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
+                Err(error) => Err(error.into()),
             },
             () = running.cancelled_for(times.operation) => {
                 let words = running.waits_for();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, Freeze, Source};
+use arc_backup_core::{ErrorKind, Freeze, Section, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -15,7 +15,7 @@ use crate::operations::context::Context;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
 use crate::repository::BackupState;
-use crate::source;
+use crate::source::section_of;
 use crate::{Error, Result};
 
 /// How a backup ended that stored everything it could read.
@@ -96,10 +96,10 @@ pub(crate) async fn run(context: &Context, parts: Parts, flush: Flush) -> Result
 async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
-    let unfinished = repository.continuable().await?;
+    let unfinished = repository.resumable().await?;
     warn_of_faults(
         context,
-        repository.sweep_but(true, &unfinished).await?.faults,
+        repository.sweep_except(true, &unfinished).await?.faults,
     );
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
@@ -213,24 +213,19 @@ async fn store(
     let durability = context.repository.sink().durability().await?;
     let omitted = omitted::on_request(&context.settings, parts);
     collected.add_not_included(context, omitted);
-    let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
-        .filter(|source| match source.section() {
-            source::METADATA => parts.metadata,
-            source::CONFIG => parts.config,
-            _ => true,
+    let mut sources: Vec<(Section, &Arc<dyn Source>)> = (context.sources.iter())
+        .map(|source| (section_of(&**source), source))
+        .filter(|(section, _)| match section {
+            Section::Metadata => parts.metadata,
+            Section::Config => parts.config,
+            Section::Data | Section::Other(_) => true,
         })
         .collect();
-    // Databases before the files that they refer to; the configuration last.
-    sources.sort_by_key(|source| match source.section() {
-        source::METADATA => 0,
-        source::DATA => 1,
-        source::CONFIG => 3,
-        _ => 2,
-    });
-    for source in sources {
+    sources.sort_by_key(|(section, _)| section.backup_order());
+    for (section, source) in sources {
         context.check_cancelled()?;
         context.running.phase(Phase::Listing);
-        if source.section() == source::DATA {
+        if section == Section::Data {
             let flushed = flush::run(context, flush).await?;
             collected.set_flushed(context, flushed);
         }
@@ -241,15 +236,15 @@ async fn store(
             activity: context.running.progress.activity().clone(),
         };
         let frozen = source.freeze(freeze).await?;
-        let copied = section::copy(context, source.section(), &*frozen, collected).await;
+        let copied = section::copy(context, &section, &*frozen, collected).await;
         let report = frozen.report();
         if let Err(error) = frozen.release().await {
             // It takes room, and no more; the next operation tries again.
             tracing::warn!(%error, "cannot remove the snapshot");
         }
         copied?;
-        collected.add_report(context, source.section(), report);
-        collected.warn_if_empty(context, source.section());
+        collected.add_report(context, &section, report);
+        collected.warn_if_empty(context, &section);
     }
     store_inventory(context, collected, &*durability).await
 }

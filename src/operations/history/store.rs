@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::Result;
 use crate::config::HistoryLimits;
 use crate::operations::history::file::HistoryFile;
 use crate::operations::{Operation, OperationFilter, OperationPage};
-use crate::{Error, Result};
 
 /// How many read at once: each takes a thread for as long as it waits.
 const READERS: usize = 4;
@@ -44,8 +44,7 @@ impl History {
             let _permit = permit;
             job(&file)
         });
-        done.await
-            .map_err(|error| Error::Failed(format!("internal fault: {error}")))?
+        done.await?
     }
 
     /// Writes the state of an operation that runs, without its problems; or how it ended, with them, and forgets what is past the

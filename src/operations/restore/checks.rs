@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
+use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed, Section};
 use futures::StreamExt;
 
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
-use crate::repository::{Loaded, Repository};
-use crate::source;
-use crate::source::{CONFIG, DATA, METADATA};
+use crate::repository::{Loaded, Repository, location_of};
 use crate::{Error, Result, times};
 
 /// The largest `arc.toml` that is compared.
@@ -56,11 +54,12 @@ impl ArcBackup {
         let interrupted = self.restore_in_progress().await;
         // Completing it needs no further word; restoring more than it had begun does.
         let completes = interrupted.is_some_and(|marker| {
-            let begun = |section: &str| marker.sections.iter().any(|one| one == section);
+            let begun =
+                |section: Section| marker.sections.iter().any(|one| one == section.as_str());
             marker.backup_id == id.as_str()
-                && (!options.data || begun(DATA))
-                && (!options.metadata || begun(METADATA))
-                && (!options.config || begun(CONFIG))
+                && (!options.data || begun(Section::Data))
+                && (!options.metadata || begun(Section::Metadata))
+                && (!options.config || begun(Section::Config))
         });
         if completes {
             return Ok((repository, loaded));
@@ -106,8 +105,8 @@ impl ArcBackup {
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
             Error::Invalid(format!(
-                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
-                 or leave it out"
+                "config/arc.toml of backup {id}: {error}; restore it by itself (--no-data --no-metadata), \
+                 or omit it"
             ))
         })?;
         if elsewhere.is_empty() {
@@ -135,16 +134,12 @@ impl ArcBackup {
             Err(InventoryFault::Damaged(_)) => return Ok(None),
             Err(InventoryFault::Other(error)) => return Err(error),
         };
-        // Among the first: they are in byte order.
-        for record in inventory.records()? {
+        for record in inventory.records_of(&Section::Config)? {
             let record = record?;
-            if record.section() > source::CONFIG {
-                break;
-            }
-            if record.section() != source::CONFIG || record.entry.size > CONFIG_LIMIT {
+            if record.entry.size > CONFIG_LIMIT {
                 continue;
             }
-            let key = repository.reader(id).locate(&record)?;
+            let (_, key) = location_of(id, &record)?;
             let bytes = match repository.read_small(&key, CONFIG_LIMIT).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::Invalid => None,

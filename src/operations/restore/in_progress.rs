@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use arc_backup_core::Section;
 use jiff::Timestamp;
 
 use crate::operations::ExtraFilesPolicy;
-use crate::source::{CONFIG, DATA, METADATA};
+
+/// The phase of a marker while files are staged: nothing live has changed.
+pub(crate) const STAGING: &str = "staging";
+/// The phase of a marker while live data changes.
+pub(crate) const APPLYING: &str = "applying";
 
 /// A restore that began to change live data and did not end: running the same restore again completes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,9 +69,9 @@ impl RestoreInProgress {
         Self {
             operation_id: "unknown".to_owned(),
             backup_id: "unknown".to_owned(),
-            sections: vec![DATA.to_owned(), METADATA.to_owned()],
+            sections: vec![Section::Data.to_string(), Section::Metadata.to_string()],
             done: Vec::new(),
-            phase: crate::operations::restore::marker::APPLYING.to_owned(),
+            phase: APPLYING.to_owned(),
             target: None,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
@@ -85,16 +90,16 @@ impl RestoreInProgress {
         if let Some(target) = &self.target {
             command.push_str(&format!(" --target {target}"));
         }
-        let has = |section: &str| self.sections.iter().any(|other| other == section);
+        let has = |section: Section| (self.sections.iter()).any(|other| other == section.as_str());
         command.push_str(match self.extra_files {
             ExtraFilesPolicy::SetAside => "",
             ExtraFilesPolicy::Keep => " --extra-files keep",
             ExtraFilesPolicy::Remove => " --extra-files remove",
         });
         for (is_given, flag) in [
-            (!has(DATA), " --no-data"),
-            (!has(METADATA), " --no-metadata"),
-            (has(CONFIG), " --with-config"),
+            (!has(Section::Data), " --no-data"),
+            (!has(Section::Metadata), " --no-metadata"),
+            (has(Section::Config), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),
             (self.skip_damaged, " --skip-damaged"),
         ] {

@@ -1,6 +1,6 @@
 //! What a restore is asked for.
 
-use crate::source;
+use arc_backup_core::{ExtraFiles, Section};
 
 /// What becomes of live files that the backup does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -13,6 +13,16 @@ pub enum ExtraFilesPolicy {
     Keep,
     /// They are moved aside, and removed after everything else has succeeded.
     Remove,
+}
+
+impl From<ExtraFilesPolicy> for ExtraFiles {
+    fn from(policy: ExtraFilesPolicy) -> Self {
+        match policy {
+            ExtraFilesPolicy::SetAside => Self::SetAside,
+            ExtraFilesPolicy::Keep => Self::Keep,
+            ExtraFilesPolicy::Remove => Self::Remove,
+        }
+    }
 }
 
 /// What to restore, and how.
@@ -53,13 +63,12 @@ impl Default for RestoreOptions {
 }
 
 impl RestoreOptions {
-    pub(crate) fn includes(&self, section: &str) -> bool {
+    pub(crate) fn includes(&self, section: &Section) -> bool {
         match section {
-            source::DATA => self.data,
-            source::METADATA => self.metadata,
-            source::CONFIG => self.config,
             // A section of a third party is data.
-            _ => self.data,
+            Section::Data | Section::Other(_) => self.data,
+            Section::Metadata => self.metadata,
+            Section::Config => self.config,
         }
     }
 }

@@ -1,15 +1,25 @@
 //! What a restore would do: the preview that is shown before it begins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_backup_core::{
+    Activity, InvalidOperationId, OperationId, RestoreSummary, Section, Staging,
+};
+use futures::StreamExt;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
-use crate::Result;
-use crate::manifest::{BackupId, Manifest, SourceInfo};
+use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
+use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
 use crate::operations::restore::plan::RestorePlan;
+use crate::operations::restore::planning::sections_to_restore;
 use crate::operations::{ArcBackup, RestoreOptions};
+use crate::repository::{Loaded, Repository, own};
+use crate::source::section_of;
+use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where that of this instance is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -189,4 +199,84 @@ impl ArcBackup {
 pub(crate) fn age_seconds(manifest: &Manifest) -> Option<u64> {
     let created: Timestamp = manifest.created_at.parse().ok()?;
     u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
+}
+
+impl ArcBackup {
+    /// The plan of a restore; `None` where it takes longer than `limit`.
+    async fn restore_figures(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+        limit: Duration,
+    ) -> Result<Option<RestorePlan>> {
+        let cancel = CancellationToken::new();
+        // Threads that hash live files end when nobody waits for them.
+        let _ended = cancel.clone().drop_guard();
+        let plan = self.plan_only(repository, loaded, id, options, cancel);
+        match tokio::time::timeout(limit, plan).await {
+            Ok(plan) => plan.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn plan_only(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+        cancel: CancellationToken,
+    ) -> Result<RestorePlan> {
+        let scratch = self.scratch.for_reading()?;
+        let inventory = match repository.inventory(id, loaded, scratch.path()).await {
+            Ok(inventory) => inventory,
+            Err(InventoryFault::Damaged(detail)) => {
+                return Err(Error::Failed(format!("inventory.jsonl {detail}")));
+            }
+            Err(InventoryFault::Other(error)) => return Err(error),
+        };
+        let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
+        let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
+        let mut plan = RestorePlan::new(options.extra_files);
+        for section in &sections_to_restore(&inventory, options) {
+            if *section == Section::Config {
+                plan.add(&self.config_summary(&inventory).await?);
+                continue;
+            }
+            let mut sources = self.sources.iter();
+            let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
+                continue;
+            };
+            let staging = Staging {
+                operation_id: preview.clone(),
+                scratch: scratch.path().to_owned(),
+                // Nothing is staged.
+                stage: preview.clone(),
+                resumes: false,
+                cancel: cancel.clone(),
+                activity: Activity::default(),
+                extra_files: options.extra_files.into(),
+                aside: Some((repository.target_sink().clone(), own("before-restore"))),
+                earlier: Vec::new(),
+                untouched: Arc::default(),
+            };
+            let restore = source.restore(staging).await?;
+            plan.add(&restore.plan(section_entries(&inventory, section)?).await?);
+        }
+        Ok(plan)
+    }
+
+    /// That of `arc.toml`, whose own plan tries whether its place can be written.
+    async fn config_summary(&self, inventory: &Inventory) -> Result<RestoreSummary> {
+        let mut summary = RestoreSummary::default();
+        let mut entries = section_entries(inventory, &Section::Config)?;
+        while let Some(entry) = entries.next().await {
+            summary.needed_files += 1;
+            summary.needed_bytes += entry?.size;
+            summary.replaced_files += u64::from(self.settings.config_path.exists());
+        }
+        Ok(summary)
+    }
 }

@@ -1,5 +1,7 @@
 //! Loading a backup that is read: its manifest, its inventory, and whether its files are there.
 
+use arc_backup_core::Section;
+
 use crate::manifest::{Inventory, InventoryFault};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
@@ -15,7 +17,7 @@ use crate::{Error, Result};
 pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
-    wanted: &(dyn Fn(&str) -> bool + Sync),
+    wanted: &(dyn Fn(&Section) -> bool + Sync),
     access: Access,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {

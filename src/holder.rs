@@ -21,15 +21,17 @@ pub struct Holder {
     pub host: String,
     /// Since when.
     pub started_at: Option<Timestamp>,
-    /// Which process it is among all that ever had its number, where the system tells.
+    /// Which process it is among all that ever had its number, where the system shows that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessIdentity>,
 }
 
-/// What tells a process from every other one, on this machine and since it was started, whatever number it has.
+/// What distinguishes a process from every other one, on any machine and at any time, whatever its
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
-    /// `/proc/sys/kernel/random/boot_id`: another with each start of a machine, and no two machines have the same.
+    /// `/proc/sys/kernel/random/boot_id`: another with each start of a machine, and no two machines
+    /// have the same.
     pub boot_id: String,
     /// The namespace of process numbers, which a container may have of its own: `pid:[4026531836]`.
     pub pid_namespace: String,
@@ -38,7 +40,7 @@ pub struct ProcessIdentity {
 }
 
 impl ProcessIdentity {
-    /// That of this process; `None` where the system does not tell.
+    /// That of this process; `None` where the system does not show it.
     fn own() -> Option<Self> {
         match Look::at(std::process::id()) {
             Look::Lives(start_ticks) => Self::with(start_ticks),
@@ -64,19 +66,19 @@ impl ProcessIdentity {
     }
 }
 
-/// What there is to see of a process by its number.
+/// What the system shows of a process number.
 enum Look {
-    /// It was started then.
+    /// A process that was started then.
     Lives(u64),
     Dead,
-    /// There is one, and who may look at it is somebody else (`hidepid`).
+    /// There is one, which this user may not look at (`hidepid`).
     Unknown,
 }
 
 impl Look {
     fn at(pid: u32) -> Self {
         if let Some((state, start_ticks)) = stat_of(pid) {
-            // A zombie is dead, and only waits for its parent to hear of it.
+            // A zombie is dead, and only waits for its parent.
             return match state {
                 'Z' | 'X' => Self::Dead,
                 _ => Self::Lives(start_ticks),
@@ -93,7 +95,7 @@ impl Look {
 /// The state of a process, and when it was started.
 fn stat_of(pid: u32) -> Option<(char, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, in which anything may be, fields are counted from the third: the state.
+    // The fields behind the name, which may contain anything, begin with the third: the state.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
     Some((
@@ -102,7 +104,7 @@ fn stat_of(pid: u32) -> Option<(char, u64)> {
     ))
 }
 
-/// The operation of a holder of which nothing is known.
+/// The operation id of a holder of which nothing is known.
 const UNKNOWN: &str = "unknown";
 
 impl Holder {
@@ -124,8 +126,8 @@ impl Holder {
         }
     }
 
-    /// Whether it is known to be dead: a process of this machine whose number nobody has any more, or another one. Of a process
-    /// elsewhere, or in another container, nothing is known.
+    /// Whether it is known to be dead: a process of this machine whose number is free, or another
+    /// process's. Of a process elsewhere, or in another container, nothing is known.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         let Some(process) = &self.process else {
@@ -140,7 +142,7 @@ impl Holder {
             }
     }
 
-    /// Whether it is seen to live: a process of this machine that was started when it says.
+    /// Whether it is known to live: a process of this machine that was started when it says.
     pub(crate) fn is_alive(&self) -> bool {
         self.process.as_ref().is_some_and(|process| {
             ProcessIdentity::with(process.start_ticks).as_ref() == Some(process)
@@ -157,7 +159,7 @@ impl Holder {
         serde_json::to_string(self).expect("plain data is valid JSON")
     }
 
-    /// What a lock's text says; a text that is unreadable is a holder of which nothing is known.
+    /// The holder in a lock's text; of one whose text is unreadable nothing is known.
     pub(crate) fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             operation: "operation".to_owned(),
@@ -188,11 +190,12 @@ impl std::fmt::Display for Holder {
 mod tests {
     use super::*;
 
-    /// A holder that is taken for dead loses its lock: only one of this very machine and namespace can be known to be.
+    /// Guards against: a living holder that loses its lock. Only a process of this machine and
+    /// namespace can be known to be dead.
     #[test]
     fn only_a_process_of_here_is_known_to_be_dead() {
         let alive = Holder::this("backup", "x");
-        assert!(alive.process.is_some(), "the system tells");
+        assert!(alive.process.is_some(), "the system shows it");
         assert!(!alive.is_dead() && alive.is_alive());
         let mut child = std::process::Command::new("true").spawn().expect("it runs");
         let of_child = |holder: &Holder| Holder {

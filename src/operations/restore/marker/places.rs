@@ -1,7 +1,7 @@
 //! Where a restore marker lies: in the state folder, and beside the data.
 //!
-//! A state folder may be lost with its container; the data that is half restored is not. So the marker of a restore that
-//! changes live data lies in both places, and counts in either.
+//! A state folder may be lost with its container, while the partly restored data stays. So the
+//! marker of a restore that changes live data lies in both places, and counts in either.
 
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,22 @@ use arc_backup_core::{
 };
 use jiff::Timestamp;
 
+use crate::files::{is_mount_point, temporary_of, with_suffix, write_atomically};
 use crate::operations::RestoreInProgress;
-use crate::operations::restore::marker::APPLYING;
+use crate::operations::restore::in_progress::APPLYING;
 use crate::{Error, Result};
 
 /// Behind the name of the storage root, for a marker beside it.
 const BESIDE: &str = ".arc-backup-restore.json";
-/// In a store, in the tool's own folder; no listing of the data has what is in there.
+/// In a store, in the tool's own folder, which no listing of the data has.
 const IN_STORE: &str = "restore-in-progress.json";
-/// The phase of a marker that could not be removed, and says nothing any more.
+/// The phase of a marker that could not be removed, and no longer counts.
 const ENDED: &str = "ended";
 /// The largest marker that is read.
 const LIMIT: u64 = 1 << 20;
 
-/// Reads a marker of a restore that has begun to change live data. One that can't be read counts as one.
+/// Reads a marker of a restore that has begun to change live data. One that can't be read counts as
+/// one.
 pub(crate) fn parse(
     text: std::result::Result<Vec<u8>, String>,
     place: &str,
@@ -39,7 +41,7 @@ pub(crate) fn parse(
         let earlier = (marker.earlier.iter()).all(|run| is_id(&run.operation_id));
         match earlier && is_id(&marker.operation_id) {
             true => Ok(marker),
-            false => Err("it names an operation of no name".to_owned()),
+            false => Err("invalid operation id".to_owned()),
         }
     });
     let marker = read.unwrap_or_else(|reason| RestoreInProgress::unknown(place, written, &reason));
@@ -60,29 +62,8 @@ pub(crate) fn read_file(path: &Path) -> Option<RestoreInProgress> {
     parse(text, &format!("`{}`", path.display()), written)
 }
 
-/// Writes `text` to the file `path`: all of it or nothing, and to stay.
-pub(crate) fn write_file(path: &Path, text: &[u8]) -> Result<()> {
-    let temporary = temporary_of(path);
-    let write = || {
-        let mut file = crate::private::create_file(&temporary)?;
-        std::io::Write::write_all(&mut file, text)?;
-        crate::private::sync_file(&file)?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|e| {
-        // It is of no use, and a full disk needs the room.
-        let _ = std::fs::remove_file(&temporary);
-        Error::io("write", path, e)
-    })?;
-    Ok(crate::sync_folder(path)?)
-}
-
-fn temporary_of(path: &Path) -> PathBuf {
-    crate::source_path_beside(path, ".tmp")
-}
-
-/// Removes the file `path`; absent is no error, also where nothing can be removed at all: a mount that can only be read says so
-/// first.
+/// Removes the file `path`; an absent one is not an error, also on a read-only mount, which reports
+/// that first.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     let is_absent =
         |error: &std::io::Error| matches!(error.kind(), IoKind::NotFound | IoKind::NotADirectory);
@@ -100,10 +81,10 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
 pub(crate) struct BesideData<'a>(pub(crate) &'a Arc<dyn Sink>);
 
 impl BesideData<'_> {
-    /// The marker there. An error says that the storage gives no answer.
+    /// The marker there. An error says that the storage does not answer.
     pub(crate) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
         if let Some(root) = self.0.properties().local_path {
-            // On a thread of its own: a disk that hangs must hold up nobody.
+            // On a thread of its own: a disk that hangs must not block the others.
             let read = tokio::task::spawn_blocking(move || {
                 places(&root).iter().find_map(|path| read_file(path))
             });
@@ -125,7 +106,7 @@ impl BesideData<'_> {
         Ok(parse(text, &place, written))
     }
 
-    /// Writes it there. Where there is no data yet, there is nothing to lie beside.
+    /// Writes it there, where there is any data.
     pub(crate) async fn write(&self, text: &[u8]) -> Result<()> {
         if let Some(root) = self.0.properties().local_path {
             let (text, job) = (text.to_vec(), BlockingJob::begin());
@@ -133,9 +114,7 @@ impl BesideData<'_> {
                 let _job = job;
                 write_local(&root, &text)
             });
-            return written
-                .await
-                .map_err(|error| Error::Failed(format!("internal fault: {error}")))?;
+            return written.await?;
         }
         let options = WriteOptions {
             size_hint: Some(text.len() as u64),
@@ -149,16 +128,17 @@ impl BesideData<'_> {
         Ok(())
     }
 
-    /// Removes it; absent is no error.
+    /// Removes it; an absent one is not an error.
     pub(crate) async fn remove(&self) -> Result<()> {
         match self.0.properties().local_path {
             Some(root) => places(&root).iter().try_for_each(|path| {
-                // Of one that was killed while it wrote it.
+                // Left by a process that was killed while it wrote the marker.
                 remove_file(&temporary_of(path))?;
                 remove_file(path)
             }),
             None => match self.0.delete(&[key()]).await {
-                // Keys that may not delete can say that there is none.
+                // Without the right to delete, the marker is overwritten by one that does not
+                // count.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     let none = serde_json::json!({"phase": ENDED, "operation_id": "none", "backup_id": "none", "written_at": ""});
                     self.write(none.to_string().as_bytes()).await
@@ -173,12 +153,13 @@ fn key() -> Key {
     crate::repository::own(IN_STORE)
 }
 
-/// Beside the root, and, for a root that is a volume of its own or whose surroundings can't be written, in it. The better place
-/// is the first: what is beside a volume is as easily lost as the state folder.
+/// Beside the root, and, for a root that is a volume of its own or whose parent folder can't be
+/// written, in it. The better place comes first: a file beside a volume is as easily lost as the
+/// state folder.
 fn places(root: &Path) -> [PathBuf; 2] {
     let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    let (beside, inside) = (crate::source_path_beside(&real, BESIDE), real.join(BESIDE));
-    match crate::private::is_mount_point(&real) {
+    let (beside, inside) = (with_suffix(&real, BESIDE), real.join(BESIDE));
+    match is_mount_point(&real) {
         true => [inside, beside],
         false => [beside, inside],
     }
@@ -189,12 +170,12 @@ fn write_local(root: &Path, text: &[u8]) -> Result<()> {
         return Ok(());
     }
     let [best, other] = places(root);
-    let Err(error) = write_file(&best, text) else {
+    let Err(error) = write_atomically(&best, text) else {
         return match best == other {
             true => Ok(()),
-            // That of an earlier run, from before a volume was mounted here.
+            // The marker of an earlier run, from before a volume was mounted here.
             false => remove_file(&other),
         };
     };
-    write_file(&other, text).map_err(|_| error)
+    write_atomically(&other, text).map_err(|_| error.into())
 }
