@@ -64,7 +64,7 @@ fn document(sweep: &Sweep, set_aside: &[SetAside], apply: bool, now: Timestamp) 
         "applied": apply,
         "targets": targets,
         "leftovers": leftovers,
-        "views": sweep.views,
+        "snapshots": sweep.snapshots,
         "staged_files": sweep.staged,
         "set_aside": set_aside,
         "faults": sweep.faults,
@@ -114,14 +114,14 @@ fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
         complain!("error: {fault}");
     }
     for (count, what) in [
-        (sweep.views, "snapshots of interrupted backups"),
+        (sweep.snapshots, "snapshots of interrupted backups"),
         (sweep.staged, "staged files of interrupted restores"),
     ] {
         if count > 0 {
             line(&format!("beside the data: {count} {what}{removed}"));
         }
     }
-    let is_left = sweep.views + sweep.staged > 0
+    let is_left = sweep.snapshots + sweep.staged > 0
         || (sweep.targets.iter())
             .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
     match (is_left, apply) {

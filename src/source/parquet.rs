@@ -102,7 +102,7 @@ impl Source for ParquetSource {
         }))
     }
 
-    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+    async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
         let discarded = self.storage.discard_pins(discard, activity).await?;
         if discarded.count > 0 && discard == Discard::Remove {
             let count = discarded.count;

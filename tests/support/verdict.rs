@@ -17,9 +17,9 @@ pub enum Operation {
 const TOLERATED: [(Option<Operation>, &str); 16] = [
     // What a crash has left takes room, and no more: a warning, and the next operation tries again.
     (None, "storage.discard_pins"),
-    (None, "source-data.discard_views"),
-    (None, "source-metadata.discard_views"),
-    (None, "source-config.discard_views"),
+    (None, "source-data.discard_snapshots"),
+    (None, "source-metadata.discard_snapshots"),
+    (None, "source-config.discard_snapshots"),
     (Some(Operation::Backup), "storage.unpin"),
     (Some(Operation::Backup), "source-data.release"),
     (Some(Operation::Backup), "source-metadata.release"),
