@@ -378,7 +378,7 @@ fn an_operation_in_which_nothing_goes_on_is_ended() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let said = text(&output);
     for part in [
-        "nothing went on for 2 s",
+        "no progress for 2 s",
         "backup.stall_timeout",
         "copying: ",
         "finishing it",

@@ -225,7 +225,7 @@ fn schedule(seed: u64) {
 
 /// Whether a store that failed to the end is at fault, and not the program that waited for itself.
 fn is_of_a_store(error: &str) -> bool {
-    error.contains("tried ") && !error.contains("nothing went on")
+    error.contains("tried ") && !error.contains("no progress for")
 }
 
 /// A backup to S3 hung for ever, with all defaults and without any fault: what its loop waited for was held by copies that nobody

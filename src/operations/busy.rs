@@ -1,4 +1,4 @@
-//! The report for whoever finds the slot taken: who runs what, since when, how far it is.
+//! The report on the operation that holds the slot: who runs it, since when, and its progress.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use crate::operations::{ArcBackup, Operation};
 use crate::repository::Holder;
 use crate::{Error, times};
 
-/// Timeout for the look into the history: busy is said within a second.
+/// Timeout for the look-up in the history: a busy answer takes less than a second.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The operation that runs, and keeps another from beginning.
+/// The running operation that prevents another one from starting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Busy {
     /// Who runs it.
     pub holder: Holder,
-    /// How far it is, where this instance knows.
+    /// Its progress, if this instance knows it.
     pub progress: Option<Operation>,
-    /// When the lock of the target is free at the latest, if its holder is dead. Absent where the
-    /// lock ends with its process, and where the process is known to live.
+    /// The latest time at which the target's lock expires if its holder is dead. Absent if the lock
+    /// ends with its process, and if that process is known to be alive.
     pub lock_expires_at: Option<Timestamp>,
 }
 
@@ -44,7 +44,8 @@ impl From<Holder> for Error {
 }
 
 impl Busy {
-    /// The lock of a target whose locks end this long after their holder's last sign of life.
+    /// Describes the lock of a target. `lock_expiry` is the time from the holder's last renewal to
+    /// the expiry of the lock.
     pub(crate) fn of_target(holder: Holder, lock_expiry: Option<Duration>) -> Self {
         let is_alive = holder.is_alive();
         Self {
@@ -83,8 +84,8 @@ impl fmt::Display for Busy {
     }
 }
 
-/// How far an operation is: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`; `None` for one
-/// that has only just begun.
+/// The progress of an operation: `copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)`; `None` if
+/// it has only just begun.
 fn progress(operation: &Operation) -> Option<String> {
     if operation.total_files == 0 {
         return operation.phase.map(|phase| phase.to_string());
@@ -95,7 +96,7 @@ fn progress(operation: &Operation) -> Option<String> {
     };
     let percent = match all {
         0 => String::new(),
-        // A share for people: a float is exact enough.
+        // A percentage for people: a float is exact enough.
         all => format!(" ({:.0}%)", (done as f64 / all as f64 * 100.0).floor()),
     };
     Some(format!(
@@ -108,14 +109,15 @@ fn progress(operation: &Operation) -> Option<String> {
     ))
 }
 
-/// RFC 3339, in whole seconds.
+/// The moment in RFC 3339, in whole seconds.
 fn seconds(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 impl ArcBackup {
-    /// The same error; one that says busy also says how far that operation is, where it is one of
-    /// this instance.
+    /// Adds the progress of the running operation to [`Error::Busy`], if this instance runs it.
+    /// Other
+    /// errors are returned unchanged.
     pub(crate) async fn with_progress(&self, error: Error) -> Error {
         let Error::Busy(mut busy) = error else {
             return error;
@@ -132,7 +134,7 @@ impl ArcBackup {
                     found.ok().and_then(Result::ok).flatten()
                 }
             };
-            // What has ended this moment holds nobody up for long.
+            // Its progress is no longer of interest if it has ended meanwhile.
             busy.progress = (busy.progress).filter(|operation| operation.status == Status::Running);
         }
         Error::Busy(busy)
