@@ -1,4 +1,4 @@
-//! What a restore is asked for.
+//! The options of a restore.
 
 use crate::source;
 
@@ -19,35 +19,35 @@ use crate::source;
 #[oai(rename_all = "snake_case")]
 #[value(rename_all = "kebab-case")]
 pub enum ExtraFilesPolicy {
-    /// They are moved beside the storage root and kept.
+    /// They are moved beside the storage root.
     #[default]
     #[value(alias = "set_aside")]
     SetAside,
     /// They stay: Arc may serve rows twice.
     Keep,
-    /// They are moved aside, and removed after everything else has succeeded.
+    /// They are set aside, and removed after everything else has succeeded.
     Remove,
 }
 
-/// What to restore, and how.
+/// The options of a restore: which sections, and how.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
-    /// Parquet files and their companions.
+    /// Restores Parquet files and their companions.
     pub data: bool,
-    /// SQLite databases.
+    /// Restores SQLite databases.
     pub metadata: bool,
-    /// `arc.toml`.
+    /// Restores `arc.toml`.
     pub config: bool,
-    /// Live files that the backup does not hold.
+    /// The policy for live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
-    /// An incomplete copy may be taken, where there is no backup of that id.
+    /// Restores an incomplete copy if there is no backup with this id.
     pub allow_incomplete: bool,
-    /// Read all that will be restored before the first write, also where the data storage can't stage it.
+    /// Reads all files before the first write, even if the data storage cannot stage them.
     pub verify_first: bool,
-    /// What is live here may be replaced by a backup of another instance.
+    /// Replaces live files with a backup of another instance.
     pub into_other_instance: bool,
-    /// Files that are damaged or missing in the backup are left out, and what is live in their
-    /// place stays as it is. Such a restore ends as a failed one all the same.
+    /// Omits files that are damaged or missing in the backup; the live files in their place stay.
+    /// The restore still ends as failed.
     pub skip_damaged: bool,
 }
 
@@ -72,7 +72,7 @@ impl RestoreOptions {
             source::DATA => self.data,
             source::METADATA => self.metadata,
             source::CONFIG => self.config,
-            // A section of a third party is data.
+            // A section of a third party belongs to the data.
             _ => self.data,
         }
     }

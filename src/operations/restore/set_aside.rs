@@ -1,4 +1,4 @@
-//! What restores have set aside, in figures. It is the operator's to remove: no operation does.
+//! Counting the files that restores have set aside. No operation removes them; the operator does.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -10,25 +10,27 @@ use crate::operations::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
 
-/// How long the data storage may take to list what is set aside beside it.
+/// Timeout for listing the files set aside in the data storage.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a restore has set aside in one place.
+/// The files that a restore has set aside in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Where it is, for people.
+    /// The place, for people.
     pub place: String,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
-    /// When that was, where it is known.
+    /// When they were set aside, if that is known.
     pub since: Option<Timestamp>,
 }
 
 impl ArcBackup {
-    /// What restores have set aside: beside the data, or in the targets where that can't be;
-    /// databases and configuration beside the live ones. And what could not be looked at.
+    /// Counts the files that restores have set aside, and returns the failures to do so. Data is
+    /// set
+    /// aside beside the live data, or in the targets if that is not possible. Databases and the
+    /// configuration are set aside beside the live ones.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
         let listed = tokio::time::timeout(LIST_TIMEOUT, self.storage.list_aside()).await;
@@ -42,7 +44,7 @@ impl ArcBackup {
             })),
             Ok(Err(error)) => faults.push(error.into()),
             Err(_) => faults.push(Error::Failed(format!(
-                "{}: no end within {} s",
+                "{}: timed out after {} s",
                 self.storage.location(),
                 LIST_TIMEOUT.as_secs()
             ))),
@@ -80,14 +82,14 @@ impl ArcBackup {
     }
 }
 
-/// The moment that an operation's id names.
+/// Returns the moment in an operation's id.
 fn moment_of(operation_id: &str) -> Option<Timestamp> {
     let named = operation_id.get(..15)?;
     let moment = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", named).ok()?;
     jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()
 }
 
-/// The files beside `path` that were it before a restore.
+/// Finds the replaced versions of the file at `path`, which are beside it.
 fn beside(path: &Path) -> Vec<SetAside> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -119,9 +121,9 @@ fn beside(path: &Path) -> Vec<SetAside> {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the room that restores have taken, which nobody else gives back.
+    /// Guards against disk space that replaced files take and nobody sees.
     #[test]
-    fn what_a_database_was_before_is_found_beside_it() {
+    fn replaced_databases_are_found_beside_the_live_one() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in [
             "arc.db",
