@@ -1,4 +1,4 @@
-//! Taking over what interrupted backups have stored.
+//! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
 use futures::{FutureExt, StreamExt, stream};
@@ -12,8 +12,8 @@ use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 use crate::source;
 
-/// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
-/// source, and by their bytes, or, in a store, by the entity tag that it gave them.
+/// Reuses the unchanged files that interrupted backups have stored. The entity tag in the source
+/// must be the same. The stored copy is checked by its bytes, or in a store by its entity tag.
 pub(crate) async fn reuse(
     context: &Context,
     section: &str,
@@ -21,7 +21,7 @@ pub(crate) async fn reuse(
     collected: &mut Collected,
 ) -> Result<Inventory> {
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
-    // What is not data is a snapshot, and another one each time.
+    // Each copy of a database or of the configuration is a new snapshot.
     if section == source::DATA && !collected.unfinished.is_empty() {
         context.running.phase(Phase::Continuing);
         let mut readers = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) async fn reuse(
             async move {
                 let (record, stored) = candidate?;
                 context.check_cancelled()?;
-                let taken = take_over(context, &record, &stored, stop).await?;
+                let taken = reuse_file(context, &record, &stored, stop).await?;
                 Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
             }
             .boxed()
@@ -77,7 +77,7 @@ pub(crate) async fn reuse(
             ended = taken.beside(handled).await;
         }
         if ended.is_err() {
-            // What is under way is ended, and must not come after the cleaning up.
+            // Pending copies must end before the cleanup.
             stop.cancel();
             while taken.next().await.is_some() {}
         }
@@ -113,8 +113,9 @@ async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<O
     Ok(found)
 }
 
-/// Makes a stored file one of this backup, if it is what it should be; tells its entity tag then.
-async fn take_over(
+/// Copies a stored file into this backup if it is intact, and returns the copy's entity tag; `None`
+/// if it cannot be reused.
+async fn reuse_file(
     context: &Context,
     record: &Record,
     stored: &Stored,
@@ -125,7 +126,7 @@ async fn take_over(
     let sink = context.repository.sink();
     let taken = async {
         let whole = match sink.capabilities().local_root {
-            // Written, but perhaps not to the disk: the power may have gone.
+            // The file may not have reached the disk before a power loss.
             Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
             None => (sink.head(&from).await?).is_some_and(|meta| {
                 meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
@@ -140,8 +141,8 @@ async fn take_over(
         Ok(taken) => Ok(taken),
         Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
         Err(error) => {
-            // It is stored anew; what is wrong with the target shows there.
-            tracing::debug!(%error, "not taken over");
+            // The file is copied again, and a fault of the target shows then.
+            tracing::debug!(%error, "file not reused");
             Ok(None)
         }
     }

@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! Lists what the source has frozen, takes over what interrupted backups have stored of it already, copies the rest,
-//! and lets the source reconcile what was gone or changed when it was opened.
+//! The steps: list the snapshot, reuse the files that interrupted backups have stored, and copy the
+//! rest. Then the source reconciles the files that were missing or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,15 +25,15 @@ use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
 use crate::source;
 
-/// How often the very same entry is lost before it can't be read.
-const LOST_TIMES: u32 = 4;
-/// How many times what a source has reconciled is copied anew.
+/// Attempts to copy the same version of a file before it counts as unreadable.
+const MAX_ATTEMPTS: u32 = 4;
+/// The maximum number of rounds of reconciling and copying.
 const ROUNDS: u32 = 1000;
-/// Of how many files that a store refuses the storage itself is asked whether it still takes our credentials.
+/// The credentials are checked once per this number of refused files.
 const REFUSALS: u64 = 100;
 
-/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
-/// any other fault ends it.
+/// Copies a section, and records its files in `collected`. Unreadable files of the source are
+/// recorded as problems; any other fault ends the copy.
 pub(crate) async fn copy(
     context: &Context,
     section: &str,
@@ -59,7 +59,7 @@ pub(crate) async fn copy(
         faults: &mut collected.faults,
         problems: &mut collected.problems,
         lost: Vec::new(),
-        anew: BTreeMap::new(),
+        recopied: BTreeMap::new(),
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
@@ -71,19 +71,19 @@ pub(crate) async fn copy(
     if copying.refused > 0 {
         copying.ask_storage().await?;
     }
-    let anew = copying.anew;
-    let kept = |record: &Record| {
-        !gone.contains(&record.entry.key) && !anew.contains_key(&record.entry.key)
+    let recopied = copying.recopied;
+    let is_current = |record: &Record| {
+        !gone.contains(&record.entry.key) && !recopied.contains_key(&record.entry.key)
     };
     let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
     let mut sorted = Sorted::new([
         Box::new(copied.records()?) as Records<'_>,
         Box::new(reused.records()?),
-        Box::new(anew.values().cloned().map(Ok)),
+        Box::new(recopied.values().cloned().map(Ok)),
     ])?;
     let mut reconciled = 0_u64;
     while let Some((list, record)) = sorted.next()? {
-        if list < 2 && !kept(&record) {
+        if list < 2 && !is_current(&record) {
             (context.running.progress).forget(1, record.entry.size, true);
             if list == 1 {
                 collected.reused.0 -= 1;
@@ -128,16 +128,16 @@ struct Copying<'a> {
     log: &'a mut crate::repository::StoredLog,
     faults: &'a mut WriteFaults,
     problems: &'a mut Problems,
-    /// Entries that were gone or changed when they were opened.
+    /// Entries that were missing or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
-    /// Files that the storage refused to give.
+    /// The number of files that the storage refused to read.
     refused: u64,
-    /// What was copied after the source had reconciled it.
-    anew: BTreeMap<Key, Record>,
+    /// Files that were copied again after the source had reconciled them.
+    recopied: BTreeMap<Key, Record>,
 }
 
 impl Copying<'_> {
-    /// Copies the entries, into the list `copied`, or else as those that are copied anew.
+    /// Copies the entries, and adds them to the list `copied`, or to `recopied` without one.
     async fn run(
         &mut self,
         entries: EntryStream<'_>,
@@ -164,7 +164,7 @@ impl Copying<'_> {
         context.check_cancelled()
     }
 
-    /// Takes note of a copy that has ended.
+    /// Records a copy that has ended.
     async fn handle(
         &mut self,
         outcome: Result<Outcome, CoreError>,
@@ -179,7 +179,7 @@ impl Copying<'_> {
                     self.faults.check(noted)?;
                     copied.push(&record)?;
                 }
-                None => _ = self.anew.insert(record.entry.key.clone(), record),
+                None => _ = self.recopied.insert(record.entry.key.clone(), record),
             }
             return Ok(());
         };
@@ -193,14 +193,14 @@ impl Copying<'_> {
         self.note(&outcome.entry, &fault).await
     }
 
-    /// Notes that a file could not be copied; an error where that is not for the source's sake.
+    /// Records that a file could not be copied. Fails if the source is not the cause.
     async fn note(&mut self, entry: &Entry, fault: &CopyFault) -> Result<()> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
             && self.section == source::DATA
             && self.context.storage.capabilities().local_root.is_none()
         {
-            // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
+            // A store refuses a single object, or all of them once the credentials have expired.
             if self.refused.is_multiple_of(REFUSALS) {
                 self.ask_storage().await?;
             }
@@ -213,32 +213,32 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Fails when the storage no longer takes our credentials.
+    /// Fails if the storage no longer accepts the credentials.
     async fn ask_storage(&self) -> Result<()> {
         Ok(self.context.storage.list_children(None).await.map(drop)?)
     }
 
-    /// Forgets what was copied anew at a key.
+    /// Removes a key from the files that were copied again.
     fn forget(&mut self, key: &Key) {
-        if let Some(record) = self.anew.remove(key) {
+        if let Some(record) = self.recopied.remove(key) {
             let progress = &self.context.running.progress;
             progress.forget(1, record.entry.size, true);
         }
     }
 
-    /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
-    /// part of the view.
+    /// Lets the source reconcile lost entries and copies the result, until none is lost. Adds keys
+    /// that are no longer part of the snapshot to `gone`.
     async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
-        let mut tries = BTreeMap::new();
+        let mut attempts = BTreeMap::new();
         for round in 0.. {
-            // What the listing goes on to tell of, and is not to be had, is not going to be.
+            // A file that stays in the listing but cannot be opened is unreadable.
             let mut lost = Vec::new();
             for (entry, fault) in std::mem::take(&mut self.lost) {
-                let count = tries
+                let count = attempts
                     .entry((entry.key.clone(), entry.etag.clone()))
                     .or_insert(0);
                 *count += 1;
-                if *count >= LOST_TIMES {
+                if *count >= MAX_ATTEMPTS {
                     self.note(&entry, &fault).await?;
                     gone.insert(entry.key);
                 } else {
@@ -270,7 +270,7 @@ impl Copying<'_> {
             }
             for entry in &reconciled.entries {
                 self.forget(&entry.key);
-                // Until it is copied.
+                // Removed again once the entry is copied.
                 gone.insert(entry.key.clone());
                 progress.expect(1, entry.size);
             }
@@ -279,11 +279,14 @@ impl Copying<'_> {
                 again = reconciled.entries.len(),
                 "Arc changed files while they were copied"
             );
-            // What is lost again is not what was copied before at its key.
-            gone.extend(keys.into_iter().filter(|key| !self.anew.contains_key(key)));
+            // The earlier copy at the key of a lost entry is stale.
+            gone.extend(
+                keys.into_iter()
+                    .filter(|key| !self.recopied.contains_key(key)),
+            );
             let entries = stream::iter(reconciled.entries.into_iter().map(Ok)).boxed();
             self.run(entries, None).await?;
-            for key in self.anew.keys() {
+            for key in self.recopied.keys() {
                 gone.remove(key);
             }
         }
@@ -300,7 +303,7 @@ fn is_lost(fault: &CopyFault) -> bool {
     }
 }
 
-/// Removes from the backup what was copied and is no longer part of it.
+/// Removes copied files that are no longer part of the backup.
 async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> Result<()> {
     let mut keys = Vec::with_capacity(gone.len());
     for key in gone {
@@ -314,7 +317,7 @@ async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> 
 
 type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + Send + 'a>;
 
-/// Lists that are each in byte order, as one; no key is told twice by those of one list.
+/// Merges sorted lists. No list holds a key twice.
 struct Sorted<'a> {
     lists: [(Option<Record>, Records<'a>); 3],
 }
@@ -331,7 +334,7 @@ impl<'a> Sorted<'a> {
         Ok(Self { lists })
     }
 
-    /// The next record, and the number of the list that it is from.
+    /// Returns the next record, and the number of its list.
     fn next(&mut self) -> Result<Option<(usize, Record)>> {
         let least = (self.lists.iter().enumerate())
             .filter_map(|(number, (head, _))| Some((&head.as_ref()?.path, number)))
@@ -367,7 +370,8 @@ impl Writer for BackupWriter<'_> {
         let options = WriteOptions {
             size_hint: Some(entry.size),
             modified: entry.modified,
-            // Databases and arc.toml hold secrets: they are nobody else's in a backup. Their modes are in the inventory.
+            // Databases and arc.toml hold secrets: their copies stay private. The inventory
+            // records their modes.
             mode: entry.mode.filter(|_| self.section == source::DATA),
             ..WriteOptions::default()
         };
