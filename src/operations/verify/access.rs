@@ -1,10 +1,10 @@
-//! What an operation does with the files of a backup.
+//! How an operation accesses the files of a backup.
 
-/// What an operation does with the files of a backup that it looks for.
+/// How an operation accesses the files of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// They are read: objects in an archive tier cannot be.
+    /// They are read, so they must not be in an archive tier.
     Read,
-    /// They only have to be there, with the right size.
+    /// They are only listed, and their sizes compared.
     ListOnly,
 }

@@ -1,4 +1,4 @@
-//! Whether everything that the inventory names is there, with its size, and nothing else.
+//! Checking that a backup holds the files of its inventory, with their sizes, and no others.
 
 use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta};
 use futures::StreamExt;
@@ -12,30 +12,31 @@ use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
 use crate::{Error, Result};
 
-/// Fails where the object is to be read and lies in an archive tier.
+/// Fails if the object must be read and is in an archive tier.
 async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
     if access == Access::ListOnly || !meta.archived {
         return Ok(());
     }
-    // A listing does not show that an object was restored for a while.
+    // A listing does not show whether an archived object is temporarily restored.
     match context.repository.sink().head(&meta.key).await? {
         Some(there) if there.archived => Err(archived(path).into()),
         _ => Ok(()),
     }
 }
 
-/// The error for a file of a backup that lies in an archive tier.
+/// Returns the error for a file in an archive tier.
 fn archived(path: &str) -> CoreError {
     CoreError::new(
         ErrorKind::Archived,
         "read",
         path,
-        "it lies in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there first, then \
-         run this again (docs/storage.md)",
+        "it is in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there \
+         first, then run this again (docs/storage.md)",
     )
 }
 
-/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+/// Returns the error for a file that was in an archive tier when it was read. Its bytes are not
+/// damaged.
 pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
@@ -45,10 +46,11 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     }
 }
 
-/// Compares the backup's listing with its inventory, both in byte order, and notes what differs as problems.
+/// Compares the backup's listing with its inventory, both in byte order, and records differences as
+/// problems.
 ///
 /// # Errors
-/// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
+/// Returns [`ErrorKind::Archived`] for the first file that must be read and is in an archive tier.
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
@@ -81,7 +83,7 @@ pub(crate) async fn check(
                     note_missing(problems, &missing);
                     record = next_stored_here(context, problems, &mut records, access).await?;
                 }
-                // Damage as well; whether what lies there is missing is not known.
+                // Recorded as damage: the files there may exist, but cannot be read.
                 problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
                 let is_there = |record: &Record| {
                     *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
@@ -123,11 +125,7 @@ pub(crate) async fn check(
                 check_tier(access, context, &found.path, &meta).await?;
                 record = next_stored_here(context, problems, &mut records, access).await?;
             }
-            None => problems.add(
-                path,
-                ProblemKind::Unexpected,
-                "the inventory does not name it",
-            ),
+            None => problems.add(path, ProblemKind::Unexpected, "it is not in the inventory"),
         }
     }
     while let Some(missing) = record {
@@ -155,7 +153,8 @@ fn note_size(problems: &mut Problems, record: &Record, meta: &Meta) {
     }
 }
 
-/// The next record whose bytes lie in this backup; those on the way that lie in another are looked up there.
+/// Returns the next record whose bytes are in this backup. Skipped records are looked up in the
+/// backup that holds their bytes.
 async fn next_stored_here(
     context: &Context,
     problems: &mut Problems,
@@ -178,7 +177,7 @@ async fn next_stored_here(
     Ok(None)
 }
 
-/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+/// Compares the manifest's counts with the inventory: Arc's tools use the manifest's counts.
 pub(crate) fn check_counts(
     problems: &mut Problems,
     loaded: &Loaded,
@@ -204,7 +203,7 @@ pub(crate) fn check_counts(
     Ok(())
 }
 
-/// For a backup that Arc made, its manifest's counts are what there is to check.
+/// Checks the counts of a backup that Arc made: it has no inventory.
 pub(crate) fn check_arcs_counts(
     problems: &mut Problems,
     loaded: &Loaded,
