@@ -1,4 +1,5 @@
-//! Inventories that were read a moment ago: who pages through the files of a backup asks for the same one again and again.
+//! A cache of inventories: a client that pages through the files of a backup requests the same one
+//! many times.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::manifest::Inventory;
 use crate::private::Scratch;
 
-/// How many are kept.
+/// The number of cached inventories.
 const KEPT: usize = 4;
-/// For how long: well below the hour after which the folders of listings are taken for those of crashes.
+/// How long an inventory is cached. After an hour, the folder of a listing counts as a leftover.
 const AGE: Duration = Duration::from_secs(600);
 
-/// An inventory in a private local copy, which is removed with it.
+/// An inventory in a private local copy. Dropping it removes the copy.
 #[derive(Debug)]
 pub struct LocalInventory {
     /// The inventory.
@@ -20,18 +21,18 @@ pub struct LocalInventory {
     pub(crate) scratch: Scratch,
 }
 
-/// Which inventory it is: the target, the backup, and the SHA-256 of the file.
+/// Identifies an inventory: the target, the backup, and the SHA-256 of the file.
 pub(crate) type InventoryId = (String, String, String);
 
-/// Those that were read a moment ago, newest last.
+/// The cached inventories, newest last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inventories(Arc<Mutex<Vec<Kept>>>);
 
-/// One that was read then.
+/// A cached inventory, with the moment when it was read.
 type Kept = (InventoryId, Instant, Arc<LocalInventory>);
 
 impl Inventories {
-    /// The inventory of this name, where it is kept, and its file is still there.
+    /// Returns the cached inventory, if its file still exists.
     pub(crate) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(_, since, local)| since.elapsed() < AGE && local.path().exists());
@@ -46,7 +47,7 @@ impl Inventories {
             kept.remove(0);
         }
         kept.push((id, Instant::now(), local.clone()));
-        // They take room, also where nobody asks any more.
+        // Cached files take disk space even when no more requests come.
         let all = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(AGE).await;
