@@ -13,7 +13,7 @@ use crate::repository::Holder;
 use crate::{Error, times};
 
 /// Timeout for the look-up in the history: a busy answer takes less than a second.
-const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The running operation that prevents another one from starting.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ impl From<Holder> for Error {
 impl Busy {
     /// Describes the lock of a target. `lock_expiry` is the time from the holder's last renewal to
     /// the expiry of the lock.
-    pub(crate) fn of_target(holder: Holder, lock_expiry: Option<Duration>) -> Self {
+    pub(crate) fn for_target(holder: Holder, lock_expiry: Option<Duration>) -> Self {
         let is_alive = holder.is_alive();
         Self {
             lock_expires_at: lock_expiry
@@ -129,8 +129,8 @@ impl ArcBackup {
             busy.progress = match own {
                 Some(own) => Some(own),
                 None => {
-                    let look = self.history.get(id.clone());
-                    let found = tokio::time::timeout(LOOK_TIMEOUT, look).await;
+                    let lookup = self.history.get(id.clone());
+                    let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await;
                     found.ok().and_then(Result::ok).flatten()
                 }
             };
@@ -152,7 +152,7 @@ mod tests {
         holder.started_at = Timestamp::now()
             .checked_sub(jiff::Span::new().seconds(125))
             .ok();
-        let mut busy = Busy::of_target(holder.clone(), Some(Duration::from_secs(76)));
+        let mut busy = Busy::for_target(holder.clone(), Some(Duration::from_secs(76)));
         assert_eq!(busy.lock_expires_at, None, "this very process lives");
         busy.progress = Some(Operation {
             phase: Some(Phase::Copying),
@@ -166,7 +166,7 @@ mod tests {
         let wanted = "(2m 5s ago), copying, 15 of 105 files, 1.00 MiB of 4.00 MiB (25%)";
         assert!(said.ends_with(wanted), "{said}");
         holder.process = None;
-        let said = Busy::of_target(holder, Some(Duration::from_secs(76))).to_string();
+        let said = Busy::for_target(holder, Some(Duration::from_secs(76))).to_string();
         assert!(said.contains("its lock is free by "), "{said}");
         assert!(said.contains("(in 1m 1"), "{said}");
     }

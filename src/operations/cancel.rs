@@ -20,7 +20,7 @@ use crate::repository::Holder;
 use crate::{Error, Result};
 
 /// How often a process looks for a request to cancel its operation.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the cancelling process checks for the end of the operation.
 const WAIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Timeout for the last entry in the history, after the lock is released.
@@ -68,7 +68,7 @@ pub(crate) async fn requested(folder: &Path, operation: &Operation) -> String {
         return std::future::pending().await;
     };
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let looked_at = path.clone();
         // On a blocking thread: the disk may hang.
         let read = tokio::task::spawn_blocking(move || read(&looked_at)).await;

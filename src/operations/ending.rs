@@ -29,7 +29,7 @@ pub(crate) struct StopTimes {
 }
 
 impl StopTimes {
-    pub(crate) fn of(whole: Duration) -> Self {
+    pub(crate) fn new(whole: Duration) -> Self {
         Self {
             work: whole.mul_f64(0.4),
             operation: whole.mul_f64(0.6),
@@ -42,23 +42,23 @@ impl StopTimes {
 /// The shutdown of the process: once requested, no operation starts any more.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    asked: CancellationToken,
+    requested: CancellationToken,
     reason: OnceLock<String>,
 }
 
 impl Ending {
-    pub(crate) fn ask(&self, reason: &str) {
+    pub(crate) fn request(&self, reason: &str) {
         let _ = self.reason.set(reason.to_owned());
-        self.asked.cancel();
+        self.requested.cancel();
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.asked.is_cancelled()
+        self.requested.is_cancelled()
     }
 
     /// Waits for the shutdown, and returns its reason.
-    pub(crate) async fn asked(&self) -> String {
-        self.asked.cancelled().await;
+    pub(crate) async fn requested(&self) -> String {
+        self.requested.cancelled().await;
         let reason = self.reason.get().cloned();
         reason.unwrap_or_else(|| "the service is shutting down".to_owned())
     }
@@ -95,7 +95,7 @@ impl Context {
     /// Returns the result of `work`. After a cancel, `work` has a short time to end by itself. Then
     /// it is dropped, because it may wait forever.
     pub(crate) async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let time = StopTimes::of(self.settings.backup.stop_timeout).work;
+        let time = StopTimes::new(self.settings.backup.stop_timeout).work;
         tokio::select! {
             biased;
             done = work => match done.map_err(|error| self.running.cause_of(error)) {

@@ -196,7 +196,7 @@ impl ArcBackup {
     /// Ends the running operation and prevents new ones. Returns when the operation has ended and
     /// its locks are released.
     pub async fn close(&self, reason: &str) {
-        self.ending.ask(reason);
+        self.ending.request(reason);
         self.end_running(reason).await;
         // An operation that was about to start has started now, or it will be refused.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slot.lock()).await;
@@ -226,14 +226,14 @@ impl ArcBackup {
             let (target, sha256) = (repository.name().to_owned(), of.sha256.clone());
             (target, id.to_string(), sha256)
         });
-        if let Some(kept) = name.as_ref().and_then(|name| self.inventories.get(name)) {
-            return Ok(kept);
+        if let Some(cached) = name.as_ref().and_then(|name| self.inventories.get(name)) {
+            return Ok(cached);
         }
         let scratch = self.scratch.for_reading()?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
         let local = Arc::new(LocalInventory { inventory, scratch });
         if let Some(name) = name {
-            self.inventories.keep(name, &local);
+            self.inventories.insert(name, &local);
         }
         Ok(local)
     }
@@ -259,10 +259,10 @@ impl ArcBackup {
     }
 
     /// Marks crashed operations as failed. The caller holds the instance's lock.
-    pub(crate) async fn settle_interrupted(&self) -> Result<()> {
+    pub(crate) async fn mark_crashed(&self) -> Result<()> {
         let in_progress = self.restore_in_progress().await;
         self.history
-            .with(move |file| settle(file, in_progress.as_ref()))
+            .with(move |file| mark_crashed(file, in_progress.as_ref()))
             .await
     }
 
@@ -274,7 +274,7 @@ impl ArcBackup {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             return Ok(Some(self.with_marker(running.snapshot()).await));
         }
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         let last = self.history.list(0, 1).await?.pop();
         // This process knows its own operation even if the history could not be written.
         let own = (self.current().map(|running| running.snapshot())).filter(|own| {
@@ -324,14 +324,14 @@ impl ArcBackup {
         operation
     }
 
-    async fn settle_if_free(&self) -> Result<()> {
+    async fn mark_crashed_if_free(&self) -> Result<()> {
         let stale = !self.history.running().await?.is_empty();
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
             let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
             // No operation can start meanwhile and be mistaken for a crashed one.
             let settled = self.history.with(move |file| {
-                InstanceLock::while_free(&path, || settle(file, in_progress.as_ref()))
+                InstanceLock::while_free(&path, || mark_crashed(file, in_progress.as_ref()))
                     .unwrap_or(Ok(()))
             });
             settled.await?;
@@ -345,7 +345,7 @@ impl ArcBackup {
     /// # Errors
     /// Fails if the history cannot be read.
     pub async fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         self.history.list(offset, limit).await
     }
 
@@ -360,7 +360,7 @@ impl ArcBackup {
         offset: u64,
         limit: u64,
     ) -> Result<OperationPage> {
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         self.history.find(filter.clone(), offset, limit).await
     }
 
@@ -376,11 +376,11 @@ impl ArcBackup {
                 Ok(Some(running.snapshot()))
             }
             running => {
-                self.settle_if_free().await?;
-                let kept = self.history.get(operation_id.to_owned()).await?;
+                self.mark_crashed_if_free().await?;
+                let recorded = self.history.get(operation_id.to_owned()).await?;
                 // The end of the own operation may not have reached the history.
                 let own = running.map(|running| running.snapshot());
-                Ok(kept.or(own.filter(|own| own.operation_id == operation_id)))
+                Ok(recorded.or(own.filter(|own| own.operation_id == operation_id)))
             }
         }
     }
@@ -420,7 +420,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Marks crashed operations as failed. `in_progress` is the restore that a marker describes.
-fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
+fn mark_crashed(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
     for mut operation in file.running()? {
         operation.status = Status::Failed;
         let text = match (operation.operation, in_progress) {

@@ -9,9 +9,9 @@ use crate::manifest::Inventory;
 use crate::private::Scratch;
 
 /// The number of cached inventories.
-const KEPT: usize = 4;
+const MAX_CACHED: usize = 4;
 /// How long an inventory is cached. After an hour, the folder of a listing counts as a leftover.
-const AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// An inventory in a private local copy. Dropping it removes the copy.
 #[derive(Debug)]
@@ -26,33 +26,33 @@ pub(crate) type InventoryId = (String, String, String);
 
 /// The cached inventories, newest last.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inventories(Arc<Mutex<Vec<Kept>>>);
+pub(crate) struct Inventories(Arc<Mutex<Vec<Cached>>>);
 
 /// A cached inventory, with the moment when it was read.
-type Kept = (InventoryId, Instant, Arc<LocalInventory>);
+type Cached = (InventoryId, Instant, Arc<LocalInventory>);
 
 impl Inventories {
     /// Returns the cached inventory, if its file still exists.
     pub(crate) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since, local)| since.elapsed() < AGE && local.path().exists());
-        let found = kept.iter().find(|(other, _, _)| other == id);
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|(_, since, local)| since.elapsed() < MAX_AGE && local.path().exists());
+        let found = cached.iter().find(|(other, _, _)| other == id);
         found.map(|(_, _, local)| local.clone())
     }
 
-    pub(crate) fn keep(&self, id: InventoryId, local: &Arc<LocalInventory>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(other, since, _)| *other != id && since.elapsed() < AGE);
-        if kept.len() >= KEPT {
-            kept.remove(0);
+    pub(crate) fn insert(&self, id: InventoryId, local: &Arc<LocalInventory>) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|(other, since, _)| *other != id && since.elapsed() < MAX_AGE);
+        if cached.len() >= MAX_CACHED {
+            cached.remove(0);
         }
-        kept.push((id, Instant::now(), local.clone()));
+        cached.push((id, Instant::now(), local.clone()));
         // Cached files take disk space even when no more requests come.
         let all = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(AGE).await;
-            let mut kept = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.retain(|(_, since, _)| since.elapsed() < AGE);
+            tokio::time::sleep(MAX_AGE).await;
+            let mut cached = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+            cached.retain(|(_, since, _)| since.elapsed() < MAX_AGE);
         });
     }
 }

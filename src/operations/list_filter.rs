@@ -51,7 +51,7 @@ impl ListPlace {
     /// Returns the index where the page begins. If the backup was deleted meanwhile, the time in
     /// its
     /// id decides.
-    fn behind(&self, backups: &[Summary]) -> usize {
+    fn index_after(&self, backups: &[Summary]) -> usize {
         match backups.iter().rposition(|backup| self.is_at(backup)) {
             Some(at) => at + 1,
             None => (backups.iter())
@@ -88,7 +88,7 @@ impl ListAnswer {
             copies.retain(|one| is_in(one.state) && within(one.created_at.parse().ok()));
         }
         if let Some(place) = &filter.start_after {
-            self.backups.drain(..place.behind(&self.backups));
+            self.backups.drain(..place.index_after(&self.backups));
         }
         let limit = (filter.limit).and_then(|limit| usize::try_from(limit).ok());
         if let Some(limit) = limit.filter(|limit| *limit < self.backups.len()) {

@@ -31,7 +31,7 @@ macro_rules! named {
 
             /// Returns the value with this name.
             #[must_use]
-            pub fn of_name(name: &str) -> Option<Self> {
+            pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == name)
             }
         }

@@ -27,7 +27,7 @@ impl StallWatch {
 
     /// Checks for progress since the last call. Ends the operation after `timeout` without
     /// progress.
-    pub(crate) fn look(&mut self, running: &Running, is_hung: &AtomicBool) {
+    pub(crate) fn check(&mut self, running: &Running, is_hung: &AtomicBool) {
         let count = running.progress.activity().count();
         if count != self.count {
             self.count = count;

@@ -78,10 +78,10 @@ impl ArcBackup {
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;
-        let asked = async {
+        let cancelled = async {
             let folder = self.settings.backup.state_folder();
             tokio::select! {
-                reason = self.ending.asked() => reason,
+                reason = self.ending.requested() => reason,
                 reason = cancel::requested(folder, &attempt.operation) => reason,
             }
         };
@@ -95,7 +95,7 @@ impl ArcBackup {
                     error => (error, Status::Failed),
                 })
             }
-            reason = asked => Err((Error::Cancelled(reason), Status::Cancelled)),
+            reason = cancelled => Err((Error::Cancelled(reason), Status::Cancelled)),
         };
         match begun {
             Ok(running) => Ok(running),
@@ -138,7 +138,7 @@ impl ArcBackup {
         }
         let instance = instance?;
         cancel::remove_stale(self.settings.backup.state_folder(), &operation_id);
-        self.settle_interrupted().await?;
+        self.mark_crashed().await?;
         self.scratch.clean()?;
         let repository = match &request {
             Request::Backup { target, .. } => self.repository(target.as_deref())?,
@@ -172,7 +172,7 @@ impl ArcBackup {
         let running = Running::new(operation, attempt.started, who);
         if let Err(error) = self.record_start(&request, &running).await {
             if let Some(lock) = lock {
-                self.give_back(&*lock, &running).await;
+                self.release_lock(&*lock, &running).await;
             }
             return Err(error);
         }
@@ -210,8 +210,8 @@ impl ArcBackup {
         self.check_open()
     }
 
-    async fn give_back(&self, lock: &dyn LockGuard, running: &Running) {
-        let times = StopTimes::of(self.settings.backup.stop_timeout);
+    async fn release_lock(&self, lock: &dyn LockGuard, running: &Running) {
+        let times = StopTimes::new(self.settings.backup.stop_timeout);
         let too_late = async {
             tokio::select! {
                 () = tokio::time::sleep(RELEASE_TIMEOUT) => {}
@@ -241,7 +241,7 @@ impl ArcBackup {
         let lock = context.lock.clone();
         let repository = context.repository.clone();
         let time = context.time;
-        let times = StopTimes::of(self.settings.backup.stop_timeout);
+        let times = StopTimes::new(self.settings.backup.stop_timeout);
         let ended = CancellationToken::new();
         // In tasks of their own: a panic must fail the operation, and the work must not block the
         // others.
@@ -289,7 +289,7 @@ impl ArcBackup {
             true => Some((lock, instance)),
             false => {
                 if let Some(lock) = lock {
-                    self.give_back(&*lock, &running).await;
+                    self.release_lock(&*lock, &running).await;
                 }
                 drop(instance);
                 None
@@ -344,7 +344,7 @@ impl ArcBackup {
                     tokio::time::sleep(WATCH_INTERVAL).await;
                 }
                 if let Some(lock) = lock {
-                    engine.give_back(&*lock, &running).await;
+                    engine.release_lock(&*lock, &running).await;
                 }
                 drop(instance);
             });
@@ -450,7 +450,7 @@ async fn watch(
             if allowed.is_over() {
                 running.fail(&format!("it took longer than {allowed}"));
             }
-            stall.look(&running, &is_hung);
+            stall.check(&running, &is_hung);
         }
     };
     let every = lock_watch::interval(&**repository.sink());

@@ -93,12 +93,12 @@ impl TimeAllowed {
     }
 
     /// Returns the remaining time; `None` if there is no limit.
-    pub(crate) fn left(&self) -> Option<Duration> {
+    pub(crate) fn remaining(&self) -> Option<Duration> {
         Some(self.ends?.saturating_duration_since(Instant::now()))
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.left() == Some(Duration::ZERO)
+        self.remaining() == Some(Duration::ZERO)
     }
 
     /// Returns the result of `work`; `None` if the time runs out first.
@@ -137,13 +137,13 @@ mod tests {
         }
         let configured = Some(Duration::from_secs(7200));
         let allowed = TimeAllowed::new(TimeLimit::Unlimited, configured);
-        assert!(allowed.left().is_none() && !allowed.is_over());
+        assert!(allowed.remaining().is_none() && !allowed.is_over());
         let allowed = TimeAllowed::new(TimeLimit::Configured, configured);
-        assert!(allowed.left() > Some(Duration::from_secs(7190)));
+        assert!(allowed.remaining() > Some(Duration::from_secs(7190)));
         assert_eq!(allowed.to_string(), "`backup.timeout` (7200 s)");
         assert!(
             TimeAllowed::new(TimeLimit::Configured, None)
-                .left()
+                .remaining()
                 .is_none()
         );
     }

@@ -120,7 +120,7 @@ impl Repository {
                 LockOutcome::Busy(other) => {
                     let other_holder = Holder::from_text(&other);
                     if was_freed || !other_holder.is_dead() {
-                        return Err(Error::Busy(Box::new(Busy::of_target(
+                        return Err(Error::Busy(Box::new(Busy::for_target(
                             other_holder,
                             lock_expiry,
                         ))));

@@ -122,10 +122,10 @@ impl Operations {
         let filter = OperationFilter {
             targets: words(target.0),
             statuses: (statuses.iter())
-                .filter_map(|status| Status::of_name(status))
+                .filter_map(|status| Status::from_name(status))
                 .collect(),
             operations: (kinds.iter())
-                .filter_map(|kind| OperationKind::of_name(kind))
+                .filter_map(|kind| OperationKind::from_name(kind))
                 .collect(),
             backup_id: match backup_id.0 {
                 Some(id) => Some(BackupId::parse(&id)?.to_string()),

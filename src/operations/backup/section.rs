@@ -69,7 +69,7 @@ pub(crate) async fn copy(
     let mut gone = BTreeSet::new();
     copying.reconcile(&mut gone).await?;
     if copying.refused > 0 {
-        copying.ask_storage().await?;
+        copying.check_credentials().await?;
     }
     let recopied = copying.recopied;
     let is_current = |record: &Record| {
@@ -202,7 +202,7 @@ impl Copying<'_> {
         {
             // A store refuses a single object, or all of them once the credentials have expired.
             if self.refused.is_multiple_of(REFUSALS) {
-                self.ask_storage().await?;
+                self.check_credentials().await?;
             }
             self.refused += 1;
         }
@@ -214,7 +214,7 @@ impl Copying<'_> {
     }
 
     /// Fails if the storage no longer accepts the credentials.
-    async fn ask_storage(&self) -> Result<()> {
+    async fn check_credentials(&self) -> Result<()> {
         Ok(self.context.storage.list_children(None).await.map(drop)?)
     }
 

@@ -98,13 +98,13 @@ impl HistoryFile {
                 ],
             )?;
             if problems.is_some() {
-                self.forget_old(connection)?;
+                self.delete_old(connection)?;
             }
             Ok(())
         })
     }
 
-    fn forget_old(&self, connection: &Connection) -> rusqlite::Result<()> {
+    fn delete_old(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute(
             "DELETE FROM operations WHERE sequence <=
              (SELECT sequence FROM operations ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",

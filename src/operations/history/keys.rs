@@ -9,9 +9,9 @@ use crate::operations::history::file::{HistoryFile, number};
 use crate::operations::history::store::History;
 
 /// How long an answer is kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
+const RETENTION: SignedDuration = SignedDuration::from_hours(24);
 /// The number of answers that are kept.
-const KEPT_ANSWERS: u64 = 1000;
+const MAX_ANSWERS: u64 = 1000;
 
 /// A request with a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,7 +101,7 @@ impl HistoryFile {
             connection.execute(
                 "DELETE FROM idempotency_keys WHERE answered_at <= ?1 OR rowid <=
                  (SELECT rowid FROM idempotency_keys ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
-                params![oldest(now), number(KEPT_ANSWERS)],
+                params![oldest(now), number(MAX_ANSWERS)],
             )?;
             Ok(())
         })
@@ -109,7 +109,7 @@ impl HistoryFile {
 }
 
 fn oldest(now: Timestamp) -> i64 {
-    now.as_second().saturating_sub(KEPT.as_secs())
+    now.as_second().saturating_sub(RETENTION.as_secs())
 }
 
 fn has_keys(connection: &Connection) -> rusqlite::Result<bool> {
@@ -160,7 +160,7 @@ mod tests {
         let other = request("a", "k", "two");
         assert_eq!(known(&other, now), Some(KnownKey::Other));
         assert_eq!(known(&request("b", "k", "one"), now), None);
-        for number in 0..=KEPT_ANSWERS {
+        for number in 0..=MAX_ANSWERS {
             let one = request("a", &format!("key-{number}"), "one");
             file.remember(&one, "later", now).expect("written");
         }

@@ -32,7 +32,7 @@ impl Row {
         self.parse().unwrap_or_else(|error| Operation {
             operation_id: self.operation_id.clone(),
             started_at: self.started_at.clone(),
-            status: Status::of_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
+            status: Status::from_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
             error: Some(format!(
                 "the history's row for this operation cannot be read: {error}"
             )),

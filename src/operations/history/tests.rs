@@ -106,7 +106,7 @@ async fn an_empty_file_is_a_history_of_nothing() {
 
 /// Guards against a reader of the history that blocks the service and the renewal of its lock.
 #[tokio::test(flavor = "current_thread")]
-async fn a_reader_that_holds_the_file_holds_up_no_task() {
+async fn a_reader_that_holds_the_file_blocks_no_task() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = history(folder.path(), 3);
     let written = history.write(operation(1, Timestamp::now())).await;

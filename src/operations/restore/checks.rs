@@ -168,7 +168,7 @@ impl ArcBackup {
         options: &RestoreOptions,
     ) -> Result<()> {
         let own = self.own_origin();
-        let Some(source) = BackupOrigin::of(&loaded.manifest) else {
+        let Some(source) = BackupOrigin::from_manifest(&loaded.manifest) else {
             return Ok(());
         };
         if options.into_other_instance || !source.is_other_than(&own) {

@@ -28,7 +28,7 @@ impl BackupOrigin {
     /// Returns the origin of a backup; `None` if its manifest has none, as in a backup that Arc
     /// made.
     #[must_use]
-    pub fn of(manifest: &Manifest) -> Option<Self> {
+    pub fn from_manifest(manifest: &Manifest) -> Option<Self> {
         let SourceInfo {
             backend,
             location,
@@ -140,7 +140,7 @@ impl ArcBackup {
             Seen::Unknown => (None, None),
         };
         let own = self.own_origin();
-        let source = BackupOrigin::of(manifest);
+        let source = BackupOrigin::from_manifest(manifest);
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {

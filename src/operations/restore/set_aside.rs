@@ -100,8 +100,8 @@ fn beside(path: &Path) -> Vec<SetAside> {
     };
     let start = format!("{name}.before-restore");
     let children = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let kept = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
-    let mut found: Vec<_> = kept
+    let replaced = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
+    let mut found: Vec<_> = replaced
         .filter_map(|child| {
             let meta = child.metadata().ok().filter(std::fs::Metadata::is_file)?;
             let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);

@@ -21,7 +21,7 @@ const SMALLEST_BYTES: u64 = 64 << 20;
 
 /// Warns if a restore of `bytes` may not end within the remaining time.
 pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
-    let Some(left) = context.time.left() else {
+    let Some(remaining) = context.time.remaining() else {
         return Ok(());
     };
     let operations = match context.history.list(0, RECENT).await {
@@ -40,11 +40,11 @@ pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
              of {}: allow more with `--timeout` (timeout), or `backup.timeout`; 0 means no limit",
             needed.as_secs(),
             rate as u64,
-            left.as_secs(),
+            remaining.as_secs(),
             context.time
         )
     };
-    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > left) {
+    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > remaining) {
         context.warn(text(needed));
     }
     Ok(())

@@ -50,7 +50,7 @@ impl VerifyOutcome {
 pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
     let mut note = read_note(context).await;
     let run = match mode {
-        VerifyMode::Sample(share) => Some(Run::of(turn(context, &note).await, share)),
+        VerifyMode::Sample(share) => Some(Run::new(turn(context, &note).await, share)),
         VerifyMode::Full | VerifyMode::Quick => None,
     };
     // Recorded only after a complete run: an interrupted verification proves nothing.
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
     if let Some(run) = &run {
         note.sample = Some(run.next);
     }
-    if let Err(error) = keep_note(context, &note).await {
+    if let Err(error) = record_note(context, &note).await {
         context.warn(format!(
             "cannot record the verification result in the target: {error}"
         ));
@@ -94,7 +94,7 @@ async fn read_note(context: &Context) -> Note {
 /// Returns where the sample begins. If the note cannot be written, the position is random:
 /// otherwise each sample would read the same files.
 async fn turn(context: &Context, note: &Note) -> Turn {
-    let Err(error) = keep_note(context, note).await else {
+    let Err(error) = record_note(context, note).await else {
         return note.sample.unwrap_or_default();
     };
     context.warn(format!(
@@ -107,7 +107,7 @@ async fn turn(context: &Context, note: &Note) -> Turn {
     }
 }
 
-async fn keep_note(context: &Context, note: &Note) -> Result<()> {
+async fn record_note(context: &Context, note: &Note) -> Result<()> {
     match &context.lock {
         Some(lock) => lock.check().await?,
         None => return Err(Error::Failed("it can only be read".to_owned())),
@@ -183,7 +183,7 @@ async fn read(
     let damaged = problems.damaged();
     let span = run.map(|run| run.span);
     let drawn = move |record: &Record| match span {
-        Some(span) => span.holds(&record.path),
+        Some(span) => span.contains(&record.path),
         None => mode == VerifyMode::Full,
     };
     let (mut files, mut bytes) = (0, 0);

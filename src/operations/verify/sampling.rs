@@ -31,7 +31,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// Returns the run of `share` that begins at `turn`.
-    pub(crate) fn of(turn: Turn, share: f64) -> Self {
+    pub(crate) fn new(turn: Turn, share: f64) -> Self {
         // A share is more than 0 and at most 1; a float's 53 bits hold every position.
         let width = ((share * CIRCLE as f64).ceil() as u64).clamp(1, CIRCLE);
         let left = CIRCLE - turn.covered.min(CIRCLE - 1);
@@ -67,7 +67,7 @@ impl Run {
 
 impl Span {
     /// Whether the file at `path` is in the span.
-    pub(crate) fn holds(self, path: &str) -> bool {
+    pub(crate) fn contains(self, path: &str) -> bool {
         u64::from(position(path).wrapping_sub(self.start)) < self.width
     }
 }
@@ -94,9 +94,9 @@ mod tests {
         let paths = paths();
         let (mut counts, mut covered) = (vec![0; paths.len()], 0.0);
         for _ in 0..runs {
-            let run = Run::of(turn, share);
+            let run = Run::new(turn, share);
             for (count, path) in counts.iter_mut().zip(&paths) {
-                *count += u32::from(run.span.holds(path));
+                *count += u32::from(run.span.contains(path));
             }
             (turn, covered) = (run.next, run.covered);
         }
@@ -139,18 +139,18 @@ mod tests {
         // Shares may change between runs, and a note may hold any value.
         for covered in [0, 1, CIRCLE / 2, CIRCLE - 1, CIRCLE, u64::MAX] {
             for share in [f64::MIN_POSITIVE, 0.5, 1.0] {
-                let run = Run::of(Turn { next: 7, covered }, share);
+                let run = Run::new(Turn { next: 7, covered }, share);
                 assert!((1..=CIRCLE).contains(&run.span.width), "{covered} {share}");
                 assert!(run.next.covered < CIRCLE, "{covered} {share}");
             }
         }
-        let whole = Run::of(
+        let whole = Run::new(
             Turn {
                 next: 9,
                 covered: 5,
             },
             1.0,
         );
-        assert!(paths().iter().all(|path| whole.span.holds(path)));
+        assert!(paths().iter().all(|path| whole.span.contains(path)));
     }
 }
