@@ -1,147 +1,149 @@
-//! A target of one's own: local disk behind a limit of bytes a second, for a link that others share.
+//! A target of one's own, made from nothing: objects are rows of one SQLite file.
 //!
 //! ```toml
-//! [backup.targets.slow]
-//! type = "throttled"
-//! local_path = "/mnt/shared/backups"
-//! bytes_per_second = 10000000
+//! [backup.targets.vault]
+//! type = "sqlite"
+//! path = "/mnt/backups/vault.db"
 //! ```
-//!
-//! `cargo run --example own_sink -- backup --target slow`
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_backup::{Error, Registry};
-use arc_backup_core::{
-    Activity, Capabilities, Child, Discard, Discarded, GetOptions, Key, ListOptions, ListStream,
-    LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
-};
+use arc_backup::Registry;
+use arc_backup_core::*;
 use arc_backup_local::{LocalConfig, LocalSink};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, future::ready, stream};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-/// Local disk, written no faster than `bytes_per_second`.
-#[derive(Debug)]
-struct ThrottledSink {
-    inner: LocalSink,
-    bytes_per_second: u64,
+const TABLE: &str = "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS object
+    (tag INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL)";
+const META: &str = "key, tag, length(bytes)";
+type Read<T> = fn(&Row<'_>) -> rusqlite::Result<T>;
+
+/// Objects in an SQLite file. A transaction makes each write atomic and durable, so that none of the
+/// optional objects of [`Sink`] is needed. Locks between processes are files beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteSink {
+    path: String,
+    database: Arc<Mutex<Connection>>,
+    locks: LocalSink,
+}
+
+impl SqliteSink {
+    pub(crate) fn open(path: &str) -> Result<Self> {
+        let opened = Connection::open(path).and_then(|db| db.execute_batch(TABLE).map(|()| db));
+        let opened = opened.map_err(|error| Error::other("open", path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            database: Arc::new(Mutex::new(opened)),
+            locks: LocalSink::new(LocalConfig::new(format!("{path}.locks"))),
+        })
+    }
+
+    /// The first row that a statement gives. A busy sink would go to a thread that may wait for a disk.
+    fn row<T>(&self, sql: &str, values: &[&dyn ToSql], read: Read<T>) -> Result<Option<T>> {
+        let database = (self.database.lock()).unwrap_or_else(PoisonError::into_inner);
+        let found = database.query_row(sql, values, read).optional();
+        found.map_err(|error| Error::other("use", &self.path, error))
+    }
+
+    /// The first object at or behind `from`, in byte order: SQLite compares texts by their bytes.
+    fn next(&self, from: &str) -> Result<Option<Meta>> {
+        let sql = format!("SELECT {META} FROM object WHERE key >= ? ORDER BY key LIMIT 1");
+        self.row(&sql, params![from], meta)
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8], create_new: bool) -> Result<Meta> {
+        let or = if create_new { "IGNORE" } else { "REPLACE" };
+        let sql = format!("INSERT OR {or} INTO object (key, bytes) VALUES (?, ?) RETURNING {META}");
+        let written = self.row(&sql, params![key.as_str(), bytes], meta)?;
+        written.ok_or_else(|| Error::new(ErrorKind::AlreadyExists, "write", &**key, "it is there"))
+    }
+}
+
+fn meta(row: &Row<'_>) -> rusqlite::Result<Meta> {
+    let key = Key::parse(&row.get::<_, String>(0)?).expect("only keys are written");
+    let mut meta = Meta::new(key, row.get::<_, i64>(2)?.unsigned_abs());
+    meta.etag = Some(row.get::<_, i64>(1)?.to_string());
+    Ok(meta)
 }
 
 #[async_trait]
-impl Sink for ThrottledSink {
+impl Sink for SqliteSink {
     fn location(&self) -> String {
-        self.inner.location()
+        self.path.clone()
     }
 
-    // What this sink does not pass on, it must not declare.
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        capabilities.attributes = true;
-        capabilities.local_root = self.inner.capabilities().local_root;
-        capabilities
+    fn properties(&self) -> SinkProperties {
+        let mut properties = SinkProperties::default();
+        properties.entity_tag = EntityTag::Strong;
+        properties
     }
 
-    async fn begin(&self, key: &Key, mut options: WriteOptions) -> Result<Box<dyn Upload>> {
-        // `durability` keeps its default here, so each commit has to be durable by itself.
-        options.durable = true;
-        Ok(Box::new(ThrottledUpload {
-            inner: self.inner.begin(key, options).await?,
-            bytes_per_second: self.bytes_per_second,
-        }))
+    async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
+        let (sink, key, create_new) = (self.clone(), key.clone(), options.create_new);
+        let store = move |bytes: Bytes| async move { sink.put(&key, &bytes, create_new) };
+        Ok(Box::new(BufferedUpload::new(store)))
     }
 
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
-        self.inner.get(key, options).await
+        let fail = |kind| Error::new(kind, "read", key.as_str(), "it is gone or another");
+        let meta = self.head(key).await?;
+        let meta = meta.ok_or_else(|| fail(ErrorKind::NotFound))?;
+        let tag = options.if_match.or(meta.etag.clone());
+        let sql = "SELECT bytes FROM object WHERE key = ? AND tag = ?";
+        let read = |row: &Row<'_>| row.get::<_, Vec<u8>>(0);
+        let bytes = self.row(sql, params![key.as_str(), tag], read)?;
+        let bytes = bytes.ok_or_else(|| fail(ErrorKind::Changed))?;
+        Ok(Object::from_bytes(meta, bytes.into(), options.range))
     }
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
-        self.inner.head(key).await
+        Ok(self.next(key)?.filter(|meta| meta.key == *key))
     }
 
     fn list(&self, options: ListOptions) -> ListStream {
-        self.inner.list(options)
+        let prefix = options.prefix.clone();
+        let rows = stream::try_unfold((self.clone(), options.first()), move |(sink, from)| {
+            let row = sink.next(&from).map(|row| {
+                let meta = row.filter(|meta| meta.key.starts_with(&prefix))?;
+                // The first text behind a key is that key and a zero.
+                Some((meta.clone(), (sink, format!("{}\0", meta.key))))
+            });
+            ready(row)
+        });
+        rows.try_filter(move |meta| ready(!options.skips(&meta.key)))
+            .map_ok(Listed::Object)
+            .boxed()
     }
 
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
-        self.inner.list_children(folder).await
+        (self as &dyn Sink).children_by_listing(folder).await
     }
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
-        self.inner.delete(keys).await
-    }
-
-    async fn settle(&self) {
-        self.inner.settle().await;
-    }
-    fn keeps_deleted(&self) -> bool {
-        self.inner.keeps_deleted()
-    }
-
-    fn proxy(&self) -> Option<String> {
-        self.inner.proxy()
+        let sql = "DELETE FROM object WHERE key = ? RETURNING tag";
+        (keys.iter()).try_for_each(|key| self.row(sql, params![&**key], |_| Ok(())).map(drop))
     }
 
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
-        self.inner.lock(key, holder).await
+        self.locks.lock(key, holder).await
     }
 
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        self.inner.free_lock(key, holder).await
-    }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
-        self.inner.lock_holder(key).await
-    }
-
-    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
-        self.inner.remove_tree(folder, activity).await
-    }
-
-    async fn discard_unfinished(
-        &self,
-        folder: Option<&Key>,
-        discard: Discard,
-    ) -> Result<Discarded> {
-        self.inner.discard_unfinished(folder, discard).await
-    }
-}
-
-struct ThrottledUpload {
-    inner: Box<dyn Upload>,
-    bytes_per_second: u64,
-}
-
-#[async_trait]
-impl Upload for ThrottledUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        // Rounding up to whole microseconds errs on the slow side.
-        let micros = (bytes.len() as u64 * 1_000_000).div_ceil(self.bytes_per_second);
-        tokio::time::sleep(Duration::from_micros(micros)).await;
-        self.inner.write(bytes).await
-    }
-
-    async fn commit(self: Box<Self>) -> Result<Meta> {
-        self.inner.commit().await
-    }
-
-    async fn abort(self: Box<Self>) -> Result<()> {
-        self.inner.abort().await
+        self.locks.lock_holder(key).await
     }
 }
 
 fn main() -> ExitCode {
     let mut registry = Registry::new();
-    registry.add_sink("throttled", |target, settings| {
-        let key = format!("{}.local_path", target.key);
-        let root = settings.values.text(&key)?;
-        let root =
-            root.ok_or_else(|| Error::Config(format!("`{key}` is missing: it names the folder")))?;
-        let rate = format!("{}.bytes_per_second", target.key);
-        Ok(Arc::new(ThrottledSink {
-            inner: LocalSink::new(LocalConfig::new(root)),
-            bytes_per_second: settings.values.number(&rate, 10_000_000, 1, u64::MAX)?,
-        }))
+    registry.add_sink("sqlite", |target, settings| {
+        let path = settings.values.text(&format!("{}.path", target.key))?;
+        Ok(Arc::new(SqliteSink::open(
+            path.as_deref().unwrap_or("vault.db"),
+        )?))
     });
     arc_backup::main(registry)
 }

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup::Registry;
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore, RestoreSummary,
-    Result, Sink, Source, SourceReport, Staging, Upload, WriteOptions,
+    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, OperationId, Restore,
+    RestoreSummary, Result, Sink, Source, SourceReport, Staging, StagingArea, Upload, WriteOptions,
 };
 use arc_backup_local::{LocalConfig, LocalSink};
 use async_trait::async_trait;
@@ -103,11 +103,15 @@ impl Frozen for RunbookView {
 struct RunbookRestore {
     folder: LocalSink,
     key: Key,
-    stage: String,
+    stage: OperationId,
     needed: Mutex<Option<Entry>>,
 }
 
 impl RunbookRestore {
+    fn staging(&self) -> &dyn StagingArea {
+        self.folder.staging().expect("local disk has one")
+    }
+
     fn entry(&self) -> Option<Entry> {
         self.needed
             .lock()
@@ -141,11 +145,10 @@ impl Restore for RunbookRestore {
     async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>> {
         let options = WriteOptions {
             modified: entry.modified,
-            stage: Some(self.stage.clone()),
             durable: true,
             ..WriteOptions::default()
         };
-        self.folder.begin(&self.key, options).await
+        self.staging().begin(&self.key, &self.stage, options).await
     }
 
     async fn staged(&self, _entry: &Entry) -> Result<()> {
@@ -158,7 +161,7 @@ impl Restore for RunbookRestore {
 
     async fn apply(&self) -> Result<()> {
         match self.entry() {
-            Some(_) => self.folder.promote(&self.key, &self.stage).await,
+            Some(_) => self.staging().promote(&self.key, &self.stage).await,
             None => Ok(()),
         }
     }
@@ -168,7 +171,7 @@ impl Restore for RunbookRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        self.folder.discard_staged(&self.key, &self.stage).await
+        self.staging().discard(&self.key, &self.stage).await
     }
 }
 

@@ -14,6 +14,7 @@
 //! - [`auth`], [`api`], [`cli`]: the surfaces
 
 pub mod api;
+mod arc;
 pub mod auth;
 pub mod check;
 pub mod cli;

@@ -27,16 +27,10 @@ fn main() -> ExitCode {
     if let Some(code) = faults::child() {
         return code;
     }
-    let mut trials = vec![
-        Trial::test("the_wrappers_pass_everything_on", || {
-            the_wrappers_pass_everything_on();
-            Ok(())
-        }),
-        Trial::test("a_deletion_goes_on_a_full_disk", || {
-            a_deletion_goes_on_a_full_disk();
-            Ok(())
-        }),
-    ];
+    let mut trials = vec![Trial::test("a_deletion_goes_on_a_full_disk", || {
+        a_deletion_goes_on_a_full_disk();
+        Ok(())
+    })];
     let plain = |name: &str, test: fn(usize), limit: usize, is_long: bool| {
         Trial::test(name, move || {
             test(limit);
@@ -104,25 +98,6 @@ fn main() -> ExitCode {
         trials.push(trial(many, every, true, deaths).with_ignored_flag(true));
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-/// Lost otherwise: the worth of every test here, which would run another program than the one that ships.
-fn the_wrappers_pass_everything_on() {
-    let sink = include_str!("../backends/core/src/sink.rs");
-    let source = include_str!("../backends/core/src/source.rs");
-    let wrappers = concat!(
-        include_str!("support/faults/sink.rs"),
-        include_str!("support/faults/source.rs"),
-        include_str!("support/faults/upload.rs"),
-    );
-    let mut missing = faults::not_passed_on(sink, wrappers);
-    missing.extend(faults::not_passed_on(source, wrappers));
-    missing.retain(|name| name != "fmt");
-    assert_eq!(
-        missing,
-        Vec::<String>::new(),
-        "add them to tests/support/faults"
-    );
 }
 
 /// Lost otherwise: the only way to make room.

@@ -1,11 +1,17 @@
 //! The examples work: a target and a source of a third party, on the command line.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+#[path = "../examples/own_sink.rs"]
+#[allow(dead_code, reason = "it is a program of its own")]
+mod own_sink;
 mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_backup_core::{Sink, conformance};
 use support::{Instance, text};
 
 fn example(name: &str) -> PathBuf {
@@ -33,21 +39,28 @@ fn run(program: &Path, instance: &Instance, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Lost otherwise: the promise that the example keeps what the trait asks for.
+#[tokio::test]
+async fn the_sink_of_ones_own_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let number = AtomicU32::new(0);
+    conformance::check(|| async {
+        let file = number.fetch_add(1, Ordering::Relaxed).to_string();
+        let path = folder.path().join(file);
+        Arc::new(own_sink::SqliteSink::open(path.to_str().unwrap()).unwrap()) as Arc<dyn Sink>
+    })
+    .await;
+}
+
 /// Lost otherwise: the promise that a target can be added without touching the pipeline.
 #[test]
 fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     let instance = Instance::new();
-    instance.configure("[backup.targets.slow]\ntype = \"throttled\"\nlocal_path = \"./slow\"\n");
+    instance.configure("[backup.targets.vault]\ntype = \"sqlite\"\npath = \"./vault.db\"\n");
     let program = example("own_sink");
     let live = instance.live();
-    let id = run(&program, &instance, &["backup", "--target", "slow"]);
-    assert!(
-        instance
-            .path("slow")
-            .join(&id)
-            .join("manifest.json")
-            .exists()
-    );
+    let id = run(&program, &instance, &["backup", "--target", "vault"]);
+    assert!(instance.path("vault.db").exists());
     std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
     run(&program, &instance, &["verify", &id]);
     run(&program, &instance, &["restore", &id, "--yes"]);
@@ -56,7 +69,7 @@ fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     let refused = instance.run(&["list"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
-        text(&refused).contains("backup.targets.slow.type"),
+        text(&refused).contains("backup.targets.vault.type"),
         "{}",
         text(&refused)
     );

@@ -163,8 +163,8 @@ fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
     assert_eq!(found(&instance), None);
     for (answer, ok, named) in [
         ("200 OK", true, "an admin's"),
-        ("403 Forbidden", false, "no admin's"),
-        ("401 Unauthorized", false, "refused"),
+        ("403 Forbidden", false, "not an admin's"),
+        ("401 Unauthorized", false, "refuses the token"),
         ("404 Not Found", true, "first backup"),
         ("502 Bad Gateway", false, "502"),
     ] {

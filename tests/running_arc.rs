@@ -250,7 +250,7 @@ fn a_restore_changes_nothing_where_arc_has_compacted_since_it_was_planned() {
 fn an_arc_that_does_not_say_what_it_does_is_told_of() {
     for (status, body, named) in [
         (401, "", "backup.arc_token"),
-        (200, "garbage", "something else"),
+        (200, "garbage", "unexpected answer"),
     ] {
         let (url, _) = arc(move |_| (status, body.to_owned()));
         let instance = Instance::new();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_backup::source::{Database, SqliteSource};
-use arc_backup_core::{Freeze, Source};
+use arc_backup_core::{Freeze, OperationId, Source};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use support::Instance;
 
@@ -246,7 +246,7 @@ fn assert_none_lacks(found: [i64; 2], before: [i64; 2], case: &str) {
 fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let freeze = Freeze {
-        operation_id: "test".to_owned(),
+        operation_id: OperationId::parse("test").unwrap(),
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: arc_backup_core::Activity::default(),

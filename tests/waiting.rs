@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_backup::config::{Overrides, Settings};
+use arc_backup::config::Overrides;
 use arc_backup::manifest::BackupId;
 use arc_backup::operations::{
     ArcBackup, Operation, Request, RestoreOptions, Running, Status, VerifyMode, Who,
@@ -45,11 +45,12 @@ impl Instance {
             folder.path().display()
         );
         std::fs::write(&path, text).unwrap();
-        let settings = Settings::load(&Overrides {
-            config: Some(path),
-            ignore_environment: true,
-        })
-        .unwrap();
+        let settings = Registry::new()
+            .settings(&Overrides {
+                config: Some(path),
+                ignore_environment: true,
+            })
+            .unwrap();
         let mut registry = Registry::new();
         registry.wrap_sinks(move |name, _| match name {
             None => storage.clone(),

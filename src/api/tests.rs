@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::{
-    Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockOutcome,
-    MemorySink, Meta, Object, Result, Sink, Upload, WriteOptions,
+    AsideStore, Child, DeferredDurability, Error, ErrorKind, ExpiringLocks, Folders, GetOptions,
+    HardLinks, Key, ListOptions, ListStream, LockOutcome, MemorySink, Meta, Object, Result,
+    ServerCopy, Sink, SinkProperties, SnapshotStore, StagingArea, UnfinishedUploads, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
 use poem::endpoint::BoxEndpoint;
@@ -21,7 +23,7 @@ use serde_json::{Map, Value};
 use super::app::app_with;
 use crate::Registry;
 use crate::auth::Authenticator;
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::manifest::{
     Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest, MeasurementTotals,
     MissingFile, SectionTotals, SourceInfo,
@@ -56,12 +58,13 @@ impl OddSink {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Sink for OddSink {
     fn location(&self) -> String {
         self.inner.location()
     }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn properties(&self) -> SinkProperties {
+        self.inner.properties()
     }
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
         self.inner.begin(key, options).await
@@ -95,11 +98,35 @@ impl Sink for OddSink {
         self.fail("lock", key)?;
         self.inner.lock(key, holder).await
     }
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        self.inner.free_lock(key, holder).await
-    }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         self.inner.lock_holder(key).await
+    }
+    fn staging(&self) -> Option<&dyn StagingArea> {
+        self.inner.staging()
+    }
+    fn aside(&self) -> Option<&dyn AsideStore> {
+        self.inner.aside()
+    }
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots()
+    }
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        self.inner.server_copy()
+    }
+    fn hard_links(&self) -> Option<&dyn HardLinks> {
+        self.inner.hard_links()
+    }
+    fn folders(&self) -> Option<&dyn Folders> {
+        self.inner.folders()
+    }
+    fn unfinished_uploads(&self) -> Option<&dyn UnfinishedUploads> {
+        self.inner.unfinished_uploads()
+    }
+    fn deferred_durability(&self) -> Option<&dyn DeferredDurability> {
+        self.inner.deferred_durability()
+    }
+    fn expiring_locks(&self) -> Option<&dyn ExpiringLocks> {
+        self.inner.expiring_locks()
     }
 }
 
@@ -121,11 +148,12 @@ impl Service {
              [backup]\nlocal_path = \"{root}/backups\"\ndefault_target = \"odd\"\n[backup.targets.odd]\ntype = \"odd\"\n"
         );
         std::fs::write(&config, text).expect("room");
-        let settings = Settings::load(&Overrides {
-            config: Some(config),
-            ignore_environment: true,
-        })
-        .expect("a valid configuration");
+        let settings = Registry::new()
+            .settings(&Overrides {
+                config: Some(config),
+                ignore_environment: true,
+            })
+            .expect("a valid configuration");
         let sink = Arc::new(OddSink::default());
         let mut registry = Registry::new();
         let made = sink.clone();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::signals::Signals;
 use super::{output, serve};
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::demo::{DemoOptions, make_instance};
 use crate::manifest::BackupId;
 use crate::operations::Origin;
@@ -24,7 +24,7 @@ pub(super) async fn run(
     let instance =
         make_instance(folder, &DemoOptions::default()).map_err(|e| Error::Failed(e.to_string()))?;
     std::env::set_current_dir(folder).map_err(|e| Error::io("enter", folder, e))?;
-    let settings = Settings::load(&Overrides {
+    let settings = registry.settings(&Overrides {
         config: Some("arc.toml".into()),
         ignore_environment: true,
     })?;

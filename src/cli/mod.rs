@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::operations::{ArcBackup, descriptors};
 use crate::{Error, Registry, Result};
 use arguments::{Arguments, Command};
@@ -149,7 +149,7 @@ async fn run(arguments: Arguments, registry: &Registry, signals: &Signals) -> Re
         }
         _ => {}
     }
-    let settings = Settings::load(&Overrides {
+    let settings = registry.settings(&Overrides {
         config: arguments.config,
         ..Overrides::default()
     })?;

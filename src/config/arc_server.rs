@@ -1,22 +1,26 @@
-//! The Arc that runs beside us.
+//! The Arc that runs beside this program.
 
 use ureq::http::Uri;
 
-use super::Values;
+use super::values::Values;
+use super::warning::Warning;
 use crate::auth::Secret;
 use crate::{Error, Result};
 
-/// The Arc whose buffers are flushed before a backup.
+/// The Arc that is flushed before a backup, and asked whether it compacts.
 #[derive(Debug, Clone)]
 pub struct ArcServer {
     /// `backup.arc_url`, without a slash at its end.
     pub url: String,
-    /// `backup.arc_token`; without one the token of who asks for the backup is used.
+    /// `backup.arc_token`; without one the token of the request is used.
     pub token: Option<Secret>,
 }
 
 /// `backup.arc_url` and `backup.arc_token`. No message shows either: a URL may hold credentials.
-pub(super) fn arc_server(values: &Values, warnings: &mut Vec<String>) -> Result<Option<ArcServer>> {
+pub(super) fn arc_server(
+    values: &Values,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<ArcServer>> {
     let token = (values.text("backup.arc_token")?).filter(|token| !token.is_empty());
     if token
         .as_ref()
@@ -28,7 +32,10 @@ pub(super) fn arc_server(values: &Values, warnings: &mut Vec<String>) -> Result<
     }
     let Some(url) = values.text("backup.arc_url")? else {
         if token.is_some() {
-            warnings.push("`backup.arc_token` is not used: `backup.arc_url` is not set".to_owned());
+            warnings.push(Warning::new(
+                "backup.arc_token",
+                "`backup.arc_token` is not used: `backup.arc_url` is not set",
+            ));
         }
         return Ok(None);
     };
@@ -38,12 +45,14 @@ pub(super) fn arc_server(values: &Values, warnings: &mut Vec<String>) -> Result<
         ))
     };
     if url.contains('@') {
-        return Err(wrong("must hold no credentials (set `backup.arc_token`)"));
+        return Err(wrong(
+            "must not contain credentials (set `backup.arc_token`)",
+        ));
     }
     if url.contains(['?', '#']) {
-        return Err(wrong("must have no query and no fragment"));
+        return Err(wrong("must not have a query or a fragment"));
     }
-    let parsed: Uri = (url.trim().parse()).map_err(|_| wrong("is no URL"))?;
+    let parsed: Uri = (url.trim().parse()).map_err(|_| wrong("is not a URL"))?;
     if !matches!(parsed.scheme_str(), Some("http" | "https")) {
         return Err(wrong("must begin with http:// or https://"));
     }
@@ -60,20 +69,20 @@ pub(super) fn arc_server(values: &Values, warnings: &mut Vec<String>) -> Result<
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<(Option<ArcServer>, Vec<String>)> {
+    fn read(text: &str) -> Result<(Option<ArcServer>, Vec<Warning>)> {
         let values = Values::parse(&format!("[backup]\n{text}\n"), "arc.toml", [])?;
         let mut warnings = Vec::new();
         Ok((arc_server(&values, &mut warnings)?, warnings))
     }
 
-    /// Lost otherwise: the flush, silently, to a URL that leads nowhere; and a secret, to a message.
+    /// Guards against a flush that is silently lost to a wrong URL, and a secret in a message.
     #[test]
     fn a_url_is_http_without_credentials() {
         let (server, _) = read("arc_url = \"https://arc:8000/behind/\"").expect("valid");
         assert_eq!(server.expect("set").url, "https://arc:8000/behind");
         assert!(read("").expect("valid").0.is_none());
         let (server, warnings) = read("arc_token = \"hush\"").expect("valid");
-        assert!(server.is_none() && warnings[0].contains("backup.arc_url"));
+        assert!(server.is_none() && warnings[0].text.contains("backup.arc_url"));
         for wrong in [
             "arc_url = \"\"",
             "arc_url = \"localhost:8000\"",

@@ -4,13 +4,14 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::Values;
+use super::values::Values;
 use crate::Result;
 use crate::source::Database;
 
 const DEFAULT: &str = "./data/arc.db";
 
-/// Each database once, however its path is spelled: `arc.db` is that of `auth.db_path`, others follow by the name of their file.
+/// Each database once, however its path is spelled. `arc.db` is that of `auth.db_path`; the others
+/// have the names of their files.
 pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
     let mut found: Vec<Database> = Vec::new();
     let mut seen = BTreeMap::new();
@@ -23,10 +24,10 @@ pub(super) fn databases(values: &Values) -> Result<Vec<Database>> {
     ] {
         let set = values.text(setting)?;
         let prefix = setting.split('.').next().unwrap_or_default();
-        // Arc makes that of tokens whatever is configured; the others may never be.
+        // Arc always creates the database of tokens; the others may never exist.
         let is_needed = set.is_some()
             || prefix == "auth"
-            || values.truth(&format!("{prefix}.enabled"), false)?;
+            || values.bool(&format!("{prefix}.enabled"), false)?;
         let needed_by = is_needed.then(|| setting.to_owned());
         let path = PathBuf::from(set.unwrap_or_else(|| DEFAULT.to_owned()));
         match seen.entry(real_path(&path)) {
@@ -82,7 +83,8 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// A line about what nobody has, in each backup, is what hides the line about what is missing.
+    /// Guards against a line in every backup about a database that nobody uses, which hides the line
+    /// about one that is missing.
     #[test]
     fn a_default_that_nobody_set_is_known_as_one() {
         let iceberg = Some("iceberg.catalog_db_path");

@@ -1,10 +1,10 @@
-//! What stands in the environment alone: targets that no file names, and files with secrets.
+//! What only the environment can set: targets that no file names, and files with secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use super::Values;
-use super::keys::{SECRETS, TARGET_KEYS};
+use super::backends::Backends;
+use super::values::{Values, variable};
 use crate::{Error, Result};
 
 /// The variable that announces targets, as Arc 27.01 reads it.
@@ -54,22 +54,29 @@ pub(super) fn in_variables(name: &str) -> String {
 }
 
 /// The fields that variables of a target may end in.
-pub(super) fn fields() -> impl Iterator<Item = String> {
-    let keys = TARGET_KEYS.iter().map(|key| key.to_ascii_uppercase());
-    let files = (SECRETS.iter()).map(|key| format!("{}{FILE}", key.to_ascii_uppercase()));
-    keys.chain(files).chain([DATABASES.to_owned()])
+pub(super) fn fields(backends: &Backends) -> Vec<String> {
+    let keys = backends.target_keys();
+    let keys = keys.iter().map(|key| key.to_ascii_uppercase());
+    let secrets = backends.secrets();
+    let files = (secrets.iter()).map(|key| format!("{}{FILE}", key.to_ascii_uppercase()));
+    keys.chain(files).chain([DATABASES.to_owned()]).collect()
 }
 
 /// The variables of targets that neither the file nor `ARC_BACKUP_TARGET_NAMES` names, by the name
 /// of the target.
-pub(super) fn unannounced(values: &Values, names: &[String]) -> BTreeMap<String, Vec<String>> {
+pub(super) fn unannounced(
+    values: &Values,
+    names: &[String],
+    backends: &Backends,
+) -> BTreeMap<String, Vec<String>> {
+    let fields = fields(backends);
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let known: Vec<_> = names.iter().map(|name| in_variables(name)).collect();
     let prefix = "ARC_BACKUP_TARGETS_";
     for variable in values.variables(prefix) {
         // The shortest name is that with the longest field.
-        let name = (fields())
-            .filter_map(|field| Some(variable.strip_suffix(&field)?.strip_suffix('_')?.to_owned()))
+        let name = (fields.iter())
+            .filter_map(|field| Some(variable.strip_suffix(field)?.strip_suffix('_')?.to_owned()))
             .filter(|name| !name.is_empty())
             .min_by_key(String::len);
         if let Some(name) = name.filter(|name| !known.contains(name)) {
@@ -85,11 +92,16 @@ pub(super) fn unannounced(values: &Values, names: &[String]) -> BTreeMap<String,
 /// # Errors
 /// [`Error::Config`] names the variable and the file, where it can't be read or is empty, and both variables where the secret
 /// itself is set too.
-pub(super) fn read_secret_files(values: &mut Values, names: &[String]) -> Result<()> {
+pub(super) fn read_secret_files(
+    values: &mut Values,
+    names: &[String],
+    backends: &Backends,
+) -> Result<()> {
+    let secrets = backends.secrets();
     let targets = names.iter().map(|name| format!("backup.targets.{name}"));
     let of_stores = std::iter::once("storage".to_owned())
         .chain(targets)
-        .flat_map(|table| SECRETS.map(|key| format!("{table}.{key}")));
+        .flat_map(|table| (secrets.iter()).map(move |key| format!("{table}.{key}")));
     let keys = of_stores.chain(
         [
             "backup.arc_token",
@@ -100,18 +112,18 @@ pub(super) fn read_secret_files(values: &mut Values, names: &[String]) -> Result
         .map(str::to_owned),
     );
     for key in keys {
-        let plain = super::values::variable(&key);
-        let variable = format!("{plain}{FILE}");
-        let Some(path) = values.variable(&variable) else {
+        let plain = variable(&key);
+        let of_file = format!("{plain}{FILE}");
+        let Some(path) = values.variable(&of_file) else {
             continue;
         };
         if values.variable(&plain).is_some() {
             return Err(Error::Config(format!(
-                "`{variable}` and `{plain}` are both set: unset one of them"
+                "`{of_file}` and `{plain}` are both set: unset one of them"
             )));
         }
         let secret = read_secret(path)
-            .map_err(|why| Error::Config(format!("`{variable}`: `{path}` {why}")))?;
+            .map_err(|why| Error::Config(format!("`{of_file}`: `{path}` {why}")))?;
         values.set_from_file(key, secret);
     }
     Ok(())
@@ -124,17 +136,17 @@ fn read_secret(path: &str) -> Result<String, String> {
         .and_then(|file| file.take(LONGEST_SECRET + 1).read_to_string(&mut text))
         .map_err(|error| {
             let fault = arc_backup_core::Error::from_io("read", path, error);
-            format!("can't be read: {}", fault.detail())
+            format!("cannot be read: {}", fault.detail())
         })?;
     if text.len() as u64 > LONGEST_SECRET {
         return Err(format!(
-            "has more than {LONGEST_SECRET} bytes: it holds no secret"
+            "has more than {LONGEST_SECRET} bytes, which is too long for a secret"
         ));
     }
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
     match secret.trim().is_empty() {
-        true => Err("is empty: it is to hold the secret".to_owned()),
+        true => Err("is empty: it must hold the secret".to_owned()),
         false => Ok(secret.to_owned()),
     }
 }
@@ -142,13 +154,14 @@ fn read_secret(path: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::backends::samples;
 
     fn values(text: &str, environment: &[(&str, &str)]) -> Values {
         let environment = (environment.iter()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         Values::parse(text, "arc.toml", environment).expect("valid TOML")
     }
 
-    /// Lost otherwise: backups, to a target that Arc writes to and this program does not know.
+    /// Guards against a target that Arc writes to and this program does not know.
     #[test]
     fn targets_of_the_environment_are_announced_as_arc_has_them() {
         let read = values(
@@ -166,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: the same, to a name that nobody announced; nobody would hear of it.
+    /// Guards against a target that is ignored without a warning, as nothing announces it.
     #[test]
     fn variables_of_no_target_are_found_by_its_name() {
         let read = values(
@@ -180,14 +193,14 @@ mod tests {
                 ("ARC_BACKUP_TARGETS_NEAR_S3_BUKET", "b"),
             ],
         );
-        let found = unannounced(&read, &["near".to_owned()]);
+        let found = unannounced(&read, &["near".to_owned()], &samples::backends());
         let counts: Vec<_> = (found.iter())
             .map(|(name, of)| (&**name, of.len()))
             .collect();
         assert_eq!(counts, [("near_site", 1), ("off_site", 2)]);
     }
 
-    /// A secret that is read wrong is a store that refuses, at three in the morning.
+    /// Guards against a secret that is read wrong, and a store that refuses it.
     #[test]
     fn a_secret_comes_from_a_file_without_its_last_line_end() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -204,7 +217,7 @@ mod tests {
             (b"hush\n\n", "hush\n"),
         ] {
             let mut read = values("", &[(name, &*file("secret", text))]);
-            read_secret_files(&mut read, &[]).expect("readable");
+            read_secret_files(&mut read, &[], &samples::backends()).expect("readable");
             let found = read.text("storage.s3_secret_key").expect("a text");
             assert_eq!(found.as_deref(), Some(secret));
             assert!(!format!("{read:?}").contains("hush"));
@@ -212,12 +225,14 @@ mod tests {
         let absent = folder.path().join("absent").display().to_string();
         for path in [file("empty", b"\n"), file("binary", b"\xff\xfe"), absent] {
             let mut read = values("", &[(name, &*path)]);
-            let error = read_secret_files(&mut read, &[]).expect_err("no secret");
+            let error =
+                read_secret_files(&mut read, &[], &samples::backends()).expect_err("no secret");
             let text = error.to_string();
             assert!(text.contains(name) && text.contains(&path), "{text}");
         }
         let both = [(name, "x"), ("ARC_STORAGE_S3_SECRET_KEY", "hush")];
-        let error = read_secret_files(&mut values("", &both), &[]).expect_err("two secrets");
+        let error = read_secret_files(&mut values("", &both), &[], &samples::backends())
+            .expect_err("two secrets");
         let text = error.to_string();
         assert!(text.contains(name) && !text.contains("hush"), "{text}");
         // What the file says is below what the environment says, here as elsewhere.
@@ -225,7 +240,7 @@ mod tests {
             "[backup]\narc_token = \"old\"\n",
             &[("ARC_BACKUP_ARC_TOKEN_FILE", &*file("token", b"new\n"))],
         );
-        read_secret_files(&mut read, &[]).expect("readable");
+        read_secret_files(&mut read, &[], &samples::backends()).expect("readable");
         let found = read.text("backup.arc_token").expect("a text");
         assert_eq!(found.as_deref(), Some("new"));
     }

@@ -1,11 +1,14 @@
 //! The keys that are known, and what looks like a misspelling of one.
 
-use super::Values;
+use super::backends::Backends;
 use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
+use super::tables::ARC_TABLES;
+use super::values::Values;
+use super::warning::Warning;
 use crate::nearest::nearest;
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-const OURS: [&str; 20] = [
+pub(super) const BACKUP_KEYS: [&str; 19] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -25,46 +28,12 @@ const OURS: [&str; 20] = [
     "concurrency",
     "arc_url",
     "arc_token",
-    "sections",
 ];
 
 /// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
-const OWN_TABLE: [&str; 2] = ["check_max_age", "monitor_token"];
+pub(super) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
 
-/// The keys of a target: those of Arc's own storage, and `type`.
-pub(super) const TARGET_KEYS: [&str; 20] = [
-    "type",
-    "local_path",
-    "s3_bucket",
-    "s3_region",
-    "s3_endpoint",
-    "s3_access_key",
-    "s3_secret_key",
-    "s3_use_ssl",
-    "s3_path_style",
-    "s3_prefix",
-    "s3_checksums",
-    "azure_connection_string",
-    "azure_account_name",
-    "azure_account_key",
-    "azure_sas_token",
-    "azure_container",
-    "azure_endpoint",
-    "azure_use_managed_identity",
-    "azure_prefix",
-    "concurrency",
-];
-
-/// Those of them that are secrets, and may be in a file that a variable names.
-pub(super) const SECRETS: [&str; 5] = [
-    "s3_access_key",
-    "s3_secret_key",
-    "azure_connection_string",
-    "azure_account_key",
-    "azure_sas_token",
-];
-
-/// Variables of ours behind `ARC_BACKUP_` that stand for no key of the file.
+/// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
     "LOG",
     "LOG_FORMAT",
@@ -73,8 +42,7 @@ const OTHER_VARIABLES: [&str; 5] = [
     "MONITOR_TOKEN_FILE",
 ];
 
-/// The sections that are read. One that Arc may have besides is nobody's misspelling unless it is
-/// close to one of these.
+/// The sections that are read. Another one may be Arc's, unless its name is close to one of these.
 const SECTIONS: [&str; 11] = [
     "arc_backup",
     "auth",
@@ -89,28 +57,22 @@ const SECTIONS: [&str; 11] = [
     "targets",
 ];
 
-/// The types of targets whose keys are known; what else a third party's type takes is its own.
-const BUILT_IN: [&str; 5] = ["local", "s3", "minio", "azure", "azblob"];
-
-/// The variable of a key that is a secret, in a storage or a target.
-pub(crate) fn secret_variable(key: &str) -> Option<String> {
-    let name = key.rsplit('.').next().unwrap_or(key);
-    SECRETS
-        .contains(&name)
-        .then(|| super::values::variable(key))
-}
-
-/// What a target is that there is none of: which one may be meant, and which there are.
-pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> String {
+/// What to say of an unknown target: which one may be meant, and which there are.
+pub(crate) fn unknown_target(
+    values: &Values,
+    backends: &Backends,
+    name: &str,
+    known: &[&str],
+) -> String {
     let list = known.join(", ");
     let (written, announced) = (
         in_variables(name),
         known.iter().map(|name| (*name).to_owned()),
     );
     let announced: Vec<_> = announced.collect();
-    if unannounced(values, &announced).contains_key(&written.to_ascii_lowercase()) {
+    if unannounced(values, &announced, backends).contains_key(&written.to_ascii_lowercase()) {
         return format!(
-            "unknown target {name:?}: variables of it are set, and nothing announces it: set `{TARGET_NAMES}={}`; known targets: {list}",
+            "unknown target {name:?}: its variables are set, but nothing announces it: set `{TARGET_NAMES}={}`; known targets: {list}",
             written.to_ascii_lowercase()
         );
     }
@@ -122,44 +84,46 @@ pub(crate) fn unknown_target(values: &Values, name: &str, known: &[&str]) -> Str
     }
 }
 
-/// A warning for each key, section and variable that looks like a mistake; it begins with its name.
-pub(super) fn misspelt(values: &Values, targets: &[String]) -> Vec<String> {
+/// A warning for each key, section and variable that looks like a mistake.
+pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
+    let (of_storage, of_target) = (backends.storage_keys(), backends.target_keys());
     let mut warnings = sections(values);
     let in_file = (values.keys("backup").into_iter())
-        .filter(|key| !OURS.contains(&key.as_str()))
-        .map(|key| unknown("backup.", &key, &OURS));
+        .filter(|key| !BACKUP_KEYS.contains(&key.as_str()))
+        .map(|key| unknown("backup.", &key, &BACKUP_KEYS));
     warnings.extend(in_file);
     let in_own = (values.keys("arc_backup").into_iter())
-        .filter(|key| !OWN_TABLE.contains(&key.as_str()))
-        .map(|key| unknown("arc_backup.", &key, &OWN_TABLE));
+        .filter(|key| !OWN_KEYS.contains(&key.as_str()))
+        .map(|key| unknown("arc_backup.", &key, &OWN_KEYS));
     warnings.extend(in_own);
     let in_storage = (values.keys("storage").into_iter())
-        .filter(|key| key != "backend" && !TARGET_KEYS.contains(&key.as_str()))
-        // Arc may have keys there that are of no interest here.
-        .filter(|key| nearest(key, TARGET_KEYS).is_some())
-        .map(|key| unknown("storage.", &key, &TARGET_KEYS));
+        .filter(|key| key != "backend" && !of_storage.contains(&key.as_str()))
+        // Arc may have further keys there, which are not read here.
+        .filter(|key| nearest(key, of_storage.iter().copied()).is_some())
+        .map(|key| unknown("storage.", &key, &of_storage));
     warnings.extend(in_storage);
     for target in values.keys("backup.targets") {
         let table = format!("backup.targets.{target}");
-        if !is_built_in(values, &table) {
+        if !is_described(values, backends, &table) {
             continue;
         }
         let odd = (values.keys(&table).into_iter())
-            .filter(|key| !TARGET_KEYS.contains(&key.as_str()))
-            .map(|key| unknown(&format!("{table}."), &key, &TARGET_KEYS));
+            .filter(|key| !of_target.contains(&key.as_str()))
+            .map(|key| unknown(&format!("{table}."), &key, &of_target));
         warnings.extend(odd);
     }
-    warnings.extend(variables(values, targets));
+    warnings.extend(variables(values, targets, backends));
     warnings
 }
 
-fn is_built_in(values: &Values, table: &str) -> bool {
+/// Whether the keys of a target are known: those of a third party's type are its own.
+fn is_described(values: &Values, backends: &Backends, table: &str) -> bool {
     let kind = values.text(&format!("{table}.type")).ok().flatten();
-    kind.is_some_and(|kind| BUILT_IN.contains(&kind.trim().to_ascii_lowercase().as_str()))
+    kind.is_some_and(|kind| backends.find(&kind).is_some())
 }
 
-fn unknown(table: &str, key: &str, known: &[&str]) -> String {
-    match nearest(key, known.iter().copied()) {
+fn unknown(table: &str, key: &str, known: &[&str]) -> Warning {
+    let text = match nearest(key, known.iter().copied()) {
         Some(meant) => {
             format!(
                 "`{table}{key}` is not a known key and is ignored: did you mean `{table}{meant}`?"
@@ -169,10 +133,11 @@ fn unknown(table: &str, key: &str, known: &[&str]) -> String {
             "`{table}{key}` is not a known key and is ignored; known: {}",
             known.join(", ")
         ),
-    }
+    };
+    Warning::new(format!("{table}{key}"), text)
 }
 
-fn sections(values: &Values) -> Vec<String> {
+fn sections(values: &Values) -> Vec<Warning> {
     (values.sections().into_iter())
         .filter(|section| section == "targets" || !is_section(section))
         .filter_map(|section| {
@@ -180,27 +145,28 @@ fn sections(values: &Values) -> Vec<String> {
                 "targets" => "backup.targets",
                 meant => meant,
             };
-            Some(format!(
+            let text = format!(
                 "`[{section}]` is not a known section and is ignored: did you mean `[{meant}]`?"
-            ))
+            );
+            Some(Warning::new(format!("[{section}]"), text))
         })
         .collect()
 }
 
 fn is_section(name: &str) -> bool {
-    SECTIONS.contains(&name) || name == "backup" || super::not_included::TABLES.contains(&name)
+    SECTIONS.contains(&name) || name == "backup" || ARC_TABLES.contains(&name)
 }
 
 /// What is wrong with variables of ours.
-fn variables(values: &Values, targets: &[String]) -> Vec<String> {
+fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let prefix = "ARC_BACKUP_";
-    let unannounced = unannounced(values, targets);
+    let unannounced = unannounced(values, targets, backends);
     let of_nobody: Vec<&String> = unannounced.values().flatten().collect();
     let mut warnings = Vec::new();
     for name in values.variables(prefix) {
         let variable = format!("{prefix}{name}");
         if OTHER_VARIABLES.contains(&name)
-            || OURS.contains(&name.to_ascii_lowercase().as_str())
+            || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
             || of_nobody.contains(&&variable)
         {
             continue;
@@ -210,32 +176,35 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
             Some((target, name.strip_prefix(&start)?.to_owned(), start))
         });
         let Some((target, field, start)) = target else {
-            let known = OURS.map(str::to_ascii_uppercase);
+            let known = BACKUP_KEYS.map(str::to_ascii_uppercase);
             let known = (known.iter().map(String::as_str)).chain(OTHER_VARIABLES);
-            warnings.push(match nearest(name, known) {
+            let text = match nearest(name, known) {
                 Some(meant) => format!(
                     "`{variable}` is not a known key and is ignored: did you mean `{prefix}{meant}`?"
                 ),
                 None => format!(
                     "`{variable}` is not a known key and is ignored; known: {}",
-                    OURS.join(", ")
+                    BACKUP_KEYS.join(", ")
                 ),
-            });
+            };
+            warnings.push(Warning::new(variable, text));
             continue;
         };
-        let known: Vec<_> = fields().collect();
-        if known.contains(&field) || !is_built_in(values, &format!("backup.targets.{target}")) {
+        let known = fields(backends);
+        let table = format!("backup.targets.{target}");
+        if known.contains(&field) || !is_described(values, backends, &table) {
             continue;
         }
-        warnings.push(match nearest(&field, known.iter().map(String::as_str)) {
+        let text = match nearest(&field, known.iter().map(String::as_str)) {
             Some(meant) => format!(
                 "`{variable}` is not a known key and is ignored: did you mean `{prefix}{start}{meant}`?"
             ),
             None => format!(
                 "`{variable}` is not a known key of the target `{target}` and is ignored; known: {}",
-                TARGET_KEYS.join(", ")
+                backends.target_keys().join(", ")
             ),
-        });
+        };
+        warnings.push(Warning::new(variable, text));
     }
     for (name, of_target) in unannounced {
         let names: Vec<_> = targets.iter().map(String::as_str).collect();
@@ -250,12 +219,13 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
             0 => String::new(),
             count => format!(" and {count} more"),
         };
-        warnings.push(format!(
+        let text = format!(
             "`{}`{more}: there is no target {name:?}{meant}, and so it is ignored: announce it with `{TARGET_NAMES}={}`, or add \
              `[backup.targets.{name}]` to arc.toml",
             of_target[0],
             announced.join(",")
-        ));
+        );
+        warnings.push(Warning::new(&*of_target[0], text));
     }
     warnings
 }
@@ -263,17 +233,22 @@ fn variables(values: &Values, targets: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::backends::samples;
     use crate::config::environment::target_names;
 
-    fn warnings(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    fn warnings(text: &str, environment: &[(&str, &str)]) -> Vec<Warning> {
         let environment = (environment.iter()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let values = Values::parse(text, "arc.toml", environment).expect("valid TOML");
-        misspelt(&values, &target_names(&values).expect("valid"))
+        misspelt(
+            &values,
+            &target_names(&values).expect("valid"),
+            &samples::backends(),
+        )
     }
 
-    /// Lost otherwise: what was configured, to a letter.
+    /// Guards against a setting that is ignored because of one letter.
     #[test]
-    fn a_misspelling_is_told_with_what_was_meant() {
+    fn a_misspelling_is_reported_with_the_nearest_name() {
         for (text, wrong, meant) in [
             ("[bakcup]\n", "`[bakcup]`", "`[backup]`"),
             ("[Backup]\n", "`[Backup]`", "`[backup]`"),
@@ -298,7 +273,11 @@ mod tests {
         ] {
             let found = warnings(text, &[]);
             assert_eq!(found.len(), 1, "{text}: {found:?}");
-            let said = &found[0];
+            let Warning {
+                setting,
+                text: said,
+            } = &found[0];
+            assert_eq!(format!("`{setting}`"), wrong);
             assert!(said.starts_with(wrong) && said.contains(meant), "{said}");
         }
         let of_target = [
@@ -319,12 +298,12 @@ mod tests {
         ] {
             let found = warnings("", &[&of_target[..], &[(variable, "x")]].concat());
             assert_eq!(found.len(), 1, "{variable}: {found:?}");
-            let said = &found[0];
+            let said = &found[0].text;
             assert!(said.contains(variable) && said.contains(meant), "{said}");
         }
     }
 
-    /// A warning about what is right is one that hides the next.
+    /// Guards against warnings about valid settings, which hide the others.
     #[test]
     fn what_is_known_is_not_warned_of() {
         let text = "[server]\nport = 1\n[walrus]\nx = 1\n[storage]\nbackend = \"s3\"\ns3_sse = true\n[backup.targets.own]\ntype = \"tape\"\ndrive = 1\n";
@@ -337,6 +316,6 @@ mod tests {
             ("ARC_BACKUP_ARC_TOKEN_FILE", "x"),
             ("ARC_BACKUP_LOG", "debug"),
         ];
-        assert_eq!(warnings(text, &environment), Vec::<String>::new());
+        assert_eq!(warnings(text, &environment), Vec::<Warning>::new());
     }
 }

@@ -1,23 +1,34 @@
 //! Arc's own configuration, and ours in the same file.
 //!
-//! `arc.toml` is found where Arc finds it, overridden by `ARC_…` variables as Arc does, and becomes [`Settings`] in
-//! one step: after that nothing is checked again.
+//! `arc.toml` is found where Arc finds it, overridden by `ARC_…` variables as Arc does, and becomes
+//! [`Settings`] in one step: after that nothing is checked again.
 
 mod arc_server;
+mod backends;
+mod backup;
 mod databases;
 mod environment;
 mod keys;
+mod location;
 mod monitor;
 mod not_included;
 mod places;
 mod settings;
 mod state;
+mod storage;
+mod tables;
 mod targets;
 mod values;
+mod warning;
 
 pub use arc_server::ArcServer;
-pub(crate) use keys::{secret_variable, unknown_target};
+pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
+pub use backup::{BackupSettings, HistoryLimits};
+pub(crate) use keys::unknown_target;
+pub(crate) use location::searched_places;
 pub(crate) use places::{Compared, differences};
-pub use settings::{BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings};
+pub use settings::{Overrides, Settings};
+pub use storage::StorageSettings;
 pub use targets::TargetSettings;
 pub use values::Values;
+pub use warning::Warning;

@@ -1,9 +1,9 @@
 //! The monitoring token.
 
-use super::Values;
+use super::values::Values;
 use crate::{Error, Result};
 
-/// The least length of a monitoring token in bytes: one that can be guessed is none.
+/// The least length of a monitoring token in bytes: a shorter one can be guessed.
 const LEAST: usize = 16;
 
 /// The token that may ask whether the backups are in order: `arc_backup.monitor_token`, or
@@ -13,7 +13,7 @@ pub(super) fn monitor_token(values: &Values) -> Result<Option<String>> {
         match values.text(key)?.filter(|token| !token.is_empty()) {
             Some(token) if token.len() < LEAST => {
                 return Err(Error::Config(format!(
-                    "`{key}` must have at least {LEAST} characters: take a random text"
+                    "`{key}` must have at least {LEAST} characters: use a random text"
                 )));
             }
             Some(token) => return Ok(Some(token)),

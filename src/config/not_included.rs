@@ -1,9 +1,8 @@
-//! What a configuration names and a backup can't hold: `completed` must not lie by omission.
+//! What a configuration names and a backup does not hold: a completed backup says so.
 
-use std::path::Path;
-
-use super::databases::real_path;
-use super::{StorageSettings, Values};
+use super::storage::StorageSettings;
+use super::tables::ARC_TABLES;
+use super::values::Values;
 use crate::Result;
 
 /// Files of Arc's whose keys name them, from its `internal/config/config.go` (26.09).
@@ -17,63 +16,33 @@ const FILES: [(&str, &str); 7] = [
     ("database.arcx_extension_path", "an extension"),
 ];
 
-/// Tables of Arc's configuration, but for `backup`: what `ARC_<TABLE>_…` sets.
-pub(super) const TABLES: [&str; 26] = [
-    "audit_log",
-    "auth",
-    "cache",
-    "cluster",
-    "compaction",
-    "continuous_query",
-    "database",
-    "delete",
-    "edge_sync",
-    "governance",
-    "iceberg",
-    "ingest",
-    "license",
-    "log",
-    "metrics",
-    "mqtt",
-    "query",
-    "query_management",
-    "reconciliation",
-    "retention",
-    "scheduler",
-    "server",
-    "storage",
-    "telemetry",
-    "tiered_storage",
-    "wal",
-];
-
-/// The list, each by its key, with the reason.
+/// What is not in a backup: each by its key, with the reason.
 pub(super) fn not_included(
     values: &Values,
     storage: &StorageSettings,
     config_exists: bool,
 ) -> Result<Vec<String>> {
     let mut list = Vec::new();
-    if values.truth("tiered_storage.enabled", false)?
-        && values.truth("tiered_storage.cold.enabled", false)?
+    if values.bool("tiered_storage.enabled", false)?
+        && values.bool("tiered_storage.cold.enabled", false)?
     {
         list.push("tiered_storage.cold: the cold tier is another storage".to_owned());
     }
-    if values.truth("iceberg.enabled", false)?
+    if values.bool("iceberg.enabled", false)?
         && let Some(warehouse) = values.text("iceberg.warehouse")?
-        && !is_in_storage(&warehouse, values, storage)?
+        && !storage.contains(&warehouse)
     {
         list.push(format!(
             "iceberg.warehouse: `{warehouse}` lies outside of the storage root"
         ));
     }
-    if values.truth("wal.enabled", false)? {
+    if values.bool("wal.enabled", false)? {
         let folder = (values.text("wal.directory")?).unwrap_or_else(|| "./data/wal".to_owned());
         list.push(format!(
             "wal.directory: `{folder}` holds rows that Arc has not yet written to Parquet"
         ));
     }
-    if values.truth("cluster.enabled", false)? {
+    if values.bool("cluster.enabled", false)? {
         let folder =
             (values.text("cluster.raft_data_dir")?).unwrap_or_else(|| "./data/raft".to_owned());
         list.push(format!(
@@ -88,126 +57,109 @@ pub(super) fn not_included(
     let of_environment: Vec<_> = (values.variables("ARC_"))
         .filter(|name| {
             let name = name.to_ascii_lowercase();
-            (TABLES.iter())
+            (ARC_TABLES.iter())
                 .any(|table| (name.strip_prefix(table)).is_some_and(|rest| rest.starts_with('_')))
         })
         .map(|name| format!("ARC_{name}"))
         .collect();
     if !of_environment.is_empty() {
         list.push(format!(
-            "environment: what {} set is not in arc.toml",
+            "environment: the values of {} are not in arc.toml",
             of_environment.join(", ")
         ));
     }
     if !config_exists {
-        list.push("arc.toml: there is none; Arc's defaults hold".to_owned());
+        list.push("arc.toml: there is none; Arc's defaults apply".to_owned());
     }
     Ok(list)
 }
 
-/// Whether an Iceberg warehouse, by its URI or path, is in Arc's storage: at its root or below.
-fn is_in_storage(warehouse: &str, values: &Values, storage: &StorageSettings) -> Result<bool> {
-    let text = |key: &str| Ok::<_, crate::Error>(values.text(key)?.unwrap_or_default());
-    let root = match &*storage.kind {
-        "s3" => format!(
-            "s3://{}/{}",
-            text("storage.s3_bucket")?,
-            text("storage.s3_prefix")?.trim_matches('/')
-        ),
-        "azure" => format!("azure://{}", text("storage.azure_container")?),
-        _ => {
-            let path = warehouse.strip_prefix("file://").unwrap_or(warehouse);
-            return Ok(real_path(Path::new(path)).starts_with(real_path(&storage.local_path)));
-        }
-    };
-    let root = root.trim_end_matches('/');
-    Ok((warehouse.strip_prefix(root)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
+    use crate::config::backends::StorageRoot;
 
-    fn keys(text: &str, kind: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    fn keys(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
         let environment =
             (environment.iter()).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let values = Values::parse(text, "arc.toml", environment).expect("valid TOML");
-        let storage = StorageSettings {
-            kind: kind.to_owned(),
-            local_path: PathBuf::from("/srv/arc"),
-        };
-        let list = not_included(&values, &storage, true).expect("valid");
+        let list = not_included(&values, &storage(), true).expect("valid");
         (list.iter())
             .map(|text| text.split(": ").next().unwrap_or_default().to_owned())
             .collect()
     }
 
-    /// Lost otherwise: what an operator believes to be in the backup, because the configuration names it.
+    fn storage() -> StorageSettings {
+        StorageSettings {
+            kind: "local".to_owned(),
+            root: StorageRoot::Folder("/srv/arc".into()),
+        }
+    }
+
+    /// Guards against an operator who believes that everything which the configuration names is in
+    /// the backup.
     #[test]
-    fn what_the_configuration_names_is_told() {
-        for (text, kind, expected) in [
-            ("", "local", &[][..]),
-            ("[tiered_storage]\nenabled = true\n", "local", &[]),
+    fn what_the_configuration_names_is_listed() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("[tiered_storage]\nenabled = true\n", &[]),
             (
                 "[tiered_storage]\nenabled = true\n[tiered_storage.cold]\nenabled = true\n",
-                "local",
                 &["tiered_storage.cold"],
             ),
-            ("[tiered_storage.cold]\nenabled = true\n", "local", &[]),
-            ("[wal]\nenabled = true\n", "local", &["wal.directory"]),
-            ("[wal]\ndirectory = \"./w\"\n", "local", &[]),
+            ("[tiered_storage.cold]\nenabled = true\n", &[]),
+            ("[wal]\nenabled = true\n", &["wal.directory"]),
+            ("[wal]\ndirectory = \"./w\"\n", &[]),
             (
                 "[cluster]\nenabled = true\ntls_ca_file = \"/etc/ca.pem\"\n",
-                "local",
                 &["cluster.raft_data_dir", "cluster.tls_ca_file"],
             ),
             (
                 "[server]\ntls_cert_file = \"/etc/c.pem\"\ntls_key_file = \"/etc/k.pem\"\n[license]\nfile_path = \"l\"\nkey = \"x\"\n",
-                "local",
                 &[
                     "server.tls_cert_file",
                     "server.tls_key_file",
                     "license.file_path",
                 ],
             ),
-            ("[server]\ntls_cert_file = \"\"\n", "local", &[]),
+            ("[server]\ntls_cert_file = \"\"\n", &[]),
         ] {
-            assert_eq!(keys(text, kind, &[]), expected, "{text}");
+            assert_eq!(keys(text, &[]), expected, "{text}");
         }
     }
 
     #[test]
     fn a_warehouse_in_the_storage_is_in_the_backup() {
-        let at_s3 = "[storage]\ns3_bucket = \"b\"\ns3_prefix = \"/of/arc/\"\n";
-        let at_azure = "[storage]\nazure_container = \"c\"\n";
-        for (kind, storage, warehouse, is_inside) in [
-            ("local", "", "/srv/arc", true),
-            ("local", "", "/srv/arc/lake", true),
-            ("local", "", "file:///srv/arc/lake", true),
-            ("local", "", "/srv/arc2", false),
-            ("local", "", "s3://b/of/arc", false),
-            ("s3", at_s3, "s3://b/of/arc", true),
-            ("s3", at_s3, "s3://b/of/arc/lake/", true),
-            ("s3", at_s3, "s3://b/of/arc-2", false),
-            ("s3", at_s3, "s3://b", false),
-            ("azure", at_azure, "azure://c/lake", true),
-            ("azure", at_azure, "azure://d", false),
+        let folder = || StorageRoot::Folder("/srv/arc".into());
+        let uri = |uri: &str| StorageRoot::Uri(uri.to_owned());
+        for (root, warehouse, is_inside) in [
+            (folder(), "/srv/arc", true),
+            (folder(), "/srv/arc/lake", true),
+            (folder(), "file:///srv/arc/lake", true),
+            (folder(), "/srv/arc2", false),
+            (folder(), "s3://b/of/arc", false),
+            (uri("s3://b/of/arc"), "s3://b/of/arc", true),
+            (uri("s3://b/of/arc"), "s3://b/of/arc/lake/", true),
+            (uri("s3://b/of/arc"), "s3://b/of/arc-2", false),
+            (uri("s3://b/of/arc"), "s3://b", false),
+            (uri("azure://c"), "azure://c/lake", true),
+            (uri("azure://c"), "azure://d", false),
         ] {
-            let text = format!("{storage}[iceberg]\nenabled = true\nwarehouse = \"{warehouse}\"\n");
-            let expected = if is_inside {
-                &[][..]
-            } else {
-                &["iceberg.warehouse"]
-            };
-            assert_eq!(keys(&text, kind, &[]), expected, "{warehouse} in {kind}");
+            let storage = StorageSettings { root, ..storage() };
+            let text = format!("[iceberg]\nenabled = true\nwarehouse = \"{warehouse}\"\n");
+            let values = Values::parse(&text, "arc.toml", []).expect("valid TOML");
+            let list = not_included(&values, &storage, true).expect("valid");
+            let is_omitted = list
+                .iter()
+                .any(|line| line.starts_with("iceberg.warehouse"));
+            assert_eq!(is_omitted, !is_inside, "{warehouse} in {:?}", storage.root);
         }
     }
 
-    /// Lost otherwise: the part of a configuration that no file holds. Values may be secrets, and are not told.
+    /// Guards against the loss of settings that no file holds. Values may be secrets, and are not
+    /// shown.
     #[test]
-    fn what_the_environment_sets_is_told_by_name() {
+    fn what_the_environment_sets_is_listed_by_name() {
         let environment = [
             ("ARC_STORAGE_S3_SECRET_KEY", "hunter2"),
             ("ARC_BACKUP_TIMEOUT", "60s"),
@@ -215,22 +167,18 @@ mod tests {
             ("ARC_WALRUS", "x"),
             ("HOME", "/root"),
         ];
-        assert_eq!(keys("", "local", &environment), ["environment"]);
+        assert_eq!(keys("", &environment), ["environment"]);
         let values = Values::parse(
             "",
             "arc.toml",
             environment.map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let storage = StorageSettings {
-            kind: "local".to_owned(),
-            local_path: PathBuf::from("/srv/arc"),
-        };
-        let list = not_included(&values.expect("valid TOML"), &storage, false).expect("valid");
+        let list = not_included(&values.expect("valid TOML"), &storage(), false).expect("valid");
         assert_eq!(
             list,
             [
-                "environment: what ARC_STORAGE_S3_SECRET_KEY set is not in arc.toml",
-                "arc.toml: there is none; Arc's defaults hold"
+                "environment: the values of ARC_STORAGE_S3_SECRET_KEY are not in arc.toml",
+                "arc.toml: there is none; Arc's defaults apply"
             ]
         );
     }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use super::Values;
+use super::backends::{Backends, PlaceForm};
 use super::databases::real_path;
+use super::storage::kind;
+use super::values::Values;
 use crate::Result;
 
 /// The databases, by the keys that name their files; of each, Arc's default is the same file.
@@ -14,26 +16,16 @@ const DATABASES: [&str; 4] = [
     "continuous_query.db_path",
 ];
 const DEFAULT_DATABASE: &str = "./data/arc.db";
-const DEFAULT_DATA: &str = "./data/arc";
 
 /// What is compared.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Compared<'a> {
+    /// The kinds of storage.
+    pub(crate) backends: &'a Backends,
     /// Where Arc's data is.
     pub(crate) data: bool,
     /// The databases of these keys.
     pub(crate) databases: Vec<&'a str>,
-}
-
-/// How a value is written in a configuration.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    /// A path, which resolves against the working directory, with Arc's default.
-    Path(&'static str),
-    /// A folder in a store: slashes around it mean nothing.
-    Prefix,
-    /// A name or an address.
-    Text,
 }
 
 /// The keys by which `theirs` places something elsewhere than `ours`, each with both values, for
@@ -46,14 +38,15 @@ pub(crate) fn differences(
     theirs: &Values,
     compared: &Compared<'_>,
 ) -> Result<Vec<String>> {
-    let (our_kind, their_kind) = (backend(ours)?, backend(theirs)?);
+    let backends = compared.backends;
+    let (our_kind, their_kind) = (kind(ours, backends)?, kind(theirs, backends)?);
     let mut differences = Vec::new();
     if compared.data && our_kind != their_kind {
         differences.push(format!(
             "`storage.backend` is `{their_kind}` in the backup and `{our_kind}` here"
         ));
     }
-    let mut compare = |key: &str, form: Form| -> Result<()> {
+    let mut compare = |key: &str, form: PlaceForm| -> Result<()> {
         let (our, their) = (value(ours, key, form)?, value(theirs, key, form)?);
         if our.meant != their.meant {
             differences.push(format!(
@@ -64,45 +57,17 @@ pub(crate) fn differences(
         Ok(())
     };
     if compared.data && our_kind == their_kind {
-        for (key, form) in keys_of(&our_kind) {
-            compare(key, form)?;
+        let backend = backends.find(&our_kind);
+        for (key, form) in backend.into_iter().flat_map(|backend| backend.place) {
+            compare(&format!("storage.{key}"), *form)?;
         }
     }
     for key in DATABASES {
         if compared.databases.contains(&key) {
-            compare(key, Form::Path(DEFAULT_DATABASE))?;
+            compare(key, PlaceForm::Path(DEFAULT_DATABASE))?;
         }
     }
     Ok(differences)
-}
-
-/// The kind of storage: spellings of the same one are one.
-fn backend(values: &Values) -> Result<String> {
-    let text = values.text("storage.backend")?;
-    let text = text.unwrap_or_else(|| "local".to_owned());
-    Ok(match text.trim().to_ascii_lowercase().as_str() {
-        "s3" | "minio" => "s3".to_owned(),
-        "azure" | "azblob" => "azure".to_owned(),
-        other => other.to_owned(),
-    })
-}
-
-/// The keys that say where in a kind of storage the data is.
-fn keys_of(backend: &str) -> Vec<(&'static str, Form)> {
-    match backend {
-        "s3" => vec![
-            ("storage.s3_bucket", Form::Text),
-            ("storage.s3_prefix", Form::Prefix),
-            ("storage.s3_endpoint", Form::Text),
-        ],
-        "azure" => vec![
-            ("storage.azure_container", Form::Text),
-            ("storage.azure_prefix", Form::Prefix),
-            ("storage.azure_account_name", Form::Text),
-            ("storage.azure_endpoint", Form::Text),
-        ],
-        _ => vec![("storage.local_path", Form::Path(DEFAULT_DATA))],
-    }
 }
 
 /// A value, as it is compared and as it is shown.
@@ -111,10 +76,10 @@ struct Value {
     shown: String,
 }
 
-fn value(values: &Values, key: &str, form: Form) -> Result<Value> {
+fn value(values: &Values, key: &str, form: PlaceForm) -> Result<Value> {
     let text = values.text(key)?.filter(|text| !text.trim().is_empty());
     Ok(match (form, text) {
-        (Form::Path(default), text) => {
+        (PlaceForm::Path(default), text) => {
             let is_default = text.is_none();
             let text = text.unwrap_or_else(|| default.to_owned());
             let meant = real_path(Path::new(&text)).display().to_string();
@@ -128,11 +93,11 @@ fn value(values: &Values, key: &str, form: Form) -> Result<Value> {
             meant: String::new(),
             shown: "not set".to_owned(),
         },
-        (Form::Prefix, Some(text)) => Value {
+        (PlaceForm::Prefix, Some(text)) => Value {
             meant: text.trim_matches('/').to_owned(),
             shown: format!("`{text}`"),
         },
-        (Form::Text, Some(text)) => Value {
+        (PlaceForm::Text, Some(text)) => Value {
             meant: text.trim().trim_end_matches('/').to_owned(),
             shown: format!("`{text}`"),
         },
@@ -147,15 +112,17 @@ mod tests {
         let environment = (environment.iter()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let ours = Values::parse(ours, "arc.toml", environment).expect("valid TOML");
         let theirs = ours.with_file(theirs, "theirs").expect("valid TOML");
+        let backends = crate::config::backends::samples::backends();
         let compared = Compared {
+            backends: &backends,
             data: true,
             databases: vec!["auth.db_path", "retention.db_path"],
         };
         differences(&ours, &theirs, &compared).expect("texts")
     }
 
-    /// Lost otherwise: the data, to a place where Arc does not look for it; or a restore that would
-    /// do, refused.
+    /// Guards against data that is restored to a place where Arc does not look for it, and against a
+    /// refusal of a restore that is fine.
     #[test]
     fn what_places_something_elsewhere_is_named_with_both_values() {
         let named = between("", "[storage]\nlocal_path = \"/srv/data\"\n", &[]);

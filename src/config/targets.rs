@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Values;
+use super::backends::Backends;
 use super::environment::in_variables;
+use super::values::{Values, variable};
 use crate::{Error, Result};
 
 /// A configured backup destination.
@@ -17,13 +18,27 @@ pub struct TargetSettings {
     pub key: String,
 }
 
+/// The target of `backup.local_path`.
+const DEFAULT: &str = "local";
+
+impl TargetSettings {
+    /// Whether it is the target of `backup.local_path`, which there always is.
+    pub(crate) fn is_default(&self) -> bool {
+        self.name == DEFAULT
+    }
+}
+
 /// `backup.local_path` as the target `local`, then `[backup.targets.<name>]` and what the
 /// environment announces.
-pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSettings>> {
+pub(super) fn targets(
+    values: &Values,
+    names: &[String],
+    backends: &Backends,
+) -> Result<Vec<TargetSettings>> {
     let mut targets = BTreeMap::from([(
-        "local".to_owned(),
+        DEFAULT.to_owned(),
         TargetSettings {
-            name: "local".to_owned(),
+            name: DEFAULT.to_owned(),
             kind: "local".to_owned(),
             key: "backup".to_owned(),
         },
@@ -32,7 +47,7 @@ pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSet
     for name in names.iter().cloned() {
         if !variables.insert(in_variables(&name)) {
             return Err(Error::Config(format!(
-                "`backup.targets.{name}`: another target has the same name but for case, `-` and `_`: they would share their variables"
+                "`backup.targets.{name}`: another target has a name that differs only in case, `-` and `_`: they would share their variables"
             )));
         }
         let key = format!("backup.targets.{name}");
@@ -45,7 +60,7 @@ pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSet
                 "`{key}`: a target's name has letters, digits, `-` and `_` only"
             )));
         }
-        if name == "local" {
+        if name == DEFAULT {
             return Err(Error::Config(
                 "`backup.targets.local`: the name `local` is that of `backup.local_path`; give the target another name"
                     .to_owned(),
@@ -55,10 +70,11 @@ pub(super) fn targets(values: &Values, names: &[String]) -> Result<Vec<TargetSet
             let missing = if values.keys("backup.targets").contains(&name) {
                 format!("{key}.type")
             } else {
-                super::values::variable(&format!("{key}.type"))
+                variable(&format!("{key}.type"))
             };
             return Err(Error::Config(format!(
-                "`{missing}` is missing: it says what kind of target it is (local, s3, minio, azure, azblob)"
+                "`{missing}` is missing: it says what kind of target it is ({})",
+                backends.names()
             )));
         };
         let kind = kind.trim().to_ascii_lowercase();

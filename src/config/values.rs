@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::{Table, Value};
@@ -30,7 +31,7 @@ impl Values {
     /// The text of an `arc.toml`, under variables by name.
     ///
     /// # Errors
-    /// When the text is no TOML; `path` is named.
+    /// [`Error::Config`] names `path` and the line where the text is not valid TOML.
     pub fn parse(
         text: &str,
         path: &str,
@@ -48,7 +49,7 @@ impl Values {
         })?;
         Ok(Self {
             table,
-            // As Arc does: an empty variable is none.
+            // As in Arc, an empty variable counts as absent.
             environment: environment
                 .into_iter()
                 .filter(|(_, value)| !value.is_empty())
@@ -112,11 +113,23 @@ impl Values {
         }
     }
 
-    /// A truth value, with its default.
+    /// A path, with its default.
+    ///
+    /// # Errors
+    /// As [`Values::text`], and when it is empty.
+    pub fn path(&self, key: &str, default: &str) -> Result<PathBuf> {
+        let text = self.text(key)?.unwrap_or_else(|| default.to_owned());
+        if text.trim().is_empty() {
+            return Err(Error::Config(format!("`{key}` must not be empty")));
+        }
+        Ok(PathBuf::from(text))
+    }
+
+    /// A `true` or `false`, with its default.
     ///
     /// # Errors
     /// As [`Values::text`].
-    pub fn truth(&self, key: &str, default: bool) -> Result<bool> {
+    pub fn bool(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
             None => Ok(default),
             Some(Value::Boolean(value)) => Ok(value),
@@ -198,14 +211,14 @@ impl Values {
         }
     }
 
-    /// What variables of this prefix are called behind it.
+    /// The names of variables with this prefix, without it.
     pub fn variables<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.environment
             .keys()
             .filter_map(move |name| name.strip_prefix(prefix))
     }
 
-    /// Refuses what should be a table and is none.
+    /// Refuses a value that should be a table and is not.
     ///
     /// # Errors
     /// [`Error::Config`] names the key.
@@ -293,7 +306,7 @@ mod tests {
                 && timeout.contains("soon"),
             "{timeout}"
         );
-        assert!(read.truth("backup.enabled", true).is_err());
+        assert!(read.bool("backup.enabled", true).is_err());
         let broken = Values::parse("[a]\nsecret = hush\n", "arc.toml", [])
             .expect_err("no TOML")
             .to_string();

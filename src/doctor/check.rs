@@ -3,6 +3,9 @@
 use arc_backup_core::Error as CoreError;
 use poem_openapi::{Enum, Object};
 
+use super::explain::explain;
+use crate::config::Backends;
+
 /// What the doctor found.
 #[derive(Debug, Clone, PartialEq, Object)]
 #[oai(rename = "DoctorReport")]
@@ -27,11 +30,11 @@ impl Report {
     }
 }
 
-/// How a check went.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Enum)]
 #[oai(rename_all = "lowercase")]
 pub enum DoctorStatus {
-    /// Well.
+    /// Nothing is wrong.
     #[default]
     Ok,
     /// Backups work; something that an operator should know of is not as it should be, or will not
@@ -49,9 +52,9 @@ pub struct Check {
     pub subject: String,
     /// Which check: `put`, `list`, `clock`, …
     pub check: String,
-    /// Whether it is no fault: true for a warning.
+    /// Whether it is not a fault: true for a warning.
     pub ok: bool,
-    /// How it went.
+    /// Its outcome.
     pub status: DoctorStatus,
     /// A state in which not everything works, and that may be wanted: `append-only`, `read-only`.
     pub state: Option<String>,
@@ -99,8 +102,14 @@ impl Check {
     }
 
     /// The check that met `error` in a storage whose settings are in `table`.
-    pub(super) fn failed(subject: &str, check: &str, table: &str, error: &CoreError) -> Self {
-        let (setting, remedy) = super::explain(table, error);
+    pub(super) fn failed(
+        backends: &Backends,
+        subject: &str,
+        check: &str,
+        table: &str,
+        error: &CoreError,
+    ) -> Self {
+        let (setting, remedy) = explain(backends, table, error);
         Self::bad(subject, check, error.to_string()).look_at(setting, remedy)
     }
 }

@@ -1,8 +1,12 @@
 //! What is on this machine: configuration, state folder, databases.
 
-use super::Check;
-use crate::config::Settings;
-use crate::operations::{ArcBackup, Reach, SET_URL, examine_arc, without_flush};
+use super::check::Check;
+use crate::config::searched_places;
+use crate::operations::ArcBackup;
+
+/// What to do where the program runs in the wrong folder.
+pub(super) const OTHER_FOLDER: &str =
+    "run in Arc's working directory (-C DIR), or name the file (--config FILE)";
 
 pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
     let subject = "configuration";
@@ -12,14 +16,14 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
         Check::good(subject, "file", format!("{path}"))
     } else {
         let text = format!(
-            "none was found ({}): Arc's defaults and the environment are in force",
-            Settings::searched()
+            "no file was found ({}): Arc's defaults and the environment apply",
+            searched_places()
         );
-        Check::warn(subject, "file", text).look_at("arc.toml", super::OTHER_PLACE)
+        Check::warn(subject, "file", text).look_at("arc.toml", OTHER_FOLDER)
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
-        let setting = warning.split('`').nth(1).unwrap_or("backup").to_owned();
-        Check::warn(subject, "keys", warning.as_str()).look_at(setting, "correct or remove it")
+        Check::warn(subject, "keys", warning.text.as_str())
+            .look_at(warning.setting.as_str(), "correct or remove it")
     }));
     checks.extend(
         settings
@@ -32,11 +36,11 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
             Check::warn(
                 subject,
                 "tokens",
-                "`auth.enabled` is false: whoever reaches the service may restore and delete",
+                "`auth.enabled` is false: anybody who reaches the service may restore and delete",
             )
             .look_at(
                 "auth.enabled",
-                "set it to true, or let nobody but administrators reach the service",
+                "set it to true, or make sure that only administrators can reach the service",
             ),
         );
     }
@@ -50,7 +54,7 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     let writable = if folder.is_dir() {
         tempfile_in(folder)
     } else {
-        // Nothing is made before it is needed.
+        // The folder is created when it is first needed.
         let above = crate::operations::existing(folder);
         let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
         rustix::fs::access(above, access).map_err(Into::into)
@@ -72,33 +76,11 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
     checks
 }
 
-/// Whether a file can be made in `folder`; it is gone again.
+/// Creates a file in `folder` and removes it.
 fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     let path = folder.join(format!(".doctor-{}.tmp", std::process::id()));
     crate::private::create_file(&path)?;
     std::fs::remove_file(path)
-}
-
-/// Whether the Arc can be reached that is flushed before a backup, or runs and is not flushed.
-pub(super) async fn arc(engine: &ArcBackup) -> Option<Check> {
-    let settings = engine.settings();
-    let Some(arc) = &settings.backup.arc else {
-        let seen = without_flush(settings);
-        let required = settings.backup.require_flush.then(|| {
-            let text = "`backup.require_flush` is true, and `backup.arc_url` is not set: every backup fails";
-            Check::bad("Arc", "flush", text).look_at("backup.arc_url", SET_URL)
-        });
-        return required.or_else(|| {
-            let text = format!("{}: backups lack the rows that it holds in memory", seen?);
-            Some(Check::warn("Arc", "flush", text).look_at("backup.arc_url", SET_URL))
-        });
-    };
-    Some(match examine_arc(arc).await {
-        Reach::Good(detail) => Check::good("Arc", "reach", detail),
-        Reach::Bad(detail, setting, remedy) => {
-            Check::bad("Arc", "reach", detail).look_at(setting, remedy)
-        }
-    })
 }
 
 pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {

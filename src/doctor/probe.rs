@@ -12,13 +12,15 @@ use bytes::Bytes;
 use futures::StreamExt;
 use indicatif::HumanBytes;
 
-use super::Check;
+use super::check::Check;
+use super::explain::explain;
+use crate::config::Backends;
 use crate::repository::Repository;
 
 /// How far this machine's clock may be from the store's. S3 refuses requests at 15 minutes.
 const SKEW_LIMIT: Duration = Duration::from_secs(60);
-/// How long each part of the examination may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The timeout of each part of the examination.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(90);
 /// The object that throughput is measured with.
 const MEASURED_BYTES: usize = 8 << 20;
 /// How many small requests latency is measured with.
@@ -43,6 +45,7 @@ fn probe(suffix: &str) -> Key {
 pub(super) struct Probe<'a> {
     subject: &'a str,
     table: &'a str,
+    backends: &'a Backends,
     sink: &'a Arc<dyn Sink>,
     repository: Option<&'a Repository>,
     checks: std::sync::Mutex<Vec<Check>>,
@@ -54,12 +57,14 @@ impl<'a> Probe<'a> {
     pub(super) fn new(
         subject: &'a str,
         table: &'a str,
+        backends: &'a Backends,
         sink: &'a Arc<dyn Sink>,
         repository: Option<&'a Repository>,
     ) -> Self {
         Self {
             subject,
             table,
+            backends,
             sink,
             repository,
             checks: std::sync::Mutex::default(),
@@ -78,7 +83,7 @@ impl<'a> Probe<'a> {
             .push(check);
     }
 
-    fn note<T>(
+    fn record<T>(
         &self,
         check: &str,
         outcome: Result<T>,
@@ -90,7 +95,8 @@ impl<'a> Probe<'a> {
                 Some(value)
             }
             Err(error) => {
-                self.push(Check::failed(self.subject, check, self.table, &error));
+                let failed = Check::failed(self.backends, self.subject, check, self.table, &error);
+                self.push(failed);
                 None
             }
         }
@@ -101,7 +107,7 @@ impl<'a> Probe<'a> {
             Ok(hex) => hex,
             Err(error) => return vec![Check::bad(self.subject, "reach", error.to_string())],
         };
-        if let Some(proxy) = self.sink.proxy() {
+        if let Some(proxy) = self.sink.properties().proxy {
             let text = format!("requests go through {proxy}, by the environment (docs/storage.md)");
             self.push(Check::good(self.subject, "proxy", text));
         }
@@ -134,7 +140,7 @@ impl<'a> Probe<'a> {
                 let uploads = self.uploads(&small);
                 self.within("unfinished uploads", uploads).await;
             }
-            if self.sink.keeps_deleted() {
+            if self.sink.properties().keeps_deleted {
                 self.push(Check::good(
                     self.subject,
                     "versions",
@@ -149,10 +155,10 @@ impl<'a> Probe<'a> {
 
     /// A store that hangs, or is very slow, must not hang the doctor.
     async fn within<T>(&self, check: &str, work: impl Future<Output = T>) -> Option<T> {
-        match tokio::time::timeout(PATIENCE, work).await {
+        match tokio::time::timeout(PROBE_TIMEOUT, work).await {
             Ok(value) => Some(value),
             Err(_) => {
-                let text = format!("no end within {} s", PATIENCE.as_secs());
+                let text = format!("timed out after {} s", PROBE_TIMEOUT.as_secs());
                 self.push(Check::bad(self.subject, check, text).look_at(
                     self.table,
                     "check that the store runs and how it is reached from here: it is very slow, or does not answer",
@@ -177,7 +183,7 @@ impl<'a> Probe<'a> {
             .discard_unfinished(Some(key), Discard::Remove)
             .await;
         let found = found.and_then(Discarded::whole);
-        self.note("unfinished uploads", found, |_| {
+        self.record("unfinished uploads", found, |_| {
             "can be found and ended".to_owned()
         });
     }
@@ -185,7 +191,7 @@ impl<'a> Probe<'a> {
     /// Whether the place answers at all; without that, everything else would fail for the same reason.
     async fn list(&self) -> bool {
         let begun = Instant::now();
-        if let Some(root) = self.sink.capabilities().local_root
+        if let Some(root) = self.sink.properties().local_path
             && self.repository.is_none()
             && !root.is_dir()
         {
@@ -205,7 +211,7 @@ impl<'a> Probe<'a> {
         });
         let first = std::pin::pin!(first).next().await;
         let outcome = first.transpose().map(|_| ());
-        self.note("list", outcome, |()| {
+        self.record("list", outcome, |()| {
             format!("{}, {:.1?}", self.sink.location(), begun.elapsed())
         })
         .is_some()
@@ -220,13 +226,13 @@ impl<'a> Probe<'a> {
             && error.remedy().is_none()
         {
             let text = format!("{READ_ONLY_MEANS}: {error}");
-            let (setting, _) = super::explain(self.table, error);
+            let (setting, _) = explain(self.backends, self.table, error);
             let check = Check::warn(self.subject, "put", text).look_at(setting, READ_ONLY_REMEDY);
             self.push(check.in_state(READ_ONLY));
             self.is_read_only.store(true, Ordering::Relaxed);
             return;
         }
-        let Some(meta) = self.note("put", put, |_| "an object of 4 KiB".to_owned()) else {
+        let Some(meta) = self.record("put", put, |_| "an object of 4 KiB".to_owned()) else {
             return;
         };
         let head = self.sink.head(small).await.and_then(|found| {
@@ -235,34 +241,32 @@ impl<'a> Probe<'a> {
                     ErrorKind::NotFound,
                     "read",
                     small,
-                    "it is not there although it was written",
+                    "it is missing although it was written",
                 )
             })
         });
-        if let Some(meta) = self.note("head", head, |meta| format!("{} bytes", meta.size)) {
+        if let Some(meta) = self.record("head", head, |meta| format!("{} bytes", meta.size)) {
             self.clock(&meta);
         }
         let whole = self.get(small, GetOptions::default(), &bytes).await;
-        self.note("get", whole, |()| "the same bytes came back".to_owned());
+        self.record("get", whole, |()| "the same bytes came back".to_owned());
         let range = GetOptions {
             range: Some(1000..3000),
             ..GetOptions::default()
         };
         let part = self.get(small, range, &bytes[1000..3000]).await;
-        self.note("range", part, |()| "a part of it came back".to_owned());
+        self.record("range", part, |()| "a part of it came back".to_owned());
         self.conditions(small, &meta, &bytes).await;
-        if self.sink.capabilities().server_copy
-            && let Some(from) = self.sink.address(small)
-        {
-            let copied = self.sink.copy_from(&from, copy).await;
-            self.note("copy", copied, |_| "within the store".to_owned());
+        if let Some(copies) = self.sink.server_copy() {
+            let copied = copies.copy_from(&copies.address(small), copy).await;
+            self.record("copy", copied, |_| "within the store".to_owned());
         }
         self.measure(small, large).await;
     }
 
     /// What a file system may lack: locks, without which no backup is made, and modes and times, without which it is.
     async fn file_system(&self, small: &Key, lock: &Key) {
-        if self.sink.capabilities().local_root.is_none() {
+        if !self.sink.properties().keeps_attributes {
             return;
         }
         if self.repository.is_some() {
@@ -271,8 +275,8 @@ impl<'a> Probe<'a> {
                 Ok(LockOutcome::Busy(_)) => Ok(()),
                 Err(error) => Err(error),
             };
-            self.note("lock", held, |()| {
-                "two operations can't run at once".to_owned()
+            self.record("lock", held, |()| {
+                "two operations cannot run at once".to_owned()
             });
         }
         let wanted = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
@@ -328,7 +332,7 @@ impl<'a> Probe<'a> {
                 )),
             }
         };
-        self.note("conditional get", outcome.await, |()| {
+        self.record("conditional get", outcome.await, |()| {
             "another version is refused".to_owned()
         });
         let outcome = match self.put(key, bytes, true).await {
@@ -341,14 +345,13 @@ impl<'a> Probe<'a> {
                 "the store ignores If-None-Match: two writers could hold one lock",
             )),
         };
-        self.note("conditional put", outcome, |()| {
+        self.record("conditional put", outcome, |()| {
             "what exists is not overwritten".to_owned()
         });
     }
 
     fn clock(&self, meta: &Meta) {
-        // On local disk it is the same clock.
-        let (Some(theirs), None) = (meta.modified, self.sink.capabilities().local_root) else {
+        let (Some(theirs), false) = (meta.modified, self.sink.properties().shares_clock) else {
             return;
         };
         let ours = SystemTime::now();
@@ -387,7 +390,7 @@ impl<'a> Probe<'a> {
             let rates = Some((rate(up), rate(begun.elapsed())));
             Ok((times[times.len() / 2], rates))
         };
-        self.note("speed", outcome.await, |(latency, rates)| match rates {
+        self.record("speed", outcome.await, |(latency, rates)| match rates {
             Some((up, down)) => format!(
                 "{latency:.1?} a request, writes {}/s, reads {}/s (one object of {})",
                 HumanBytes(*up),
@@ -408,7 +411,9 @@ impl<'a> Probe<'a> {
             }
             Ok(())
         };
-        self.note("delete", outcome.await, |()| "no probe is left".to_owned());
+        self.record("delete", outcome.await, |()| {
+            "the probes were removed".to_owned()
+        });
     }
 
     async fn put(&self, key: &Key, bytes: &[u8], create_new: bool) -> Result<Meta> {

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Error, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink};
+use arc_backup_core::{Access, Error, ErrorKind, GetOptions, ListOptions, Listed, Meta, Sink};
 use futures::{StreamExt, stream};
 use indicatif::{HumanBytes, HumanCount};
 use tokio::time::Instant;
 
-use super::{Check, DATA as SUBJECT};
+use super::check::Check;
+use super::explain::explain;
+use crate::config::Backends;
 use crate::operations::ArcBackup;
 use crate::source::Exclusions;
 
+/// Arc's data, as checks name it.
+pub(super) const SUBJECT: &str = "data storage";
 /// How long the data is listed.
 const LISTING: Duration = Duration::from_secs(10);
 /// How long files are opened, behind that.
@@ -34,8 +38,8 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// The bytes in words.
-    pub(super) fn words(&self) -> String {
+    /// The bytes, for people.
+    pub(super) fn describe(&self) -> String {
         let least = if self.is_whole { "" } else { "at least " };
         format!("{least}{}", HumanBytes(self.bytes))
     }
@@ -74,7 +78,7 @@ impl Places {
         }
     }
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let more = match self.count - self.named.len() as u64 {
             0 => String::new(),
             count => format!(", and {} more", HumanCount(count)),
@@ -87,38 +91,40 @@ impl Places {
 /// takes.
 pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
     let storage = &**engine.storage();
-    let is_local = storage.capabilities().local_root.is_some();
-    if (storage.capabilities().local_root).is_some_and(|root| !root.is_dir()) {
-        // That is said by the check whether it can be listed at all.
+    let backends = &engine.settings().backends;
+    let properties = storage.properties();
+    let is_local = properties.local_path.is_some();
+    if (properties.local_path).is_some_and(|root| !root.is_dir()) {
+        // The check `list` reports that.
         return (Vec::new(), None);
     }
     let found = match list(storage, engine.exclusions()).await {
         Ok(found) => found,
         Err(error) => {
-            let check = Check::failed(SUBJECT, "read", "storage", &error);
+            let check = Check::failed(backends, SUBJECT, "read", "storage", &error);
             return (vec![check], None);
         }
     };
     let mut archived = found.archived;
-    let sample = sample(found.first, is_local);
+    let sample = sample(found.first, properties.access);
     let (tried, unopened) = open(storage, sample, &mut archived).await;
     let needs = found.needs;
     let mut checks = Vec::new();
     for (places, what) in [
-        (&found.unlisted, "folders or files can't be looked at"),
-        (&unopened, "files that were tried can't be opened"),
+        (&found.unlisted, "folders or files cannot be read"),
+        (&unopened, "files that were tried cannot be opened"),
     ] {
         if let Some(fault) = &places.fault {
-            let text = format!("{} {what}: {}", HumanCount(places.count), places.words());
-            let (setting, remedy) = remedy(is_local, fault);
+            let text = format!("{} {what}: {}", HumanCount(places.count), places.describe());
+            let (setting, remedy) = remedy(backends, is_local, fault);
             checks.push(Check::bad(SUBJECT, "read", text).look_at(setting, remedy));
         }
     }
     if archived.count > 0 {
         let text = format!(
-            "{} objects lie in an archive tier, and no backup can read them: {}",
+            "{} objects are in an archive tier, where no backup can read them: {}",
             HumanCount(archived.count),
-            archived.words()
+            archived.describe()
         );
         checks.push(Check::bad(SUBJECT, "read", text).look_at(
             "storage",
@@ -129,7 +135,7 @@ pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
         let whole = match needs.is_whole {
             true => String::new(),
             false => format!(
-                "; these are not all: the listing was ended after {} s",
+                "; the listing is incomplete: it was stopped after {} s",
                 LISTING.as_secs()
             ),
         };
@@ -137,15 +143,15 @@ pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
             "{} files in {} folders, {}; {tried} of them were opened{whole}",
             HumanCount(needs.files),
             HumanCount(found.folders),
-            needs.words()
+            needs.describe()
         );
         checks.push(Check::good(SUBJECT, "read", text));
     }
     (checks, Some(needs))
 }
 
-/// The setting and remedy for what can't be read.
-fn remedy(is_local: bool, fault: &Error) -> (String, String) {
+/// The setting and remedy for what cannot be read.
+fn remedy(backends: &Backends, is_local: bool, fault: &Error) -> (String, String) {
     match (is_local, fault.kind()) {
         (true, ErrorKind::PermissionDenied) => (
             "storage.local_path".to_owned(),
@@ -154,9 +160,9 @@ fn remedy(is_local: bool, fault: &Error) -> (String, String) {
         ),
         (true, _) => (
             "storage.local_path".to_owned(),
-            "look at the disk (`dmesg`): a backup fails where it can't read a file".to_owned(),
+            "look at the disk (`dmesg`): a backup fails where it cannot read a file".to_owned(),
         ),
-        (false, _) => super::explain("storage", fault),
+        (false, _) => explain(backends, "storage", fault),
     }
 }
 
@@ -225,10 +231,10 @@ async fn list(storage: &dyn Sink, exclusions: &Exclusions) -> Result<Found, Erro
 }
 
 /// The files to open, spread over those that there are.
-fn sample(first: Vec<Meta>, is_local: bool) -> Vec<Meta> {
-    let most = match is_local {
-        true => OPENED_LOCALLY,
-        false => OPENED_REMOTELY,
+fn sample(first: Vec<Meta>, access: Access) -> Vec<Meta> {
+    let most = match access {
+        Access::Direct => OPENED_LOCALLY,
+        Access::Network => OPENED_REMOTELY,
     };
     let step = first.len().div_ceil(most).max(1);
     first.into_iter().step_by(step).collect()

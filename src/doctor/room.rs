@@ -4,8 +4,8 @@ use std::path::Path;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::reading::Needs;
-use super::{Check, DoctorStatus};
+use super::check::{Check, DoctorStatus};
+use super::reading::{self, Needs};
 use crate::operations::{ArcBackup, Room, taken};
 
 /// Room below which nothing goes on, where it is not known how much is needed.
@@ -15,8 +15,8 @@ const LIST_BYTES: u64 = 600;
 /// The share of a file system that is to stay free: one tenth.
 const RESERVE: u64 = 10;
 
-const MAKE_ROOM: &str = "remove what interrupted operations left (`arc-backup sweep --apply`), delete old backups, add room, or back \
-    up to another target";
+const MAKE_ROOM: &str = "remove leftovers of interrupted operations (`arc-backup sweep --apply`), delete old backups, add room, or \
+    back up to another target";
 
 /// Room in each target on local disk, for the state folder, and beside data on local disk.
 pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
@@ -29,7 +29,7 @@ pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
         ..needs
     });
     for (target, repository) in engine.targets() {
-        if let Some(root) = repository.sink().capabilities().local_root {
+        if let Some(root) = repository.sink().properties().local_path {
             let subject = format!("target {}", target.name);
             let setting = format!("{}.local_path", target.key);
             let what = "a full backup takes";
@@ -50,10 +50,10 @@ pub(super) fn checks(engine: &ArcBackup, needs: Option<Needs>) -> Vec<Check> {
         state,
         "add room, or set `backup.state_path` to a file on another disk",
     ));
-    if let Some(root) = engine.storage().capabilities().local_root {
+    if let Some(root) = engine.storage().properties().local_path {
         let remedy = "free or add room: Arc writes there, and so does a restore";
         checks.extend(check(
-            "data storage",
+            reading::SUBJECT,
             &root,
             "storage.local_path",
             "",
@@ -89,7 +89,7 @@ fn check(
         None => (DoctorStatus::Ok, free),
         Some(needs) => {
             let (status, why) = judge(&room, &needs);
-            (status, format!("{free}; {what} {}{why}", needs.words()))
+            (status, format!("{free}; {what} {}{why}", needs.describe()))
         }
     };
     Some(match status {

@@ -1,9 +1,9 @@
-//! What restores have set aside: no fault, and room that nobody else gives back.
+//! Files that restores have set aside: not a fault, but room that only an operator can free.
 
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 
-use super::Check;
+use super::check::Check;
 use crate::operations::ArcBackup;
 use crate::times;
 
@@ -11,7 +11,7 @@ use crate::times;
 pub(super) async fn replaced_files(engine: &ArcBackup) -> Option<Check> {
     let (found, faults) = engine.set_aside().await;
     if let Some(fault) = faults.first() {
-        let text = format!("files set aside by restores can't be counted: {fault}");
+        let text = format!("cannot count the files set aside by restores: {fault}");
         return Some(Check::good("replaced files", "room", text));
     }
     let now = Timestamp::now();
@@ -23,7 +23,7 @@ pub(super) async fn replaced_files(engine: &ArcBackup) -> Option<Check> {
     let example = found.first()?;
     let text = format!(
         "restores have set aside {files} files, {}{}, in {} places (`arc-backup sweep` names them), such as {}: remove by hand \
-         what nobody needs any more",
+         those that are no longer needed",
         HumanBytes(bytes),
         age.map_or_else(String::new, |age| format!(
             ", the oldest {} ago",

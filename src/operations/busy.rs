@@ -116,8 +116,7 @@ fn seconds(moment: Timestamp) -> String {
 
 impl ArcBackup {
     /// Adds the progress of the running operation to [`Error::Busy`], if this instance runs it.
-    /// Other
-    /// errors are returned unchanged.
+    /// Other errors are returned unchanged.
     pub(crate) async fn with_progress(&self, error: Error) -> Error {
         let Error::Busy(mut busy) = error else {
             return error;

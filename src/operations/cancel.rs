@@ -73,8 +73,8 @@ pub(crate) async fn requested(folder: &Path, operation: &Operation) -> String {
         // On a blocking thread: the disk may hang.
         let read = tokio::task::spawn_blocking(move || read(&looked_at)).await;
         if let Ok(Some(request)) = read {
-            // Not removed by the read: if the caller stops waiting, the next call finds the
-            // request again. The next operation removes a stale one.
+            // Not removed by the read: if the caller stops waiting, the next call finds the request
+            // again. The next operation removes a stale one.
             let _ = std::fs::remove_file(&path);
             audit::cancel_requested(
                 operation.operation.as_str(),

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{LockGuard, Sink, Source};
+use arc_backup_core::{LockGuard, OperationId, Sink, Source};
 
 use crate::Result;
-use crate::auth::Secret;
+use crate::arc::ArcClient;
 use crate::config::Settings;
 use crate::manifest::BackupId;
 use crate::operations::Running;
@@ -29,12 +29,12 @@ pub(crate) struct Context {
     pub(crate) storage: Arc<dyn Sink>,
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,
-    pub(crate) operation_id: String,
+    pub(crate) operation_id: OperationId,
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,
-    /// The token of the REST request, for requests to Arc.
-    pub(crate) token: Option<Secret>,
+    /// The Arc of `backup.arc_url`, with the configured token or that of the request.
+    pub(crate) arc: Option<ArcClient>,
     /// The target's lock; `None` if the target can only be read.
     pub(crate) lock: Option<Arc<dyn LockGuard>>,
     /// The time limit.
@@ -67,7 +67,7 @@ impl Context {
         let by_default = || {
             [self.repository.sink(), &self.storage]
                 .iter()
-                .filter_map(|sink| sink.capabilities().concurrency)
+                .filter_map(|sink| sink.properties().concurrency)
                 .fold(CONCURRENCY, usize::max)
         };
         let (limit, most) = copies_at_once();

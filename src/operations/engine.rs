@@ -84,7 +84,7 @@ impl ArcBackup {
                     .targets
                     .iter()
                     .find(|t| t.name == repository.name())?;
-                let root = repository.sink().capabilities().local_root?;
+                let root = repository.sink().properties().local_path?;
                 Some((format!("{}.local_path", target.key), root))
             })
             .collect();
@@ -95,7 +95,8 @@ impl ArcBackup {
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
         let exclusions = Exclusions {
             keys: excluded,
-            backups: storage.capabilities().local_root.is_none(),
+            // By its path a target in a local storage is excluded however it is spelled.
+            backups: storage.properties().local_path.is_none(),
         };
         let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
         Ok(Arc::new(Self {
@@ -181,6 +182,7 @@ impl ArcBackup {
                 let known: Vec<_> = self.repositories.iter().map(Repository::name).collect();
                 Error::Invalid(crate::config::unknown_target(
                     &self.settings.values,
+                    &self.settings.backends,
                     name,
                     &known,
                 ))
@@ -450,7 +452,7 @@ fn shared_with_storage(
 ) -> Result<Vec<String>> {
     let probe = Key::parse("x").expect("a fixed name");
     let root = |sink: &Arc<dyn Sink>| {
-        let address = sink.address(&probe)?;
+        let address = sink.server_copy()?.address(&probe);
         let path = address.path.strip_suffix("x")?.to_owned();
         Some((address.place, path))
     };

@@ -49,8 +49,7 @@ impl ListPlace {
     }
 
     /// Returns the index where the page begins. If the backup was deleted meanwhile, the time in
-    /// its
-    /// id decides.
+    /// its id decides.
     fn index_after(&self, backups: &[Summary]) -> usize {
         match backups.iter().rposition(|backup| self.is_at(backup)) {
             Some(at) => at + 1,

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_backup_core::{Error as CoreError, ErrorKind, LockGuard, Sink};
+use arc_backup_core::{Access, Error as CoreError, ErrorKind, LockGuard, Sink};
 use tokio_util::sync::CancellationToken;
 
 use crate::operations::Running;
@@ -24,9 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns how often the lock of a target is checked.
 pub(crate) fn interval(sink: &dyn Sink) -> Duration {
-    match sink.capabilities().local_root {
-        Some(_) => LOCAL_INTERVAL,
-        None => REMOTE_INTERVAL,
+    match sink.properties().access {
+        Access::Direct => LOCAL_INTERVAL,
+        Access::Network => REMOTE_INTERVAL,
     }
 }
 

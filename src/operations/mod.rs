@@ -39,7 +39,7 @@ mod sweep;
 mod time_limit;
 mod verify;
 
-pub(crate) use backup::flush::{Reach, SET_URL, examine as examine_arc, without_flush};
+pub(crate) use backup::flush::{SET_URL, without_flush};
 pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
 

@@ -91,8 +91,7 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
     /// Backup: reused files of an interrupted backup. Restore: reused staged files of an
-    /// interrupted
-    /// restore of the same backup.
+    /// interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,
     /// Their bytes.

@@ -1,6 +1,6 @@
 //! Checks that an instance is located here, before anything is created.
 
-use crate::config::Settings;
+use crate::config::searched_places;
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result};
 
@@ -12,11 +12,13 @@ impl ArcBackup {
     /// [`Error::Config`] names the searched paths, and the options for another one.
     pub fn check_place(&self) -> Result<()> {
         let settings = &self.settings;
+        let Some(data) = settings.storage.folder() else {
+            return Ok(());
+        };
         let is_elsewhere = settings.config_exists
-            || settings.storage.kind != "local"
             || settings.backup.local_path.is_dir()
             // Before Arc's first start, only its volume exists.
-            || (settings.storage.local_path.ancestors().take(2))
+            || (data.ancestors().take(2))
                 .any(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
             || settings.targets.len() > 1;
         if is_elsewhere {
@@ -24,8 +26,8 @@ impl ArcBackup {
         }
         Err(Error::Config(format!(
             "no arc.toml was found ({}), and `{}`, where data is by default, is not a folder: {ELSEWHERE}",
-            Settings::searched(),
-            absolute(&settings.storage.local_path)
+            searched_places(),
+            absolute(data)
         )))
     }
 
@@ -34,18 +36,20 @@ impl ArcBackup {
     pub(crate) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
-        let root = self.storage.capabilities().local_root;
-        let is_missing = root.is_some_and(|root| !root.is_dir());
-        if !matches!(request, Request::Backup { .. }) || !is_first || !is_missing {
+        let root = self.storage.properties().local_path;
+        let Some(root) = root.filter(|root| !root.is_dir()) else {
+            return Ok(());
+        };
+        if !matches!(request, Request::Backup { .. }) || !is_first {
             return Ok(());
         }
         let configuration = match settings.config_exists {
             true => format!("the configuration is {}", absolute(&settings.config_path)),
-            false => format!("no arc.toml was found ({})", Settings::searched()),
+            false => format!("no arc.toml was found ({})", searched_places()),
         };
         let text = format!(
             "`{}` (`storage.local_path`) is not a folder; {configuration}. Is its volume mounted? Else {ELSEWHERE}",
-            absolute(&settings.storage.local_path)
+            absolute(&root)
         );
         Err(match settings.config_exists {
             true => Error::Failed(text),

@@ -33,8 +33,7 @@ impl ScratchFolders {
     }
 
     /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
-    /// instance's
-    /// lock or keeps it free, so that no operation uses one.
+    /// instance's lock or keeps it free, so that no operation uses one.
     pub(crate) fn take_stale(&self) -> Result<Stale> {
         let operations = self.0.join(OPERATIONS);
         let stale = self.0.join(STALE);
@@ -52,8 +51,7 @@ impl ScratchFolders {
     }
 
     /// Removes leftover folders. The caller holds the instance's lock, so that no operation uses
-    /// one.
-    /// A listing takes no lock, but it ends within an hour.
+    /// one. A listing takes no lock, but it ends within an hour.
     pub(crate) fn clean(&self) -> Result<()> {
         let operations = self.0.join(OPERATIONS);
         match std::fs::remove_dir_all(&operations) {

@@ -4,10 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{BlockingJob, Discard, ErrorKind, LockGuard};
+use arc_backup_core::{
+    BlockingJob, Discard, ErrorKind, InvalidOperationId, LockGuard, OperationId,
+};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::arc::ArcClient;
 use crate::auth::Secret;
 use crate::config::Settings;
 use crate::operations::OperationKind;
@@ -58,10 +61,9 @@ impl ArcBackup {
     ///
     /// # Errors
     /// [`Error::Busy`] names the holder of the lock. [`Error::NotFound`] and [`Error::Damaged`]
-    /// mean
-    /// that there is no such backup to work with. [`Error::Target`] means that the target cannot be
-    /// used. [`Error::Cancelled`] means that the operation did not start within its time limit, or
-    /// was cancelled before.
+    /// mean that there is no such backup to work with. [`Error::Target`] means that the target
+    /// cannot be used. [`Error::Cancelled`] means that the operation did not start within its time
+    /// limit, or was cancelled before.
     pub async fn start(
         self: &Arc<Self>,
         request: impl Into<TimedRequest>,
@@ -152,8 +154,7 @@ impl ArcBackup {
         let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
             Ok(lock) => Some(lock.into()),
             // After a disaster, the credentials may only read, or the file system may have no
-            // locks.
-            // Then the instance's lock is the only one.
+            // locks. Then the instance's lock is the only one.
             Err(Error::Target { error, .. })
                 if read_only
                     && matches!(
@@ -184,9 +185,10 @@ impl ArcBackup {
             id,
             scratch_folders: self.scratch.clone(),
             scratch: OnceLock::new(),
-            operation_id,
+            operation_id: OperationId::parse(&operation_id)
+                .map_err(InvalidOperationId::into_error)?,
             running: running.clone(),
-            token,
+            arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
             lock,
             time,
             history: self.history.clone(),

@@ -21,8 +21,7 @@ pub enum TimeLimit {
 
 impl TimeLimit {
     /// Parses the limit of a request: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` means
-    /// no
-    /// limit.
+    /// no limit.
     ///
     /// # Errors
     /// Returns a description of the allowed values.

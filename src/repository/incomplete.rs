@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Capabilities, Child, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, ListStream,
-    Listed, LockOutcome, Meta, Object, Result as CoreResult, Sink, Upload, WriteOptions,
+    Child, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, ListStream, Listed,
+    LockOutcome, Meta, Object, Result as CoreResult, Sink, SinkProperties, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -285,16 +285,18 @@ impl Within {
     }
 }
 
+// Copies are only read: none of the optional objects is passed on.
 #[async_trait]
 impl Sink for Within {
     fn location(&self) -> String {
         self.sink.location()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        capabilities.concurrency = self.sink.capabilities().concurrency;
-        capabilities
+    fn properties(&self) -> SinkProperties {
+        let mut properties = self.sink.properties();
+        // A copy is not a folder of its own there: names in it differ.
+        properties.local_path = None;
+        properties
     }
 
     async fn begin(&self, key: &Key, _options: WriteOptions) -> CoreResult<Box<dyn Upload>> {
@@ -397,14 +399,6 @@ impl Sink for Within {
 
     async fn delete(&self, keys: &[Key]) -> CoreResult<()> {
         Self::refused(keys.first().map_or("", |key| key.as_str()))
-    }
-
-    fn keeps_deleted(&self) -> bool {
-        self.sink.keeps_deleted()
-    }
-
-    fn proxy(&self) -> Option<String> {
-        self.sink.proxy()
     }
 
     async fn lock(&self, key: &Key, _holder: &str) -> CoreResult<LockOutcome> {

@@ -12,8 +12,8 @@ mod stored;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Child, Discard, Error as CoreError, ErrorKind, GetOptions, Key, ListOptions, Listed,
-    LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
+    Activity, Child, Discard, Error as CoreError, ErrorKind, ExpiringLocks, GetOptions, Key,
+    ListOptions, Listed, LockGuard, LockOutcome, Purpose, Sink, WriteOptions,
 };
 use futures::StreamExt;
 
@@ -104,7 +104,7 @@ impl Repository {
         // An operation's first request: what goes wrong is mostly the store's, and nothing of the
         // lock.
         let named = |error: CoreError| self.named(error.into());
-        let lock_expiry = sink.capabilities().lock_expiry;
+        let lock_expiry = sink.expiring_locks().map(ExpiringLocks::expiry);
         // A lock that looks old is watched for a while before it is taken over: not that of a
         // process that is known to be dead.
         if lock_expiry.is_some()
@@ -137,8 +137,10 @@ impl Repository {
         let holder = Holder::from_text(other);
         if holder.is_dead() {
             tracing::info!(%holder, "the holder of the lock is dead");
-            let freed = self.target_sink().free_lock(&own("lock"), other).await;
-            freed.map_err(|error| self.named(error.into()))?;
+            if let Some(locks) = self.target_sink().expiring_locks() {
+                let freed = locks.free(&own("lock"), other).await;
+                freed.map_err(|error| self.named(error.into()))?;
+            }
         }
         Ok(())
     }

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, AsideMode, Error, ErrorKind, Key, Result, Sink, WriteOptions, copy_object,
+    Activity, AsideMode, Error, ErrorKind, Key, OperationId, Result, Sink, WriteOptions,
+    copy_object,
 };
 
 /// The place for what one operation sets aside: a folder of its name.
 #[derive(Debug, Clone)]
 pub(super) struct Aside {
     storage: Arc<dyn Sink>,
-    area: String,
+    operation: OperationId,
     target: Option<(Arc<dyn Sink>, Key)>,
     activity: Activity,
 }
@@ -21,22 +22,21 @@ pub(super) struct Aside {
 impl Aside {
     pub(super) fn new(
         storage: Arc<dyn Sink>,
-        area: impl Into<String>,
+        operation: &OperationId,
         target: Option<(Arc<dyn Sink>, Key)>,
         activity: &Activity,
     ) -> Self {
-        let area = area.into();
         let target = target
-            .filter(|_| !storage.capabilities().aside)
+            .filter(|_| storage.aside().is_none())
             .map(|(sink, above)| {
                 (
                     sink,
-                    above.join(&area).expect("an operation's id is a name"),
+                    above.join(operation).expect("an operation's id is a name"),
                 )
             });
         Self {
             storage,
-            area,
+            operation: operation.clone(),
             target,
             activity: activity.clone(),
         }
@@ -45,7 +45,10 @@ impl Aside {
     /// Makes sure, before anything changes, that `bytes` can be set aside.
     pub(super) async fn prepare(&self, bytes: u64) -> Result<()> {
         let Some((target, folder)) = &self.target else {
-            return self.storage.prepare_aside(&self.area, bytes).await;
+            return match self.storage.aside() {
+                Some(aside) => aside.prepare(&self.operation, bytes).await,
+                None => Ok(()),
+            };
         };
         let probe = join(folder, "probe")?;
         let outcome = async {
@@ -67,7 +70,16 @@ impl Aside {
     /// Keeps `key`; fails with [`ErrorKind::NotFound`] when it is absent.
     pub(super) async fn keep(&self, key: &Key, mode: AsideMode) -> Result<()> {
         let Some((target, folder)) = &self.target else {
-            return self.storage.set_aside(key, &self.area, mode).await;
+            let Some(aside) = self.storage.aside() else {
+                let text = "there is no place to set it aside";
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "set aside",
+                    key.as_str(),
+                    text,
+                ));
+            };
+            return aside.set_aside(key, &self.operation, mode).await;
         };
         let to = join(folder, key)?;
         copy_object(&*self.storage, key, &**target, &to).await?;
@@ -79,19 +91,16 @@ impl Aside {
 
     /// Removes all that was set aside.
     pub(super) async fn remove(&self) -> Result<()> {
-        let removed = match &self.target {
-            Some((target, folder)) => target.remove_tree(folder, &self.activity).await,
-            None => self.storage.remove_aside(&self.area, &self.activity).await,
-        };
-        match removed {
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
-            removed => removed,
+        match (&self.target, self.storage.aside()) {
+            (Some((target, folder)), _) => target.remove_tree(folder, &self.activity).await,
+            (None, Some(aside)) => aside.remove(&self.operation, &self.activity).await,
+            (None, None) => Ok(()),
         }
     }
 
     /// Whether there is nothing, where that is known: on local disk.
     pub(super) fn is_absent(&self) -> bool {
-        let is_local = |sink: &Arc<dyn Sink>| sink.capabilities().local_root.is_some();
+        let is_local = |sink: &Arc<dyn Sink>| sink.properties().local_path.is_some();
         is_local(self.target.as_ref().map_or(&self.storage, |(sink, _)| sink))
             && (self.location()).is_some_and(|path| !std::path::Path::new(&path).exists())
     }
@@ -99,11 +108,11 @@ impl Aside {
     /// Where it is, for people.
     pub(super) fn location(&self) -> Option<String> {
         match &self.target {
-            Some((target, folder)) => Some(match target.capabilities().local_root {
+            Some((target, folder)) => Some(match target.properties().local_path {
                 Some(root) => root.join(folder.as_str()).display().to_string(),
                 None => format!("{folder}/ in {}", target.location()),
             }),
-            None => self.storage.aside_location(&self.area),
+            None => (self.storage.aside()).map(|aside| aside.location(&self.operation)),
         }
     }
 }

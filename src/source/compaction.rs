@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    ErrorKind, GetOptions, Key, ListOptions, ListStream, Listed, Meta, Result, Sink,
+    Access, ErrorKind, GetOptions, Key, ListOptions, ListStream, Listed, Meta, Result, Sink,
 };
 use futures::TryStreamExt;
 use serde::Deserialize;
@@ -170,7 +170,7 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
                 error.kind(),
                 ErrorKind::Invalid | ErrorKind::PermissionDenied
             ) || error.kind() == ErrorKind::Other
-                && storage.capabilities().local_root.is_some() =>
+                && storage.properties().access == Access::Direct =>
         {
             Ok(Some(Err(error.detail().to_owned())))
         }

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen,
-    GetOptions, Key, Meta, Origin, OtherKind, Pins, Reconciled, Restore, Result, Sink, Source,
-    SourceReport, Staging,
+    GetOptions, Key, Meta, Origin, OtherKind, Reconciled, Restore, Result, Sink, SnapshotFolder,
+    Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -50,7 +50,7 @@ impl Source for ParquetSource {
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
-        if let Some(root) = self.storage.capabilities().local_root
+        if let Some(root) = self.storage.properties().local_path
             && !root.is_dir()
         {
             // A volume that is not mounted must not become a backup of nothing.
@@ -61,29 +61,32 @@ impl Source for ParquetSource {
                 "the storage root (`storage.local_path`) is not a folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
-        let pins = match self.storage.pins(&freeze.operation_id).await {
-            Ok(pins) => Some(pins),
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::debug!(%error, "the data is copied from its place");
-                None
-            }
-            Err(error) => return Err(error),
+        let snapshot = match self.storage.snapshots() {
+            Some(snapshots) => match snapshots.create(&freeze.operation_id).await {
+                Ok(snapshot) => Some(snapshot),
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    tracing::debug!(%error, "the data is copied from its place");
+                    None
+                }
+                Err(error) => return Err(error),
+            },
+            None => None,
         };
-        let frozen = match (self.view(pins.as_deref(), &freeze).await, pins) {
+        let frozen = match (self.view(snapshot.as_deref(), &freeze).await, snapshot) {
             // Found out only with the first file: another file system, files of somebody else.
-            (Err(error), Some(pins)) if error.kind() == ErrorKind::Unsupported => {
+            (Err(error), Some(snapshot)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
-                pins.release(&freeze.activity).await?;
+                snapshot.release(&freeze.activity).await?;
                 (self.view(None, &freeze).await?, None)
             }
-            (Err(error), Some(pins)) => {
-                pins.release(&freeze.activity).await?;
+            (Err(error), Some(snapshot)) => {
+                snapshot.release(&freeze.activity).await?;
                 return Err(error);
             }
-            (view, pins) => (view?, pins),
+            (view, snapshot) => (view?, snapshot),
         };
-        let ((settler, view, mut report), pins) = frozen;
-        let method = if pins.is_some() {
+        let ((settler, view, mut report), snapshot) = frozen;
+        let method = if snapshot.is_some() {
             "hard-links"
         } else {
             "settled-listing"
@@ -91,7 +94,7 @@ impl Source for ParquetSource {
         report.method = Some(method.to_owned());
         Ok(Box::new(FrozenData {
             settler,
-            pins,
+            snapshot,
             listed: view.listed,
             changing: tokio::sync::Mutex::new(Changing {
                 settled: view.settled,
@@ -103,10 +106,13 @@ impl Source for ParquetSource {
     }
 
     async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
-        let discarded = self.storage.discard_pins(discard, activity).await?;
+        let Some(snapshots) = self.storage.snapshots() else {
+            return Ok(Discarded::default());
+        };
+        let discarded = snapshots.discard_leftovers(discard, activity).await?;
         if discarded.count > 0 && discard == Discard::Remove {
             let count = discarded.count;
-            tracing::info!(count, "removed what interrupted backups held on to");
+            tracing::info!(count, "removed the snapshots of interrupted backups");
         }
         Ok(discarded)
     }
@@ -121,7 +127,7 @@ impl Source for ParquetSource {
 
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
         // In a store, unfinished uploads may be Arc's own: only those of an object that is restored anew are removed, then.
-        if !self.storage.capabilities().staging {
+        if self.storage.staging().is_none() {
             return Ok(Discarded::default());
         }
         self.storage.discard_unfinished(None, discard).await
@@ -131,7 +137,7 @@ impl Source for ParquetSource {
 impl ParquetSource {
     async fn view(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         freeze: &Freeze,
     ) -> Result<(Settler, View, SourceReport)> {
         let settler = Settler {
@@ -152,7 +158,7 @@ impl ParquetSource {
         let report = Mutex::new(report);
         let path = freeze.scratch.join("data.view");
         let view = settler
-            .view(pins, &path, &|path, kind| {
+            .view(snapshot, &path, &|path, kind| {
                 note_other(
                     &mut report.lock().unwrap_or_else(PoisonError::into_inner),
                     path,
@@ -179,10 +185,10 @@ fn note_other(report: &mut SourceReport, path: String, kind: OtherKind) {
     }
 }
 
-/// A settled view of the data: pinned, or with each file read only as it was listed.
+/// A settled snapshot of the data: of hard links, or with each file read only as it was listed.
 struct FrozenData {
     settler: Settler,
-    pins: Option<Box<dyn Pins>>,
+    snapshot: Option<Box<dyn SnapshotFolder>>,
     /// The first listing.
     listed: Inventory,
     changing: tokio::sync::Mutex<Changing>,
@@ -221,8 +227,8 @@ impl Frozen for FrozenData {
             if_match: entry.etag.clone(),
             ..GetOptions::default()
         };
-        if let Some(pins) = &self.pins {
-            return Ok(pins.get(&entry.key, options).await?.body);
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(snapshot.get(&entry.key, options).await?.body);
         }
         Ok(self.settler.storage.get(&entry.key, options).await?.body)
     }
@@ -241,9 +247,9 @@ impl Frozen for FrozenData {
         }
         let mut were = self.files_of(&units, &changing.settled)?;
         let settled =
-            (self.settler).settle(units.clone(), self.pins.as_deref(), &mut changing.jobs);
+            (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
         let now = match settled.await {
-            // A file of somebody else has come, which can't be pinned: what was lost is named.
+            // A file of somebody else has come, which can't be linked: what was lost is named.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 tracing::warn!(%error, "the view can't be reconciled");
                 return Ok(None);
@@ -290,8 +296,8 @@ impl Frozen for FrozenData {
     }
 
     async fn release(self: Box<Self>) -> Result<()> {
-        match self.pins {
-            Some(pins) => pins.release(&self.settler.activity).await,
+        match self.snapshot {
+            Some(snapshot) => snapshot.release(&self.settler.activity).await,
             None => Ok(()),
         }
     }

@@ -28,8 +28,6 @@ pub(super) struct ParquetRestore {
     pub(super) storage: Arc<dyn Sink>,
     /// What runs that were interrupted have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
-    /// Whether the storage can stage; else an object that is committed is live at once.
-    pub(super) stages: bool,
     pub(super) aside: Aside,
     pub(super) exclusions: Exclusions,
     pub(super) staging: Staging,
@@ -52,7 +50,7 @@ impl ParquetRestore {
     pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
         let aside = Aside::new(
             storage.clone(),
-            staging.operation_id.as_str(),
+            &staging.operation_id,
             staging.aside.clone(),
             &staging.activity,
         );
@@ -60,7 +58,7 @@ impl ParquetRestore {
             .map(|(id, policy)| {
                 let aside = Aside::new(
                     storage.clone(),
-                    id.as_str(),
+                    id,
                     staging.aside.clone(),
                     &staging.activity,
                 );
@@ -69,7 +67,6 @@ impl ParquetRestore {
             .collect();
         Self {
             earlier,
-            stages: storage.capabilities().staging,
             aside,
             aside_bytes: AtomicU64::new(0),
             staged_bytes: AtomicU64::new(0),
@@ -161,13 +158,14 @@ impl ParquetRestore {
             }
             Action::Extra => self.set_aside(&key, AsideMode::Move).await?,
             // Whatever is there now, also what came since it was planned.
-            Action::Staged if self.stages => {
-                self.set_aside(&key, AsideMode::Keep).await?;
-                self.storage.promote(&key, &self.staging.stage).await?;
-                self.look_at_time(&key, step).await?;
+            Action::Staged => {
+                if let Some(area) = self.storage.staging() {
+                    self.set_aside(&key, AsideMode::Keep).await?;
+                    area.promote(&key, &self.staging.stage).await?;
+                    self.look_at_time(&key, step).await?;
+                }
+                // Else it was set aside and replaced when it was committed.
             }
-            // Set aside and replaced when it was committed.
-            Action::Staged => {}
         }
         Ok(())
     }
@@ -215,7 +213,7 @@ impl ParquetRestore {
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        if self.stages && self.staging.resumes {
+        if self.storage.staging().is_some() && self.staging.resumes {
             self.look_for_staged(&entry, same).await?;
         }
         let mut summary = self.summary();
@@ -269,20 +267,8 @@ impl Restore for ParquetRestore {
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);
-        match self.storage.capabilities().local_root {
-            Some(root) => self.summary().room.push((root, needed)),
-            None => {
-                if let Some(free) = self.storage.free_space().await?
-                    && free < needed
-                {
-                    return Err(Error::new(
-                        ErrorKind::NoSpace,
-                        "restore to",
-                        self.storage.location(),
-                        format!("it needs {needed} bytes and {free} are free"),
-                    ));
-                }
-            }
+        if let Some(root) = self.storage.properties().local_path {
+            self.summary().room.push((root, needed));
         }
         Ok(self.summary().clone())
     }
@@ -307,31 +293,32 @@ impl Restore for ParquetRestore {
             size_hint: Some(entry.size),
             modified: entry.modified,
             mode: entry.mode,
-            stage: self.stages.then(|| self.staging.stage.clone()),
             ..WriteOptions::default()
         };
-        if !self.stages {
-            // What a killed restore of the same object left half uploaded. Arc never writes a name twice at a time.
-            if entry.size >= LARGE_BYTES {
-                let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
-                if let Err(error) = left.await.and_then(Discarded::whole) {
-                    tracing::warn!(%error, "uploads that never ended may be left");
-                }
-            }
-            // What is there goes when this is committed.
-            self.set_aside(&entry.key, AsideMode::Keep).await?;
+        if let Some(area) = self.storage.staging() {
+            return area.begin(&entry.key, &self.staging.stage, options).await;
         }
+        // Unfinished uploads of the same object, of a restore that was killed. Arc never writes a name
+        // twice at a time.
+        if entry.size >= LARGE_BYTES {
+            let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
+            if let Err(error) = left.await.and_then(Discarded::whole) {
+                tracing::warn!(%error, "unfinished uploads may be left");
+            }
+        }
+        // What is there goes when this is committed.
+        self.set_aside(&entry.key, AsideMode::Keep).await?;
         self.storage.begin(&entry.key, options).await
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
         // A backup that Arc made tells no digests: only now is it known whether the live file is the same.
-        if self.stages
+        if let Some(area) = self.storage.staging()
             && self.unsealed.load(Ordering::Relaxed)
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {
-            (self.storage.discard_staged(&entry.key, &self.staging.stage)).await?;
+            area.discard(&entry.key, &self.staging.stage).await?;
             let mut summary = self.summary();
             summary.unchanged_files += 1;
             drop(summary);
@@ -351,7 +338,7 @@ impl Restore for ParquetRestore {
     async fn ready(&self) -> Result<()> {
         let bytes = self.aside_bytes.load(Ordering::Relaxed);
         // On local disk also what appears until then is set aside.
-        if bytes > 0 || (self.stages && self.summary().needed_files > 0) {
+        if bytes > 0 || (self.storage.staging().is_some() && self.summary().needed_files > 0) {
             self.aside.prepare(bytes).await?;
         }
         match self.durability.get() {
@@ -363,7 +350,7 @@ impl Restore for ParquetRestore {
     async fn apply(&self) -> Result<()> {
         let durability = self.storage.durability().await?;
         // A store over a network answers many at once; on local disk one after the other is as fast.
-        let at_once = self.storage.capabilities().concurrency.unwrap_or(1);
+        let at_once = self.storage.properties().concurrency.unwrap_or(1);
         let outcome = stream::iter(self.steps.read()?)
             .try_for_each_concurrent(at_once, async |step| self.apply_step(&step).await)
             .await;
@@ -435,10 +422,8 @@ impl Restore for ParquetRestore {
     async fn abort(&self) -> Result<()> {
         for step in self.steps.read()? {
             let step = step?;
-            if step.action == Action::Need && self.stages {
-                self.storage
-                    .discard_staged(&step.key()?, &self.staging.stage)
-                    .await?;
+            if let (Action::Need, Some(area)) = (step.action, self.storage.staging()) {
+                area.discard(&step.key()?, &self.staging.stage).await?;
             }
         }
         // Nothing was set aside yet: this takes back what was made to try it.
@@ -452,7 +437,7 @@ impl Restore for ParquetRestore {
         }
         // A file that was staged and not noted would be reported by nobody; those of an earlier run
         // have their marker.
-        if !self.stages || (left == 0 && !self.staging.resumes) {
+        if self.storage.staging().is_none() || (left == 0 && !self.staging.resumes) {
             self.abort().await?;
             return Ok(0);
         }
@@ -466,6 +451,6 @@ impl Restore for ParquetRestore {
     }
 
     fn changes_while_staging(&self) -> bool {
-        !self.stages
+        self.storage.staging().is_none()
     }
 }

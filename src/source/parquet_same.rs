@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use arc_backup_core::{Entry, Key, Meta, Result, Staging};
+use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Staging};
 
 use super::live;
 use super::parquet_restore::ParquetRestore;
@@ -16,10 +16,10 @@ impl ParquetRestore {
         if there.size != entry.size {
             return Ok(false);
         }
-        // A store's tag of the very object that was backed up: it is that object still, and need
-        // not be read. (On local disk a tag is made of times and numbers of files, which may come
-        // again.)
-        if !self.stages && entry.etag.is_some() && entry.etag == there.etag {
+        // The tag of the very object that was backed up: it is that object still, and need not be
+        // read.
+        let is_strong = self.storage.properties().entity_tag == EntityTag::Strong;
+        if is_strong && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
         }
         let Staging {
@@ -46,7 +46,7 @@ impl ParquetRestore {
             _ if self.unsealed.load(Ordering::Relaxed) => false,
             _ if self.has_other_times.load(Ordering::Relaxed) => false,
             _ => {
-                self.storage.capabilities().attributes
+                self.storage.properties().keeps_attributes
                     && step.modified.is_some()
                     && step.modified.map(crate::system_time) != live.modified
             }
@@ -72,10 +72,13 @@ impl ParquetRestore {
     /// live file is `same`.
     pub(super) async fn look_for_staged(&self, entry: &Entry, same: bool) -> Result<()> {
         let (key, stage) = (&entry.key, &self.staging.stage);
+        let Some(area) = self.storage.staging() else {
+            return Ok(());
+        };
         if same {
-            return self.storage.discard_staged(key, stage).await;
+            return area.discard(key, stage).await;
         }
-        if let Some(staged) = self.storage.staged(key, stage).await? {
+        if let Some(staged) = area.open(key, stage).await? {
             let size = staged.meta.size.min(entry.size);
             self.staged_bytes.fetch_add(size, Ordering::Relaxed);
         }
@@ -84,10 +87,12 @@ impl ParquetRestore {
 
     /// Whether an interrupted restore has staged these very bytes.
     pub(super) async fn is_staged_already(&self, entry: &Entry) -> Result<bool> {
-        let (true, Some(digest)) = (self.stages && self.staging.resumes, entry.sha256) else {
+        let (Some(area), true, Some(digest)) =
+            (self.storage.staging(), self.staging.resumes, entry.sha256)
+        else {
             return Ok(false);
         };
-        let staged = self.storage.staged(&entry.key, &self.staging.stage).await?;
+        let staged = area.open(&entry.key, &self.staging.stage).await?;
         // Size, time and mode are given last: without them it was not committed.
         let Some(object) = staged.filter(|object| {
             object.meta.size == entry.size

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    Activity, Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Pins,
-    Result, Sink,
+    Activity, Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind,
+    Result, Sink, SnapshotFolder,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::parquet::LONGEST_KEY;
 use super::{DATA, Exclusions};
 use crate::manifest::{Inventory, Record, Spool};
 
-/// How many files are pinned at once.
+/// How many files are added to a snapshot at once.
 const BATCH: usize = 512;
 /// How many places may be unreadable: where there are more, the storage is.
 const MOST_UNREADABLE: usize = 10_000;
@@ -60,7 +60,7 @@ fn is_lasting(error: &Error) -> bool {
 
 /// The device and inode of a storage's root, where it is on local disk.
 pub(super) fn root_of(storage: &dyn Sink) -> Result<Option<(PathBuf, (u64, u64))>> {
-    let Some(root) = storage.capabilities().local_root else {
+    let Some(root) = storage.properties().local_path else {
         return Ok(None);
     };
     let meta = std::fs::metadata(&root)
@@ -81,16 +81,17 @@ pub(super) struct View {
 }
 
 impl Settler {
-    /// Takes a view, with its list in the file `path`, pinning each file where there are pins. `other` is told of what is no file.
+    /// Takes a snapshot, with its list in the file `path`; each file is added to the folder of links
+    /// where there is one. `other` is called for what is not a file.
     pub(super) async fn view(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
         other: &(dyn Fn(String, OtherKind) + Send + Sync),
     ) -> Result<View> {
         let before = self.read_jobs(&Jobs::default()).await?;
         let mut unsettled = BTreeSet::new();
-        let (listed, states) = self.list_all(pins, path, other, &mut unsettled).await?;
+        let (listed, states) = self.list_all(snapshot, path, other, &mut unsettled).await?;
         let after = self.read_jobs(&before).await?;
         self.compare(&listed, &before, &after, &mut unsettled)
             .await?;
@@ -98,9 +99,9 @@ impl Settler {
             unsettled.extend(job.units().map(str::to_owned));
         }
         let mut jobs = after;
-        let settled = self.settle(unsettled, pins, &mut jobs).await?;
+        let settled = self.settle(unsettled, snapshot, &mut jobs).await?;
         let seen = jobs.clone();
-        let states = self.states(&states, &settled, pins, &mut jobs).await?;
+        let states = self.states(&states, &settled, snapshot, &mut jobs).await?;
         for path in locked(&self.unreadable).keys() {
             if is_state(path) {
                 self.warn(format!(
@@ -208,7 +209,7 @@ impl Settler {
 
     async fn list_all(
         &self,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
         other: &(dyn Fn(String, OtherKind) + Send + Sync),
         unsettled: &mut BTreeSet<String>,
@@ -239,8 +240,8 @@ impl Settler {
             }
             self.check_cancelled()?;
             let keys: Vec<Key> = batch.iter().map(|meta| meta.key.clone()).collect();
-            let found = match pins {
-                Some(pins) if !keys.is_empty() => pins.pin(&keys).await?,
+            let found = match snapshot {
+                Some(snapshot) if !keys.is_empty() => snapshot.add(&keys).await?,
                 _ => batch.drain(..).map(Some).collect(),
             };
             batch.clear();
@@ -321,7 +322,7 @@ impl Settler {
         &self,
         first: &Files,
         settled: &BTreeMap<String, Files>,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         jobs: &mut Jobs,
     ) -> Result<Files> {
         *jobs = self.read_jobs(jobs).await?;
@@ -342,11 +343,15 @@ impl Settler {
                 }
                 continue;
             }
-            let pinned = match pins {
-                Some(pins) => pins.pin(std::slice::from_ref(key)).await?.pop().flatten(),
+            let added = match snapshot {
+                Some(snapshot) => snapshot
+                    .add(std::slice::from_ref(key))
+                    .await?
+                    .pop()
+                    .flatten(),
                 None => Some(meta.clone()),
             };
-            if let Some(meta) = pinned.filter(|pinned| pinned.etag == meta.etag) {
+            if let Some(meta) = added.filter(|added| added.etag == meta.etag) {
                 states.insert(key.clone(), meta);
             }
         }

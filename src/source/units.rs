@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use arc_backup_core::{Error, ErrorKind, Key, Listed, Pins, Result};
+use arc_backup_core::{Error, ErrorKind, Key, Listed, Result, SnapshotFolder};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::DATA;
@@ -27,14 +27,14 @@ impl Settler {
     pub(super) async fn settle(
         &self,
         mut units: BTreeSet<String>,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         jobs: &mut Jobs,
     ) -> Result<BTreeMap<String, Files>> {
         let mut settled = BTreeMap::new();
         while !units.is_empty() {
             let rest = (units.iter().nth(UNITS_TOGETHER).cloned())
                 .map_or_else(BTreeSet::new, |first| units.split_off(&first));
-            settled.extend(self.settle_together(units, pins, jobs).await?);
+            settled.extend(self.settle_together(units, snapshot, jobs).await?);
             units = rest;
         }
         Ok(settled)
@@ -43,7 +43,7 @@ impl Settler {
     async fn settle_together(
         &self,
         mut units: BTreeSet<String>,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
         jobs: &mut Jobs,
     ) -> Result<BTreeMap<String, Files>> {
         let mut settled = BTreeMap::new();
@@ -61,7 +61,7 @@ impl Settler {
             }
             self.check_cancelled()?;
             let before = self.read_jobs(jobs).await?;
-            let first = self.list_units(&units, pins).await?;
+            let first = self.list_units(&units, snapshot).await?;
             let after = self.read_jobs(&before).await?;
             let second = self.list_units(&units, None).await?;
             self.check_root()?;
@@ -125,11 +125,11 @@ impl Settler {
     async fn list_units(
         &self,
         units: &BTreeSet<String>,
-        pins: Option<&dyn Pins>,
+        snapshot: Option<&dyn SnapshotFolder>,
     ) -> Result<BTreeMap<String, Files>> {
         stream::iter(units.iter().cloned())
             .map(|unit| async move {
-                let files = self.list_unit(&unit, pins).await?;
+                let files = self.list_unit(&unit, snapshot).await?;
                 Ok((unit, files))
             })
             .buffer_unordered(UNITS_AT_ONCE)
@@ -137,7 +137,7 @@ impl Settler {
             .await
     }
 
-    async fn list_unit(&self, unit: &str, pins: Option<&dyn Pins>) -> Result<Files> {
+    async fn list_unit(&self, unit: &str, snapshot: Option<&dyn SnapshotFolder>) -> Result<Files> {
         let mut files = Files::new();
         let mut listing = self.list(format!("{unit}/"));
         while let Some(item) = listing.try_next().await? {
@@ -161,14 +161,14 @@ impl Settler {
                 Err(error) => return Err(error),
             }
         }
-        let Some(pins) = pins else {
+        let Some(snapshot) = snapshot else {
             return Ok(files);
         };
         let keys: Vec<Key> = files.into_keys().collect();
-        let pinned = pins.pin(&keys).await?;
+        let added = snapshot.add(&keys).await?;
         Ok(keys
             .into_iter()
-            .zip(pinned)
+            .zip(added)
             .filter_map(|(key, meta)| Some((key, meta?)))
             .collect())
     }

@@ -15,9 +15,9 @@ use arc_backup_core::remote::{
     RetryPolicy, read_ranges,
 };
 use arc_backup_core::{
-    Body, ByteStream, Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions,
-    ListStream, Listed, LockOutcome, MemorySink, Meta, Object, Purpose, Result, Sink, Upload,
-    WriteOptions,
+    Access, Body, ByteStream, Child, Error, ErrorKind, GetOptions, HardLinks, Key, ListOptions,
+    ListStream, Listed, LockOutcome, MemorySink, Meta, Object, Purpose, Result, Sink,
+    SinkProperties, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -302,11 +302,11 @@ impl Sink for Simulated {
         "a simulated store".to_owned()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        capabilities.attributes = true;
-        capabilities.concurrency = Some(self.0.limits.requests);
-        capabilities
+    fn properties(&self) -> SinkProperties {
+        let mut properties = self.0.inner.properties();
+        properties.access = Access::Network;
+        properties.concurrency = Some(self.0.limits.requests);
+        properties
     }
 
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
@@ -422,7 +422,23 @@ impl Sink for Simulated {
         asked.await
     }
 
-    async fn duplicate(&self, from: &Key, to: &Key) -> Result<Meta> {
+    async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
+        // A lock whose answer is lost is another test's.
+        self.0.inner.lock(key, holder).await
+    }
+
+    async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
+        self.0.inner.lock_holder(key).await
+    }
+
+    fn hard_links(&self) -> Option<&dyn HardLinks> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl HardLinks for Simulated {
+    async fn link(&self, from: &Key, to: &Key) -> Result<Meta> {
         let store = &self.0;
         let copy = || async {
             let object = store.inner.get(from, GetOptions::default()).await?;
@@ -435,14 +451,5 @@ impl Sink for Simulated {
             store.put(to, bytes.into(), &options).await
         };
         store.call(&store.caller, from, copy).await
-    }
-
-    async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
-        // A lock whose answer is lost is another test's.
-        self.0.inner.lock(key, holder).await
-    }
-
-    async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
-        self.0.inner.lock_holder(key).await
     }
 }

@@ -16,11 +16,11 @@ pub enum Operation {
 /// Calls that an operation can do without: it says so in a warning, or tries again later.
 const TOLERATED: [(Option<Operation>, &str); 16] = [
     // What a crash has left takes room, and no more: a warning, and the next operation tries again.
-    (None, "storage.discard_pins"),
+    (None, "storage.discard_snapshots"),
     (None, "source-data.discard_snapshots"),
     (None, "source-metadata.discard_snapshots"),
     (None, "source-config.discard_snapshots"),
-    (Some(Operation::Backup), "storage.unpin"),
+    (Some(Operation::Backup), "storage.release_snapshot"),
     (Some(Operation::Backup), "source-data.release"),
     (Some(Operation::Backup), "source-metadata.release"),
     (Some(Operation::Backup), "source-config.release"),

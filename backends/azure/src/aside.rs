@@ -2,86 +2,130 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Activity, AsideArea, AsideAreas, AsideMode, Error, ErrorKind, Key, Result};
+use arc_backup_core::{
+    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, OperationId,
+    Result,
+};
+use async_trait::async_trait;
 use azure_core::Uuid;
 use azure_core::http::{NoFormat, RequestContent};
 use azure_storage_blob::models::BlockBlobClientUploadOptions;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::copy::{Copy, delete};
+use crate::copy::CopyRequest;
+use crate::delete::{DELETES, delete};
 use crate::error::absent;
 use crate::store::{Properties, Store};
 
-/// The metadata of a copy that tells which version it is of.
+/// The metadata of a copy that names the version it is of.
 const ORIGIN: &str = "arc_backup_origin";
 
 /// How often a copy is made that the store gives up.
-const COPIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
-/// How many blobs are deleted at once.
-pub(crate) const DELETES: usize = 32;
+const OPERATION: &str = "set aside";
 
-/// What the names begin with that the operation `area` sets aside; `None` where there is no prefix to be beside of.
-pub(crate) fn place(store: &Store, area: &str) -> Option<String> {
-    let prefix = store.prefix().strip_suffix('/')?;
-    Some(format!("{prefix}.before-restore/{area}/"))
+/// The place beside a sink's prefix for what restores replace. A sink on a whole container has none.
+#[derive(Debug, Clone)]
+pub(crate) struct AzureAside {
+    store: Arc<Store>,
+    /// What all names there begin with.
+    place: String,
 }
 
-fn checked_place(store: &Store, operation: &'static str, area: &str) -> Result<String> {
-    let error = |kind, detail: &str| Err(Error::new(kind, operation, area, detail));
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if area.is_empty() || !area.bytes().all(allowed) {
-        return error(ErrorKind::Invalid, "it is no name of an operation");
-    }
-    match place(store, area) {
-        Some(place) => Ok(place),
-        None => error(
-            ErrorKind::Unsupported,
-            "without `azure_prefix` nothing lies beside what the sink lists",
-        ),
-    }
-}
-
-/// Finds out whether the area can be written and cleared, before anything changes.
-pub(crate) async fn prepare(store: &Store, area: &str) -> Result<()> {
-    const OPERATION: &str = "set aside";
-    let place = checked_place(store, OPERATION, area)?;
-    let name = format!("{place}.arc-backup-probe-{}", Uuid::new_v4());
-    let written = store
-        .call(OPERATION, &name, |method_options| {
-            let blob = store.blob(&name).block_blob_client();
-            let options = BlockBlobClientUploadOptions {
-                method_options,
-                ..BlockBlobClientUploadOptions::default()
-            };
-            let content: RequestContent<Bytes, NoFormat> = Bytes::from_static(b"probe").into();
-            async move { blob.upload(content, Some(options)).await.map(drop) }
+impl AzureAside {
+    /// The place beside the store's prefix, where it has one.
+    pub(crate) fn new(store: &Arc<Store>) -> Option<Self> {
+        let prefix = store.prefix().strip_suffix('/')?;
+        Some(Self {
+            store: store.clone(),
+            place: format!("{prefix}.before-restore/"),
         })
-        .await;
-    // One that failed may have left it all the same.
-    let removed = delete(store, "delete", &name, &name, None).await;
-    written.and(removed).map_err(|error| {
-        let detail = error.detail().to_owned();
-        Error::new(error.kind(), OPERATION, store.location(&place), detail).with_source(error)
-    })
+    }
+
+    /// What the names begin with that the operation sets aside.
+    fn prefix_of(&self, operation: &OperationId) -> String {
+        format!("{}{operation}/", self.place)
+    }
 }
 
-/// Keeps `key` for the operation `area`.
-pub(crate) async fn set_aside(
-    store: &Arc<Store>,
-    key: &Key,
-    area: &str,
-    mode: AsideMode,
-) -> Result<()> {
-    const OPERATION: &str = "set aside";
-    let place = checked_place(store, OPERATION, area)?;
+#[async_trait]
+impl AsideStore for AzureAside {
+    /// Finds out whether the place can be written and cleared.
+    async fn prepare(&self, operation: &OperationId, _bytes: u64) -> Result<()> {
+        let (store, place) = (&*self.store, self.prefix_of(operation));
+        let name = format!("{place}.arc-backup-probe-{}", Uuid::new_v4());
+        let written = store
+            .call(OPERATION, &name, |method_options| {
+                let blob = store.blob(&name).block_blob_client();
+                let options = BlockBlobClientUploadOptions {
+                    method_options,
+                    ..BlockBlobClientUploadOptions::default()
+                };
+                let content: RequestContent<Bytes, NoFormat> = Bytes::from_static(b"probe").into();
+                async move { blob.upload(content, Some(options)).await.map(drop) }
+            })
+            .await;
+        // One that failed may be there all the same.
+        let removed = delete(store, "delete", &name, &name, None).await;
+        written.and(removed).map_err(|error| {
+            let detail = error.detail().to_owned();
+            Error::new(error.kind(), OPERATION, store.location(&place), detail).with_source(error)
+        })
+    }
+
+    async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
+        let wanted = format!("{}{key}", self.prefix_of(operation));
+        set_aside(&self.store, key, &wanted, mode).await
+    }
+
+    async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {
+        let (store, place) = (&*self.store, self.prefix_of(operation));
+        let mut marker = None;
+        loop {
+            let (names, next) = crate::list::names_page(store, &place, marker).await?;
+            stream::iter(names)
+                .map(Ok)
+                .try_for_each_concurrent(DELETES, |name| async move {
+                    activity.note();
+                    delete(store, "delete", &name, &name, None).await
+                })
+                .await?;
+            if next.is_none() {
+                return Ok(());
+            }
+            marker = next;
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<AsideArea>> {
+        let mut areas = AsideAreas::default();
+        let mut marker = None;
+        loop {
+            let (sizes, next) = crate::list::sizes_page(&self.store, &self.place, marker).await?;
+            for (name, bytes) in sizes {
+                areas.add(name.strip_prefix(&self.place).unwrap_or(&name), bytes);
+            }
+            if next.is_none() {
+                return Ok(areas.into_vec());
+            }
+            marker = next;
+        }
+    }
+
+    fn location(&self, operation: &OperationId) -> String {
+        self.store.location(&self.prefix_of(operation))
+    }
+}
+
+/// Copies the object to `wanted`, or to `wanted.1` and so on where that is taken by another.
+async fn set_aside(store: &Arc<Store>, key: &Key, wanted: &str, mode: AsideMode) -> Result<()> {
     let name = store.name(key);
-    let wanted = format!("{place}{key}");
     let Some(live) = store.head(OPERATION, key, &name).await? else {
         // Moved there before: an operation that is run again finds its work done.
         let done = mode == AsideMode::Move
-            && (store.head(OPERATION, key, &wanted).await?).is_some_and(|there| is_whole(&there));
+            && (store.head(OPERATION, key, wanted).await?).is_some_and(|there| is_whole(&there));
         return if done {
             Ok(())
         } else {
@@ -95,10 +139,10 @@ pub(crate) async fn set_aside(
     let container = container.trim_end_matches('/');
     for number in 0..=9999 {
         let to = match number {
-            0 => wanted.clone(),
+            0 => wanted.to_owned(),
             number => format!("{wanted}.{number}"),
         };
-        let copy = Copy {
+        let copy = CopyRequest {
             operation: OPERATION,
             subject: key,
             from: (container, &name),
@@ -125,10 +169,10 @@ pub(crate) async fn set_aside(
 
 /// Makes this copy of `live`, or finds it made; tells whether it is there in the end, and whole. It is not where
 /// something else is.
-async fn keep(store: &Arc<Store>, live: &Properties, copy: &Copy<'_>) -> Result<bool> {
-    let mut tries = 0;
+async fn keep(store: &Arc<Store>, live: &Properties, copy: &CopyRequest<'_>) -> Result<bool> {
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         // Looked at first: a copy to where something is would be refused anyway, but not by every store.
         let there = store.head(copy.operation, copy.subject, copy.to).await?;
         let made = match there.map(|there| (Found::of(live, &there), there)) {
@@ -154,7 +198,7 @@ async fn keep(store: &Arc<Store>, live: &Properties, copy: &Copy<'_>) -> Result<
             }
             // Something is there now: perhaps by a try whose answer was lost. Or the store gave this copy up.
             Err(error)
-                if tries < COPIES
+                if attempts < MAX_ATTEMPTS
                     && (error.is_retryable()
                         || matches!(
                             error.kind(),
@@ -196,44 +240,4 @@ impl Found {
 /// Whether no copy to there is under way or failed.
 fn is_whole(there: &Properties) -> bool {
     matches!(there.copy_status.as_deref(), None | Some("success"))
-}
-
-/// Removes what the operation `area` has set aside.
-pub(crate) async fn remove_aside(store: &Store, area: &str, activity: &Activity) -> Result<()> {
-    let place = checked_place(store, "remove", area)?;
-    let mut marker = None;
-    loop {
-        let (names, next) = crate::list::names_page(store, &place, marker).await?;
-        stream::iter(names)
-            .map(Ok)
-            .try_for_each_concurrent(DELETES, |name| async move {
-                activity.note();
-                delete(store, "delete", &name, &name, None).await
-            })
-            .await?;
-        if next.is_none() {
-            return Ok(());
-        }
-        marker = next;
-    }
-}
-
-/// What is set aside now, by operation.
-pub(crate) async fn list_aside(store: &Store) -> Result<Vec<AsideArea>> {
-    let mut areas = AsideAreas::default();
-    let Some(place) = store.prefix().strip_suffix('/') else {
-        return Ok(areas.into_vec());
-    };
-    let place = format!("{place}.before-restore/");
-    let mut marker = None;
-    loop {
-        let (sizes, next) = crate::list::sizes_page(store, &place, marker).await?;
-        for (name, bytes) in sizes {
-            areas.add(name.strip_prefix(&place).unwrap_or(&name), bytes);
-        }
-        if next.is_none() {
-            return Ok(areas.into_vec());
-        }
-        marker = next;
-    }
 }

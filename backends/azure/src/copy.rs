@@ -7,11 +7,12 @@ use std::time::Duration;
 use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Result};
 use azure_core::http::Etag;
 use azure_storage_blob::models::{
-    BlobClientAbortCopyOptions, BlobClientDeleteOptions, BlobClientStartCopyFromUrlOptions,
+    BlobClientAbortCopyOptions, BlobClientStartCopyFromUrlOptions,
     BlobClientStartCopyFromUrlResultHeaders as _,
 };
 use tokio::time::Instant;
 
+use crate::delete::delete;
 use crate::store::{Properties, Store, quoted};
 
 /// How far apart the store is asked how far a copy is, at first and at the most.
@@ -19,7 +20,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A copy to be made.
-pub(crate) struct Copy<'a> {
+pub(crate) struct CopyRequest<'a> {
     pub(crate) operation: &'static str,
     /// The key, for errors.
     pub(crate) subject: &'a str,
@@ -49,7 +50,7 @@ pub(crate) async fn copy_from(store: &Arc<Store>, from: &Address, key: &Key) -> 
         return Err(other());
     }
     let from = from.path.split_once('/').ok_or_else(other)?;
-    let copy = Copy {
+    let copy = CopyRequest {
         operation: "copy",
         subject: key,
         from,
@@ -71,7 +72,7 @@ pub(crate) async fn copy_from(store: &Arc<Store>, from: &Address, key: &Key) -> 
     }
 }
 
-impl Copy<'_> {
+impl CopyRequest<'_> {
     /// Makes the copy, and returns when it is whole.
     ///
     /// # Errors
@@ -174,7 +175,7 @@ impl Copy<'_> {
     }
 
     fn under_way(&self, store: &Arc<Store>, id: String) -> UnderWay {
-        UnderWay(Some(Begun {
+        UnderWay(Some(StartedCopy {
             store: store.clone(),
             operation: self.operation,
             subject: self.subject.to_owned(),
@@ -185,7 +186,7 @@ impl Copy<'_> {
 }
 
 /// A copy that the store makes.
-struct Begun {
+struct StartedCopy {
     store: Arc<Store>,
     operation: &'static str,
     subject: String,
@@ -193,7 +194,7 @@ struct Begun {
     id: String,
 }
 
-impl Begun {
+impl StartedCopy {
     /// Aborts the copy, and removes the empty blob that this leaves. Gives what is there where it was whole before.
     async fn abort(&self) -> Result<Option<Properties>> {
         let (store, operation) = (&self.store, self.operation);
@@ -226,7 +227,7 @@ impl Begun {
 }
 
 /// Aborts a copy when it is dropped: who no longer waits for it must not find it later.
-struct UnderWay(Option<Begun>);
+struct UnderWay(Option<StartedCopy>);
 
 impl UnderWay {
     async fn abort(&mut self) -> Option<Properties> {
@@ -258,37 +259,5 @@ impl Drop for UnderWay {
 fn disarm(guard: Option<UnderWay>) {
     if let Some(mut guard) = guard {
         guard.0 = None;
-    }
-}
-
-/// Deletes the blob `name`, if it still is this version; absent is no error.
-pub(crate) async fn delete(
-    store: &Store,
-    operation: &'static str,
-    subject: &str,
-    name: &str,
-    if_match: Option<&str>,
-) -> Result<()> {
-    let deleted = store
-        .call(operation, subject, |method_options| {
-            let blob = store.blob(name);
-            let options = BlobClientDeleteOptions {
-                if_match: if_match.map(quoted),
-                method_options,
-                ..BlobClientDeleteOptions::default()
-            };
-            async move { blob.delete(Some(options)).await.map(drop) }
-        })
-        .await;
-    match deleted {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        // What an earlier try deleted, whose answer was lost, does not match either.
-        Err(error) if error.kind() == ErrorKind::Changed => {
-            match store.head(operation, subject, name).await? {
-                Some(_) => Err(error),
-                None => Ok(()),
-            }
-        }
-        done => done,
     }
 }

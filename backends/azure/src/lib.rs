@@ -10,12 +10,13 @@
 //! - `wire`, `sign`, `identity`: one HTTP request: how it travels and how it is authorised.
 //! - `store`, `error`: requests with retries, and what their failures mean.
 //! - `sink`: the [`AzureSink`] itself: each method, and which of the following does its work.
-//! - `upload`, `read`, `list`, `copy`, `aside`, `lock`: one concern each.
+//! - `upload`, `read`, `list`, `delete`, `copy`, `aside`, `lock`: one concern each.
 
 mod account;
 mod aside;
 mod config;
 mod copy;
+mod delete;
 mod error;
 mod identity;
 mod list;

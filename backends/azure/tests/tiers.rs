@@ -67,11 +67,11 @@ async fn an_account_that_keeps_what_was_deleted_is_known_by_its_answers() {
         let sink = place.sink();
         put(&sink, "a", b"rows").await.unwrap();
         sink.delete(&[key("a")]).await.unwrap();
-        assert!(!sink.keeps_deleted(), "{verb}");
+        assert!(!sink.properties().keeps_deleted, "{verb}");
         place.proxy.once(verb, Fault::SetHeaders(vec![header]));
         put(&sink, "a", b"rows").await.unwrap();
         sink.delete(&[key("a")]).await.unwrap();
-        assert!(sink.keeps_deleted(), "{verb}");
+        assert!(sink.properties().keeps_deleted, "{verb}");
         place.proxy.heal();
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::object::Listed;
-use crate::sink::Sink;
-use crate::{Key, ListOptions, Result};
+use crate::{Key, ListOptions, Result, Sink};
 use futures::StreamExt;
 
 /// What one operation has set aside.

@@ -1,13 +1,18 @@
 //! The suite that every [`Sink`] has to pass: each guarantee of the trait as a case that can fail.
 //!
-//! It works from outside, through the trait alone, so that one suite serves every backend, this project's and a
-//! third party's. What a sink declares in its [`Capabilities`](crate::Capabilities) is tested, what it does not declare is not.
+//! It works from outside, through the trait alone, so that one suite serves every backend, this
+//! project's and a third party's. The optional objects that a sink gives are tested, and what it
+//! promises in its [`SinkProperties`](crate::SinkProperties); the others are not asked for.
 
-mod extra_names;
-mod extras;
+mod aside;
+mod copies;
 mod listing;
+mod locks;
+mod properties;
 mod reading;
 mod removing;
+mod snapshots;
+mod staging;
 mod writing;
 
 use std::future::Future;
@@ -17,7 +22,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    Child, ErrorKind, GetOptions, Key, ListOptions, Listed, Meta, Sink, Upload, WriteOptions,
+    Child, ErrorKind, GetOptions, Key, ListOptions, Listed, Meta, OperationId, Sink, Upload,
+    WriteOptions,
 };
 
 /// Tests the sinks that `make` gives: a fresh one for each case, with nothing in it, that nobody else uses.
@@ -58,19 +64,24 @@ where
     removing::deletes(&*make().await).await;
     removing::removes_a_tree(&*make().await).await;
     writing::takes_concurrent_writers(&*make().await).await;
-    extras::keeps_attributes(&*make().await).await;
-    extras::stages(&*make().await).await;
-    extras::sets_aside(&*make().await).await;
-    extras::copies_within_the_store(&*make().await).await;
-    extra_names::duplicates(&*make().await).await;
-    extra_names::moves_a_tree(&*make().await).await;
-    extra_names::pins(&*make().await).await;
-    extras::locks(&*make().await).await;
-    extras::is_durable(&*make().await).await;
+    properties::keeps_attributes(&*make().await).await;
+    properties::gives_each_write_a_tag(&*make().await).await;
+    staging::stages(&*make().await).await;
+    aside::sets_aside(&*make().await).await;
+    copies::copies_within_the_store(&*make().await).await;
+    copies::duplicates(&*make().await).await;
+    copies::moves_a_tree(&*make().await).await;
+    snapshots::holds_a_snapshot(&*make().await).await;
+    locks::locks(&*make().await).await;
+    properties::is_durable(&*make().await).await;
 }
 
 fn key(text: &str) -> Key {
     Key::parse(text).expect("the suite uses valid keys")
+}
+
+fn id(text: &str) -> OperationId {
+    OperationId::parse(text).expect("the suite uses valid ids")
 }
 
 /// The bytes of a test object: the same for the same seed, without a period that a part size could hide.

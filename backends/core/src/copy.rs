@@ -4,58 +4,36 @@ use std::io::Read as _;
 
 use futures::StreamExt;
 
-use crate::{Body, Error, ErrorKind, GetOptions, Key, Meta, Result, Sink, WriteOptions};
+use crate::{Body, Error, ErrorKind, GetOptions, Key, Result, Sink, WriteOptions};
 
 /// How much of a file is read at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// Copies the object `key` of `from` to `to_key` of `to`: within the store where both are in one that can do so, else by
-/// reading and writing it. The copy has its modification time and mode, where the sink keeps them.
+/// Copies the object `key` of `from` to `to_key` of `to`: within the store where both are in one that
+/// can do so, else by reading and writing it. The copy has its modification time and mode, where the
+/// sink keeps them.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] when nothing is at `key`; [`ErrorKind::Changed`] when it has not as many bytes as it should.
-pub async fn copy_object(
-    from: &(impl Sink + ?Sized),
-    key: &Key,
-    to: &(impl Sink + ?Sized),
-    to_key: &Key,
-) -> Result<()> {
-    if let (Some(address), Some(there)) = (from.address(key), to.address(to_key))
-        && address.store == there.store
-        && to.capabilities().server_copy
-    {
-        match to.copy_from(&address, to_key).await {
-            Err(error) if error.kind() == ErrorKind::Unsupported => {}
-            copied => return copied.map(drop),
+/// [`ErrorKind::NotFound`] when nothing is at `key`; [`ErrorKind::Changed`] when it has not as many
+/// bytes as it should.
+pub async fn copy_object(from: &dyn Sink, key: &Key, to: &dyn Sink, to_key: &Key) -> Result<()> {
+    if let (Some(source), Some(target)) = (from.server_copy(), to.server_copy()) {
+        let address = source.address(key);
+        if address.store == target.address(to_key).store {
+            match target.copy_from(&address, to_key).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {}
+                copied => return copied.map(drop),
+            }
         }
     }
     copy_through(from, key, to, to_key).await
 }
 
-/// Copies the object of `meta` from the folder `from` to the same place in the folder `to`, and tells its key.
-pub(crate) async fn copy_within(
-    sink: &(impl Sink + ?Sized),
-    meta: Meta,
-    from: &Key,
-    to: &Key,
-) -> Result<Key> {
-    let rest = &meta.key[from.len() + 1..];
-    let target = to
-        .join(rest)
-        .map_err(|e| Error::new(ErrorKind::Invalid, "move", rest, e.to_string()))?;
-    match sink.duplicate(&meta.key, &target).await {
-        Err(error) if error.kind() == ErrorKind::Unsupported => {
-            copy_through(sink, &meta.key, sink, &target).await?;
-        }
-        copied => drop(copied?),
-    }
-    Ok(meta.key)
-}
-
-async fn copy_through(
-    from: &(impl Sink + ?Sized),
+/// Copies an object by reading and writing it.
+pub(crate) async fn copy_through(
+    from: &dyn Sink,
     key: &Key,
-    to: &(impl Sink + ?Sized),
+    to: &dyn Sink,
     to_key: &Key,
 ) -> Result<()> {
     let object = from.get(key, GetOptions::default()).await?;

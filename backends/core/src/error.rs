@@ -123,6 +123,17 @@ impl Error {
         Self::new(kind, operation, subject, detail).with_source(error)
     }
 
+    /// A fault of no particular kind, by its cause: for what a library's own error says.
+    #[must_use]
+    pub fn other(
+        operation: &'static str,
+        subject: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let cause = cause.into();
+        Self::new(ErrorKind::Other, operation, subject, cause.to_string()).with_source(cause)
+    }
+
     /// The same fault, with its cause for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -14,6 +14,7 @@ mod activity;
 mod aside;
 mod blocking;
 mod body;
+mod buffered;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod copy;
@@ -25,10 +26,14 @@ mod in_order;
 mod key;
 mod memory;
 mod object;
+mod operation_id;
+mod properties;
 #[cfg(feature = "remote")]
 mod proxy;
 #[cfg(feature = "remote")]
 pub mod remote;
+mod scope;
+mod section;
 mod sink;
 mod source;
 
@@ -36,6 +41,7 @@ pub use activity::Activity;
 pub use aside::{AsideArea, AsideAreas};
 pub use blocking::BlockingJob;
 pub use body::{Body, ByteStream};
+pub use buffered::BufferedUpload;
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use discard::{Discard, Discarded};
@@ -45,12 +51,20 @@ pub use in_order::InOrder;
 pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
 pub use object::{
-    Address, AsideMode, Capabilities, Child, GetOptions, ListOptions, ListStream, Listed, Meta,
-    Object, OtherKind, Purpose, WriteOptions,
+    Address, AsideMode, Child, GetOptions, ListOptions, ListStream, Listed, Meta, Object,
+    OtherKind, Purpose, WriteOptions,
 };
+pub use operation_id::{InvalidOperationId, OperationId};
+pub use properties::{Access, EntityTag, SinkProperties};
 #[cfg(feature = "remote")]
 pub use proxy::Proxies;
-pub use sink::{Durability, LockGuard, LockOutcome, Pins, Sink, UNCHECKED_LOCK_LIVES, Upload};
+pub use scope::Scope;
+pub use section::{InvalidSection, Section};
+pub use sink::{
+    AsideStore, DeferredDurability, Durability, ExpiringLocks, Folders, HardLinks, LockGuard,
+    LockOutcome, ServerCopy, Sink, SnapshotFolder, SnapshotStore, StagingArea,
+    UNCHECKED_LOCK_LIVES, UnfinishedUploads, Upload,
+};
 pub use source::{
     EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
     SourceReport, Staging,

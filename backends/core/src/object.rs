@@ -1,36 +1,14 @@
-//! What sinks speak in: objects, listings, options, and what a sink can do.
+//! The types of a sink's methods: objects, listings and options.
 
 use std::ops::Range;
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{Body, Key, Result};
 
-/// What a sink can do beyond the minimum.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Capabilities {
-    /// The root folder, where the sink is one on local disk.
-    pub local_root: Option<PathBuf>,
-    /// Whether objects can be written beside their place and made visible later ([`Sink::promote`](crate::Sink::promote)).
-    pub staging: bool,
-    /// Whether objects can be set aside ([`Sink::set_aside`](crate::Sink::set_aside)).
-    pub aside: bool,
-    /// Whether objects keep the modification time and mode they are written with.
-    pub attributes: bool,
-    /// Whether objects can be copied within the store ([`Sink::copy_from`](crate::Sink::copy_from)).
-    pub server_copy: bool,
-    /// How many objects are best written or read at once; `None` where that makes no great difference. A store over a
-    /// network wants many, as each waits for answers most of its time.
-    pub concurrency: Option<usize>,
-    /// How long after the last sign of life of its holder a lock is free at the latest; `None`
-    /// where a lock ends with its holder's process.
-    pub lock_expiry: Option<Duration>,
-}
-
-/// Where an object lies in a store, as [`Sink::address`](crate::Sink::address) tells it.
+/// Where an object lies in a store, as [`ServerCopy::address`](crate::ServerCopy::address) gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
@@ -50,9 +28,6 @@ pub struct WriteOptions {
     pub modified: Option<SystemTime>,
     /// The Unix permission bits to give it, where the sink keeps them; without, private to the owner (`0600`).
     pub mode: Option<u32>,
-    /// Write it beside its place under this name of a stage, to be made visible by [`Sink::promote`](crate::Sink::promote).
-    /// Letters, digits and `-` only.
-    pub stage: Option<String>,
     /// Fail with [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) at commit when `key` exists by then.
     pub create_new: bool,
     /// Whether commit returns only when the object survives a loss of power.
@@ -91,11 +66,25 @@ pub struct ListOptions {
     pub prefix: String,
     /// Only keys behind this one in byte order.
     pub start_after: Option<String>,
-    /// Folders and keys to leave out, with all that lies below them: never entered, whatever they hold.
+    /// Folders and keys to omit, with all that lies below them: never entered, whatever they hold.
     pub skip: Vec<String>,
 }
 
 impl ListOptions {
+    /// The first text, in byte order, that may be a key of such a listing.
+    #[must_use]
+    pub fn first(&self) -> String {
+        // The first text behind a key is that key and a zero.
+        let behind = (self.start_after.as_ref()).map(|key| format!("{key}\0"));
+        behind.unwrap_or_default().max(self.prefix.clone())
+    }
+
+    /// Whether `key` is one of those to skip, or lies in one.
+    #[must_use]
+    pub fn skips(&self, key: &Key) -> bool {
+        self.skip.iter().any(|folder| key.is_within(folder))
+    }
+
     /// Everything in `folder`.
     #[must_use]
     pub fn within(folder: &Key) -> Self {
@@ -165,6 +154,21 @@ pub struct Meta {
     pub archived: bool,
 }
 
+impl Meta {
+    /// The facts of an object of which only key and size are known.
+    #[must_use]
+    pub fn new(key: Key, size: u64) -> Self {
+        Self {
+            key,
+            size,
+            modified: None,
+            mode: None,
+            etag: None,
+            archived: false,
+        }
+    }
+}
+
 /// An object opened for reading.
 #[derive(Debug)]
 pub struct Object {
@@ -172,6 +176,22 @@ pub struct Object {
     pub meta: Meta,
     /// Its bytes, or the range of them that was asked for.
     pub body: Body,
+}
+
+impl Object {
+    /// The object of these facts and bytes, or the range of them: for sinks that have the whole object
+    /// in memory.
+    #[must_use]
+    pub fn from_bytes(meta: Meta, bytes: Bytes, range: Option<Range<u64>>) -> Self {
+        let range = range.unwrap_or(0..meta.size);
+        // Both bounds are at most the length of bytes in memory.
+        let end = range.end.min(bytes.len() as u64) as usize;
+        let start = range.start.min(end as u64) as usize;
+        Self {
+            meta,
+            body: Body::from_bytes(bytes.slice(start..end)),
+        }
+    }
 }
 
 /// One child of a folder.
@@ -195,7 +215,7 @@ impl Child {
     }
 }
 
-/// How [`Sink::set_aside`](crate::Sink::set_aside) keeps an object.
+/// How [`AsideStore::set_aside`](crate::AsideStore::set_aside) keeps an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsideMode {
     /// It stays where it is as well: its bytes are about to be replaced.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Activity, Body, Discard, Discarded, Entry, Key, Result, Sink, Upload};
+use crate::{Activity, Body, Discard, Discarded, Entry, Key, OperationId, Result, Sink, Upload};
 
 /// A stream of entries, in byte order of their keys.
 pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
@@ -52,8 +52,8 @@ pub trait Source: Send + Sync + 'static {
 /// What a source is given to make its view.
 #[derive(Debug, Clone)]
 pub struct Freeze {
-    /// The operation that this is part of: letters, digits and `-`.
-    pub operation_id: String,
+    /// The operation that this is part of.
+    pub operation_id: OperationId,
     /// A private folder on local disk that exists, and that is removed after the operation.
     pub scratch: PathBuf,
     /// Tells when to give up.
@@ -137,12 +137,12 @@ pub struct Origin {
 /// What a source is given to take entries back.
 #[derive(Debug, Clone)]
 pub struct Staging {
-    /// The operation that this is part of: letters, digits and `-`.
-    pub operation_id: String,
+    /// The operation that this is part of.
+    pub operation_id: OperationId,
     /// A private folder on local disk that exists, and that is removed after the operation.
     pub scratch: PathBuf,
     /// The name that files are staged under: that of this operation, or of an interrupted one.
-    pub stage: String,
+    pub stage: OperationId,
     /// Whether an interrupted restore of the same backup may have staged files under that name.
     pub resumes: bool,
     /// Tells when to give up. Obeyed until [`Restore::apply`] begins.
@@ -156,7 +156,7 @@ pub struct Staging {
     pub aside: Option<(Arc<dyn Sink>, Key)>,
     /// Operations that were interrupted, and that this one goes on with, each with what it did with extra files: what they have
     /// set aside is there under their own names.
-    pub earlier: Vec<(String, ExtraFiles)>,
+    pub earlier: Vec<(OperationId, ExtraFiles)>,
     /// Keys that are left as they are, whatever is live there: the backup has had them, and can't
     /// give them back. They are neither among the entries nor extra.
     pub untouched: Arc<BTreeSet<Key>>,

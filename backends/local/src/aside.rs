@@ -3,20 +3,80 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 
-use arc_backup_core::{Activity, AsideMode, Key};
+use arc_backup_core::{
+    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Key, ListOptions, Listed, OperationId,
+    Result,
+};
+use async_trait::async_trait;
+use futures::StreamExt as _;
 use rustix::io::Errno;
 
-use crate::error::{Fault, present};
+use crate::error::{DiskFault, blocking, present};
 use crate::folder::{Folder, give};
-use crate::lacks::{give_attributes, sync_file};
-use crate::paths::{aside_path, check_word, random_name, split};
+use crate::paths::{aside_path, random_name, split};
 use crate::remove::{prune, remove_tree};
 use crate::root::{OpenRoot, Root};
 use crate::status::Status;
+use crate::unsupported::{give_attributes, sync_file};
+use crate::walk;
 
-/// Keeps `key` in the folder `area` of the place for things set aside.
-pub(crate) fn set_aside(root: &Root, key: &Key, area: &str, mode: AsideMode) -> Result<(), Fault> {
-    check_word(area, "operation")?;
+/// The folder beside a root for what restores replace.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalAside {
+    root: Root,
+}
+
+impl LocalAside {
+    pub(crate) fn new(root: Root) -> Self {
+        Self { root }
+    }
+}
+
+#[async_trait]
+impl AsideStore for LocalAside {
+    async fn prepare(&self, operation: &OperationId, bytes: u64) -> Result<()> {
+        let (root, id) = (self.root.clone(), operation.clone());
+        blocking("prepare to set aside", operation, move || {
+            prepare(&root, &id, bytes)
+        })
+        .await
+    }
+
+    async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
+        let (root, at, id) = (self.root.clone(), key.clone(), operation.clone());
+        blocking("set aside", key, move || set_aside(&root, &at, &id, mode)).await
+    }
+
+    async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {
+        let (root, id, activity) = (self.root.clone(), operation.clone(), activity.clone());
+        blocking("remove", operation, move || remove(&root, &id, &activity)).await
+    }
+
+    async fn list(&self) -> Result<Vec<AsideArea>> {
+        let place = Root::new(aside_path(self.root.path()));
+        let mut areas = AsideAreas::default();
+        let mut rows = walk::list(place, ListOptions::default());
+        while let Some(row) = rows.next().await {
+            if let Listed::Object(meta) = row? {
+                areas.add(&meta.key, meta.size);
+            }
+        }
+        Ok(areas.into_vec())
+    }
+
+    fn location(&self, operation: &OperationId) -> String {
+        let place = aside_path(self.root.path());
+        place.join(operation.as_str()).display().to_string()
+    }
+}
+
+/// Sets `key` aside in the operation's folder.
+fn set_aside(
+    root: &Root,
+    key: &Key,
+    operation: &OperationId,
+    mode: AsideMode,
+) -> Result<(), DiskFault> {
     let live = root.open()?;
     let (above, name) = split(key);
     let place = Root::new(aside_path(root.path()));
@@ -26,13 +86,13 @@ pub(crate) fn set_aside(root: &Root, key: &Key, area: &str, mode: AsideMode) -> 
             .map(|status| (folder, status)),
         None => None,
     };
-    let path = format!("{area}/{key}");
+    let path = format!("{operation}/{key}");
     let Some((from, status)) = source else {
         // Moved there before: an operation that is run again finds its work done.
         let done = mode == AsideMode::Move && is_aside(&place, &path)?;
-        return if done { Ok(()) } else { Err(Fault::Absent) };
+        return if done { Ok(()) } else { Err(DiskFault::Absent) };
     };
-    let inside = |fault: Fault| fault.at(format!("{}/{path}", place.text()));
+    let inside = |fault: DiskFault| fault.at(format!("{}/{path}", place.text()));
     let place_root = place.open_or_create()?;
     let (to_above, to_name) = split(&path);
     let (to, mut new_folders) = place_root.ensure(to_above).map_err(inside)?;
@@ -45,7 +105,7 @@ pub(crate) fn set_aside(root: &Root, key: &Key, area: &str, mode: AsideMode) -> 
         place: &place_root,
     };
     transfer.run(to_name, mode).map_err(|fault| match fault {
-        Fault::Absent => Fault::Absent,
+        DiskFault::Absent => DiskFault::Absent,
         fault => inside(fault),
     })?;
     new_folders.keep();
@@ -55,7 +115,7 @@ pub(crate) fn set_aside(root: &Root, key: &Key, area: &str, mode: AsideMode) -> 
     Ok(())
 }
 
-fn is_aside(place: &Root, path: &str) -> Result<bool, Fault> {
+fn is_aside(place: &Root, path: &str) -> Result<bool, DiskFault> {
     let (above, name) = split(path);
     let folder = present(place.open().and_then(|root| root.beneath(above)))?;
     Ok(match folder {
@@ -64,14 +124,13 @@ fn is_aside(place: &Root, path: &str) -> Result<bool, Fault> {
     })
 }
 
-/// Makes the folder `area`, tries it with a file, and looks for room where files would be copied there.
-pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> {
-    check_word(area, "operation")?;
+/// Makes the operation's folder, tries it with a file, and looks for room where files would be copied there.
+fn prepare(root: &Root, operation: &OperationId, bytes: u64) -> Result<(), DiskFault> {
     let Some(live) = present(root.open())? else {
         return Ok(());
     };
     let place = Root::new(aside_path(root.path()));
-    let inside = |fault: Fault| fault.at(format!("{}/{area}", place.text()));
+    let inside = |fault: DiskFault| fault.at(format!("{}/{operation}", place.text()));
     let opened = place.open_or_create()?;
     if let (Some(owner), true) = (
         live.owner_to_give(),
@@ -79,9 +138,9 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
     ) {
         give(&*opened.folder, owner);
     }
-    let (folder, mut new_folders) = place.open()?.ensure(area).map_err(inside)?;
+    let (folder, mut new_folders) = place.open()?.ensure(operation).map_err(inside)?;
     let probe = random_name();
-    let write = || -> Result<(), Fault> {
+    let write = || -> Result<(), DiskFault> {
         drop(folder.create_file(&probe)?);
         folder.unlink(&probe)?;
         Ok(())
@@ -92,7 +151,7 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         if free < bytes {
             let text = format!("it needs {bytes} bytes and {free} are free");
-            return Err(inside(Fault::Io(io::Error::new(
+            return Err(inside(DiskFault::Io(io::Error::new(
                 io::ErrorKind::StorageFull,
                 text,
             ))));
@@ -102,11 +161,10 @@ pub(crate) fn prepare(root: &Root, area: &str, bytes: u64) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Removes what the operation `area` has set aside.
-pub(crate) fn remove_aside(root: &Root, area: &str, activity: &Activity) -> Result<(), Fault> {
-    check_word(area, "operation")?;
+/// Removes what the operation has set aside.
+fn remove(root: &Root, operation: &OperationId, activity: &Activity) -> Result<(), DiskFault> {
     let place = Root::new(aside_path(root.path()));
-    remove_tree(&place, area, activity)?;
+    remove_tree(&place, operation, activity)?;
     // Other operations may have their things there.
     let _ = std::fs::remove_dir(place.path());
     Ok(())
@@ -124,7 +182,7 @@ struct Transfer<'a> {
 
 impl Transfer<'_> {
     /// Brings the file there under `wanted`, or `wanted.1` and so on where that is taken by another file.
-    fn run(&self, wanted: &str, mode: AsideMode) -> Result<(), Fault> {
+    fn run(&self, wanted: &str, mode: AsideMode) -> Result<(), DiskFault> {
         for number in 0..=9999 {
             let to_name = match number {
                 0 => wanted.to_owned(),
@@ -151,18 +209,18 @@ impl Transfer<'_> {
                 return Ok(());
             }
         }
-        Err(Fault::Exists)
+        Err(DiskFault::Exists)
     }
 
     /// Copies the file, with what belongs to it. Tells whether the name was taken.
-    fn copy(&self, to_name: &str) -> Result<bool, Fault> {
+    fn copy(&self, to_name: &str) -> Result<bool, DiskFault> {
         if self.to.status(to_name)?.is_some() {
             return Ok(true);
         }
         let (mut source, status) = self.from.open_file(self.name, self.path)?;
         let temporary = random_name();
         let mut copy = self.to.create_file(&temporary)?;
-        let mut finish = || -> Result<bool, Fault> {
+        let mut finish = || -> Result<bool, DiskFault> {
             io::copy(&mut source, &mut copy)?;
             if self.place.owner_to_give().is_some() {
                 give(&copy, status.owner);
@@ -185,7 +243,7 @@ impl Transfer<'_> {
     }
 
     /// Whether what is at `to_name` is the same file, or one with the same bytes.
-    fn is_there(&self, to_name: &str) -> Result<bool, Fault> {
+    fn is_there(&self, to_name: &str) -> Result<bool, DiskFault> {
         let Some(there) = self.to.status(to_name)? else {
             return Ok(false);
         };

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use rustix::io::Errno;
 
 use crate::error::blocking;
-#[cfg(target_os = "linux")]
-use crate::lacks::is_lacking;
 use crate::root::{OpenRoot, Root};
+#[cfg(target_os = "linux")]
+use crate::unsupported::is_unsupported;
 
 /// Whether one call can make everything durable; where not, every commit does so for itself.
 pub(crate) const HAS_SYNCFS: bool = cfg!(target_os = "linux");
@@ -39,7 +39,7 @@ impl Durability for Mark {
             #[cfg(target_os = "linux")]
             match rustix::fs::syncfs(&*root.folder) {
                 // An old kernel or a sandbox without the call: everything of this machine is written, then.
-                Err(errno) if errno == Errno::PERM || is_lacking(errno) => {
+                Err(errno) if errno == Errno::PERM || is_unsupported(errno) => {
                     rustix::fs::sync();
                     root.folder.sync()?;
                 }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 /// A fault, before it is known which operation on which key met it.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum DiskFault {
     /// Nothing is there.
     Absent,
     /// Something is there already.
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
     Io(io::Error),
 }
 
-impl Fault {
+impl DiskFault {
     /// The error that a caller sees, who asked to `operation` the `subject`.
     pub(crate) fn about(self, operation: &'static str, subject: &str) -> Error {
         let error = |kind, detail: String| Error::new(kind, operation, subject, detail);
@@ -62,7 +62,7 @@ impl Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for DiskFault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Absent,
@@ -71,23 +71,23 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<Errno> for Fault {
+impl From<Errno> for DiskFault {
     fn from(errno: Errno) -> Self {
         io::Error::from(errno).into()
     }
 }
 
-impl From<InvalidKey> for Fault {
+impl From<InvalidKey> for DiskFault {
     fn from(invalid: InvalidKey) -> Self {
         Self::Invalid(invalid.to_string())
     }
 }
 
 /// Makes absence, which to a reader includes a file where a folder would have to be, a `None`.
-pub(crate) fn present<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+pub(crate) fn present<T>(result: Result<T, DiskFault>) -> Result<Option<T>, DiskFault> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Fault::Absent | Fault::NotFolder { .. }) => Ok(None),
+        Err(DiskFault::Absent | DiskFault::NotFolder { .. }) => Ok(None),
         Err(fault) => Err(fault),
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn present<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
 pub(crate) async fn blocking<T: Send + 'static>(
     operation: &'static str,
     subject: &str,
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    work: impl FnOnce() -> Result<T, DiskFault> + Send + 'static,
 ) -> Result<T> {
     let job = BlockingJob::begin();
     let work = move || {

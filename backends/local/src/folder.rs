@@ -8,10 +8,10 @@ use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use crate::error::Fault;
-use crate::lacks::is_lacking;
+use crate::error::DiskFault;
 use crate::paths::{random_name, split};
 use crate::status::{Kind, Owner, Status};
+use crate::unsupported::is_unsupported;
 
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -35,7 +35,7 @@ impl Folder {
     }
 
     /// Another handle on the same folder.
-    pub(crate) fn duplicate(&self) -> Result<Self, Fault> {
+    pub(crate) fn duplicate(&self) -> Result<Self, DiskFault> {
         Ok(Self(self.0.try_clone()?))
     }
 
@@ -45,7 +45,7 @@ impl Folder {
     }
 
     /// Opens the folder `path`, any number of levels below this one, itself for an empty path.
-    pub(crate) fn beneath(&self, path: &str) -> Result<Self, Fault> {
+    pub(crate) fn beneath(&self, path: &str) -> Result<Self, DiskFault> {
         if path.is_empty() {
             return self.duplicate();
         }
@@ -58,7 +58,7 @@ impl Folder {
                 Err(errno) => errno,
             };
             match self.explain(path, errno) {
-                Fault::Io(_) if matches!(errno, Errno::LOOP | Errno::NOTDIR) => last = errno,
+                DiskFault::Io(_) if matches!(errno, Errno::LOOP | Errno::NOTDIR) => last = errno,
                 fault => return Err(fault),
             }
         }
@@ -66,7 +66,7 @@ impl Folder {
     }
 
     /// Why the folder `path` can't be opened, naming what is in the way.
-    pub(crate) fn explain(&self, path: &str, errno: Errno) -> Fault {
+    pub(crate) fn explain(&self, path: &str, errno: Errno) -> DiskFault {
         if !matches!(errno, Errno::LOOP | Errno::NOTDIR | Errno::MLINK) {
             return errno.into();
         }
@@ -77,19 +77,19 @@ impl Folder {
                 Ok(Some(status)) => match status.kind {
                     Kind::Folder => {}
                     Kind::Symlink => {
-                        return Fault::Obstacle {
+                        return DiskFault::Obstacle {
                             path: above.to_owned(),
                             what: Kind::Symlink.as_str(),
                         };
                     }
                     kind => {
-                        return Fault::NotFolder {
+                        return DiskFault::NotFolder {
                             path: above.to_owned(),
                             what: kind.as_str(),
                         };
                     }
                 },
-                Ok(None) => return Fault::Absent,
+                Ok(None) => return DiskFault::Absent,
                 Err(errno) => return errno.into(),
             }
         }
@@ -112,12 +112,12 @@ impl Folder {
 
     /// The status of the regular file `name`, `None` when there is none; whatever else is there but a folder
     /// is an error that names it by `path`.
-    pub(crate) fn file_status(&self, name: &str, path: &str) -> Result<Option<Status>, Fault> {
+    pub(crate) fn file_status(&self, name: &str, path: &str) -> Result<Option<Status>, DiskFault> {
         match self.status(name)? {
             Some(status) => match status.kind {
                 Kind::File => Ok(Some(status)),
                 Kind::Folder => Ok(None),
-                kind => Err(Fault::Obstacle {
+                kind => Err(DiskFault::Obstacle {
                     path: path.to_owned(),
                     what: kind.as_str(),
                 }),
@@ -127,9 +127,9 @@ impl Folder {
     }
 
     /// Checks that a file may be renamed to `name`: that nothing but a regular file is there.
-    pub(crate) fn check_replaceable(&self, name: &str, path: &str) -> Result<(), Fault> {
+    pub(crate) fn check_replaceable(&self, name: &str, path: &str) -> Result<(), DiskFault> {
         match self.status(name)? {
-            Some(status) if status.kind != Kind::File => Err(Fault::Obstacle {
+            Some(status) if status.kind != Kind::File => Err(DiskFault::Obstacle {
                 path: path.to_owned(),
                 what: status.kind.as_str(),
             }),
@@ -138,10 +138,10 @@ impl Folder {
     }
 
     /// Opens the regular file `name` for reading, without ever waiting for anything else.
-    pub(crate) fn open_file(&self, name: &str, path: &str) -> Result<(File, Status), Fault> {
+    pub(crate) fn open_file(&self, name: &str, path: &str) -> Result<(File, Status), DiskFault> {
         // Looked at before it is opened: opening a FIFO or a device can be felt by others.
         if self.file_status(name, path)?.is_none() {
-            return Err(Fault::Absent);
+            return Err(DiskFault::Absent);
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | NO_LINK | OFlags::CLOEXEC;
         self.open_checked(name, path, flags)
@@ -152,17 +152,22 @@ impl Folder {
         &self,
         name: &str,
         path: &str,
-    ) -> Result<(File, Status), Fault> {
+    ) -> Result<(File, Status), DiskFault> {
         self.check_replaceable(name, path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | NO_LINK | OFlags::CLOEXEC;
         self.open_checked(name, path, flags)
     }
 
-    fn open_checked(&self, name: &str, path: &str, flags: OFlags) -> Result<(File, Status), Fault> {
+    fn open_checked(
+        &self,
+        name: &str,
+        path: &str,
+        flags: OFlags,
+    ) -> Result<(File, Status), DiskFault> {
         let file = match rustix::fs::openat(self, name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => file,
             Err(Errno::LOOP | Errno::MLINK) => {
-                return Err(Fault::Obstacle {
+                return Err(DiskFault::Obstacle {
                     path: path.to_owned(),
                     what: Kind::Symlink.as_str(),
                 });
@@ -172,7 +177,7 @@ impl Folder {
         let status = Status::from(rustix::fs::fstat(&file)?);
         match status.kind {
             Kind::File => Ok((file.into(), status)),
-            kind => Err(Fault::Obstacle {
+            kind => Err(DiskFault::Obstacle {
                 path: path.to_owned(),
                 what: kind.as_str(),
             }),
@@ -230,7 +235,7 @@ impl Folder {
     }
 
     /// Removes the folder `path`, any number of levels below this one, which has to be empty.
-    pub(crate) fn remove_folder_beneath(&self, path: &str) -> Result<bool, Fault> {
+    pub(crate) fn remove_folder_beneath(&self, path: &str) -> Result<bool, DiskFault> {
         let (above, name) = split(path);
         Ok(self.beneath(above)?.remove_folder(name)?)
     }
@@ -268,7 +273,7 @@ impl Folder {
             match renameat_with(self, name, to, to_name, RenameFlags::NOREPLACE) {
                 // The kernel or this file system does not know the flag, or a sandbox does not know the call.
                 Err(Errno::PERM) => {}
-                Err(errno) if is_lacking(errno) => {}
+                Err(errno) if is_unsupported(errno) => {}
                 done => return done,
             }
         }
@@ -318,7 +323,7 @@ impl Folder {
     pub(crate) fn sync(&self) -> Result<(), Errno> {
         match rustix::fs::fsync(self) {
             // Nothing more can be done on a file system whose folders can't be synced.
-            Err(errno) if is_lacking(errno) => Ok(()),
+            Err(errno) if is_unsupported(errno) => Ok(()),
             done => done,
         }
     }
@@ -384,7 +389,7 @@ mod tests {
         for open in [open_beneath, open_stepwise] {
             assert_eq!(open(&folder, "a/c").err(), Some(Errno::NOENT));
             let errno = open(&folder, "link/b").expect_err("refused");
-            let Fault::Obstacle { path, .. } = folder.explain("link/b", errno) else {
+            let DiskFault::Obstacle { path, .. } = folder.explain("link/b", errno) else {
                 panic!("{errno}");
             };
             assert_eq!(path, "link");

@@ -9,12 +9,12 @@ use std::time::Duration;
 use arc_backup_core::{Key, LockGuard, LockOutcome, Result};
 use async_trait::async_trait;
 
-use crate::error::{Fault, blocking, present};
+use crate::error::{DiskFault, blocking, present};
 use crate::folder::give;
-use crate::lacks::says_lacking;
 use crate::paths::split;
 use crate::root::Root;
 use crate::status::Status;
+use crate::unsupported::says_unsupported;
 
 /// How much of the text is read.
 const TEXT_BYTES: u64 = 64 << 10;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// The kernel frees the lock of a process that died. It belongs to the open file, so that two locks in one process
 /// exclude each other as well. The file stays for ever: deleting it would let two holders lock two files.
-pub(crate) fn lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, Fault> {
+pub(crate) fn lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, DiskFault> {
     let mut attempt = try_lock(root, key, holder)?;
     for _ in 1..TRIES {
         if let LockOutcome::Busy(_) = attempt {
@@ -38,14 +38,14 @@ pub(crate) fn lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, 
     Ok(attempt)
 }
 
-fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, Fault> {
+fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, DiskFault> {
     let (above, name) = split(key);
     // The file may be removed, with its folder, between opening and locking it: then lock the new one.
     for _ in 0..100 {
         let opened = root.open_or_create()?;
         let (folder, mut new_folders) = opened.ensure(above)?;
         let (file, status) = match folder.open_or_create_file(name, key) {
-            Err(Fault::Absent) => continue,
+            Err(DiskFault::Absent) => continue,
             other => other?,
         };
         new_folders.keep();
@@ -74,7 +74,7 @@ fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, Fault> 
             status,
         })));
     }
-    Err(Fault::Absent)
+    Err(DiskFault::Absent)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -84,16 +84,16 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-fn try_exclusive(file: &File) -> Result<bool, Fault> {
+fn try_exclusive(file: &File) -> Result<bool, DiskFault> {
     taken(file.try_lock())
 }
 
-fn taken(result: Result<(), TryLockError>) -> Result<bool, Fault> {
+fn taken(result: Result<(), TryLockError>) -> Result<bool, DiskFault> {
     match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) if has_no_locks(&error) => {
-            Err(Fault::Unsupported(format!(
+            Err(DiskFault::Unsupported(format!(
                 "its file system has no locks between processes (flock: {error}), and two backups at once would harm each other: \
                  mount it with locks (NFS: without `nolock`; SMB: without `nobrl`; FUSE: see the program's own options), or back up to \
                  another disk and copy from there"
@@ -106,17 +106,18 @@ fn taken(result: Result<(), TryLockError>) -> Result<bool, Fault> {
 fn has_no_locks(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
-    says_lacking(error) || errno.is_some_and(|errno| [Errno::NOLCK, Errno::PERM].contains(&errno))
+    says_unsupported(error)
+        || errno.is_some_and(|errno| [Errno::NOLCK, Errno::PERM].contains(&errno))
 }
 
-fn read_text(file: &File) -> Result<String, Fault> {
+fn read_text(file: &File) -> Result<String, DiskFault> {
     let mut text = Vec::new();
     file.take(TEXT_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whether `key` still names the file of this status.
-fn is_still(root: &Root, key: &str, status: &Status) -> Result<bool, Fault> {
+fn is_still(root: &Root, key: &str, status: &Status) -> Result<bool, DiskFault> {
     let (above, name) = split(key);
     let now = present(root.open().and_then(|root| root.beneath(above)))?
         .map(|folder| folder.status(name))
@@ -126,7 +127,7 @@ fn is_still(root: &Root, key: &str, status: &Status) -> Result<bool, Fault> {
 }
 
 /// Who holds the lock `key`.
-pub(crate) fn lock_holder(root: &Root, key: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn lock_holder(root: &Root, key: &str) -> Result<Option<String>, DiskFault> {
     let (above, name) = split(key);
     let Some(folder) = present(root.open().and_then(|root| root.beneath(above)))? else {
         return Ok(None);
@@ -160,7 +161,7 @@ impl LockGuard for LocalLock {
             if is_still(&root, &key, &status)? {
                 return Ok(());
             }
-            Err(Fault::Busy(
+            Err(DiskFault::Busy(
                 "its file was removed or replaced meanwhile".to_owned(),
             ))
         })

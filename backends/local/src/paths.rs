@@ -5,9 +5,7 @@ use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Digest, Key};
-
-use crate::error::Fault;
+use arc_backup_core::{Digest, Key, OperationId};
 
 const PREFIX: &str = ".arc-backup-";
 const SUFFIX: &str = ".tmp";
@@ -25,22 +23,10 @@ pub(crate) fn random_name() -> String {
     format!("{PREFIX}{:016x}{SUFFIX}", hasher.finish())
 }
 
-/// The temporary name that holds the file `name` in the stage `stage`: found again by whoever knows both.
-pub(crate) fn staged_name(stage: &str, name: &str) -> Result<String, Fault> {
-    check_word(stage, "stage")?;
+/// The temporary name that holds the file `name` in the stage `stage`: the same whenever both are.
+pub(crate) fn staged_name(stage: &OperationId, name: &str) -> String {
     let digest = Digest::of(name.as_bytes()).to_string();
-    Ok(format!("{PREFIX}{stage}-{}{SUFFIX}", &digest[..16]))
-}
-
-/// Checks that `word`, the name of a `thing`, is made of letters, digits and `-`.
-pub(crate) fn check_word(word: &str, thing: &str) -> Result<(), Fault> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if !word.is_empty() && word.len() <= 128 && word.chars().all(fits) {
-        return Ok(());
-    }
-    Err(Fault::Invalid(format!(
-        "`{word}` is no name of {thing}: letters, digits and `-` only"
-    )))
+    format!("{PREFIX}{stage}-{}{SUFFIX}", &digest[..16])
 }
 
 /// The folder and the name of a key; the folder is empty for a key right in the root.
@@ -66,14 +52,15 @@ pub(crate) fn key_of(path: &[u8]) -> Option<Key> {
         .and_then(|text| Key::parse(text).ok())
 }
 
-/// The folder beside `root` for things set aside: beside the real one where `root` is a symbolic link, so that
-/// moving a file there is a rename on one file system.
+/// The folder beside `root` for things set aside: beside the real one where `root` is a symbolic
+/// link, so that moving a file there is a rename on one file system.
 pub(crate) fn aside_path(root: &Path) -> PathBuf {
     beside(root, ".before-restore")
 }
 
-/// What the folders beside `root` begin with in which the operations pin files, each behind it with its own name.
-pub(crate) fn pins_prefix(root: &Path) -> PathBuf {
+/// What the names of the folders beside `root` begin with that hold snapshots; the operation's id is
+/// behind it.
+pub(crate) fn snapshot_prefix(root: &Path) -> PathBuf {
     beside(root, ".arc-backup-freeze-")
 }
 
@@ -94,13 +81,11 @@ mod tests {
         assert_ne!(a, b);
         assert!(is_temporary(a.as_bytes()), "{a}");
         assert_eq!(a.len(), ".arc-backup-0123456789abcdef.tmp".len());
-        let staged = staged_name("op-1", "a.parquet").expect("a good stage");
+        let stage = OperationId::parse("op-1").expect("valid");
+        let staged = staged_name(&stage, "a.parquet");
         assert!(is_temporary(staged.as_bytes()), "{staged}");
-        assert_eq!(staged, staged_name("op-1", "a.parquet").expect("same"));
-        assert_ne!(staged, staged_name("op-1", "b.parquet").expect("good"));
-        for bad in ["", "a/b", "..", "a b"] {
-            assert!(staged_name(bad, "a").is_err(), "{bad:?}");
-        }
+        assert_eq!(staged, staged_name(&stage, "a.parquet"));
+        assert_ne!(staged, staged_name(&stage, "b.parquet"));
     }
 
     #[test]

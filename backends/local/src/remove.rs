@@ -7,14 +7,14 @@ use arc_backup_core::{Activity, Discard, Discarded, Key};
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
-use crate::error::{Fault, present};
+use crate::error::{DiskFault, present};
 use crate::folder::Folder;
-use crate::paths::{aside_path, is_temporary, lossy, split, staged_name, upwards};
+use crate::paths::{aside_path, is_temporary, lossy, split, upwards};
 use crate::root::{OpenRoot, Root};
 use crate::status::Kind;
 
 /// Deletes the objects, and the folders that this leaves empty. Ends at the first fault.
-pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, Fault)> {
+pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, DiskFault)> {
     let Some(first) = keys.first() else {
         return Ok(());
     };
@@ -55,30 +55,14 @@ pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, Fault)> {
 pub(crate) fn prune(root: &OpenRoot, folder: &str) {
     for path in upwards(folder) {
         match root.folder.remove_folder_beneath(path) {
-            Ok(_) | Err(Fault::Absent) => {}
+            Ok(_) | Err(DiskFault::Absent) => {}
             Err(_) => return,
         }
     }
 }
 
-/// Removes what was staged for `key`.
-pub(crate) fn discard_staged(root: &Root, key: &str, stage: &str) -> Result<(), Fault> {
-    let (above, name) = split(key);
-    let staged = staged_name(stage, name)?;
-    let Some(root) = present(root.open())? else {
-        return Ok(());
-    };
-    let Some(folder) = present(root.beneath(above))? else {
-        return Ok(());
-    };
-    if folder.unlink(&staged)? {
-        prune(&root, above);
-    }
-    Ok(())
-}
-
 /// Removes `path` and everything in it, whatever it is.
-pub(crate) fn remove_tree(root: &Root, path: &str, activity: &Activity) -> Result<(), Fault> {
+pub(crate) fn remove_tree(root: &Root, path: &str, activity: &Activity) -> Result<(), DiskFault> {
     let Some(root) = present(root.open())? else {
         return Ok(());
     };
@@ -92,7 +76,7 @@ pub(crate) fn remove_tree(root: &Root, path: &str, activity: &Activity) -> Resul
 }
 
 /// Renames the folder `from` to `to`, where nothing may be.
-pub(crate) fn move_tree(root: &Root, from: &str, to: &str) -> Result<(), Fault> {
+pub(crate) fn move_tree(root: &Root, from: &str, to: &str) -> Result<(), DiskFault> {
     let Some(root) = present(root.open())? else {
         return Ok(());
     };
@@ -115,9 +99,14 @@ pub(crate) fn move_tree(root: &Root, from: &str, to: &str) -> Result<(), Fault> 
 }
 
 /// Removes `name` in `folder`; `path` is its path, for people.
-fn remove_any(folder: &Folder, name: &[u8], path: &[u8], activity: &Activity) -> Result<(), Fault> {
+fn remove_any(
+    folder: &Folder,
+    name: &[u8],
+    path: &[u8],
+    activity: &Activity,
+) -> Result<(), DiskFault> {
     activity.note();
-    let named = |errno: Errno| Fault::from(errno).at(lossy(path));
+    let named = |errno: Errno| DiskFault::from(errno).at(lossy(path));
     // Somebody may still be writing there: go over it again, but not for ever.
     for _ in 0..10 {
         let Some(status) = folder.status(name).map_err(named)? else {
@@ -180,7 +169,7 @@ pub(crate) fn discard_unfinished(
     root: &Root,
     path: &str,
     discard: Discard,
-) -> Result<Discarded, Fault> {
+) -> Result<Discarded, DiskFault> {
     if path.is_empty() && discard == Discard::Remove {
         remove_empty(&aside_path(root.path()));
     }
@@ -209,7 +198,7 @@ fn remove_empty(place: &Path) {
 fn discard_in(folder: &Folder, path: &[u8], discard: Discard) -> Result<Discarded, Errno> {
     let named = |path: &[u8]| {
         let path = lossy(path);
-        move |errno: Errno| Fault::from(errno).about("clean up", &path)
+        move |errno: Errno| DiskFault::from(errno).about("clean up", &path)
     };
     let mut discarded = Discarded::default();
     for item in folder.kinds()? {

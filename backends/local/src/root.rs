@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::Fault;
+use crate::error::DiskFault;
 use crate::folder::Folder;
 use crate::status::{Owner, Status};
 
@@ -48,8 +48,8 @@ impl Root {
         self.path.display().to_string()
     }
 
-    /// Opens the folder; [`Fault::Absent`] when it is not there.
-    pub(crate) fn open(&self) -> Result<OpenRoot, Fault> {
+    /// Opens the folder; [`DiskFault::Absent`] when it is not there.
+    pub(crate) fn open(&self) -> Result<OpenRoot, DiskFault> {
         let attempt = || {
             let folder = Folder::open(&self.path)?;
             let status = folder.own_status()?;
@@ -59,16 +59,16 @@ impl Root {
                 status,
             })
         };
-        attempt().map_err(|fault: Fault| fault.at(self.text()))
+        attempt().map_err(|fault: DiskFault| fault.at(self.text()))
     }
 
     /// Opens the folder, and creates it, private to the owner, when it is not there.
-    pub(crate) fn open_or_create(&self) -> Result<OpenRoot, Fault> {
+    pub(crate) fn open_or_create(&self) -> Result<OpenRoot, DiskFault> {
         match self.open() {
-            Err(Fault::Absent) => {
+            Err(DiskFault::Absent) => {
                 self.create(&self.path).map_err(|error| self.named(error))?;
                 match self.open() {
-                    Err(Fault::Absent) => Err(self.named(io::ErrorKind::NotFound.into())),
+                    Err(DiskFault::Absent) => Err(self.named(io::ErrorKind::NotFound.into())),
                     other => other,
                 }
             }
@@ -105,8 +105,8 @@ impl Root {
     }
 
     /// An error about the root itself, whatever key was asked for.
-    fn named(&self, error: io::Error) -> Fault {
-        Fault::At {
+    fn named(&self, error: io::Error) -> DiskFault {
+        DiskFault::At {
             subject: self.text(),
             error,
         }
@@ -124,7 +124,7 @@ pub(crate) struct OpenRoot {
 
 impl OpenRoot {
     /// The folder `path` below the root; the root itself for an empty path.
-    pub(crate) fn beneath(&self, path: &str) -> Result<Folder, Fault> {
+    pub(crate) fn beneath(&self, path: &str) -> Result<Folder, DiskFault> {
         self.folder.beneath(path)
     }
 
@@ -137,7 +137,7 @@ impl OpenRoot {
     }
 
     /// The folder `path` below the root, made where it is missing, and what had to be made for it.
-    pub(crate) fn ensure(&self, path: &str) -> Result<(Folder, NewFolders), Fault> {
+    pub(crate) fn ensure(&self, path: &str) -> Result<(Folder, NewFolders), DiskFault> {
         let mut made = NewFolders {
             top: Arc::clone(&self.folder),
             paths: Vec::new(),
@@ -146,15 +146,15 @@ impl OpenRoot {
         // Somebody else may prune a folder while it is still empty: then make it again.
         for _ in 0..100 {
             match self.beneath(path) {
-                Err(Fault::Absent) => {}
+                Err(DiskFault::Absent) => {}
                 other => return other.map(|folder| (folder, made)),
             }
             match self.make(path, owner, &mut made.paths) {
-                Err(Fault::Absent) => {}
+                Err(DiskFault::Absent) => {}
                 other => return other.map(|folder| (folder, made)),
             }
         }
-        Err(Fault::Absent)
+        Err(DiskFault::Absent)
     }
 
     fn make(
@@ -162,7 +162,7 @@ impl OpenRoot {
         path: &str,
         owner: Option<Owner>,
         made: &mut Vec<String>,
-    ) -> Result<Folder, Fault> {
+    ) -> Result<Folder, DiskFault> {
         let mut current = self.folder.duplicate()?;
         let mut end = 0;
         for segment in path.split('/') {

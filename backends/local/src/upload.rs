@@ -4,17 +4,18 @@ use std::fs::File;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use arc_backup_core::{Body, Error, ErrorKind, Key, Meta, Object, Result, Upload, WriteOptions};
+use arc_backup_core::{Error, ErrorKind, Key, Meta, OperationId, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use crate::error::{Fault, blocking, present};
+use crate::durability::HAS_SYNCFS;
+use crate::error::{DiskFault, blocking};
 use crate::folder::{Folder, give};
-use crate::lacks::{give_attributes, sync_file};
 use crate::paths::{is_temporary, random_name, split, staged_name};
 use crate::root::{NewFolders, OpenRoot, Root};
 use crate::status::Status;
+use crate::unsupported::{give_attributes, sync_file};
 
 /// How many bytes are gathered before a thread is asked to write them.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -30,17 +31,17 @@ pub(crate) struct LocalUpload {
 }
 
 impl LocalUpload {
-    /// Begins to write `key`. With `always_sync`, every commit is made durable by itself.
+    /// Begins to write `key`, in its place or in a stage.
     pub(crate) async fn begin(
         root: Root,
         key: Key,
+        stage: Option<OperationId>,
         mut options: WriteOptions,
-        always_sync: bool,
     ) -> Result<Self> {
-        options.durable |= always_sync;
-        let (at, stage) = (key.clone(), options.stage.clone());
+        options.durable |= !HAS_SYNCFS;
+        let at = key.clone();
         let temporary = blocking("write", &key, move || {
-            Temporary::create(&root.open_or_create()?, &at, stage.as_deref())
+            Temporary::create(&root.open_or_create()?, &at, stage.as_ref())
         })
         .await?;
         Ok(Self {
@@ -139,11 +140,12 @@ struct Temporary {
     temporary_name: String,
     file: Arc<File>,
     new_folders: NewFolders,
+    is_staged: bool,
     committed: bool,
 }
 
 impl Temporary {
-    fn create(root: &OpenRoot, key: &Key, stage: Option<&str>) -> Result<Self, Fault> {
+    fn create(root: &OpenRoot, key: &Key, stage: Option<&OperationId>) -> Result<Self, DiskFault> {
         let (above, name) = split(key);
         check_name(name)?;
         // Until the file is there, nothing keeps somebody else from pruning its folder.
@@ -151,7 +153,7 @@ impl Temporary {
             let (folder, new_folders) = root.ensure(above)?;
             folder.check_replaceable(name, key)?;
             let temporary_name = match stage {
-                Some(stage) => staged_name(stage, name)?,
+                Some(stage) => staged_name(stage, name),
                 None => random_name(),
             };
             if stage.is_some() {
@@ -166,6 +168,7 @@ impl Temporary {
                         temporary_name,
                         file: Arc::new(file),
                         new_folders,
+                        is_staged: stage.is_some(),
                         committed: false,
                     });
                 }
@@ -173,10 +176,10 @@ impl Temporary {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Err(Fault::Absent)
+        Err(DiskFault::Absent)
     }
 
-    fn commit(mut self, key: &str, options: &WriteOptions) -> Result<Status, Fault> {
+    fn commit(mut self, key: &str, options: &WriteOptions) -> Result<Status, DiskFault> {
         if let Some(owner) = self.root.owner_to_give() {
             give(&*self.file, owner);
         }
@@ -188,12 +191,12 @@ impl Temporary {
             sync_file(&self.file)?;
         }
         let status = Status::from(rustix::fs::fstat(&*self.file)?);
-        if options.stage.is_none() {
+        if !self.is_staged {
             self.folder.check_replaceable(&self.name, key)?;
             let (from, to) = (self.temporary_name.as_str(), self.name.as_str());
             if options.create_new {
                 match self.folder.rename_new(from, &self.folder, to) {
-                    Err(Errno::EXIST) => return Err(Fault::Exists),
+                    Err(Errno::EXIST) => return Err(DiskFault::Exists),
                     done => done?,
                 }
             } else {
@@ -218,44 +221,11 @@ impl Drop for Temporary {
 }
 
 /// Checks that `name` is none of those that listings leave out.
-fn check_name(name: &str) -> Result<(), Fault> {
+fn check_name(name: &str) -> Result<(), DiskFault> {
     if is_temporary(name.as_bytes()) {
-        return Err(Fault::Invalid(format!(
+        return Err(DiskFault::Invalid(format!(
             "`{name}` is a name for temporary files"
         )));
-    }
-    Ok(())
-}
-
-/// Opens what was staged for `key`; `None` where there is nothing.
-pub(crate) fn staged(root: &Root, key: Key, stage: &str) -> Result<Option<Object>, Fault> {
-    let (above, name) = split(&key);
-    let staged = staged_name(stage, name)?;
-    let Some(folder) = present(root.open().and_then(|root| root.beneath(above)))? else {
-        return Ok(None);
-    };
-    let opened = folder.open_file(&staged, &key);
-    let Some((file, status)) = present(opened)? else {
-        return Ok(None);
-    };
-    let meta = status.meta(key);
-    let len = meta.size;
-    Ok(Some(Object {
-        meta,
-        body: Body::File { file, len },
-    }))
-}
-
-/// Renames what was staged for `key` over it.
-pub(crate) fn promote(root: &Root, key: &str, stage: &str, always_sync: bool) -> Result<(), Fault> {
-    let root = root.open()?;
-    let (above, name) = split(key);
-    let folder = root.beneath(above)?;
-    let staged = staged_name(stage, name)?;
-    folder.check_replaceable(name, key)?;
-    folder.rename(&staged, &folder, name)?;
-    if always_sync || folder.own_status()?.device != root.status.device {
-        folder.sync()?;
     }
     Ok(())
 }

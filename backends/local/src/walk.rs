@@ -4,7 +4,7 @@ use arc_backup_core::{Child, Key, ListOptions, ListStream, Listed, OtherKind, Re
 use futures::{StreamExt, stream};
 use rustix::io::Errno;
 
-use crate::error::{Fault, blocking, broken_off, present};
+use crate::error::{DiskFault, blocking, broken_off, present};
 use crate::folder::Folder;
 use crate::paths::{is_temporary, key_of, lossy};
 use crate::root::Root;
@@ -120,7 +120,7 @@ fn start(
     root: &Root,
     options: &ListOptions,
     filter: &Filter,
-) -> Result<Option<Level>, (Option<String>, Fault)> {
+) -> Result<Option<Level>, (Option<String>, DiskFault)> {
     let folder = match options.prefix.rsplit_once('/') {
         None => "",
         // A prefix that leads out of the root, or that no key can have, has nothing under it.
@@ -135,7 +135,7 @@ fn start(
     let Some(root) = present(root.open()).map_err(|fault| (None, fault))? else {
         return Ok(None);
     };
-    let named = |fault: Fault| ((!folder.is_empty()).then(|| format!("{folder}/")), fault);
+    let named = |fault: DiskFault| ((!folder.is_empty()).then(|| format!("{folder}/")), fault);
     let Some(opened) = present(root.beneath(folder)).map_err(named)? else {
         return Ok(None);
     };
@@ -212,7 +212,12 @@ impl Level {
         })
     }
 
-    fn step(&self, name: &[u8], path: Vec<u8>, filter: &Filter) -> Result<Step, (Vec<u8>, Fault)> {
+    fn step(
+        &self,
+        name: &[u8],
+        path: Vec<u8>,
+        filter: &Filter,
+    ) -> Result<Step, (Vec<u8>, DiskFault)> {
         let Some(name) = name.strip_suffix(b"/") else {
             return self.row(name, path);
         };
@@ -228,7 +233,7 @@ impl Level {
         }
     }
 
-    fn row(&self, name: &[u8], path: Vec<u8>) -> Result<Step, (Vec<u8>, Fault)> {
+    fn row(&self, name: &[u8], path: Vec<u8>) -> Result<Step, (Vec<u8>, DiskFault)> {
         let status = match self.folder.status(name) {
             Ok(Some(status)) => status,
             Ok(None) => return Ok(Step::Nothing),
@@ -259,7 +264,7 @@ pub(crate) async fn list_children(root: Root, folder: Option<Key>) -> Result<Vec
     blocking("list", &subject, move || children(&root, folder.as_ref())).await
 }
 
-fn children(root: &Root, folder: Option<&Key>) -> Result<Vec<Child>, Fault> {
+fn children(root: &Root, folder: Option<&Key>) -> Result<Vec<Child>, DiskFault> {
     let path = folder.map_or("", Key::as_str);
     let Some(opened) = present(root.open().and_then(|root| root.beneath(path)))? else {
         return Ok(Vec::new());

@@ -12,9 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use arc_backup_core::{
-    Activity, AsideMode, Child, ErrorKind, ListOptions, LockOutcome, OtherKind, Sink, WriteOptions,
+    Activity, AsideMode, Child, ErrorKind, Folders, ListOptions, LockOutcome, OtherKind, Sink,
+    WriteOptions,
 };
-use support::{Place, key, list, put, put_with, read, tree};
+use support::{Place, id, key, list, put, read, stage, tree};
 
 /// Lost if it fails: files outside of the root, overwritten through a link somebody put there.
 #[tokio::test]
@@ -34,14 +35,16 @@ async fn nothing_goes_through_a_linked_folder() {
         ("a/link/new/deep/file", "a/link"),
         ("inner/file", "inner"),
     ] {
-        let staged = WriteOptions {
-            stage: Some("s".to_owned()),
-            ..WriteOptions::default()
-        };
         let at_key = key(at);
+        let (staging, stage_id) = (sink.staging().unwrap(), id("s"));
         for (call, error) in [
             ("begin", put(sink, at, "x").await.err()),
-            ("stage", put_with(sink, at, "x", staged).await.err()),
+            (
+                "stage",
+                stage(sink, at, &stage_id, "x", WriteOptions::default())
+                    .await
+                    .err(),
+            ),
             ("get", read(sink, at).await.err()),
             ("head", sink.head(&at_key).await.err()),
             (
@@ -50,13 +53,17 @@ async fn nothing_goes_through_a_linked_folder() {
             ),
             (
                 "remove_tree",
-                sink.remove_tree(&at_key, &Activity::default()).await.err(),
+                sink.remove(&at_key, &Activity::default()).await.err(),
             ),
-            ("promote", sink.promote(&at_key, "s").await.err()),
-            ("discard", sink.discard_staged(&at_key, "s").await.err()),
+            ("promote", staging.promote(&at_key, &stage_id).await.err()),
+            ("discard", staging.discard(&at_key, &stage_id).await.err()),
             (
                 "aside",
-                sink.set_aside(&at_key, "op", AsideMode::Move).await.err(),
+                sink.aside()
+                    .unwrap()
+                    .set_aside(&at_key, &id("op"), AsideMode::Move)
+                    .await
+                    .err(),
             ),
             ("lock", sink.lock(&at_key, "me").await.err()),
             ("lock_holder", sink.lock_holder(&at_key).await.err()),
@@ -111,7 +118,11 @@ async fn a_link_in_place_of_a_file_is_left_alone() {
             read(sink, at).await.err(),
             sink.head(&key(at)).await.err(),
             sink.delete(&[key(at)]).await.err(),
-            sink.set_aside(&key(at), "op", AsideMode::Move).await.err(),
+            sink.aside()
+                .unwrap()
+                .set_aside(&key(at), &id("op"), AsideMode::Move)
+                .await
+                .err(),
             sink.lock(&key(at), "me").await.err(),
         ] {
             let error = error.unwrap_or_else(|| panic!("{at} was followed or replaced"));
@@ -119,9 +130,7 @@ async fn a_link_in_place_of_a_file_is_left_alone() {
             assert!(error.to_string().contains("is a symbolic link"), "{error}");
         }
         // Only this removes links, and what they point to stays.
-        sink.remove_tree(&key(at), &Activity::default())
-            .await
-            .unwrap();
+        sink.remove(&key(at), &Activity::default()).await.unwrap();
     }
     assert_eq!(place.on_disk(), ["real"]);
 }
@@ -152,9 +161,7 @@ async fn a_fifo_is_not_waited_on() {
     tokio::time::timeout(Duration::from_secs(10), all)
         .await
         .expect("it waited");
-    sink.remove_tree(&key("a"), &Activity::default())
-        .await
-        .unwrap();
+    sink.remove(&key("a"), &Activity::default()).await.unwrap();
     assert_eq!(place.on_disk(), [""; 0]);
 }
 
@@ -188,10 +195,8 @@ async fn names_that_no_key_can_carry_are_counted_by_file() {
     let children = sink.list_children(Some(&key("a"))).await.unwrap();
     assert_eq!(children.len(), 5);
     assert_eq!(children[1], Child::Object("file".to_owned()));
-    sink.remove_tree(&key("a"), &Activity::default())
-        .await
-        .unwrap();
-    sink.remove_tree(&key(&long), &Activity::default())
+    sink.remove(&key("a"), &Activity::default()).await.unwrap();
+    sink.remove(&key(&long), &Activity::default())
         .await
         .unwrap();
     assert_eq!(place.on_disk(), [""; 0]);
@@ -208,7 +213,9 @@ async fn the_root_itself_may_be_a_link() {
     put(sink, "a/b", "x").await.unwrap();
     assert_eq!(read(sink, "a/b").await.unwrap(), "x");
     assert_eq!(list(sink, ListOptions::default()).await.unwrap(), ["a/b"]);
-    sink.set_aside(&key("a/b"), "op", AsideMode::Move)
+    sink.aside()
+        .unwrap()
+        .set_aside(&key("a/b"), &id("op"), AsideMode::Move)
         .await
         .unwrap();
     // Beside the real folder, so that it is a rename on one file system.
@@ -221,9 +228,9 @@ async fn the_root_itself_may_be_a_link() {
         "real/",
     ];
     assert_eq!(disk, wanted);
-    let told = sink.aside_location("op").unwrap();
+    let location = sink.aside().unwrap().location(&id("op"));
     assert_eq!(
-        std::fs::canonicalize(told).unwrap(),
+        std::fs::canonicalize(location).unwrap(),
         std::fs::canonicalize(place.top.path().join("disk/real.before-restore/op")).unwrap()
     );
 }

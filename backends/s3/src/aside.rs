@@ -1,16 +1,23 @@
 //! Setting aside: keeping what a restore replaces, beside the prefix, by copies within the store.
 
-use arc_backup_core::{Activity, AsideArea, AsideAreas, AsideMode, Error, ErrorKind, Key, Result};
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, ListOptions,
+    Listed, OperationId, Result,
+};
+use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use bytes::Bytes;
+use futures::StreamExt as _;
 
 use crate::checksum::Sum;
 use crate::config::S3Config;
 use crate::copy::{Source, copy};
 use crate::delete::{delete_one, remove_below};
 use crate::error::{Call, absent};
+use crate::list;
 use crate::read::head_answer;
-use crate::sink::S3Sink;
 use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
@@ -19,8 +26,8 @@ const SUFFIX: &str = ".before-restore/";
 /// Versions of one key that are kept, at the most.
 const MOST_VERSIONS: u32 = 10_000;
 
-/// How often an object is copied that is written meanwhile.
-const TRIES: u32 = 5;
+/// How often an object is copied that is written in between.
+const MAX_ATTEMPTS: u32 = 5;
 
 fn setting_aside(subject: &str) -> Call<'_> {
     Call {
@@ -30,53 +37,77 @@ fn setting_aside(subject: &str) -> Call<'_> {
     }
 }
 
-/// What the names start with of all that the operation `area` sets aside.
-pub(crate) fn area_prefix(store: &Store, area: &str) -> String {
-    let prefix = store.config.prefix.trim_end_matches('/');
-    format!("{prefix}{SUFFIX}{area}/")
+/// The place beside a sink's prefix for what restores replace. A sink on a whole bucket has none.
+#[derive(Debug, Clone)]
+pub(crate) struct S3Aside {
+    store: Shared,
+    /// What all names there start with.
+    place: String,
 }
 
-/// What is set aside now, by operation.
-pub(crate) async fn list_aside(store: &Store) -> Result<Vec<AsideArea>> {
-    let mut areas = AsideAreas::default();
-    if !store.config.prefix.is_empty() {
+impl S3Aside {
+    /// The place beside the store's prefix, where it has one.
+    pub(crate) fn new(store: &Shared) -> Option<Self> {
         let prefix = store.config.prefix.trim_end_matches('/');
-        let place = S3Sink::new(S3Config {
-            prefix: format!("{prefix}{SUFFIX}"),
-            ..store.config.clone()
-        })?;
-        areas.add_all(&place, None).await?;
+        (!prefix.is_empty()).then(|| Self {
+            store: store.clone(),
+            place: format!("{prefix}{SUFFIX}"),
+        })
     }
-    Ok(areas.into_vec())
+
+    /// What the names start with of all that the operation sets aside.
+    fn prefix_of(&self, operation: &OperationId) -> String {
+        format!("{}{operation}/", self.place)
+    }
 }
 
-fn check(store: &Store, subject: &str, area: &str) -> Result<()> {
-    let refuse = |kind, reason: &str| Err(Error::new(kind, "set aside", subject, reason));
-    if store.config.prefix.is_empty() {
-        return refuse(
-            ErrorKind::Unsupported,
-            "there is no place beside a whole bucket; see `s3_prefix`",
-        );
+#[async_trait]
+impl AsideStore for S3Aside {
+    /// Tries the place with an object that it writes, looks at and deletes.
+    async fn prepare(&self, operation: &OperationId, _bytes: u64) -> Result<()> {
+        let store = &*self.store;
+        let name = format!("{}.arc-backup-probe-{}", self.prefix_of(operation), nonce());
+        let subject = store.url(&name);
+        let tried = try_place(store, &name, &subject).await;
+        // Also after a fault: the store may have done what it said it did not.
+        let deleted = delete_one(store, &name, &subject, None).await;
+        tried.and(deleted)
     }
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if area.is_empty() || !area.chars().all(is_word) {
-        return refuse(
-            ErrorKind::Invalid,
-            "the operation has letters, digits and `-` only",
-        );
-    }
-    Ok(())
-}
 
-/// Tries the place for what the operation `area` sets aside with an object that it writes, looks at and deletes.
-pub(crate) async fn prepare_aside(store: &Store, area: &str) -> Result<()> {
-    check(store, area, area)?;
-    let name = format!("{}.arc-backup-probe-{}", area_prefix(store, area), nonce());
-    let subject = store.url(&name);
-    let tried = try_place(store, &name, &subject).await;
-    // Also after a fault: the store may have done what it said it did not.
-    let deleted = delete_one(store, &name, &subject, None).await;
-    tried.and(deleted)
+    async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
+        let wanted = format!("{}{key}", self.prefix_of(operation));
+        for _ in 0..MAX_ATTEMPTS {
+            match set_aside_once(&self.store, key, &wanted, mode).await {
+                // It was written in between: what is there now is kept too.
+                Err(error) if error.kind() == ErrorKind::Changed => {}
+                done => return done,
+            }
+        }
+        Err(changed(key))
+    }
+
+    async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {
+        remove_below(&self.store, &self.prefix_of(operation), activity).await
+    }
+
+    async fn list(&self) -> Result<Vec<AsideArea>> {
+        let place = Arc::new(Store::new(S3Config {
+            prefix: self.place.clone(),
+            ..self.store.config.clone()
+        }));
+        let mut areas = AsideAreas::default();
+        let mut rows = list::list(place, ListOptions::default());
+        while let Some(row) = rows.next().await {
+            if let Listed::Object(meta) = row? {
+                areas.add(&meta.key, meta.size);
+            }
+        }
+        Ok(areas.into_vec())
+    }
+
+    fn location(&self, operation: &OperationId) -> String {
+        self.store.url(&self.prefix_of(operation))
+    }
 }
 
 async fn try_place(store: &Store, name: &str, subject: &str) -> Result<()> {
@@ -102,23 +133,6 @@ async fn try_place(store: &Store, name: &str, subject: &str) -> Result<()> {
     there.map(drop).ok_or_else(|| absent("set aside", subject))
 }
 
-pub(crate) async fn set_aside(
-    store: &Shared,
-    key: &Key,
-    area: &str,
-    mode: AsideMode,
-) -> Result<()> {
-    check(store, key, area)?;
-    for _ in 0..TRIES {
-        match set_aside_once(store, key, area, mode).await {
-            // It was written meanwhile: what is there now is kept too.
-            Err(error) if error.kind() == ErrorKind::Changed => {}
-            done => return done,
-        }
-    }
-    Err(changed(key))
-}
-
 fn changed(key: &str) -> Error {
     Error::new(
         ErrorKind::Changed,
@@ -128,13 +142,13 @@ fn changed(key: &str) -> Error {
     )
 }
 
-async fn set_aside_once(store: &Shared, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
+/// Copies the object to `wanted`, or to `wanted.1` and so on where that is taken by another.
+async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode) -> Result<()> {
     let call = setting_aside(key);
-    let wanted = format!("{}{key}", area_prefix(store, area));
     let from = store.name(key);
     let Some(there) = head_answer(store, call, &from).await? else {
         // Moved there before: an operation that is run again finds its work done.
-        let done = mode == AsideMode::Move && head_answer(store, call, &wanted).await?.is_some();
+        let done = mode == AsideMode::Move && head_answer(store, call, wanted).await?.is_some();
         return if done {
             Ok(())
         } else {
@@ -147,7 +161,7 @@ async fn set_aside_once(store: &Shared, key: &Key, area: &str, mode: AsideMode) 
     };
     for number in 0..MOST_VERSIONS {
         let name = match number {
-            0 => wanted.clone(),
+            0 => wanted.to_owned(),
             number => format!("{wanted}.{number}"),
         };
         match head_answer(store, call, &name).await? {
@@ -207,9 +221,4 @@ fn is_same(a: &HeadObjectOutput, b: &HeadObjectOutput) -> bool {
     both(HeadObjectOutput::e_tag)
         || both(HeadObjectOutput::checksum_crc64_nvme)
         || both(HeadObjectOutput::checksum_sha256)
-}
-
-pub(crate) async fn remove_aside(store: &Store, area: &str, activity: &Activity) -> Result<()> {
-    check(store, area, area)?;
-    remove_below(store, &area_prefix(store, area), activity).await
 }

@@ -1,24 +1,28 @@
 //! The sink itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_backup_core::{
-    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Discard, Discarded, GetOptions,
-    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Access, Address, AsideStore, Child, Discard, Discarded, EntityTag, ExpiringLocks, GetOptions,
+    Key, ListOptions, ListStream, LockOutcome, Meta, Object, Result, ServerCopy, Sink,
+    SinkProperties, UnfinishedUploads, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
+use crate::aside::S3Aside;
 use crate::config::S3Config;
 use crate::store::{Shared, Store};
 use crate::upload::S3Upload;
-use crate::{aside, copy, delete, list, lock, read, unfinished};
+use crate::{copy, delete, list, lock, read, unfinished};
 
 /// A bucket, or a prefix in one, as a [`Sink`].
 ///
-/// Clones are the same sink: they share connections, buffers and pace.
+/// Clones are the same sink: they share connections, buffers and the limit on requests.
 #[derive(Debug, Clone)]
 pub struct S3Sink {
     store: Shared,
+    aside: Option<S3Aside>,
 }
 
 impl S3Sink {
@@ -28,19 +32,16 @@ impl S3Sink {
     /// [`ErrorKind::Invalid`](arc_backup_core::ErrorKind::Invalid) about the setting that makes no sense.
     pub fn new(config: S3Config) -> Result<Self> {
         config.check()?;
+        let store = Arc::new(Store::new(config));
         Ok(Self {
-            store: Arc::new(Store::new(config)),
+            aside: S3Aside::new(&store),
+            store,
         })
     }
 }
 
 #[async_trait]
 impl Sink for S3Sink {
-    async fn settle(&self) {
-        self.store.releases.settle().await;
-        self.store.background.settle().await;
-    }
-
     fn location(&self) -> String {
         let url = self.store.url(&self.store.config.prefix);
         match &self.store.config.endpoint {
@@ -49,13 +50,15 @@ impl Sink for S3Sink {
         }
     }
 
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        capabilities.aside = !self.store.config.prefix.is_empty();
-        capabilities.server_copy = true;
-        capabilities.concurrency = Some(self.store.config.requests);
-        capabilities.lock_expiry = Some(lock::longest(&self.store.config));
-        capabilities
+    fn properties(&self) -> SinkProperties {
+        let config = &self.store.config;
+        let mut properties = SinkProperties::default();
+        properties.entity_tag = EntityTag::Strong;
+        properties.access = Access::Network;
+        properties.concurrency = Some(config.requests);
+        properties.proxy = config.proxies.of(&config.url()).unwrap_or_default();
+        properties.keeps_deleted = self.store.keeps_versions();
+        properties
     }
 
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
@@ -82,65 +85,65 @@ impl Sink for S3Sink {
         delete::delete(&self.store, keys).await
     }
 
-    fn keeps_deleted(&self) -> bool {
-        self.store.keeps_versions()
-    }
-
-    fn proxy(&self) -> Option<String> {
-        let config = &self.store.config;
-        config.proxies.of(&config.url()).unwrap_or_default()
-    }
-
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         lock::lock(&self.store, key, holder).await
-    }
-
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        lock::free_lock(&self.store, key, holder).await
     }
 
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         lock::lock_holder(&self.store, key).await
     }
 
-    async fn discard_unfinished(
-        &self,
-        folder: Option<&Key>,
-        discard: Discard,
-    ) -> Result<Discarded> {
-        unfinished::discard(&self.store, folder, discard).await
+    async fn settle(&self) {
+        self.store.releases.settle().await;
+        self.store.background.settle().await;
     }
 
-    fn address(&self, key: &Key) -> Option<Address> {
-        Some(Address {
+    fn aside(&self) -> Option<&dyn AsideStore> {
+        self.aside.as_ref().map(|aside| aside as &dyn AsideStore)
+    }
+
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        Some(self)
+    }
+
+    fn unfinished_uploads(&self) -> Option<&dyn UnfinishedUploads> {
+        Some(self)
+    }
+
+    fn expiring_locks(&self) -> Option<&dyn ExpiringLocks> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl ServerCopy for S3Sink {
+    fn address(&self, key: &Key) -> Address {
+        Address {
             store: copy::address_store(&self.store),
             place: copy::address_place(&self.store),
             path: format!("{}/{}", self.store.bucket(), self.store.name(key)),
-        })
+        }
     }
 
     async fn copy_from(&self, from: &Address, key: &Key) -> Result<Meta> {
         copy::copy_from(&self.store, from, key).await
     }
+}
 
-    async fn set_aside(&self, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
-        aside::set_aside(&self.store, key, area, mode).await
+#[async_trait]
+impl UnfinishedUploads for S3Sink {
+    async fn discard(&self, folder: Option<&Key>, discard: Discard) -> Result<Discarded> {
+        unfinished::discard(&self.store, folder, discard).await
+    }
+}
+
+#[async_trait]
+impl ExpiringLocks for S3Sink {
+    fn expiry(&self) -> Duration {
+        lock::longest(&self.store.config)
     }
 
-    async fn prepare_aside(&self, area: &str, _: u64) -> Result<()> {
-        aside::prepare_aside(&self.store, area).await
-    }
-
-    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
-        aside::remove_aside(&self.store, area, activity).await
-    }
-
-    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
-        aside::list_aside(&self.store).await
-    }
-
-    fn aside_location(&self, area: &str) -> Option<String> {
-        let has_place = !self.store.config.prefix.is_empty();
-        has_place.then(|| self.store.url(&aside::area_prefix(&self.store, area)))
+    async fn free(&self, key: &Key, holder: &str) -> Result<()> {
+        lock::free_lock(&self.store, key, holder).await
     }
 }

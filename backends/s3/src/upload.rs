@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_backup_core::remote::{Collected, Parts};
-use arc_backup_core::{Error, ErrorKind, Key, Meta, Purpose, Result, Upload, WriteOptions};
+use arc_backup_core::{Error, Key, Meta, Purpose, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -25,14 +25,6 @@ pub(crate) struct S3Upload {
 
 impl S3Upload {
     pub(crate) async fn begin(store: &Shared, key: &Key, options: WriteOptions) -> Result<Self> {
-        if options.stage.is_some() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "stage",
-                key.as_str(),
-                "S3 can't keep an object beside its place",
-            ));
-        }
         let multipart = Arc::new(Multipart::new(store, key, store.name(key), options.purpose));
         let uploaded = Arc::new(Uploaded(multipart.clone()));
         let limits = store.part_limits();

@@ -10,11 +10,14 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{Activity, Discard, ErrorKind, GetOptions, Key, Sink, WriteOptions};
+use arc_backup_core::{
+    Activity, Discard, ErrorKind, GetOptions, Key, ServerCopy, Sink, UnfinishedUploads,
+    WriteOptions,
+};
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, S3Server, Verb, When};
 use support::{
-    BUCKET, config, key, pattern, put, put_with, read, read_with, server, server_with, sink,
+    BUCKET, config, id, key, pattern, put, put_with, read, read_with, server, server_with, sink,
 };
 
 /// Every fault that passes.
@@ -41,7 +44,7 @@ fn clean(server: &S3Server, when: &str) {
 
 /// Ends what uploads have left there, and tells how many.
 async fn discard(sink: &S3Sink, folder: Option<&Key>) -> u64 {
-    let discarded = sink.discard_unfinished(folder, Discard::Remove).await;
+    let discarded = sink.discard(folder, Discard::Remove).await;
     discarded.unwrap().whole().unwrap()
 }
 
@@ -174,15 +177,20 @@ async fn everything_else_survives_every_fault() {
             rows.map(|rows| assert_eq!(rows.len(), 11, "{when}")),
             "list",
         );
-        let from = sink.address(&key("large")).unwrap();
+        let from = sink.address(&key("large"));
         ok(sink.copy_from(&from, &key("copy")).await.map(drop), "copy");
         ok(
-            sink.set_aside(&key("large"), "op", AsideMode::Move).await,
+            sink.aside()
+                .unwrap()
+                .set_aside(&key("large"), &id("op"), AsideMode::Move)
+                .await,
             "set aside",
         );
         ok(sink.delete(&[key("a/1"), key("a/2")]).await, "delete");
         ok(
-            sink.remove_tree(&key("a"), &Activity::default()).await,
+            (&sink as &dyn Sink)
+                .remove_tree(&key("a"), &Activity::default())
+                .await,
             "remove",
         );
         server.heal();
@@ -471,7 +479,7 @@ async fn a_copy_or_an_end_that_is_dropped_is_ended() {
     let server = server();
     let sink = sink(&server, "p");
     put(&sink, "a", &pattern(900_000, 1)).await.unwrap();
-    let from = sink.address(&key("a")).unwrap();
+    let from = sink.address(&key("a"));
     let slow = Fault::Delay(Duration::from_secs(20));
     server.fault(Rule::new(slow.clone()).verb(Verb::UploadPartCopy));
     let to = key("copy");

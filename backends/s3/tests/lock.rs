@@ -9,7 +9,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{ErrorKind, LockGuard, LockOutcome, Sink};
+use arc_backup_core::{ErrorKind, ExpiringLocks, LockGuard, LockOutcome, Sink};
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, S3Server, Verb, When};
 use support::{BUCKET, config, key, server};
@@ -279,7 +279,7 @@ async fn a_lock_that_may_not_be_deleted_is_given_back() {
     }
     // One that was freed by somebody who knows its holder dead is no longer its holder's.
     let guard = held(&one, "one").await;
-    two.free_lock(&key(AT), "one").await.unwrap();
+    two.free(&key(AT), "one").await.unwrap();
     assert!(is_lost(&*guard).await);
     assert_eq!(one.lock_holder(&key(AT)).await.unwrap(), None);
     // Who may delete it does.

@@ -8,13 +8,14 @@
 mod support;
 
 use arc_backup_core::{
-    Activity, Child, ErrorKind, GetOptions, ListOptions, Listed, OtherKind, Sink, WriteOptions,
+    Activity, Child, ErrorKind, GetOptions, ListOptions, Listed, OtherKind, ServerCopy, Sink,
+    WriteOptions,
 };
 use arc_backup_s3::S3Sink;
 use arc_backup_test_s3::{Fault, Rule, Verb};
 use futures::{StreamExt, TryStreamExt};
 use support::{
-    BUCKET, config, key, pattern, put, put_with, read, read_with, server, server_with, sink,
+    BUCKET, config, id, key, pattern, put, put_with, read, read_with, server, server_with, sink,
 };
 
 /// Lost if it fails: a byte at a seam, between parts or between ranges.
@@ -196,7 +197,7 @@ async fn copies_large_objects_in_parts() {
     for len in [0, 299_999, 300_000, 300_001, 1_000_000] {
         let bytes = pattern(len, 5);
         put(&here, "größe/a+b%2F", &bytes).await.unwrap();
-        let from = here.address(&key("größe/a+b%2F")).unwrap();
+        let from = here.address(&key("größe/a+b%2F"));
         let meta = there.copy_from(&from, &key("copy")).await.unwrap();
         assert_eq!(meta.size, len as u64);
         assert!(
@@ -222,28 +223,46 @@ async fn sets_aside_beside_the_prefix() {
     let large = pattern(450_000, 1);
     put(&here, "a", &large).await.unwrap();
     for _ in 0..2 {
-        here.set_aside(&key("a"), "op-1", Keep).await.unwrap();
+        here.aside()
+            .unwrap()
+            .set_aside(&key("a"), &id("op-1"), Keep)
+            .await
+            .unwrap();
     }
     put(&here, "a", &pattern(10, 2)).await.unwrap();
-    here.set_aside(&key("a"), "op-1", Move).await.unwrap();
-    here.set_aside(&key("a"), "op-1", Move).await.unwrap();
+    here.aside()
+        .unwrap()
+        .set_aside(&key("a"), &id("op-1"), Move)
+        .await
+        .unwrap();
+    here.aside()
+        .unwrap()
+        .set_aside(&key("a"), &id("op-1"), Move)
+        .await
+        .unwrap();
     let kept = ["p/q.before-restore/op-1/a", "p/q.before-restore/op-1/a.1"];
     assert_eq!(server.keys(BUCKET), kept);
     assert!(server.object(BUCKET, kept[0]).unwrap() == large);
     assert_eq!(
-        here.aside_location("op-1").as_deref(),
-        Some("s3://test/p/q.before-restore/op-1/")
+        here.aside().unwrap().location(&id("op-1")),
+        "s3://test/p/q.before-restore/op-1/"
     );
     put(&here, "b", &pattern(10, 2)).await.unwrap();
-    here.set_aside(&key("b"), "op-10", Keep).await.unwrap();
-    here.remove_aside("op-1", &Activity::default())
+    here.aside()
+        .unwrap()
+        .set_aside(&key("b"), &id("op-10"), Keep)
+        .await
+        .unwrap();
+    here.aside()
+        .unwrap()
+        .remove(&id("op-1"), &Activity::default())
         .await
         .unwrap();
     assert_eq!(server.keys(BUCKET), ["p/q.before-restore/op-10/b", "p/q/b"]);
-    assert!(here.set_aside(&key("b"), "../x", Keep).await.is_err());
-    let whole = sink(&server, "");
-    assert!(!whole.capabilities().aside);
-    assert_eq!(whole.aside_location("op-1"), None);
+    assert!(
+        sink(&server, "").aside().is_none(),
+        "a whole bucket has nothing beside it"
+    );
 }
 
 /// Lost if it fails: what was written to a key while its former bytes were set aside.
@@ -257,7 +276,12 @@ async fn what_is_written_while_it_is_set_aside_is_kept() {
     let moving = {
         let here = here.clone();
         let mode = arc_backup_core::AsideMode::Move;
-        tokio::spawn(async move { here.set_aside(&key("a"), "op", mode).await })
+        tokio::spawn(async move {
+            here.aside()
+                .unwrap()
+                .set_aside(&key("a"), &id("op"), mode)
+                .await
+        })
     };
     while server.count(Verb::DeleteObject) == 0 {
         tokio::task::yield_now().await;

@@ -10,17 +10,19 @@ mod support;
 
 use std::time::Duration;
 
-use arc_backup_core::{Discard, Error, ErrorKind, Key, ListOptions, Sink, WriteOptions};
+use arc_backup_core::{
+    Discard, Error, ErrorKind, Key, ListOptions, ServerCopy, Sink, UnfinishedUploads, WriteOptions,
+};
 use arc_backup_s3::{S3Config, S3Sink};
 use arc_backup_test_s3::{Fault, Listings, Rule, S3Server, Verb};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use support::{BUCKET, config, everything, key, pattern, put, read, server, server_with, sink};
+use support::{BUCKET, config, everything, id, key, pattern, put, read, server, server_with, sink};
 
 /// Every kind of request, and what it fails with.
 async fn all_errors(sink: &S3Sink) -> Vec<(&'static str, Error)> {
     let at: Key = key("a");
-    let from = sink.address(&at).unwrap();
+    let from = sink.address(&at);
     let mut errors = Vec::new();
     let mut note = |what, done: Result<(), Error>| {
         if let Err(error) = done {
@@ -51,9 +53,7 @@ async fn all_errors(sink: &S3Sink) -> Vec<(&'static str, Error)> {
     );
     note(
         "discard",
-        sink.discard_unfinished(None, Discard::Remove)
-            .await
-            .map(drop),
+        sink.discard(None, Discard::Remove).await.map(drop),
     );
     errors
 }
@@ -238,7 +238,7 @@ async fn a_missing_permission_is_named() {
     put(&sink, "a", &pattern(10, 1)).await.unwrap();
     server.fault(Rule::new(Fault::Deny).verb(Verb::CopyObject));
     let error = sink
-        .copy_from(&sink.address(&key("a")).unwrap(), &key("b"))
+        .copy_from(&sink.address(&key("a")), &key("b"))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -320,7 +320,11 @@ async fn missing_credentials_are_named() {
 async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
     let server = server();
     let sink = sink(&server, "p");
-    sink.prepare_aside("op-1", 100).await.unwrap();
+    sink.aside()
+        .unwrap()
+        .prepare(&id("op-1"), 100)
+        .await
+        .unwrap();
     assert_eq!(server.keys(support::BUCKET), [""; 0]);
     for (verb, permission) in [
         (Verb::PutObject, "s3:PutObject"),
@@ -332,7 +336,12 @@ async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
                 .verb(verb)
                 .key(".before-restore/op-1/"),
         );
-        let error = sink.prepare_aside("op-1", 100).await.unwrap_err();
+        let error = sink
+            .aside()
+            .unwrap()
+            .prepare(&id("op-1"), 100)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
         let text = error.to_string();
         assert!(
@@ -344,7 +353,6 @@ async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
             assert_eq!(server.keys(support::BUCKET), [""; 0], "{verb:?}");
         }
     }
-    assert!(sink.prepare_aside("../x", 0).await.is_err());
 }
 
 /// Lost if it fails: what a listing leaves out in silence, from a backup that says it is complete; or an operation that
@@ -384,9 +392,7 @@ async fn a_listing_that_is_none_is_refused() {
                 ("folders", sink.list_children(Some(&b)).await.map(drop)),
                 (
                     "uploads",
-                    sink.discard_unfinished(None, Discard::Remove)
-                        .await
-                        .map(drop),
+                    sink.discard(None, Discard::Remove).await.map(drop),
                 ),
             ]
         };

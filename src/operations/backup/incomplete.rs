@@ -28,8 +28,7 @@ pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<Stri
     })?;
     repository.keep_incomplete(&context.id, bytes).await?;
     // An older copy that lacks the same files is superseded. Otherwise a file that is unreadable
-    // for
-    // days would fill the target.
+    // for days would fill the target.
     for (id, older) in repository.incomplete_manifests().await? {
         if id != context.id && lacks_no_more(&manifest, &older) && manifest.supersedes(&older) {
             repository.remove_incomplete(&id).await?;

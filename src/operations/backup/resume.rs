@@ -1,6 +1,8 @@
 //! Resuming an interrupted backup: its stored files are reused.
 
-use arc_backup_core::{Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key};
+use arc_backup_core::{
+    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key,
+};
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
@@ -125,17 +127,21 @@ async fn reuse_file(
     let to = file_key(&context.id, &record.path)?;
     let sink = context.repository.sink();
     let taken = async {
-        let whole = match sink.capabilities().local_root {
-            // The file may not have reached the disk before a power loss.
-            Some(_) => is_whole(context, &from, &stored.record.entry, stop).await?,
-            None => (sink.head(&from).await?).is_some_and(|meta| {
+        // A weak tag does not prove the content, so the copy is read. It is also read if it may not
+        // have reached the disk before a power loss.
+        let is_known = sink.properties().entity_tag == EntityTag::Strong
+            && sink.deferred_durability().is_none();
+        let whole = if is_known {
+            (sink.head(&from).await?).is_some_and(|meta| {
                 meta.size == record.entry.size && meta.etag.is_some() && meta.etag == stored.etag
-            }),
+            })
+        } else {
+            is_whole(context, &from, &stored.record.entry, stop).await?
         };
         if !whole {
             return Ok(None);
         }
-        sink.duplicate(&from, &to).await.map(|meta| Some(meta.etag))
+        Ok::<_, CoreError>((sink.duplicate(&from, &to).await?).map(|meta| meta.etag))
     };
     match taken.await {
         Ok(taken) => Ok(taken),

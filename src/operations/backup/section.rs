@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload, WriteOptions,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -198,7 +199,7 @@ impl Copying<'_> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
             && self.section == source::DATA
-            && self.context.storage.capabilities().local_root.is_none()
+            && self.context.storage.properties().access == Access::Network
         {
             // A store refuses a single object, or all of them once the credentials have expired.
             if self.refused.is_multiple_of(REFUSALS) {
@@ -370,8 +371,8 @@ impl Writer for BackupWriter<'_> {
         let options = WriteOptions {
             size_hint: Some(entry.size),
             modified: entry.modified,
-            // Databases and arc.toml hold secrets: their copies stay private. The inventory
-            // records their modes.
+            // Databases and arc.toml hold secrets: their copies stay private. The inventory records
+            // their modes.
             mode: entry.mode.filter(|_| self.section == source::DATA),
             ..WriteOptions::default()
         };

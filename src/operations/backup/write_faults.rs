@@ -7,14 +7,15 @@ use crate::{Error, Result};
 /// Whether files stored so far can be reused by the next backup.
 #[derive(Debug)]
 pub(crate) struct WriteFaults {
-    is_local_disk: bool,
+    /// Whether a commit is not durable by itself.
+    is_deferred: bool,
     has_lost_files: bool,
 }
 
 impl WriteFaults {
     pub(crate) fn new(target: &dyn Sink) -> Self {
         Self {
-            is_local_disk: target.capabilities().local_root.is_some(),
+            is_deferred: target.deferred_durability().is_some(),
             has_lost_files: false,
         }
     }
@@ -24,7 +25,7 @@ impl WriteFaults {
     pub(crate) fn record(&mut self, fault: &CoreError) {
         match fault.kind() {
             ErrorKind::NoSpace => self.has_lost_files = true,
-            ErrorKind::Other => self.has_lost_files |= self.is_local_disk,
+            ErrorKind::Other => self.has_lost_files |= self.is_deferred,
             // Refused or unreachable: stored files are as good as before.
             _ => {}
         }

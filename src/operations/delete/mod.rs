@@ -61,7 +61,7 @@ async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
         }
         removed => removed?,
     }
-    if repository.sink().keeps_deleted() {
+    if repository.sink().properties().keeps_deleted {
         context.warn(
             "the store keeps deleted files as earlier versions: their space is freed when a lifecycle rule removes \
              these (docs/storage.md)"

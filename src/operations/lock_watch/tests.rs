@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_backup_core::{
-    Capabilities, Child, Error, ErrorKind, GetOptions, Key, ListOptions, ListStream, LockGuard,
-    LockOutcome, MemorySink, Meta, Object, Result, Sink, Upload, WriteOptions,
+    Access, AsideStore, Child, DeferredDurability, Error, ErrorKind, ExpiringLocks, Folders,
+    GetOptions, HardLinks, Key, ListOptions, ListStream, LockGuard, LockOutcome, MemorySink, Meta,
+    Object, Result, ServerCopy, Sink, SinkProperties, SnapshotStore, StagingArea,
+    UnfinishedUploads, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{interval, watch};
 use crate::Registry;
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
 use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, Status, Who};
@@ -38,6 +40,7 @@ struct Guard {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl LockGuard for Guard {
     async fn check(&self) -> Result<()> {
         let fault = |kind, text: &str| Err(Error::new(kind, "hold", "lock", text));
@@ -55,12 +58,15 @@ impl LockGuard for Guard {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Sink for LosingSink {
     fn location(&self) -> String {
         self.inner.location()
     }
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn properties(&self) -> SinkProperties {
+        let mut properties = self.inner.properties();
+        properties.access = Access::Network;
+        properties
     }
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
         self.inner.begin(key, options).await
@@ -97,11 +103,35 @@ impl Sink for LosingSink {
             busy @ LockOutcome::Busy(_) => busy,
         })
     }
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        self.inner.free_lock(key, holder).await
-    }
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         self.inner.lock_holder(key).await
+    }
+    fn staging(&self) -> Option<&dyn StagingArea> {
+        self.inner.staging()
+    }
+    fn aside(&self) -> Option<&dyn AsideStore> {
+        self.inner.aside()
+    }
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots()
+    }
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        self.inner.server_copy()
+    }
+    fn hard_links(&self) -> Option<&dyn HardLinks> {
+        self.inner.hard_links()
+    }
+    fn folders(&self) -> Option<&dyn Folders> {
+        self.inner.folders()
+    }
+    fn unfinished_uploads(&self) -> Option<&dyn UnfinishedUploads> {
+        self.inner.unfinished_uploads()
+    }
+    fn deferred_durability(&self) -> Option<&dyn DeferredDurability> {
+        self.inner.deferred_durability()
+    }
+    fn expiring_locks(&self) -> Option<&dyn ExpiringLocks> {
+        self.inner.expiring_locks()
     }
 }
 
@@ -127,7 +157,7 @@ fn engine(folder: &Path, sink: &LosingSink) -> Arc<ArcBackup> {
          [backup]\nlocal_path = \"{root}/backups\"\ndefault_target = \"far\"\n[backup.targets.far]\ntype = \"losing\"\n"
     );
     std::fs::write(&config, text).expect("room");
-    let settings = Settings::load(&Overrides {
+    let settings = Registry::new().settings(&Overrides {
         config: Some(config),
         ignore_environment: true,
     });
@@ -205,8 +235,8 @@ async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
     );
 }
 
-/// Guards against deleting a backup that another process reads, and against restoring from a
-/// backup that is being deleted.
+/// Guards against deleting a backup that another process reads, and against restoring from a backup
+/// that is being deleted.
 #[tokio::test]
 async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -72,8 +72,7 @@ impl ArcBackup {
 
     /// Refuses to restore data or databases together with an `arc.toml` that names other places for
     /// them. The restore would write to the places in force, but Arc would use those of the
-    /// restored
-    /// `arc.toml`.
+    /// restored `arc.toml`.
     ///
     /// An `arc.toml` that is damaged in the backup is not compared: the restore itself reports it.
     async fn check_places(
@@ -101,6 +100,7 @@ impl ArcBackup {
             (true, false) => included.iter().map(|one| one.setting.as_str()).collect(),
         };
         let compared = Compared {
+            backends: &self.settings.backends,
             data: options.data,
             databases,
         };

@@ -35,10 +35,10 @@ pub(crate) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a target on local disk has space for `files` files with `bytes` bytes in all,
-/// before any of them is copied.
+/// Checks that a target on local disk has space for `files` files with `bytes` bytes in all, before
+/// any of them is copied.
 pub(crate) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
-    let Some(root) = context.repository.target_sink().capabilities().local_root else {
+    let Some(root) = context.repository.target_sink().properties().local_path else {
         return Ok(());
     };
     // Some network shares report no size: there, a full disk is an error of the write.

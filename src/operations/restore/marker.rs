@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::Sink;
+use arc_backup_core::{Access, OperationId, Sink};
 use jiff::{SignedDuration, Timestamp};
 
 use self::place::{BesideData, read_file, remove_file, write_file};
@@ -161,7 +161,7 @@ impl ArcBackup {
 
     /// Looks whether the marker of an interrupted restore lies beside the data, unless what was found just before is still true.
     async fn look_for_interrupted_restore(&self) {
-        let is_local = self.storage.capabilities().local_root.is_some();
+        let access = self.storage.properties().access;
         let after = self.last_operation();
         {
             let last = self.marker_answer.0.lock();
@@ -179,9 +179,9 @@ impl ArcBackup {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // Local disk is asked each time, unless it hangs.
-        let lives = match is_local && read.is_ok() {
-            true => Duration::ZERO,
-            false => ANSWER_LIVES,
+        let lives = match access {
+            Access::Direct if read.is_ok() => Duration::ZERO,
+            _ => ANSWER_LIVES,
         };
         let marker = read.unwrap_or_else(|reason| {
             tracing::warn!(
@@ -211,7 +211,7 @@ pub(crate) struct Mark<'a> {
     /// Why it is not known whether there is one beside the data: what may be there must not be written over, and then removed.
     unknown: Option<String>,
     /// The name that an interrupted restore of the same backup has staged files under.
-    resumed: Option<String>,
+    resumed: Option<OperationId>,
     /// Whether one is beside the data, to be removed there.
     is_beside: AtomicBool,
 }
@@ -221,10 +221,9 @@ impl<'a> Mark<'a> {
     pub(crate) async fn new(context: &'a Context, options: &'a RestoreOptions) -> Self {
         // A restore of data needs the answer, and a store that drops one request answers the next.
         // The store's own timeout ends the wait for a dead one.
-        let is_remote = context.storage.capabilities().local_root.is_none();
-        let timeout = match options.data && is_remote {
-            true => WRITE_TIMEOUT,
-            false => ANSWER_TIMEOUT,
+        let timeout = match context.storage.properties().access {
+            Access::Network if options.data => WRITE_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
         };
         // A restore that is cancelled here has changed nothing.
         let asked = tokio::select! {
@@ -246,7 +245,7 @@ impl<'a> Mark<'a> {
     }
 
     /// The name that files are staged under.
-    pub(crate) fn stage(&self) -> String {
+    pub(crate) fn stage(&self) -> OperationId {
         let own = &self.context.operation_id;
         self.resumed.as_ref().unwrap_or(own).clone()
     }
@@ -355,7 +354,7 @@ impl<'a> Mark<'a> {
 
     fn text(&self, phase: &str, sections: &[String], done: &[String]) -> Vec<u8> {
         let marker = RestoreInProgress {
-            operation_id: self.context.operation_id.clone(),
+            operation_id: self.context.operation_id.to_string(),
             backup_id: self.context.id.to_string(),
             sections: sections.to_vec(),
             done: done.to_vec(),
@@ -365,7 +364,7 @@ impl<'a> Mark<'a> {
             extra_files: self.options.extra_files,
             allow_incomplete: self.options.allow_incomplete,
             skip_damaged: self.options.skip_damaged,
-            stage: Some(self.stage()),
+            stage: Some(self.stage().to_string()),
             earlier: self.earlier(),
             unreadable: None,
         };
@@ -377,7 +376,7 @@ impl<'a> Mark<'a> {
         let settings = &self.context.settings;
         let text = std::fs::read(marker_path(settings)).unwrap_or_default();
         let marker = serde_json::from_slice::<RestoreInProgress>(&text);
-        if matches!(marker, Ok(marker) if marker.operation_id == self.context.operation_id) {
+        if matches!(marker, Ok(marker) if marker.operation_id == *self.context.operation_id) {
             remove_marker(settings)?;
         }
         // Without a look: what was written there this moment may not be seen yet; and nobody else has one there.
@@ -404,16 +403,15 @@ impl<'a> Mark<'a> {
 /// The name under which an interrupted restore of the operation's backup has staged files that are
 /// of use to this one, by the marker in the state folder. Their bytes are looked at before they are
 /// used.
-fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<String> {
-    if !options.data || !context.storage.capabilities().staging {
+fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<OperationId> {
+    if !options.data || context.storage.staging().is_none() {
         return None;
     }
     let marker = any_marker(&context.settings)?;
     let is_same = marker.backup_id == context.id.as_str()
         && marker.target.as_deref() == Some(context.repository.name());
-    // It becomes a part of file names.
-    let is_name = |stage: &String| stage.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    marker.stage.filter(|stage| is_same && is_name(stage))
+    let stage = marker.stage.filter(|_| is_same)?;
+    OperationId::parse(&stage).ok()
 }
 
 /// The marker in the state folder, whatever its phase.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Activity, RestoreSummary, Staging};
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, RestoreSummary, Staging};
 use futures::StreamExt;
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,8 @@ impl ArcBackup {
         if options.data {
             sections.insert(source::DATA.to_owned());
         }
+        let preview = format!("preview-{}", crate::random_hex::<8>()?);
+        let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
         for section in sections.iter().filter(|section| options.includes(section)) {
             if section == source::CONFIG {
@@ -107,10 +109,10 @@ impl ArcBackup {
                 continue;
             };
             let staging = Staging {
-                operation_id: format!("preview-{}", crate::random_hex::<8>()?),
+                operation_id: preview.clone(),
                 scratch: scratch.path().to_owned(),
                 // Nothing is staged.
-                stage: "preview".to_owned(),
+                stage: preview.clone(),
                 resumes: false,
                 cancel: cancel.clone(),
                 activity: Activity::default(),

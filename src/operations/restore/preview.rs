@@ -42,8 +42,7 @@ impl BackupOrigin {
     }
 
     /// Whether this is other data than `own`: data in another place, or of another instance. A
-    /// named
-    /// instance also differs from one without a name.
+    /// named instance also differs from one without a name.
     #[must_use]
     pub fn is_other_than(&self, own: &Self) -> bool {
         let is_elsewhere = (&self.backend, &self.location) != (&own.backend, &own.location);

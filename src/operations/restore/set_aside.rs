@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::AsideAreas;
+use arc_backup_core::{AsideAreas, AsideStore, OperationId};
 use jiff::Timestamp;
 
 use crate::operations::ArcBackup;
@@ -28,32 +28,17 @@ pub struct SetAside {
 
 impl ArcBackup {
     /// Counts the files that restores have set aside, and returns the failures to do so. Data is
-    /// set
-    /// aside beside the live data, or in the targets if that is not possible. Databases and the
+    /// set aside beside the live data, or in the targets if that is not possible. Databases and the
     /// configuration are set aside beside the live ones.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
-        let listed = tokio::time::timeout(LIST_TIMEOUT, self.storage.list_aside()).await;
+        let listed = match self.storage.aside() {
+            Some(aside) => self.set_aside_beside(aside).await,
+            None => self.set_aside_in_targets().await,
+        };
         match listed {
-            Ok(Ok(areas)) => found.extend(areas.into_iter().map(|area| SetAside {
-                place:
-                    (self.storage.aside_location(&area.area)).unwrap_or_else(|| area.area.clone()),
-                files: area.files,
-                bytes: area.bytes,
-                since: moment_of(&area.area),
-            })),
-            Ok(Err(error)) => faults.push(error.into()),
-            Err(_) => faults.push(Error::Failed(format!(
-                "{}: timed out after {} s",
-                self.storage.location(),
-                LIST_TIMEOUT.as_secs()
-            ))),
-        }
-        if !self.storage.capabilities().aside {
-            match self.set_aside_in_targets().await {
-                Ok(more) => found.extend(more),
-                Err(error) => faults.push(error),
-            }
+            Ok(more) => found.extend(more),
+            Err(error) => faults.push(error),
         }
         let settings = self.settings.clone();
         let looked = tokio::task::spawn_blocking(move || {
@@ -63,6 +48,30 @@ impl ArcBackup {
         });
         found.extend(looked.await.unwrap_or_default());
         (found, faults)
+    }
+
+    async fn set_aside_beside(&self, aside: &dyn AsideStore) -> Result<Vec<SetAside>> {
+        let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
+        let areas = listed.map_err(|_| {
+            Error::Failed(format!(
+                "{}: timed out after {} s",
+                self.storage.location(),
+                LIST_TIMEOUT.as_secs()
+            ))
+        })??;
+        let place = |area: &str| match OperationId::parse(area) {
+            Ok(id) => aside.location(&id),
+            // This program did not create it.
+            Err(_) => area.to_owned(),
+        };
+        Ok((areas.into_iter())
+            .map(|area| SetAside {
+                place: place(&area.area),
+                files: area.files,
+                bytes: area.bytes,
+                since: moment_of(&area.area),
+            })
+            .collect())
     }
 
     async fn set_aside_in_targets(&self) -> Result<Vec<SetAside>> {

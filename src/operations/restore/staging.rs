@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, EntryStream, Error as CoreError, ExtraFiles, Key, Restore,
-    Source, Staging, Upload,
+    Body, Discard, Discarded, Entry, EntryStream, Error as CoreError, ExtraFiles,
+    InvalidOperationId, Key, OperationId, Restore, Source, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -236,8 +236,12 @@ fn staging(context: &Context, options: &RestoreOptions, mark: &Mark<'_>) -> Resu
             crate::repository::own("before-restore"),
         )),
         earlier: (mark.earlier().into_iter())
-            .map(|run| (run.operation_id, policy(run.extra_files)))
-            .collect(),
+            .map(|run| {
+                let id = OperationId::parse(&run.operation_id)
+                    .map_err(InvalidOperationId::into_error)?;
+                Ok((id, policy(run.extra_files)))
+            })
+            .collect::<Result<_, CoreError>>()?,
         untouched: Arc::default(),
     })
 }

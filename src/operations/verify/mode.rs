@@ -10,8 +10,7 @@ pub enum VerifyMode {
     /// No bytes: only the listing is compared with the inventory.
     Quick,
     /// A share of the files, 0.05 for a twentieth. Consecutive samples read different files, and
-    /// all
-    /// of them in turn.
+    /// all of them in turn.
     Sample(f64),
 }
 

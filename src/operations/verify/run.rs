@@ -24,8 +24,7 @@ pub(crate) struct VerifyOutcome {
     /// The state of the backup afterwards.
     state: BackupState,
     /// The share that the samples of this round have read, this one included; `None` if this was
-    /// not
-    /// a sample.
+    /// not a sample.
     covered: Option<f64>,
     problems: Problems,
 }
@@ -60,7 +59,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: problems.is_empty(),
-        operation_id: context.operation_id.clone(),
+        operation_id: context.operation_id.to_string(),
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
     });

@@ -37,8 +37,7 @@ impl Run {
         let left = CIRCLE - turn.covered.min(CIRCLE - 1);
         let beyond = width.saturating_sub(left);
         // Each run of a round is rounded up by less than one position. The excess is not read
-        // again,
-        // so that the next round begins where this one did.
+        // again, so that the next round begins where this one did.
         let rounding = CIRCLE.div_ceil(width);
         let (width, beyond) = if beyond < rounding {
             (width.min(left), 0)

@@ -17,6 +17,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 mod body;
+mod optional;
 mod sink;
 mod source;
 mod upload;
@@ -327,22 +328,4 @@ fn die() -> ! {
     loop {
         std::thread::park();
     }
-}
-
-/// The traits' methods, by their own sources, that `wrapper` does not name: what is not passed on has its default here, and
-/// the program under test is another one.
-pub fn not_passed_on(traits: &str, wrapper: &str) -> Vec<String> {
-    let methods = traits.lines().filter_map(|line| {
-        let line = line.strip_prefix("    ")?;
-        let rest = line.strip_prefix("async ").unwrap_or(line);
-        Some(
-            rest.strip_prefix("fn ")?
-                .split(['(', '<'])
-                .next()?
-                .to_owned(),
-        )
-    });
-    methods
-        .filter(|name| !wrapper.contains(&format!("fn {name}(")))
-        .collect()
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Address, AsideArea, AsideMode, Capabilities, Child, Discard, Discarded, Durability,
-    GetOptions, Key, ListOptions, ListStream, LockOutcome, Meta, Object, Pins, Result, Sink,
-    Upload, WriteOptions,
+    AsideStore, Child, DeferredDurability, ExpiringLocks, Folders, GetOptions, HardLinks, Key,
+    ListOptions, ListStream, LockOutcome, Meta, Object, Result, ServerCopy, Sink, SinkProperties,
+    SnapshotStore, StagingArea, UnfinishedUploads, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -13,12 +13,13 @@ use super::body::spoiled;
 use super::upload::Wrapped;
 use super::{Plan, spoiled_rows};
 
-/// A sink of which one call goes wrong. Everything else it passes on.
+/// A sink of which one call goes wrong. Everything else it passes on, the optional objects too (in
+/// `optional`).
 #[derive(Debug)]
 pub struct FaultySink {
-    place: String,
-    inner: Arc<dyn Sink>,
-    plan: Arc<Plan>,
+    pub(super) place: String,
+    pub(super) inner: Arc<dyn Sink>,
+    pub(super) plan: Arc<Plan>,
 }
 
 impl FaultySink {
@@ -26,7 +27,7 @@ impl FaultySink {
         Self { place, inner, plan }
     }
 
-    fn wrapped<T: ?Sized>(&self, inner: Box<T>, subject: &str) -> Box<Wrapped<T>> {
+    pub(super) fn wrapped<T: ?Sized>(&self, inner: Box<T>, subject: &str) -> Box<Wrapped<T>> {
         Box::new(Wrapped {
             inner,
             plan: self.plan.clone(),
@@ -37,13 +38,14 @@ impl FaultySink {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Sink for FaultySink {
     fn location(&self) -> String {
         self.inner.location()
     }
 
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+    fn properties(&self) -> SinkProperties {
+        self.inner.properties()
     }
 
     async fn begin(&self, key: &Key, options: WriteOptions) -> Result<Box<dyn Upload>> {
@@ -89,18 +91,6 @@ impl Sink for FaultySink {
             .await
     }
 
-    async fn settle(&self) {
-        self.inner.settle().await;
-    }
-
-    fn keeps_deleted(&self) -> bool {
-        self.inner.keeps_deleted()
-    }
-
-    fn proxy(&self) -> Option<String> {
-        self.inner.proxy()
-    }
-
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
         let work = self.inner.lock(key, holder);
         Ok(
@@ -111,11 +101,6 @@ impl Sink for FaultySink {
         )
     }
 
-    async fn free_lock(&self, key: &Key, holder: &str) -> Result<()> {
-        let work = self.inner.free_lock(key, holder);
-        self.plan.around(&self.place, "free_lock", key, work).await
-    }
-
     async fn lock_holder(&self, key: &Key) -> Result<Option<String>> {
         let work = self.inner.lock_holder(key);
         self.plan
@@ -123,141 +108,49 @@ impl Sink for FaultySink {
             .await
     }
 
-    async fn remove_tree(&self, folder: &Key, activity: &Activity) -> Result<()> {
-        let work = self.inner.remove_tree(folder, activity);
-        self.plan
-            .around(&self.place, "remove_tree", folder, work)
-            .await
+    async fn settle(&self) {
+        self.inner.settle().await;
     }
 
-    async fn discard_unfinished(
-        &self,
-        folder: Option<&Key>,
-        discard: Discard,
-    ) -> Result<Discarded> {
-        let work = self.inner.discard_unfinished(folder, discard);
-        let subject = folder.map(Key::to_string).unwrap_or_default();
-        self.plan
-            .around(&self.place, "discard_unfinished", &subject, work)
-            .await
+    fn staging(&self) -> Option<&dyn StagingArea> {
+        self.inner.staging().map(|_| self as &dyn StagingArea)
     }
 
-    async fn durability(&self) -> Result<Box<dyn Durability>> {
-        let work = self.inner.durability();
-        let mark = self
-            .plan
-            .around(&self.place, "durability", "", work)
-            .await?;
-        Ok(self.wrapped(mark, "durability"))
+    fn aside(&self) -> Option<&dyn AsideStore> {
+        self.inner.aside().map(|_| self as &dyn AsideStore)
     }
 
-    async fn free_space(&self) -> Result<Option<u64>> {
-        let work = self.inner.free_space();
-        self.plan.around(&self.place, "free_space", "", work).await
+    fn snapshots(&self) -> Option<&dyn SnapshotStore> {
+        self.inner.snapshots().map(|_| self as &dyn SnapshotStore)
     }
 
-    fn address(&self, key: &Key) -> Option<Address> {
-        self.inner.address(key)
+    fn server_copy(&self) -> Option<&dyn ServerCopy> {
+        self.inner.server_copy().map(|_| self as &dyn ServerCopy)
     }
 
-    async fn copy_from(&self, from: &Address, key: &Key) -> Result<Meta> {
-        let work = self.inner.copy_from(from, key);
-        self.plan.around(&self.place, "copy_from", key, work).await
+    fn hard_links(&self) -> Option<&dyn HardLinks> {
+        self.inner.hard_links().map(|_| self as &dyn HardLinks)
     }
 
-    async fn duplicate(&self, from: &Key, to: &Key) -> Result<Meta> {
-        let work = self.inner.duplicate(from, to);
-        self.plan.around(&self.place, "duplicate", to, work).await
+    fn folders(&self) -> Option<&dyn Folders> {
+        self.inner.folders().map(|_| self as &dyn Folders)
     }
 
-    async fn move_tree(&self, from: &Key, to: &Key, activity: &Activity) -> Result<()> {
-        let work = self.inner.move_tree(from, to, activity);
-        self.plan.around(&self.place, "move_tree", from, work).await
+    fn unfinished_uploads(&self) -> Option<&dyn UnfinishedUploads> {
+        self.inner
+            .unfinished_uploads()
+            .map(|_| self as &dyn UnfinishedUploads)
     }
 
-    async fn pins(&self, area: &str) -> Result<Box<dyn Pins>> {
-        let work = self.inner.pins(area);
-        let pins = self.plan.around(&self.place, "pins", area, work).await?;
-        Ok(self.wrapped(pins, area))
+    fn deferred_durability(&self) -> Option<&dyn DeferredDurability> {
+        self.inner
+            .deferred_durability()
+            .map(|_| self as &dyn DeferredDurability)
     }
 
-    async fn discard_pins(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
-        let work = self.inner.discard_pins(discard, activity);
-        self.plan
-            .around(&self.place, "discard_pins", "", work)
-            .await
-    }
-
-    async fn promote(&self, key: &Key, stage: &str) -> Result<()> {
-        let work = self.inner.promote(key, stage);
-        self.plan.around(&self.place, "promote", key, work).await
-    }
-
-    async fn staged(&self, key: &Key, stage: &str) -> Result<Option<Object>> {
-        let work = self.inner.staged(key, stage);
-        self.plan.around(&self.place, "staged", key, work).await
-    }
-
-    async fn discard_staged(&self, key: &Key, stage: &str) -> Result<()> {
-        let work = self.inner.discard_staged(key, stage);
-        self.plan
-            .around(&self.place, "discard_staged", key, work)
-            .await
-    }
-
-    async fn set_aside(&self, key: &Key, area: &str, mode: AsideMode) -> Result<()> {
-        let work = self.inner.set_aside(key, area, mode);
-        self.plan.around(&self.place, "set_aside", key, work).await
-    }
-
-    async fn prepare_aside(&self, area: &str, bytes: u64) -> Result<()> {
-        let work = self.inner.prepare_aside(area, bytes);
-        self.plan
-            .around(&self.place, "prepare_aside", area, work)
-            .await
-    }
-
-    async fn remove_aside(&self, area: &str, activity: &Activity) -> Result<()> {
-        let work = self.inner.remove_aside(area, activity);
-        self.plan
-            .around(&self.place, "remove_aside", area, work)
-            .await
-    }
-
-    async fn list_aside(&self) -> Result<Vec<AsideArea>> {
-        self.inner.list_aside().await
-    }
-
-    fn aside_location(&self, area: &str) -> Option<String> {
-        self.inner.aside_location(area)
-    }
-}
-
-#[async_trait]
-impl Pins for Wrapped<dyn Pins> {
-    async fn pin(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>> {
-        let work = self.inner.pin(keys);
-        let subject = keys.first().map(Key::to_string).unwrap_or_default();
-        self.plan.around(&self.place, "pin", &subject, work).await
-    }
-
-    async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
-        let fault = self.plan.next(&self.place, "get", key);
-        self.plan.before(fault, "get", key).await?;
-        let got = self.inner.get(key, options).await;
-        let mut object = self.plan.after(fault, "get", key, got).await?;
-        object.body = spoiled(fault, object.body, key).await?;
-        Ok(object)
-    }
-
-    async fn release(self: Box<Self>, activity: &Activity) -> Result<()> {
-        let Self {
-            inner,
-            plan,
-            place,
-            subject,
-        } = *self;
-        plan.around(&place, "unpin", &subject, inner.release(activity))
-            .await
+    fn expiring_locks(&self) -> Option<&dyn ExpiringLocks> {
+        self.inner
+            .expiring_locks()
+            .map(|_| self as &dyn ExpiringLocks)
     }
 }

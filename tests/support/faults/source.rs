@@ -41,6 +41,7 @@ fn wrapped<T: ?Sized>(
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Source for FaultySource {
     fn section(&self) -> &str {
         self.inner.section()
@@ -84,6 +85,7 @@ fn entries<'a>(
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Frozen for Wrapped<dyn Frozen> {
     fn entries(&self) -> EntryStream<'_> {
         entries(&self.plan, &self.place, "entries", self.inner.entries())
@@ -116,6 +118,7 @@ impl Frozen for Wrapped<dyn Frozen> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Restore for Wrapped<dyn Restore> {
     async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary> {
         let work = self.inner.plan(entries);

@@ -19,6 +19,7 @@ pub(super) struct Wrapped<T: ?Sized> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Upload for Wrapped<dyn Upload> {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let fault = self.plan.next(&self.place, "write", &self.subject);
@@ -84,6 +85,7 @@ impl Upload for Wrapped<dyn Upload> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Durability for Wrapped<dyn Durability> {
     async fn sync(&self) -> Result<()> {
         let work = self.inner.sync();
@@ -94,6 +96,7 @@ impl Durability for Wrapped<dyn Durability> {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl LockGuard for Wrapped<dyn LockGuard> {
     async fn check(&self) -> Result<()> {
         let work = self.inner.check();

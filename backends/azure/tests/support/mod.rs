@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use arc_backup_azure::{AzureConfig, AzureSink};
 use arc_backup_core::remote::RetryPolicy;
-use arc_backup_core::{Error, GetOptions, Key, ListOptions, Listed, Meta, Sink, WriteOptions};
+use arc_backup_core::{
+    Error, GetOptions, Key, ListOptions, Listed, Meta, OperationId, Sink, WriteOptions,
+};
 use arc_backup_test_azurite::{Azurite, Proxy};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 
 pub const PART: usize = 64 << 10;
+
+pub fn id(text: &str) -> OperationId {
+    OperationId::parse(text).unwrap()
+}
 
 pub fn key(text: &str) -> Key {
     Key::parse(text).unwrap()

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{GetOptions, Key, ListOptions, Listed, Meta, Result, Sink, WriteOptions};
+use arc_backup_core::{
+    GetOptions, Key, ListOptions, Listed, Meta, OperationId, Result, Sink, WriteOptions,
+};
 use arc_backup_local::{LocalConfig, LocalSink};
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -81,6 +83,10 @@ pub fn tree(top: &Path) -> Vec<String> {
     found
 }
 
+pub fn id(text: &str) -> OperationId {
+    OperationId::parse(text).unwrap()
+}
+
 pub fn key(text: &str) -> Key {
     Key::parse(text).unwrap()
 }
@@ -92,6 +98,19 @@ pub async fn put_with(
     options: WriteOptions,
 ) -> Result<Meta> {
     let mut upload = sink.begin(&key(at), options).await?;
+    upload.write(Bytes::from_static(bytes.as_bytes())).await?;
+    upload.commit().await
+}
+
+pub async fn stage(
+    sink: &LocalSink,
+    at: &str,
+    id: &OperationId,
+    bytes: &'static str,
+    options: WriteOptions,
+) -> Result<Meta> {
+    let staging = sink.staging().unwrap();
+    let mut upload = staging.begin(&key(at), id, options).await?;
     upload.write(Bytes::from_static(bytes.as_bytes())).await?;
     upload.commit().await
 }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use arc_backup_core::remote::RetryPolicy;
-use arc_backup_core::{Error, GetOptions, Key, Meta, Result, Sink, WriteOptions};
+use arc_backup_core::{Error, GetOptions, Key, Meta, OperationId, Result, Sink, WriteOptions};
 use arc_backup_s3::{S3Config, S3Settings, S3Sink};
 use arc_backup_test_s3::{S3Server, ServerOptions};
 use bytes::Bytes;
@@ -60,6 +60,10 @@ pub fn config(server: &S3Server, prefix: &str) -> S3Config {
 
 pub fn sink(server: &S3Server, prefix: &str) -> S3Sink {
     S3Sink::new(config(server, prefix)).unwrap()
+}
+
+pub fn id(text: &str) -> OperationId {
+    OperationId::parse(text).unwrap()
 }
 
 pub fn key(text: &str) -> Key {

@@ -102,7 +102,7 @@ pub(crate) struct BesideData<'a>(pub(crate) &'a Arc<dyn Sink>);
 impl BesideData<'_> {
     /// The marker there. An error says that the storage gives no answer.
     pub(crate) async fn read(&self) -> std::result::Result<Option<RestoreInProgress>, CoreError> {
-        if let Some(root) = self.0.capabilities().local_root {
+        if let Some(root) = self.0.properties().local_path {
             // On a thread of its own: a disk that hangs must hold up nobody.
             let read = tokio::task::spawn_blocking(move || {
                 places(&root).iter().find_map(|path| read_file(path))
@@ -127,7 +127,7 @@ impl BesideData<'_> {
 
     /// Writes it there. Where there is no data yet, there is nothing to lie beside.
     pub(crate) async fn write(&self, text: &[u8]) -> Result<()> {
-        if let Some(root) = self.0.capabilities().local_root {
+        if let Some(root) = self.0.properties().local_path {
             let (text, job) = (text.to_vec(), BlockingJob::begin());
             let written = tokio::task::spawn_blocking(move || {
                 let _job = job;
@@ -151,7 +151,7 @@ impl BesideData<'_> {
 
     /// Removes it; absent is no error.
     pub(crate) async fn remove(&self) -> Result<()> {
-        match self.0.capabilities().local_root {
+        match self.0.properties().local_path {
             Some(root) => places(&root).iter().try_for_each(|path| {
                 // Of one that was killed while it wrote it.
                 remove_file(&temporary_of(path))?;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use crate::Registry;
-use crate::config::{Overrides, Settings};
+use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
 use crate::operations::{ArcBackup, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who};
@@ -132,11 +132,12 @@ impl Place {
             "[storage]\nlocal_path = \"{root}/data\"\n[auth]\ndb_path = \"{root}/arc.db\"\n[backup]\nlocal_path = \"{root}/backups\"\n"
         );
         std::fs::write(&config, text).expect("room");
-        let settings = Settings::load(&Overrides {
-            config: Some(config),
-            ignore_environment: true,
-        })
-        .expect("a valid configuration");
+        let settings = Registry::new()
+            .settings(&Overrides {
+                config: Some(config),
+                ignore_environment: true,
+            })
+            .expect("a valid configuration");
         let source = Stubborn::default();
         let mut registry = Registry::new();
         let made = source.clone();

@@ -11,14 +11,14 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 /// Whether `errno` says that a call is not to be had, and not that it went wrong.
-pub(crate) fn is_lacking(errno: Errno) -> bool {
+pub(crate) fn is_unsupported(errno: Errno) -> bool {
     // A file system that knows nothing of a call's kind says EINVAL.
     [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOTTY].contains(&errno)
 }
 
 /// The same of an error.
-pub(crate) fn says_lacking(error: &io::Error) -> bool {
-    Errno::from_io_error(error).is_some_and(is_lacking)
+pub(crate) fn says_unsupported(error: &io::Error) -> bool {
+    Errno::from_io_error(error).is_some_and(is_unsupported)
 }
 
 /// Gives a file its mode and time, as far as its file system keeps any: some refuse with errors of every kind. A file without
@@ -36,7 +36,7 @@ pub(crate) fn give_attributes(file: &File, mode: Option<u32>, modified: Option<S
 /// Waits until a file's bytes are on disk, where its file system can say so.
 pub(crate) fn sync_file(file: &File) -> io::Result<()> {
     match file.sync_all() {
-        Err(error) if says_lacking(&error) => Ok(()),
+        Err(error) if says_unsupported(&error) => Ok(()),
         synced => synced,
     }
 }

@@ -1,0 +1,31 @@
+//! The tables of Arc's configuration.
+
+/// The tables of Arc's configuration, without `backup`: `ARC_<TABLE>_…` sets their keys.
+pub(super) const ARC_TABLES: [&str; 26] = [
+    "audit_log",
+    "auth",
+    "cache",
+    "cluster",
+    "compaction",
+    "continuous_query",
+    "database",
+    "delete",
+    "edge_sync",
+    "governance",
+    "iceberg",
+    "ingest",
+    "license",
+    "log",
+    "metrics",
+    "mqtt",
+    "query",
+    "query_management",
+    "reconciliation",
+    "retention",
+    "scheduler",
+    "server",
+    "storage",
+    "telemetry",
+    "tiered_storage",
+    "wal",
+];

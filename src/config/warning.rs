@@ -1,0 +1,27 @@
+//! What looks like a mistake in a configuration.
+
+use std::fmt;
+
+/// Something in a configuration that looks like a mistake, and stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The key, section or variable.
+    pub setting: String,
+    /// What is wrong with it, and what to do; names the setting.
+    pub text: String,
+}
+
+impl Warning {
+    pub(super) fn new(setting: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            setting: setting.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

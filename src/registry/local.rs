@@ -1,0 +1,65 @@
+//! Local disk.
+
+use super::backend_kind::BackendKind;
+#[cfg(feature = "local")]
+use super::backend_kind::Constructors;
+use crate::config::{BackendDescription, PlaceForm, StorageRoot};
+
+/// Arc's default.
+const STORAGE: &str = "./data/arc";
+
+/// Local disk.
+pub(super) const LOCAL: BackendKind = BackendKind {
+    description: BackendDescription {
+        names: &["local"],
+        feature: "local",
+        keys: &["local_path"],
+        secrets: &[],
+        place: &[("local_path", PlaceForm::Path(STORAGE))],
+        root: |values| {
+            let folder = values.path("storage.local_path", STORAGE)?;
+            Ok(StorageRoot::Folder(folder))
+        },
+    },
+    #[cfg(feature = "local")]
+    constructors: Some(Constructors {
+        target: sinks::target,
+        storage: sinks::storage,
+    }),
+    #[cfg(not(feature = "local"))]
+    constructors: None,
+};
+
+#[cfg(feature = "local")]
+mod sinks {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use arc_backup_core::Sink;
+    use arc_backup_local::{LocalConfig, LocalSink};
+
+    use super::STORAGE;
+    use crate::config::{Settings, TargetSettings};
+    use crate::{Error, Result};
+
+    pub(super) fn target(target: &TargetSettings, settings: &Settings) -> Result<Arc<dyn Sink>> {
+        let root =
+            if target.is_default() {
+                settings.backup.local_path.clone()
+            } else {
+                let key = format!("{}.local_path", target.key);
+                let path = settings.values.text(&key)?;
+                PathBuf::from(path.ok_or_else(|| {
+                    Error::Config(format!("`{key}` is missing: it names the folder"))
+                })?)
+            };
+        Ok(Arc::new(LocalSink::new(LocalConfig::new(root))))
+    }
+
+    pub(super) fn storage(settings: &Settings) -> Result<Arc<dyn Sink>> {
+        let root = settings.values.path("storage.local_path", STORAGE)?;
+        let mut config = LocalConfig::new(root);
+        config.folders_like_root = true;
+        Ok(Arc::new(LocalSink::new(config)))
+    }
+}

@@ -1,0 +1,192 @@
+//! The kinds of sinks by their names, the sources, and what wraps them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_backup_core::{Sink, Source};
+
+use super::backends;
+use crate::config::{Overrides, Settings, TargetSettings};
+use crate::repository::Repository;
+use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource};
+use crate::{Error, Result};
+
+/// Makes a sink for a target: its settings are under [`TargetSettings::key`] in [`Settings::values`].
+pub type SinkConstructor =
+    Box<dyn Fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>> + Send + Sync>;
+/// Makes a source of the configuration; `None` where nothing of it is configured.
+pub type SourceConstructor =
+    Box<dyn Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync>;
+
+/// Puts something around a sink: that of the target of this name, or of Arc's data storage
+/// (`None`).
+pub type SinkWrapper = Box<dyn Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync>;
+/// Puts something around a source.
+pub type SourceWrapper = Box<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
+
+/// Kinds of sinks by the `type` that a configuration names, and further sources.
+pub struct Registry {
+    sinks: BTreeMap<String, SinkConstructor>,
+    sources: Vec<SourceConstructor>,
+    sink_wrapper: Option<SinkWrapper>,
+    source_wrapper: Option<SourceWrapper>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// The kinds that this build has.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Self {
+            sinks: BTreeMap::new(),
+            sources: Vec::new(),
+            sink_wrapper: None,
+            source_wrapper: None,
+        };
+        for kind in backends::all() {
+            for name in kind.description.names {
+                if let Some(constructors) = kind.constructors {
+                    registry.add_sink(*name, constructors.target);
+                }
+            }
+        }
+        registry
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the file or key, the value and what is allowed.
+    pub fn settings(&self, overrides: &Overrides) -> Result<Settings> {
+        Settings::load(overrides, backends::descriptions())
+    }
+
+    /// Adds a kind of sink under the `type` that `[backup.targets.<name>]` names it by. It replaces
+    /// one of the same name.
+    pub fn add_sink(
+        &mut self,
+        kind: impl Into<String>,
+        make: impl Fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sinks.insert(kind.into(), Box::new(make));
+        self
+    }
+
+    /// Adds a source, which has a section of its own.
+    pub fn add_source(
+        &mut self,
+        make: impl Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sources.push(Box::new(make));
+        self
+    }
+
+    /// Puts `wrap` around every sink, that of Arc's data storage too: to count, to slow down, to fail
+    /// on purpose.
+    pub fn wrap_sinks(
+        &mut self,
+        wrap: impl Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.sink_wrapper = Some(Box::new(wrap));
+        self
+    }
+
+    /// Puts `wrap` around every source; the section has to stay what it is.
+    pub fn wrap_sources(
+        &mut self,
+        wrap: impl Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.source_wrapper = Some(Box::new(wrap));
+        self
+    }
+
+    fn wrapped(&self, target: Option<&str>, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
+        match &self.sink_wrapper {
+            Some(wrap) => wrap(target, sink),
+            None => sink,
+        }
+    }
+
+    pub(crate) fn repositories(&self, settings: &Settings) -> Result<Vec<Repository>> {
+        (settings.targets.iter())
+            // Without local disk, there is no target that nobody has configured.
+            .filter(|target| !target.is_default() || self.sinks.contains_key(&target.kind))
+            .map(|target| {
+                let Some(make) = self.sinks.get(&target.kind) else {
+                    return Err(self.unknown(&format!("{}.type", target.key), &target.kind));
+                };
+                let sink = self.wrapped(Some(&target.name), make(target, settings)?);
+                Ok(Repository::new(target.name.as_str(), sink))
+            })
+            .collect()
+    }
+
+    fn unknown(&self, key: &str, kind: &str) -> Error {
+        let known: Vec<_> = self.sinks.keys().map(String::as_str).collect();
+        Error::Config(match backends::find(kind) {
+            Some(missing) if missing.constructors.is_none() => format!(
+                "`{key}` is {kind:?}: built without the `{}` feature",
+                missing.description.feature
+            ),
+            _ => format!("`{key}` must be one of {}, not {kind:?}", known.join(", ")),
+        })
+    }
+
+    pub(crate) fn sources(
+        &self,
+        settings: &Settings,
+        storage: Arc<dyn Sink>,
+        exclusions: Exclusions,
+    ) -> Result<Vec<Arc<dyn Source>>> {
+        let mut sources: Vec<Arc<dyn Source>> = vec![
+            Arc::new(ParquetSource::new(
+                storage,
+                settings.storage.kind.as_str(),
+                exclusions,
+            )),
+            Arc::new(SqliteSource::new(settings.databases.clone())),
+            Arc::new(
+                ConfigSource::new(settings.config_path.clone(), settings.config_exists)
+                    .keep_in(settings.backup.state_folder()),
+            ),
+        ];
+        for make in &self.sources {
+            if let Some(source) = make(settings)? {
+                let section = source.section();
+                if arc_backup_core::Key::parse(section).is_err() || section.contains('/') {
+                    return Err(Error::Config(format!(
+                        "{section:?} cannot be the name of a section"
+                    )));
+                }
+                if sources.iter().any(|other| other.section() == section) {
+                    return Err(Error::Config(format!(
+                        "two sources have the section {section:?}"
+                    )));
+                }
+                sources.push(source);
+            }
+        }
+        if let Some(wrap) = &self.source_wrapper {
+            sources = sources.into_iter().map(wrap).collect();
+        }
+        Ok(sources)
+    }
+
+    pub(crate) fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
+        Ok(self.wrapped(None, self.bare_storage(settings)?))
+    }
+
+    fn bare_storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {
+        let kind = settings.storage.kind.as_str();
+        let constructors = backends::find(kind).and_then(|kind| kind.constructors);
+        match constructors {
+            Some(constructors) => (constructors.storage)(settings),
+            None => Err(self.unknown("storage.backend", kind)),
+        }
+    }
+}
