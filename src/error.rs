@@ -2,6 +2,10 @@
 
 use arc_backup_core as core;
 
+use crate::busy::Busy;
+use crate::holder::Holder;
+use crate::unreadable_state::UnreadableState;
+
 /// What the product's functions answer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -13,7 +17,7 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// A backup id that does not have the form of one.
-    #[error("`{0}` is no backup id: expected backup-YYYYMMDD-HHMMSS-xxxxxxxx")]
+    #[error("`{0}` is not a backup id: expected backup-YYYYMMDD-HHMMSS-xxxxxxxx")]
     InvalidId(String),
     /// A request that makes no sense.
     #[error("{0}")]
@@ -21,13 +25,13 @@ pub enum Error {
     /// No target holds the backup.
     #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
-    /// There is no backup of that id, but an incomplete copy.
+    /// There is only an incomplete copy with that id.
     #[error(
         "`{0}` is an incomplete copy, of a backup whose source had files that could not be read: `list --all` (?all=true) names \
          them, and a restore with --allow-incomplete (allow_incomplete = true) takes what there is"
     )]
     Incomplete(String),
-    /// A backup that is there and can't be trusted.
+    /// A backup whose files are damaged.
     #[error("backup `{id}` is damaged: {detail}")]
     Damaged {
         /// Its id.
@@ -35,19 +39,19 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
-    /// A backup that is there and can't be read now. That says nothing of its bytes.
-    #[error("backup `{id}` can't be read now: {detail}")]
+    /// A backup that exists and cannot be read now. That says nothing about its bytes.
+    #[error("backup `{id}` cannot be read now: {detail}")]
     Unreadable {
         /// Its id.
         id: String,
         /// Why.
-        state: crate::repository::UnreadableState,
-        /// The same in words, and what to do.
+        state: UnreadableState,
+        /// The same for people, and what to do.
         detail: String,
     },
     /// Another operation runs.
     #[error("another operation is running: {0}; `--wait 30m` waits for it")]
-    Busy(Box<crate::operations::Busy>),
+    Busy(Box<Busy>),
     /// The operation was cancelled, or ended because it took too long or lost its lock.
     #[error("{0}")]
     Cancelled(String),
@@ -63,18 +67,73 @@ pub enum Error {
     /// A storage or source failed, or a disk of this machine.
     #[error(transparent)]
     Storage(#[from] core::Error),
+    /// Another error, with what it means for the operation, or what to do. It counts as that other
+    /// error: see [`root`](Self::root).
+    #[error("{source}; {context}")]
+    Context {
+        /// What it means, or what to do.
+        context: String,
+        /// What happened.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A task of this program ended by itself: a fault of this program.
+    #[error("internal fault: {0}")]
+    Internal(#[from] tokio::task::JoinError),
     /// Anything else that made an operation fail.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Error {
+    /// The same error, with what it means for the operation, or what to do.
+    #[must_use]
+    pub fn context(self, context: impl Into<String>) -> Self {
+        Self::Context {
+            context: context.into(),
+            source: Box::new(self),
+        }
+    }
+
+    /// What happened, without any context: exit codes and HTTP statuses go by that.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Context { source, .. } => source.root(),
+            error => error,
+        }
+    }
+
+    /// As [`root`](Self::root).
+    #[must_use]
+    pub fn into_root(self) -> Self {
+        match self {
+            Self::Context { source, .. } => source.into_root(),
+            error => error,
+        }
+    }
+
+    /// The fault of a storage, source, target or disk, if it is one.
+    #[must_use]
+    pub fn storage_fault(&self) -> Option<&core::Error> {
+        match self.root() {
+            Self::Storage(error) | Self::Target { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the operation was cancelled, or ended because it took too long or lost its lock.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.root(), Self::Cancelled(_))
+    }
+
     /// Whether it refuses a request, which then has no entry in the history: wrong use, an unknown
     /// id or target, and busy.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             Self::Config(_)
                 | Self::InvalidId(_)
                 | Self::Invalid(_)
@@ -94,5 +153,42 @@ impl Error {
             path.display().to_string(),
             error,
         ))
+    }
+}
+
+impl From<Holder> for Error {
+    fn from(holder: Holder) -> Self {
+        Self::Busy(Box::new(holder.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    /// Guards against a wrong exit code or HTTP status of an error that has a context.
+    #[test]
+    fn an_error_with_a_context_counts_as_what_happened() {
+        let full = core::Error::new(core::ErrorKind::NoSpace, "write", "a", "disk full");
+        let error = Error::from(full)
+            .context("nothing was changed")
+            .context("free some room");
+        assert_eq!(
+            error.to_string(),
+            "cannot write `a`: disk full; nothing was changed; free some room"
+        );
+        let fault = error.storage_fault().map(core::Error::kind);
+        assert_eq!(fault, Some(core::ErrorKind::NoSpace));
+        assert!(!error.is_refusal() && !error.is_cancelled());
+        assert!(error.source().is_some_and(|source| source.is::<Error>()));
+        let refused = Error::Invalid("no".to_owned()).context("ask again");
+        assert!(refused.is_refusal() && matches!(refused.into_root(), Error::Invalid(_)));
+        assert!(
+            Error::Cancelled("stop".to_owned())
+                .context("x")
+                .is_cancelled()
+        );
     }
 }

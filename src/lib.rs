@@ -16,42 +16,30 @@
 pub mod api;
 mod arc;
 pub mod auth;
+mod busy;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 mod error;
+mod files;
+mod holder;
 pub mod manifest;
 mod nearest;
 pub mod operations;
+mod own_folder;
 pub mod pipeline;
-mod private;
+mod random;
 mod registry;
 pub mod repository;
+mod secret;
+mod sorted;
 pub mod source;
 mod times;
+mod unreadable_state;
 
 pub use cli::main;
 pub use error::{Error, Result};
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
-
-pub(crate) use source::{beside as source_path_beside, sync_folder};
-
-/// Random bytes as lower-case hex digits.
-pub(crate) fn random_hex<const BYTES: usize>() -> Result<String> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::Failed(format!("the system has no random numbers: {e}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The moment as the standard library has it.
-pub(crate) fn system_time(moment: jiff::Timestamp) -> std::time::SystemTime {
-    let since_epoch = moment.as_duration();
-    if since_epoch.is_negative() {
-        std::time::UNIX_EPOCH - since_epoch.unsigned_abs()
-    } else {
-        std::time::UNIX_EPOCH + since_epoch.unsigned_abs()
-    }
-}
+pub use unreadable_state::UnreadableState;

@@ -207,6 +207,61 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
     });
 }
 
+/// Guards against: a file that another backup holds, looked for in the wrong place.
+#[test]
+fn a_file_that_another_backup_holds_is_found_verified_and_restored_there() {
+    let instance = Instance::new();
+    let (base, id) = (instance.backup(), instance.backup());
+    let (there, here) = (instance.backup_folder(&base), instance.backup_folder(&id));
+    let data = data_file(&here);
+    let named = [&*data, "metadata/arc.db", "config/arc.toml"];
+    let move_there = |inventory: &str| {
+        named.iter().fold(inventory.to_owned(), |text, path| {
+            let line = format!("{{\"path\":\"{path}\"");
+            assert!(text.contains(&line), "{text}");
+            text.replacen(
+                &line,
+                &format!("{{\"stored_in\":\"{base}\",{}", &line[1..]),
+                1,
+            )
+        })
+    };
+    forge(&here, move_there);
+    for path in named {
+        std::fs::remove_file(here.join(path)).unwrap();
+    }
+    for mode in [&["verify", &*id][..], &["verify", &id, "--quick"]] {
+        let (code, operation) = instance.json(mode);
+        assert_eq!(code, 0, "{operation}");
+    }
+    let whole = instance.live();
+    let live = instance.path("data/arc").join(&data["data/".len()..]);
+    std::fs::remove_file(&live).unwrap();
+    std::fs::remove_file(instance.path("data/arc.db")).unwrap();
+    instance.ok(&["restore", &id, "--yes", "--with-config"]);
+    assert!(instance.live() == whole, "not the files of before");
+    assert!(support::database_rows(&instance.path("data/arc.db")).len() > 1);
+    // What is wrong there is wrong with this backup, at its own path.
+    let kept = std::fs::read(there.join(&data)).unwrap();
+    let mut flipped = kept.clone();
+    flipped[100] ^= 1;
+    std::fs::write(there.join(&data), flipped).unwrap();
+    let (code, operation) = instance.json(&["verify", &id]);
+    assert_eq!(code, 1, "{operation}");
+    assert!(has_problem(&operation, &data, "checksum"), "{operation}");
+    std::fs::remove_file(there.join(&data)).unwrap();
+    let (code, operation) = instance.json(&["verify", &id, "--quick"]);
+    assert_eq!(code, 1, "{operation}");
+    assert!(has_problem(&operation, &data, "missing"), "{operation}");
+    refused(&instance, &id, &data, "its holder has lost it");
+    // A file of its own at that place is not the one that is meant.
+    std::fs::write(here.join(&data), &kept).unwrap();
+    let (_, operation) = instance.json(&["verify", &id, "--quick"]);
+    for kind in ["missing", "unexpected"] {
+        assert!(has_problem(&operation, &data, kind), "{operation}");
+    }
+}
+
 /// Lost otherwise: the machine's memory, to a file of 300 MiB that calls itself a manifest.
 #[test]
 fn a_huge_manifest_is_refused_without_being_held() {

@@ -102,9 +102,9 @@ fn every_command_tells_bad_input_from_failure() {
     for id in wrong.split('|').chain([&*long]) {
         for arguments in with_id(id) {
             let named = if arguments.contains(&"") {
-                "`` is no backup id"
+                "`` is not a backup id"
             } else {
-                "no backup id"
+                "not a backup id"
             };
             expect(&instance, &arguments, 2, named);
         }

@@ -7,6 +7,8 @@
 #[path = "support/simulated.rs"]
 mod simulated;
 
+use arc_backup_core::Scope;
+use arc_backup_core::Section;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,8 +86,7 @@ impl Instance {
 
 fn backup() -> Request {
     Request::Backup {
-        metadata: false,
-        config: false,
+        scope: Scope::of_sections([Section::Data]),
         require_flush: false,
         target: None,
         id: None,
@@ -94,7 +95,7 @@ fn backup() -> Request {
 
 fn restore(id: &str) -> Request {
     let options = RestoreOptions {
-        metadata: false,
+        scope: Scope::of_sections([Section::Data]),
         ..RestoreOptions::default()
     };
     Request::Restore(BackupId::parse(id).unwrap(), options, None)

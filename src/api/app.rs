@@ -1,4 +1,4 @@
-//! The service: routes, and what goes around them.
+//! The service: the endpoints, and the middleware around them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,18 @@ use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::middleware::{CatchPanic, NormalizePath, TrailingSlash};
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get};
-use poem_openapi::OpenApiService;
 use poem_openapi::error::ParseParamError;
 use poem_openapi::types::ToJSON;
 
-use super::check::CheckApi;
 use super::connections::{self, Connection};
-use super::faults::body;
+use super::endpoints::service;
+use super::error::error_body;
 use super::idempotency::KeysInUse;
 use super::methods::Methods;
 use super::query;
-use super::routes::{Api, api};
-use super::schema::parameter_fault;
-use super::waiting::Waiting;
+use super::schema::Schema;
+use super::shared::Shared;
+use super::waiting::WaitLimit;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 
@@ -32,35 +31,13 @@ const BODY_LIMIT: usize = 1 << 20;
 /// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What every request may use.
-pub(super) struct Shared {
-    pub(super) engine: Arc<ArcBackup>,
-    pub(super) authenticator: Arc<Authenticator>,
-    /// How long the answer to a deletion waits for its end.
-    pub(super) delete_wait: Duration,
-    /// The keys of requests that are being answered.
-    pub(super) keys: KeysInUse,
-    /// The answers that wait for the end of an operation.
-    pub(super) waiting: Waiting,
-}
-
-/// How long a deletion is waited for; then it is 202, and goes on.
+/// How long the answer to a deletion waits; then it is 202, and the deletion continues.
 const DELETE_WAIT: Duration = Duration::from_secs(25);
-
-/// All endpoints.
-pub(super) type Apis = (Api, CheckApi);
-
-pub(super) fn service() -> OpenApiService<Apis, ()> {
-    OpenApiService::new((api(), CheckApi), "arc-backup", env!("CARGO_PKG_VERSION"))
-        .description("Backs up and restores an Arc time-series database. Every endpoint but `/health` and the check needs an admin token of Arc. \
-             A path that is none answers 404, a method that a path does not have 405 with `Allow`, both with an `ErrorBody`. \
-             A query parameter that an endpoint does not have is 400; `p`, Arc's parameter for the token, is known everywhere.")
-}
 
 /// The OpenAPI document, as JSON.
 #[must_use]
 pub fn document() -> String {
-    super::document::of(&service())
+    super::document::text(&service())
 }
 
 /// The whole service.
@@ -78,17 +55,14 @@ pub(super) fn app_with(
     delete_wait: Duration,
 ) -> BoxEndpoint<'static, Response> {
     let service = service();
-    let (document, page) = (
-        super::document::of(&service),
-        super::document::page_of(&service),
+    let (text, page) = (
+        super::document::text(&service),
+        super::document::page(&service),
     );
-    let methods = Arc::new(Methods::new(
-        super::document::parsed(),
-        &["/openapi.json", "/docs"],
-    ));
+    let schema = Arc::new(Schema::new(super::document::parse(&text)));
+    let methods = Arc::new(Methods::new(&schema, &["/openapi.json", "/docs"]));
     let json = make_sync(move |_| {
-        document
-            .clone()
+        text.clone()
             .with_content_type("application/json; charset=utf-8")
     });
     Route::new()
@@ -99,13 +73,14 @@ pub(super) fn app_with(
         .data(Arc::new(Shared {
             engine,
             authenticator,
+            schema: schema.clone(),
             delete_wait,
             keys: KeysInUse::default(),
-            waiting: Waiting::new(connections::limit()),
+            waiting: WaitLimit::new(connections::limit()),
         }))
         .around(limit_body)
-        .catch_all_error(in_json)
-        .around(move |next, request| name_what_is_missing(next, request, methods.clone()))
+        .catch_all_error(move |error| answer_in_json(error, schema.clone()))
+        .around(move |next, request| add_allow_or_challenge(next, request, methods.clone()))
         .with(
             CatchPanic::new().with_handler(|_| {
                 error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
@@ -118,12 +93,12 @@ pub(super) fn app_with(
 }
 
 fn error(status: StatusCode, text: &str) -> Response {
-    poem::web::Json(body(text).to_json())
+    poem::web::Json(error_body(text).to_json())
         .with_status(status)
         .into_response()
 }
 
-/// Reads the body, however it is sent, up to the limit. GET and HEAD have none that means anything.
+/// Reads the body up to the limit. A body of GET and HEAD has no meaning, and is ignored.
 async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Result<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let body = request.take_body().into_bytes_limit(BODY_LIMIT);
@@ -141,7 +116,8 @@ async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Re
                     StatusCode::REQUEST_TIMEOUT,
                     "Request body did not arrive within 30 s",
                 );
-                // The rest of the body is still to come: the connection can carry no further request.
+                // The rest of the body is still to come: the connection can carry no further
+                // request.
                 return Ok(refusal
                     .with_header(header::CONNECTION, "close")
                     .into_response());
@@ -154,8 +130,8 @@ async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Re
     next.call(request).await.map(IntoResponse::into_response)
 }
 
-/// What poem itself refuses is answered in JSON too.
-async fn in_json(fault: poem::Error) -> Response {
+/// Answers the errors of poem itself in JSON too.
+async fn answer_in_json(fault: poem::Error, schema: Arc<Schema>) -> Response {
     if fault.is_from_response() {
         return fault.into_response();
     }
@@ -167,14 +143,14 @@ async fn in_json(fault: poem::Error) -> Response {
             error(status, "Invalid backup ID format")
         }
         _ if let Some(fault) = fault.downcast_ref::<ParseParamError>() => {
-            error(status, &parameter_fault(fault.name))
+            error(status, &schema.parameter_error(fault.name))
         }
         _ => error(status, &fault.to_string()),
     }
 }
 
-/// A 405 names the methods that there are, a 401 the kind of token that it takes.
-async fn name_what_is_missing<E: Endpoint<Output = Response>>(
+/// Adds `Allow` to a 405, and the kind of token to a 401.
+async fn add_allow_or_challenge<E: Endpoint<Output = Response>>(
     next: Arc<E>,
     request: Request,
     methods: Arc<Methods>,
@@ -186,7 +162,7 @@ async fn name_what_is_missing<E: Endpoint<Output = Response>>(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Bearer realm=\"arc-backup\""),
         )),
-        StatusCode::METHOD_NOT_ALLOWED => (methods.of(&path))
+        StatusCode::METHOD_NOT_ALLOWED => (methods.allowed(&path))
             .and_then(|methods| HeaderValue::from_str(methods).ok())
             .map(|methods| (header::ALLOW, methods)),
         _ => None,

@@ -1,7 +1,8 @@
 //! The open connections: how many there may be, and how long each may take to send a request.
 //!
-//! A connection that sends nothing needs no token and holds a descriptor. So their number is bounded, well below the
-//! limit on open files: a backup that runs has its descriptors, however many clients connect.
+//! A connection that sends nothing needs no token and holds a descriptor. So their number is
+//! bounded, well below the limit on open files: a backup that runs has its descriptors, however
+//! many clients connect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 /// How long a new connection may take to send the header of its first request.
 const FIRST_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may go without a request after its last one, and how long the reader of an answer may pause.
+/// How long a connection may go without a request after its last one, and how long the reader of an
+/// answer may pause.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The share of the open files that connections may be: the rest is left for operations.
@@ -37,7 +39,8 @@ pub(super) fn limit() -> usize {
     usize::try_from((files / SHARE).clamp(FEWEST, MOST)).unwrap_or(usize::MAX)
 }
 
-/// One open connection: since when it waits for its client, or how many requests are being answered.
+/// One open connection: since when it waits for its client, or how many requests are being
+/// answered.
 #[derive(Debug)]
 pub(super) struct Connection {
     opened: Instant,
@@ -84,7 +87,8 @@ impl Connection {
         self.restart_waiting();
     }
 
-    /// A request has been received whole: until the guard goes, the service is at work and not the client.
+    /// A request has been received whole: until the guard goes, the service is at work and not the
+    /// client.
     pub(super) fn answer(self: &Arc<Self>) -> Answering {
         self.answering.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
@@ -139,7 +143,8 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when there is room for one more: closes the connection that has waited longest for its client.
+    /// Returns when there is room for one more: closes the connection that has waited longest for
+    /// its client.
     ///
     /// Waiting for a free place instead would let silent clients keep everybody else out.
     pub(super) async fn make_room(&self) {
@@ -204,8 +209,8 @@ impl Drop for Registration {
     }
 }
 
-/// The bytes of a connection; those that the client takes count as a sign of life, those that it sends do not: a header
-/// of one byte a second would never end.
+/// The bytes of a connection; those that the client takes count as a sign of life, those that it
+/// sends do not: a header of one byte a second would never end.
 #[derive(Debug)]
 pub(super) struct WatchedStream {
     pub(super) stream: TcpStream,
@@ -274,7 +279,8 @@ mod tests {
         })
     }
 
-    /// A connection must end where its client falls silent, and must not while the service is at work for it.
+    /// A connection must end where its client falls silent, and must not while the service is at
+    /// work for it.
     #[tokio::test]
     async fn a_connection_is_overdue_by_what_it_waits_for() {
         let silent = opened(FIRST_HEADER_TIMEOUT);
@@ -293,7 +299,8 @@ mod tests {
         assert!(!idle.is_overdue(), "its answer is to be read");
     }
 
-    /// Where all places are taken, the one that has waited longest must go, and none that is being answered.
+    /// Where all places are taken, the one that has waited longest must go, and none that is being
+    /// answered.
     #[tokio::test]
     async fn room_is_made_by_the_connection_that_has_waited_longest() {
         let connections = Connections::new(3);

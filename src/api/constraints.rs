@@ -1,16 +1,31 @@
-//! What the document says of fields and parameters beyond their types: formats, patterns, bounds and sets of words.
+//! What the document says of fields and parameters beyond their types: formats, patterns, bounds
+//! and sets of words.
 //!
-//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words that are not Arc's.
+//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words
+//! that are not Arc's.
 
 use serde_json::{Map, Value, json};
 
-use super::routes::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+use super::parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+use crate::operations::{OperationKind, Origin, Phase, ProblemKind};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
+
+/// The operations that the history holds.
+const OPERATIONS: [OperationKind; 4] = [
+    OperationKind::Backup,
+    OperationKind::Restore,
+    OperationKind::Verify,
+    OperationKind::Delete,
+];
+/// The names that a field may have.
+fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Value {
+    json!({"enum": all.iter().copied().map(name).collect::<Vec<_>>()})
+}
 
 /// Adds to the document what the types do not say.
 pub(super) fn add_to(document: &mut Value) {
@@ -110,6 +125,10 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
+        ("Operation", "operation") => names(&OPERATIONS, OperationKind::as_str),
+        ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
+        ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
+        ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),
         ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
         ("RestoreBackup", "confirm") => json!({"enum": [true]}),
         // Of the two ways to say it, only the inline one can be nullable.
@@ -131,7 +150,10 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         "id" => json!({"pattern": BACKUP_ID}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
-        "operation" => json!({"items": {"$ref": "#/components/schemas/OperationKind"}}),
+        "operation" => {
+            let names = OPERATIONS.map(OperationKind::as_str);
+            json!({"items": {"type": "string", "enum": names}})
+        }
         "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
         "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
         "since" | "until" => json!({"example": "24h"}),
@@ -155,8 +177,8 @@ fn add(schema: &mut Value, keywords: Value) {
     }
 }
 
-/// Corrects what poem-openapi derives: a default of `null` fits no field that is not nullable, and the formats of
-/// numbers without a sign are not known to others.
+/// Corrects what poem-openapi derives: a default of `null` fits no field that is not nullable, and
+/// the formats of numbers without a sign are not known to others.
 fn correct(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(correct),

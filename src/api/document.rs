@@ -1,20 +1,18 @@
-//! The OpenAPI document: what poem-openapi derives from the types, with what types can't say.
+//! The OpenAPI document: derived by poem-openapi from the types, completed here.
 //!
-//! One enumeration has all faults, so every operation would claim all of them: here each keeps those that it can answer.
-//! And each body gets an example, made of the same types as the answers are.
+//! All errors are one enum, so poem-openapi lists all of them for each operation; here each
+//! operation keeps those that it can answer. Each body gets an example, made of the types of the
+//! answers.
 
-use std::sync::OnceLock;
-
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Value, json};
 
-use super::app::Apis;
 use super::constraints;
 use super::examples::{answer, request_example};
 use super::idempotency::{HEADER, KEY_LIMIT};
 
-/// The statuses of refusal and failure that each operation can answer.
-const FAULTS: [(&str, &[u16]); 14] = [
+/// The error statuses that each operation can answer.
+const ERRORS: [(&str, &[u16]); 14] = [
     (
         "create_backup",
         &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],
@@ -43,18 +41,14 @@ const FAULTS: [(&str, &[u16]); 14] = [
     ("get_health", &[400]),
 ];
 
-/// The document, to be asked.
-pub(super) fn parsed() -> &'static Value {
-    static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| {
-        serde_json::from_str(&of(&super::app::service())).expect("the document is JSON")
-    })
+/// Reads the text of the document.
+pub(super) fn parse(text: &str) -> Value {
+    serde_json::from_str(text).expect("the document is JSON")
 }
 
 /// The document for `service`, as JSON text.
-pub(super) fn of(service: &OpenApiService<Apis, ()>) -> String {
-    let mut document: Value =
-        serde_json::from_str(&service.spec()).expect("the derived document is JSON");
+pub(super) fn text<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
+    let mut document = parse(&service.spec());
     for operation in constraints::operations(&mut document) {
         complete(operation);
     }
@@ -63,10 +57,10 @@ pub(super) fn of(service: &OpenApiService<Apis, ()>) -> String {
 }
 
 /// The page of Swagger UI for `service`, with the whole document in it.
-pub(super) fn page_of(service: &OpenApiService<Apis, ()>) -> String {
+pub(super) fn page<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
     service
         .swagger_ui_html()
-        .replace(&service.spec(), &of(service))
+        .replace(&service.spec(), &text(service))
 }
 
 fn complete(operation: &mut Value) {
@@ -74,20 +68,20 @@ fn complete(operation: &mut Value) {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let faults = FAULTS.iter().find(|(name, _)| *name == id);
+    let errors = ERRORS.iter().find(|(name, _)| *name == id);
     let Some(responses) = operation["responses"].as_object_mut() else {
         return;
     };
     responses.retain(|status, _| {
         let status: u16 = status.parse().unwrap_or(0);
-        status < 400 || faults.is_none_or(|(_, some)| some.contains(&status))
+        status < 400 || errors.is_none_or(|(_, some)| some.contains(&status))
     });
     for (status, response) in responses {
         if response["description"].as_str().is_none_or(str::is_empty) {
-            response["description"] = "What was asked for.".into();
+            response["description"] = "The answer.".into();
         }
         if (&*id, &**status) == ("check_backups", "503") {
-            // The outcome of the check, or the service itself that is ending.
+            // Either the check found something, or the service is ending.
             for media in
                 (response["content"].as_object_mut().into_iter()).flat_map(|all| all.values_mut())
             {
@@ -102,7 +96,7 @@ fn complete(operation: &mut Value) {
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
         request["required"] = (id == "restore_backup").into();
-        // Whatever reads a body reads the key.
+        // Every operation with a body accepts a key.
         let parameters = operation
             .as_object_mut()
             .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));
@@ -111,8 +105,8 @@ fn complete(operation: &mut Value) {
                 "name": HEADER,
                 "in": "header",
                 "required": false,
-                "description": "A new text for each request. Sent again with the same one within 24 h, the same request is answered \
-                    the same way and starts nothing; another request is 422.",
+                "description": "A new text for each request. The same request with the same key within 24 h gets the same \
+                    answer and starts nothing. Another request with that key is 422.",
                 "schema": {"type": "string", "pattern": "^[!-~]+$", "minLength": 1, "maxLength": KEY_LIMIT},
             }));
         }
@@ -132,24 +126,24 @@ fn set_example(place: &mut Value, example: Option<Value>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoints::service;
     use super::*;
 
-    /// A reader of the document must find every operation with its statuses and an example of each body.
+    /// Guards against: an operation without its statuses, or a body without an example.
     #[test]
     fn every_operation_has_its_statuses_and_examples() {
-        let document: Value =
-            serde_json::from_str(&of(&super::super::app::service())).expect("JSON");
+        let document = parse(&text(&service()));
         let mut seen = Vec::new();
         for operation in document["paths"].as_object().expect("paths").values() {
             for operation in operation.as_object().expect("methods").values() {
                 let id = operation["operationId"].as_str().expect("an id");
                 seen.push(id.to_owned());
-                let (_, faults) = FAULTS
+                let (_, errors) = ERRORS
                     .iter()
                     .find(|(name, _)| *name == id)
-                    .unwrap_or_else(|| panic!("{id} is in no table"));
+                    .unwrap_or_else(|| panic!("{id} is not in the table"));
                 let responses = operation["responses"].as_object().expect("responses");
-                for status in *faults {
+                for status in *errors {
                     assert!(
                         responses.contains_key(&status.to_string()),
                         "{id} lacks {status}"
@@ -171,16 +165,16 @@ mod tests {
                 assert!(operation["summary"].is_string(), "{id} has no summary");
             }
         }
-        let mut known: Vec<_> = FAULTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut known: Vec<_> = ERRORS.iter().map(|(name, _)| (*name).to_owned()).collect();
         known.sort();
         seen.sort();
-        assert_eq!(seen, known, "the table has operations that are none");
+        assert_eq!(seen, known, "the table names operations that do not exist");
     }
 
-    /// Swagger UI must show the same document that is served.
+    /// Guards against: Swagger UI that shows another document than the one that is served.
     #[test]
     fn the_page_has_the_whole_document() {
-        let service = super::super::app::service();
-        assert!(page_of(&service).contains(&of(&service)));
+        let service = service();
+        assert!(page(&service).contains(&text(&service)));
     }
 }

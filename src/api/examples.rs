@@ -3,18 +3,13 @@
 use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
-use super::answers::{
-    Accepted, CancelRequested, DeletedBody, FileBody, FilesBody, HealthBody, ListBody,
-    OperationsBody,
+use super::error::{ErrorBody, error_body};
+use super::types::{
+    Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
+    DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
+    LastVerified, Operation, OperationsBody, RestoreDestination, RestorePlan, RestorePreview,
+    Status, Summary, TargetCheck,
 };
-use super::faults::{ErrorBody, body};
-use crate::check::{CheckReport, CheckStatus, TargetCheck};
-use crate::doctor::{Check, DoctorStatus, Report};
-use crate::operations::{
-    BackupOrigin, Operation, RestoreDestination, RestorePlan, RestorePreview, Status,
-};
-use crate::operations::{OperationKind, Origin, Phase};
-use crate::repository::{BackupState, LastVerified, Summary};
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
 const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
@@ -58,7 +53,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             warnings: Vec::new(),
         }
         .to_json(),
-        ("list_backups", "200") => ListBody {
+        ("list_backups", "200") => BackupList {
             backups: vec![Summary {
                 backup_id: ID.to_owned(),
                 created_at: STARTED.to_owned(),
@@ -95,7 +90,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("check_backups", "200") => checked(CheckStatus::Ok, 11_520).to_json(),
         ("check_backups", "503") => checked(CheckStatus::Critical, 108_000).to_json(),
         ("check_backups", "400") => {
-            body("max_age must be a duration such as 90s, 30m, 26h, 7d or 1d12h").to_json()
+            error_body("max_age must be a duration such as 90s, 30m, 26h, 7d or 1d12h").to_json()
         }
         ("check_backups", "403") => denied("Permission denied: read required"),
         ("get_status", "200") => running().to_json(),
@@ -118,10 +113,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             next: None,
         }
         .to_json(),
-        ("run_doctor", "200") => Report {
+        ("run_doctor", "200") => DoctorReport {
             ok: false,
             status: DoctorStatus::Fault,
-            checks: vec![Check {
+            checks: vec![DoctorCheck {
                 subject: "target offsite".to_owned(),
                 check: "put".to_owned(),
                 ok: false,
@@ -138,34 +133,34 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
         .to_json(),
-        ("cancel_operation", "409") => body("No operation is running").to_json(),
-        ("get_operation", "404") => body("Operation not found").to_json(),
+        ("cancel_operation", "409") => error_body("No operation is running").to_json(),
+        ("get_operation", "404") => error_body("Operation not found").to_json(),
         ("restore_backup", "400") => {
-            body("Restore is a destructive operation. Set confirm: true to proceed.").to_json()
+            error_body("Restore is a destructive operation. Set confirm: true to proceed.").to_json()
         }
-        ("create_backup", "422") => body(
+        ("create_backup", "422") => error_body(
             "This Idempotency-Key was used for another request",
         )
         .to_json(),
         ("create_backup" | "verify_backup", "400") => ErrorBody {
             detail: Some("expected value at line 1 column 1".to_owned()),
-            ..body("Invalid request body")
+            ..error_body("Invalid request body")
         }
         .to_json(),
         ("list_backups", "400") => {
-            body(r#"unknown target "offsite"; known targets: local"#).to_json()
+            error_body(r#"unknown target "offsite"; known targets: local"#).to_json()
         }
-        ("list_operations", "400") => body("limit must be from 1 to 10000").to_json(),
+        ("list_operations", "400") => error_body("limit must be from 1 to 10000").to_json(),
         ("get_status" | "cancel_operation" | "run_doctor" | "get_health", "400") => ErrorBody {
             detail: Some("known: p".to_owned()),
-            ..body("Unknown query parameter \"verbose\"")
+            ..error_body("Unknown query parameter \"verbose\"")
         }
         .to_json(),
-        (_, "400") => body("Invalid backup ID format").to_json(),
+        (_, "400") => error_body("Invalid backup ID format").to_json(),
         (_, "401") => denied("Authentication required"),
         (_, "403") => denied("Permission denied: admin required"),
-        (_, "404") => body("Backup not found").to_json(),
-        (_, "408") => body("Request body did not arrive within 30 s").to_json(),
+        (_, "404") => error_body("Backup not found").to_json(),
+        (_, "408") => error_body("Request body did not arrive within 30 s").to_json(),
         (_, "409") => ErrorBody {
             status: Some("running".to_owned()),
             operation: Some("backup".to_owned()),
@@ -173,33 +168,33 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             pid: Some(4711),
             host: Some("arc-1".to_owned()),
             started_at: Some(STARTED.to_owned()),
-            phase: Some(Phase::Copying),
+            phase: Some("copying".to_owned()),
             total_files: Some(1200),
             processed_files: Some(450),
             total_bytes: Some(5_368_709_120),
             processed_bytes: Some(2_147_483_648),
-            ..body("A backup or restore operation is already in progress")
+            ..error_body("A backup or restore operation is already in progress")
         }
         .to_json(),
-        (_, "413") => body("Request body is larger than 1 MiB").to_json(),
+        (_, "413") => error_body("Request body is larger than 1 MiB").to_json(),
         (_, "422") => ErrorBody {
             detail: Some("manifest.json does not have the SHA-256 that it names".to_owned()),
-            ..body(format!("Backup {ID} is damaged"))
+            ..error_body(format!("Backup {ID} is damaged"))
         }
         .to_json(),
-        (_, "500") => body(
+        (_, "500") => error_body(
             "cannot open the history `./data/backups/.arc-backup/history.db` (`backup.state_path`): disk I/O error",
         )
         .to_json(),
-        (_, "502") => body(
+        (_, "502") => error_body(
             "target `offsite`: access denied (cannot lock `.arc-backup/lock`)",
         )
         .to_json(),
-        (_, "503") => body(
+        (_, "503") => error_body(
             "target `offsite`: connection refused (cannot lock `.arc-backup/lock`)",
         )
         .to_json(),
-        (_, "507") => body(
+        (_, "507") => error_body(
             "target `local`: no space left on device (cannot write `.arc-backup/lock`)",
         )
         .to_json(),
@@ -256,19 +251,19 @@ fn restore_preview() -> RestorePreview {
 fn denied(text: &str) -> Option<Value> {
     ErrorBody {
         success: Some(false),
-        ..body(text)
+        ..error_body(text)
     }
     .to_json()
 }
 
 fn running() -> Operation {
     Operation {
-        operation: OperationKind::Backup,
+        operation: "backup".to_owned(),
         operation_id: OPERATION_ID.to_owned(),
         backup_id: ID.to_owned(),
         status: Status::Running,
         target: Some("local".to_owned()),
-        phase: Some(Phase::Copying),
+        phase: Some("copying".to_owned()),
         total_files: 1200,
         processed_files: 450,
         total_bytes: 5_368_709_120,
@@ -277,7 +272,7 @@ fn running() -> Operation {
         eta_seconds: Some(6),
         started_at: STARTED.to_owned(),
         actor: "admin".to_owned(),
-        origin: Origin::Rest,
+        origin: "rest".to_owned(),
         ..Operation::default()
     }
 }
@@ -296,14 +291,17 @@ fn ended() -> Operation {
 }
 
 fn checked(status: CheckStatus, age_seconds: u64) -> CheckReport {
-    let age = crate::times::words(std::time::Duration::from_secs(age_seconds));
+    let age = crate::times::long(std::time::Duration::from_secs(age_seconds));
     let newest = format!("newest backup {ID} {age} old (limit 26h)");
     let detail = format!("{newest}, verified 2d ago");
     let ok = status == CheckStatus::Ok;
     CheckReport {
         status,
         ok,
-        line: format!("{}: target local: {detail}", status.as_str()),
+        line: format!(
+            "{}: target local: {detail}",
+            if ok { "OK" } else { "CRITICAL" }
+        ),
         checked_at: "2026-02-12T20:30:22.104Z".to_owned(),
         faults: Vec::new(),
         targets: vec![TargetCheck {

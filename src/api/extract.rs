@@ -1,9 +1,10 @@
-//! What is read from a request: tokens and bodies.
+//! Reads tokens and bodies from requests.
 //!
 //! poem-openapi's own extractors answer a missing `Content-Type` with 415 and lose a checker's 403.
 
 use std::sync::Arc;
 
+use poem::http::StatusCode;
 use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{
@@ -13,21 +14,22 @@ use poem_openapi::types::{ParseFromJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 
-use super::app::Shared;
-use super::faults::Fault;
+use super::error::ApiError;
 use super::idempotency::Key;
-use super::schema;
-use crate::auth::{Denied, Identity, Secret, fingerprint, token_from_parts};
+use super::shared::Shared;
+use crate::auth::{Denied, Identity, fingerprint, token_from_parts};
 use crate::nearest::hint;
+use crate::secret::Secret;
 
 /// The holder of an admin token, and that token.
 pub(super) struct Admin(pub(super) Identity, pub(super) Option<Secret>);
 
-/// The holder of a token that may ask whether the backups are in order: an admin's, one with
-/// `read`, the monitoring token.
+/// The holder of a token that may read the check: an admin's, one with `read`, or the monitoring
+/// token.
 pub(super) struct Reader;
 
-/// Who may read the status: an admin, and the token that started the operation, even when a restored database no longer knows it.
+/// Who may read the status: an admin, and the token that started the operation, even when a
+/// restored database no longer knows that token.
 pub(super) struct Watcher;
 
 fn token(request: &Request) -> Option<String> {
@@ -85,7 +87,7 @@ fn register_schemes(registry: &mut Registry) {
     );
 }
 
-/// What every extractor of a token has in common: the scheme of the document.
+/// The part that all extractors of a token have in common: the scheme in the document.
 macro_rules! bearer {
     () => {
         const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -113,7 +115,7 @@ impl<'a> ApiExtractor<'a> for Admin {
         let (token, checked) = check(request).await;
         match checked {
             Ok(identity) => Ok(Self(identity, token.map(Secret::new))),
-            Err(denied) => Err(Fault::denied(&denied).into()),
+            Err(denied) => Err(ApiError::denied(&denied).into()),
         }
     }
 }
@@ -128,7 +130,7 @@ impl<'a> ApiExtractor<'a> for Reader {
     ) -> Result<Self> {
         match check_reader(request).await {
             Ok(_) => Ok(Self),
-            Err(denied) => Err(Fault::denied(&denied).into()),
+            Err(denied) => Err(ApiError::denied(&denied).into()),
         }
     }
 }
@@ -145,11 +147,11 @@ impl<'a> ApiExtractor<'a> for Watcher {
         let started = async || {
             let engine = &request.data::<Arc<Shared>>()?.engine;
             let running = engine.current()?;
-            // The token first: nothing is done for who has none.
+            // The token first: without one, nothing is looked up.
             if running.who.fingerprint? != fingerprint(token.as_deref()?) {
                 return None;
             }
-            // Its own operation only: while the status is of that, or by its id.
+            // Its own operation only: as the status, or by its id.
             let path = request.uri().path().trim_end_matches('/');
             let shown = match path.split_once("/operations/") {
                 Some((_, id)) => id.to_owned(),
@@ -160,14 +162,16 @@ impl<'a> ApiExtractor<'a> for Watcher {
         match checked {
             Ok(_) => Ok(Self),
             Err(_) if started().await == Some(true) => Ok(Self),
-            Err(denied) => Err(Fault::denied(&denied).into()),
+            Err(denied) => Err(ApiError::denied(&denied).into()),
         }
     }
 }
 
 /// Whether a request that needs a token has none.
 pub(super) async fn has_no_token(request: &Request) -> Option<Denied> {
-    let needs_one = schema::operation(request.method().as_str(), request.uri().path())
+    let schema = &request.data::<Arc<Shared>>()?.schema;
+    let needs_one = schema
+        .operation(request.method().as_str(), request.uri().path())
         .is_some_and(|operation| operation["security"].is_array());
     if !needs_one {
         return None;
@@ -178,27 +182,26 @@ pub(super) async fn has_no_token(request: &Request) -> Option<Denied> {
         .filter(|denied| matches!(denied, Denied::Missing))
 }
 
-/// The fields of a request's body. Which there are, and what each must be, is in the document.
+/// The fields of a request's body. The document says which there are, and what each must be.
 pub(super) trait Fields: ParseFromJSON {
-    /// Whether a field that is not known refuses the request, or is only warned of.
+    /// What happens to a request with an unknown field.
     const UNKNOWN: UnknownFields;
 }
 
-/// What becomes of a request with a field that is not known.
+/// What happens to a request with an unknown field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnknownFields {
-    /// It is accepted, and a warning in its answer names the field.
+    /// It is accepted, and a warning in the answer names the field.
     Warn,
-    /// It is refused: it destroys something, and a misspelt field may be the one that limits what.
+    /// It is refused: it overwrites data, and a misspelt field may be the one that limits which.
     Refuse,
 }
 
-/// A JSON body, whatever its `Content-Type`; none and `null` are an empty object. Unknown fields
-/// are warned of, or refused.
+/// A JSON body, whatever its `Content-Type`. No body and `null` are an empty object.
 pub(super) struct Body<T> {
     pub(super) fields: T,
     pub(super) warnings: Vec<String>,
-    /// Where the request has a key: it, and what was asked for.
+    /// The key of the request, where it has one.
     pub(super) key: Option<Key>,
 }
 
@@ -236,7 +239,7 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
     ) -> Result<Self> {
         let key = Key::text_of(request)?;
         let bytes = <Vec<u8> as FromRequest<'a>>::from_request(request, body).await?;
-        let refuse = |detail: String| Fault::bad("Invalid request body", detail);
+        let refuse = |detail: String| ApiError::bad("Invalid request body", detail);
         let mut value = if bytes.trim_ascii().is_empty() {
             Value::Null
         } else {
@@ -248,14 +251,18 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
         let Value::Object(object) = &value else {
             return Err(refuse("expected a JSON object".to_owned()).into());
         };
-        let known = schema::fields(&T::name());
+        let Some(shared) = request.data::<Arc<Shared>>() else {
+            return Err(poem::Error::from_status(StatusCode::INTERNAL_SERVER_ERROR));
+        };
+        let schema = &shared.schema;
+        let known = schema.fields(&T::name());
         for (name, value) in object {
             let Some(wanted) = known.get(name) else {
                 continue;
             };
             // poem-openapi's own messages do not name the field.
-            if !(value.is_null() || schema::fits(wanted, value)) {
-                return Err(refuse(format!("{name} must be {}", schema::words(wanted))).into());
+            if !(value.is_null() || schema.fits(wanted, value)) {
+                return Err(refuse(format!("{name} must be {}", schema.describe(wanted))).into());
             }
         }
         let names: Vec<_> = known.keys().map(String::as_str).collect();

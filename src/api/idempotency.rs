@@ -1,5 +1,5 @@
-//! `Idempotency-Key`, as the IETF's draft has it: a request that is sent again, because its answer
-//! was lost, starts nothing.
+//! `Idempotency-Key`, as in the IETF's draft: a request that is sent again because its answer was
+//! lost starts nothing.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,8 @@ use poem::Request;
 use poem_openapi::types::ParseFromJSON;
 use serde_json::Value;
 
-use super::answers::Accepted;
-use super::faults::{ErrorBody, Fault, body};
+use super::error::{ApiError, ErrorBody, error_body};
+use super::types::Accepted;
 use crate::operations::{ArcBackup, KeyedRequest, KnownKey, Who};
 
 /// The header.
@@ -18,7 +18,7 @@ pub(super) const HEADER: &str = "Idempotency-Key";
 /// The longest key, in characters.
 pub(super) const KEY_LIMIT: usize = 255;
 
-/// The key of a request, and what the request asks for.
+/// The key of a request, and a digest of the request.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     text: String,
@@ -27,10 +27,10 @@ pub(super) struct Key {
 
 impl Key {
     /// The text of the key, where the request has one.
-    pub(super) fn text_of(request: &Request) -> Result<Option<String>, Fault> {
+    pub(super) fn text_of(request: &Request) -> Result<Option<String>, ApiError> {
         let refuse = |what: &str| {
             let text = format!("{HEADER} must be 1 to {KEY_LIMIT} visible ASCII characters");
-            Err(Fault::bad(&text, what.to_owned()))
+            Err(ApiError::bad(&text, what.to_owned()))
         };
         let mut given = request.headers().get_all(HEADER).iter();
         let Some(value) = given.next() else {
@@ -49,8 +49,7 @@ impl Key {
         }
     }
 
-    /// The key of a request to `path` with this body. In what order its fields stand makes no
-    /// difference.
+    /// The key of a request to `path` with this body. The order of its fields does not matter.
     pub(super) fn new(text: String, path: &str, body: &Value) -> Self {
         let mut body = body.clone();
         if let Value::Object(fields) = &mut body {
@@ -64,7 +63,7 @@ impl Key {
         }
     }
 
-    fn asked_by(self, who: &Who) -> KeyedRequest {
+    fn keyed_by(self, who: &Who) -> KeyedRequest {
         let fingerprint = who.fingerprint.unwrap_or_default();
         KeyedRequest {
             actor: fingerprint
@@ -88,33 +87,33 @@ pub(super) struct KeyInUse {
     keys: KeysInUse,
 }
 
-/// What becomes of a request with a key.
+/// What is known of a request with a key.
 #[derive(Debug)]
-pub(super) enum Asked {
-    /// It was answered before, like this.
-    Before(Accepted),
-    /// It is new, and its answer is to be kept.
-    Now(KeyInUse),
+pub(super) enum Lookup {
+    /// It was answered before, with this.
+    Answered(Accepted),
+    /// It is new, and its answer is to be stored.
+    New(KeyInUse),
 }
 
 impl KeysInUse {
-    /// Whether a request with this key was answered before.
-    pub(super) async fn ask(
+    /// Looks up whether a request with this key was answered before.
+    pub(super) async fn look_up(
         &self,
         engine: &ArcBackup,
         key: Key,
         who: &Who,
-    ) -> Result<Asked, Fault> {
-        let request = key.asked_by(who);
+    ) -> Result<Lookup, ApiError> {
+        let request = key.keyed_by(who);
         let used = KeyInUse::take(self, request.clone())?;
         match engine.recall(request).await? {
-            None => Ok(Asked::Now(used)),
-            Some(KnownKey::Other) => Err(Fault::other_request()),
+            None => Ok(Lookup::New(used)),
+            Some(KnownKey::Other) => Err(ApiError::other_request()),
             Some(KnownKey::Same(answer)) => match Accepted::parse_from_json_string(&answer) {
-                Ok(accepted) => Ok(Asked::Before(accepted)),
-                // It is not known what it started: starting that again is what must not be.
+                Ok(accepted) => Ok(Lookup::Answered(accepted)),
+                // Nobody knows what it started, and it must not be started twice.
                 Err(error) => Err(crate::Error::Failed(format!(
-                    "the answer that was kept for this {HEADER} can't be read: {}",
+                    "the stored answer for this {HEADER} can't be read: {}",
                     error.into_message()
                 ))
                 .into()),
@@ -124,13 +123,13 @@ impl KeysInUse {
 }
 
 impl KeyInUse {
-    fn take(keys: &KeysInUse, request: KeyedRequest) -> Result<Self, Fault> {
+    fn take(keys: &KeysInUse, request: KeyedRequest) -> Result<Self, ApiError> {
         let name = (request.actor.clone(), request.key.clone());
         let mut used = keys.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !used.insert(name) {
-            return Err(Fault::busy(ErrorBody {
-                detail: Some("ask again: its answer will be the same".to_owned()),
-                ..body(format!("A request with this {HEADER} is being answered"))
+            return Err(ApiError::busy(ErrorBody {
+                detail: Some("ask again: the answer will be the same".to_owned()),
+                ..error_body(format!("A request with this {HEADER} is being answered"))
             }));
         }
         Ok(Self {
@@ -139,8 +138,8 @@ impl KeyInUse {
         })
     }
 
-    /// Keeps the answer for who asks again.
-    pub(super) async fn answer(self, engine: &ArcBackup, answer: String) -> crate::Result<()> {
+    /// Stores the answer for a repeated request.
+    pub(super) async fn store(self, engine: &ArcBackup, answer: String) -> crate::Result<()> {
         engine.remember(self.request.clone(), answer).await
     }
 }

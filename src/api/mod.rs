@@ -1,29 +1,29 @@
-//! The REST surface: Arc's six endpoints behind Arc's tokens, and a few beside them.
+//! REST: Arc's six endpoints behind Arc's tokens, and a few of the tool's own.
 
-mod answers;
 mod app;
-mod check;
 mod connections;
 mod constraints;
 mod document;
+mod endpoints;
+mod error;
 mod examples;
 mod extract;
-mod faults;
 mod idempotency;
-mod list;
-mod manifest;
+mod list_parameters;
 mod methods;
+mod parameters;
 mod query;
 mod requests;
 mod routes;
 mod schema;
 mod server;
+mod shared;
 mod starting;
+mod tag;
 #[cfg(test)]
 mod tests;
+pub(crate) mod types;
 mod waiting;
 
-pub(crate) use answers::idle_answer;
-pub use answers::{list_answer, manifest_answer};
 pub use app::{app, document};
 pub use server::Server;

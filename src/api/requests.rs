@@ -1,18 +1,18 @@
-//! What is asked for in a body.
+//! The bodies of requests.
 
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
-use crate::operations::ExtraFilesPolicy;
+use super::types::ExtraFilesPolicy;
 
 /// What to back up.
 #[derive(Debug, Default, Object)]
 pub(super) struct CreateBackup {
-    /// With the SQLite databases. Default: `backup.include_metadata`, else true.
+    /// Include the SQLite databases. Default: `backup.include_metadata`, else true.
     pub(super) include_metadata: Option<bool>,
-    /// With `arc.toml`. Default: `backup.include_config`, else true.
+    /// Include `arc.toml`. Default: `backup.include_config`, else true.
     pub(super) include_config: Option<bool>,
-    /// Fail, before anything is copied, where Arc could not be flushed. Default:
+    /// Fail before anything is copied if Arc could not be flushed. Default:
     /// `backup.require_flush`, else false.
     pub(super) require_flush: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
@@ -41,15 +41,15 @@ pub(super) struct RestoreBackup {
     pub(super) confirm: Option<bool>,
     /// What becomes of live files that the backup does not hold. Default `set_aside`.
     pub(super) extra_files: Option<ExtraFilesPolicy>,
-    /// Take an incomplete copy too, where there is no backup of that id. Default false.
+    /// Restore an incomplete copy if there is no backup of that id. Default false.
     pub(super) allow_incomplete: Option<bool>,
-    /// Read all that will be restored before the first write, also where the data is on S3 or Azure; on local disk that is
-    /// so anyway. Default false.
+    /// Verify all files that will be restored before the first write, also where the data is on S3
+    /// or Azure. On local disk this is always done. Default false.
     pub(super) verify_first: Option<bool>,
-    /// Replace what is live here by a backup of another instance, or of other data. Default false.
+    /// Replace the live data by a backup of another instance, or of other data. Default false.
     pub(super) into_other_instance: Option<bool>,
-    /// Leave out files that are damaged or missing in the backup, and restore the rest; what is
-    /// live in their place stays. The operation ends as `failed` all the same. Default false.
+    /// Omit files that are damaged or missing in the backup, and restore the rest; the live files
+    /// in their place stay. The operation still ends as `failed`. Default false.
     pub(super) skip_damaged: Option<bool>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
@@ -65,10 +65,11 @@ impl Fields for RestoreBackup {
 /// How to verify.
 #[derive(Debug, Default, Object)]
 pub(super) struct VerifyBackup {
-    /// `full` (default): every byte; `quick`: every file is there with its size; `sample`: a share of the files.
+    /// `full` (default): read every byte. `quick`: check that every file exists with its size.
+    /// `sample`: read a share of the files.
     pub(super) mode: Option<String>,
-    /// For `sample`: percent of the files, more than 0 and at most 100. Each sample goes on where the last one ended:
-    /// twenty of 5 read every file once.
+    /// For `sample`: percent of the files, more than 0 and at most 100. Each sample continues where
+    /// the last one ended: twenty of 5 read every file once.
     pub(super) percent: Option<f64>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,

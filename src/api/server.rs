@@ -1,6 +1,7 @@
 //! The HTTP server: accepts connections, within bounds that silent or slow clients cannot use up.
 //!
-//! poem's own server has no bound, no time limit for a header, and tries again at once when no descriptor is left.
+//! poem's own server has no bound, no time limit for a header, and tries again at once when no
+//! descriptor is left.
 
 use std::convert::Infallible;
 use std::io;
@@ -37,7 +38,7 @@ impl Server {
     /// Listens on `address`, `host:port`.
     ///
     /// # Errors
-    /// When `address` is none, or nothing can listen there.
+    /// When `address` is not an address, or nothing can listen there.
     pub async fn bind(address: &str) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
@@ -48,7 +49,7 @@ impl Server {
     /// The address that it listens on.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// When the operating system does not know.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -77,7 +78,7 @@ impl Server {
         ending.cancel();
         let _ = tokio::time::timeout(grace, connections.all_ended()).await;
         ended.cancel();
-        // One that waits for a disk may not hear of it.
+        // One that waits for a disk may not end by itself.
         let _ = tokio::time::timeout(grace, connections.all_ended()).await;
     }
 }

@@ -1,15 +1,16 @@
-//! Starting an operation, and the answer to that.
+//! Starts operations, and answers with what was started.
 
+use arc_backup_core::Section;
 use std::sync::Arc;
 use std::time::Duration;
 
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 
-use super::answers::{Accepted, POLL_AFTER_SECS, Started, location};
-use super::app::Shared;
-use super::faults::{Fault, body};
-use super::idempotency::{Asked, HEADER, Key};
+use super::error::ApiError;
+use super::idempotency::{HEADER, Key, Lookup};
+use super::shared::Shared;
+use super::types::{Accepted, POLL_AFTER_SECS, Started, location};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
@@ -43,17 +44,17 @@ pub(super) fn accepted(
     }
 }
 
-/// The 202 of an operation that was accepted.
+/// The 202 of an accepted operation.
 pub(super) fn answered(accepted: Accepted) -> Started {
     let location = location(&accepted.operation_id);
     Started::Accepted(Json(accepted), location, POLL_AFTER_SECS)
 }
 
-/// How long a restore is looked at before it begins.
+/// Timeout for the preview of a restore.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a restore is going to do; `None` where another operation runs, or that takes too long:
-/// whatever else is against it says the start.
+/// What a restore is going to do. `None` where another operation runs, or the preview fails or
+/// takes too long: the start of the restore reports what is wrong.
 pub(super) async fn preview(
     shared: &Arc<Shared>,
     id: &BackupId,
@@ -72,23 +73,23 @@ pub(super) async fn preview(
 }
 
 /// The time limit that a request has.
-pub(super) fn limit(timeout: Option<&str>) -> Result<TimeLimit, Fault> {
+pub(super) fn limit(timeout: Option<&str>) -> Result<TimeLimit, ApiError> {
     let limit = timeout.map_or(Ok(TimeLimit::Configured), TimeLimit::parse);
-    limit.map_err(|allowed| Fault::bad("Invalid request body", format!("timeout: {allowed}")))
+    limit.map_err(|allowed| ApiError::bad("Invalid request body", format!("timeout: {allowed}")))
 }
 
-/// Starts an operation, in a task of its own: a client that hangs up must not leave a lock that nobody holds.
+/// Starts an operation in a task of its own: a client that hangs up must not leave a lock behind.
 pub(super) async fn begin(
     shared: &Arc<Shared>,
     request: impl Into<TimedRequest>,
     who: Who,
-) -> Result<Arc<Running>, Fault> {
+) -> Result<Arc<Running>, ApiError> {
     let (engine, request) = (shared.engine.clone(), request.into());
     let started = tokio::spawn(async move { engine.start(request, who).await });
-    Ok(joined(started.await)??)
+    Ok(started.await.map_err(ApiError::task)??)
 }
 
-/// Starts an operation; with a key, only where no request with that key has started it.
+/// Starts an operation. With a key: only where no request with that key has started one.
 pub(super) async fn start(
     shared: &Arc<Shared>,
     who: Who,
@@ -97,20 +98,19 @@ pub(super) async fn start(
     restart_required: Option<bool>,
     warnings: Vec<String>,
     key: Option<Key>,
-) -> Result<Started, Fault> {
+) -> Result<Started, ApiError> {
     let used = match key {
         None => None,
-        Some(key) => match shared.keys.ask(&shared.engine, key, &who).await? {
-            Asked::Before(accepted) => return Ok(answered(accepted)),
-            Asked::Now(used) => Some(used),
+        Some(key) => match shared.keys.look_up(&shared.engine, key, &who).await? {
+            Lookup::Answered(accepted) => return Ok(answered(accepted)),
+            Lookup::New(used) => Some(used),
         },
     };
     let message = message.to_owned();
     let shared = shared.clone();
-    // In a task of its own: who hangs up and asks again must find the answer.
+    // In a task of its own: a client that hangs up and asks again must find the answer.
     let started = tokio::spawn(async move {
-        let forget =
-            matches!(request.request(), Request::Restore(_, options, _) if options.metadata);
+        let forget = matches!(request.request(), Request::Restore(_, options, _) if options.includes(&Section::Metadata));
         let running = begin(&shared, request, who).await?;
         if forget {
             let (running, shared) = (running.clone(), shared.clone());
@@ -122,19 +122,14 @@ pub(super) async fn start(
         }
         let mut answer = accepted(&running.snapshot(), message, restart_required, warnings);
         if let Some(used) = used
-            && let Err(error) = used.answer(&shared.engine, answer.to_json_string()).await
+            && let Err(error) = used.store(&shared.engine, answer.to_json_string()).await
         {
-            tracing::warn!(%error, "the Idempotency-Key of a request is not kept");
+            tracing::warn!(%error, "cannot store the Idempotency-Key of a request");
             answer.warnings.push(format!(
-                "the {HEADER} is not kept, so the same request would start anew: {error}"
+                "the {HEADER} could not be stored, so repeating the request starts a new operation: {error}"
             ));
         }
         Ok(answered(answer))
     });
-    joined(started.await)?
-}
-
-/// What a task gave.
-fn joined<T>(done: Result<T, tokio::task::JoinError>) -> Result<T, Fault> {
-    done.map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))
+    started.await.map_err(ApiError::task)?
 }

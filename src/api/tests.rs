@@ -38,7 +38,7 @@ struct Answer {
     headers: BTreeMap<String, String>,
 }
 
-/// A sink in memory whose deletions wait for leave, and whose listing panics when it is told to.
+/// A sink in memory whose deletions wait for leave, and whose listing panics on request.
 #[derive(Debug, Default)]
 struct OddSink {
     inner: MemorySink,
@@ -51,7 +51,7 @@ struct OddSink {
 impl OddSink {
     fn fail(&self, operation: &'static str, key: &str) -> Result<()> {
         match *self.fault.lock().expect("no panic") {
-            Some(kind) => Err(Error::new(kind, operation, key, "as it was told to")),
+            Some(kind) => Err(Error::new(kind, operation, key, "as requested")),
             None => Ok(()),
         }
     }
@@ -79,7 +79,7 @@ impl Sink for OddSink {
         self.inner.list(options)
     }
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
-        assert!(!self.panics.load(Ordering::Relaxed), "as it was told to");
+        assert!(!self.panics.load(Ordering::Relaxed), "as requested");
         self.inner.list_children(folder).await
     }
     async fn delete(&self, keys: &[Key]) -> Result<()> {
@@ -224,7 +224,8 @@ async fn a_long_deletion_answers_202_and_goes_on() {
     assert_eq!(left.expect("a listing"), Vec::new());
 }
 
-/// A panic must be an answer, not a connection that closes; and an operation that panics must not run for ever.
+/// A panic must be an answer, not a connection that closes; and an operation that panics must not
+/// run for ever.
 #[tokio::test]
 async fn a_panic_is_a_500_with_a_body_and_the_service_goes_on() {
     let service = Service::new();
@@ -259,7 +260,7 @@ async fn a_targets_fault_is_not_the_services_own() {
         let (got, answer) = service.ask(Method::POST, "/api/v1/backup").await;
         assert_eq!(got.as_u16(), status, "{kind:?}: {answer}");
         let error = answer["error"].as_str().expect("a text");
-        let parts = ["target `odd`", "as it was told to", "cannot lock"];
+        let parts = ["target `odd`", "as requested", "cannot lock"];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
     *service.sink.fault.lock().expect("no panic") = None;
@@ -377,7 +378,8 @@ fn every_field_of_a_manifest_is_in_the_document() {
     assert!(found.is_err_and(|fault| fault.contains("unheard_of")));
 }
 
-/// A client is written by the examples: each must be what the document says of it, and so must each default.
+/// A client is written by the examples: each must be what the document says of it, and so must each
+/// default.
 #[test]
 fn examples_and_defaults_are_what_the_document_promises() {
     fn find_null(value: &Value) -> bool {

@@ -1,31 +1,31 @@
-//! `?wait=30s`: an answer that comes when the operation has ended.
+//! `?wait=30s`: an answer that is sent when the operation has ended.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::faults::Fault;
+use super::error::ApiError;
 use crate::operations::{ArcBackup, Status};
 use crate::times;
 
 /// How long an answer waits at most: proxies and clients give up after a minute or more.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How often the history is asked for an operation of another process.
+/// How often the history is read for an operation of another process.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Answers that wait: so many that room is left for those that do not.
+/// Limits how many answers wait, so that connections are left for other requests.
 #[derive(Debug)]
-pub(super) struct Waiting(Semaphore);
+pub(super) struct WaitLimit(Semaphore);
 
-impl Waiting {
-    /// At most half of the connections that there may be.
+impl WaitLimit {
+    /// Lets half of the connections wait.
     pub(super) fn new(connections: usize) -> Self {
         Self(Semaphore::new(connections / 2))
     }
 
-    /// Returns when the operation has ended, when `time` is over, or when the service ends. At
-    /// once, where too many wait already.
+    /// Returns when the operation has ended, when `time` is over, or when the service ends. Returns
+    /// at once where too many answers wait already.
     pub(super) async fn until_ended(
         &self,
         engine: &ArcBackup,
@@ -55,8 +55,8 @@ impl Waiting {
     }
 }
 
-/// How long an answer is to wait.
-pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, Fault> {
+/// How long the answer to a request waits.
+pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, ApiError> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -66,7 +66,7 @@ pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, Fault> {
         .ok_or_else(|| {
             let limit = LIMIT.as_secs();
             let text = format!("wait must be a duration of at most {limit} s, such as 30s or 30");
-            Fault::bad(&text, None)
+            ApiError::bad(&text, None)
         })
 }
 
@@ -74,7 +74,7 @@ pub(super) fn parse(text: Option<&str>) -> Result<Option<Duration>, Fault> {
 mod tests {
     use super::*;
 
-    /// A client that waits longer than it thinks takes the silence for a dead service.
+    /// Guards against: a wait longer than a client's timeout, which looks like a dead service.
     #[test]
     fn a_wait_is_bounded() {
         for (text, seconds) in [("30s", 30), ("30", 30), ("0", 0), ("1m", 60)] {

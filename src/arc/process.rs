@@ -4,7 +4,8 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::source::{Database, beside};
+use crate::config::Database;
+use crate::files::with_suffix;
 
 /// The byte of a `-shm` file that every process locks which has the database open in WAL mode:
 /// SQLite's `UNIX_SHM_DMS`.
@@ -30,7 +31,7 @@ impl<'a> ArcProcess<'a> {
     pub(crate) fn find(databases: &'a [Database]) -> Option<Self> {
         databases.iter().find_map(|database| {
             Some(Self {
-                pid: pid_with_open(&beside(&database.path, "-shm"))?,
+                pid: pid_with_open(&with_suffix(&database.path, "-shm"))?,
                 database: &database.path,
             })
         })

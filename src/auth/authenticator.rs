@@ -1,4 +1,4 @@
-//! Tells who a request comes from.
+//! Says who a request comes from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +7,32 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Cache, Verdict};
-use super::check::Shared;
+use super::checker::TokenChecker;
 use super::error::AuthError;
-use super::flights::Flights;
+use super::hash_limits::HashLimits;
 use super::identity::{Denied, Identity};
-use super::keeper::Keeper;
-use super::lanes::Lanes;
 use super::settings::AuthSettings;
+use super::single_flight::SingleFlight;
 use super::token::{fingerprint, is_acceptable};
+use super::token_sources::TokenSources;
 
-/// No refusal of a token is faster than this: it slows guessing down and covers how far the check came.
+/// No refusal of a token is faster than this. It slows guessing down, and hides how far the check
+/// came.
 const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 
-/// Checks tokens against Arc's database, or what stands in for it; see the module's page.
+/// Checks tokens against Arc's database, or against the bootstrap and the generated token; see the
+/// module's page.
 ///
 /// One instance serves all requests. Needs a tokio runtime with timers.
 pub struct Authenticator {
     enabled: bool,
     /// Fingerprint of the monitoring token.
     monitor: Option<[u8; 32]>,
-    shared: Arc<Shared>,
+    checker: Arc<TokenChecker>,
 }
 
 impl Authenticator {
-    /// Takes the settings; opens nothing yet. The bootstrap token is kept as a hash from here on.
+    /// Takes the settings; opens nothing yet. Of the bootstrap token only a hash is kept.
     #[must_use]
     pub fn new(settings: AuthSettings) -> Self {
         Self {
@@ -38,38 +40,41 @@ impl Authenticator {
             monitor: (settings.monitor_token.as_deref())
                 .filter(|token| !token.is_empty())
                 .map(fingerprint),
-            shared: Arc::new(Shared {
+            checker: Arc::new(TokenChecker {
                 cache: Cache::new(settings.cache_ttl),
-                keeper: Keeper::new(settings),
-                flights: Flights::default(),
-                lanes: Lanes::new(),
+                sources: TokenSources::new(settings),
+                single_flight: SingleFlight::default(),
+                limits: HashLimits::new(),
             }),
         }
     }
 
-    /// Makes an admin token where there is no other way in: authentication is on, the database is missing or
-    /// holds no token, there is no bootstrap token, and none was made before. The caller prints it once; only
-    /// its hash is kept, in `admin-token` in the state folder. It counts as long as the database has no token.
+    /// Makes an admin token where there is no other way in: authentication is on, the database is
+    /// missing or holds no token, there is no bootstrap token, and none was made before.
+    ///
+    /// The caller prints it once. Only its hash is kept, in `admin-token` in the state folder. The
+    /// token is accepted as long as the database has none.
     ///
     /// Blocks for a fraction of a second when it makes one.
     ///
     /// # Errors
-    /// The database is there and can't be read, or the hash can't be kept.
+    /// The database exists and can't be read, or the hash can't be written.
     pub fn ensure_token(&self) -> Result<Option<String>, AuthError> {
         if !self.enabled {
             return Ok(None);
         }
-        self.shared.keeper.ensure_token()
+        self.checker.sources.ensure_token()
     }
 
-    /// Tells whose token this is. With authentication off it is everybody's.
+    /// Says whose admin token this is. With authentication off, every request is accepted.
     ///
-    /// Safe to drop at any moment; a check under way then ends in the background for whoever asks next.
+    /// Safe to drop at any moment: a check that has begun then ends in the background, for the next
+    /// request.
     ///
     /// # Errors
-    /// [`Denied`] without a token, for any token that is not good (after a tenth of a second at the soonest),
-    /// and for a good token without `admin`. Where the database can't be read, every token that is not in the
-    /// cache is [`Denied::Invalid`], and the log says why.
+    /// [`Denied`] without a token, for a token that is not accepted (after a tenth of a second at
+    /// least), and for a token without `admin`. Where the database can't be read, every token that
+    /// is not in the cache is [`Denied::Invalid`], and the log says why.
     pub async fn check(&self, token: Option<&str>) -> Result<Identity, Denied> {
         match self.verdict(token).await? {
             Verdict::Admin(identity) => Ok(identity),
@@ -78,11 +83,11 @@ impl Authenticator {
         }
     }
 
-    /// Tells whose token this is, for what only reads: an admin's, one with `read`, or the
+    /// Says whose token this is, for endpoints that only read: an admin's, one with `read`, or the
     /// monitoring token.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and for a good token without `read` and `admin`.
+    /// As [`check`](Self::check), and for a token without `read` and `admin`.
     pub async fn check_reader(&self, token: Option<&str>) -> Result<Identity, Denied> {
         match self.verdict(token).await? {
             Verdict::Admin(identity) | Verdict::Reader(identity) => Ok(identity),
@@ -104,7 +109,7 @@ impl Authenticator {
             return Ok(Verdict::Reader(identity));
         }
         let verdict = if is_acceptable(token) {
-            self.shared.verdict(token).await
+            self.checker.verdict(token).await
         } else {
             Verdict::Refused
         };
@@ -125,10 +130,10 @@ impl Authenticator {
         })
     }
 
-    /// Drops every kept verdict, so that the next request of each token asks the database: for use after the
-    /// database was restored. A check that is under way leaves nothing in the cache.
+    /// Drops every kept verdict, so that the next request of each token asks the database: for use
+    /// after the database was restored. A check that is under way leaves nothing in the cache.
     pub fn forget(&self) {
-        self.shared.cache.forget();
+        self.checker.cache.forget();
     }
 }
 

@@ -74,7 +74,8 @@ impl Cache {
         }
     }
 
-    /// The verdict on a token, where one is kept that is neither too old nor past the token's expiry.
+    /// The verdict on a token, where one is kept that is neither too old nor past the token's
+    /// expiry.
     pub(crate) fn get(&self, fingerprint: &[u8; 32], now: Moment) -> Option<Verdict> {
         let entries = self.entries();
         if let Some((good, since)) = entries.good.get(fingerprint)
@@ -87,19 +88,20 @@ impl Cache {
         (now.instant.saturating_duration_since(*since) < REFUSED_TTL).then_some(Verdict::Refused)
     }
 
-    /// The hash that the token is known to match, however old the verdict: a row that still has it needs no
-    /// hashing again, only a look at what else the row says.
+    /// The hash that the token is known to match, however old the verdict: a row that still has it
+    /// needs no hashing again, only a look at what else the row says.
     pub(crate) fn proof(&self, fingerprint: &[u8; 32]) -> Option<[u8; 32]> {
         let entries = self.entries();
         entries.good.get(fingerprint).map(|(good, _)| good.proof)
     }
 
-    /// Names the state of the cache between two calls of [`Cache::forget`]; take it before looking a token up.
+    /// Names the state of the cache between two calls of [`Cache::forget`]; take it before looking
+    /// a token up.
     pub(crate) fn generation(&self) -> u64 {
         self.entries().generation
     }
 
-    /// Keeps a good verdict, unless the cache was told to forget since `generation`.
+    /// Keeps a good verdict, unless the cache was cleared since `generation`.
     pub(crate) fn accept(&self, generation: u64, fingerprint: [u8; 32], good: Good, now: Moment) {
         let mut entries = self.entries();
         if entries.generation != generation {
@@ -115,7 +117,7 @@ impl Cache {
         entries.good.insert(fingerprint, (good, now.instant));
     }
 
-    /// Remembers a refusal for a moment, unless the cache was told to forget since `generation`.
+    /// Remembers a refusal for a moment, unless the cache was cleared since `generation`.
     pub(crate) fn refuse(&self, generation: u64, fingerprint: [u8; 32], now: Moment) {
         let mut entries = self.entries();
         if entries.generation != generation {

@@ -16,8 +16,8 @@ pub(crate) struct Candidate {
     pub(crate) may_read: bool,
     /// When the token ends.
     pub(crate) expiry: Expiry,
-    /// Whether it was found by the token's own prefix. Nobody meets a prefix by chance, so such a candidate
-    /// is worth a hash at once, while a wrong token may be held against every other row.
+    /// Whether it was found by the token's own prefix. Nobody meets a prefix by chance, so such a
+    /// candidate is worth a hash at once, while a wrong token may be held against every other row.
     pub(crate) is_likely: bool,
 }
 

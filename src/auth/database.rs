@@ -8,32 +8,33 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::AuthError;
-use super::notices::Notices;
+use super::log_throttle::LogThrottle;
 
 /// How long SQLite itself waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a locked database is tried.
+/// How many attempts a locked database gets.
 const ATTEMPTS: u32 = 2;
 
 /// Why a reading failed: SQLite, or a table that makes no sense.
-pub(crate) enum Fault {
+pub(crate) enum ReadError {
     /// What SQLite says.
     Sqlite(rusqlite::Error),
     /// The column that the table lacks.
     Column(&'static str),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for ReadError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-/// Opens the database and reads from it. `None` where there is no database to read: no file, or no SQLite in it.
+/// Opens the database and reads from it. `None` where there is no database to read: no file, or no
+/// SQLite in it.
 pub(crate) fn read<T>(
     path: &Path,
-    notices: &Notices,
-    reading: impl Fn(&Connection) -> Result<T, Fault>,
+    log: &LogThrottle,
+    reading: impl Fn(&Connection) -> Result<T, ReadError>,
 ) -> Result<Option<T>, AuthError> {
     let file_error = |source| AuthError::File {
         operation: "read",
@@ -52,22 +53,22 @@ pub(crate) fn read<T>(
     let mut is_immutable = false;
     loop {
         let fault = match open(&absolute, is_immutable)
-            .map_err(Fault::from)
+            .map_err(ReadError::from)
             .and_then(|db| reading(&db))
         {
             Ok(value) => return Ok(Some(value)),
             Err(fault) => fault,
         };
         let error = match fault {
-            Fault::Column(column) => {
+            ReadError::Column(column) => {
                 let path = path.to_owned();
                 return Err(AuthError::Schema { path, column });
             }
-            Fault::Sqlite(error) => error,
+            ReadError::Sqlite(error) => error,
         };
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                notices.warn(&format!("no tokens in `{}`: {error}", path.display()));
+                log.warn(&format!("no tokens in `{}`: {error}", path.display()));
                 return Ok(None);
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if attempt < ATTEMPTS => {
@@ -77,8 +78,9 @@ pub(crate) fn read<T>(
                 let path = path.to_owned();
                 return Err(AuthError::Locked { path });
             }
-            // A WAL database in a folder where `-shm` can't be made. Immutable reading sees no `-wal` and no
-            // journal: where one holds something, a token revoked in it would still be good.
+            // A WAL database in a folder where `-shm` can't be made. Immutable reading sees no
+            // `-wal` and no journal: where one holds something, a token revoked in it would still
+            // be good.
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure)
                 if !is_immutable && is_settled(&absolute) =>
             {

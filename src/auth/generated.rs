@@ -1,7 +1,7 @@
 //! The admin token that the service makes itself where nobody else has given it one.
 //!
-//! Only what recognises it is kept, in `<state folder>/admin-token`: its hash in Arc's form on the first
-//! line, its prefix as in Arc's table on the second, so that a wrong token costs no hash.
+//! Only what recognises it is kept, in `<state folder>/admin-token`: its hash in Arc's form on the
+//! first line, its prefix as in Arc's table on the second, so that a wrong token costs no hash.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -21,7 +21,8 @@ const FILE_NAME: &str = "admin-token";
 /// A longer file is none of ours.
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The kept token as the candidate for a token with this prefix; `None` where none is kept or it has another prefix.
+/// The kept token as the candidate for a token with this prefix; `None` where none is kept or it
+/// has another prefix.
 ///
 /// # Errors
 /// The file is there and can't be read, or holds no hash.
@@ -52,8 +53,8 @@ pub(crate) fn candidate(
     }))
 }
 
-/// Makes a token and keeps its hash; `None` where one is kept already. Of two processes that make one at the
-/// same time, one wins and the other gets `None`.
+/// Makes a token and keeps its hash; `None` where one is kept already. Of two processes that make
+/// one at the same time, one wins and the other gets `None`.
 pub(crate) fn ensure(state_dir: &Path) -> Result<Option<String>, AuthError> {
     // Any prefix: what counts is whether a sound file is there.
     if read(state_dir)?.is_some() {
@@ -113,8 +114,8 @@ fn create_private_dir(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the file so that readers see all of it or nothing, and makes it durable. `false` where another
-/// process was faster, whose file stays.
+/// Writes the file so that readers see all of it or nothing, and makes it durable. `false` where
+/// another process was faster, whose file stays.
 fn publish(folder: &Path, path: &Path, text: &str) -> io::Result<bool> {
     let temporary = Temporary(folder.join(format!(".{FILE_NAME}-{}.tmp", std::process::id())));
     // Left by a killed process of the same id.
@@ -128,14 +129,14 @@ fn publish(folder: &Path, path: &Path, text: &str) -> io::Result<bool> {
         .mode(0o600)
         .open(&temporary.0)?;
     file.write_all(text.as_bytes())?;
-    crate::private::sync_file(&file)?;
+    crate::files::sync_file(&file)?;
     // A link never replaces what is there; where there are no links, a rename is the next best.
     match fs::hard_link(&temporary.0, path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         Err(_) => fs::rename(&temporary.0, path)?,
     }
-    crate::private::sync_file(&fs::File::open(folder)?)?;
+    crate::files::sync_file(&fs::File::open(folder)?)?;
     Ok(true)
 }
 
@@ -159,7 +160,8 @@ mod tests {
         fs::metadata(path).expect("it exists").permissions().mode() & 0o777
     }
 
-    /// Lost otherwise: the token itself, to whoever reads the disk, or the only way in, printed twice or never.
+    /// Lost otherwise: the token itself, to whoever reads the disk, or the only way in, printed
+    /// twice or never.
     #[test]
     fn a_token_is_made_once_and_kept_as_a_hash_only() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -199,7 +201,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).expect("the file"), "first");
     }
 
-    /// Lost otherwise: the way out of a damaged file: a fault that names it, in place of a locked door.
+    /// Lost otherwise: the way out of a damaged file: a fault that names it, in place of a locked
+    /// door.
     #[test]
     fn a_damaged_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Who a token stands for, or why a request is refused.
+//! Whose token it is, or why a request is refused.
 
 /// The holder of an accepted token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -6,8 +6,8 @@ pub struct Identity {
     /// The token's name in Arc's database; `bootstrap`, `generated`, `monitor` or
     /// `anonymous` where it has none there.
     pub name: String,
-    /// SHA-256 of the token; zero when authentication is off. It recognises the token that started an
-    /// operation later on, without keeping the token.
+    /// SHA-256 of the token; zero when authentication is off. It recognises the token that started
+    /// an operation later on, without keeping the token.
     pub fingerprint: [u8; 32],
 }
 
@@ -29,11 +29,12 @@ pub enum Denied {
     /// The request carries no token.
     #[error("Authentication required")]
     Missing,
-    /// The token is unknown, wrong, disabled or expired, or could not be checked: which, is not said.
+    /// The token is unknown, wrong, disabled or expired, or could not be checked: which, is not
+    /// said.
     #[error("Invalid or expired token")]
     Invalid,
-    /// The token is good, but without the `admin` permission. The identity is its holder's, for a caller
-    /// that has something to show to any holder of a good token.
+    /// The token is good, but without the `admin` permission. The identity is its holder's, for a
+    /// caller that has something to show to any holder of a good token.
     #[error("Permission denied: admin required")]
     NotAdmin(Identity),
     /// The token is good, but without the `read` permission, which is all that was asked of it.

@@ -1,35 +1,34 @@
 //! Authentication with Arc's own tokens.
 //!
-//! The service has no accounts of its own: whoever holds an admin token of the Arc instance beside it may
-//! use it. Tokens are looked up read-only in Arc's database ([`AuthSettings::db_path`]); where that holds
-//! none, the bootstrap token of `arc.toml` and the token that [`Authenticator::ensure_token`] made count.
+//! The service has no accounts of its own: whoever holds an admin token of the Arc instance may use
+//! it. Tokens are looked up read-only in Arc's database ([`AuthSettings::db_path`]). Where that
+//! holds none, the bootstrap token of `arc.toml` and the token made by
+//! [`Authenticator::ensure_token`] are accepted.
 //!
-//! A refused token always costs the caller time, is always the same [`Denied::Invalid`], and is never
-//! written to a log. What a hash costs to check is bounded: a token is checked once at a time, two hashes
-//! are computed at once, and the verdict is kept for `auth.cache_ttl`, never past the token's expiry.
+//! A refused token always costs the caller time, is always the same [`Denied::Invalid`], and is
+//! never written to a log. The work of checking is limited: one check per token at a time, two
+//! hashes at once, and the verdict is kept for `auth.cache_ttl`, never past the token's expiry.
 
 mod authenticator;
 mod cache;
 mod candidate;
-mod check;
+mod checker;
 mod database;
 mod error;
 mod expiry;
-mod flights;
 mod generated;
+mod hash_limits;
 mod identity;
-mod keeper;
-mod lanes;
-mod notices;
-mod secret;
+mod log_throttle;
 mod settings;
+mod single_flight;
 mod store;
 mod token;
 mod token_hash;
+mod token_sources;
 
 pub use authenticator::Authenticator;
 pub use error::AuthError;
 pub use identity::{Denied, Identity};
-pub use secret::Secret;
 pub use settings::AuthSettings;
 pub use token::{fingerprint, token_from_parts};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The validated settings of authentication: Arc's `[auth]` table and the place for a token of our own.
+/// The validated settings of authentication: Arc's `[auth]` table and the place for a token of our
+/// own.
 ///
 /// `Debug` redacts the bootstrap token.
 #[derive(Clone)]
@@ -15,7 +16,8 @@ pub struct AuthSettings {
     pub db_path: PathBuf,
     /// `auth.cache_ttl`: how long a verdict on a good token is kept.
     pub cache_ttl: Duration,
-    /// `auth.bootstrap_token`: an admin token as long as the database has none. Empty counts as absent.
+    /// `auth.bootstrap_token`: an admin token as long as the database has none. Empty counts as
+    /// absent.
     pub bootstrap_token: Option<String>,
     /// `arc_backup.monitor_token`: may ask whether the backups are in order, and nothing else.
     pub monitor_token: Option<String>,

@@ -6,10 +6,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::candidate::{Candidate, grants_admin, grants_read};
-use super::database::{Fault, read};
+use super::database::{ReadError, read};
 use super::error::AuthError;
 use super::expiry::Expiry;
-use super::notices::Notices;
+use super::log_throttle::LogThrottle;
 
 /// `permissions` where the column is NULL: the table's own default.
 const DEFAULT_PERMISSIONS: &str = "read,write";
@@ -22,22 +22,22 @@ const REQUIRED: [&str; 5] = ["name", "token_hash", "permissions", "expires_at", 
 pub(crate) enum Lookup {
     /// It holds tokens; these enabled ones may be the token.
     Tokens(Vec<Candidate>),
-    /// It is missing, is no database, or holds no token at all.
+    /// It is missing, is not a database, or holds no token at all.
     NoTokens,
 }
 
-/// Finds the enabled rows that a token with this prefix may belong to: those with the prefix and those older
-/// than prefixes. Expired ones are among them.
-pub(crate) fn look_up(path: &Path, prefix: &str, notices: &Notices) -> Result<Lookup, AuthError> {
-    let found = read(path, notices, |database| {
-        candidates(database, path, prefix, notices)
+/// Finds the enabled rows that a token with this prefix may belong to: those with the prefix and
+/// those older than prefixes. Expired ones are among them.
+pub(crate) fn look_up(path: &Path, prefix: &str, log: &LogThrottle) -> Result<Lookup, AuthError> {
+    let found = read(path, log, |database| {
+        candidates(database, path, prefix, log)
     })?;
     Ok(found.flatten().map_or(Lookup::NoTokens, Lookup::Tokens))
 }
 
 /// Whether the database holds any token, enabled or not.
-pub(crate) fn has_tokens(path: &Path, notices: &Notices) -> Result<bool, AuthError> {
-    let found = read(path, notices, |database| {
+pub(crate) fn has_tokens(path: &Path, log: &LogThrottle) -> Result<bool, AuthError> {
+    let found = read(path, log, |database| {
         Ok(!columns(database)?.is_empty() && has_rows(database)?)
     })?;
     Ok(found.unwrap_or(false))
@@ -62,8 +62,8 @@ fn candidates(
     database: &Connection,
     path: &Path,
     prefix: &str,
-    notices: &Notices,
-) -> Result<Option<Vec<Candidate>>, Fault> {
+    log: &LogThrottle,
+) -> Result<Option<Vec<Candidate>>, ReadError> {
     let columns = columns(database)?;
     if columns.is_empty() || !has_rows(database)? {
         return Ok(None);
@@ -72,7 +72,7 @@ fn candidates(
         .into_iter()
         .find(|&name| !columns.iter().any(|own| own == name))
     {
-        return Err(Fault::Column(missing));
+        return Err(ReadError::Column(missing));
     }
     // Before there were prefixes, every row was a candidate.
     let token_prefix = if columns.iter().any(|name| name == "token_prefix") {
@@ -85,12 +85,12 @@ fn candidates(
          FROM api_tokens WHERE enabled = 1 AND {token_prefix} IN (?1, ?2) ORDER BY rowid"
     ))?;
     let rows = statement
-        .query_map([prefix, LEGACY], |row| candidate(row, path, notices))?
+        .query_map([prefix, LEGACY], |row| candidate(row, path, log))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Some(rows))
 }
 
-fn candidate(row: &Row<'_>, path: &Path, notices: &Notices) -> rusqlite::Result<Candidate> {
+fn candidate(row: &Row<'_>, path: &Path, log: &LogThrottle) -> rusqlite::Result<Candidate> {
     let name = match text(row.get_ref(1)?) {
         Some(name) => name.to_owned(),
         None => format!("token {}", row.get::<_, i64>(0)?),
@@ -105,8 +105,8 @@ fn candidate(row: &Row<'_>, path: &Path, notices: &Notices) -> rusqlite::Result<
         value => text(value).map_or(Expiry::Unreadable, Expiry::parse),
     };
     if expiry == Expiry::Unreadable {
-        notices.warn(&format!(
-            "token {name:?} in `{}` counts as expired: its `expires_at` is no date in a known form",
+        log.warn(&format!(
+            "token {name:?} in `{}` counts as expired: its `expires_at` is not a date in a known form",
             path.display()
         ));
     }

@@ -5,10 +5,12 @@ use sha2::{Digest, Sha256};
 /// The longest token that is looked at, in bytes. Arc's own are 44 long.
 pub(crate) const MAX_TOKEN_BYTES: usize = 1024;
 
-/// Finds the token of a request, in Arc's order: `Authorization: Bearer X`, `Authorization: Token X`, any
-/// other `Authorization` value as a whole, `x-api-key`, the query parameter `p`.
+/// Finds the token of a request, in Arc's order: `Authorization: Bearer X`,
+/// `Authorization: Token X`, any other `Authorization` value as a whole, `x-api-key`, the query
+/// parameter `p`.
 ///
-/// Empty values are skipped, a scheme with nothing after it among them. The scheme's case counts, as it does for Arc.
+/// Empty values are skipped, a scheme with nothing after it among them. The scheme's case counts,
+/// as it does for Arc.
 #[must_use]
 pub fn token_from_parts(
     authorization: Option<&str>,
@@ -45,7 +47,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a token is worth a look-up. Bcrypt ends at a NUL, so that a token with one would match others.
+/// Whether a token is worth a look-up. Bcrypt ends at a NUL, so that a token with one would match
+/// others.
 pub(crate) fn is_acceptable(token: &str) -> bool {
     token.len() <= MAX_TOKEN_BYTES && !token.contains('\0')
 }
@@ -87,7 +90,8 @@ mod tests {
         assert_eq!(prefix(&fingerprint(token)), "13b74645f0456592");
     }
 
-    /// Lost otherwise: a bound on what a stranger makes us hash, and bcrypt's blindness after a NUL.
+    /// Lost otherwise: a bound on what a stranger makes us hash, and bcrypt's blindness after a
+    /// NUL.
     #[test]
     fn oversized_and_nul_tokens_are_refused() {
         assert!(is_acceptable(&"x".repeat(1024)));

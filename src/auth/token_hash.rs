@@ -18,7 +18,7 @@ const MAX_BCRYPT_COST: u32 = 14;
 
 const PBKDF2_SCHEME: &str = "$pbkdf2-sha256$";
 
-/// A `token_hash` of Arc's table. A text in none of the forms is no hash and matches nothing.
+/// A `token_hash` of Arc's table. A text in another form is not a hash and matches nothing.
 pub(crate) enum TokenHash {
     /// `$pbkdf2-sha256$<iterations>$<salt>$<key>`.
     Pbkdf2 {
@@ -85,7 +85,8 @@ impl TokenHash {
                 salt,
                 key,
             } => stretch(token, salt, *iterations).ct_eq(key).into(),
-            // The crate compares in constant time. Beyond 72 bytes a token is cut, as by Arc's library.
+            // The crate compares in constant time. Beyond 72 bytes a token is cut, as by Arc's
+            // library.
             Self::Bcrypt(text) => bcrypt::verify(token, text).unwrap_or(false),
             Self::Sha256(digest) => {
                 let own: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -143,7 +144,8 @@ mod tests {
             .matches(token)
     }
 
-    /// Lost otherwise: whole generations of Arc's tokens, or the difference between right and wrong ones.
+    /// Lost otherwise: whole generations of Arc's tokens, or the difference between right and wrong
+    /// ones.
     #[test]
     fn all_three_forms_match_their_token_only() {
         let pbkdf2 = format!("$pbkdf2-sha256$600000${SALT}${KEY}");
@@ -158,7 +160,8 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: refusal of a damaged or planted hash that matches too much or takes for ever.
+    /// Lost otherwise: refusal of a damaged or planted hash that matches too much or takes for
+    /// ever.
     #[test]
     fn malformed_hashes_are_no_hashes() {
         let long_zeros = "0".repeat(80);

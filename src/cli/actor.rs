@@ -2,13 +2,25 @@
 
 use std::path::Path;
 
-/// The user that the history names: who called `sudo`, else `$USER`, else the name or number of the
-/// user id.
-pub(super) fn actor() -> String {
+use crate::operations::{Origin, Who};
+
+/// Who asks on the command line.
+pub(super) fn who() -> Who {
+    Who {
+        actor: actor(),
+        origin: Origin::Cli,
+        fingerprint: None,
+        token: None,
+    }
+}
+
+/// The user that the history names: the caller of `sudo`, else `$USER`, else the name or number of
+/// the user id.
+fn actor() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let uid = rustix::process::getuid();
     let passwd = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();
-    of(
+    choose(
         variable("SUDO_USER").filter(|_| uid.is_root()),
         variable("USER"),
         uid.as_raw(),
@@ -16,7 +28,7 @@ pub(super) fn actor() -> String {
     )
 }
 
-fn of(sudo: Option<String>, user: Option<String>, uid: u32, passwd: &str) -> String {
+fn choose(sudo: Option<String>, user: Option<String>, uid: u32, passwd: &str) -> String {
     if let Some(caller) = sudo {
         return format!("{caller} (sudo)");
     }
@@ -37,7 +49,7 @@ fn name_of(uid: u32, passwd: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: who has deleted the backup, from cron or by `sudo`.
+    /// Guards against: a deletion by nobody, from cron or by `sudo`.
     #[test]
     fn somebody_is_always_named() {
         const PASSWD: &str =
@@ -49,7 +61,7 @@ mod tests {
             (None, None, 997, "arc"),
             (None, None, 1000, "uid 1000"),
         ] {
-            assert_eq!(of(sudo, user, uid, PASSWD), named);
+            assert_eq!(choose(sudo, user, uid, PASSWD), named);
         }
     }
 }

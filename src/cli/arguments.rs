@@ -1,9 +1,9 @@
-//! What the command line takes.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use crate::operations::{ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode};
@@ -22,7 +22,8 @@ pub(super) struct Arguments {
     /// Work in this folder: relative paths of the configuration resolve against it, as Arc's do.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(super) directory: Option<PathBuf>,
-    /// The configuration file [default: ./arc.toml, /etc/arc/arc.toml or ~/.arc/arc.toml, the first that exists].
+    /// The configuration file [default: ./arc.toml, /etc/arc/arc.toml or ~/.arc/arc.toml, the first
+    /// that exists].
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON document on standard output, and nothing else.
@@ -45,14 +46,13 @@ pub(super) enum Command {
     },
     /// Make a backup, and print its id.
     Backup {
-        /// Leave out the SQLite databases.
+        /// Omit the SQLite databases.
         #[arg(long)]
         no_metadata: bool,
-        /// Leave out arc.toml.
+        /// Omit arc.toml.
         #[arg(long)]
         no_config: bool,
-        /// Fail, before anything is copied, where Arc could not be asked to write what it holds in
-        /// memory.
+        /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
         require_flush: bool,
         /// The target to write to [default: backup.default_target, else local].
@@ -76,14 +76,15 @@ pub(super) enum Command {
     },
     /// Restore a backup over the live data.
     Restore(RestoreArguments),
-    /// Check a backup: every byte, unless told otherwise.
+    /// Verify a backup: every byte, unless an option says otherwise.
     Verify {
         /// The backup: its id, the beginning of it, or `latest`.
         id: String,
-        /// Only that every file is there, with its size.
+        /// Check only that every file exists with its size.
         #[arg(long, conflicts_with = "sample")]
         quick: bool,
-        /// Read a share of the files only, such as 5%: those whose turn it is, so that 20 of 5% read all.
+        /// Read only a share of the files, such as 5%. Each sample continues where the last one
+        /// ended: 20 of 5% read all.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         sample: Option<f64>,
         /// The target that holds it; needed where several do.
@@ -99,10 +100,10 @@ pub(super) enum Command {
     Delete(DeleteArguments),
     /// Cancel the operation that runs, and wait until it has ended.
     ///
-    /// That of this instance, in whatever process of this host: a command's or the service's. Exit
-    /// code 0 when it has ended, 1 when none runs.
+    /// It may run in any process of this instance on this host: a command or the service. Exit code
+    /// 0 when it has ended, 1 when none runs.
     Cancel {
-        /// How long to wait for its end [default: backup.stop_timeout and 2 s].
+        /// How long to wait until it has ended [default: backup.stop_timeout plus 2 s].
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
     },
@@ -110,9 +111,9 @@ pub(super) enum Command {
     Status,
     /// Show past operations, newest first.
     History(HistoryArguments),
-    /// Show what interrupted operations have left in the targets; remove it with --apply.
+    /// Show leftovers of interrupted operations; remove them with --apply.
     Sweep {
-        /// Remove it, and what they have left beside the live data: staged files, views that backups held on to.
+        /// Remove them, in the targets and beside the live data (staged files, snapshots).
         #[arg(long)]
         apply: bool,
         #[command(flatten)]
@@ -120,14 +121,13 @@ pub(super) enum Command {
     },
     /// Check that everything the configuration names can be reached and used.
     Doctor,
-    /// Check that the newest backup is as new, and as lately verified, as it should be: one line,
-    /// exit code 0 or 1.
+    /// Check that the newest backup is recent, and verified recently: one line, exit code 0 or 1.
     Check(CheckArguments),
     /// Print the OpenAPI document of the REST API.
     Openapi,
     /// Make a small sample instance, and serve it.
     Demo {
-        /// Where.
+        /// The folder to make it in.
         #[arg(value_name = "DIR", default_value = "arc-backup-demo")]
         folder: PathBuf,
         /// The address to listen on.
@@ -138,7 +138,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct WaitArguments {
-    /// Wait this long for an operation that runs, such as 90s, 30m or 2h, in place of ending with
+    /// Wait this long while another operation runs, such as 90s, 30m or 2h, instead of ending with
     /// exit code 3 at once.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) wait: Option<Duration>,
@@ -159,18 +159,19 @@ pub(super) struct RestoreArguments {
     pub(super) with_config: bool,
     /// What becomes of live files that the backup does not hold.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
-    pub(super) extra_files: ExtraFilesPolicy,
-    /// Take an incomplete copy too, where there is no backup of that id.
+    pub(super) extra_files: ExtraFiles,
+    /// Restore an incomplete copy if there is no backup of that id.
     #[arg(long)]
     pub(super) allow_incomplete: bool,
-    /// Read all that will be restored before the first write, also where the data is on S3 or Azure.
+    /// Verify all files that will be restored before the first write, also where the data is on S3
+    /// or Azure.
     #[arg(long)]
     pub(super) verify_first: bool,
-    /// Replace what is live here by a backup of another instance, or of other data.
+    /// Replace the live data by a backup of another instance, or of other data.
     #[arg(long)]
     pub(super) into_other_instance: bool,
-    /// Leave out what is damaged in the backup, and restore the rest; ends as failed (exit code 1)
-    /// all the same.
+    /// Omit files that are damaged in the backup, and restore the rest. Still ends as failed (exit
+    /// code 1).
     #[arg(long)]
     pub(super) skip_damaged: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -186,6 +187,30 @@ pub(super) struct RestoreArguments {
     pub(super) busy: WaitArguments,
 }
 
+/// What becomes of live files that the backup does not hold.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[value(rename_all = "kebab-case")]
+pub(super) enum ExtraFiles {
+    /// They are moved beside the storage root and kept.
+    #[default]
+    #[value(alias = "set_aside")]
+    SetAside,
+    /// They stay: Arc may serve rows twice.
+    Keep,
+    /// They are moved aside, and removed after everything else has succeeded.
+    Remove,
+}
+
+impl From<ExtraFiles> for ExtraFilesPolicy {
+    fn from(files: ExtraFiles) -> Self {
+        match files {
+            ExtraFiles::SetAside => Self::SetAside,
+            ExtraFiles::Keep => Self::Keep,
+            ExtraFiles::Remove => Self::Remove,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
     /// Print the ids of the backups only, newest first, one a line.
@@ -194,14 +219,13 @@ pub(super) struct ListArguments {
     /// Only those of this target.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    /// Also incomplete copies, with the files that they lack: what could be read of a source with
-    /// files that could not.
+    /// Also list incomplete copies, with the files that they lack.
     #[arg(long)]
     pub(super) all: bool,
     /// Only those in this state: ok, unverified, damaged, archived, denied, incomplete.
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub(super) state: Option<BackupState>,
-    /// Only those of this instance: its name, or the beginning of it, as the list has it.
+    /// Only those of this instance: its name, or the beginning of the name, as in the list.
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
     /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
@@ -210,10 +234,10 @@ pub(super) struct ListArguments {
     /// Only those that began then or earlier.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) until: Option<Timestamp>,
-    /// Only those behind this place, which the page before has named.
+    /// Only those after this place, which the page before has printed.
     #[arg(long, value_name = "PLACE", value_parser = place)]
     pub(super) start_after: Option<ListPlace>,
-    /// At most so many [default: all].
+    /// At most this many [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: Option<u64>,
 }
@@ -229,7 +253,7 @@ pub(super) struct DeleteArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
-    /// With --yes: also where no good backup is left in the target then.
+    /// With --yes: delete even if the target holds no good backup then.
     #[arg(long)]
     pub(super) even_last: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -247,7 +271,7 @@ pub(super) struct HistoryArguments {
     /// Only these.
     #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete"])]
     pub(super) operation: Option<String>,
-    /// Only those that ended so, or run.
+    /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]
     pub(super) status: Option<String>,
     /// Only those of this target.
@@ -259,8 +283,8 @@ pub(super) struct HistoryArguments {
 }
 
 fn state(text: &str) -> Result<BackupState, String> {
-    let words = BackupState::ALL.map(BackupState::as_str).join(", ");
-    BackupState::parse(text).ok_or_else(|| format!("expected one of {words}"))
+    let names = BackupState::ALL.map(BackupState::as_str).join(", ");
+    BackupState::parse(text).ok_or_else(|| format!("expected one of {names}"))
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -269,7 +293,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 fn place(text: &str) -> Result<ListPlace, String> {
-    let form = "expected what the page before has named, or a backup id";
+    let form = "expected the place that the page before has printed, or a backup id";
     ListPlace::parse(text).ok_or_else(|| form.to_owned())
 }
 
@@ -282,7 +306,7 @@ pub(super) struct CheckArguments {
     /// 26h].
     #[arg(long, value_name = "AGE", value_parser = duration)]
     pub(super) max_age: Option<Duration>,
-    /// For how long no verification may have been clean, such as 7d [default: it is not demanded].
+    /// Within how long the last clean verification must be, such as 7d [default: none is required].
     #[arg(long, value_name = "AGE", value_parser = duration)]
     pub(super) verified_within: Option<Duration>,
     /// How many good backups each target must hold.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use poem_openapi::types::ToJSON;
 
 use super::arguments::CheckArguments;
-use super::output::line;
-use super::{DONE, FAILED};
+use super::exit_code::{DONE, FAILED};
+use super::output::print_line;
 use crate::Result;
+use crate::api::types;
 use crate::check::{CheckOptions, check};
 use crate::operations::ArcBackup;
 
@@ -24,10 +25,10 @@ pub(super) async fn run(
         min_backups: arguments.min_backups,
     };
     let report = check(engine, &options).await?;
-    if json {
-        line(&report.to_json_string());
-    } else {
-        line(&report.line);
+    let code = if report.ok { DONE } else { FAILED };
+    match json {
+        true => print_line(&types::CheckReport::from(report).to_json_string()),
+        false => print_line(&report.line),
     }
-    Ok(if report.ok { DONE } else { FAILED })
+    Ok(code)
 }

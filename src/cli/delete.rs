@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use poem_openapi::types::ToJSON;
-use serde_json::json;
-
 use super::arguments::DeleteArguments;
-use super::common::{confirm, operate, or_interrupted, pretty, recorded, run_operation};
+use super::confirmation::confirm;
+use super::exit_code::{DONE, FAILED, for_error};
 use super::ids::{LATEST, resolve};
-use super::output::{complain, line};
+use super::operation::{self, Answer, recorded, run_and_print};
+use super::output::{print_line, print_stderr};
 use super::signals::Signals;
-use super::summary;
-use super::{DONE, FAILED, exit_code};
+use super::{json, summary};
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
@@ -21,7 +19,7 @@ use crate::{Error, Result};
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
     arguments: DeleteArguments,
-    json: bool,
+    as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
     let found = named(engine, &arguments);
@@ -45,41 +43,44 @@ pub(super) async fn run(
         }
     };
     if !arguments.even_last {
-        let left_without = or_interrupted(signals, left_without_good(engine, &named)).await?;
+        let left_without = signals
+            .or_interrupted(left_without_good(engine, &named))
+            .await?;
         if !left_without.is_empty() {
             let place = left_without.join(", ");
             if arguments.yes {
                 return Err(Error::Invalid(format!(
-                    "this would leave no good backup in target {place}, so nothing was deleted; --even-last deletes it all the same"
+                    "nothing was deleted: target {place} would hold no good backup then; use --even-last to delete it anyway"
                 )));
             }
-            question = format!("This leaves no good backup in target {place}. {question}");
+            question = format!("Target {place} holds no good backup then. {question}");
         }
     }
     confirm(arguments.yes, question, signals).await?;
     if let [(id, target)] = &named[..] {
         let request = Request::Delete(id.clone(), target.clone())
             .within(arguments.timeout.unwrap_or_default());
-        return operate(engine, request, arguments.busy, json, false, signals).await;
+        let answer = Answer::json_or_nothing(as_json);
+        return run_and_print(engine, request, arguments.busy, answer, signals).await;
     }
-    delete_all(engine, named, &arguments, json, signals).await
+    delete_all(engine, named, &arguments, as_json, signals).await
 }
 
-/// One by one; the first that fails ends it.
+/// Deletes one after the other; ends at the first that fails.
 async fn delete_all(
     engine: &Arc<ArcBackup>,
     named: Vec<(BackupId, Option<String>)>,
     arguments: &DeleteArguments,
-    json: bool,
+    as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
     let mut ended = Vec::new();
     let (mut code, mut fault) = (DONE, None);
     for (id, target) in named {
         let request = Request::Delete(id, target).within(arguments.timeout.unwrap_or_default());
-        match run_operation(engine, request, arguments.busy, signals).await {
+        match operation::run(engine, request, arguments.busy, signals).await {
             Ok(operation) => {
-                if !json {
+                if !as_json {
                     summary::print(&operation);
                 }
                 if operation.error.is_some() {
@@ -88,8 +89,8 @@ async fn delete_all(
                 ended.push(operation);
             }
             Err(error) => {
-                code = exit_code(&error);
-                complain!("error: {error}");
+                code = for_error(&error);
+                print_stderr!("error: {error}");
                 fault = Some(error.to_string());
             }
         }
@@ -97,26 +98,24 @@ async fn delete_all(
             break;
         }
     }
-    if json {
-        let rows: Vec<_> = ended.iter().filter_map(ToJSON::to_json).collect();
-        let mut document = json!({"count": rows.len(), "operations": rows});
+    if as_json {
+        let mut document = json::operations(ended);
         if let Some(fault) = fault {
             document["error"] = fault.into();
         }
-        line(&pretty(&document));
+        print_line(&json::pretty(&document));
     }
     Ok(code)
 }
 
-/// The backups that are meant, all found before the first is deleted.
+/// The backups to delete, all found before the first is deleted.
 async fn named(
     engine: &Arc<ArcBackup>,
     arguments: &DeleteArguments,
 ) -> Result<Vec<(BackupId, Option<String>)>> {
     if arguments.ids.iter().any(|id| id == LATEST) {
         return Err(Error::Invalid(
-            "`latest` may be another backup a moment later: name the ids that are to be deleted"
-                .to_owned(),
+            "`latest` may be another backup a moment later: give the ids to delete".to_owned(),
         ));
     }
     let mut named = Vec::new();
@@ -135,7 +134,7 @@ async fn named(
     Ok(named)
 }
 
-/// The targets that have a good backup now, and would have none without these.
+/// The targets that hold a good backup now, and none without these.
 async fn left_without_good(
     engine: &Arc<ArcBackup>,
     named: &[(BackupId, Option<String>)],

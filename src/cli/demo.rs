@@ -1,9 +1,11 @@
 //! `demo`: a sample instance, served.
 
+use arc_backup_core::Scope;
 use std::path::Path;
 
+use super::output::print_line;
+use super::serve;
 use super::signals::Signals;
-use super::{output, serve};
 use crate::config::Overrides;
 use crate::demo::{DemoOptions, make_instance};
 use crate::manifest::BackupId;
@@ -38,8 +40,7 @@ pub(super) async fn run(
             token: None,
         };
         let request = Request::Backup {
-            metadata: true,
-            config: true,
+            scope: Scope::whole(),
             require_flush: false,
             target: None,
             id: Some(id),
@@ -47,7 +48,7 @@ pub(super) async fn run(
         let running = engine.start(request, who).await?;
         let ended = tokio::select! {
             ended = running.wait() => ended,
-            reason = signals.asked_to_end() => {
+            reason = signals.received() => {
                 running.cancel(reason);
                 running.wait().await
             }
@@ -57,7 +58,7 @@ pub(super) async fn run(
         }
     }
     let text = move |address: &str, _: Option<&str>| {
-        // The page's lines say localhost:8000; they work unchanged on the default address.
+        // The lines of the page say localhost:8000: they work unchanged on the default address.
         let base = format!("http://{}", address.replace("127.0.0.1", "localhost"));
         if json {
             let document = serde_json::json!({
@@ -66,11 +67,11 @@ pub(super) async fn run(
                 "token": instance.token,
                 "created": instance.created,
             });
-            output::line(&document.to_string());
+            print_line(&document.to_string());
             return;
         }
         let what = if instance.created { "made" } else { "found" };
-        output::line(&format!(
+        print_line(&format!(
             r#"Sample instance {what} in {folder}: {files} Parquet files, {rows} rows, one backup.
 
   Swagger UI  {base}/docs

@@ -4,33 +4,36 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use poem_openapi::types::ToJSON;
-use serde_json::json;
 
 use super::arguments::HistoryArguments;
-use super::common::{or_interrupted, pretty};
-use super::output::{complain, line, note};
+use super::exit_code::DONE;
+use super::output::{escaped, print_line, print_note, print_stderr};
 use super::signals::Signals;
 use super::table::{Table, left, right};
-use super::{DONE, words};
-use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Operation, OperationFilter, Status};
+use super::{figures, json};
+use crate::api::types;
+use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Status};
 use crate::{Result, times};
 
-pub(super) async fn status(engine: &Arc<ArcBackup>, json: bool, signals: &Signals) -> Result<u8> {
-    let status = or_interrupted(signals, engine.status()).await?;
-    match (json, status) {
-        (true, Some(operation)) => line(&operation.to_json_string()),
-        (true, None) => line(&crate::api::idle_answer(engine).await.to_json_string()),
-        (false, None) => line("idle"),
+pub(super) async fn status(
+    engine: &Arc<ArcBackup>,
+    as_json: bool,
+    signals: &Signals,
+) -> Result<u8> {
+    let status = signals.or_interrupted(engine.status()).await?;
+    match (as_json, status) {
+        (true, Some(operation)) => print_line(&json::operation(operation)),
+        (true, None) => print_line(&types::IdleBody::new(engine).await.to_json_string()),
+        (false, None) => print_line("idle"),
         (false, Some(operation)) => {
             let now = Timestamp::now();
             status_lines(&operation, now)
                 .iter()
-                .for_each(|text| line(text));
+                .for_each(|text| print_line(text));
         }
     }
     if let Some(marker) = engine.interrupted_restore().await {
-        complain!("{}: {}", marker, marker.remedy());
+        print_stderr!("{}: {}", marker, marker.remedy());
     }
     Ok(DONE)
 }
@@ -49,22 +52,19 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
     )];
     lines.push(match operation.status {
         Status::Running => progress(operation),
-        _ => words::figures(operation, now),
+        _ => figures::figures(operation, now),
     });
     lines.push(format!(
         "operation {}, started {}, by {} ({})",
         operation.operation_id,
-        words::utc_and_age(&operation.started_at, now),
+        figures::utc_and_age(&operation.started_at, now),
         operation.actor,
         operation.origin,
     ));
     if let Some(error) = &operation.error {
         lines.push(format!("error: {error}"));
     }
-    lines
-        .iter()
-        .map(|text| super::output::escaped(text))
-        .collect()
+    lines.iter().map(|text| escaped(text)).collect()
 }
 
 /// `450 of 1200 files, 2.00 of 5.00 GiB (40%), 512 MiB/s, 6s left`.
@@ -73,15 +73,15 @@ fn progress(operation: &Operation) -> String {
         "{} of {} files, {} of {}",
         operation.processed_files,
         operation.total_files,
-        words::size(operation.processed_bytes),
-        words::size(operation.total_bytes),
+        figures::size(operation.processed_bytes),
+        figures::size(operation.total_bytes),
     );
     if let Some(rate) = operation.bytes_per_second {
-        text.push_str(&format!(", {}/s", words::size(rate)));
+        text.push_str(&format!(", {}/s", figures::size(rate)));
     }
     if let Some(seconds) = operation.eta_seconds {
         let left = std::time::Duration::from_secs(seconds);
-        text.push_str(&format!(", {} left", times::words(left)));
+        text.push_str(&format!(", {} left", times::long(left)));
     }
     text
 }
@@ -107,14 +107,13 @@ pub(super) async fn history(
         ..OperationFilter::default()
     };
     let found = engine.find_operations(&filter, 0, arguments.limit);
-    let operations = or_interrupted(signals, found).await?.operations;
+    let operations = signals.or_interrupted(found).await?.operations;
     if as_json {
-        let rows: Vec<_> = operations.iter().filter_map(ToJSON::to_json).collect();
-        line(&pretty(&json!({"count": rows.len(), "operations": rows})));
+        print_line(&json::pretty(&json::operations(operations)));
         return Ok(DONE);
     }
     if operations.is_empty() {
-        note!("no operations");
+        print_note!("no operations");
         return Ok(DONE);
     }
     let now = Timestamp::now();
@@ -129,15 +128,15 @@ pub(super) async fn history(
         right("TOOK"),
     ]);
     for operation in &operations {
-        let took = words::took(operation, now).map_or_else(String::new, times::short);
+        let took = figures::took(operation, now).map_or_else(String::new, times::short);
         table.row([
             operation.operation_id.clone(),
-            words::utc(&operation.started_at),
-            words::age(&operation.started_at, now),
+            figures::utc(&operation.started_at),
+            figures::age(&operation.started_at, now),
             operation.operation.to_string(),
             word(operation.status),
             operation.processed_files.to_string(),
-            words::size(operation.processed_bytes),
+            figures::size(operation.processed_bytes),
             took,
         ]);
         table.note(&format!(
@@ -155,7 +154,7 @@ pub(super) async fn history(
     Ok(DONE)
 }
 
-/// ` in local`, where it is known.
+/// ` in target local`, where it is known.
 fn place(operation: &Operation) -> String {
     (operation.target.as_ref()).map_or_else(String::new, |target| format!(" in target {target}"))
 }

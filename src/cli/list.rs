@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use poem_openapi::types::ToJSON;
 
 use super::arguments::ListArguments;
-use super::output::{complain, line};
+use super::exit_code::{DONE, FAILED};
+use super::figures;
+use super::output::{print_line, print_stderr};
 use super::table::{Table, left, right};
-use super::{DONE, FAILED, words};
 use crate::Result;
+use crate::api::types;
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, ListAnswer, ListFilter};
 use crate::repository::{BackupState, Incomplete, LastVerified, Summary};
@@ -32,22 +34,22 @@ pub(super) async fn run(
     let answer = engine.list(arguments.target.as_deref(), all).await?;
     let answer = answer.filtered(&filter);
     if json {
-        line(&crate::api::list_answer(answer).to_json_string());
+        print_line(&types::BackupList::from(answer).to_json_string());
         return Ok(DONE);
     }
     if arguments.ids {
-        (answer.backups.iter()).for_each(|backup| line(&backup.backup_id));
+        (answer.backups.iter()).for_each(|backup| print_line(&backup.backup_id));
     } else {
         print(&answer, Timestamp::now());
     }
-    if !arguments.ids && nothing(&answer) && answer.errors.is_empty() {
-        line(match filter == ListFilter::default() {
+    if !arguments.ids && is_empty(&answer) && answer.errors.is_empty() {
+        print_line(match filter == ListFilter::default() {
             true => "no backups",
-            false => "no backup fits these filters",
+            false => "no backup matches these filters",
         });
     }
     for error in &answer.errors {
-        complain!("error: target {}: {}", error.target, error.detail);
+        print_stderr!("error: target {}: {}", error.target, error.detail);
     }
     Ok(match answer.errors.is_empty() {
         true => DONE,
@@ -55,7 +57,7 @@ pub(super) async fn run(
     })
 }
 
-fn nothing(answer: &ListAnswer) -> bool {
+fn is_empty(answer: &ListAnswer) -> bool {
     answer.backups.is_empty()
         && answer.damaged.is_empty()
         && answer.unreadable.is_empty()
@@ -77,7 +79,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         .filter_map(|one| one.instance.as_ref())
         .collect();
     let instance = |of: Option<&String>| match instances.len() {
-        // Where there is but one, it says nothing.
+        // The column says nothing where there is only one.
         0 | 1 => String::new(),
         _ => of.map_or_else(|| "?".to_owned(), |name| name.chars().take(8).collect()),
     };
@@ -99,9 +101,9 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             now,
         ));
         if let Some(failed) = fault(backup) {
-            let when = words::utc_and_age(&failed.at, now);
+            let when = figures::utc_and_age(&failed.at, now);
             table.note(&format!(
-                "a {} verification found faults: {when}; no full one has cleared them since",
+                "a {} verification found faults: {when}; no clean full one since",
                 mode(failed)
             ));
         }
@@ -140,10 +142,10 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         table.print();
     }
     if answer.backups.iter().any(|backup| !backup.has_checksums) {
-        line("+ made by Arc itself: it has no checksums, and its data files alone are counted");
+        print_line("+ made by Arc: it has no checksums, and only its data files are counted");
     }
     if let Some(next) = &answer.next {
-        line(&format!("there are more: --start-after {next}"));
+        print_line(&format!("there are more: --start-after {next}"));
     }
 }
 
@@ -156,8 +158,8 @@ fn cells(
 ) -> [String; 8] {
     [
         id.to_owned(),
-        words::utc(created),
-        words::age(created, now),
+        figures::utc(created),
+        figures::age(created, now),
         files,
         size,
         state,
@@ -166,7 +168,7 @@ fn cells(
     ]
 }
 
-/// All files where they are counted, else the data files alone, with a `+`.
+/// All files where they are counted, else only the data files, with a `+`.
 fn figures(
     files: Option<u64>,
     bytes: Option<u64>,
@@ -174,10 +176,10 @@ fn figures(
     data_bytes: u64,
 ) -> [String; 2] {
     match (files, bytes) {
-        (Some(files), Some(bytes)) => [files.to_string(), words::size(bytes)],
+        (Some(files), Some(bytes)) => [files.to_string(), figures::size(bytes)],
         _ => [
             format!("{data_files}+"),
-            format!("{}+", words::size(data_bytes)),
+            format!("{}+", figures::size(data_bytes)),
         ],
     }
 }
@@ -186,18 +188,18 @@ fn figures(
 fn state(backup: &Summary, now: Timestamp) -> String {
     match (backup.state, &backup.last_verified) {
         (BackupState::Damaged, _) => "DAMAGED".to_owned(),
-        (BackupState::Ok, Some(last)) => format!("ok ({} ago)", words::age(&last.at, now)),
+        (BackupState::Ok, Some(last)) => format!("ok ({} ago)", figures::age(&last.at, now)),
         (state, _) => state.as_str().to_owned(),
     }
 }
 
-/// The verification that makes it damaged.
+/// The verification that found it damaged.
 fn fault(backup: &Summary) -> Option<&LastVerified> {
     let last = backup.last_verified.as_ref().filter(|last| !last.ok);
     last.or(backup.last_failed.as_ref())
 }
 
-/// The note may be anybody's: nothing of it reaches the terminal as it is.
+/// Anybody may have written the note: none of its text reaches the terminal.
 pub(super) fn mode(done: &LastVerified) -> &'static str {
     let known = ["full", "quick", "sample"].into_iter();
     known

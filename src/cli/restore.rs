@@ -1,22 +1,25 @@
 //! `restore`.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::actor::who;
 use super::arguments::RestoreArguments;
-use super::common::{confirm, operate, or_interrupted, recorded, who};
+use super::confirmation::confirm;
 use super::ids::{Named, resolve};
-use super::output::complain;
-use super::output::is_quiet;
-use super::restore_preview;
+use super::operation::{Answer, recorded, run_and_print};
+use super::output::{is_quiet, print_stderr};
+use super::restore_report;
 use super::signals::Signals;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request, RestoreOptions};
 use crate::{Error, Result};
 
-/// How long a restore is looked at before it begins.
+/// Timeout for the preview.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long before somebody is asked about it.
+/// Timeout for the preview where a question follows.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(
@@ -30,47 +33,50 @@ pub(super) async fn run(
     let Named { id, target } =
         recorded(engine, OperationKind::Restore, target, signals, found).await?;
     let options = RestoreOptions {
-        data: !arguments.no_data,
-        metadata: !arguments.no_metadata,
-        config: arguments.with_config,
-        extra_files: arguments.extra_files,
+        scope: Scope::from(Sections {
+            data: !arguments.no_data,
+            metadata: !arguments.no_metadata,
+            config: arguments.with_config,
+        }),
+        extra_files: arguments.extra_files.into(),
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
     };
-    if !(options.data || options.metadata || options.config) {
-        return Err(Error::Invalid("nothing is left to restore".to_owned()));
+    if !options.includes_any() {
+        return Err(Error::Invalid(
+            "nothing to restore: data, metadata and configuration are all omitted".to_owned(),
+        ));
     }
-    // Before the question: there is nothing to confirm for a backup that does not exist.
+    // Before the question: there is nothing to confirm if the backup does not exist.
     let checked = engine.check_restore(&id, &options, target.as_deref());
-    if let Err(error) = or_interrupted(signals, checked).await {
+    if let Err(error) = signals.or_interrupted(checked).await {
         let request = Request::Restore(id, options, target);
         engine.record_failure(&request, &who(), &error).await;
         return Err(error);
     }
-    // With `--json` and `--yes`, the document of the operation says it.
+    // With `--json` and `--yes`, the document of the operation has the plan.
     if !((json || is_quiet()) && arguments.yes) && engine.busy().is_none() {
         let limit = match arguments.yes {
             true => PREVIEW_TIMEOUT,
             false => QUESTION_TIMEOUT,
         };
         let preview = engine.preview_restore(&id, &options, target.as_deref(), limit);
-        match or_interrupted(signals, preview).await {
-            Ok(preview) => restore_preview::show(&preview),
-            Err(error @ Error::Cancelled(_)) => return Err(error),
-            // The restore itself says what is wrong, and may do without.
-            Err(error) => complain!("warning: the changes it would make are not known: {error}"),
+        match signals.or_interrupted(preview).await {
+            Ok(preview) => restore_report::print_preview(&preview),
+            Err(error) if error.is_cancelled() => return Err(error),
+            // The restore itself reports what is wrong, and may succeed.
+            Err(error) => print_stderr!("warning: no preview of the restore: {error}"),
         }
     }
     let question = format!("Restore {id} over the live data?");
     confirm(arguments.yes, question, signals).await?;
-    operate(
+    run_and_print(
         engine,
         Request::Restore(id, options, target).within(arguments.timeout.unwrap_or_default()),
         arguments.busy,
-        json,
-        false,
+        Answer::json_or_nothing(json),
         signals,
     )
     .await

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exit_code::DONE;
+use super::output;
 use super::signals::Signals;
-use super::{DONE, output};
 use crate::api::Server;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
 
-/// How long open connections may go on after the service was asked to end, and its operation has.
+/// How long open connections may last after the service was asked to end and its operation has
+/// ended.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
@@ -29,20 +31,21 @@ pub(super) async fn run(
             if let Some(token) = token {
                 document["generated_token"] = token.into();
             }
-            output::line(&document.to_string());
+            output::print_line(&document.to_string());
             return;
         }
         if let Some(token) = token {
-            output::line(&format!(
-                "No database and no bootstrap token: this admin token was made, and is shown once:\n{token}"
+            output::print_line(&format!(
+                "No database and no bootstrap token: this admin token was generated and is shown only once:\n{token}"
             ));
         }
-        output::line(&format!("arc-backup listens on http://{address}"));
+        output::print_line(&format!("arc-backup listens on http://{address}"));
     })
     .await
 }
 
-/// Serves until the process is asked to end; `ready` is told the address once it answers, and a token that was made.
+/// Serves until the process is asked to end. Calls `ready` with the address once it answers, and
+/// with the generated token where one was made.
 pub(super) async fn serve(
     engine: Arc<ArcBackup>,
     listen: &str,
@@ -74,13 +77,13 @@ pub(super) async fn serve(
             tracing::warn!(%error, "tokens can't be read");
             None
         }
-        Err(error) => return Err(Error::Failed(format!("internal fault: {error}"))),
+        Err(error) => return Err(error.into()),
     };
     engine.clean_up_at_start();
     let app = crate::api::app(engine.clone(), authenticator);
     let (ending, signals) = (engine.clone(), signals.clone());
     let shutdown = async move {
-        let reason = signals.asked_to_end().await;
+        let reason = signals.received().await;
         tracing::info!("{reason}");
         ending.close(reason).await;
     };

@@ -1,30 +1,53 @@
-//! `show`: what a backup is, for people.
+//! `show`.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::exit_code::DONE;
 use super::list::mode;
-use super::output::{escaped, line};
+use super::output::{escaped, print_line};
 use super::table::{Table, left, right};
-use super::words;
+use super::{figures, ids, json};
+use crate::api::types::manifest_answer;
 use crate::manifest::Manifest;
+use crate::operations::ArcBackup;
 use crate::repository::{BackupState, LastVerified, Loaded, Note};
-use crate::times;
+use crate::{Result, times};
 
 /// How many measurements are shown.
 const MEASUREMENTS: usize = 20;
 
-/// Prints a backup on standard output.
-pub(super) fn print(target: &str, loaded: &Loaded, note: &Note) {
+pub(super) async fn run(
+    engine: &Arc<ArcBackup>,
+    text: &str,
+    target: Option<&str>,
+    as_json: bool,
+) -> Result<u8> {
+    let found = ids::resolve(engine, text, target).await?;
+    let (repository, loaded) = engine.find(&found.id, found.target.as_deref()).await?;
+    let note = repository.note_to_show(&found.id).await;
+    match as_json {
+        true => {
+            let manifest = manifest_answer(repository.name(), &loaded, &note);
+            print_line(&json::pretty(&manifest));
+        }
+        false => print(repository.name(), &loaded, &note),
+    }
+    Ok(DONE)
+}
+
+fn print(target: &str, loaded: &Loaded, note: &Note) {
     let now = Timestamp::now();
     let manifest = &loaded.manifest;
-    line(&escaped(&manifest.backup_id));
-    line("");
+    print_line(&escaped(&manifest.backup_id));
+    print_line("");
     for (name, text) in fields(target, loaded, note, now) {
-        line(&format!("{name:14}{}", escaped(&text)));
+        print_line(&format!("{name:14}{}", escaped(&text)));
     }
     for table in [sections(manifest), databases(manifest), sqlite(manifest)] {
         if !table.is_empty() {
-            line("");
+            print_line("");
             table.print();
         }
     }
@@ -32,7 +55,7 @@ pub(super) fn print(target: &str, loaded: &Loaded, note: &Note) {
         .map(|database| database.measurements.len())
         .sum();
     if let Some(more @ 1..) = measurements.checked_sub(MEASUREMENTS) {
-        line(&format!(
+        print_line(&format!(
             "and {more} smaller measurements (all with --json)"
         ));
     }
@@ -46,15 +69,15 @@ fn fields(
 ) -> Vec<(&'static str, String)> {
     let manifest = &loaded.manifest;
     let state = BackupState::of(note);
-    let mut created = words::utc_and_age(&manifest.created_at, now);
+    let mut created = figures::utc_and_age(&manifest.created_at, now);
     if let Some(seconds) = manifest.duration_seconds {
         let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        created.push_str(&format!(", took {}", times::words(took)));
+        created.push_str(&format!(", took {}", times::long(took)));
     }
     let data = format!(
         "{} data files, {}",
         manifest.total_files,
-        words::size(manifest.total_size_bytes)
+        figures::size(manifest.total_size_bytes)
     );
     let mut fields = vec![
         (
@@ -81,7 +104,11 @@ fn fields(
         (
             "size",
             match &manifest.inventory {
-                Some(all) => format!("{} files, {} ({data})", all.entries, words::size(all.bytes)),
+                Some(all) => format!(
+                    "{} files, {} ({data})",
+                    all.entries,
+                    figures::size(all.bytes)
+                ),
                 None => data,
             },
         ),
@@ -89,12 +116,12 @@ fn fields(
             "checksums",
             match loaded.sealed {
                 true => "SHA-256 of every file".to_owned(),
-                false => "none: Arc itself made it".to_owned(),
+                false => "none: the backup was made by Arc".to_owned(),
             },
         ),
     ]);
     if manifest.reused_files > 0 {
-        let size = words::size(manifest.reused_bytes);
+        let size = figures::size(manifest.reused_bytes);
         fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
     }
     if let Some(source) = &manifest.source {
@@ -105,11 +132,11 @@ fn fields(
     }
     if let Some(moment) = &manifest.consistency {
         let flushed = match moment.flushed {
-            Some(true) => "Arc wrote its memory before",
-            Some(false) => "Arc did not write its memory before: its newest rows may be missing",
-            None => "Arc was not asked to write its memory before",
+            Some(true) => "Arc was flushed before",
+            Some(false) => "Arc was not flushed before: its newest rows may be missing",
+            None => "Arc was not asked to flush before",
         };
-        let of = words::utc_and_age(&moment.moment, now);
+        let of = figures::utc_and_age(&moment.moment, now);
         fields.push(("data of", format!("{of}, by {}; {flushed}", moment.method)));
     }
     let tool = manifest.tool.as_ref().unwrap_or(&manifest.version);
@@ -118,10 +145,7 @@ fn fields(
     }
     for (count, what) in [
         (manifest.special_files, "links or special files"),
-        (
-            manifest.unaddressable_files,
-            "files whose names no key can carry",
-        ),
+        (manifest.unaddressable_files, "files with unsupported names"),
     ] {
         if count > 0 {
             fields.push(("not included", format!("{count} {what}")));
@@ -140,7 +164,7 @@ fn verified(done: Option<&LastVerified>, now: Timestamp) -> String {
         true => "nothing wrong",
         false => "faults found",
     };
-    let when = words::utc_and_age(&done.at, now);
+    let when = figures::utc_and_age(&done.at, now);
     format!("{when}, {}: {outcome}", mode(done))
 }
 
@@ -150,7 +174,7 @@ fn sections(manifest: &Manifest) -> Table {
         table.row([
             section.name.clone(),
             section.files.to_string(),
-            words::size(section.bytes),
+            figures::size(section.bytes),
         ]);
     }
     table
@@ -175,7 +199,7 @@ fn databases(manifest: &Manifest) -> Table {
             database.name.clone(),
             measurement.name.clone(),
             measurement.file_count.to_string(),
-            words::size(measurement.size_bytes),
+            figures::size(measurement.size_bytes),
         ]);
     }
     table

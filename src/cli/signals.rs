@@ -7,14 +7,16 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The signals that are heeded, with words for each.
+use crate::{Error, Result};
+
+/// The signals, each with the reason that it gives.
 const SIGNALS: [(i32, &str); 3] = [
     (SIGTERM, "ended by SIGTERM"),
     (SIGINT, "ended by SIGINT"),
     (SIGHUP, "ended by SIGHUP"),
 ];
 
-/// What the process was asked to do by signals: the first asks it to end, a second one ends it at once.
+/// The signals that the process receives: the first asks it to end, a second one ends it at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Signals {
     asked: CancellationToken,
@@ -22,9 +24,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Begins to heed signals, but for those that were ignored when the process was started: `nohup` means that. Called in a
-    /// runtime.
-    pub(super) fn heed() -> Self {
+    /// Begins to listen. Signals that were ignored when the process was started stay ignored, as
+    /// `nohup` asks for. Must be called in a runtime.
+    pub(super) fn listen() -> Self {
         let signals = Self::default();
         let ignored = ignored();
         let again = Arc::new(AtomicBool::new(false));
@@ -32,13 +34,13 @@ impl Signals {
             if ignored & 1 << (number - 1) != 0 {
                 continue;
             }
-            // In this order, or the first would end the process.
+            // In this order: otherwise the first signal would end the process.
             let code = 128 + number;
-            let heeded =
+            let registered =
                 signal_hook::flag::register_conditional_shutdown(number, code, again.clone())
                     .and_then(|_| signal_hook::flag::register(number, again.clone()))
                     .and_then(|_| signal(SignalKind::from_raw(number)));
-            match heeded {
+            match registered {
                 Ok(mut stream) => {
                     let signals = signals.clone();
                     tokio::spawn(async move {
@@ -48,26 +50,38 @@ impl Signals {
                         }
                     });
                 }
-                // Then it has its usual effect.
-                Err(error) => tracing::warn!(%error, number, "a signal can't be heeded"),
+                // It keeps its usual effect.
+                Err(error) => tracing::warn!(%error, number, "cannot listen for a signal"),
             }
         }
         signals
     }
 
-    /// Returns when the process is asked to end, with words for it.
-    pub(super) async fn asked_to_end(&self) -> &'static str {
+    /// Returns when a signal asks the process to end, with the reason.
+    pub(super) async fn received(&self) -> &'static str {
         self.asked.cancelled().await;
         self.reason.get().copied().unwrap_or("asked to end")
     }
 
-    /// Whether it was.
-    pub(super) fn were_asked(&self) -> bool {
+    /// The result of `work`, unless a signal comes first: then `work` is dropped.
+    pub(super) async fn or_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            reason = self.received() => Err(Error::Cancelled(reason.to_owned())),
+        }
+    }
+
+    /// Whether a signal was received.
+    pub(super) fn were_received(&self) -> bool {
         self.asked.is_cancelled()
     }
 }
 
-/// The signals that this process ignores, a bit each, as its parent has left them.
+/// The signals that this process was started to ignore, one bit each.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::common::pretty;
-use super::output::{complain, line};
+use super::exit_code::{DONE, FAILED};
+use super::figures;
+use super::json::pretty;
+use super::output::{print_line, print_stderr};
 use super::table::{Table, left, right};
-use super::{DONE, FAILED, words};
 use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, SetAside, Sweep};
@@ -20,13 +21,13 @@ pub(super) async fn run(engine: &Arc<ArcBackup>, apply: bool, as_json: bool) -> 
     let is_done =
         sweep.faults.is_empty() && (sweep.targets.iter()).all(|(_, swept)| swept.faults.is_empty());
     if as_json {
-        line(&pretty(&document(&sweep, &set_aside, apply, now)));
+        print_line(&pretty(&document(&sweep, &set_aside, apply, now)));
     } else {
         print(&sweep, apply, is_done, now);
         print_set_aside(&set_aside, now);
     }
     for error in unread {
-        complain!("warning: files set aside by restores can't be counted: {error}");
+        print_stderr!("warning: cannot count the files set aside by restores: {error}");
     }
     Ok(if is_done { DONE } else { FAILED })
 }
@@ -73,7 +74,7 @@ fn document(sweep: &Sweep, set_aside: &[SetAside], apply: bool, now: Timestamp) 
 
 fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
     let mut table = Table::new([
-        left("UNFINISHED"),
+        left("LEFTOVERS OF"),
         left("TARGET").or_shrink(),
         right("AGE"),
         right("FILES"),
@@ -90,7 +91,7 @@ fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
                 target.clone(),
                 age(moment(id), now),
                 size.map_or_else(String::new, |size| size.files.to_string()),
-                size.map_or_else(String::new, |size| words::size(size.bytes)),
+                size.map_or_else(String::new, |size| figures::size(size.bytes)),
                 if is_removed { "removed" } else { "still there" }.to_owned(),
             ]);
         }
@@ -101,42 +102,42 @@ fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
     let removed = if apply { " removed" } else { "" };
     for (target, swept) in &sweep.targets {
         if swept.temporaries > 0 {
-            line(&format!(
-                "target {target}: {} leftovers of uploads{removed}",
+            print_line(&format!(
+                "target {target}: {} incomplete uploads{removed}",
                 swept.temporaries
             ));
         }
         for fault in &swept.faults {
-            complain!("error: target {target}: {fault}");
+            print_stderr!("error: target {target}: {fault}");
         }
     }
     for fault in &sweep.faults {
-        complain!("error: {fault}");
+        print_stderr!("error: {fault}");
     }
     for (count, what) in [
-        (sweep.snapshots, "snapshots of interrupted backups"),
+        (sweep.snapshots, "leftover snapshots of interrupted backups"),
         (sweep.staged, "staged files of interrupted restores"),
     ] {
         if count > 0 {
-            line(&format!("beside the data: {count} {what}{removed}"));
+            print_line(&format!("beside the data: {count} {what}{removed}"));
         }
     }
     let is_left = sweep.snapshots + sweep.staged > 0
         || (sweep.targets.iter())
             .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
     match (is_left, apply) {
-        (false, _) if is_done => line("nothing is left of interrupted operations"),
-        (true, false) => line("nothing was removed; --apply does it"),
+        (false, _) if is_done => print_line("no leftovers of interrupted operations"),
+        (true, false) => print_line("nothing was removed; use --apply to remove the leftovers"),
         _ => {}
     }
 }
 
-/// What only the operator removes.
+/// Prints the replaced files, which only the operator removes.
 fn print_set_aside(set_aside: &[SetAside], now: Timestamp) {
     if set_aside.is_empty() {
         return;
     }
-    line("");
+    print_line("");
     let mut table = Table::new([
         right("AGE"),
         right("FILES"),
@@ -147,7 +148,7 @@ fn print_set_aside(set_aside: &[SetAside], now: Timestamp) {
         table.row([
             age(one.since, now),
             one.files.to_string(),
-            words::size(one.bytes),
+            figures::size(one.bytes),
             one.place.clone(),
         ]);
     }
@@ -159,5 +160,5 @@ fn moment(id: &str) -> Option<Timestamp> {
 }
 
 fn age(since: Option<Timestamp>, now: Timestamp) -> String {
-    since.map_or_else(String::new, |since| words::age(&since.to_string(), now))
+    since.map_or_else(String::new, |since| figures::age(&since.to_string(), now))
 }

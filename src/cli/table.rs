@@ -148,7 +148,7 @@ impl Table {
     pub(super) fn print(&self) {
         self.lines()
             .iter()
-            .for_each(|line| super::output::line(line));
+            .for_each(|line| super::output::print_line(line));
     }
 }
 

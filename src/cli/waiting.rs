@@ -5,15 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::arguments::WaitArguments;
-use super::common::or_interrupted;
-use super::output::note;
+use super::output::print_note;
 use super::signals::Signals;
 use crate::{Error, Result};
 
-/// How often is looked whether the slot is free.
+/// How often the slot is tried.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What `attempt` gives, tried again as long as it is busy and `--wait` allows.
+/// Repeats `attempt` as long as another operation runs and `--wait` allows.
 pub(super) async fn while_busy<T>(
     arguments: WaitArguments,
     signals: &Signals,
@@ -31,13 +30,13 @@ pub(super) async fn while_busy<T>(
             return Err(Error::Busy(busy));
         }
         if waits_for.as_ref() != Some(&busy.holder.operation_id) {
-            note!("waiting for {busy}");
+            print_note!("waiting for {busy}");
             waits_for = Some(busy.holder.operation_id.clone());
         }
         let pause = async {
             tokio::time::sleep(left.min(INTERVAL)).await;
             Ok(())
         };
-        or_interrupted(signals, pause).await?;
+        signals.or_interrupted(pause).await?;
     }
 }

@@ -4,7 +4,7 @@ use ureq::http::Uri;
 
 use super::values::Values;
 use super::warning::Warning;
-use crate::auth::Secret;
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// The Arc that is flushed before a backup, and asked whether it compacts.

@@ -6,9 +6,22 @@ use std::path::{Component, Path, PathBuf};
 
 use super::values::Values;
 use crate::Result;
-use crate::source::Database;
 
 const DEFAULT: &str = "./data/arc.db";
+
+/// A database that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in a backup: `arc.db`.
+    pub file: String,
+    /// The configuration key that names it: `auth.db_path`.
+    pub setting: String,
+    /// The live file.
+    pub path: PathBuf,
+    /// The key that makes it necessary; `None` where only a default names it, for a feature that is
+    /// not enabled: then a database that is absent is not missing.
+    pub needed_by: Option<String>,
+}
 
 /// Each database once, however its path is spelled. `arc.db` is that of `auth.db_path`; the others
 /// have the names of their files.
@@ -69,7 +82,7 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
         return absolute;
     };
     match absolute.components().next_back() {
-        // What does not exist is no link: `a/..` is where `a` would be.
+        // A missing folder is not a link: `a/..` is where `a` would be.
         Some(Component::ParentDir) => {
             let real = real_path(parent);
             real.parent().map_or(real.clone(), Path::to_owned)
@@ -83,10 +96,10 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Guards against a line in every backup about a database that nobody uses, which hides the line
-    /// about one that is missing.
+    /// Guards against a line in every backup about an unused database, which hides the line about a
+    /// missing one.
     #[test]
-    fn a_default_that_nobody_set_is_known_as_one() {
+    fn a_default_is_known_as_one() {
         let iceberg = Some("iceberg.catalog_db_path");
         let auth = Some("auth.db_path");
         for (text, environment, needed) in [

@@ -8,7 +8,7 @@ use super::warning::Warning;
 use crate::nearest::nearest;
 
 /// Our keys under `[backup]`; any other there is a misspelling.
-pub(super) const BACKUP_KEYS: [&str; 19] = [
+pub(crate) const BACKUP_KEYS: [&str; 19] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -31,7 +31,7 @@ pub(super) const BACKUP_KEYS: [&str; 19] = [
 ];
 
 /// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
-pub(super) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
+pub(crate) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
@@ -161,13 +161,13 @@ fn is_section(name: &str) -> bool {
 fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let prefix = "ARC_BACKUP_";
     let unannounced = unannounced(values, targets, backends);
-    let of_nobody: Vec<&String> = unannounced.values().flatten().collect();
+    let ignored: Vec<&String> = unannounced.values().flatten().collect();
     let mut warnings = Vec::new();
     for name in values.variables(prefix) {
         let variable = format!("{prefix}{name}");
         if OTHER_VARIABLES.contains(&name)
             || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
-            || of_nobody.contains(&&variable)
+            || ignored.contains(&&variable)
         {
             continue;
         }

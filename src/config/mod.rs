@@ -24,7 +24,10 @@ mod warning;
 pub use arc_server::ArcServer;
 pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
 pub use backup::{BackupSettings, HistoryLimits};
+pub use databases::Database;
 pub(crate) use keys::unknown_target;
+#[cfg(test)]
+pub(crate) use keys::{BACKUP_KEYS, OWN_KEYS};
 pub(crate) use location::searched_places;
 pub(crate) use places::{Compared, differences};
 pub use settings::{Overrides, Settings};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backends::Backends;
 use super::backup::BackupSettings;
-use super::databases::{databases, real_path};
+use super::databases::{Database, databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
 use super::location::search;
@@ -15,10 +15,9 @@ use super::storage::StorageSettings;
 use super::targets::{TargetSettings, targets};
 use super::values::Values;
 use super::warning::Warning;
-use crate::source::Database;
 use crate::{Error, Result};
 
-/// What the command line says over the configuration.
+/// What the command line sets in place of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The file given by `--config`.
@@ -40,7 +39,7 @@ pub struct Settings {
     pub databases: Vec<Database>,
     /// Who may use the service.
     pub auth: crate::auth::AuthSettings,
-    /// Ours.
+    /// The keys of this program.
     pub backup: BackupSettings,
     /// Where backups go.
     pub targets: Vec<TargetSettings>,
@@ -150,8 +149,8 @@ impl Settings {
         })
     }
 
-    /// Refuses a folder of backups or of state that is the storage root itself: its files would count
-    /// as data.
+    /// Refuses a folder of backups or of state that is the storage root itself: its files would be
+    /// data.
     pub(crate) fn check_apart(&self, target_roots: &[(String, PathBuf)]) -> Result<()> {
         let root = self.storage.folder().map(real_path);
         let state = (
@@ -196,10 +195,10 @@ impl Settings {
         paths.extend(target_roots.iter().cloned());
         for database in &self.databases {
             for suffix in ["", "-wal", "-shm", "-journal"] {
-                paths.push(crate::source_path_beside(&database.path, suffix));
+                paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }
-        // The files that `fsck` found are at the root of a volume, and only the superuser may read them.
+        // Files that `fsck` found, at the root of a volume: only the superuser may read them.
         let of_file_system = std::iter::once("lost+found".to_owned());
         let named = paths.iter().filter_map(|path| {
             let inside = real_path(path)

@@ -16,6 +16,9 @@ pub struct Values {
     environment: BTreeMap<String, String>,
     /// Secrets, by their keys, from files that variables name.
     from_files: BTreeMap<String, String>,
+    /// The keys that were looked up, for a test that each accepted key is read.
+    #[cfg(test)]
+    looked_up: std::sync::Arc<std::sync::Mutex<std::collections::BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Values {
@@ -41,7 +44,7 @@ impl Values {
             let line = e
                 .span()
                 .map_or(0, |span| text[..span.start].lines().count().max(1));
-            // The message alone: the error's own text quotes the line, which may hold a secret.
+            // Only the message: the error's own text quotes the line, which may hold a secret.
             Error::Config(format!(
                 "{path} is not valid TOML: line {line}: {}",
                 e.message()
@@ -55,7 +58,21 @@ impl Values {
                 .filter(|(_, value)| !value.is_empty())
                 .collect(),
             from_files: BTreeMap::new(),
+            #[cfg(test)]
+            looked_up: std::sync::Arc::default(),
         })
+    }
+
+    /// Whether a key was looked up, or its table listed.
+    #[cfg(test)]
+    pub(crate) fn was_read(&self, key: &str) -> bool {
+        self.looked_up.lock().expect("not poisoned").contains(key)
+    }
+
+    #[cfg(test)]
+    fn record_look_up(&self, key: &str) {
+        let mut keys = self.looked_up.lock().expect("not poisoned");
+        keys.insert(key.to_owned());
     }
 
     /// Another `arc.toml` under the same variables.
@@ -69,6 +86,8 @@ impl Values {
     /// The raw value of a dotted key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {
+        #[cfg(test)]
+        self.record_look_up(key);
         let over = (self.environment.get(&variable(key))).or_else(|| self.from_files.get(key));
         if let Some(text) = over {
             return Some(Value::String(text.clone()));
@@ -90,7 +109,7 @@ impl Values {
             format!("`{key}`")
         };
         let found = match self.get(key) {
-            // A value is shown only where it can't be a secret.
+            // A value is shown only where it cannot be a secret.
             Some(Value::String(text)) if !is_secret(key) => format!(", not {text:?}"),
             Some(Value::Integer(value)) if !is_secret(key) => format!(", not {value}"),
             Some(Value::Float(value)) if !is_secret(key) => format!(", not {value}"),
@@ -240,6 +259,8 @@ impl Values {
     /// The keys of a table in the file.
     #[must_use]
     pub fn keys(&self, table: &str) -> Vec<String> {
+        #[cfg(test)]
+        self.record_look_up(table);
         let mut value = Some(&self.table);
         for segment in table.split('.') {
             value = value.and_then(|t| t.get(segment)).and_then(Value::as_table);

@@ -1,22 +1,26 @@
-//! The sample instance's `arc.db`: Arc's schema, one admin token, one retention policy, one continuous query.
+//! The sample instance's `arc.db`: Arc's schema, one admin token, one retention policy, one
+//! continuous query.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{DemoError, folder, token};
+use super::error::DemoError;
+use super::{folder, token};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// When the rows say they were made: the evening before the first day of data, so that two samples differ
-/// in their tokens alone.
+/// When the rows say they were made: the evening before the first day of data, so that two samples
+/// differ in their tokens alone.
 const CREATED_AT: &str = "2026-02-08 18:04:53";
 
-/// Makes the database at `path`, mode 0600, in WAL mode and with `token` as its only, admin, token. Nothing
-/// may be at `path`; the database is closed when this returns, with no `-wal` or `-shm` beside it.
+/// Makes the database at `path`, mode 0600, in WAL mode and with `token` as its only, admin, token.
+/// Nothing may be at `path`; the database is closed when this returns, with no `-wal` or `-shm`
+/// beside it.
 pub(super) fn create(path: &Path, token: &str) -> Result<(), DemoError> {
-    // SQLite gives `-wal` and `-shm` the mode of the database, so the empty file decides for all three.
+    // SQLite gives `-wal` and `-shm` the mode of the database, so the empty file decides for all
+    // three.
     drop(folder::create_private(path)?);
     let stored = token::store(token)?;
     fill(path, &stored).map_err(DemoError::database("make the database", path))
@@ -49,7 +53,7 @@ fn fill(path: &Path, stored: &token::StoredToken) -> rusqlite::Result<()> {
     connection.close().map_err(|(_, error)| error)
 }
 
-/// Tells whether the database at `path` still accepts `token` as an admin's.
+/// Whether the database at `path` still accepts `token` as an admin's.
 pub(super) fn accepts(path: &Path, token: &str) -> Result<bool, DemoError> {
     let hashes =
         admin_hashes(path, &token::prefix(token)).map_err(DemoError::database("read", path))?;
@@ -65,8 +69,8 @@ fn admin_hashes(path: &Path, prefix: &str) -> rusqlite::Result<Vec<String>> {
     statement.query_map([prefix], |row| row.get(0))?.collect()
 }
 
-/// Opens a database that exists. Not read-only even where it is only read: such a connection leaves `-wal`
-/// and `-shm` behind.
+/// Opens a database that exists. Not read-only even where it is only read: such a connection leaves
+/// `-wal` and `-shm` behind.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::folder::{MARKER, PARTIAL};
+use super::names::{MARKER, PARTIAL};
 
-/// Why a sample instance could not be made or reused, or one of its Parquet files not be written or read.
+/// Why a sample instance could not be made or reused, or one of its Parquet files not be written or
+/// read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
@@ -15,9 +16,9 @@ pub enum DemoError {
         /// The path that was asked for.
         folder: PathBuf,
     },
-    /// The folder holds something and no sample instance. Nothing was written.
+    /// The folder holds something else than a sample instance. Nothing was written.
     #[error(
-        "cannot make a sample instance in `{}`: it holds `{found}` and no sample instance; name a new or empty folder",
+        "cannot make a sample instance in `{}`: it holds `{found}` and is not a sample instance; name a new or empty folder",
         .folder.display()
     )]
     NotEmpty {
@@ -26,9 +27,10 @@ pub enum DemoError {
         /// One of the names in it.
         found: String,
     },
-    /// The folder holds a half-made sample instance and something that is not part of one. Nothing was deleted.
+    /// The folder holds a half-made sample instance and something that is not part of one. Nothing
+    /// was deleted.
     #[error(
-        "cannot make the half-made sample instance in `{}` anew: `{found}` is not part of it; move that away or name another folder",
+        "cannot replace the half-made sample instance in `{}`: `{found}` is not part of it; move that away or name another folder",
         .folder.display()
     )]
     Foreign {
@@ -37,7 +39,7 @@ pub enum DemoError {
         /// The path in it, relative to it, that no sample instance has.
         found: String,
     },
-    /// Another process makes a sample instance in this folder right now.
+    /// Another process is making a sample instance in this folder.
     #[error("cannot make a sample instance in `{}`: another process holds its `{PARTIAL}`", .folder.display())]
     InProgress {
         /// The folder that was asked for.
@@ -45,7 +47,7 @@ pub enum DemoError {
     },
     /// The sample instance was complete once and has lost one of its files.
     #[error(
-        "sample instance in `{}` has lost its `{name}`: restore it from a backup, or delete the folder and make the sample anew",
+        "sample instance in `{}` has lost its `{name}`: restore it from a backup, or delete the folder and make a new sample",
         .folder.display()
     )]
     Lost {
@@ -56,7 +58,7 @@ pub enum DemoError {
     },
     /// The token in the marker is not an admin token of the sample instance's `arc.db` any more.
     #[error(
-        "sample instance in `{}` no longer accepts the admin token of its `{MARKER}`: restore `data/arc.db` from a backup of this sample, or delete the folder and make the sample anew",
+        "sample instance in `{}` no longer accepts the admin token of its `{MARKER}`: restore `data/arc.db` from a backup of this sample, or delete the folder and make a new sample",
         .folder.display()
     )]
     TokenGone {
@@ -64,7 +66,7 @@ pub enum DemoError {
         folder: PathBuf,
     },
     /// The marker of a sample instance cannot be understood.
-    #[error("cannot read `{}` as the marker of a sample instance: {detail}; delete the folder and make the sample anew", .path.display())]
+    #[error("cannot read `{}` as the marker of a sample instance: {detail}; delete the folder and make a new sample", .path.display())]
     Marker {
         /// The marker.
         path: PathBuf,
@@ -91,7 +93,7 @@ pub enum DemoError {
         /// SQLite's answer.
         source: rusqlite::Error,
     },
-    /// A Parquet file could not be written, or a file is none.
+    /// A Parquet file could not be written or read.
     #[error("cannot {action} `{}`: {source}", .path.display())]
     Parquet {
         /// What was tried: a verb.

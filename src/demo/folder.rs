@@ -1,9 +1,10 @@
-//! The folder of a sample instance: what it holds before anything is written, and the two markers that say so.
+//! The folder of a sample instance: what it holds, and the two markers that say so.
 //!
-//! `.arc-backup-demo.partial` is the first file written and the last removed, and is locked meanwhile;
-//! `.arc-backup-demo.json` is written when all else is there. So a folder with the second is a whole sample, one
-//! with the first alone a half-made one, and one with neither is somebody else's. A half-made sample is
-//! removed by the names that a sample has, and only where there are no others.
+//! `.arc-backup-demo.partial` is the first file written and the last removed, and is locked while
+//! the sample is made. `.arc-backup-demo.json` is written when everything else exists. A folder
+//! with the second holds a whole sample, a folder with only the first a half-made one, and a folder
+//! with neither belongs to somebody else. A half-made sample is removed by the names that a sample
+//! has, and only if the folder holds no others.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -12,17 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DemoError, series};
+use super::error::DemoError;
+use super::names::{
+    CONFIG, DATABASE, DATABASE_COMPANIONS, MARKER, PARTIAL, PARTIAL_MARKER, STORAGE,
+};
+use super::series;
 
-pub(super) const MARKER: &str = ".arc-backup-demo.json";
-pub(super) const PARTIAL: &str = ".arc-backup-demo.partial";
-pub(super) const CONFIG: &str = "arc.toml";
-pub(super) const PRIVATE_FOLDER: &str = "data";
-pub(super) const STORAGE: &str = "data/arc";
-pub(super) const DATABASE: &str = "data/arc.db";
-const UNFINISHED_MARKER: &str = ".arc-backup-demo.json.tmp";
-const DATABASE_COMPANIONS: [&str; 3] =
-    ["data/arc.db-wal", "data/arc.db-shm", "data/arc.db-journal"];
 /// The version of [`Marker`].
 const FORMAT: u32 = 1;
 
@@ -72,30 +68,30 @@ impl Marker {
 
     /// Writes the marker, mode 0600, whole or not at all.
     pub(super) fn write(&self, folder: &Path) -> Result<(), DemoError> {
-        let (unfinished, path) = (folder.join(UNFINISHED_MARKER), folder.join(MARKER));
+        let (partial, path) = (folder.join(PARTIAL_MARKER), folder.join(MARKER));
         let text = serde_json::to_vec_pretty(self).expect("a struct of text and numbers is JSON");
-        let mut file = create_private(&unfinished)?;
+        let mut file = create_private(&partial)?;
         file.write_all(&text)
-            .map_err(DemoError::io("write", &unfinished))?;
-        fs::rename(&unfinished, &path).map_err(DemoError::io("create", &path))
+            .map_err(DemoError::io("write", &partial))?;
+        fs::rename(&partial, &path).map_err(DemoError::io("create", &path))
     }
 }
 
-/// What a folder is to the sample instance.
+/// What a folder holds of a sample instance.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum FolderState {
     /// Absent, or empty.
     Vacant,
-    /// Half-made, or being made this moment.
+    /// Half-made, or being made now.
     Partial,
     /// Made.
     Made,
 }
 
-/// Tells what `folder` is, and changes nothing. A folder that is none of the three is an error.
-pub(super) fn inspect(folder: &Path) -> Result<State, DemoError> {
+/// Looks at `folder`, and changes nothing. A folder that holds something else is an error.
+pub(super) fn inspect(folder: &Path) -> Result<FolderState, DemoError> {
     match fs::metadata(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Vacant),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FolderState::Vacant),
         Err(error) => return Err(DemoError::io("look at", folder)(error)),
         Ok(metadata) if !metadata.is_dir() => {
             return Err(DemoError::NotAFolder {
@@ -106,13 +102,13 @@ pub(super) fn inspect(folder: &Path) -> Result<State, DemoError> {
     }
     let names = names(folder)?;
     if names.contains(Path::new(MARKER)) {
-        return Ok(State::Made);
+        return Ok(FolderState::Made);
     }
     if names.contains(Path::new(PARTIAL)) {
-        return Ok(State::Partial);
+        return Ok(FolderState::Partial);
     }
     match names.first() {
-        None => Ok(State::Vacant),
+        None => Ok(FolderState::Vacant),
         Some(found) => Err(DemoError::NotEmpty {
             folder: folder.to_owned(),
             found: found.display().to_string(),
@@ -120,7 +116,7 @@ pub(super) fn inspect(folder: &Path) -> Result<State, DemoError> {
     }
 }
 
-/// The claim to make the sample in a folder: its partial marker, locked as long as this lives.
+/// The right to make the sample in a folder: its partial marker, locked as long as this lives.
 pub(super) struct Claim(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Claim {
@@ -143,13 +139,13 @@ impl Claim {
     }
 }
 
-/// Removes the partial marker of a folder that holds a whole sample. A kill can have left it there.
+/// Removes the partial marker of a folder that holds a whole sample.
 pub(super) fn finish(folder: &Path) -> Result<(), DemoError> {
     remove(&folder.join(PARTIAL))
 }
 
-/// Removes what a half-made sample left in `folder`, all but the partial marker, whose claim the caller holds.
-/// Where anything else is in the folder, it is an error and nothing is removed.
+/// Removes a half-made sample from `folder`, except the partial marker, whose claim the caller
+/// holds. If the folder holds anything else, that is an error and nothing is removed.
 pub(super) fn clean(folder: &Path) -> Result<(), DemoError> {
     let layout = Layout::new();
     if let Some(found) = layout.foreign(folder, Path::new(""))? {
@@ -166,7 +162,8 @@ pub(super) fn clean(folder: &Path) -> Result<(), DemoError> {
     {
         remove(&folder.join(file))?;
     }
-    // A folder sorts before what is in it, so the last is the deepest; and one that is not empty stays.
+    // A folder sorts before what is in it, so the last is the deepest; and one that is not empty
+    // stays.
     for child in layout.folders.iter().rev() {
         let path = folder.join(child);
         match fs::remove_dir(&path) {
@@ -209,7 +206,7 @@ impl Layout {
             .iter()
             .map(|file| storage.join(&file.key))
             .collect();
-        let fixed = [PARTIAL, UNFINISHED_MARKER, CONFIG, DATABASE];
+        let fixed = [PARTIAL, PARTIAL_MARKER, CONFIG, DATABASE];
         files.extend(
             fixed
                 .into_iter()
@@ -225,7 +222,8 @@ impl Layout {
         Self { files, folders }
     }
 
-    /// Returns something under `root`/`within` that is not of a sample, or is of another kind; links too.
+    /// Returns a path under `root`/`within` that no sample has, or that is of another kind, links
+    /// included.
     fn foreign(&self, root: &Path, within: &Path) -> Result<Option<PathBuf>, DemoError> {
         for name in names(&root.join(within))? {
             let (relative, path) = (within.join(&name), root.join(within).join(&name));
@@ -242,14 +240,14 @@ impl Layout {
     }
 }
 
-/// The names in a folder, in their order, so that the first that disturbs is always the same one.
+/// The names in a folder, in order, so that the same foreign name is always reported.
 fn names(folder: &Path) -> Result<BTreeSet<PathBuf>, DemoError> {
     fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().into())).collect())
         .map_err(DemoError::io("list", folder))
 }
 
-/// Removes a file; that it is gone already is no error.
+/// Removes a file; a missing one is not an error.
 fn remove(path: &Path) -> Result<(), DemoError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

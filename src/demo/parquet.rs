@@ -1,5 +1,6 @@
-//! Parquet files as Arc writes them, without Arrow: the physical and logical types are Arc's, so that Arc,
-//! DuckDB and everything else read them; only the compression (Snappy and Zstandard there, none here) differs.
+//! Parquet files as Arc writes them, without Arrow: the physical and logical types are Arc's, so
+//! that Arc, DuckDB and everything else read them; only the compression (Snappy and Zstandard
+//! there, none here) differs.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,7 +15,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use ::parquet::schema::types::{ColumnPath, Type};
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// One column of a Parquet file: its name and a value for every row.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,11 +68,11 @@ impl Column {
     }
 }
 
-/// Writes `columns` as one Parquet file of one row group at `path`, and returns its size in bytes. `tags`
-/// names the columns that are tags: Arc notes them in the file's metadata.
+/// Writes `columns` as one Parquet file of one row group at `path`, and returns its size in bytes.
+/// `tags` names the columns that are tags: Arc notes them in the file's metadata.
 ///
-/// A file that is there is overwritten; the parent folder must exist. Columns of unequal lengths are an
-/// error, and what was written by then is no Parquet file.
+/// A file that is there is overwritten; the parent folder must exist. Columns of unequal lengths
+/// are an error, and what was written by then is no Parquet file.
 pub fn write_parquet(path: &Path, columns: &[Column], tags: &[&str]) -> Result<u64, DemoError> {
     let failed = DemoError::parquet("write", path);
     let schema = schema(columns).map_err(&failed)?;
@@ -104,8 +105,8 @@ pub fn write_parquet(path: &Path, columns: &[Column], tags: &[&str]) -> Result<u
         .len())
 }
 
-/// Returns how many rows the Parquet file at `path` says it holds. Reads its footer alone; a file that is
-/// cut short or no Parquet at all is an error.
+/// Returns how many rows the Parquet file at `path` says it holds. Reads its footer alone; a file
+/// that is cut short or no Parquet at all is an error.
 pub fn count_rows(path: &Path) -> Result<u64, DemoError> {
     let failed = DemoError::parquet("read", path);
     let file = File::open(path).map_err(DemoError::io("open", path))?;

@@ -1,7 +1,7 @@
 //! Numbers that look random and are the same in every run, on every platform.
 
-/// The SplitMix64 generator of Steele, Lea and Flood (2014): one word of state, no dependency, and far
-/// better than sample data needs. Never for secrets: those come from the operating system.
+/// The SplitMix64 generator of Steele, Lea and Flood (2014): one word of state, no dependency, and
+/// far better than sample data needs. Never for secrets: those come from the operating system.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -13,7 +13,8 @@ impl Random {
 
     /// Returns a number below `bound`; `bound` is at least 1.
     pub(super) fn below(&mut self, bound: u32) -> u32 {
-        // The high 32 bits scaled to the range; the bias of at most one in 2^32 does not matter here.
+        // The high 32 bits scaled to the range; the bias of at most one in 2^32 does not matter
+        // here.
         let scaled = (self.next() >> 32) * u64::from(bound);
         u32::try_from(scaled >> 32)
             .expect("the product of two 32-bit numbers has a 32-bit upper half")

@@ -1,10 +1,11 @@
-//! What the sample instance's measurements hold, and in which files: a pure function of the options.
+//! What the sample instance's measurements hold, and in which files: a pure function of the
+//! options.
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::DemoOptions;
+use super::options::DemoOptions;
 use super::parquet::{Column, Values};
 use super::random::Random;
 
@@ -14,7 +15,7 @@ const HOURS: u32 = 72;
 const HOURS_PER_DAY: u32 = 24;
 /// Rows fall into the first 59 minutes of an hour, so that its file can be of its last minute.
 const FILLED_MICROS: u64 = 59 * 60 * 1_000_000;
-/// Names of files are the same in every sample: by them a half-made one is told from anything else.
+/// File names are the same in every sample: a half-made one is recognised by them.
 const NAME_SEED: u64 = 0x6172_635f_6465_6d6f;
 
 /// One measurement of the sample.
@@ -172,7 +173,8 @@ fn planned_file(
     let nanos = Random::new(NAME_SEED, stream)
         .below(1_000_000_000)
         .cast_signed();
-    // Ingested in the last minute of its hour; compacted at 03:00, when the day is more than 24 hours old.
+    // Ingested in the last minute of its hour; compacted at 03:00, when the day is more than 24
+    // hours old.
     let second = if *compacted {
         start + (24 + 24 + 3) * 3600
     } else {
@@ -229,8 +231,8 @@ fn tag(times: &[i64], distinct: usize, text: fn(usize) -> String) -> Values {
     Values::Text((0..times.len()).map(|row| text(row % distinct)).collect())
 }
 
-/// A reading that is at `low` at midnight and at `high` at noon, with noise; in thousandths, so that
-/// integers decide the value and it is the same on every platform.
+/// A reading that is at `low` at midnight and at `high` at noon, with noise; in thousandths, so
+/// that integers decide the value and it is the same on every platform.
 fn gauge(random: &mut Random, times: &[i64], low: u32, high: u32) -> Values {
     const HALF_DAY: i64 = 12 * 3600;
     let (low, high) = (i64::from(low), i64::from(high));

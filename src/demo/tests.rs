@@ -112,7 +112,8 @@ fn two_samples_differ_in_their_token_alone() {
     assert!(one == two);
 }
 
-/// Were the schema another, a restore of the sample would not show what a restore of Arc's database does.
+/// Were the schema another, a restore of the sample would not show what a restore of Arc's database
+/// does.
 #[test]
 fn the_database_is_as_arc_makes_it() {
     let folder = TempDir::new().unwrap();
@@ -255,7 +256,7 @@ fn a_sample_without_its_database_or_token_is_refused() {
 
 /// Were it lost, a kill would leave a folder that is neither a sample nor free for one.
 #[test]
-fn a_half_made_sample_is_made_anew() {
+fn a_half_made_sample_is_made_again() {
     let folder = TempDir::new().unwrap();
     make(folder.path()).unwrap();
     halve(folder.path());

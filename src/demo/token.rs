@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE};
 use sha2::{Digest as _, Sha256};
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// Arc's work factor for PBKDF2-HMAC-SHA256.
 const ITERATIONS: u32 = 600_000;
@@ -46,7 +46,7 @@ pub(super) fn prefix(token: &str) -> String {
         .collect()
 }
 
-/// Tells whether `hash` was stored for `token`. Any form but the one written here is a no.
+/// Whether `hash` was stored for `token`. Only the form that this file writes is accepted.
 pub(super) fn matches(token: &str, hash: &str) -> bool {
     let Some(("", rest)) = hash.split_once("$pbkdf2-sha256$") else {
         return false;
@@ -64,7 +64,7 @@ pub(super) fn matches(token: &str, hash: &str) -> bool {
     ) else {
         return false;
     };
-    // The one who asks holds the token and the database alike: there is no secret for timing to tell.
+    // The caller has the token and the database: timing reveals nothing.
     derive(token, &salt, ITERATIONS)[..] == key[..]
 }
 

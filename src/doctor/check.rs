@@ -1,14 +1,12 @@
 //! What the doctor finds.
 
 use arc_backup_core::Error as CoreError;
-use poem_openapi::{Enum, Object};
 
 use super::explain::explain;
 use crate::config::Backends;
 
 /// What the doctor found.
-#[derive(Debug, Clone, PartialEq, Object)]
-#[oai(rename = "DoctorReport")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// Whether nothing is wrong: true with warnings.
     pub ok: bool,
@@ -31,8 +29,7 @@ impl Report {
 }
 
 /// The outcome of a check.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Enum)]
-#[oai(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DoctorStatus {
     /// Nothing is wrong.
     #[default]
@@ -45,8 +42,7 @@ pub enum DoctorStatus {
 }
 
 /// One check.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Check {
     /// What was checked: `data storage`, `target offsite`, `database arc.db`, …
     pub subject: String,

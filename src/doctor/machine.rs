@@ -79,7 +79,7 @@ pub(super) async fn state(engine: &ArcBackup) -> Vec<Check> {
 /// Creates a file in `folder` and removes it.
 fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     let path = folder.join(format!(".doctor-{}.tmp", std::process::id()));
-    crate::private::create_file(&path)?;
+    crate::files::create_file(&path)?;
     std::fs::remove_file(path)
 }
 
@@ -90,13 +90,13 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
         let remedy = "run as the user that Arc runs as, in Arc's working directory (-C)";
         let path = database.path.clone();
         let read =
-            tokio::task::spawn_blocking(move || crate::source::look_at_database(&path)).await;
+            tokio::task::spawn_blocking(move || crate::source::describe_database(&path)).await;
         let check = match read {
             Ok(Ok(Some(detail))) => Check::good(&subject, "read", detail),
             Ok(Ok(None)) if database.needed_by.is_none() => continue,
             Ok(Ok(None)) => {
                 let text = format!("{} does not exist", database.path.display());
-                // Arc makes its database when it first starts; one of the others may never be needed.
+                // Arc creates its database at its first start; the others may never be needed.
                 if database.setting == "auth.db_path" && engine.settings().auth.enabled {
                     Check::bad(&subject, "read", text).look_at(database.setting.as_str(), remedy)
                 } else {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::{Error, Result};
 
-/// The id of a backup: `backup-YYYYMMDD-HHMMSS-xxxxxxxx`, the time in UTC, then eight random hex digits.
+/// The id of a backup: `backup-YYYYMMDD-HHMMSS-xxxxxxxx`, the time in UTC, then eight random hex
+/// digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackupId(String);
 
@@ -16,7 +17,7 @@ impl BackupId {
     /// # Errors
     /// When the operating system has no random numbers.
     pub fn new(now: Timestamp) -> Result<Self> {
-        let random = crate::random_hex::<4>()?;
+        let random = crate::random::random_hex::<4>()?;
         Ok(Self(format!(
             "backup-{}-{random}",
             now.strftime("%Y%m%d-%H%M%S")

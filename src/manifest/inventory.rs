@@ -1,212 +1,37 @@
 //! `inventory.jsonl`: one line a file, sorted by path in byte order.
 //!
-//! It is streamed, never held whole. A reader first brings it into a private local file, checking every line
-//! and the digest on the way, and then reads that copy as often as it needs: nothing can change in between.
+//! It is streamed, never held whole. A reader first brings it into a private local file, checking
+//! every line and the digest on the way, and then reads that copy as often as it needs: nothing can
+//! change in between. On the way it is also noted where the lines of each section are, so that a
+//! section is read without the others.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Activity, Body, Entry, Hasher, Key};
+use arc_backup_core::{Activity, Body, Hasher, Section};
 use futures::StreamExt;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{BackupId, InventoryRef};
+use super::section_index::{NotNext, SectionIndex, SectionLines};
+use super::{InventoryRef, Record};
+use crate::files::create_file;
 use crate::{Error, Result};
 
 /// The longest line that is read: a key of 1,024 bytes, each escaped in six, and the other fields.
 const LINE_LIMIT: usize = 16 << 10;
-
-/// A line of the inventory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// The file's path in the backup; its first segment is the section.
-    pub path: Key,
-    /// Size, digest and attributes.
-    pub entry: Entry,
-    /// The backup that holds the bytes, where it is another one.
-    pub stored_in: Option<BackupId>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    path: String,
-    size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    modified: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    mode: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stored_in: Option<String>,
-}
-
-impl Record {
-    /// The record of `entry` in `section`.
-    ///
-    /// # Errors
-    /// When the two together are too long for a key.
-    pub fn new(section: &str, entry: Entry) -> Result<Self> {
-        let path = Key::parse(&format!("{section}/{}", entry.key))
-            .map_err(|e| Error::Failed(e.to_string()))?;
-        Ok(Self {
-            path,
-            entry,
-            stored_in: None,
-        })
-    }
-
-    /// The section: the first segment of the path.
-    #[must_use]
-    pub fn section(&self) -> &str {
-        self.path.split('/').next().unwrap_or_default()
-    }
-
-    fn to_line(&self) -> Line {
-        Line {
-            path: self.path.to_string(),
-            size: self.entry.size,
-            sha256: self.entry.sha256.map(|digest| digest.to_string()),
-            modified: self
-                .entry
-                .modified
-                .and_then(|time| Timestamp::try_from(time).ok()),
-            mode: self.entry.mode,
-            etag: self.entry.etag.clone(),
-            stored_in: self.stored_in.as_ref().map(ToString::to_string),
-        }
-    }
-
-    /// The record as JSON.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self.to_line()).unwrap_or_default()
-    }
-
-    /// The record in a line of JSON, with its digest.
-    pub(crate) fn from_json(line: &[u8]) -> Result<Self, String> {
-        Self::parse(line, true)
-    }
-
-    fn parse(text: &[u8], sealed: bool) -> Result<Self, String> {
-        let line: Line = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
-        let path = Key::parse(&line.path).map_err(|e| e.to_string())?;
-        let Some((_, rest)) = path.split_once('/') else {
-            return Err(format!("names `{path}`, which is in no section"));
-        };
-        let key = Key::parse(rest).map_err(|e| e.to_string())?;
-        let sha256 = match line.sha256 {
-            Some(digest) => Some(digest.parse().map_err(|e| format!("of `{path}`: {e}"))?),
-            None if sealed => return Err(format!("of `{path}` has no sha256")),
-            None => None,
-        };
-        let stored_in = (line.stored_in.as_deref())
-            .map(BackupId::parse)
-            .transpose()
-            .map_err(|e| format!("of `{path}`: {e}"))?;
-        Ok(Self {
-            entry: Entry {
-                key,
-                size: line.size,
-                sha256,
-                modified: line.modified.map(crate::system_time),
-                mode: line.mode,
-                etag: line.etag,
-            },
-            path,
-            stored_in,
-        })
-    }
-}
-
-/// A list of records in a local file, being written.
-#[derive(Debug)]
-pub struct Spool {
-    path: PathBuf,
-    file: BufWriter<File>,
-    hasher: Hasher,
-    last: Option<Key>,
-    entries: u64,
-    bytes: u64,
-}
-
-impl Spool {
-    /// A new one at `path`.
-    ///
-    /// # Errors
-    /// When the file can't be made.
-    pub fn create(path: &Path) -> Result<Self> {
-        let file = crate::private::create_file(path).map_err(|e| Error::io("write", path, e))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: BufWriter::new(file),
-            hasher: Hasher::new(),
-            last: None,
-            entries: 0,
-            bytes: 0,
-        })
-    }
-
-    /// Appends a record.
-    ///
-    /// # Errors
-    /// When it can't be written, or is not behind the last one: a list out of order is one that nobody can read.
-    pub fn push(&mut self, record: &Record) -> Result<()> {
-        if let Some(last) = &self.last
-            && *last >= record.path
-        {
-            return Err(Error::Failed(format!(
-                "`{}` comes behind `{last}`: a source must list its entries once, in byte order of keys",
-                record.path
-            )));
-        }
-        self.last = Some(record.path.clone());
-        let mut line = serde_json::to_vec(&record.to_line()).map_err(|e| {
-            Error::Failed(format!("cannot write the record of `{}`: {e}", record.path))
-        })?;
-        line.push(b'\n');
-        self.hasher.update(&line);
-        self.entries += 1;
-        self.bytes = self.bytes.checked_add(record.entry.size).ok_or_else(|| {
-            Error::Failed(format!(
-                "the sizes of all files up to `{}` overflow",
-                record.path
-            ))
-        })?;
-        self.file
-            .write_all(&line)
-            .map_err(|e| Error::io("write", &self.path, e))
-    }
-
-    /// The list, whole and ready to be read.
-    ///
-    /// # Errors
-    /// When the last of it can't be written.
-    pub fn finish(mut self) -> Result<Inventory> {
-        self.file
-            .flush()
-            .map_err(|e| Error::io("write", &self.path, e))?;
-        Ok(Inventory {
-            path: self.path,
-            summary: InventoryRef {
-                entries: self.entries,
-                bytes: self.bytes,
-                sha256: self.hasher.finish().to_string(),
-            },
-            sealed: true,
-        })
-    }
-}
+/// How much is read at once.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A list of records in a private local file.
 #[derive(Debug, Clone)]
 pub struct Inventory {
     path: PathBuf,
     summary: InventoryRef,
-    sealed: bool,
+    /// In the order of the file, which is that of [`Section`]s.
+    sections: Vec<SectionLines>,
+    stored_elsewhere: u64,
+    has_checksums: bool,
 }
 
 /// What is wrong with an inventory.
@@ -221,7 +46,18 @@ pub enum InventoryFault {
 }
 
 impl Inventory {
-    /// Brings an inventory into the local file `path`, checking each line, the order, the totals and the digest.
+    pub(super) fn new(path: PathBuf, summary: InventoryRef, index: SectionIndex) -> Self {
+        Self {
+            path,
+            summary,
+            sections: index.sections,
+            stored_elsewhere: index.stored_elsewhere,
+            has_checksums: true,
+        }
+    }
+
+    /// Brings an inventory into the local file `path`, checking each line, the order, the totals
+    /// and the digest.
     ///
     /// # Errors
     /// [`InventoryFault::Damaged`] names the line.
@@ -232,9 +68,7 @@ impl Inventory {
         activity: &Activity,
     ) -> Result<Self, InventoryFault> {
         let damaged = |text: String| InventoryFault::Damaged(text);
-        let mut copy = BufWriter::new(
-            crate::private::create_file(path).map_err(|e| Error::io("write", path, e))?,
-        );
+        let mut copy = BufWriter::new(create_file(path).map_err(|e| Error::io("write", path, e))?);
         let mut check = LineCheck::default();
         let mut hasher = Hasher::new();
         let mut pieces = crate::pipeline::pieces(body, "inventory.jsonl");
@@ -250,10 +84,11 @@ impl Inventory {
         if !check.rest.is_empty() {
             return Err(damaged("ends in the middle of a line".to_owned()));
         }
-        if (check.entries, check.bytes) != (expected.entries, expected.bytes) {
+        let index = check.index;
+        if (index.entries, index.bytes) != (expected.entries, expected.bytes) {
             return Err(damaged(format!(
                 "has {} entries of {} bytes; the manifest says {} of {}",
-                check.entries, check.bytes, expected.entries, expected.bytes
+                index.entries, index.bytes, expected.entries, expected.bytes
             )));
         }
         if hasher.finish().to_string() != expected.sha256 {
@@ -261,17 +96,67 @@ impl Inventory {
                 "does not have the SHA-256 that the manifest says".to_owned(),
             ));
         }
-        Ok(Self {
-            path: path.to_owned(),
-            summary: expected.clone(),
-            sealed: true,
-        })
+        Ok(Self::new(path.to_owned(), expected.clone(), index))
+    }
+
+    /// Joins the lists of sections in the new file `path`, as they are.
+    ///
+    /// # Errors
+    /// When a file can't be read or written, or the lists are not in the order of their sections.
+    pub fn join<'a>(path: &Path, lists: impl IntoIterator<Item = &'a Self>) -> Result<Self> {
+        let mut joined =
+            BufWriter::new(create_file(path).map_err(|e| Error::io("write", path, e))?);
+        let mut hasher = Hasher::new();
+        let mut index = SectionIndex::default();
+        let mut buffer = vec![0; PIECE_BYTES];
+        for list in lists {
+            let behind = index.sections.last().map_or(0, |lines| lines.end);
+            for lines in &list.sections {
+                if let Some(last) = index.sections.last()
+                    && last.section >= lines.section
+                {
+                    return Err(Error::Failed(format!(
+                        "the list of section `{}` comes behind that of `{}`",
+                        lines.section, last.section
+                    )));
+                }
+                index.entries += lines.files;
+                index.bytes = (index.bytes.checked_add(lines.bytes)).ok_or_else(|| {
+                    Error::Failed("the sizes of all files of the backup overflow".to_owned())
+                })?;
+                index.sections.push(SectionLines {
+                    start: behind + lines.start,
+                    end: behind + lines.end,
+                    ..lines.clone()
+                });
+            }
+            index.stored_elsewhere += list.stored_elsewhere;
+            let mut file = list.open(None)?;
+            loop {
+                let count = match file.read(&mut buffer) {
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                    read => read.map_err(|e| Error::io("read", &list.path, e))?,
+                };
+                if count == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..count]);
+                (joined.write_all(&buffer[..count])).map_err(|e| Error::io("write", path, e))?;
+            }
+        }
+        joined.flush().map_err(|e| Error::io("write", path, e))?;
+        let summary = InventoryRef {
+            entries: index.entries,
+            bytes: index.bytes,
+            sha256: hasher.finish().to_string(),
+        };
+        Ok(Self::new(path.to_owned(), summary, index))
     }
 
     /// The same list, of a backup that Arc made: its lines have no digests.
     #[must_use]
-    pub fn unsealed(mut self) -> Self {
-        self.sealed = false;
+    pub fn without_checksums(mut self) -> Self {
+        self.has_checksums = false;
         self
     }
 
@@ -287,20 +172,68 @@ impl Inventory {
         &self.path
     }
 
+    /// The sections that have files, in order.
+    pub fn sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().map(|lines| &lines.section)
+    }
+
+    /// The files of a section, and their bytes.
+    #[must_use]
+    pub fn totals_of(&self, section: &Section) -> (u64, u64) {
+        let lines = self.sections.iter().find(|one| one.section == *section);
+        lines.map_or((0, 0), |lines| (lines.files, lines.bytes))
+    }
+
+    /// Whether any file has its bytes in another backup.
+    #[must_use]
+    pub fn refers_to_other_backups(&self) -> bool {
+        self.stored_elsewhere > 0
+    }
+
     /// Reads the records from the start.
     ///
     /// # Errors
     /// When the local file can't be read.
     pub fn records(&self) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
-        let file = File::open(&self.path).map_err(|e| Error::io("read", &self.path, e))?;
-        let (path, sealed) = (self.path.clone(), self.sealed);
-        Ok(BufReader::with_capacity(256 << 10, file)
+        self.read(None)
+    }
+
+    /// Reads the records of one section.
+    ///
+    /// # Errors
+    /// When the local file can't be read.
+    pub fn records_of(
+        &self,
+        section: &Section,
+    ) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+        let lines = self.sections.iter().find(|one| one.section == *section);
+        self.read(Some(lines.map_or(0..0, |lines| lines.start..lines.end)))
+    }
+
+    fn read(
+        &self,
+        range: Option<Range<u64>>,
+    ) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+        let file = self.open(range)?;
+        let (path, has_checksums) = (self.path.clone(), self.has_checksums);
+        Ok(BufReader::with_capacity(PIECE_BYTES, file)
             .split(b'\n')
             .map(move |line| {
                 let line = line.map_err(|e| Error::io("read", &path, e))?;
-                Record::parse(&line, sealed)
+                Record::parse(&line, has_checksums)
                     .map_err(|e| Error::Failed(format!("a line of {} {e}", path.display())))
             }))
+    }
+
+    /// The local file, or a range of it.
+    fn open(&self, range: Option<Range<u64>>) -> Result<impl Read + Send + use<>> {
+        let fault = |e| Error::io("read", &self.path, e);
+        let mut file = File::open(&self.path).map_err(fault)?;
+        let range = range.unwrap_or(0..u64::MAX);
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start)).map_err(fault)?;
+        }
+        Ok(file.take(range.end - range.start))
     }
 }
 
@@ -308,9 +241,7 @@ impl Inventory {
 #[derive(Default)]
 struct LineCheck {
     rest: Vec<u8>,
-    last: Option<Key>,
-    entries: u64,
-    bytes: u64,
+    index: SectionIndex,
 }
 
 impl LineCheck {
@@ -326,28 +257,94 @@ impl LineCheck {
         if self.rest.len() > LINE_LIMIT {
             return Err(format!(
                 "line {} is longer than {LINE_LIMIT} bytes",
-                self.entries + 1
+                self.index.entries + 1
             ));
         }
         Ok(())
     }
 
     fn line(&mut self, line: &[u8], expected: &InventoryRef) -> Result<(), String> {
-        let number = self.entries + 1;
+        let number = self.index.entries + 1;
         let record = Record::parse(line, true).map_err(|e| format!("line {number} {e}"))?;
-        if self.last.as_ref().is_some_and(|last| *last >= record.path) {
-            return Err(format!("line {number}: `{}` is not in order", record.path));
-        }
-        self.entries = number;
-        self.bytes = (self.bytes.checked_add(record.entry.size))
-            .ok_or_else(|| format!("line {number}: the sizes overflow"))?;
-        if self.entries > expected.entries {
+        let added = self.index.add(&record, line.len() as u64 + 1);
+        added.map_err(|why| match why {
+            NotNext::OutOfOrder(_) => format!("line {number}: `{}` is not in order", record.path),
+            NotNext::Overflow => format!("line {number}: the sizes overflow"),
+        })?;
+        if self.index.entries > expected.entries {
             return Err(format!(
                 "has more than the {} entries that the manifest says",
                 expected.entries
             ));
         }
-        self.last = Some(record.path);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_backup_core::{Digest, Entry, Key};
+
+    use super::super::Spool;
+    use super::*;
+
+    fn list(folder: &Path, section: &str, names: &[&str]) -> Inventory {
+        let mut spool = Spool::create(&folder.join(section)).expect("a file");
+        for name in names {
+            let entry = Entry {
+                sha256: Some(Digest::of(name.as_bytes())),
+                ..Entry::new(Key::parse(name).expect("a key"), name.len() as u64)
+            };
+            let section = Section::parse(section).expect("a section");
+            let record = Record::new(&section, entry).expect("short");
+            spool.push(&record).expect("in order");
+        }
+        spool.finish().expect("written")
+    }
+
+    fn paths(records: impl Iterator<Item = Result<Record>>) -> Vec<String> {
+        records
+            .map(|record| record.expect("a record").path.to_string())
+            .collect()
+    }
+
+    /// Guards against: files of a section that are read as another's, or not at all.
+    #[tokio::test]
+    async fn a_joined_list_is_read_by_section_and_so_is_one_that_was_received() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = list(folder.path(), "config", &["arc.toml"]);
+        // In byte order of paths: a `-` comes before the `/` behind `data`.
+        let other = list(folder.path(), "data-old", &["x"]);
+        let data = list(folder.path(), "data", &["a/1", "a/2", "b"]);
+        let empty = list(folder.path(), "empty", &[]);
+        let metadata = list(folder.path(), "metadata", &["arc.db"]);
+        let path = folder.path().join("joined");
+        let joined = Inventory::join(&path, [&config, &other, &data, &empty, &metadata]);
+        let joined = joined.expect("in order");
+        let text = std::fs::read(&path).expect("written");
+        assert_eq!(joined.summary().sha256, Digest::of(&text).to_string());
+
+        let (path, activity) = (folder.path().join("received"), Activity::default());
+        let body = Body::from_bytes(text);
+        let received = Inventory::receive(body, joined.summary(), &path, &activity).await;
+        for inventory in [&joined, &received.expect("it is whole")] {
+            let names: Vec<&str> = inventory.sections().map(Section::as_str).collect();
+            assert_eq!(names, ["config", "data-old", "data", "metadata"]);
+            let all = paths(inventory.records().expect("a file"));
+            let mut by_section = Vec::new();
+            for section in inventory.sections() {
+                let some = paths(inventory.records_of(section).expect("a file"));
+                assert_eq!(inventory.totals_of(section).0, some.len() as u64);
+                by_section.extend(some);
+            }
+            assert_eq!(all, by_section);
+            assert_eq!(inventory.totals_of(&Section::Data), (3, 7));
+            let absent = Section::Other("absent".to_owned());
+            assert_eq!(
+                paths(inventory.records_of(&absent).expect("a file")).len(),
+                0
+            );
+        }
+        assert!(Inventory::join(&path, [&data, &config]).is_err());
     }
 }

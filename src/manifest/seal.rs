@@ -15,7 +15,8 @@ pub fn seal(manifest: &mut Manifest) -> serde_json::Result<Vec<u8>> {
     let mut text = serde_json::to_string_pretty(manifest)?;
     text.push('\n');
     let digest = Digest::of(text.as_bytes()).to_string();
-    // The last one, as the field stands last but for unknown fields, of which a new manifest has none.
+    // The last one, as the field stands last but for unknown fields, of which a new manifest has
+    // none.
     if let Some(at) = text.rfind(ZEROS) {
         text.replace_range(at..at + ZEROS.len(), &digest);
     }

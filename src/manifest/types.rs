@@ -3,6 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The version of the layout that this release writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+/// The largest manifest that is read, in bytes. One of 10,000 measurements has about 1 MiB.
+pub const MANIFEST_LIMIT: u64 = 16 << 20;
+
 /// `manifest.json`: Arc's fields first, then ours. Unknown fields are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Manifest {
@@ -80,14 +85,14 @@ pub struct Manifest {
     /// What the configuration names and this backup does not hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_included: Vec<String>,
-    /// Files whose bytes an earlier backup holds.
+    /// Files that were not copied again: an interrupted backup had stored them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_files: u64,
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
-    /// In an incomplete copy: files that could not be read, and are not in it; a folder that could not be listed counts as one, and
-    /// stands for all that is in it.
+    /// In an incomplete copy: files that could not be read, and are not in it; a folder that could
+    /// not be listed counts as one, with all that is in it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing_files: u64,
     /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
@@ -105,7 +110,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// How much an incomplete copy lacks, in words.
+    /// How much an incomplete copy lacks, for people.
     #[must_use]
     pub fn lacks(&self) -> String {
         let folders = (self.missing.iter())
@@ -121,8 +126,9 @@ impl Manifest {
         }
     }
 
-    /// Whether this backup is of the same storage as `other`, and has files in each section in which that has some. Which of the
-    /// two is newer the caller knows, who holds the target's lock: the times that they carry may be of clocks that were set back.
+    /// Whether this backup, which is newer, makes `other` unnecessary: it is of the same storage,
+    /// and has files in each section in which `other` has some. The caller knows which is newer, as
+    /// it holds the target's lock: the times in manifests may be of clocks that were set back.
     #[must_use]
     pub fn supersedes(&self, other: &Self) -> bool {
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
@@ -130,7 +136,8 @@ impl Manifest {
         same && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
     }
 
-    /// Whether Arc itself made the backup: none of `format`, `inventory` and `sha256` is there, not even with a wrong type.
+    /// Whether Arc itself made the backup: it has none of `format`, `inventory` and `sha256`, not
+    /// even with a wrong type.
     #[must_use]
     pub fn is_arcs_own(raw: &Value) -> bool {
         ["format", "inventory", "sha256"]
@@ -211,13 +218,15 @@ pub struct SourceInfo {
     pub backend: String,
     /// The path or URL, without credentials.
     pub location: String,
-    /// A random name of the instance that made the backup: which of several that have the same path.
+    /// A random name of the instance that made the backup, to distinguish instances with the same
+    /// path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
 }
 
 impl SourceInfo {
-    /// Whether both are known to be the same storage: a path, or a server's name, is another one on another host.
+    /// Whether both are known to be the same storage: the same path, or server's name, may be
+    /// another one on another host.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.location == other.location
@@ -229,11 +238,11 @@ impl SourceInfo {
 /// What moment a backup is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consistency {
-    /// How the view was taken.
+    /// How the snapshot of the data was taken: `hard-links` or `settled-listing`.
     pub method: String,
     /// The moment, RFC 3339.
     pub moment: String,
-    /// Whether Arc wrote what it held in memory before it; absent where `backup.arc_url` was not set.
+    /// Whether Arc flushed its memory before it; absent where `backup.arc_url` was not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flushed: Option<bool>,
 }

@@ -39,7 +39,7 @@ impl Attempt {
         let operation_id = format!(
             "{}-{}",
             started.strftime("%Y%m%d-%H%M%S"),
-            crate::random_hex::<4>()?
+            crate::random::random_hex::<4>()?
         );
         let default_target = &engine.settings.backup.default_target;
         let (id, target) = match request {
@@ -131,9 +131,9 @@ impl ArcBackup {
         if let Ok(attempt) = Attempt::new(self, request, who) {
             attempt.has_slot();
             // Before the start, only a signal cancels a look-up.
-            let status = match error {
-                Error::Cancelled(_) => Status::Cancelled,
-                _ => Status::Failed,
+            let status = match error.is_cancelled() {
+                true => Status::Cancelled,
+                false => Status::Failed,
             };
             self.record_attempt(attempt, error, status).await;
         }
@@ -152,12 +152,12 @@ impl ArcBackup {
             return;
         }
         let started = Timestamp::now();
-        let Ok(random) = crate::random_hex::<4>() else {
+        let Ok(random) = crate::random::random_hex::<4>() else {
             return;
         };
-        let status = match error {
-            Error::Cancelled(_) => Status::Cancelled,
-            _ => Status::Failed,
+        let status = match error.is_cancelled() {
+            true => Status::Cancelled,
+            false => Status::Failed,
         };
         let ended = Operation {
             operation,

@@ -106,7 +106,7 @@ fn read(path: &Path) -> Option<CancelRequest> {
 fn write(path: &Path, request: &CancelRequest) -> std::io::Result<()> {
     let text = serde_json::to_vec(request).expect("plain data is valid JSON");
     let temporary = path.with_extension("tmp");
-    let mut file = crate::private::create_file(&temporary)?;
+    let mut file = crate::files::create_file(&temporary)?;
     let written = (file.write_all(&text)).and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
@@ -230,8 +230,8 @@ impl ArcBackup {
                 folder.display().to_string(),
                 error,
             );
-            Error::Failed(format!(
-                "{error}: run `arc-backup cancel` as the user of process {}, or end that process with SIGTERM",
+            Error::Storage(error).context(format!(
+                "run `arc-backup cancel` as the user of process {}, or end that process with SIGTERM",
                 holder.pid
             ))
         })

@@ -8,6 +8,7 @@ use arc_backup_core::{LockGuard, OperationId, Sink, Source};
 use crate::Result;
 use crate::arc::ArcClient;
 use crate::config::Settings;
+use crate::files::Scratch;
 use crate::manifest::BackupId;
 use crate::operations::Running;
 use crate::operations::descriptors::copies_at_once;
@@ -15,7 +16,6 @@ use crate::operations::history::History;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
-use crate::private::Scratch;
 use crate::repository::Repository;
 
 /// The number of concurrent copies on local disk.

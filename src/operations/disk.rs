@@ -32,7 +32,7 @@ impl Room {
         let folder = existing(path);
         let device = std::fs::metadata(folder)?.dev();
         let room = match rustix::fs::statvfs(folder) {
-            Err(error) if crate::private::is_lacking(&error.into()) => return Ok(None),
+            Err(error) if crate::files::is_lacking(&error.into()) => return Ok(None),
             room => room?,
         };
         let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);

@@ -112,11 +112,10 @@ impl Context {
 }
 
 fn is_of_a_store(error: &Error) -> bool {
-    match error {
-        Error::Storage(error) | Error::Target { error, .. } => matches!(
-            error.kind(),
+    error.storage_fault().is_some_and(|fault| {
+        matches!(
+            fault.kind(),
             ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled
-        ),
-        _ => false,
-    }
+        )
+    })
 }

@@ -46,7 +46,7 @@ pub struct ArcBackup {
 }
 
 /// A target that cannot be listed.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetError {
     /// The target's name.
     pub target: String,

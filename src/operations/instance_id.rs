@@ -3,8 +3,9 @@
 //! Several instances may write to one target, with the same data path on different hosts. The host
 //! name of a container may change at each start. So neither of them identifies an instance.
 
-use std::io::Write as _;
 use std::path::Path;
+
+use crate::files::write_atomically;
 
 const FILE: &str = "instance-id";
 /// Length in bytes; the id is written in hexadecimal digits.
@@ -21,7 +22,7 @@ pub(crate) fn known_instance_id(folder: &Path) -> Option<String> {
 /// Reads the id of the instance with this state folder, or creates it; `None` if it cannot be
 /// written.
 pub(crate) fn instance_id(folder: &Path) -> Option<String> {
-    known_instance_id(folder).or_else(|| match make(folder, &folder.join(FILE)) {
+    known_instance_id(folder).or_else(|| match make(&folder.join(FILE)) {
         Ok(id) => Some(id),
         Err(error) => {
             tracing::warn!(%error, "cannot record the id of this instance");
@@ -31,15 +32,9 @@ pub(crate) fn instance_id(folder: &Path) -> Option<String> {
 }
 
 /// Creates an id. The caller holds the instance's lock, so that only one is created.
-fn make(folder: &Path, path: &Path) -> crate::Result<String> {
-    let id = crate::random_hex::<BYTES>()?;
-    let temporary = folder.join(format!("{FILE}.new"));
-    let written = crate::private::create_file(&temporary).and_then(|mut file| {
-        file.write_all(id.as_bytes())?;
-        crate::private::sync_file(&file)?;
-        std::fs::rename(&temporary, path)
-    });
-    written.map_err(|e| crate::Error::io("write", path, e))?;
+fn make(path: &Path) -> crate::Result<String> {
+    let id = crate::random::random_hex::<BYTES>()?;
+    write_atomically(path, id.as_bytes())?;
     Ok(id)
 }
 

@@ -20,13 +20,11 @@ impl InstanceLock {
     /// Takes the lock in the file `path`, and creates the file if it is missing.
     pub(crate) fn take(path: &Path, holder: &Holder) -> Result<Self> {
         let fault = |e| {
-            Error::Failed(format!(
-                "{} (set `backup.state_path` to a file in a folder that can be written)",
-                Error::io("lock", path, e)
-            ))
+            Error::io("lock", path, e)
+                .context("set `backup.state_path` to a file in a folder that can be written")
         };
         if let Some(folder) = path.parent() {
-            crate::private::create_folder(folder).map_err(fault)?;
+            crate::files::create_folder(folder).map_err(fault)?;
         }
         let mut file = File::options()
             .read(true)
@@ -37,7 +35,7 @@ impl InstanceLock {
             .open(path)
             .map_err(fault)?;
         if let Some(folder) = path.parent() {
-            crate::private::give_if_possible(folder, path);
+            crate::files::give_if_possible(folder, path);
         }
         let mut attempts = 0;
         loop {
@@ -51,10 +49,9 @@ impl InstanceLock {
                     return Err(read_holder(&mut file).into());
                 }
                 Err(TryLockError::Error(error)) => {
-                    return Err(Error::Failed(format!(
-                        "{}: its file system has no locks between processes (set `backup.state_path` to a file on local disk)",
-                        Error::io("lock", path, error)
-                    )));
+                    return Err(Error::io("lock", path, error).context(
+                        "its file system has no locks between processes: set `backup.state_path` to a file on local disk",
+                    ));
                 }
             }
         }

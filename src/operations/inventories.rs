@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::files::Scratch;
 use crate::manifest::Inventory;
-use crate::private::Scratch;
 
 /// The number of cached inventories.
 const MAX_CACHED: usize = 4;

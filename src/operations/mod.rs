@@ -32,6 +32,7 @@ mod request;
 mod restore;
 mod running;
 mod scratch;
+mod sections;
 mod stall;
 mod start;
 mod status;
@@ -39,8 +40,8 @@ mod sweep;
 mod time_limit;
 mod verify;
 
+pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
-pub use busy::Busy;
 pub use cancel::{AfterCancel, Cancelling};
 
 pub(crate) use disk::{Room, existing, taken};
@@ -60,6 +61,7 @@ pub use restore::preview::{BackupOrigin, RestoreDestination, RestorePreview};
 pub use restore::set_aside::SetAside;
 pub use restore::{ExtraFilesPolicy, InterruptedRun, RestoreInProgress, RestoreOptions};
 pub use running::{Running, Who};
+pub use sections::Sections;
 pub use status::Status;
 pub use sweep::{Leftover, Sweep};
 pub use time_limit::{TimeLimit, TimedRequest};

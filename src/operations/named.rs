@@ -11,10 +11,10 @@ macro_rules! named {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord,
-            poem_openapi::Enum, serde::Serialize, serde::Deserialize,
+            serde::Serialize, serde::Deserialize,
         )]
         $vis enum $name {
-            $( $(#[$value_doc])* #[oai(rename = $text)] #[serde(rename = $text)] $value, )+
+            $( $(#[$value_doc])* #[serde(rename = $text)] $value, )+
         }
 
         impl $name {

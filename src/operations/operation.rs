@@ -1,6 +1,5 @@
 //! An operation, as the status and the history show it.
 
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use crate::operations::{
@@ -12,8 +11,7 @@ use crate::repository::BackupState;
 const WARNING_LIMIT: usize = 100;
 
 /// A backup, restore, verification or deletion, running or ended.
-#[derive(Debug, Clone, Default, PartialEq, Object, Serialize, Deserialize)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operation {
     /// What kind of operation it is.
@@ -59,17 +57,13 @@ pub struct Operation {
     /// The interface that it was requested on.
     pub origin: Origin,
     /// The problems, by file; at most 10,000.
-    #[oai(default)]
     pub problems: Vec<Problem>,
     /// The number of all problems.
-    #[oai(default)]
     pub problem_count: u64,
     /// Warnings for the operator.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What the configuration names and the backup does not hold.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_included: Vec<String>,
     /// Backup: whether Arc flushed its buffers before its files were listed; absent if
@@ -80,14 +74,12 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special_files: Option<u64>,
     /// The first of them.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special_sample: Vec<String>,
     /// Files with unsupported names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unaddressable_files: Option<u64>,
     /// The first of them.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
     /// Backup: reused files of an interrupted backup. Restore: reused staged files of an
@@ -126,7 +118,6 @@ pub struct Operation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
     /// Restore: the locations of replaced files.
-    #[oai(default, skip_serializing_if_is_empty)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
     /// Restore: whether Arc must be restarted to use the restored files.
@@ -139,8 +130,7 @@ pub struct Operation {
 }
 
 /// The whole of which a sample reads a part. The operation's own counts are those of the part.
-#[derive(Debug, Clone, Default, PartialEq, Object, Serialize, Deserialize)]
-#[oai(rename = "SampleOf", skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The requested share: 0.05 for a twentieth.
     pub share: f64,

@@ -1,12 +1,11 @@
 //! A problem of one file.
 
-use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use crate::operations::named::named;
 
 /// What is wrong with one file.
-#[derive(Debug, Clone, PartialEq, Eq, Object, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
     pub path: String,

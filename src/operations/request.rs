@@ -4,6 +4,7 @@ use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::verify::VerifyMode;
+use arc_backup_core::Scope;
 
 /// A request for an operation.
 #[derive(Debug, Clone)]
@@ -11,10 +12,8 @@ use crate::operations::verify::VerifyMode;
 pub enum Request {
     /// Make a backup.
     Backup {
-        /// Includes the databases.
-        metadata: bool,
-        /// Includes `arc.toml`.
-        config: bool,
+        /// The scope of the backup.
+        scope: Scope,
         /// Fails if Arc cannot be flushed.
         require_flush: bool,
         /// The target; `None` for the default one.

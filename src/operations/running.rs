@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::auth::Secret;
 use crate::operations::{Operation, Origin, Phase, Status};
-
 use crate::pipeline::Progress;
+use crate::secret::Secret;
 
 /// Who requested an operation.
 #[derive(Debug, Clone)]
@@ -146,7 +145,7 @@ impl Running {
 
     /// Returns the status of an operation that ends with this error.
     pub(crate) fn status_of(&self, error: &Error) -> Status {
-        match (error, self.reason()) {
+        match (error.root(), self.reason()) {
             (Error::Cancelled(_), Some(Reason::Request(_))) => Status::Cancelled,
             _ => Status::Failed,
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::private::Scratch;
+use crate::files::Scratch;
 use crate::{Error, Result};
 
 /// Folders of operations, one at a time.
@@ -29,7 +29,7 @@ impl ScratchFolders {
 
     /// Creates a folder for a listing.
     pub(crate) fn for_reading(&self) -> Result<Scratch> {
-        create(self.0.join(READS).join(crate::random_hex::<8>()?))
+        create(self.0.join(READS).join(crate::random::random_hex::<8>()?))
     }
 
     /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
@@ -40,8 +40,8 @@ impl ScratchFolders {
         if !operations.exists() {
             return Ok(Stale(stale));
         }
-        crate::private::create_folder(&stale).map_err(|e| Error::io("create", &stale, e))?;
-        let to = stale.join(crate::random_hex::<8>()?);
+        crate::files::create_folder(&stale).map_err(|e| Error::io("create", &stale, e))?;
+        let to = stale.join(crate::random::random_hex::<8>()?);
         match std::fs::rename(&operations, &to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("rename", &operations, error))
@@ -91,9 +91,7 @@ impl Stale {
 
 fn create(path: PathBuf) -> Result<Scratch> {
     Scratch::create(path.clone()).map_err(|e| {
-        Error::Failed(format!(
-            "{} (set `backup.state_path` to a file in a folder that can be written)",
-            Error::io("create", &path, e)
-        ))
+        Error::io("create", &path, e)
+            .context("set `backup.state_path` to a file in a folder that can be written")
     })
 }

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::arc::ArcClient;
-use crate::auth::Secret;
 use crate::config::Settings;
 use crate::operations::OperationKind;
 use crate::operations::Phase;
@@ -19,7 +18,6 @@ use crate::operations::attempt::Attempt;
 use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::backup::flush::Flush;
-use crate::operations::backup::run::Parts;
 use crate::operations::cancel;
 use crate::operations::context::Context;
 use crate::operations::delete;
@@ -36,6 +34,7 @@ use crate::operations::{ArcBackup, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
+use crate::secret::Secret;
 use crate::{Error, Result};
 
 /// How often a running operation is written to the history, for other processes.
@@ -93,7 +92,9 @@ impl ArcBackup {
                 begun.unwrap_or_else(|| Err(Error::Cancelled(format!(
                     "the operation could not begin within {time}: run `doctor` to see which storage does not answer"
                 )))).map_err(|error| match error {
-                    Error::Cancelled(_) if self.ending.is_cancelled() => (error, Status::Cancelled),
+                    error if error.is_cancelled() && self.ending.is_cancelled() => {
+                        (error, Status::Cancelled)
+                    }
                     error => (error, Status::Failed),
                 })
             }
@@ -262,7 +263,7 @@ impl ArcBackup {
             biased;
             done = &mut work => match done {
                 Ok(result) => result.map_err(|error| running.cause_of(error)),
-                Err(error) => Err(Error::Failed(format!("internal fault: {error}"))),
+                Err(error) => Err(error.into()),
             },
             () = running.cancelled_for(times.operation) => {
                 let under_way = running.waits_for();
@@ -372,8 +373,7 @@ impl ArcBackup {
         }
         match request {
             Request::Backup {
-                metadata,
-                config,
+                scope,
                 require_flush,
                 ..
             } => {
@@ -381,8 +381,7 @@ impl ArcBackup {
                     true => Flush::Required,
                     false => Flush::Wanted,
                 };
-                let parts = Parts { metadata, config };
-                backup::run(&context, parts, flush).await?.report(&running)
+                backup::run(&context, &scope, flush).await?.report(&running)
             }
             Request::Restore(_, options, _) => {
                 restore::run(&context, &options).await?.report(&running)

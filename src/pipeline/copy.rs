@@ -19,13 +19,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::Progress;
 use super::progress::UnderWay;
 
-/// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way holds one.
+/// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way
+/// holds one.
 const PIECE_BYTES: usize = 256 << 10;
 /// How long an upload that is given up is waited for.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a cancelled copy waits for what it has begun to end: the last request of an upload, or its abort.
+/// How long a cancelled copy waits for what it has begun to end: the last request of an upload, or
+/// its abort.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a file is copied whose bytes were damaged on the way. Requests are tried again below this, in the sinks.
+/// How often a file is copied whose bytes were damaged on the way. Requests are tried again below
+/// this, in the sinks.
 const TRIES: u32 = 3;
 
 /// Where entries are read from.
@@ -34,8 +37,9 @@ pub trait Reader: Send + Sync {
     /// Opens `entry`.
     async fn open(&self, entry: &Entry) -> Result<Body, Error>;
 
-    /// Opens it once more, after its bytes were not what they should be, or broke off. A reader that has other checksums than the
-    /// digest asks for them then: what was damaged on the way shows there, and what is damaged where it is kept does not.
+    /// Opens it once more, after its bytes were not what they should be, or broke off. A reader
+    /// that has other checksums than the digest asks for them then: what was damaged on the way
+    /// shows there, and what is damaged where it is kept does not.
     ///
     /// The default opens it as before.
     async fn open_again(&self, entry: &Entry) -> Result<Body, Error> {
@@ -66,7 +70,7 @@ pub struct Plan {
 pub struct Outcome {
     /// The entry; after a copy that went well with the digest of its bytes.
     pub entry: Entry,
-    /// The entity tag of what was written, where the writer tells one.
+    /// The entity tag of the written object, where the writer gives one.
     pub stored: Option<String>,
     /// What went wrong.
     pub fault: Option<CopyFault>,
@@ -121,7 +125,8 @@ impl CopyFault {
 
 /// The copies of a [`Plan`], as they end.
 ///
-/// Whatever is waited for between two outcomes goes through [`beside`](Copies::beside): the copies may hold what it needs.
+/// Whatever is waited for between two outcomes goes through [`beside`](Copies::beside): the copies
+/// may hold what it needs.
 pub struct Copies<'a> {
     outcomes: InOrder<'a, BoxFuture<'a, Result<Outcome, Error>>>,
     cancel: CancellationToken,
@@ -139,7 +144,8 @@ impl Copies<'_> {
         self.outcomes.beside(future).await
     }
 
-    /// Ends the copies, and returns when nothing of them is under way any more: only then can be cleaned up.
+    /// Ends the copies, and returns when nothing of them is under way any more: only then can be
+    /// cleaned up.
     pub async fn stop(mut self) {
         self.cancel.cancel();
         while self.next().await.is_some() {}
@@ -147,8 +153,8 @@ impl Copies<'_> {
 }
 
 impl Plan {
-    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends it. Dropping the copies ends
-    /// those that are under way.
+    /// Copies `entries`; outcomes come in the same order. An error of the listing itself ends it.
+    /// Dropping the copies ends those that are under way.
     pub fn run<'a>(
         &'a self,
         entries: EntryStream<'a>,
@@ -191,7 +197,8 @@ impl Plan {
         }
     }
 
-    /// Copies one entry; once more where bytes were damaged or broke off on the way, as only the whole shows.
+    /// Copies one entry; once more where bytes were damaged or broke off on the way, as only the
+    /// whole shows.
     async fn copy(
         &self,
         entry: &Entry,
@@ -272,7 +279,8 @@ impl Plan {
         match (copied, upload) {
             (Ok(digest), Some(upload)) => {
                 under_way.step("finishing it");
-                // What the store does this moment is worth a moment's waiting; and, where only this copy's neighbours failed, all of it.
+                // What the store does this moment is worth a moment's waiting; and, where only this
+                // copy's neighbours failed, all of it.
                 let ends = async {
                     self.cancel.cancelled().await;
                     tokio::time::sleep(END_TIMEOUT).await;
@@ -290,7 +298,8 @@ impl Plan {
                     CopyFault::Cancelled => END_TIMEOUT,
                     _ => ABORT_TIMEOUT,
                 };
-                // The first fault is the one to report; a network that is dead is not waited for once more.
+                // The first fault is the one to report; a network that is dead is not waited for
+                // once more.
                 let _ = tokio::time::timeout(timeout, upload.abort()).await;
                 Err(fault)
             }
@@ -389,8 +398,8 @@ fn stamp(file: &File) -> Option<Stamp> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
-/// Fails when an open file was rewritten in place since it was `was`: what was read of it is neither the old file nor the new one,
-/// and where it has as many bytes, nothing else shows that.
+/// Fails when an open file was rewritten in place since it was `was`: what was read of it is
+/// neither the old file nor the new one, and where it has as many bytes, nothing else shows that.
 fn check_unchanged(file: &File, was: Option<Stamp>, key: &str) -> Result<(), CopyFault> {
     if was.is_none() || stamp(file) == was {
         return Ok(());
@@ -400,7 +409,8 @@ fn check_unchanged(file: &File, was: Option<Stamp>, key: &str) -> Result<(), Cop
     Err(CopyFault::Read(error))
 }
 
-/// Copies an open file on one thread: a hop between threads for each piece costs more than the piece.
+/// Copies an open file on one thread: a hop between threads for each piece costs more than the
+/// piece.
 fn copy_file(
     mut from: &File,
     mut to: Option<File>,

@@ -97,7 +97,8 @@ impl Progress {
         }
     }
 
-    /// The files that are being copied, in words: how many, and what is done to the one that began first.
+    /// The files that are being copied, in words: how many, and what is done to the one that began
+    /// first.
     #[must_use]
     pub fn under_way(&self) -> Option<String> {
         let under_way = self.files_under_way();

@@ -14,5 +14,7 @@ mod local;
 )]
 mod registry;
 mod s3;
+#[cfg(all(test, feature = "local", feature = "s3", feature = "azure"))]
+mod tests;
 
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};

@@ -1,4 +1,4 @@
-//! Journals: what is being done to a backup, so that what a crash left can be told from everything else.
+//! Journals: which backups are being changed, so that the files left by a crash are known.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,14 @@ use arc_backup_core::{Child, Discard, Discarded, ErrorKind, Key};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Repository, own};
+use super::Repository;
+use super::layout::{manifest_key, own};
 use crate::manifest::BackupId;
+use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
-/// `.arc-backup/journal/{backup_id}.json`: there from before the first change to a backup until after the last.
+/// `.arc-backup/journal/{backup_id}.json`: it exists from before the first change to a backup until
+/// after the last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
     /// `backup` or `delete`.
@@ -27,31 +30,32 @@ pub struct Journal {
     pub started_at: Timestamp,
 }
 
-/// How the name of what says that a journal ended ends.
+/// The suffix of the marker that a journal ended.
 const ENDED: &str = ".ended";
 
 fn ended_key(id: &BackupId) -> Key {
     own(&format!("journal/{id}{ENDED}"))
 }
 
-/// How many unfinished backups are continued at most; older ones are removed.
-const CONTINUED: usize = 3;
+/// How many unfinished backups are resumed at most; older ones are removed.
+const MAX_RESUMED: usize = 3;
 
 /// What a sweep found, and removed if it was asked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Unfinished backups and deletions, and what has lost its journal, by id.
+    /// Unfinished backups and deletions, and leftovers without a journal, by id.
     pub unfinished: Vec<String>,
-    /// Those of them that are still there although they were to be removed.
+    /// Those of them that were to be removed and could not be.
     pub left: Vec<String>,
-    /// Leavings of uploads that never ended.
+    /// Incomplete uploads.
     pub temporaries: u64,
-    /// What could not be removed, and why. Keys that may not delete anything are one fault, however much stays.
+    /// What could not be removed, and why. Credentials that may not delete are one fault, however
+    /// many files stay.
     pub faults: Vec<String>,
 }
 
 impl Swept {
-    /// Notes that `what` could not be removed.
+    /// Records that `what` could not be removed.
     pub(super) fn add_fault(&mut self, what: &str, error: &Error) {
         let text = match error {
             Error::Storage(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -66,7 +70,7 @@ impl Swept {
     }
 }
 
-/// What is said of all leftovers at once where the right to delete is missing.
+/// The one message for all leftovers where the right to delete is missing.
 pub(super) fn without_right(error: &arc_backup_core::Error) -> String {
     format!(
         "{}; leftovers stay until `sweep --apply` runs with credentials that may delete",
@@ -74,15 +78,15 @@ pub(super) fn without_right(error: &arc_backup_core::Error) -> String {
     )
 }
 
-/// What the names of journals say.
+/// The backups that the names in the journal folder are of.
 #[derive(Debug, Default)]
 pub(super) struct Journals {
-    /// Backups that are being worked at, or were.
+    /// Backups that are being changed, or were when their operation died.
     pub(super) open: BTreeSet<BackupId>,
     /// Backups whose journals ended and could not be removed.
     pub(super) ended: BTreeSet<BackupId>,
-    /// Backups that have told what they stored.
-    pub(super) told: BTreeSet<BackupId>,
+    /// Backups that have a log of the files that they stored.
+    pub(super) with_log: BTreeSet<BackupId>,
 }
 
 impl Repository {
@@ -92,7 +96,8 @@ impl Repository {
             .await
     }
 
-    /// Removes the journal of a backup. Without the right to delete it is marked as ended, which is as good.
+    /// Removes the journal of a backup. Without the right to delete it is marked as ended, which
+    /// serves as well.
     pub(crate) async fn end_journal(&self, id: &BackupId) -> Result<()> {
         match self.remove_journal(id).await {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -106,14 +111,14 @@ impl Repository {
     }
 
     async fn remove_journal(&self, id: &BackupId) -> Result<(), arc_backup_core::Error> {
-        let told = own(&format!("journal/{id}"));
-        self.sink().remove_tree(&told, &self.activity).await?;
+        let log = own(&format!("journal/{id}"));
+        self.sink().remove_tree(&log, &self.activity).await?;
         self.sink()
             .delete(&[own(&format!("journal/{id}.json")), ended_key(id)])
             .await
     }
 
-    /// Takes back that the journal of a backup ended: another begins.
+    /// Removes the marker that the journal of a backup ended: another one begins.
     pub(super) async fn reopen_journal(&self, id: &BackupId) -> Result<()> {
         if self.journals().await?.ended.contains(id) {
             self.sink().delete(&[ended_key(id)]).await?;
@@ -130,7 +135,7 @@ impl Repository {
                     journals.open.extend(id(".json"));
                     journals.ended.extend(id(ENDED));
                 }
-                Child::Folder(_) => journals.told.extend(id("")),
+                Child::Folder(_) => journals.with_log.extend(id("")),
                 Child::Other(..) => {}
             }
         }
@@ -144,35 +149,37 @@ impl Repository {
         Ok(self.journals().await?.open)
     }
 
-    /// The unfinished backups that can be continued, newest first: they have told what they stored. At most
-    /// [`CONTINUED`] of them.
-    pub(crate) async fn continuable(&self) -> Result<Vec<BackupId>> {
+    /// The unfinished backups that can be resumed, newest first: they have a log of the files that
+    /// they stored. At most [`MAX_RESUMED`] of them.
+    pub(crate) async fn resumable(&self) -> Result<Vec<BackupId>> {
         let journals = self.journals().await?;
-        let mut continuable = Vec::new();
-        let found: Vec<_> = journals.told.intersection(&journals.open).collect();
+        let mut resumable = Vec::new();
+        let found: Vec<_> = journals.with_log.intersection(&journals.open).collect();
         for id in found.into_iter().rev() {
-            if continuable.len() < CONTINUED && !self.is_published(id).await? {
-                continuable.push(id.clone());
+            if resumable.len() < MAX_RESUMED && !self.is_published(id).await? {
+                resumable.push(id.clone());
             }
         }
-        Ok(continuable)
+        Ok(resumable)
     }
 
-    /// Finishes or removes what a journal names as unfinished, and nothing else. The caller holds the lock.
+    /// Finishes or removes what a journal names as unfinished, and nothing else. The caller holds
+    /// the lock.
     ///
-    /// A backup that was published stays, whatever its journal says: its manifest is written last. A deletion
-    /// that had not begun (the manifest is still there) is forgotten; one that had is finished.
+    /// A backup that was published stays, whatever its journal says: its manifest is written last.
+    /// A deletion that had not begun (the manifest is still there) is forgotten; one that had is
+    /// finished.
     ///
-    /// What can't be removed is left to the next sweep, and named in [`Swept::faults`].
+    /// Files that can't be removed stay for the next sweep, and are named in [`Swept::faults`].
     ///
     /// # Errors
     /// When the journals can't be read.
     pub async fn sweep(&self, apply: bool) -> Result<Swept> {
-        self.sweep_but(apply, &[]).await
+        self.sweep_except(apply, &[]).await
     }
 
     /// The same, without touching the backups in `kept`.
-    pub(crate) async fn sweep_but(&self, apply: bool, kept: &[BackupId]) -> Result<Swept> {
+    pub(crate) async fn sweep_except(&self, apply: bool, kept: &[BackupId]) -> Result<Swept> {
         let mut swept = Swept::default();
         let journals = self.journals().await?;
         for id in journals.open {
@@ -191,7 +198,7 @@ impl Repository {
             }
             if apply && let Err(error) = self.sweep_one(&id, published).await {
                 swept.left.push(id.to_string());
-                tracing::warn!(backup = %id, %error, "what an interrupted operation left can't be removed");
+                tracing::warn!(backup = %id, %error, "leftovers of an interrupted operation can't be removed");
                 swept.add_fault(id.as_str(), &error);
             }
         }
@@ -202,7 +209,7 @@ impl Repository {
                 break;
             }
         }
-        let folder = Key::parse(super::OWN_FOLDER).expect("a fixed name");
+        let folder = Key::parse(OWN_FOLDER).expect("a fixed name");
         if apply && let Err(error) = self.remove_probes(&folder).await {
             swept.add_fault("", &error);
         }
@@ -220,7 +227,8 @@ impl Repository {
         Ok(swept)
     }
 
-    /// Removes what a doctor left that was killed. One that runs this moment makes its own anew when it is asked again.
+    /// Removes the probes of a doctor that was killed. One that runs at this moment makes its probe
+    /// again when it is run again.
     async fn remove_probes(&self, folder: &Key) -> Result<()> {
         let probes: Vec<_> = (self.sink().list_children(Some(folder)).await?.into_iter())
             .filter(|child| child.name().starts_with("probe-"))
@@ -231,17 +239,18 @@ impl Repository {
 
     pub(crate) async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {
         if !published {
-            tracing::info!(backup = %id, "removing what an interrupted operation left");
+            tracing::info!(backup = %id, "removing leftovers of an interrupted operation");
             self.remove_backup(id).await?;
         }
         self.end_journal(id).await
     }
 
-    /// Whether the backup has a manifest, whatever is in it. A fault of the target is no answer: it must not cost a backup.
+    /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it
+    /// must not cost a backup.
     async fn is_published(&self, id: &BackupId) -> Result<bool> {
-        match self.sink().head(&super::manifest_key(id)).await {
+        match self.sink().head(&manifest_key(id)).await {
             Ok(meta) => Ok(meta.is_some()),
-            // A link or folder is in the manifest's place: no manifest of ours.
+            // A link or folder in its place is not a manifest of ours.
             Err(error) if error.kind() == ErrorKind::Invalid => Ok(false),
             Err(error) => Err(error.into()),
         }

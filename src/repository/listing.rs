@@ -6,6 +6,7 @@ use arc_backup_core::{Child, ErrorKind};
 use futures::{StreamExt, stream};
 
 use super::{BackupState, LastVerified, Loaded, Note, Repository};
+use crate::UnreadableState;
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
@@ -13,8 +14,7 @@ use crate::{Error, Result};
 const MANIFESTS_AT_ONCE: usize = 16;
 
 /// What a list says of one backup.
-#[derive(Debug, Clone, PartialEq, poem_openapi::Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// The backup's id.
     pub backup_id: String,
@@ -75,8 +75,8 @@ impl Summary {
     }
 }
 
-/// Something that has the name of a backup and is none.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+/// Something that has the name of a backup and is not one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// The folder's name.
     pub backup_id: String,
@@ -88,38 +88,8 @@ pub struct Damaged {
     pub detail: String,
 }
 
-/// Why a backup can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, poem_openapi::Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum UnreadableState {
-    /// Its manifest or inventory lies in an archive tier.
-    Archived,
-    /// The right to read it is missing.
-    Denied,
-}
-
-impl UnreadableState {
-    /// What a fault of a target's means for a backup that was to be read.
-    pub(crate) fn of(error: &arc_backup_core::Error) -> Option<Self> {
-        match error.kind() {
-            ErrorKind::Archived => Some(Self::Archived),
-            ErrorKind::PermissionDenied => Some(Self::Denied),
-            _ => None,
-        }
-    }
-
-    /// The state in a word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Archived => "archived",
-            Self::Denied => "denied",
-        }
-    }
-}
-
 /// A backup that is there and can't be read now. That says nothing of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, poem_openapi::Object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The folder's name.
     pub backup_id: String,
@@ -127,18 +97,18 @@ pub struct Unreadable {
     pub target: String,
     /// Why it can't be read.
     pub state: UnreadableState,
-    /// The same in words, and what to do.
+    /// The same for people, and what to do.
     pub detail: String,
 }
 
-/// The backups of one target, newest first, and what only looks like one.
+/// The backups of one target, newest first, and folders that only look like one.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     /// The backups.
     pub backups: Vec<Summary>,
-    /// What is none.
+    /// Folders with the name of a backup that are not one.
     pub damaged: Vec<Damaged>,
-    /// What can't be read now.
+    /// Backups that can't be read now.
     pub unreadable: Vec<Unreadable>,
 }
 

@@ -1,22 +1,24 @@
-//! Notes: what may change about a backup after it was made, such as when it was last verified.
+//! Notes: facts about a backup that change after it was made, such as when it was last verified.
 //!
-//! A backup exists without its note, and a note that is broken or can't be written costs nothing but itself.
+//! A backup exists without its note: where a note is broken or can't be written, only the note is
+//! lost.
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::{Child, Key};
-use poem_openapi::Object;
+use arc_backup_core::Child;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Repository, own};
+use super::Repository;
+use super::layout::{note_key, own};
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
 /// The largest note that is read, in bytes.
 const NOTE_LIMIT: u64 = 1 << 20;
 
-/// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is rewritten.
+/// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is
+/// rewritten.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Note {
     /// The last verification that came to its end.
@@ -28,7 +30,7 @@ pub struct Note {
     /// The last one that found a fault, until a full one finds nothing wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failed: Option<LastVerified>,
-    /// Where its samples stand.
+    /// Which files the next sample reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Turn>,
     /// Whatever else was in the file.
@@ -37,8 +39,7 @@ pub struct Note {
 }
 
 /// When a backup was last verified, and what came of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LastVerified {
     /// When that ended, RFC 3339, UTC.
     pub at: String,
@@ -51,7 +52,7 @@ pub struct LastVerified {
     /// Of a sample: the share of the files that it read, 0.05 for a twentieth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// Of a sample: how much of the whole the samples have read since they last began anew; 1 when all of it.
+    /// Of a sample: how much of the backup the samples of this round have read; 1 when all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covered: Option<f64>,
 }
@@ -69,7 +70,7 @@ impl Repository {
     /// The note of a backup; `None` when it has none.
     ///
     /// # Errors
-    /// When it can't be read, or is no note.
+    /// When it can't be read, or is not a note.
     pub async fn note(&self, id: &BackupId) -> Result<Option<Note>> {
         let key = note_key(id);
         let Some(bytes) = self.read_small(&key, NOTE_LIMIT).await? else {
@@ -77,7 +78,7 @@ impl Repository {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|e| Error::Failed(format!("`{key}` is no note and is ignored: {e}")))
+            .map_err(|e| Error::Failed(format!("`{key}` is not a note and is ignored: {e}")))
     }
 
     /// The same for whoever only shows it: a note that can't be read is as good as none, and a
@@ -106,9 +107,4 @@ impl Repository {
             .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
             .collect())
     }
-}
-
-/// The note of a backup.
-pub(super) fn note_key(id: &BackupId) -> Key {
-    own(&format!("notes/{id}.json"))
 }

@@ -1,26 +1,24 @@
-//! Reading one backup: manifest, inventory, files.
+//! Reading one backup: manifest and inventory.
 
 use std::path::Path;
 
-use arc_backup_core::{Body, Child, Entry, ErrorKind, GetOptions, Key, ListOptions, Listed};
-use async_trait::async_trait;
+use arc_backup_core::{Child, Entry, ErrorKind, GetOptions, Key, ListOptions, Listed, Section};
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::listing::UnreadableState;
-use super::{Repository, file_key, folder, inventory_key, manifest_key};
+use super::Repository;
+use super::layout::{folder, inventory_key, manifest_key};
 use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest, Record, Spool};
-use crate::pipeline::Reader;
-use crate::{Error, Result};
+use crate::{Error, Result, UnreadableState};
 
-/// A manifest that was read and is what it should be.
+/// A manifest that was read and checked.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// Its fields.
     pub manifest: Manifest,
     /// All of it, as it stands in the file.
     pub raw: Value,
-    /// Whether it has digests: false for a backup that Arc made.
+    /// Whether it has checksums: false for a backup that Arc made.
     pub sealed: bool,
 }
 
@@ -28,8 +26,9 @@ impl Repository {
     /// Reads and checks the manifest of a backup.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is something that is no backup,
-    /// [`Error::Unreadable`] when its manifest can't be read for lack of rights, or lies in an archive tier.
+    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is
+    /// something that is not a backup, [`Error::Unreadable`] when its manifest can't be read for
+    /// lack of rights, or lies in an archive tier.
     pub async fn load(&self, id: &BackupId) -> Result<Loaded> {
         let damaged = |detail: String| Error::Damaged {
             id: id.to_string(),
@@ -37,7 +36,7 @@ impl Repository {
         };
         let mut read = self.read_manifest(id).await;
         if matches!(read, Ok(None)) && !self.journalled().await?.contains(id) {
-            // It may have been published since, by somebody whose journal is gone with that.
+            // It may have been published since, by an operation whose journal is removed with that.
             read = self.read_manifest(id).await;
         }
         let bytes = match read {
@@ -60,10 +59,10 @@ impl Repository {
                 return Err(damaged(format!("manifest.json: {}", error.detail())));
             }
             Err(error) => {
-                let Some(state) = UnreadableState::of(&error) else {
+                let Some(state) = UnreadableState::from_error(&error) else {
                     return Err(error.into());
                 };
-                // Who may not list is told of what is absent, too, that it is denied.
+                // Without the right to list, a store answers `denied` for absent objects too.
                 if self.is_there(id).await?.is_none() {
                     return Err(Error::NotFound(id.to_string()));
                 }
@@ -75,7 +74,7 @@ impl Repository {
             }
         };
         let loaded = check_manifest(id, &bytes).map_err(damaged)?;
-        // Arc writes none: somebody took the seal off a manifest of ours.
+        // Arc writes no inventory: the seal was removed from a manifest of ours.
         if loaded.manifest.inventory.is_none() && self.has_inventory(id).await? {
             return Err(damaged(
                 "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
@@ -87,9 +86,9 @@ impl Repository {
     async fn has_inventory(&self, id: &BackupId) -> Result<bool> {
         match self.sink().head(&inventory_key(id)).await {
             Ok(meta) => Ok(meta.is_some()),
-            // Something that is no file.
+            // Something that is not a file.
             Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
-            // Who may not list is told so of what is absent, too.
+            // Without the right to list, a store answers `denied` for absent objects too.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -103,7 +102,7 @@ impl Repository {
             .await
     }
 
-    /// What there is in place of a manifest that can't be read as a file, in words.
+    /// Describes what is in the place of a manifest that can't be read as a file.
     async fn instead_of_manifest(&self, id: &BackupId) -> Result<String> {
         let children = self.sink().list_children(Some(&folder(id))).await?;
         let found = (children.iter()).find(|child| child.name() == "manifest.json");
@@ -120,8 +119,9 @@ impl Repository {
             .find(|child| child.name() == id.as_str()))
     }
 
-    /// Brings the list of a backup's files into a private file in `scratch`, checked: the inventory, or, for a backup that
-    /// Arc made, its own listing, which must agree with the manifest's counts.
+    /// Brings the list of a backup's files into a private file in `scratch`, checked: the
+    /// inventory, or, for a backup that Arc made, a listing of the target, which must agree with
+    /// the manifest's counts.
     ///
     /// # Errors
     /// [`InventoryFault::Damaged`] says what is wrong with it.
@@ -173,7 +173,9 @@ impl Repository {
                             meta.size,
                         )
                     };
-                    spool.push(&Record::new(section, entry)?)?;
+                    let section = Section::parse(section)
+                        .map_err(|e| InventoryFault::Damaged(e.to_string()))?;
+                    spool.push(&Record::new(&section, entry)?)?;
                 }
                 Listed::Other { path, kind } => {
                     return Err(InventoryFault::Damaged(format!(
@@ -183,17 +185,7 @@ impl Repository {
                 }
             }
         }
-        Ok(spool.finish()?.unsealed())
-    }
-
-    /// A reader of the files of one section.
-    #[must_use]
-    pub fn reader(&self, id: &BackupId) -> BackupReader {
-        BackupReader {
-            repository: self.clone(),
-            id: id.clone(),
-            section: None,
-        }
+        Ok(spool.finish()?.without_checksums())
     }
 }
 
@@ -235,58 +227,4 @@ fn check_manifest(id: &BackupId, bytes: &[u8]) -> Result<Loaded, String> {
         raw,
         sealed,
     })
-}
-
-/// Reads the files of a backup, by records or by the entries of one section.
-#[derive(Debug, Clone)]
-pub struct BackupReader {
-    repository: Repository,
-    id: BackupId,
-    section: Option<String>,
-}
-
-impl BackupReader {
-    /// The same, for entries whose keys are those of `section`.
-    #[must_use]
-    pub fn section(mut self, section: &str) -> Self {
-        self.section = Some(section.to_owned());
-        self
-    }
-
-    /// Where the bytes of a record are.
-    ///
-    /// # Errors
-    /// When its path is too long for a key.
-    pub fn locate(&self, record: &Record) -> Result<Key> {
-        file_key(record.stored_in.as_ref().unwrap_or(&self.id), &record.path)
-    }
-}
-
-impl BackupReader {
-    async fn get(&self, entry: &Entry, again: bool) -> Result<Body, arc_backup_core::Error> {
-        let path = match &self.section {
-            Some(section) => format!("{}/{section}/{}", self.id, entry.key),
-            None => format!("{}/{}", self.id, entry.key),
-        };
-        let key = Key::parse(&path).map_err(|e| {
-            arc_backup_core::Error::new(ErrorKind::Invalid, "read", path, e.reason())
-        })?;
-        let options = GetOptions {
-            // Arc's own backups have none: of these the store's checksums are all there is.
-            reader_checks: entry.sha256.is_some() && !again,
-            ..GetOptions::default()
-        };
-        Ok(self.repository.sink().get(&key, options).await?.body)
-    }
-}
-
-#[async_trait]
-impl Reader for BackupReader {
-    async fn open(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
-        self.get(entry, false).await
-    }
-
-    async fn open_again(&self, entry: &Entry) -> Result<Body, arc_backup_core::Error> {
-        self.get(entry, true).await
-    }
 }

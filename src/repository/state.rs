@@ -1,14 +1,13 @@
-//! The state of a backup, in a word.
+//! The state of a backup.
 
-use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
 
+use super::LastVerified;
 use super::notes::Note;
-use super::{LastVerified, UnreadableState};
+use crate::UnreadableState;
 
 /// What is known of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum, Serialize, Deserialize)]
-#[oai(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupState {
     /// The last verification found nothing wrong, and no earlier fault is left to clear.
@@ -85,13 +84,13 @@ impl From<UnreadableState> for BackupState {
 }
 
 impl Note {
-    /// Notes a verification that came to its end.
+    /// Records a verification that ended.
     ///
     /// A fault stays until a full verification finds nothing wrong: a quick one or a sample may
     /// not have looked at the damaged file.
     pub(crate) fn add_verification(&mut self, done: LastVerified) {
         let is_full = done.mode == "full";
-        // What an earlier release has noted, without a field for the fault.
+        // The note of an earlier release has no field for the fault.
         self.last_failed = match done.ok {
             true if is_full => None,
             true => self.fault().cloned(),
@@ -123,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: a fault that a sample of other files, or a look at sizes, has "cleared".
+    /// Guards against: a fault that a sample of other files, or a check of sizes, has "cleared".
     #[test]
     fn only_a_clean_full_verification_clears_a_fault() {
         use BackupState::{Damaged, Ok, Unverified};

@@ -1,30 +1,33 @@
-//! What a backup that is being made has stored so far, told in its journal, so that the next one can go on from there.
+//! The log of the files that a backup has stored so far, kept with its journal, so that the next
+//! backup can resume it.
 //!
-//! `.arc-backup/journal/{backup_id}/{run}-{number}.jsonl`: each a few hundred records, in the order in which files were stored,
-//! which within a run is that of their keys: what was taken over from an earlier backup is one, what was copied another.
+//! `.arc-backup/journal/{backup_id}/{run}-{number}.jsonl`: each has a few hundred records, in the
+//! order in which files were stored. Within a run that is the order of their keys: the files taken
+//! over from an earlier backup are one run, the copied files another.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use arc_backup_core::{Child, Key, Purpose, WriteOptions};
+use arc_backup_core::{Child, Key, Purpose, Section, WriteOptions};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Repository, own};
+use super::Repository;
+use super::layout::own;
 use crate::Result;
 use crate::manifest::{BackupId, Record};
 
 /// How many records go into one object.
-const RECORDS: usize = 500;
-/// How long records are held back.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The largest object that is read.
+const RECORDS_PER_OBJECT: usize = 500;
+/// How long records are buffered.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// The largest object that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 /// The field of a record that holds the entity tag of what was stored.
 const STORED: &str = "stored";
 
-/// Tells what was stored.
+/// Records which files were stored.
 pub(crate) struct StoredLog {
     repository: Repository,
     id: BackupId,
@@ -32,7 +35,7 @@ pub(crate) struct StoredLog {
     number: u64,
     lines: Vec<u8>,
     records: usize,
-    told: Instant,
+    flushed_at: Instant,
 }
 
 impl StoredLog {
@@ -44,24 +47,24 @@ impl StoredLog {
             number: 0,
             lines: Vec::new(),
             records: 0,
-            told: Instant::now(),
+            flushed_at: Instant::now(),
         }
     }
 
-    /// Whether anything was told.
+    /// Whether nothing was written to the target.
     pub(crate) fn is_empty(&self) -> bool {
         self.number == 0
     }
 
-    /// Writes down what was noted; what is noted from here on need not come behind it in order.
+    /// Flushes the log; the records from here on need not come behind the others in order.
     pub(crate) async fn next_run(&mut self) -> Result<()> {
         self.flush().await?;
         self.run += 1;
         Ok(())
     }
 
-    /// Notes that the file of `record` is stored, with this entity tag.
-    pub(crate) async fn note(&mut self, record: &Record, stored: Option<&str>) -> Result<()> {
+    /// Records that the file of `record` is stored, with this entity tag.
+    pub(crate) async fn record(&mut self, record: &Record, stored: Option<&str>) -> Result<()> {
         let mut line = record.to_json();
         if let (Value::Object(fields), Some(stored)) = (&mut line, stored) {
             fields.insert(STORED.to_owned(), stored.into());
@@ -69,13 +72,13 @@ impl StoredLog {
         self.lines.extend_from_slice(line.to_string().as_bytes());
         self.lines.push(b'\n');
         self.records += 1;
-        if self.records >= RECORDS || self.told.elapsed() >= PATIENCE {
+        if self.records >= RECORDS_PER_OBJECT || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
             self.flush().await?;
         }
         Ok(())
     }
 
-    /// Writes down what was noted.
+    /// Writes the buffered records to the target.
     pub(crate) async fn flush(&mut self) -> Result<()> {
         if self.records == 0 {
             return Ok(());
@@ -96,16 +99,17 @@ impl StoredLog {
         self.lines.clear();
         self.number += 1;
         self.records = 0;
-        self.told = Instant::now();
+        self.flushed_at = Instant::now();
         Ok(())
     }
 }
 
-/// Reads a run of what an unfinished backup has told, of one section, in byte order. Whatever can't be read is left out: it is stored anew.
+/// Reads a run of the log of an unfinished backup, of one section, in byte order. Records that
+/// can't be read are skipped: their files are stored again.
 pub(crate) struct StoredReader {
     repository: Repository,
     id: BackupId,
-    section: String,
+    section: Section,
     names: std::vec::IntoIter<Key>,
     records: std::vec::IntoIter<(Record, Option<String>)>,
     next: Option<(Record, Option<String>)>,
@@ -116,7 +120,7 @@ impl StoredReader {
     pub(crate) async fn open(
         repository: &Repository,
         id: &BackupId,
-        section: &str,
+        section: &Section,
     ) -> Result<Vec<Self>> {
         let folder = own(&format!("journal/{id}"));
         let mut runs: BTreeMap<String, Vec<Key>> = BTreeMap::new();
@@ -131,7 +135,7 @@ impl StoredReader {
         let readers = runs.into_values().map(|names| Self {
             repository: repository.clone(),
             id: id.clone(),
-            section: section.to_owned(),
+            section: section.clone(),
             names: names.into_iter(),
             records: Vec::new().into_iter(),
             next: None,
@@ -144,7 +148,7 @@ impl StoredReader {
         &self.id
     }
 
-    /// What was stored at `key`, if anything; keys are asked for in byte order.
+    /// The record of the file at `key`, if it was stored; keys are asked for in byte order.
     pub(crate) async fn at(&mut self, key: &Key) -> Result<Option<(Record, Option<String>)>> {
         loop {
             match &self.next {
@@ -165,7 +169,7 @@ impl StoredReader {
                     return Err(error.into());
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "files of an unfinished backup are stored anew");
+                    tracing::warn!(%error, "files of an unfinished backup are stored again");
                     continue;
                 }
             };

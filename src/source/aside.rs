@@ -1,7 +1,7 @@
-//! Where a restore keeps what it replaces.
+//! Where a restore keeps the files that it replaces.
 //!
-//! Beside the storage, where that can: a folder beside the root on local disk, a prefix beside the prefix on S3 and
-//! Azure. Else in the target that holds the backup.
+//! Beside the storage, where it supports that: a folder beside the root on local disk, a prefix
+//! beside the prefix on S3 and Azure. Else in the target that holds the backup.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use arc_backup_core::{
     copy_object,
 };
 
-/// The place for what one operation sets aside: a folder of its name.
+/// The files that one operation sets aside, in a folder with its name.
 #[derive(Debug, Clone)]
 pub(super) struct Aside {
     storage: Arc<dyn Sink>,
@@ -89,7 +89,7 @@ impl Aside {
         Ok(())
     }
 
-    /// Removes all that was set aside.
+    /// Removes all files that were set aside.
     pub(super) async fn remove(&self) -> Result<()> {
         match (&self.target, self.storage.aside()) {
             (Some((target, folder)), _) => target.remove_tree(folder, &self.activity).await,
@@ -98,7 +98,7 @@ impl Aside {
         }
     }
 
-    /// Whether there is nothing, where that is known: on local disk.
+    /// Whether the folder is known to be absent, which only local disk shows.
     pub(super) fn is_absent(&self) -> bool {
         let is_local = |sink: &Arc<dyn Sink>| sink.properties().local_path.is_some();
         is_local(self.target.as_ref().map_or(&self.storage, |(sink, _)| sink))

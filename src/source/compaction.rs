@@ -1,7 +1,8 @@
-//! What Arc's compaction does to its files, as far as a backup has to know.
+//! How Arc's compaction changes files, as far as a backup has to know.
 //!
-//! A job writes its state to `_compaction_state/`, then its output, then deletes its inputs, then its state. Its files lie
-//! within one day folder (`{database}/{measurement}/YYYY/MM/DD`), hourly and daily jobs alike.
+//! A job writes its state to `_compaction_state/`, then its output, then deletes its inputs, then
+//! its state. Its files lie within one day folder (`{database}/{measurement}/YYYY/MM/DD`), hourly
+//! and daily jobs alike.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +12,14 @@ use arc_backup_core::{
 use futures::TryStreamExt;
 use serde::Deserialize;
 
-/// The folder of the states.
-pub(crate) const STATES: &str = "_compaction_state";
+/// The folder of job states.
+pub(crate) const JOB_STATES: &str = "_compaction_state";
 /// The longest state that is read: some ten thousand inputs.
 const STATE_LIMIT: u64 = 16 << 20;
 
-/// Whether the file `key` is one of those that tell of jobs.
-pub(crate) fn is_state(key: &str) -> bool {
-    key.strip_prefix(STATES)
+/// Whether the file `key` lies in the folder of job states.
+pub(crate) fn is_job_state(key: &str) -> bool {
+    key.strip_prefix(JOB_STATES)
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
@@ -27,12 +28,13 @@ pub(super) fn is_output(key: &str) -> bool {
     key.ends_with("_compacted.parquet") || key.ends_with("_daily.parquet")
 }
 
-/// What compaction changes as one, and so is looked at as one: the day folder of a file, where it has one; else the folder
-/// that it is in, else the file alone. (Where there is no date, no job works below the folder of its files.)
+/// The unit of a file: what compaction changes together, and a backup settles together. It is the
+/// day folder of the file, where it has one; else its folder, else the file alone. (Where there is
+/// no date, no job works below the folder of its files.)
 pub(super) fn unit_of(key: &str) -> &str {
     let digits =
         |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    // The ends of the segments that are folders, with what the last three of them are.
+    // The ends of the segments that are folders, and whether the last three are a date.
     let mut ends = key.match_indices('/').map(|(at, _)| at);
     let (mut start, mut count) = (0, 0);
     let mut date = [false; 3];
@@ -77,20 +79,20 @@ impl Job {
     }
 }
 
-/// The jobs that the states tell of, by the key of the state; or why a file in their folder tells of none.
+/// The jobs, by the keys of their states; or why a file in that folder can't be read as a state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Jobs(pub(super) BTreeMap<Key, (Meta, Result<Job, String>)>);
 
 impl Jobs {
-    /// What is listed for them.
+    /// How their states are listed.
     pub(super) fn listing() -> ListOptions {
         ListOptions {
-            prefix: format!("{STATES}/"),
+            prefix: format!("{JOB_STATES}/"),
             ..ListOptions::default()
         }
     }
 
-    /// Reads the states that are there now, as they are listed; those that are unchanged in `known` are not read again.
+    /// Reads the states that are listed; those that are unchanged since `known` are not read again.
     pub(super) async fn read(
         storage: &dyn Sink,
         mut listing: ListStream,
@@ -140,7 +142,7 @@ impl Jobs {
             .map(|(key, _)| key)
     }
 
-    /// The states, as Arc names them, that can't be read as such, with the reason.
+    /// The files that are named like states and can't be read as such, with the reason.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Key, &str)> {
         (self.0.iter())
             .filter(|(key, _)| key.ends_with(".json"))
@@ -148,12 +150,12 @@ impl Jobs {
     }
 }
 
-/// Whether a file in the folder of states can be read as one; `None` when it is gone.
-pub(crate) async fn tells_of_a_job(storage: &dyn Sink, meta: &Meta) -> Result<Option<bool>> {
+/// Whether a file in the folder of job states can be read as one; `None` when it is gone.
+pub(crate) async fn is_readable_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<bool>> {
     Ok(read_state(storage, meta).await?.map(|job| job.is_ok()))
 }
 
-/// The job that the state tells of: none where it is gone, the reason where it is no state of a job.
+/// The job of a state; `None` when the state is gone, the reason when the file is not a state.
 async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job, String>>> {
     let text = async {
         let object = storage.get(&meta.key, GetOptions::default()).await?;
@@ -164,7 +166,8 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
             serde_json::from_slice(&text).map_err(|error| error.to_string()),
         )),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        // What can't be read as a state is a file like others; reading it as one of those tells what is wrong.
+        // A file that can't be read as a state is backed up like others; copying it shows what is
+        // wrong.
         Err(error)
             if matches!(
                 error.kind(),
@@ -182,7 +185,7 @@ async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job
 mod tests {
     use super::*;
 
-    /// Lost otherwise: rows, to a unit that is smaller than what one job changes.
+    /// Guards against: rows lost to a unit that is smaller than the files of one job.
     #[test]
     fn a_unit_holds_all_that_a_job_changes() {
         for (key, unit) in [

@@ -1,4 +1,4 @@
-//! The configuration file that is in force.
+//! The configuration file in force: `arc.toml`.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -7,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
     Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key,
-    Restore, RestoreSummary, Result, Source, SourceReport, Staging, Upload,
+    Restore, RestoreSummary, Result, Section, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::CONFIG;
 use super::companions::rotate_kept;
-use super::replace::{self, Attributes, Way, is_elsewhere, real_place};
-use super::sqlite_restore::{FileUpload, discard_staged};
+use super::replace::{self, Attributes, Replacement, real_place};
+use super::staged_file::{StagedFile, discard_staged, staged_name};
+use crate::files::{create_folder, file_error, folder_of};
 
 const NAME: &str = "arc.toml";
 
@@ -28,7 +28,7 @@ pub struct ConfigSource {
 }
 
 impl ConfigSource {
-    /// The file that was in force, or, where there was none, the place that a restore writes it to.
+    /// The file in force; where there is none, the place that a restore writes it to.
     #[must_use]
     pub fn new(path: PathBuf, exists: bool) -> Self {
         Self {
@@ -38,8 +38,8 @@ impl ConfigSource {
         }
     }
 
-    /// Keeps what a restore replaces in `folder`, where that is written in its place: beside a single file that is mounted into
-    /// a container, what is kept would go with the container.
+    /// Keeps a file that a restore writes over in `folder`: beside a single file that is mounted
+    /// into a container, the kept file would be lost with the container.
     #[must_use]
     pub fn keep_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.keep_in = Some(folder.into());
@@ -54,7 +54,7 @@ impl ConfigSource {
 #[async_trait]
 impl Source for ConfigSource {
     fn section(&self) -> &str {
-        CONFIG
+        Section::Config.as_str()
     }
 
     async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
@@ -68,7 +68,7 @@ impl Source for ConfigSource {
         } else {
             Vec::new()
         };
-        Ok(Box::new(ConfigView {
+        Ok(Box::new(FrozenConfig {
             source: self.clone(),
             entries,
         }))
@@ -83,27 +83,22 @@ impl Source for ConfigSource {
     }
 
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
-        let mut discarded = discard_staged(&self.path, NAME, discard)?;
-        let real = real_place(&self.path).ok();
-        if let Some(real) = real.filter(|real| is_elsewhere(real, &self.path)) {
-            discarded.add(discard_staged(&real, NAME, discard));
-        }
-        Ok(discarded)
+        Ok(discard_staged(&self.path, NAME, discard))
     }
 }
 
-/// Whether a restore could put a configuration file at `path`; an error says why not.
+/// Checks that a restore could put a configuration file at `path`; an error says why not.
 pub(crate) fn check_config_place(path: &Path, operation_id: &str) -> Result<()> {
     replace::check(&real_place(path)?, operation_id).map(drop)
 }
 
-struct ConfigView {
+struct FrozenConfig {
     source: ConfigSource,
     entries: Vec<Entry>,
 }
 
 #[async_trait]
-impl Frozen for ConfigView {
+impl Frozen for FrozenConfig {
     fn entries(&self) -> EntryStream<'_> {
         stream::iter(self.entries.iter().cloned().map(Ok)).boxed()
     }
@@ -133,7 +128,7 @@ struct ConfigRestore {
 
 #[derive(Default)]
 struct State {
-    /// What the backup holds, and how it gets to its place.
+    /// The file in the backup, and how it gets to its place.
     planned: Option<Planned>,
     summary: RestoreSummary,
 }
@@ -145,7 +140,7 @@ struct Planned {
     path: PathBuf,
     staged: PathBuf,
     /// `None` where the live file has the same bytes, and nothing can be renamed over it.
-    way: Option<Way>,
+    how: Option<Replacement>,
 }
 
 impl ConfigRestore {
@@ -157,25 +152,26 @@ impl ConfigRestore {
         self.state().planned.clone()
     }
 
-    /// Finds out how the file can be put in its place: an error before anything changes, where it can't.
+    /// Finds out how the live file can be replaced: where it can't be, that is an error before
+    /// anything changes.
     fn plan_for(&self, entry: Entry) -> Result<Planned> {
         let path = real_place(&self.source.path)?;
-        let folder = replace::folder_of(&path);
-        let way = crate::private::create_folder(folder)
-            .map_err(|e| Error::from_io("create", folder.display().to_string(), e))
+        let folder = folder_of(&path);
+        let how = create_folder(folder)
+            .map_err(|e| file_error("create", folder, e))
             .and_then(|()| replace::check(&path, &self.staging.operation_id));
-        let way = match way {
-            Ok(Way::Rename) => Way::Rename,
-            // What can't be renamed over is best left alone.
+        let how = match how {
+            Ok(Replacement::Rename) => Replacement::Rename,
+            // A file that can't be renamed over, and has the same bytes, is best left alone.
             _ if is_same(&path, &entry) => {
                 return Ok(Planned {
                     entry,
                     staged: path.clone(),
                     path,
-                    way: None,
+                    how: None,
                 });
             }
-            Ok(Way::InPlace) => Way::InPlace,
+            Ok(Replacement::InPlace) => Replacement::InPlace,
             Err(error) => {
                 let detail = format!(
                     "{}: make that possible (a mount that can be written), or restore without it (without `--with-config` or \
@@ -186,16 +182,16 @@ impl ConfigRestore {
                 return Err(Error::new(error.kind(), "restore", subject, detail));
             }
         };
-        let name = format!(".arc-backup-{}-{NAME}.tmp", self.staging.operation_id);
-        let staged = match way {
-            Way::Rename => path.with_file_name(name),
-            Way::InPlace => self.staging.scratch.join(name),
+        let name = staged_name(&self.staging.operation_id, NAME);
+        let staged = match how {
+            Replacement::Rename => path.with_file_name(name),
+            Replacement::InPlace => self.staging.scratch.join(name),
         };
         Ok(Planned {
             entry,
             path,
             staged,
-            way: Some(way),
+            how: Some(how),
         })
     }
 }
@@ -224,7 +220,7 @@ impl Restore for ConfigRestore {
             let planned = self.plan_for(entry)?;
             let mut state = self.state();
             let size = planned.entry.size;
-            match planned.way {
+            match planned.how {
                 Some(_) => {
                     (state.summary.needed_files, state.summary.needed_bytes) = (1, size);
                     state.summary.replaced_files = u64::from(planned.path.exists());
@@ -237,13 +233,13 @@ impl Restore for ConfigRestore {
     }
 
     fn needed(&self) -> EntryStream<'_> {
-        let needed = self.planned().filter(|planned| planned.way.is_some());
+        let needed = self.planned().filter(|planned| planned.how.is_some());
         stream::iter(needed.map(|planned| Ok(planned.entry))).boxed()
     }
 
     async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>> {
         let Some(planned) = self.planned() else {
-            let subject = format!("{CONFIG}/{}", entry.key);
+            let subject = format!("{}/{}", Section::Config, entry.key);
             return Err(Error::new(
                 ErrorKind::Invalid,
                 "restore",
@@ -251,7 +247,7 @@ impl Restore for ConfigRestore {
                 "it was not planned",
             ));
         };
-        FileUpload::create(planned.staged, entry)
+        StagedFile::create(planned.staged, entry)
     }
 
     async fn staged(&self, _entry: &Entry) -> Result<()> {
@@ -259,7 +255,7 @@ impl Restore for ConfigRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        let Some(planned) = self.planned().filter(|planned| planned.way.is_some()) else {
+        let Some(planned) = self.planned().filter(|planned| planned.how.is_some()) else {
             return Ok(());
         };
         let fault = |detail: String| {
@@ -270,21 +266,20 @@ impl Restore for ConfigRestore {
         // The message alone: the error's own text quotes the line, which may hold a secret.
         text.parse::<toml::Table>()
             .map(drop)
-            .map_err(|e| fault(format!("it is no valid TOML: {}", e.message())))
+            .map_err(|e| fault(format!("it is not valid TOML: {}", e.message())))
     }
 
     async fn apply(&self) -> Result<()> {
         let Some(planned) = self.planned() else {
             return Ok(());
         };
-        let (Some(way), path) = (planned.way, &planned.path) else {
+        let (Some(how), path) = (planned.how, &planned.path) else {
             return Ok(());
         };
         if path.exists() {
-            let kept = match (way, &self.source.keep_in) {
-                (Way::InPlace, Some(folder)) => {
-                    crate::private::create_folder(folder)
-                        .map_err(|e| Error::from_io("create", folder.display().to_string(), e))?;
+            let kept = match (how, &self.source.keep_in) {
+                (Replacement::InPlace, Some(folder)) => {
+                    create_folder(folder).map_err(|e| file_error("create", folder, e))?;
                     rotate_kept(&folder.join(NAME), &self.staging.operation_id)?
                 }
                 _ => rotate_kept(path, &self.staging.operation_id)?,
@@ -296,7 +291,7 @@ impl Restore for ConfigRestore {
             mode: planned.entry.mode,
             modified: planned.entry.modified,
         };
-        replace::replace(&planned.staged, path, way, attributes)
+        replace::replace(&planned.staged, path, how, attributes)
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {
@@ -304,7 +299,7 @@ impl Restore for ConfigRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        let Some(planned) = self.planned().filter(|planned| planned.way.is_some()) else {
+        let Some(planned) = self.planned().filter(|planned| planned.how.is_some()) else {
             return Ok(());
         };
         match std::fs::remove_file(&planned.staged) {

@@ -1,4 +1,4 @@
-//! What belongs to the data, and what it is.
+//! Which files under the storage root are data, and of which database and measurement.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,26 @@ use arc_backup_core::Key;
 
 use crate::manifest::{BackupId, DatabaseTotals, MeasurementTotals};
 
+/// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
+/// `.arc-backup/before-restore/{operation_id}/`.
+pub(super) const LONGEST_KEY: usize = Key::MAX_BYTES - 64;
+
 /// What under the storage root does not belong to the data.
 #[derive(Debug, Clone, Default)]
 pub struct Exclusions {
-    /// Whether a folder with the name of a backup is none of the data's either: in a store, one place may have two
-    /// spellings, and a target that is no longer configured leaves its backups.
+    /// Whether folders with the name of a backup are excluded too: in a store, one place may have
+    /// two spellings, and the backups of a target that is no longer configured stay.
     pub backups: bool,
-    /// Keys of files and folders that are something else: the backups folder, databases, `arc.toml`.
+    /// Keys of files and folders that are something else: the backups folder, databases,
+    /// `arc.toml`.
     pub keys: Vec<String>,
 }
 
 impl Exclusions {
     /// Whether `key` does not belong to the data.
     ///
-    /// Temporaries are Arc's (`.arc-*.tmp`, `*.part`, `.tmp/…`, `.sync-staging/…`); whatever is named `.arc-backup*` or
-    /// `*.before-restore*` is ours.
+    /// Arc's temporary files (`.arc-*.tmp`, `*.part`, `.tmp/…`, `.sync-staging/…`) are excluded,
+    /// and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
     #[must_use]
     pub fn exclude(&self, key: &str) -> bool {
         let within = |folder: &str| {
@@ -104,9 +109,11 @@ impl Contents {
     }
 }
 
-/// Database and measurement of a Parquet file; `None` for whatever belongs to no database.
+/// Database and measurement of a Parquet file; `None` for a file that does not belong to a
+/// database.
 ///
-/// They stand before the date (`YYYY/MM/DD`), not at fixed places: a database synced from an edge node holds a slash.
+/// They stand before the date (`YYYY/MM/DD`), not at fixed places: a database synced from an edge
+/// node holds a slash.
 fn measurement_of(key: &str) -> Option<(String, &str)> {
     if !key.ends_with(".parquet") || key.starts_with('_') {
         return None;
@@ -149,9 +156,9 @@ mod tests {
         assert_eq!(of("iot/cpu/metadata/v1.metadata.json"), None);
     }
 
-    /// A temporary in a backup would come back as data; a measurement left out would be lost.
+    /// A temporary in a backup would come back as data; an omitted measurement would be lost.
     #[test]
-    fn temporaries_and_our_own_are_no_data_and_the_rest_is() {
+    fn temporaries_and_our_own_are_not_data_and_the_rest_is() {
         let exclusions = Exclusions {
             backups: true,
             keys: vec!["backups".to_owned(), "arc.db".to_owned()],

@@ -1,4 +1,4 @@
-//! Which files of a unit are in a backup, when jobs of Arc's compaction are under way in it.
+//! Decides which files of a unit are in a backup while Arc's compaction jobs are under way in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,9 @@ use super::compaction::{Job, is_output, unit_of};
 /// The files of one unit.
 pub(super) type Files = BTreeMap<Key, Meta>;
 
-/// Whether Arc, starting with these files and the job's state, leaves all of them: an output that is missing is forgotten,
-/// one of the right size is kept and its inputs, which are not here, are removed.
+/// Whether Arc, started with these files and the job's state, keeps all of them: it forgets an
+/// output that is missing; it keeps one of the right size and removes its inputs, which are not
+/// here.
 pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool {
     let Some(files) = settled.get(unit_of(&job.output)) else {
         return false;
@@ -27,12 +28,13 @@ pub(super) fn is_harmless(job: &Job, settled: &BTreeMap<String, Files>) -> bool 
     }
 }
 
-/// The files of a unit that are to be in the backup, by two listings and the jobs that name it; `None` while it is not at rest.
+/// The files of a unit that belong in the backup, by two listings and the jobs that name it; `None`
+/// while it is not settled. `waits`: pending jobs may still end.
 pub(super) fn at_rest(
     mut first: Files,
     second: &Files,
     jobs: &[&Job],
-    patient: bool,
+    waits: bool,
 ) -> Option<Files> {
     let mut gone = Vec::new();
     for (key, meta) in &first {
@@ -52,7 +54,7 @@ pub(super) fn at_rest(
         return still.then_some(first);
     }
     let taken_in = |key: &&str| jobs.iter().any(|job| job.inputs().iter().any(|i| i == key));
-    // A job whose inputs went has an output, unless another job has taken that in, unseen.
+    // A job whose inputs are gone has an output, unless another job has compacted that, unseen.
     let ended_unseen = jobs.iter().any(|job| {
         job.inputs()
             .iter()
@@ -62,7 +64,7 @@ pub(super) fn at_rest(
                 .iter()
                 .any(|other| other.inputs().contains(&job.output))
     });
-    if patient || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
+    if waits || ended_unseen || !gone.iter().all(taken_in) || !new.iter().all(|key| of_job(key)) {
         return None;
     }
     for key in decide(jobs, &first, still)? {
@@ -71,11 +73,14 @@ pub(super) fn at_rest(
     Some(first)
 }
 
-/// Decides the jobs that work in a unit, by a listing of it, and tells which files are not to be in the backup, as others in
-/// it hold their rows: where all inputs of a job are there they are kept and its output is dropped; else the output is kept
-/// and the inputs are dropped, as Arc itself does when it starts. `None` where neither is whole, unless nothing
-/// moves (`at_rest`): then there is nothing that could hold a row twice. An output of another size than the job says is not
-/// whole; at rest it stays, and what is left of the inputs too: no row may be lost.
+/// Decides the jobs that work in a unit, by a listing of it. Returns the files to leave out of the
+/// backup, as others in it have their rows.
+///
+/// Where all inputs of a job are there, they are kept and its output is dropped; else the output is
+/// kept and the inputs are dropped, as Arc itself does when it starts. `None` where neither is
+/// whole, unless nothing changes (`at_rest`): then no row can be there twice. An output of another
+/// size than the job says is not whole; at rest it stays, and the remaining inputs too: no row may
+/// be lost.
 fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
     let merged = by_output(jobs, listed);
     let jobs: Vec<&Job> = merged.iter().collect();
@@ -91,7 +96,8 @@ fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
         order.push(left.remove(ready));
     }
     let mut dropped = Vec::new();
-    // From the top: what a job that is done has taken in is dropped, with all that went into it.
+    // From the top: the inputs of a job that is done are dropped, with everything they were made
+    // of.
     let mut taken_in: Vec<&str> = Vec::new();
     for job in order.iter().rev() {
         let all_there = has_inputs(job, &jobs, listed);
@@ -99,7 +105,7 @@ fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
             dropped.extend(job.inputs().iter());
             taken_in.extend(job.inputs().iter().map(String::as_str));
         } else if job.inputs().is_empty() && listed.contains_key(job.output.as_str()) {
-            // What it has taken in can't be told: its rows may be there twice.
+            // Its inputs are not known: its rows may be there twice.
             return None;
         } else if all_there {
             dropped.push(&job.output);
@@ -118,7 +124,7 @@ fn decide(jobs: &[&Job], listed: &Files, at_rest: bool) -> Option<Vec<Key>> {
     Some(dropped)
 }
 
-/// The jobs, each output once: what several of them say that it has taken in, it may have taken in all of.
+/// The jobs, each output once: where several states name an output, it may have all their inputs.
 fn by_output(jobs: &[&Job], listed: &Files) -> Vec<Job> {
     let mut merged: BTreeMap<&str, Job> = BTreeMap::new();
     for job in jobs {
@@ -126,7 +132,7 @@ fn by_output(jobs: &[&Job], listed: &Files) -> Vec<Job> {
             merged.insert(&job.output, (*job).clone());
             continue;
         };
-        // One that tells of no inputs leaves open what they are.
+        // A state without inputs leaves open which they are.
         let inputs = match job.inputs().is_empty() || other.inputs().is_empty() {
             true => Vec::new(),
             false => {
@@ -142,7 +148,7 @@ fn by_output(jobs: &[&Job], listed: &Files) -> Vec<Job> {
     merged.into_values().collect()
 }
 
-/// Whether anything is left of what a job compacts, or of what that was made of.
+/// Whether any input of a job is there, or any file that an input was made of.
 pub(super) fn has_any_input(job: &Job, jobs: &[&Job], files: &Files) -> bool {
     let mut seen = BTreeSet::new();
     let mut inputs: Vec<&String> = job.inputs().iter().collect();
@@ -163,8 +169,8 @@ fn is_whole(job: &Job, listed: &Files) -> bool {
         .is_some_and(|output| job.output_size.is_none_or(|size| size == output.size))
 }
 
-/// Whether all that a job compacts is there; the output of another job where it is whole, or else that one's inputs are. No
-/// job may be among those that it depends on.
+/// Whether all inputs of a job are there; the output of another job counts where it is whole, or
+/// where that job's inputs are there. No job may depend on itself.
 fn has_inputs(job: &Job, jobs: &[&Job], listed: &Files) -> bool {
     let is_there = |key: &String| match jobs.iter().find(|other| other.output == *key) {
         Some(other) => is_whole(other, listed) || has_inputs(other, jobs, listed),
@@ -205,7 +211,7 @@ mod tests {
         Some(files.into_keys().map(|key| key.to_string()).collect())
     }
 
-    /// Lost otherwise: rows, or twice the rows, of a job that had not ended.
+    /// Guards against: rows lost or doubled of a job that had not ended.
     #[test]
     fn a_pending_job_is_decided_as_arc_does_when_it_starts() {
         let hour = [job("o", &["a", "b"])];
@@ -214,11 +220,12 @@ mod tests {
         assert_eq!(decided(&["a", "b", "o"], false).as_deref(), Some("a b"));
         assert_eq!(decided(&["b", "o", "x"], false).as_deref(), Some("o x"));
         assert_eq!(decided(&["o"], false).as_deref(), Some("o"));
-        // Neither is whole: it may be that the output was not there yet when its place was looked at.
+        // Neither is whole: it may be that the output was not there yet when its place was looked
+        // at.
         assert_eq!(decided(&["b"], false), None);
         // Nothing moves, and there is no output: what is there is what there is.
         assert_eq!(decided(&["b"], true).as_deref(), Some("b"));
-        // An output that is not whole stands for nothing.
+        // An output that is not whole replaces nothing.
         let mut half = job("o", &["a", "b"]);
         half.output_size = Some(2);
         let half = [half];
@@ -228,7 +235,7 @@ mod tests {
         assert_eq!(decided(&["b", "o"], true).as_deref(), Some("b o"));
     }
 
-    /// Lost otherwise: rows of a job whose output is another's input.
+    /// Guards against: lost rows of a job whose output is another's input.
     #[test]
     fn jobs_upon_jobs_are_decided_from_the_top() {
         let jobs = [job("o", &["a", "b"]), job("day", &["o", "c"])];
@@ -252,7 +259,8 @@ mod tests {
         );
         assert_eq!(decided(&["a", "b", "c", "o"]).as_deref(), Some("a b c"));
         assert_eq!(decided(&["b", "c", "o"]).as_deref(), Some("b c o"));
-        // Two states of one output: it is dropped for its inputs only where those of both are there.
+        // Two states of one output: it is dropped for its inputs only where those of both are
+        // there.
         let twice = [job("o", &["a", "b"]), job("o", &["a", "b", "c"])];
         let decided = |listed: &[&str]| kept(&twice, listed, true).map(|k| k.join(" "));
         assert_eq!(decided(&["a", "b", "o"]).as_deref(), Some("o"));
@@ -264,7 +272,7 @@ mod tests {
         assert_eq!(
             kept(&blind, &["a", "o"], true),
             None,
-            "inputs that nobody tells"
+            "inputs that no state names"
         );
     }
 }

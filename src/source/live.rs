@@ -1,4 +1,4 @@
-//! Reading what is live, to compare it with a backup.
+//! Reading live files, to compare them with a backup.
 
 use arc_backup_core::{
     Activity, Body, Digest, Error, ErrorKind, GetOptions, Hasher, Key, Result, Sink,

@@ -6,22 +6,22 @@ use std::time::SystemTime;
 
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen,
-    GetOptions, Key, Meta, Origin, OtherKind, Reconciled, Restore, Result, Sink, SnapshotFolder,
-    Source, SourceReport, Staging,
+    GetOptions, Key, Meta, Origin, OtherKind, Reconciled, Restore, Result, Section, Sink,
+    SnapshotFolder, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::compaction::{Jobs, is_state, unit_of};
+use super::compaction::{Jobs, is_job_state, unit_of};
+use super::contents::Exclusions;
 use super::decide::{Files, is_harmless};
 use super::parquet_restore::ParquetRestore;
-use super::settle::{Settler, View, entry, locked, root_of, to_core};
-use super::{DATA, Exclusions, SAMPLE};
+use super::settle::{SettledListing, Settler, entries_of, entry, locked, root_of};
 use crate::manifest::Inventory;
+use crate::sorted::union;
 
-/// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
-/// `.arc-backup/before-restore/{operation_id}/`.
-pub(super) const LONGEST_KEY: usize = Key::MAX_BYTES - 64;
+/// How many files that a backup can't hold are named.
+const SAMPLE: usize = 20;
 
 /// Everything that belongs to the data in Arc's data storage, which is a [`Sink`] too.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl ParquetSource {
 #[async_trait]
 impl Source for ParquetSource {
     fn section(&self) -> &str {
-        DATA
+        Section::Data.as_str()
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
@@ -72,20 +72,23 @@ impl Source for ParquetSource {
             },
             None => None,
         };
-        let frozen = match (self.view(snapshot.as_deref(), &freeze).await, snapshot) {
+        let frozen = match (
+            self.list_settled(snapshot.as_deref(), &freeze).await,
+            snapshot,
+        ) {
             // Found out only with the first file: another file system, files of somebody else.
             (Err(error), Some(snapshot)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
                 snapshot.release(&freeze.activity).await?;
-                (self.view(None, &freeze).await?, None)
+                (self.list_settled(None, &freeze).await?, None)
             }
             (Err(error), Some(snapshot)) => {
                 snapshot.release(&freeze.activity).await?;
                 return Err(error);
             }
-            (view, snapshot) => (view?, snapshot),
+            (listing, snapshot) => (listing?, snapshot),
         };
-        let ((settler, view, mut report), snapshot) = frozen;
+        let ((settler, listing, mut report), snapshot) = frozen;
         let method = if snapshot.is_some() {
             "hard-links"
         } else {
@@ -95,11 +98,11 @@ impl Source for ParquetSource {
         Ok(Box::new(FrozenData {
             settler,
             snapshot,
-            listed: view.listed,
+            listed: listing.listed,
             changing: tokio::sync::Mutex::new(Changing {
-                settled: view.settled,
-                states: view.states,
-                jobs: view.jobs,
+                settled: listing.settled,
+                states: listing.states,
+                jobs: listing.jobs,
             }),
             report,
         }))
@@ -126,7 +129,8 @@ impl Source for ParquetSource {
     }
 
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
-        // In a store, unfinished uploads may be Arc's own: only those of an object that is restored anew are removed, then.
+        // In a store, unfinished uploads may be Arc's own: only those of an object that is restored
+        // again are removed, then.
         if self.storage.staging().is_none() {
             return Ok(Discarded::default());
         }
@@ -135,11 +139,11 @@ impl Source for ParquetSource {
 }
 
 impl ParquetSource {
-    async fn view(
+    async fn list_settled(
         &self,
         snapshot: Option<&dyn SnapshotFolder>,
         freeze: &Freeze,
-    ) -> Result<(Settler, View, SourceReport)> {
+    ) -> Result<(Settler, SettledListing, SourceReport)> {
         let settler = Settler {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
@@ -156,9 +160,9 @@ impl ParquetSource {
         });
         report.moment = Some(SystemTime::now());
         let report = Mutex::new(report);
-        let path = freeze.scratch.join("data.view");
-        let view = settler
-            .view(snapshot, &path, &|path, kind| {
+        let path = freeze.scratch.join("data.listed");
+        let listing = settler
+            .list_settled(snapshot, &path, &|path, kind| {
                 note_other(
                     &mut report.lock().unwrap_or_else(PoisonError::into_inner),
                     path,
@@ -167,7 +171,7 @@ impl ParquetSource {
             })
             .await?;
         let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((settler, view, report))
+        Ok((settler, listing, report))
     }
 }
 
@@ -195,7 +199,7 @@ struct FrozenData {
     report: SourceReport,
 }
 
-/// What a view is besides its first listing; changed by [`Frozen::reconcile`].
+/// What a snapshot has besides its first listing; changed by [`Frozen::reconcile`].
 struct Changing {
     settled: BTreeMap<String, Files>,
     states: Files,
@@ -212,12 +216,10 @@ impl Frozen for FrozenData {
                 .map(|(key, meta)| (key.clone(), meta.clone()))
                 .collect();
             let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
-            let first = (self.listed.records().map_err(to_core)?)
-                .map(|record| record.map(|record| record.entry).map_err(to_core))
-                .filter(
-                    move |entry| !matches!(entry, Ok(entry) if units.contains(unit_of(&entry.key))),
-                );
-            Ok(stream::iter(merge(first, again.into_values().map(entry))))
+            let first = entries_of(&self.listed)?
+                .try_filter(move |entry| std::future::ready(!units.contains(unit_of(&entry.key))));
+            let again = stream::iter(again.into_values().map(|meta| Ok(entry(meta))));
+            Ok(union(first, again))
         };
         stream::once(begun).try_flatten().boxed()
     }
@@ -239,19 +241,19 @@ impl Frozen for FrozenData {
         let mut gone = Vec::new();
         let mut units = BTreeSet::new();
         for key in lost {
-            if changing.states.remove(key).is_some() || is_state(key) {
+            if changing.states.remove(key).is_some() || is_job_state(key) {
                 gone.push(key.clone());
             } else {
                 units.insert(unit_of(key).to_owned());
             }
         }
-        let mut were = self.files_of(&units, &changing.settled)?;
+        let mut were = self.files_of(&units, &changing.settled).await?;
         let settled =
             (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
         let now = match settled.await {
-            // A file of somebody else has come, which can't be linked: what was lost is named.
+            // A file of another owner has appeared, which can't be linked: the lost files are named.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::warn!(%error, "the view can't be reconciled");
+                tracing::warn!(%error, "the snapshot can't be reconciled");
                 return Ok(None);
             }
             settled => settled?,
@@ -267,7 +269,7 @@ impl Frozen for FrozenData {
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         gone.extend(were.into_keys());
         changing.settled.extend(now);
-        // A state that went with what these units held before may do harm to what they hold now.
+        // A job state that was harmless with the files before may not be with those of now.
         changing.states.retain(|key, _| {
             let stays = match changing.jobs.0.get(key) {
                 Some((_, Ok(job))) if job.units().any(|unit| units.contains(unit)) => {
@@ -304,15 +306,15 @@ impl Frozen for FrozenData {
 }
 
 impl FrozenData {
-    /// The files that the view has of these units, with their entity tags.
-    fn files_of(
+    /// The files that the snapshot has of these units, with their sizes and entity tags.
+    async fn files_of(
         &self,
         units: &BTreeSet<String>,
         settled: &BTreeMap<String, Files>,
     ) -> Result<BTreeMap<Key, (u64, Option<String>)>> {
         let mut files = BTreeMap::new();
-        for record in self.listed.records().map_err(to_core)? {
-            let entry = record.map_err(to_core)?.entry;
+        let mut listed = entries_of(&self.listed)?;
+        while let Some(entry) = listed.try_next().await? {
             let unit = unit_of(&entry.key);
             if units.contains(unit) && !settled.contains_key(unit) {
                 files.insert(entry.key, (entry.size, entry.etag));
@@ -327,17 +329,4 @@ impl FrozenData {
         }
         Ok(files)
     }
-}
-
-/// Both in one, in byte order; no key is in both.
-fn merge(
-    first: impl Iterator<Item = Result<Entry>>,
-    second: impl Iterator<Item = Entry>,
-) -> impl Iterator<Item = Result<Entry>> {
-    let (mut first, mut second) = (first.peekable(), second.peekable());
-    std::iter::from_fn(move || match (first.peek(), second.peek()) {
-        (Some(Ok(a)), Some(b)) if b.key < a.key => second.next().map(Ok),
-        (None, _) => second.next().map(Ok),
-        _ => first.next(),
-    })
 }

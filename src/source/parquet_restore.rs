@@ -1,24 +1,26 @@
-//! Taking the data back.
+//! Restoring the data.
 //!
-//! The backup's entries and the live listing are both in byte order: one pass over the two decides what each
-//! file needs, and writes the decision to a file, so that a million files need no memory.
+//! The backup's entries and the live listing are both in byte order: one pass over the two decides
+//! what each file needs, and writes the decision to a file, so that a million files need no memory.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     AsideMode, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
-    Key, ListOptions, ListStream, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging,
-    Upload, WriteOptions,
+    Key, ListOptions, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging, Upload,
+    WriteOptions,
 };
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
-use super::Exclusions;
 use super::aside::Aside;
-use super::parquet::LONGEST_KEY;
-use super::steps::{Action, Step, Steps, step};
+use super::compaction::is_output;
+use super::contents::{Exclusions, LONGEST_KEY};
+use super::steps::{Action, Step, Steps};
 use super::sync::sync;
+use crate::sorted::{Joined, merge_join};
 
 /// The smallest object that is uploaded in parts: S3's smallest part.
 const LARGE_BYTES: u64 = 5 << 20;
@@ -26,22 +28,23 @@ const LARGE_BYTES: u64 = 5 << 20;
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
     pub(super) storage: Arc<dyn Sink>,
-    /// What runs that were interrupted have set aside, with their policies.
+    /// The files that interrupted runs have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
     pub(super) aside: Aside,
     pub(super) exclusions: Exclusions,
     pub(super) staging: Staging,
     pub(super) steps: Steps,
     pub(super) summary: Mutex<RestoreSummary>,
-    /// What the plan says will be set aside.
+    /// Bytes that will be set aside, by the plan.
     pub(super) aside_bytes: AtomicU64,
-    /// What an interrupted restore has staged, and this one may use.
+    /// Bytes that an interrupted restore has staged, and this one may use.
     pub(super) staged_bytes: AtomicU64,
-    /// What was set aside so far.
+    /// Files that were set aside so far.
     pub(super) aside_files: AtomicU64,
-    /// Whether the backup tells no digests.
-    pub(super) unsealed: AtomicBool,
-    /// Whether a file was found with another modification time than it was given: its file system keeps none, or rounder ones.
+    /// Whether the backup has no checksums.
+    pub(super) lacks_checksums: AtomicBool,
+    /// Whether a file was found with another modification time than it was given: its file system
+    /// keeps none, or rounds them.
     pub(super) has_other_times: AtomicBool,
     pub(super) durability: tokio::sync::OnceCell<Box<dyn Durability>>,
 }
@@ -76,7 +79,7 @@ impl ParquetRestore {
             steps: Steps::new(staging.scratch.join("data.steps")),
             staging,
             summary: Mutex::default(),
-            unsealed: AtomicBool::new(false),
+            lacks_checksums: AtomicBool::new(false),
             has_other_times: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
         }
@@ -86,8 +89,8 @@ impl ParquetRestore {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is live and belongs to the data.
-    fn live(&self) -> ListStream {
+    /// The live files that belong to the data.
+    fn live(&self) -> BoxStream<'static, Result<Meta>> {
         let exclusions = self.exclusions.clone();
         let options = ListOptions {
             skip: exclusions.keys.clone(),
@@ -98,38 +101,30 @@ impl ParquetRestore {
         self.storage
             .list(options)
             .inspect(move |_| activity.note())
-            .filter(move |item| {
-                let keep = match item {
-                    // What no backup can hold is left alone, as a backup leaves it.
-                    Ok(Listed::Object(meta)) => {
-                        meta.key.len() <= LONGEST_KEY
+            .try_filter_map(move |item| {
+                let live = match item {
+                    // A file that no backup can hold is left as it is.
+                    Listed::Object(meta)
+                        if meta.key.len() <= LONGEST_KEY
                             && !exclusions.exclude(&meta.key)
-                            && !untouched.contains(&meta.key)
+                            && !untouched.contains(&meta.key) =>
+                    {
+                        Some(meta)
                     }
-                    Ok(Listed::Other { .. }) => false,
-                    Err(_) => true,
+                    Listed::Object(_) | Listed::Other { .. } => None,
                 };
-                std::future::ready(keep)
+                std::future::ready(Ok(live))
             })
             .boxed()
     }
 
-    async fn next_live(listing: &mut ListStream) -> Result<Option<Meta>> {
-        while let Some(item) = listing.next().await {
-            if let Listed::Object(meta) = item? {
-                return Ok(Some(meta));
-            }
-        }
-        Ok(None)
-    }
-
-    fn note_applied(&self, aside: u64) {
+    fn record_applied(&self, aside: u64) {
         let mut summary = self.summary();
         summary.set_aside_files = aside;
         summary.set_aside_location = (aside > 0).then(|| self.aside.location()).flatten();
         if summary.kept_extra_files > 0 {
             let text = format!(
-                "{} live files that the backup does not hold were kept beside the restored ones: Arc may serve rows twice",
+                "{} live files that the backup does not have were kept beside the restored ones: Arc may serve rows twice",
                 summary.kept_extra_files
             );
             summary.warnings.push(text);
@@ -157,14 +152,28 @@ impl ParquetRestore {
                 self.summary().kept_extra_files += 1;
             }
             Action::Extra => self.set_aside(&key, AsideMode::Move).await?,
-            // Whatever is there now, also what came since it was planned.
+            // Whatever is there now, also a file that appeared since the plan was made.
             Action::Staged => {
                 if let Some(area) = self.storage.staging() {
                     self.set_aside(&key, AsideMode::Keep).await?;
                     area.promote(&key, &self.staging.stage).await?;
-                    self.look_at_time(&key, step).await?;
+                    self.check_time(&key, step).await?;
                 }
                 // Else it was set aside and replaced when it was committed.
+            }
+        }
+        Ok(())
+    }
+
+    /// Discards the staged files of the steps with one of these actions.
+    async fn discard_staged(&self, actions: &[Action]) -> Result<()> {
+        let Some(area) = self.storage.staging() else {
+            return Ok(());
+        };
+        for step in self.steps.read()? {
+            let step = step?;
+            if actions.contains(&step.action) {
+                area.discard(&step.key()?, &self.staging.stage).await?;
             }
         }
         Ok(())
@@ -175,7 +184,7 @@ impl ParquetRestore {
         if self.staging.extra_files != ExtraFiles::Keep {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        self.steps.note(&Step {
+        self.steps.append(&Step {
             key: live.key.to_string(),
             action: Action::Extra,
             size: live.size,
@@ -188,7 +197,7 @@ impl ParquetRestore {
 
     async fn compare(&self, entry: Entry, live: Option<&Meta>) -> Result<()> {
         if self.exclusions.exclude(&entry.key) {
-            // What is no data in this configuration is not written: it would overwrite what lies there.
+            // In this configuration the place belongs to something else, which it would overwrite.
             let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
             if entry.sha256.is_some() {
                 return Err(Error::new(
@@ -198,13 +207,13 @@ impl ParquetRestore {
                     text,
                 ));
             }
-            // Arc's own backups hold whatever lay under its root.
-            let text = format!("`data/{}` was left out: {text}", entry.key);
+            // Arc's own backups hold everything that was under its root.
+            let text = format!("`data/{}` was not restored: {text}", entry.key);
             self.summary().warnings.push(text);
             return Ok(());
         }
         if entry.sha256.is_none() {
-            self.unsealed.store(true, Ordering::Relaxed);
+            self.lacks_checksums.store(true, Ordering::Relaxed);
         }
         let same = match live {
             Some(live) => self.is_same(&entry, live).await?,
@@ -213,8 +222,8 @@ impl ParquetRestore {
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
-        if self.storage.staging().is_some() && self.staging.resumes {
-            self.look_for_staged(&entry, same).await?;
+        if self.staging.resumes && !same {
+            self.count_staged(&entry).await?;
         }
         let mut summary = self.summary();
         if same {
@@ -228,19 +237,18 @@ impl ParquetRestore {
         drop(summary);
         let action = if same { Action::Same } else { Action::Need };
         let etag = live.filter(|_| same).and_then(|live| live.etag.clone());
-        self.steps.note(&Step {
+        self.steps.append(&Step {
             etag,
-            ..step(&entry, action)
+            ..Step::new(&entry, action)
         })
     }
 }
 
 #[async_trait]
 impl Restore for ParquetRestore {
-    async fn plan(&self, mut entries: EntryStream<'_>) -> Result<RestoreSummary> {
-        let mut live = self.live();
-        let mut at = Self::next_live(&mut live).await?;
-        while let Some(entry) = entries.next().await {
+    async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary> {
+        let mut joined = merge_join(entries, self.live());
+        while let Some(joined) = joined.try_next().await? {
             if self.staging.cancel.is_cancelled() {
                 return Err(Error::new(
                     ErrorKind::Cancelled,
@@ -249,21 +257,13 @@ impl Restore for ParquetRestore {
                     "cancelled",
                 ));
             }
-            let entry = entry?;
-            while let Some(meta) = at.take_if(|meta| meta.key < entry.key) {
-                self.extra(&meta)?;
-                at = Self::next_live(&mut live).await?;
-            }
-            let same_key = at.take_if(|meta| meta.key == entry.key);
-            self.compare(entry, same_key.as_ref()).await?;
-            if same_key.is_some() {
-                at = Self::next_live(&mut live).await?;
+            match joined {
+                Joined::Left(entry) => self.compare(entry, None).await?,
+                Joined::Both(entry, live) => self.compare(entry, Some(&live)).await?,
+                Joined::Right(live) => self.extra(&live)?,
             }
         }
-        while let Some(meta) = at {
-            self.extra(&meta)?;
-            at = Self::next_live(&mut live).await?;
-        }
+        drop(joined);
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);
@@ -312,9 +312,10 @@ impl Restore for ParquetRestore {
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
-        // A backup that Arc made tells no digests: only now is it known whether the live file is the same.
+        // A backup that Arc made has no checksums: only now is it known whether the live file is
+        // the same.
         if let Some(area) = self.storage.staging()
-            && self.unsealed.load(Ordering::Relaxed)
+            && self.lacks_checksums.load(Ordering::Relaxed)
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {
@@ -322,9 +323,9 @@ impl Restore for ParquetRestore {
             let mut summary = self.summary();
             summary.unchanged_files += 1;
             drop(summary);
-            return self.steps.note(&step(entry, Action::Found));
+            return self.steps.append(&Step::new(entry, Action::Found));
         }
-        self.steps.note(&step(entry, Action::Staged))
+        self.steps.append(&Step::new(entry, Action::Staged))
     }
 
     async fn take_staged(&self, entry: &Entry) -> Result<bool> {
@@ -337,9 +338,12 @@ impl Restore for ParquetRestore {
 
     async fn ready(&self) -> Result<()> {
         let bytes = self.aside_bytes.load(Ordering::Relaxed);
-        // On local disk also what appears until then is set aside.
+        // On local disk, files that appear until then are set aside too.
         if bytes > 0 || (self.storage.staging().is_some() && self.summary().needed_files > 0) {
             self.aside.prepare(bytes).await?;
+        }
+        if self.staging.resumes {
+            self.discard_staged(&[Action::Same]).await?;
         }
         match self.durability.get() {
             Some(durability) => sync(&**durability, &self.staging.activity).await,
@@ -349,58 +353,47 @@ impl Restore for ParquetRestore {
 
     async fn apply(&self) -> Result<()> {
         let durability = self.storage.durability().await?;
-        // A store over a network answers many at once; on local disk one after the other is as fast.
+        // A store over a network answers many at once; on local disk one after the other is as
+        // fast.
         let at_once = self.storage.properties().concurrency.unwrap_or(1);
         let outcome = stream::iter(self.steps.read()?)
             .try_for_each_concurrent(at_once, async |step| self.apply_step(&step).await)
             .await;
-        self.note_applied(self.aside_files.load(Ordering::Relaxed));
+        self.record_applied(self.aside_files.load(Ordering::Relaxed));
         outcome?;
         sync(&*durability, &self.staging.activity).await
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {
         let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
-        let mut expected = self.steps.read()?.filter(|step| {
-            !matches!(step, Ok(step) if matches!(step.action, Action::Staged | Action::Found) || (step.action == Action::Extra && !keep_extra))
+        let expected = self.steps.read()?.filter(|step| match step {
+            Ok(step) => match step.action {
+                Action::Same | Action::Need => true,
+                Action::Extra => keep_extra,
+                Action::Staged | Action::Found => false,
+            },
+            Err(_) => true,
         });
-        let mut live = self.live();
-        let mut at = Self::next_live(&mut live).await?;
-        let appeared = |meta: &Meta| {
-            let mut summary = self.summary();
-            summary.appeared_files += 1;
-            if meta.key.ends_with("_compacted.parquet") || meta.key.ends_with("_daily.parquet") {
-                (summary.problems).push((
-                    format!("data/{}", meta.key),
-                    "changed while restoring: Arc compacted".to_owned(),
-                ));
-            }
-        };
-        while let Some(step) = expected.next().transpose()? {
-            while let Some(meta) = at.take_if(|meta| *meta.key < *step.key) {
-                appeared(&meta);
-                at = Self::next_live(&mut live).await?;
-            }
-            match at.take_if(|meta| *meta.key == *step.key) {
-                Some(meta) => {
-                    if let Some(text) = self.changed(&step, &meta) {
-                        (self.summary().problems).push((format!("data/{}", step.key), text));
-                    }
-                    at = Self::next_live(&mut live).await?;
+        let mut joined = merge_join(stream::iter(expected), self.live());
+        while let Some(joined) = joined.try_next().await? {
+            let problem = match joined {
+                Joined::Both(step, live) => self.changed(&step, &live).map(|text| (step.key, text)),
+                Joined::Left(step) if step.action == Action::Extra => None,
+                Joined::Left(step) => {
+                    let text = "deleted by another process during the restore";
+                    Some((step.key, text.to_owned()))
                 }
-                None if step.action == Action::Extra => {}
-                None => {
-                    let text = "changed while restoring: it is gone again".to_owned();
-                    self.summary()
-                        .problems
-                        .push((format!("data/{}", step.key), text));
+                Joined::Right(live) => {
+                    self.summary().appeared_files += 1;
+                    let text = "changed while restoring: Arc compacted";
+                    is_output(&live.key).then(|| (live.key.to_string(), text.to_owned()))
                 }
+            };
+            if let Some((key, text)) = problem {
+                (self.summary().problems).push((format!("data/{key}"), text));
             }
         }
-        while let Some(meta) = at {
-            appeared(&meta);
-            at = Self::next_live(&mut live).await?;
-        }
+        drop(joined);
         let summary = self.summary().clone();
         let remove = self.staging.extra_files == ExtraFiles::Remove && summary.problems.is_empty();
         if remove || summary.set_aside_files == 0 {
@@ -412,7 +405,7 @@ impl Restore for ParquetRestore {
                 aside.remove().await?;
             } else if let Some(location) = aside.location().filter(|_| !aside.is_absent()) {
                 (self.summary().warnings).push(format!(
-                    "what a run of this restore that was interrupted may have set aside is in {location}"
+                    "files that an interrupted run of this restore may have set aside are in {location}"
                 ));
             }
         }
@@ -420,13 +413,13 @@ impl Restore for ParquetRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        for step in self.steps.read()? {
-            let step = step?;
-            if let (Action::Need, Some(area)) = (step.action, self.storage.staging()) {
-                area.discard(&step.key()?, &self.staging.stage).await?;
-            }
-        }
-        // Nothing was set aside yet: this takes back what was made to try it.
+        let of_an_earlier_run = self.staging.resumes.then_some(Action::Same);
+        let actions: Vec<_> = [Action::Need]
+            .into_iter()
+            .chain(of_an_earlier_run)
+            .collect();
+        self.discard_staged(&actions).await?;
+        // Nothing was set aside yet: this removes what was made to try it.
         self.aside.remove().await
     }
 
@@ -435,8 +428,8 @@ impl Restore for ParquetRestore {
         for step in self.steps.read()? {
             left += u64::from(step?.action == Action::Staged);
         }
-        // A file that was staged and not noted would be reported by nobody; those of an earlier run
-        // have their marker.
+        // No marker names files that were staged and not recorded; those of an earlier run have its
+        // marker.
         if self.storage.staging().is_none() || (left == 0 && !self.staging.resumes) {
             self.abort().await?;
             return Ok(0);

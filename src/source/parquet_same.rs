@@ -1,4 +1,4 @@
-//! Whether what is live, or staged already, is what the backup holds.
+//! Comparing live and staged files with those of the backup.
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +7,7 @@ use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Staging};
 use super::live;
 use super::parquet_restore::ParquetRestore;
 use super::steps::{Action, Step};
+use crate::times::system_time;
 
 impl ParquetRestore {
     pub(super) async fn is_same(&self, entry: &Entry, there: &Meta) -> Result<bool> {
@@ -16,8 +17,7 @@ impl ParquetRestore {
         if there.size != entry.size {
             return Ok(false);
         }
-        // The tag of the very object that was backed up: it is that object still, and need not be
-        // read.
+        // The tag of the object that was backed up: it is still that object, and need not be read.
         let is_strong = self.storage.properties().entity_tag == EntityTag::Strong;
         if is_strong && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
@@ -29,7 +29,7 @@ impl ParquetRestore {
         Ok(live == Some(digest))
     }
 
-    /// How a live file differs from what the restore left there, by what a listing tells.
+    /// How a live file differs from the restored one, as far as a listing shows it.
     pub(super) fn changed(&self, step: &Step, live: &Meta) -> Option<String> {
         if step.action == Action::Extra {
             return None;
@@ -42,22 +42,22 @@ impl ParquetRestore {
         }
         let rewritten = match step.action {
             Action::Same => step.etag.is_some() && step.etag != live.etag,
-            // Found to be the same only when it was staged: then its own time stays.
-            _ if self.unsealed.load(Ordering::Relaxed) => false,
+            // A live file that was found to be the same only then keeps its own time.
+            _ if self.lacks_checksums.load(Ordering::Relaxed) => false,
             _ if self.has_other_times.load(Ordering::Relaxed) => false,
             _ => {
                 self.storage.properties().keeps_attributes
                     && step.modified.is_some()
-                    && step.modified.map(crate::system_time) != live.modified
+                    && step.modified.map(system_time) != live.modified
             }
         };
         rewritten.then(|| "changed while restoring: it was rewritten".to_owned())
     }
 
-    /// Finds out whether the storage keeps modification times: where it does not, they tell nothing
+    /// Finds out whether the storage keeps modification times: where it does not, they show nothing
     /// afterwards.
-    pub(super) async fn look_at_time(&self, key: &Key, step: &Step) -> Result<()> {
-        let wanted = step.modified.map(crate::system_time);
+    pub(super) async fn check_time(&self, key: &Key, step: &Step) -> Result<()> {
+        let wanted = step.modified.map(system_time);
         if wanted.is_some()
             && !self.has_other_times.load(Ordering::Relaxed)
             && let Some(live) = self.storage.head(key).await?
@@ -68,17 +68,13 @@ impl ParquetRestore {
         Ok(())
     }
 
-    /// What an interrupted restore has staged needs no room once more; and is of no use where the
-    /// live file is `same`.
-    pub(super) async fn look_for_staged(&self, entry: &Entry, same: bool) -> Result<()> {
-        let (key, stage) = (&entry.key, &self.staging.stage);
+    /// Counts the bytes of a needed file that an interrupted restore has staged: they need no room
+    /// again.
+    pub(super) async fn count_staged(&self, entry: &Entry) -> Result<()> {
         let Some(area) = self.storage.staging() else {
             return Ok(());
         };
-        if same {
-            return area.discard(key, stage).await;
-        }
-        if let Some(staged) = area.open(key, stage).await? {
+        if let Some(staged) = area.open(&entry.key, &self.staging.stage).await? {
             let size = staged.meta.size.min(entry.size);
             self.staged_bytes.fetch_add(size, Ordering::Relaxed);
         }
@@ -93,7 +89,7 @@ impl ParquetRestore {
             return Ok(false);
         };
         let staged = area.open(&entry.key, &self.staging.stage).await?;
-        // Size, time and mode are given last: without them it was not committed.
+        // Size, time and mode are set last: without them it was not committed.
         let Some(object) = staged.filter(|object| {
             object.meta.size == entry.size
                 && (entry.modified.is_none() || object.meta.modified == entry.modified)

@@ -1,7 +1,8 @@
-//! Putting a snapshot into force where a database lives.
+//! Putting a restored snapshot in the place of a live database.
 //!
-//! Through SQLite's own backup into the live file, so that it is one transaction that locks, journals and
-//! concurrent readers respect. Where that can't work, the live file is moved aside and the snapshot renamed in.
+//! Through SQLite's own backup into the live file: one transaction, which locks, journals and
+//! concurrent readers respect. Where that can't work, the live file is moved aside and the snapshot
+//! renamed in.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,18 +12,20 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
-use super::companions::{beside, remove_database, rotate_kept};
-use super::replace::{Attributes, Way, io, move_away, replace, sync_folder};
+use super::companions::{remove_database, rotate_kept};
+use super::replace::{Attributes, Replacement, move_away, replace};
 use super::snapshot::{
     BUSY_LIMIT, BUSY_PAUSE, check, finish, open_live, snapshot, sqlite_error, take_locks,
 };
+use crate::files::{file_error, sync_folder, with_suffix};
 
 /// What is in a database's place.
 #[derive(Debug, PartialEq, Eq)]
 enum Live {
     Missing,
     Database,
-    /// A file that is no database, a folder, a FIFO, a link to nowhere: never opened for longer than a look.
+    /// A file that is not a database, a folder, a FIFO, a dangling link: opened only to find that
+    /// out.
     Other,
 }
 
@@ -31,7 +34,7 @@ fn look_at(path: &Path) -> Result<Live> {
         Ok(meta) => meta,
         Err(_) if std::fs::symlink_metadata(path).is_ok() => return Ok(Live::Other),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Live::Missing),
-        Err(error) => return Err(io("look at", path, error)),
+        Err(error) => return Err(file_error("look at", path, error)),
     };
     if !meta.is_file() {
         return Ok(Live::Other);
@@ -46,17 +49,17 @@ fn look_at(path: &Path) -> Result<Live> {
     })
 }
 
-/// Whether something can be put in the place of `path` at all: before the first change is the time to find out.
+/// Whether what is at `path` can be replaced at all, found out before the first change.
 pub(super) fn check_place(path: &Path, operation_id: &str) -> Result<()> {
     match look_at(path)? {
         Live::Missing => Ok(()),
-        // It is moved away whole, which only a mount point does not let.
-        Live::Other if !path.is_file() => match crate::private::is_mount_point(path) {
+        // It is moved away whole, which only a mount point does not allow.
+        Live::Other if !path.is_file() => match crate::files::is_mount_point(path) {
             true => Err(Error::new(
                 ErrorKind::Invalid,
                 "replace",
                 path.display().to_string(),
-                "something that is no file is mounted there: unmount it",
+                "something that is not a file is mounted there: unmount it",
             )),
             false => Ok(()),
         },
@@ -64,7 +67,7 @@ pub(super) fn check_place(path: &Path, operation_id: &str) -> Result<()> {
     }
 }
 
-/// Waits for a writer that holds the live database in a transaction: before the first change is the time to find out.
+/// Waits, before the first change, for a writer that holds the live database in a transaction.
 pub(super) fn wait_until_free(path: &Path) -> Result<()> {
     if look_at(path)? != Live::Database {
         return Ok(());
@@ -72,7 +75,7 @@ pub(super) fn wait_until_free(path: &Path) -> Result<()> {
     let Ok(connection) = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok(());
     };
-    // SQLite's own waiting sleeps ever longer, and under writers that never rest it comes late each time.
+    // SQLite's own wait sleeps longer each time, and among busy writers it always comes too late.
     let _ = connection.busy_timeout(Duration::ZERO);
     let since = Instant::now();
     loop {
@@ -104,7 +107,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Puts the snapshot `staged` into force at `live`; answers where the state of before is kept.
+/// Puts the snapshot `staged` in the place of `live`; returns where the state of before is kept.
 ///
 /// `attributes` are those of a new file; one that is written into keeps its own.
 pub(super) fn put_back(
@@ -151,7 +154,8 @@ pub(super) fn put_back(
 enum Unwritten {
     /// It can't be done this way.
     Impossible(Error),
-    /// Another try may succeed: it is busy, the disk is full, …; or the end of it could not be checked.
+    /// Another try may succeed: it is busy, the disk is full, …; or the end of it could not be
+    /// checked.
     Now(Error),
 }
 
@@ -182,7 +186,8 @@ fn write_into(
     let source = open_live(staged, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let wanted = size(&to).map_err(fault)?;
     if is_wal && size(&source).map_err(|e| sqlite_error("read", staged, e))? != wanted {
-        // SQLite can't change the page size of a database in WAL mode: the copy takes that of the live one.
+        // SQLite can't change the page size of a database in WAL mode: the copy takes the live
+        // one's.
         source
             .execute_batch(&format!("PRAGMA page_size = {wanted}; VACUUM"))
             .map_err(|e| sqlite_error("convert", staged, e))?;
@@ -210,26 +215,26 @@ fn write_into(
     check(&to, live).map_err(Unwritten::Now)
 }
 
-/// Moves what is at `live` to `kept`, byte for byte. `kept` is on the same file system: it stands beside it.
+/// Moves what is at `live` to `kept`, byte for byte. `kept` is beside it, on the same file system.
 fn move_raw(live: &Path, kept: &Path) -> Result<()> {
     for suffix in ["-wal", "-shm", ""] {
-        let from = beside(live, suffix);
+        let from = with_suffix(live, suffix);
         if std::fs::symlink_metadata(&from).is_ok() {
-            move_away(&from, &beside(kept, suffix))?;
+            move_away(&from, &with_suffix(kept, suffix))?;
         }
     }
     sync_folder(live)
 }
 
 fn rename_in(live: &Path, staged: &Path, attributes: Attributes) -> Result<()> {
-    // Leavings of a database that is gone would be taken for part of the new one.
+    // Leftovers of a database that is gone would be taken for a part of the new one.
     for suffix in ["-wal", "-shm", "-journal"] {
-        match std::fs::remove_file(beside(live, suffix)) {
+        match std::fs::remove_file(with_suffix(live, suffix)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io("remove", &beside(live, suffix), error));
+                return Err(file_error("remove", &with_suffix(live, suffix), error));
             }
             _ => {}
         }
     }
-    replace(staged, live, Way::Rename, attributes)
+    replace(staged, live, Replacement::Rename, attributes)
 }

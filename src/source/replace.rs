@@ -1,7 +1,7 @@
-//! Putting a file in the place of another one, also where it can't be renamed there: a single file that is mounted into a
-//! container, a file in a folder that can't be written.
+//! Replacing a file by another one, also where none can be renamed over it: a single file that is
+//! mounted into a container, a file in a folder that can't be written.
 //!
-//! What can't be done at all is found out by [`check`], before anything changes.
+//! [`check`] finds out, before anything changes, what can't be done at all.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind as IoKind};
@@ -11,34 +11,20 @@ use std::time::SystemTime;
 
 use arc_backup_core::{Error, ErrorKind, Result};
 
-use crate::private;
+use crate::files::{self, file_error, folder_of, sync_folder};
 
-/// How a file gets to its place.
+/// How a file is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// It is renamed there, from beside it: at no moment is there half a file.
+pub(super) enum Replacement {
+    /// The new file is renamed over it: at no moment is there half a file.
     Rename,
-    /// Its bytes are written into the file that is there.
+    /// The new bytes are written into the file that is there.
     InPlace,
-}
-
-pub(super) fn io(operation: &'static str, path: &Path, error: std::io::Error) -> Error {
-    Error::from_io(operation, path.display().to_string(), error)
-}
-
-/// Makes durable what became of the name `path`.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A file system whose folders can't be synced: nothing more can be done there.
-        Err(error) if private::is_lacking(&error) => Ok(()),
-        synced => synced.map_err(|e| io("sync", folder, e)),
-    }
 }
 
 /// Where the file `path` really is: a link is the operator's, and stays one.
 pub(super) fn real_place(path: &Path) -> Result<PathBuf> {
-    let path = std::path::absolute(path).map_err(|e| io("find", path, e))?;
+    let path = std::path::absolute(path).map_err(|e| file_error("find", path, e))?;
     let is_link = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
     if !is_link {
         return Ok(path);
@@ -48,7 +34,7 @@ pub(super) fn real_place(path: &Path) -> Result<PathBuf> {
             &path,
             "it is a symbolic link to nowhere: remove it, or make the file that it names",
         ),
-        _ => io("find", &path, error),
+        _ => file_error("find", &path, error),
     })
 }
 
@@ -62,31 +48,32 @@ fn refused(path: &Path, detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, "replace", subject, detail)
 }
 
-/// How a file can be put at `path`, which is no link. Changes nothing; an error says why it can't be done at all.
-pub(super) fn check(path: &Path, operation_id: &str) -> Result<Way> {
+/// How the file at `path`, which is not a link, can be replaced. Changes nothing; an error says why
+/// it can't be done at all.
+pub(super) fn check(path: &Path, operation_id: &str) -> Result<Replacement> {
     let meta = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == IoKind::NotFound => None,
-        found => Some(found.map_err(|e| io("look at", path, e))?),
+        found => Some(found.map_err(|e| file_error("look at", path, e))?),
     };
     if meta.as_ref().is_some_and(|meta| !meta.is_file()) {
         let what = match meta.is_some_and(|meta| meta.is_dir()) {
             true => "a folder",
-            false => "no regular file",
+            false => "not a regular file",
         };
-        return Err(refused(path, format!("there is {what}: move it away")));
+        return Err(refused(path, format!("it is {what}: move it away")));
     }
     let replaced = match &meta {
         Some(meta) => check_replaceable(path, meta),
         None => Ok(()),
     };
     let Err(reason) = replaced.and_then(|()| try_folder(path, operation_id)) else {
-        return Ok(Way::Rename);
+        return Ok(Replacement::Rename);
     };
     if meta.is_none() {
-        return Err(io("create", path, reason));
+        return Err(file_error("create", path, reason));
     }
     match File::options().write(true).open(path) {
-        Ok(_) => Ok(Way::InPlace),
+        Ok(_) => Ok(Replacement::InPlace),
         Err(error) => {
             let detail = match reason.to_string() == error.to_string() {
                 true => format!("it can't be written: {error}"),
@@ -105,9 +92,9 @@ pub(super) fn check(path: &Path, operation_id: &str) -> Result<Way> {
     }
 }
 
-/// Whether the kernel would let the file be replaced, as far as can be told without doing so.
+/// Whether the kernel would let the file be replaced, as far as can be known without doing so.
 fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
-    if private::is_mount_point(path) {
+    if files::is_mount_point(path) {
         return Err(io::Error::new(
             IoKind::ResourceBusy,
             "it is mounted as a single file",
@@ -135,13 +122,13 @@ fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Tries a file beside `path`, and another one renamed over it; both are gone again.
+/// Tries to make a file beside `path` and to rename another one over it; removes both.
 fn try_folder(path: &Path, operation_id: &str) -> io::Result<()> {
     let folder = folder_of(path);
     let [one, other] =
         ["a", "b"].map(|name| folder.join(format!(".arc-backup-{operation_id}-probe-{name}.tmp")));
-    let tried = private::create_file(&one)
-        .and_then(|_| private::create_file(&other))
+    let tried = files::create_file(&one)
+        .and_then(|_| files::create_file(&other))
         .and_then(|_| std::fs::rename(&one, &other));
     for probe in [one, other] {
         let _ = std::fs::remove_file(probe);
@@ -149,7 +136,7 @@ fn try_folder(path: &Path, operation_id: &str) -> io::Result<()> {
     tried
 }
 
-/// What a file is to have besides its bytes. Each is given where the file system lets it.
+/// Mode and time of a file. Each is set where the file system supports it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Attributes {
     pub(super) mode: Option<u32>,
@@ -168,35 +155,40 @@ impl Attributes {
     }
 }
 
-/// Puts the file `staged`, which is somewhere else, in the place of `path`, of which the bytes are kept already: by a rename
-/// where it stands beside it, else in its place. `staged` is gone afterwards.
-pub(super) fn replace(staged: &Path, path: &Path, way: Way, attributes: Attributes) -> Result<()> {
-    if way == Way::Rename {
+/// Replaces the file at `path`, whose bytes are kept already, by the file `staged`, which is gone
+/// afterwards.
+pub(super) fn replace(
+    staged: &Path,
+    path: &Path,
+    how: Replacement,
+    attributes: Attributes,
+) -> Result<()> {
+    if how == Replacement::Rename {
         let like = match path.exists() {
             true => path,
             false => folder_of(path),
         };
-        private::give_if_possible(like, staged);
+        files::give_if_possible(like, staged);
         match File::options().write(true).open(staged) {
             Ok(file) => attributes.give(&file, path),
-            Err(error) => return Err(io("write", staged, error)),
+            Err(error) => return Err(file_error("write", staged, error)),
         }
         match std::fs::rename(staged, path) {
             Ok(()) => return sync_folder(path),
             Err(error) if path.is_file() => {
                 tracing::warn!(%error, path = %path.display(), "it can't be renamed over: its bytes are written in its place");
             }
-            Err(error) => return Err(io("write", path, error)),
+            Err(error) => return Err(file_error("write", path, error)),
         }
     }
-    write_over(staged, path, attributes).map_err(|e| io("write", path, e))?;
-    // It is one of many leavings, should it stay.
+    write_over(staged, path, attributes).map_err(|e| file_error("write", path, e))?;
+    // Should it stay, a sweep removes it.
     let _ = std::fs::remove_file(staged);
     Ok(())
 }
 
-/// Writes the bytes of `from` over those of `path`, and cuts off what is left of the old ones only then: a file of a few KiB is
-/// old or new at each moment.
+/// Writes the bytes of `from` over those of `path`, and cuts off the rest of the old ones only
+/// then: a file of a few KiB is old or new at each moment.
 fn write_over(from: &Path, path: &Path, attributes: Attributes) -> io::Result<()> {
     let mut source = File::open(from)?;
     let file = File::options().write(true).open(path)?;
@@ -212,49 +204,43 @@ fn write_over(from: &Path, path: &Path, attributes: Attributes) -> io::Result<()
     }
     file.set_len(at)?;
     attributes.give(&file, path);
-    private::sync_file(&file)
+    files::sync_file(&file)
 }
 
-/// Keeps the bytes of the file `path` as the new file `kept`, with its mode and owner where these can be had. No second name of the
-/// same file, which would change with it.
+/// Copies the file `path` to the new file `kept`, with its mode and owner where these can be had.
+/// Not a second name of the same file, which would change with it.
 pub(super) fn keep_bytes(path: &Path, kept: &Path) -> Result<()> {
     let copy = || -> io::Result<()> {
         let mut source = File::open(path)?;
         let meta = source.metadata()?;
-        let mut copy = private::create_file(kept)?;
+        let mut copy = files::create_file(kept)?;
         io::copy(&mut source, &mut copy)?;
         let attributes = Attributes {
             mode: Some(meta.mode()),
             modified: meta.modified().ok(),
         };
-        private::give_if_possible(path, kept);
+        files::give_if_possible(path, kept);
         attributes.give(&copy, kept);
-        private::sync_file(&copy)
+        files::sync_file(&copy)
     };
-    copy().map_err(|e| io("keep", kept, e))?;
+    copy().map_err(|e| file_error("keep", kept, e))?;
     sync_folder(kept)
 }
 
-/// Moves what is at `path` to `kept`; of a file that can't be renamed, the bytes are copied there, and it stays.
+/// Moves what is at `path` to `kept`. A file that can't be renamed is copied there, and stays.
 pub(super) fn move_away(path: &Path, kept: &Path) -> Result<()> {
     match std::fs::rename(path, kept) {
         Ok(()) => Ok(()),
         Err(_) if path.is_file() => keep_bytes(path, kept),
-        Err(error) => Err(io("keep", path, error)),
+        Err(error) => Err(file_error("keep", path, error)),
     }
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Lost otherwise: a restore that finds out half-way what stands in its place.
+    /// Guards against: a restore that finds out half-way what is in its place.
     #[test]
     fn what_can_not_be_replaced_is_refused_and_nothing_is_left() {
         let top = tempfile::tempdir().expect("a folder");
@@ -265,7 +251,7 @@ mod tests {
         std::fs::write(at("file"), "x").expect("written");
         for (name, text) in [
             ("folder", "a folder"),
-            ("socket", "no regular file"),
+            ("socket", "not a regular file"),
             ("missing/file", "no such file"),
         ] {
             let error = check(&at(name), "op-1").expect_err(name).to_string();
@@ -274,14 +260,14 @@ mod tests {
         let error = real_place(&at("link")).expect_err("a dangling link");
         assert!(error.to_string().contains("link to nowhere"), "{error}");
         for name in ["file", "new"] {
-            assert_eq!(check(&at(name), "op-1").expect(name), Way::Rename);
+            assert_eq!(check(&at(name), "op-1").expect(name), Replacement::Rename);
         }
         let left = std::fs::read_dir(top.path()).expect("listed").count();
         assert_eq!(left, 4);
     }
 
-    /// Lost otherwise: the end of what was there, behind a shorter file that is written over it; or the copy that is kept, which
-    /// would change with the file.
+    /// Guards against: the end of the old bytes behind a shorter file that is written over them; a
+    /// kept copy that changes with the file.
     #[test]
     fn what_is_written_over_is_whole_and_what_is_kept_stays() {
         let top = tempfile::tempdir().expect("a folder");
@@ -294,7 +280,8 @@ mod tests {
                 mode: Some(0o640),
                 modified: None,
             };
-            replace(&at("staged"), &at("file"), Way::InPlace, attributes).expect("replaced");
+            replace(&at("staged"), &at("file"), Replacement::InPlace, attributes)
+                .expect("replaced");
             let read = |name: &str| std::fs::read_to_string(at(name)).expect("read");
             assert_eq!((read("file").as_str(), read("kept").as_str()), (new, old));
             let mode = std::fs::metadata(at("file")).expect("there").mode();

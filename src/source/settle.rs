@@ -1,9 +1,10 @@
-//! A view of the data while Arc writes.
+//! A consistent listing of the data while Arc writes.
 //!
-//! One walk is no view: a compaction during it hides rows or doubles them. So the data is listed twice, with the states of
-//! compaction jobs read before each. A unit (see [`unit_of`]) is settled when no file of the first listing is gone or changed in
-//! the second, no compaction output is new in it, and no pending job names it. What is not settled is listed again, alone,
-//! until it is; where a job does not end, it is decided by its own state.
+//! One walk is not consistent: a compaction during it hides rows or doubles them. So the data is
+//! listed twice, with the states of compaction jobs read before each. A unit (see [`unit_of`]) is
+//! settled when no file of the first listing is gone or changed in the second, no compaction output
+//! is new in it, and no pending job names it. Units that are not settled are listed again, alone,
+//! until they are; a job that does not end is decided by its own state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,38 +12,38 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    Activity, Entry, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind,
-    Result, Sink, SnapshotFolder,
+    Activity, Entry, EntryStream, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta,
+    OtherKind, Result, Section, Sink, SnapshotFolder,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::compaction::{Jobs, is_output, is_state, unit_of};
+use super::compaction::{Jobs, is_job_state, is_output, unit_of};
+use super::contents::{Exclusions, LONGEST_KEY};
 use super::decide::{Files, is_harmless};
-use super::parquet::LONGEST_KEY;
-use super::{DATA, Exclusions};
 use crate::manifest::{Inventory, Record, Spool};
+use crate::sorted::{Joined, merge_join};
 
 /// How many files are added to a snapshot at once.
 const BATCH: usize = 512;
-/// How many places may be unreadable: where there are more, the storage is.
+/// How many places may be unreadable: where there are more, the storage itself is at fault.
 const MOST_UNREADABLE: usize = 10_000;
-/// How many warnings are told of one view.
+/// How many warnings are recorded of one snapshot.
 const MOST_WARNINGS: usize = 100;
 
-/// What looks at the data until it is settled.
+/// Lists the data until it is settled.
 #[derive(Clone)]
 pub(super) struct Settler {
     pub(super) storage: Arc<dyn Sink>,
     pub(super) exclusions: Exclusions,
     pub(super) cancel: CancellationToken,
     pub(super) activity: Activity,
-    /// The root on local disk as it was when the view began, by device and inode: a volume that goes away leaves an empty
-    /// folder, and must not become a view of nothing.
+    /// The root on local disk as it was at the beginning, by device and inode: a volume that is
+    /// unmounted leaves an empty folder, which must not become an empty backup.
     pub(super) root: Option<(PathBuf, (u64, u64))>,
-    /// What the operator should know of the view.
+    /// What the operator should know of the snapshot.
     pub(super) warnings: Arc<Mutex<BTreeSet<String>>>,
-    /// What could not be looked at, by path, and why: folders, and files of which not even the size can be had.
+    /// Folders that can't be listed and files whose size can't be read, by path, with the reason.
     pub(super) unreadable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a fault is the place's own, and not this process's or the moment's.
+/// Whether the fault is of the place, and not of this process or of the moment.
 fn is_lasting(error: &Error) -> bool {
     !matches!(
         error.kind(),
@@ -68,8 +69,8 @@ pub(super) fn root_of(storage: &dyn Sink) -> Result<Option<(PathBuf, (u64, u64))
     Ok(Some((root, (meta.dev(), meta.ino()))))
 }
 
-/// What the first listing and the settling of what it left unsettled have given.
-pub(super) struct View {
+/// A listing of the data in which every unit is settled or decided.
+pub(super) struct SettledListing {
     /// Every file of the first listing.
     pub(super) listed: Inventory,
     /// The files of the units that were listed again, in place of those of the first listing.
@@ -81,17 +82,19 @@ pub(super) struct View {
 }
 
 impl Settler {
-    /// Takes a snapshot, with its list in the file `path`; each file is added to the folder of links
-    /// where there is one. `other` is called for what is not a file.
-    pub(super) async fn view(
+    /// Lists the data, with the list in the file `path`; each file is added to the folder of links
+    /// where there is one. `report_other` is called for what is not a file.
+    pub(super) async fn list_settled(
         &self,
         snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
-        other: &(dyn Fn(String, OtherKind) + Send + Sync),
-    ) -> Result<View> {
+        report_other: &(dyn Fn(String, OtherKind) + Send + Sync),
+    ) -> Result<SettledListing> {
         let before = self.read_jobs(&Jobs::default()).await?;
         let mut unsettled = BTreeSet::new();
-        let (listed, states) = self.list_all(snapshot, path, other, &mut unsettled).await?;
+        let (listed, states) = self
+            .list_all(snapshot, path, report_other, &mut unsettled)
+            .await?;
         let after = self.read_jobs(&before).await?;
         self.compare(&listed, &before, &after, &mut unsettled)
             .await?;
@@ -103,24 +106,23 @@ impl Settler {
         let seen = jobs.clone();
         let states = self.states(&states, &settled, snapshot, &mut jobs).await?;
         for path in locked(&self.unreadable).keys() {
-            if is_state(path) {
+            if is_job_state(path) {
                 self.warn(format!(
-                    "`{path}` can't be read, where the states of compaction jobs are: whether files hold rows twice that these \
-                     have taken in can't be told"
+                    "`{path}` can't be read, where Arc keeps the states of compaction jobs: the backup may contain \
+                     duplicate rows"
                 ));
             }
         }
         for (key, reason) in jobs.unreadable() {
-            // One that is being written this moment tells of a job that came after the view.
+            // One that is being written at this moment is of a job that began after the snapshot.
             if seen.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
                 continue;
             }
             self.warn(format!(
-                "`{key}` can't be read as the state of a compaction job ({reason}): whether files hold rows twice that this job has \
-                 taken in can't be told"
+                "`{key}` can't be read as the state of a compaction job ({reason}): the backup may contain duplicate rows"
             ));
         }
-        Ok(View {
+        Ok(SettledListing {
             listed,
             settled,
             states,
@@ -135,7 +137,7 @@ impl Settler {
         }
     }
 
-    /// Fails when the root is gone, or another one, since the view began.
+    /// Fails when the root is gone, or is another folder than at the beginning.
     pub(super) fn check_root(&self) -> Result<()> {
         let Some((root, was)) = &self.root else {
             return Ok(());
@@ -143,7 +145,7 @@ impl Settler {
         if root_of(&*self.storage)?.is_none_or(|(_, now)| now != *was) {
             return Err(Error::new(
                 ErrorKind::Other,
-                "take a view of",
+                "take a snapshot of",
                 root.display().to_string(),
                 "the storage root is another folder than when the backup began: was its volume unmounted?",
             ));
@@ -153,7 +155,12 @@ impl Settler {
 
     pub(super) fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "list", DATA, "cancelled"));
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                "list",
+                "data",
+                "cancelled",
+            ));
         }
         Ok(())
     }
@@ -166,7 +173,7 @@ impl Settler {
         }))
     }
 
-    /// The rows of a listing without the places that can't be looked at, which are noted.
+    /// The rows of a listing without the places that can't be read, which are recorded.
     fn readable(&self, listing: ListStream) -> ListStream {
         let (exclusions, unreadable) = (self.exclusions.clone(), self.unreadable.clone());
         let activity = self.activity.clone();
@@ -180,7 +187,7 @@ impl Settler {
                         if unreadable.len() >= MOST_UNREADABLE {
                             Some(Err(error))
                         } else {
-                            // A folder may have a name that would be none of a file's.
+                            // Files may be excluded by the name of their folder.
                             let inside = match path.ends_with('/') {
                                 true => format!("{path}x"),
                                 false => path.to_owned(),
@@ -211,7 +218,7 @@ impl Settler {
         &self,
         snapshot: Option<&dyn SnapshotFolder>,
         path: &std::path::Path,
-        other: &(dyn Fn(String, OtherKind) + Send + Sync),
+        report_other: &(dyn Fn(String, OtherKind) + Send + Sync),
         unsettled: &mut BTreeSet<String>,
     ) -> Result<(Inventory, Files)> {
         let mut spool = Spool::create(path).map_err(to_core)?;
@@ -224,14 +231,14 @@ impl Settler {
             match item {
                 Some(Listed::Object(meta)) if self.exclusions.exclude(&meta.key) => {}
                 Some(Listed::Object(meta)) if meta.key.len() > LONGEST_KEY => {
-                    other(meta.key.to_string(), OtherKind::Unaddressable);
+                    report_other(meta.key.to_string(), OtherKind::Unaddressable);
                 }
-                Some(Listed::Object(meta)) if is_state(&meta.key) => {
+                Some(Listed::Object(meta)) if is_job_state(&meta.key) => {
                     states.insert(meta.key.clone(), meta);
                 }
                 Some(Listed::Object(meta)) => batch.push(meta),
                 Some(Listed::Other { path, kind }) if !self.exclusions.exclude(&path) => {
-                    other(path, kind);
+                    report_other(path, kind);
                 }
                 Some(Listed::Other { .. }) | None => {}
             }
@@ -248,7 +255,7 @@ impl Settler {
             for (key, meta) in keys.iter().zip(found) {
                 match meta {
                     Some(meta) => {
-                        let record = Record::new(DATA, entry(meta)).map_err(to_core)?;
+                        let record = Record::new(&Section::Data, entry(meta)).map_err(to_core)?;
                         spool.push(&record).map_err(to_core)?;
                     }
                     None => _ = unsettled.insert(unit_of(key).to_owned()),
@@ -256,13 +263,13 @@ impl Settler {
             }
             if ended {
                 self.check_root()?;
-                let listed = spool.finish().map_err(to_core)?.unsealed();
+                let listed = spool.finish().map_err(to_core)?.without_checksums();
                 return Ok((listed, states));
             }
         }
     }
 
-    /// Lists the data once more, and tells the units that differ.
+    /// Lists the data once more, and adds the units that differ to `unsettled`.
     async fn compare(
         &self,
         listed: &Inventory,
@@ -271,53 +278,41 @@ impl Settler {
         unsettled: &mut BTreeSet<String>,
     ) -> Result<()> {
         let outputs: BTreeSet<&str> = (before.and(after)).map(|job| &*job.output).collect();
-        let mut first = listed.records().map_err(to_core)?;
-        let mut at = first.next().transpose().map_err(to_core)?;
-        let mut listing = self.list(String::new());
-        let mut unsettle = |key: &str| {
-            let unit = unit_of(key);
-            if !unsettled.contains(unit) {
-                unsettled.insert(unit.to_owned());
-            }
-        };
+        let listing = self.list(String::new()).try_filter_map(|item| {
+            std::future::ready(Ok(match item {
+                Listed::Object(meta) if self.belongs(&meta.key) && !is_job_state(&meta.key) => {
+                    Some(meta)
+                }
+                Listed::Object(_) | Listed::Other { .. } => None,
+            }))
+        });
+        let mut joined = merge_join(entries_of(listed)?, listing);
         let mut count = 0_u64;
-        while let Some(item) = listing.try_next().await? {
+        while let Some(joined) = joined.try_next().await? {
             count += 1;
             if count.is_multiple_of(4096) {
                 self.check_cancelled()?;
             }
-            let Listed::Object(meta) = item else {
-                continue;
+            let key = match joined {
+                Joined::Left(gone) => gone.key,
+                Joined::Both(was, now) if (was.size, &was.etag) != (now.size, &now.etag) => now.key,
+                Joined::Right(new) if is_output(&new.key) || outputs.contains(new.key.as_str()) => {
+                    new.key
+                }
+                Joined::Both(..) | Joined::Right(_) => continue,
             };
-            if !self.belongs(&meta.key) || is_state(&meta.key) {
-                continue;
-            }
-            while let Some(record) = at.take_if(|record| record.entry.key < meta.key) {
-                unsettle(&record.entry.key);
-                at = first.next().transpose().map_err(to_core)?;
-            }
-            match at.take_if(|record| record.entry.key == meta.key) {
-                Some(record) => {
-                    if (record.entry.size, &record.entry.etag) != (meta.size, &meta.etag) {
-                        unsettle(&meta.key);
-                    }
-                    at = first.next().transpose().map_err(to_core)?;
-                }
-                None if is_output(&meta.key) || outputs.contains(meta.key.as_str()) => {
-                    unsettle(&meta.key);
-                }
-                None => {}
+            let unit = unit_of(&key);
+            if !unsettled.contains(unit) {
+                unsettled.insert(unit.to_owned());
             }
         }
-        while let Some(record) = at {
-            unsettle(&record.entry.key);
-            at = first.next().transpose().map_err(to_core)?;
-        }
+        drop(joined);
         self.check_root()
     }
 
-    /// The files in the folder of states that may go with a view: those of jobs that were decided, where Arc's own way to end
-    /// such a job, when it starts with the restored files, changes nothing; and what is no state of a job.
+    /// The files in the folder of job states that belong in the backup: states of decided jobs,
+    /// where Arc, when it starts with the restored files and ends such a job, changes nothing; and
+    /// files that are not states.
     async fn states(
         &self,
         first: &Files,
@@ -338,7 +333,7 @@ impl Settler {
             if !goes_along {
                 if job.is_err() && first.contains_key(key) && !key.ends_with(".json") {
                     self.warn(format!(
-                        "`{key}` changed while the view was taken, and is not in the backup"
+                        "`{key}` changed while the snapshot was taken, and is not in the backup"
                     ));
                 }
                 continue;
@@ -370,9 +365,16 @@ pub(super) fn entry(meta: Meta) -> Entry {
     }
 }
 
+/// The entries of a list.
+pub(super) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
+    let entries = (list.records().map_err(to_core)?)
+        .map(|record| record.map(|record| record.entry).map_err(to_core));
+    Ok(stream::iter(entries).boxed())
+}
+
 pub(super) fn to_core(error: crate::Error) -> Error {
     match error {
         crate::Error::Storage(error) => error,
-        other => Error::new(ErrorKind::Other, "list", DATA, other.to_string()),
+        other => Error::new(ErrorKind::Other, "list", "data", other.to_string()),
     }
 }

@@ -10,13 +10,14 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio_util::sync::CancellationToken;
 
-use super::companions::{beside, remove_database};
+use super::companions::remove_database;
+use crate::files::with_suffix;
 
 /// How long a busy database is waited for.
 pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(30);
-/// How long between two looks at a busy database.
+/// How long between two attempts at a busy database.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_micros(200);
-/// Pages copied before a look at whether to go on: 4 MiB of a usual database.
+/// Pages copied between two checks of whether to go on: 4 MiB of a usual database.
 const STEP_PAGES: i32 = 1024;
 
 pub(super) fn sqlite_error(operation: &'static str, path: &Path, error: rusqlite::Error) -> Error {
@@ -32,7 +33,7 @@ pub(super) fn sqlite_error(operation: &'static str, path: &Path, error: rusqlite
     };
     let mut detail = error.to_string();
     if error.sqlite_error_code() == Some(Code::SystemIoFailure) {
-        // All that SQLite says when it can't make the files beside the database, for instance.
+        // SQLite says no more, for instance when it can't make the files beside the database.
         detail.push_str(": is the disk full, or failing?");
     }
     Error::new(kind, operation, path.display().to_string(), detail).with_source(error)
@@ -62,14 +63,15 @@ pub(super) fn snapshot(
     if !needs_a_copy(live, &error) {
         return Err(sqlite_error("read", live, error));
     }
-    let copy = copy_files(live, &beside(to, ".source"), cancel, activity)?;
+    let copy = copy_files(live, &with_suffix(to, ".source"), cancel, activity)?;
     let source = open_readable(&copy.0).map_err(|e| sqlite_error("read", live, e))?;
     copy_of(source, live, to, cancel, activity)
 }
 
 /// The same from the open database.
 ///
-/// A read transaction is opened first on the source: without it every foreign commit would restart the copy.
+/// A read transaction is opened first on the source: without it every commit of another process
+/// would restart the copy.
 fn copy_of(
     source: Connection,
     live: &Path,
@@ -80,7 +82,7 @@ fn copy_of(
     let fault = |e| sqlite_error("read", live, e);
     source.execute_batch("BEGIN DEFERRED").map_err(fault)?;
     let seen = Shape::of(&source).map_err(fault)?;
-    crate::private::create_file(to)
+    crate::files::create_file(to)
         .map_err(|e| Error::from_io("write", to.display().to_string(), e))?;
     let mut copy = Connection::open(to).map_err(|e| sqlite_error("write", to, e))?;
     let backup = Backup::new(&source, &mut copy).map_err(|e| sqlite_error("copy", live, e))?;
@@ -113,7 +115,8 @@ fn copy_of(
     Ok(())
 }
 
-/// Opens a live database that must exist, and makes sure that it can be read: SQLite itself only finds out with the first query.
+/// Opens a live database that must exist, and makes sure that it can be read: SQLite itself finds
+/// that out only with the first query.
 fn open_readable(path: &Path) -> rusqlite::Result<Connection> {
     let open = |flags| {
         let connection =
@@ -127,23 +130,24 @@ fn open_readable(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Whether `error` says that a database in WAL mode lies where no `-shm` can be made, as on a mount that can only be read, while
-/// nobody has it open: whoever has, has made one.
+/// Whether `error` says that a database in WAL mode lies where no `-shm` can be made, as on a
+/// read-only mount, while no process has it open: a process that has it open has made one.
 fn needs_a_copy(live: &Path, error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode as Code;
     let cannot_make = matches!(
         error.sqlite_error_code(),
         Some(Code::CannotOpen | Code::ReadOnly | Code::SystemIoFailure)
     );
-    cannot_make && !beside(live, "-shm").exists()
+    cannot_make && !with_suffix(live, "-shm").exists()
 }
 
-/// How often a database is copied that is changed meanwhile.
+/// How often a database is copied that is changed during the copy.
 const COPY_ATTEMPTS: u32 = 20;
-/// How long between two of them, and how long it has to have been left alone: longer than any tick of a file system's clock.
+/// How long between two copies, and how long the database must have been unchanged: longer than any
+/// tick of a file system's clock.
 const COPY_PAUSE: Duration = Duration::from_millis(500);
 
-/// How much is copied between two looks at the cancel.
+/// How much is copied between two checks for a cancellation.
 const COPY_PIECE: u64 = 4 << 20;
 
 /// A copy of a database's files, removed when dropped.
@@ -155,8 +159,8 @@ impl Drop for FilesCopy {
     }
 }
 
-/// Copies the files of a database that nobody has open, with what a writer that was killed has left in its `-wal` or `-journal`:
-/// SQLite takes that in when the copy is opened.
+/// Copies the files of a database that no process has open, with the `-wal` or `-journal` of a
+/// writer that was killed: SQLite applies it when the copy is opened.
 fn copy_files(
     live: &Path,
     to: &Path,
@@ -169,20 +173,20 @@ fn copy_files(
         if attempt > 0 {
             std::thread::sleep(COPY_PAUSE);
         }
-        let before = Still::look(live).map_err(|e| io("read", e))?;
+        let before = FileStates::read(live).map_err(|e| io("read", e))?;
         if !before.is_old() {
             continue;
         }
         remove_database(to);
         for suffix in SUFFIXES {
-            let from = beside(live, suffix);
+            let from = with_suffix(live, suffix);
             let mut source = match std::fs::File::open(&from) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(|e| io("read", e))?,
             };
-            let path = beside(to, suffix);
+            let path = with_suffix(to, suffix);
             let written = |e| Error::from_io("write", path.display().to_string(), e);
-            let mut target = crate::private::create_file(&path).map_err(written)?;
+            let mut target = crate::files::create_file(&path).map_err(written)?;
             loop {
                 if cancel.is_cancelled() {
                     return Err(Error::new(
@@ -199,7 +203,7 @@ fn copy_files(
                 }
             }
         }
-        if Still::look(live).map_err(|e| io("read", e))? == before {
+        if FileStates::read(live).map_err(|e| io("read", e))? == before {
             return Ok(copy);
         }
     }
@@ -207,27 +211,28 @@ fn copy_files(
         ErrorKind::Busy,
         "read",
         live.display().to_string(),
-        "its folder can't be written, and its files were changed each time that they were copied: run this where Arc's folder \
-         can be written, or try again",
+        "its folder can't be written, and its files changed during each copy: run this where Arc's folder can be \
+         written, or try again",
     ))
 }
 
 const SUFFIXES: [&str; 3] = ["", "-wal", "-journal"];
 
-/// What tells that a database was not changed: size, time and number of each of its files; and that nobody has it open.
+/// What shows that a database was not changed: size, time and number of each of its files; and that
+/// no process has it open.
 #[derive(PartialEq, Eq)]
-struct Still {
+struct FileStates {
     files: [Option<(u64, i64, i64, u64)>; 3],
     newest: Option<std::time::SystemTime>,
     is_open: bool,
 }
 
-impl Still {
-    fn look(live: &Path) -> std::io::Result<Self> {
+impl FileStates {
+    fn read(live: &Path) -> std::io::Result<Self> {
         let mut files = [None; 3];
         let mut newest = None;
         for (found, suffix) in files.iter_mut().zip(SUFFIXES) {
-            let meta: Metadata = match std::fs::metadata(beside(live, suffix)) {
+            let meta: Metadata = match std::fs::metadata(with_suffix(live, suffix)) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 meta => meta?,
             };
@@ -237,14 +242,14 @@ impl Still {
         Ok(Self {
             files,
             newest,
-            is_open: beside(live, "-shm").exists(),
+            is_open: with_suffix(live, "-shm").exists(),
         })
     }
 
-    /// Whether a change in this very moment would show in the files' times.
+    /// Whether a change now would show in the files' times.
     fn is_old(&self) -> bool {
         let age = self.newest.map(|time| time.elapsed());
-        // One of a clock that is ahead is of no use.
+        // A time of a clock that is ahead says nothing.
         !self.is_open && age.is_none_or(|age| age.unwrap_or(COPY_PAUSE) >= COPY_PAUSE)
     }
 }
@@ -286,7 +291,8 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<()> {
     }
 }
 
-/// Checks a database that lies still: SQLite's own check, and that it holds a table. An empty file passes the first.
+/// Checks a database that no process changes: SQLite's own check, and that it has a table. An empty
+/// file passes the first.
 pub(crate) fn check_file(path: &Path) -> Result<()> {
     let connection = open_live(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     check(&connection, path)?;
@@ -304,7 +310,8 @@ pub(crate) fn check_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Takes the locks of a copy, waiting for a busy target up to [`BUSY_LIMIT`]. From then on nobody else writes to it.
+/// Takes the locks of a copy, waiting for a busy target up to [`BUSY_LIMIT`]. From then on no other
+/// process writes to it.
 pub(super) fn take_locks(backup: &Backup<'_, '_>, subject: &Path) -> Result<()> {
     steps(backup, subject, None, 0).map(drop)
 }
@@ -317,7 +324,7 @@ pub(super) fn finish(backup: &Backup<'_, '_>, subject: &Path, activity: &Activit
     Ok(())
 }
 
-/// Copies the next pages; tells whether they were the last.
+/// Copies the next pages; returns whether they were the last.
 fn steps(
     backup: &Backup<'_, '_>,
     subject: &Path,
@@ -350,16 +357,16 @@ fn steps(
                     ),
                 ));
             }
-            // Writers that commit one transaction after the other leave gaps of microseconds: whoever looks seldom
-            // never finds one.
+            // Writers that commit one transaction after the other leave gaps of microseconds, which
+            // only frequent attempts find.
             StepResult::Busy | StepResult::Locked => std::thread::sleep(BUSY_PAUSE),
             _ => return Ok(false),
         }
     }
 }
 
-/// What there is to say of a live database; `None` where there is none.
-pub(crate) fn look_at_database(path: &Path) -> Result<Option<String>> {
+/// Describes a live database; `None` where there is none.
+pub(crate) fn describe_database(path: &Path) -> Result<Option<String>> {
     let meta = match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         found => found.map_err(|e| Error::from_io("read", path.display().to_string(), e))?,
@@ -369,7 +376,7 @@ pub(crate) fn look_at_database(path: &Path) -> Result<Option<String>> {
             ErrorKind::Invalid,
             "read",
             path.display().to_string(),
-            "it is no regular file",
+            "it is not a regular file",
         ));
     }
     let connection = match open_readable(path) {

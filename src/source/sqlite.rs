@@ -6,29 +6,16 @@ use std::path::PathBuf;
 
 use arc_backup_core::{
     Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore,
-    Result, Source, SourceReport, Staging,
+    Result, Section, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::METADATA;
-use super::replace::{is_elsewhere, real_place};
 use super::snapshot::snapshot;
-use super::sqlite_restore::{SqliteRestore, discard_staged};
-
-/// A database that the configuration names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Database {
-    /// Its name in a backup: `arc.db`.
-    pub file: String,
-    /// The configuration key that names it: `auth.db_path`.
-    pub setting: String,
-    /// The live file.
-    pub path: PathBuf,
-    /// The key by which it has to be there; `None` where a default names it that nobody has set,
-    /// for what nobody has switched on: where there is none, nothing is missing.
-    pub needed_by: Option<String>,
-}
+use super::sqlite_restore::SqliteRestore;
+use super::staged_file::discard_staged;
+use crate::config::Database;
+use crate::files::file_error;
 
 /// Every database that the configuration names, each once.
 #[derive(Debug, Clone)]
@@ -48,11 +35,11 @@ impl SqliteSource {
 #[async_trait]
 impl Source for SqliteSource {
     fn section(&self) -> &str {
-        METADATA
+        Section::Metadata.as_str()
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
-        let mut view = Snapshots {
+        let mut snapshots = Snapshots {
             entries: Vec::new(),
             folder: freeze.scratch.clone(),
             report: SourceReport::default(),
@@ -64,16 +51,16 @@ impl Source for SqliteSource {
                         ErrorKind::Invalid,
                         "snapshot",
                         database.path.display().to_string(),
-                        format!("`{}` names no regular file", database.setting),
+                        format!("`{}` does not name a regular file", database.setting),
                     ));
                 }
                 Ok(meta) if meta.len() == 0 => {
                     let text = format!(
-                        "{} (`{}`) is an empty file, no database yet",
+                        "{} (`{}`) is an empty file, not a database yet",
                         database.path.display(),
                         database.setting
                     );
-                    view.report.not_included.push(text);
+                    snapshots.report.not_included.push(text);
                     continue;
                 }
                 Ok(meta) => (meta.modified().ok(), meta.mode() & 0o777),
@@ -81,16 +68,12 @@ impl Source for SqliteSource {
                     if let Some(setting) = &database.needed_by {
                         let path = database.path.display();
                         let text = format!("{path} (`{setting}`) does not exist");
-                        view.report.not_included.push(text);
+                        snapshots.report.not_included.push(text);
                     }
                     continue;
                 }
                 Err(error) => {
-                    return Err(Error::from_io(
-                        "read",
-                        database.path.display().to_string(),
-                        error,
-                    ));
+                    return Err(file_error("read", &database.path, error));
                 }
             };
             let (live, to) = (database.path.clone(), freeze.scratch.join(&database.file));
@@ -101,8 +84,7 @@ impl Source for SqliteSource {
                 .map_err(|e| {
                     Error::new(ErrorKind::Other, "snapshot", &database.file, e.to_string())
                 })??;
-            let meta = std::fs::metadata(&file)
-                .map_err(|e| Error::from_io("read", file.display().to_string(), e))?;
+            let meta = std::fs::metadata(&file).map_err(|e| file_error("read", &file, e))?;
             let key = Key::parse(&database.file).map_err(|e| {
                 Error::new(
                     ErrorKind::Invalid,
@@ -111,16 +93,17 @@ impl Source for SqliteSource {
                     e.to_string(),
                 )
             })?;
-            view.entries.push(Entry {
+            snapshots.entries.push(Entry {
                 modified,
                 mode: Some(mode),
                 ..Entry::new(key, meta.len())
             });
-            view.report
+            snapshots
+                .report
                 .settings
                 .insert(database.file.clone(), database.setting.clone());
         }
-        Ok(Box::new(view))
+        Ok(Box::new(snapshots))
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
@@ -133,11 +116,7 @@ impl Source for SqliteSource {
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
         let mut discarded = Discarded::default();
         for database in &self.databases {
-            discarded.add(discard_staged(&database.path, &database.file, discard));
-            let real = real_place(&database.path).ok();
-            if let Some(real) = real.filter(|real| is_elsewhere(real, &database.path)) {
-                discarded.add(discard_staged(&real, &database.file, discard));
-            }
+            discarded.add(Ok(discard_staged(&database.path, &database.file, discard)));
         }
         Ok(discarded)
     }
@@ -157,8 +136,7 @@ impl Frozen for Snapshots {
 
     async fn open(&self, entry: &Entry) -> Result<Body> {
         let path = self.folder.join(entry.key.as_str());
-        let file =
-            File::open(&path).map_err(|e| Error::from_io("read", path.display().to_string(), e))?;
+        let file = File::open(&path).map_err(|e| file_error("read", &path, e))?;
         Ok(Body::File {
             file,
             len: entry.size,
@@ -171,7 +149,7 @@ impl Frozen for Snapshots {
 
     async fn release(self: Box<Self>) -> Result<()> {
         for entry in &self.entries {
-            // The whole folder is removed with the operation; this only gives the space back early.
+            // The whole folder is removed with the operation; this only frees the space early.
             let _ = std::fs::remove_file(self.folder.join(entry.key.as_str()));
         }
         Ok(())

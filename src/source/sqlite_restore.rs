@@ -1,25 +1,22 @@
-//! Taking databases back.
-//!
-//! Each is staged beside its place and checked, then put into force.
+//! Restoring databases: each is staged beside its place, checked, and then put in its place.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    BlockingJob, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Meta, Restore,
-    RestoreSummary, Result, Staging, Upload,
+    BlockingJob, Entry, EntryStream, Error, ErrorKind, Restore, RestoreSummary, Result, Staging,
+    Upload,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-use super::companions::{beside, remove_all_of, remove_database};
+use super::companions::remove_all_of;
 use super::put_back::{check_place, put_back, wait_until_free};
-use super::replace::{Attributes, io, real_place};
+use super::replace::{Attributes, real_place};
 use super::snapshot::check_file;
-use super::sqlite::Database;
+use super::staged_file::{StagedFile, staged_name};
+use crate::config::Database;
+use crate::files::{create_folder, file_error, with_suffix};
 
 pub(super) struct SqliteRestore {
     databases: Vec<Database>,
@@ -36,7 +33,8 @@ struct State {
 impl SqliteRestore {
     pub(super) fn new(mut databases: Vec<Database>, staging: Staging) -> Self {
         for database in &mut databases {
-            // SQLite follows a link, and has its `-wal` beside what that names. One to nowhere is moved away.
+            // SQLite follows a link, and has its `-wal` beside the file that the link leads to. A
+            // dangling link is moved away.
             if let Ok(real) = real_place(&database.path) {
                 database.path = real;
             }
@@ -64,10 +62,7 @@ impl SqliteRestore {
     }
 
     fn staged_path(&self, database: &Database) -> PathBuf {
-        let name = format!(
-            ".arc-backup-{}-{}.tmp",
-            self.staging.operation_id, database.file
-        );
+        let name = staged_name(&self.staging.operation_id, &database.file);
         database.path.with_file_name(name)
     }
 
@@ -109,12 +104,12 @@ impl Restore for SqliteRestore {
             let mut state = self.state();
             state.summary.needed_files += 1;
             state.summary.needed_bytes = state.summary.needed_bytes.saturating_add(entry.size);
-            let path =
-                std::path::absolute(&database.path).map_err(|e| io("find", &database.path, e))?;
-            // Staged, then once more in the live database's `-wal`, while what was there is kept.
+            let path = std::path::absolute(&database.path)
+                .map_err(|e| file_error("find", &database.path, e))?;
+            // Staged, then once more in the live database's `-wal`, while the old bytes are kept.
             let live: u64 = ["", "-wal"]
                 .iter()
-                .filter_map(|suffix| std::fs::metadata(beside(&path, suffix)).ok())
+                .filter_map(|suffix| std::fs::metadata(with_suffix(&path, suffix)).ok())
                 .map(|meta| meta.len())
                 .sum();
             state.summary.replaced_files += u64::from(path.exists());
@@ -132,9 +127,9 @@ impl Restore for SqliteRestore {
     async fn begin(&self, entry: &Entry) -> Result<Box<dyn Upload>> {
         let database = self.database(entry)?;
         if let Some(folder) = database.path.parent() {
-            crate::private::create_folder(folder).map_err(|e| io("create", folder, e))?;
+            create_folder(folder).map_err(|e| file_error("create", folder, e))?;
         }
-        FileUpload::create(self.staged_path(database), entry)
+        StagedFile::create(self.staged_path(database), entry)
     }
 
     async fn staged(&self, _entry: &Entry) -> Result<()> {
@@ -186,97 +181,5 @@ impl Restore for SqliteRestore {
             remove_all_of(&staged)?;
         }
         Ok(())
-    }
-}
-
-/// Removes, or counts, the files that interrupted restores staged beside `live`: `.arc-backup-<operation>-<name>.tmp`.
-pub(super) fn discard_staged(live: &Path, name: &str, discard: Discard) -> Result<Discarded> {
-    let folder = live
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let ending = format!("-{name}.tmp");
-    let children = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Discarded::default());
-        }
-        other => other.map_err(|e| io("list", folder, e))?,
-    };
-    let mut discarded = Discarded::default();
-    for child in children {
-        let child = child.map_err(|e| io("list", folder, e))?;
-        let found = child.file_name();
-        if (found.to_str())
-            .is_some_and(|found| found.starts_with(".arc-backup-") && found.ends_with(&ending))
-        {
-            let removed = match discard {
-                Discard::Count => Ok(()),
-                Discard::Remove => remove_all_of(&child.path()),
-            };
-            discarded.add(removed.map(|()| Discarded::of(1)));
-        }
-    }
-    Ok(discarded)
-}
-
-/// A file that is written beside its place, private, and stays there when it is committed.
-pub(super) struct FileUpload {
-    path: PathBuf,
-    file: File,
-    entry: Entry,
-    committed: bool,
-}
-
-impl FileUpload {
-    pub(super) fn create(path: PathBuf, entry: &Entry) -> Result<Box<dyn Upload>> {
-        remove_database(&path);
-        let file = crate::private::create_file(&path).map_err(|e| io("write", &path, e))?;
-        Ok(Box::new(Self {
-            path,
-            file,
-            entry: entry.clone(),
-            committed: false,
-        }))
-    }
-}
-
-#[async_trait]
-impl Upload for FileUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.file
-            .write_all(&bytes)
-            .map_err(|e| io("write", &self.path, e))
-    }
-
-    fn local_file(&mut self) -> Result<Option<File>> {
-        self.file
-            .try_clone()
-            .map(Some)
-            .map_err(|e| io("write", &self.path, e))
-    }
-
-    async fn commit(mut self: Box<Self>) -> Result<Meta> {
-        crate::private::sync_file(&self.file).map_err(|e| io("write", &self.path, e))?;
-        self.committed = true;
-        Ok(Meta {
-            key: self.entry.key.clone(),
-            size: self.entry.size,
-            modified: self.entry.modified,
-            mode: Some(0o600),
-            etag: None,
-            archived: false,
-        })
-    }
-
-    async fn abort(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for FileUpload {
-    fn drop(&mut self) {
-        if !self.committed {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! What a restore of the data decides for each file, in a file of its own: a million files must need no memory.
+//! What a restore of the data does with each file, recorded in a file: a million files must need no
+//! memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -7,6 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{Entry, Error, ErrorKind, Key, Result};
 use serde::{Deserialize, Serialize};
+
+use crate::files::{create_file, file_error};
+use crate::sorted::Sorted;
+use crate::times::system_time;
 
 /// One decision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,7 +35,7 @@ pub(super) enum Action {
     Need,
     /// Its bytes are staged.
     Staged,
-    /// Its bytes turned out to be those of the live file: nothing is to be done.
+    /// Its bytes turned out to be those of the live file: there is nothing to do.
     Found,
     /// Live, and not in the backup.
     Extra,
@@ -52,14 +57,14 @@ impl Steps {
     }
 
     fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
-        Error::from_io(operation, self.path.display().to_string(), error)
+        file_error(operation, &self.path, error)
     }
 
     /// Appends a decision.
-    pub(super) fn note(&self, step: &Step) -> Result<()> {
+    pub(super) fn append(&self, step: &Step) -> Result<()> {
         let mut steps = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.is_none() {
-            let file = crate::private::create_file(&self.path).map_err(|e| self.io("write", e))?;
+            let file = create_file(&self.path).map_err(|e| self.io("write", e))?;
             *steps = Some(BufWriter::new(file));
         }
         let mut line = serde_json::to_vec(step).expect("plain data is valid JSON");
@@ -88,21 +93,27 @@ impl Steps {
     }
 }
 
-pub(super) fn step(entry: &Entry, action: Action) -> Step {
-    Step {
-        key: entry.key.to_string(),
-        action,
-        size: entry.size,
-        sha256: entry.sha256.map(|digest| digest.to_string()),
-        modified: entry
-            .modified
-            .and_then(|time| jiff::Timestamp::try_from(time).ok()),
-        mode: entry.mode,
-        etag: None,
+impl Sorted for Step {
+    fn sort_key(&self) -> &str {
+        &self.key
     }
 }
 
 impl Step {
+    pub(super) fn new(entry: &Entry, action: Action) -> Self {
+        Self {
+            key: entry.key.to_string(),
+            action,
+            size: entry.size,
+            sha256: entry.sha256.map(|digest| digest.to_string()),
+            modified: entry
+                .modified
+                .and_then(|time| jiff::Timestamp::try_from(time).ok()),
+            mode: entry.mode,
+            etag: None,
+        }
+    }
+
     pub(super) fn key(&self) -> Result<Key> {
         Key::parse(&self.key).map_err(|e| {
             Error::new(
@@ -117,7 +128,7 @@ impl Step {
     pub(super) fn entry(&self) -> Result<Entry> {
         Ok(Entry {
             sha256: self.sha256.as_ref().and_then(|digest| digest.parse().ok()),
-            modified: self.modified.map(crate::system_time),
+            modified: self.modified.map(system_time),
             mode: self.mode,
             ..Entry::new(self.key()?, self.size)
         })

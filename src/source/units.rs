@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use arc_backup_core::{Error, ErrorKind, Key, Listed, Result, SnapshotFolder};
+use arc_backup_core::{Error, ErrorKind, Key, Listed, Result, Section, SnapshotFolder};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::DATA;
 use super::compaction::{Job, Jobs, unit_of};
 use super::decide::{Files, at_rest, has_any_input};
 use super::settle::Settler;
 
 /// How often a unit is listed until it is settled.
-const TRIES: u32 = 24;
-/// How many of these times a pending job is waited for; then it is decided.
-const PATIENT_TRIES: u32 = 3;
-/// The longest wait between two of them.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const MAX_ATTEMPTS: u32 = 24;
+/// In how many of these attempts a pending job is waited for; then it is decided.
+const WAITING_ATTEMPTS: u32 = 3;
+/// The longest time between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
 /// How many units are listed at once.
 const UNITS_AT_ONCE: usize = 16;
 /// How many units are settled at once: their files are in memory, twice.
@@ -47,17 +46,17 @@ impl Settler {
         jobs: &mut Jobs,
     ) -> Result<BTreeMap<String, Files>> {
         let mut settled = BTreeMap::new();
-        let mut wait = Duration::from_millis(25);
-        for round in 0..TRIES {
+        let mut backoff = Duration::from_millis(25);
+        for round in 0..MAX_ATTEMPTS {
             if units.is_empty() {
                 return Ok(settled);
             }
             if round > 0 {
                 tokio::select! {
                     () = self.cancel.cancelled() => {}
-                    () = tokio::time::sleep(wait) => {}
+                    () = tokio::time::sleep(backoff) => {}
                 }
-                wait = (wait * 2).min(LONGEST_WAIT);
+                backoff = (backoff * 2).min(MAX_BACKOFF);
             }
             self.check_cancelled()?;
             let before = self.read_jobs(jobs).await?;
@@ -68,8 +67,8 @@ impl Settler {
             let by_unit = before.by_unit(&after);
             for (unit, files) in first {
                 let named = by_unit.get(&*unit).map_or(&[][..], Vec::as_slice);
-                let patient = round < PATIENT_TRIES;
-                if let Some(files) = at_rest(files, &second[&unit], named, patient) {
+                let waits = round < WAITING_ATTEMPTS;
+                if let Some(files) = at_rest(files, &second[&unit], named, waits) {
                     for job in named {
                         self.warn_of_size(job, named, &files);
                     }
@@ -83,40 +82,40 @@ impl Settler {
             return Ok(settled);
         };
         let mut text = format!(
-            "its files were changed each of the {TRIES} times that they were listed, or a compaction job in it can't be decided \
-             ({} such folders): try again when less is compacted, or when Arc has ended the job",
+            "its files changed during each of {MAX_ATTEMPTS} listings, or a compaction job in it can't be decided ({} such \
+             folders): try again when less is compacted, or when Arc has ended the job",
             units.len()
         );
         let states: Vec<&str> = jobs.states_of(unit).map(Key::as_str).take(3).collect();
         if !states.is_empty() {
             text.push_str(
-                "; a job that Arc no longer works at is left by its state, to be looked at: ",
+                "; the state of a job that Arc no longer runs stays there, to be checked by hand: ",
             );
             text.push_str(&states.join(", "));
         }
-        let subject = format!("{DATA}/{unit}");
+        let subject = format!("{}/{unit}", Section::Data);
         Err(Error::new(
             ErrorKind::Changed,
-            "take a view of",
+            "take a snapshot of",
             subject,
             text,
         ))
     }
 
-    /// Arc drops such an output when it starts, wherever its inputs are.
+    /// Warns of an output that Arc drops when it starts, wherever its inputs are.
     fn warn_of_size(&self, job: &Job, jobs: &[&Job], files: &Files) {
         if let (Some(output), Some(size)) = (files.get(job.output.as_str()), job.output_size)
             && output.size != size
         {
             let inputs = match has_any_input(job, jobs, files) {
                 true => {
-                    ", and so is what is left of its inputs, as they are not all there: rows may be there twice"
+                    ", with the rest of its inputs, which are not all there: rows may be duplicated"
                 }
                 false => ", as its inputs are no longer there",
             };
             self.warn(format!(
-                "`{}` is the output of a compaction job that did not end, and has {} bytes where the job's state says {size}: it may \
-                 be damaged; it is in the backup{inputs}",
+                "`{}` is the output of a compaction job that did not end; it has {} bytes, and the job's state says {size}: it \
+                 may be damaged; it is in the backup{inputs}",
                 job.output, output.size
             ));
         }

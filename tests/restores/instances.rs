@@ -121,7 +121,7 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
         &state,
         "iot, metrics",
         "SQLite        arc.db",
-        "3 written (2 in place of live files, which are set aside)",
+        "3 written (2 in place of live files, set aside)",
         "restart Arc",
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");

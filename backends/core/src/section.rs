@@ -10,8 +10,8 @@ use crate::Key;
 
 /// A part of a backup: the folder under which a [`Source`](crate::Source) has its entries.
 ///
-/// Sections order by their names, which is the order of an inventory: its lines are sorted by path,
-/// and a path begins with the section. [`backup_order`](Section::backup_order) and
+/// Sections order by their folders (`data/`), which is the order of an inventory: its lines are sorted
+/// by path, and a path begins with the section. [`backup_order`](Section::backup_order) and
 /// [`restore_order`](Section::restore_order) are the orders in which operations take them.
 ///
 /// In JSON a section is its name.
@@ -82,7 +82,9 @@ impl Section {
 
 impl Ord for Section {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_str().cmp(other.as_str())
+        // By what paths begin with: `data-old/` comes before `data/`.
+        let folder = |section| Self::as_str(section).bytes().chain(*b"/");
+        folder(self).cmp(folder(other))
     }
 }
 
@@ -165,6 +167,8 @@ mod tests {
         let mut sections = all();
         sections.sort();
         assert_eq!(names(&sections), ["config", "data", "iceberg", "metadata"]);
+        let old = Section::Other("data-old".to_owned());
+        assert!(old < Section::Data, "as their folders in an inventory");
         sections.sort_by_key(Section::backup_order);
         assert_eq!(names(&sections), ["metadata", "data", "iceberg", "config"]);
         sections.sort_by_key(Section::restore_order);

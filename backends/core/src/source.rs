@@ -65,7 +65,8 @@ pub struct Freeze {
 /// A view of a source that does not change.
 #[async_trait]
 pub trait Frozen: Send + Sync {
-    /// The entries, in byte order of their keys. Called once.
+    /// The entries, each once, in byte order of their keys. May be called again, and gives the same as
+    /// long as [`reconcile`](Frozen::reconcile) was not called.
     fn entries(&self) -> EntryStream<'_>;
 
     /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or [`crate::ErrorKind::NotFound`]

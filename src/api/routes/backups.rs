@@ -1,5 +1,7 @@
-//! Making, listing, showing, verifying and deleting backups.
+//! Endpoints that make, list, show, verify and delete backups.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,25 +10,24 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
-use super::super::answers::{
-    Deleted, DeletedBody, ListBody, Started, list_answer, manifest_answer,
-};
-use super::super::app::Shared;
+use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
-use super::super::faults::Fault;
-use super::super::list::ListParameters;
-use super::super::manifest::ManifestBody;
+use super::super::list_parameters::ListParameters;
 use super::super::requests::{CreateBackup, VerifyBackup};
+use super::super::shared::Shared;
 use super::super::starting::{accepted, answered, begin, limit, start, who};
-use super::Tag;
+use super::super::tag::Tag;
+use super::super::types::{
+    BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
+};
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who};
-use crate::repository::BackupState;
 
-pub(in crate::api) struct Backups;
+/// The endpoints of backups.
+pub(in crate::api) struct BackupRoutes;
 
 #[OpenApi]
-impl Backups {
+impl BackupRoutes {
     /// Make a backup
     ///
     /// Answers at once; the backup runs in the background. Poll the status.
@@ -41,18 +42,15 @@ impl Backups {
         admin: Admin,
         shared: Data<&Arc<Shared>>,
         request: Body<CreateBackup>,
-    ) -> Result<Started, Fault> {
+    ) -> Result<Started, ApiError> {
         let settings = &shared.engine.settings().backup;
         let limit = limit(request.fields.timeout.as_deref())?;
         let wanted = Request::Backup {
-            metadata: request
-                .fields
-                .include_metadata
-                .unwrap_or(settings.include_metadata),
-            config: request
-                .fields
-                .include_config
-                .unwrap_or(settings.include_config),
+            scope: Scope::from(Sections {
+                data: true,
+                metadata: (request.fields.include_metadata).unwrap_or(settings.include_metadata),
+                config: (request.fields.include_config).unwrap_or(settings.include_config),
+            }),
             require_flush: request
                 .fields
                 .require_flush
@@ -77,9 +75,8 @@ impl Backups {
 
     /// List the backups
     ///
-    /// Newest first, of all targets, or those that the parameters choose. What only looks like a
-    /// backup is named in `damaged`, what can't be read now in `unreadable`, a target that can't be
-    /// reached in `errors`.
+    /// Newest first, of all targets. `damaged` lists folders that look like a backup and are not
+    /// one, `unreadable` backups that can't be read now, `errors` targets that can't be reached.
     #[oai(
         path = "/api/v1/backup",
         method = "get",
@@ -96,33 +93,33 @@ impl Backups {
         shared: Data<&Arc<Shared>>,
         /// Only the backups of this target.
         target: Query<Option<String>>,
-        /// Also incomplete copies: what could be read of a source with files that could not.
+        /// Also list incomplete copies, made of a source with files that could not be read.
         all: Query<Option<bool>>,
-        /// Only those in this state; `incomplete` goes without `all`.
+        /// Only those in this state; `incomplete` implies `all`.
         state: Query<Option<BackupState>>,
-        /// Only those of this instance: its name, or the beginning of it.
+        /// Only those of this instance: its name, or the beginning of the name.
         instance: Query<Option<String>>,
         /// Only those that began then or later: a date, a time in RFC 3339, or an age such as `7d`.
         since: Query<Option<String>>,
         /// Only those that began then or earlier.
         until: Query<Option<String>>,
-        /// Only those behind this place: the `next` of the page before, or a backup's id.
+        /// Only those after this place: the `next` of the page before, or a backup's id.
         start_after: Query<Option<String>>,
-        /// At most so many, up to 10,000. Default: all.
+        /// At most this many, up to 10,000. Default: all.
         limit: Query<Option<u64>>,
-    ) -> Result<Json<ListBody>, Fault> {
+    ) -> Result<Json<BackupList>, ApiError> {
         let parameters = ListParameters {
-            state: state.0,
+            state: state.0.map(Into::into),
             instance: instance.0,
             since: since.0,
             until: until.0,
             start_after: start_after.0,
             limit: limit.0,
         };
-        let filter = parameters.filter()?;
+        let filter = parameters.filter(&shared.schema)?;
         let all = all.unwrap_or(false) || state.0 == Some(BackupState::Incomplete);
         let answer = shared.engine.list(target.as_deref(), all).await?;
-        Ok(Json(list_answer(answer.filtered(&filter))))
+        Ok(Json(answer.filtered(&filter).into()))
     }
 
     /// The manifest of a backup
@@ -140,7 +137,7 @@ impl Backups {
         id: Path<String>,
         /// The target that holds it; default: the first that answers.
         target: Query<Option<String>>,
-    ) -> Result<Json<ManifestBody>, Fault> {
+    ) -> Result<Json<ManifestBody>, ApiError> {
         let id = BackupId::parse(&id)?;
         let (repository, loaded) = shared.engine.find(&id, target.as_deref()).await?;
         let note = repository.note_to_show(&id).await;
@@ -150,7 +147,7 @@ impl Backups {
 
     /// Delete a backup
     ///
-    /// Answers when everything of it is gone, or after 25 s with 202, and goes on.
+    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues.
     #[oai(
         path = "/api/v1/backup/:id",
         method = "delete",
@@ -165,15 +162,15 @@ impl Backups {
         id: Path<String>,
         /// The target that holds it; needed where several do.
         target: Query<Option<String>>,
-    ) -> Result<Deleted, Fault> {
+    ) -> Result<Deleted, ApiError> {
         let id = BackupId::parse(&id)?;
         let request = Request::Delete(id.clone(), target.0);
         let running = begin(&shared, request, who(admin.0)).await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {
                 error: Some(error), ..
-            }) => Err(Fault::of_operation(running.failure(), error)),
-            Ok(_) => Ok(Deleted::Gone(Json(DeletedBody {
+            }) => Err(ApiError::of_operation(running.failure(), error)),
+            Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
                 warnings: deleted_last(&shared, &running.snapshot()).await,
@@ -185,14 +182,14 @@ impl Backups {
                     None,
                     deleted_last(&shared, &running.snapshot()).await,
                 ));
-                Ok(Deleted::GoesOn(body, location, retry_after))
+                Ok(Deleted::Running(body, location, retry_after))
             }
         }
     }
 
     /// Verify a backup
     ///
-    /// Answers at once; reads the backup in the background and names every fault. Poll the status.
+    /// Answers at once; reads the backup in the background and lists every fault. Poll the status.
     #[oai(
         path = "/api/v1/backup/:id/verify",
         method = "post",
@@ -206,25 +203,25 @@ impl Backups {
         /// The backup's id.
         id: Path<String>,
         request: Body<VerifyBackup>,
-    ) -> Result<Started, Fault> {
+    ) -> Result<Started, ApiError> {
         let id = BackupId::parse(&id)?;
         let mode = match (request.fields.mode.as_deref(), request.fields.percent) {
             (None | Some("full"), None) => VerifyMode::Full,
             (Some("quick"), None) => VerifyMode::Quick,
             (None | Some("full" | "quick"), Some(_)) => {
-                return Err(Fault::bad("percent goes with the mode sample", None));
+                return Err(ApiError::bad("percent needs the mode sample", None));
             }
             (Some("sample"), Some(percent)) if percent > 0.0 && percent <= 100.0 => {
                 VerifyMode::Sample(percent / 100.0)
             }
             (Some("sample"), _) => {
-                return Err(Fault::bad(
+                return Err(ApiError::bad(
                     "sample needs percent: more than 0 and at most 100",
                     None,
                 ));
             }
             (Some(other), _) => {
-                return Err(Fault::bad(&format!("unknown mode {other:?}"), None));
+                return Err(ApiError::bad(&format!("unknown mode {other:?}"), None));
             }
         };
         let limit = limit(request.fields.timeout.as_deref())?;
@@ -241,16 +238,16 @@ impl Backups {
     }
 }
 
-/// How long an answer to a deletion waits to know whether a good backup is left.
+/// Timeout for finding out whether the target still holds a good backup.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A warning where no good backup is left beside the one that was deleted.
+/// A warning where the target holds no other good backup than the deleted one.
 async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
     let target = deletion.target.as_deref().unwrap_or_default();
     let good = shared.engine.good_backups(target);
     match tokio::time::timeout(LAST_TIMEOUT, good).await {
         Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
-            vec![format!("no good backup is left in target {target}")]
+            vec![format!("target {target} holds no good backup now")]
         }
         _ => Vec::new(),
     }

@@ -7,18 +7,19 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
-use super::super::answers::{FileBody, FilesBody};
-use super::super::app::Shared;
+use super::super::error::ApiError;
 use super::super::extract::Admin;
-use super::super::faults::{Fault, body};
-use super::Tag;
-use super::parameters::page;
+use super::super::parameters::page;
+use super::super::shared::Shared;
+use super::super::tag::Tag;
+use super::super::types::{FileBody, FilesBody};
 use crate::manifest::{BackupId, Inventory, InventoryFault};
 
-pub(in crate::api) struct Files;
+/// The endpoint of a backup's files.
+pub(in crate::api) struct FileRoutes;
 
 #[OpenApi]
-impl Files {
+impl FileRoutes {
     /// The files of a backup
     ///
     /// Its inventory in byte order of paths, a page at a time.
@@ -42,19 +43,19 @@ impl Files {
         target: Query<Option<String>>,
         /// Only paths that start with this text: `data/iot/`.
         prefix: Query<Option<String>>,
-        /// Only paths behind this one.
+        /// Only paths after this one.
         start_after: Query<Option<String>>,
         /// How many; default 100, at most 10,000.
         limit: Query<Option<u64>>,
-    ) -> Result<Json<FilesBody>, Fault> {
+    ) -> Result<Json<FilesBody>, ApiError> {
         let id = BackupId::parse(&id)?;
-        let limit = page(limit.0)?;
+        let limit = page(&shared.schema, limit.0)?;
         let local = shared
             .engine
             .inventory(&id, target.as_deref())
             .await
             .map_err(|fault| match fault {
-                InventoryFault::Damaged(detail) => Fault::from(crate::Error::Damaged {
+                InventoryFault::Damaged(detail) => ApiError::from(crate::Error::Damaged {
                     id: id.to_string(),
                     detail: format!("inventory.jsonl {detail}"),
                 }),
@@ -70,14 +71,12 @@ impl Files {
                 limit,
             )
         });
-        let page = page
-            .await
-            .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))?;
+        let page = page.await.map_err(ApiError::task)?;
         Ok(Json(page?))
     }
 }
 
-/// The files that start with `prefix` and come behind `start_after`, `limit` of them.
+/// The files that start with `prefix` and come after `start_after`, `limit` of them.
 fn files_page(
     inventory: &Inventory,
     prefix: &str,
@@ -88,8 +87,8 @@ fn files_page(
     let mut next = None;
     for record in inventory.records()? {
         let record = record?;
-        let is_behind = start_after.is_none_or(|after| *record.path > *after);
-        if !(record.path.starts_with(prefix) && is_behind) {
+        let is_after = start_after.is_none_or(|after| *record.path > *after);
+        if !(record.path.starts_with(prefix) && is_after) {
             continue;
         }
         if files.len() as u64 == limit {

@@ -1,4 +1,4 @@
-//! The operation that runs, and those that have ended.
+//! Endpoints of the operation that runs, and of those that have ended.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 
-use super::super::answers::{
-    CancelRequested, Cancelled, OperationsBody, StatusBody, idle_answer, location,
-};
-use super::super::app::Shared;
+use super::super::error::{ApiError, error_body};
 use super::super::extract::{Admin, Watcher};
-use super::super::faults::{Fault, body};
+use super::super::parameters::{moment, named_values, offset as offset_of, page, values};
+use super::super::shared::Shared;
 use super::super::starting::who;
+use super::super::tag::Tag;
+use super::super::types::{
+    CancelRequested, Cancelled, IdleBody, Operation, OperationsBody, StatusBody, location,
+};
 use super::super::waiting;
-use super::Tag;
-use super::parameters::{moment, one_of, page, passed_over, words};
 use crate::manifest::BackupId;
-use crate::operations::OperationKind;
-use crate::operations::{Operation, OperationFilter, Status};
+use crate::operations::{self, OperationFilter, OperationKind};
 
-pub(in crate::api) struct Operations;
+/// The endpoints of operations.
+pub(in crate::api) struct OperationRoutes;
 
 #[OpenApi]
-impl Operations {
+impl OperationRoutes {
     /// Progress of the operation that runs, or the outcome of the last one
     #[oai(
         path = "/api/v1/backup/status",
@@ -39,11 +39,11 @@ impl Operations {
         /// Answer when the operation that runs has ended, or when this time is over: `30s`, `30`;
         /// at most `60s`.
         wait: Query<Option<String>>,
-    ) -> Result<Json<StatusBody>, Fault> {
+    ) -> Result<Json<StatusBody>, ApiError> {
         let wait = waiting::parse(wait.as_deref())?;
         let mut status = shared.engine.status().await?;
         if let (Some(time), Some(operation)) = (wait, &status)
-            && operation.status == Status::Running
+            && operation.status == operations::Status::Running
         {
             let id = &operation.operation_id;
             let waiting = &shared.waiting;
@@ -51,23 +51,28 @@ impl Operations {
             status = shared.engine.status().await?;
         }
         Ok(Json(match status {
-            Some(operation) => StatusBody::Operation(Box::new(operation)),
-            None => StatusBody::Idle(idle_answer(&shared.engine).await),
+            Some(operation) => StatusBody::Operation(Box::new(operation.into())),
+            None => StatusBody::Idle(IdleBody::new(&shared.engine).await),
         }))
     }
 
     /// Cancel the operation that runs
     ///
-    /// Of this service, or of a command on this host. It ends within `backup.stop_timeout`, with
-    /// the status `cancelled`. A backup publishes nothing; a restore that changes live data uses
-    /// this time to finish, and else says how it is completed.
+    /// It may run in this service or in a command on this host. It ends within
+    /// `backup.stop_timeout`, with the status `cancelled`. A backup publishes nothing. A restore
+    /// that changes live data uses this time to finish; if it can't, its `error` says how to
+    /// complete it.
     #[oai(
         path = "/api/v1/backup/cancel",
         method = "post",
         operation_id = "cancel_operation",
         tag = "Tag::Operations"
     )]
-    async fn cancel(&self, admin: Admin, shared: Data<&Arc<Shared>>) -> Result<Cancelled, Fault> {
+    async fn cancel(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+    ) -> Result<Cancelled, ApiError> {
         match shared.engine.cancel(&who(admin.0)).await? {
             Some(cancelling) => {
                 let location = location(&cancelling.operation_id);
@@ -81,7 +86,10 @@ impl Operations {
                 };
                 Ok(Cancelled::Accepted(Json(body), location))
             }
-            None => Err(Fault::Conflict(Json(body("No operation is running")), None)),
+            None => Err(ApiError::Conflict(
+                Json(error_body("No operation is running")),
+                None,
+            )),
         }
     }
 
@@ -102,27 +110,28 @@ impl Operations {
         shared: Data<&Arc<Shared>>,
         /// How many; default 100, at most 10,000.
         limit: Query<Option<u64>>,
-        /// How many to pass over first.
+        /// How many to skip.
         offset: Query<Option<u64>>,
-        /// Only those of this target; of several, given again or with commas.
+        /// Only those of this target. For several: repeat it, or separate them by commas.
         target: Query<Option<Vec<String>>>,
-        /// Only those with this status; with several, given again or with commas.
+        /// Only those with this status. For several: repeat it, or separate them by commas.
         status: Query<Option<Vec<String>>>,
-        /// Only those of this kind; of several, given again or with commas.
+        /// Only those of this kind. For several: repeat it, or separate them by commas.
         operation: Query<Option<Vec<String>>>,
         /// Only those of this backup.
         backup_id: Query<Option<String>>,
-        /// Only those that began then or later: RFC 3339, or how long ago, such as `24h` or `7d`.
+        /// Only those that began then or later: RFC 3339, or an age such as `24h` or `7d`.
         since: Query<Option<String>>,
-        /// Only those that began before: RFC 3339, or how long ago.
+        /// Only those that began before: RFC 3339, or an age.
         until: Query<Option<String>>,
-    ) -> Result<Json<OperationsBody>, Fault> {
-        let statuses = one_of("status", status.0)?;
-        let kinds = one_of("operation", operation.0)?;
+    ) -> Result<Json<OperationsBody>, ApiError> {
+        let schema = &shared.schema;
+        let statuses = named_values(schema, "status", status.0)?;
+        let kinds = named_values(schema, "operation", operation.0)?;
         let filter = OperationFilter {
-            targets: words(target.0),
+            targets: values(target.0),
             statuses: (statuses.iter())
-                .filter_map(|status| Status::from_name(status))
+                .filter_map(|status| operations::Status::from_name(status))
                 .collect(),
             operations: (kinds.iter())
                 .filter_map(|kind| OperationKind::from_name(kind))
@@ -134,7 +143,7 @@ impl Operations {
             since: moment("since", since.0)?,
             until: moment("until", until.0)?,
         };
-        let (offset, limit) = (passed_over(offset.0)?, page(limit.0)?);
+        let (offset, limit) = (offset_of(schema, offset.0)?, page(schema, limit.0)?);
         let found = shared
             .engine
             .find_operations(&filter, offset, limit)
@@ -142,7 +151,7 @@ impl Operations {
         Ok(Json(OperationsBody {
             count: found.operations.len() as u64,
             total: found.total,
-            operations: found.operations,
+            operations: found.operations.into_iter().map(Into::into).collect(),
         }))
     }
 
@@ -162,14 +171,14 @@ impl Operations {
         /// Answer when the operation has ended, or when this time is over: `30s`, `30`; at most
         /// `60s`.
         wait: Query<Option<String>>,
-    ) -> Result<Json<Operation>, Fault> {
+    ) -> Result<Json<Operation>, ApiError> {
         if let Some(time) = waiting::parse(wait.as_deref())? {
             let waiting = &shared.waiting;
             (waiting.until_ended(&shared.engine, &operation_id, time)).await?;
         }
         let operation = shared.engine.operation(&operation_id).await?;
         operation
-            .map(Json)
-            .ok_or_else(|| Fault::NotFound(Json(body("Operation not found"))))
+            .map(|operation| Json(operation.into()))
+            .ok_or_else(|| ApiError::NotFound(Json(error_body("Operation not found"))))
     }
 }

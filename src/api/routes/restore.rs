@@ -1,28 +1,31 @@
 //! Restoring a backup.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::OpenApi;
 
-use super::super::answers::Started;
-use super::super::app::Shared;
+use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
-use super::super::faults::Fault;
 use super::super::requests::RestoreBackup;
+use super::super::shared::Shared;
 use super::super::starting::{limit, preview, start, who};
-use super::Tag;
+use super::super::tag::Tag;
+use super::super::types::Started;
 use crate::manifest::BackupId;
 use crate::operations::{Request, RestoreOptions};
 
-pub(in crate::api) struct Restore;
+/// The endpoint of restores.
+pub(in crate::api) struct RestoreRoutes;
 
 #[OpenApi]
-impl Restore {
+impl RestoreRoutes {
     /// Restore a backup
     ///
     /// Answers at once; the restore runs in the background. Everything is checked and staged before
-    /// the first live byte changes; what is replaced is kept.
+    /// the first live byte changes; replaced files are set aside.
     #[oai(
         path = "/api/v1/backup/restore",
         method = "post",
@@ -34,32 +37,34 @@ impl Restore {
         admin: Admin,
         shared: Data<&Arc<Shared>>,
         request: Body<RestoreBackup>,
-    ) -> Result<Started, Fault> {
+    ) -> Result<Started, ApiError> {
         let fields = request.fields;
         let id = (fields.backup_id.as_deref().map(BackupId::parse))
             .and_then(Result::ok)
-            .ok_or_else(|| Fault::bad("Invalid or missing backup_id", None))?;
+            .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
         if fields.confirm != Some(true) {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
-            return Err(Fault::bad(text, None));
+            return Err(ApiError::bad(text, None));
         }
         let options = RestoreOptions {
-            data: fields.restore_data.unwrap_or(true),
-            metadata: fields.restore_metadata.unwrap_or(true),
-            config: fields.restore_config.unwrap_or(false),
-            extra_files: fields.extra_files.unwrap_or_default(),
+            scope: Scope::from(Sections {
+                data: fields.restore_data.unwrap_or(true),
+                metadata: fields.restore_metadata.unwrap_or(true),
+                config: fields.restore_config.unwrap_or(false),
+            }),
+            extra_files: fields.extra_files.unwrap_or_default().into(),
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
         };
-        if !(options.data || options.metadata || options.config) {
-            return Err(Fault::bad(
+        if !options.includes_any() {
+            return Err(ApiError::bad(
                 "Nothing to restore: restore_data, restore_metadata and restore_config are all false",
                 None,
             ));
         }
-        let restart = Some(options.metadata || options.config);
+        let restart = Some(options.needs_restart());
         let limit = limit(fields.timeout.as_deref())?;
         let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
         let wanted = Request::Restore(id, options, fields.target);
@@ -73,7 +78,7 @@ impl Restore {
             request.key,
         )
         .await?;
-        accepted.restore = preview.map(Box::new);
+        accepted.restore = preview.map(|preview| Box::new(preview.into()));
         Ok(Started::Accepted(accepted, location, retry_after))
     }
 }

@@ -1,4 +1,4 @@
-//! The service itself, and what it works with.
+//! Endpoints about the service itself.
 
 use std::sync::Arc;
 
@@ -6,21 +6,22 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
 
-use super::super::answers::HealthBody;
-use super::super::app::Shared;
+use super::super::error::ApiError;
 use super::super::extract::Admin;
-use super::super::faults::{Fault, body};
-use super::Tag;
+use super::super::shared::Shared;
+use super::super::tag::Tag;
+use super::super::types::{DoctorReport, HealthBody};
 
-pub(in crate::api) struct Service;
+/// The endpoints of the service itself.
+pub(in crate::api) struct ServiceRoutes;
 
 #[OpenApi]
-impl Service {
+impl ServiceRoutes {
     /// Check everything that the configuration names
     ///
-    /// Credentials, reach and each right of the data storage and of every target, with an object of
-    /// its own that is gone afterwards; clock, room, databases, configuration. Takes some seconds;
-    /// 200 also where something is wrong.
+    /// Checks that the data storage and every target can be reached, and each permission there,
+    /// with a small object that is removed again; also the clock, disk space, databases and
+    /// configuration. Takes some seconds; answers 200 also where something is wrong.
     #[oai(
         path = "/api/v1/backup/doctor",
         method = "post",
@@ -31,14 +32,14 @@ impl Service {
         &self,
         _admin: Admin,
         shared: Data<&Arc<Shared>>,
-    ) -> Result<Json<crate::doctor::Report>, Fault> {
-        // A task of its own: a client that hangs up must leave no probe behind.
+    ) -> Result<Json<DoctorReport>, ApiError> {
+        // In a task of its own: a client that hangs up must leave no probe behind.
         let engine = shared.engine.clone();
         let report = tokio::spawn(async move { crate::doctor::examine(&engine).await });
         report
             .await
-            .map(Json)
-            .map_err(|e| Fault::Internal(Json(body(format!("internal fault: {e}")))))
+            .map(|report| Json(report.into()))
+            .map_err(ApiError::task)
     }
 
     /// Whether the service answers
@@ -48,7 +49,7 @@ impl Service {
         operation_id = "get_health",
         tag = "Tag::Service"
     )]
-    async fn health(&self) -> Result<Json<HealthBody>, Fault> {
+    async fn health(&self) -> Result<Json<HealthBody>, ApiError> {
         Ok(Json(HealthBody {
             status: "ok".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -204,7 +204,8 @@ async fn a_generated_token_counts_until_the_database_has_tokens() {
     assert_eq!(answer(&restarted, ADMIN).await.0, 200);
 }
 
-/// Lost otherwise: entry with the bootstrap token in a disaster, or a second key beside it that nobody asked for.
+/// Lost otherwise: entry with the bootstrap token in a disaster, or a second key beside it that
+/// nobody asked for.
 #[tokio::test]
 async fn the_bootstrap_token_stands_in_for_a_lost_database() {
     let sample = Sample::new();
@@ -223,8 +224,8 @@ async fn the_bootstrap_token_stands_in_for_a_lost_database() {
     assert_eq!(answer(&authenticator, ADMIN).await.0, 401);
 }
 
-/// Lost otherwise: fail-closed: a lock on the database as a way in for the bootstrap token, or a good token
-/// refused on after the lock is gone.
+/// Lost otherwise: fail-closed: a lock on the database as a way in for the bootstrap token, or a
+/// good token refused on after the lock is gone.
 #[tokio::test]
 async fn a_locked_database_lets_nobody_in_and_is_not_remembered() {
     let sample = Sample::new();
@@ -286,7 +287,7 @@ async fn a_token_is_refused_once_expired_however_long_the_ttl() {
 
 /// Lost otherwise: rotation: the old token, good on because it once matched the row's former hash.
 #[tokio::test]
-async fn a_changed_hash_is_checked_anew() {
+async fn a_changed_hash_is_checked_again() {
     let sample = Sample::new();
     let authenticator = sample.authenticator(0);
     assert_eq!(answer(&authenticator, LEGACY_SHA256).await.0, 200);
@@ -294,7 +295,8 @@ async fn a_changed_hash_is_checked_anew() {
     assert_eq!(answer(&authenticator, LEGACY_SHA256).await.0, 401);
 }
 
-/// Lost otherwise: what a wrong token costs its sender, and that nothing tells one refusal from another.
+/// Lost otherwise: what a wrong token costs its sender, and that nothing tells one refusal from
+/// another.
 #[tokio::test]
 async fn every_refusal_takes_its_time() {
     let sample = Sample::new();
@@ -309,13 +311,15 @@ async fn every_refusal_takes_its_time() {
     }
 }
 
-/// Lost otherwise: the service, to whoever sends wrong tokens: good ones, cached or new, wait behind the flood.
+/// Lost otherwise: the service, to whoever sends wrong tokens: good ones, cached or new, wait
+/// behind the flood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_wrong_tokens_locks_no_good_one_out() {
     let sample = Sample::new();
     let authenticator = Arc::new(sample.authenticator(0));
     assert_eq!(answer(&authenticator, LEGACY_BCRYPT).await.0, 200);
-    // Every wrong token is held against the bcrypt row, one at a time: this is work for many seconds.
+    // Every wrong token is held against the bcrypt row, one at a time: this is work for many
+    // seconds.
     let flood: Vec<_> = (0..2000)
         .map(|number| {
             let authenticator = Arc::clone(&authenticator);
@@ -354,7 +358,7 @@ async fn many_requests_with_one_token_are_one_check() {
     for request in requests {
         assert_eq!(request.await.expect("no panic"), 200);
     }
-    // 200 hashes of 600,000 rounds on two lanes take at least 7 s.
+    // 200 hashes of 600,000 rounds on two hash_limits take at least 7 s.
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -367,7 +371,8 @@ async fn many_requests_with_one_token_are_one_check() {
 async fn an_abandoned_check_ends_and_serves_the_next() {
     let sample = Sample::new();
     let authenticator = sample.authenticator(300);
-    // Let go at some point of the look-up or the hash; whichever it is, the next request gets its answer.
+    // Let go at some point of the look-up or the hash; whichever it is, the next request gets its
+    // answer.
     for patience_ms in [0, 1, 5, 20] {
         let patience = Duration::from_millis(patience_ms);
         let _ = timeout(patience, authenticator.check(Some(ADMIN))).await;

@@ -74,7 +74,8 @@ fn a_refusal_lasts_for_a_moment() {
     assert_eq!(cache.proof(&TOKEN), None);
 }
 
-/// Lost otherwise: memory, to whoever sends wrong tokens, or the good verdicts, pushed out by wrong ones.
+/// Lost otherwise: memory, to whoever sends wrong tokens, or the good verdicts, pushed out by wrong
+/// ones.
 #[test]
 fn refusals_are_bounded_and_never_evict_a_good_verdict() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -103,7 +104,8 @@ fn good_verdicts_are_bounded_and_the_oldest_goes() {
     assert!(cache.get(&numbered(CAPACITY), now).is_some());
 }
 
-/// Lost otherwise: revocations that a restored database brings, undone by a check that began before.
+/// Lost otherwise: revocations that a restored database brings, undone by a check that began
+/// before.
 #[test]
 fn forget_drops_all_and_what_began_before() {
     let (cache, now) = (Cache::new(TTL), Moment::now());

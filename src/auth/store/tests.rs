@@ -24,7 +24,7 @@ fn database(statements: &str) -> (TempDir, PathBuf) {
 }
 
 fn rows(path: &Path) -> Option<Vec<Candidate>> {
-    match look_up(path, PREFIX, &Notices::default()).expect("a readable database") {
+    match look_up(path, PREFIX, &LogThrottle::default()).expect("a readable database") {
         Lookup::Tokens(rows) => Some(rows),
         Lookup::NoTokens => None,
     }
@@ -96,14 +96,15 @@ fn without_a_prefix_column_all_rows_are_candidates() {
     assert!(rows.len() == 1 && rows[0].name == "a" && !rows[0].is_likely);
 }
 
-/// Lost otherwise: fail-closed, where a table that can't be judged counts as empty and the bootstrap token is let in.
+/// Lost otherwise: fail-closed, where a table that can't be judged counts as empty and the
+/// bootstrap token is let in.
 #[test]
 fn a_table_without_expiry_is_an_error() {
     let (_folder, path) = database(
         "CREATE TABLE api_tokens (name TEXT, token_hash TEXT, permissions TEXT, enabled INTEGER);
          INSERT INTO api_tokens VALUES ('a', 'h', 'admin', 1);",
     );
-    let error = look_up(&path, PREFIX, &Notices::default())
+    let error = look_up(&path, PREFIX, &LogThrottle::default())
         .err()
         .expect("an error");
     assert!(matches!(
@@ -128,7 +129,7 @@ fn missing_garbage_and_empty_databases_have_no_tokens() {
     let (_other, no_table) = database("CREATE TABLE other (a);");
     for path in [empty, missing, below_a_file, garbage, zero, no_table] {
         assert!(names(&path).is_none(), "{}", path.display());
-        assert!(!has_tokens(&path, &Notices::default()).expect("readable"));
+        assert!(!has_tokens(&path, &LogThrottle::default()).expect("readable"));
     }
 }
 
@@ -139,7 +140,7 @@ fn disabled_tokens_are_tokens() {
         "{ARC_SCHEMA} INSERT INTO api_tokens (name, token_hash, enabled) VALUES ('off', 'h', 0);"
     ));
     assert_eq!(names(&path), Some(Vec::new()));
-    assert!(has_tokens(&path, &Notices::default()).expect("readable"));
+    assert!(has_tokens(&path, &LogThrottle::default()).expect("readable"));
 }
 
 /// Lost otherwise: the difference between a busy database and one without tokens.
@@ -150,7 +151,7 @@ fn a_locked_database_is_an_error_after_a_while() {
     ));
     let writer = Connection::open(&path).expect("a database");
     writer.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
-    let error = look_up(&path, PREFIX, &Notices::default())
+    let error = look_up(&path, PREFIX, &LogThrottle::default())
         .err()
         .expect("an error");
     assert!(matches!(error, AuthError::Locked { .. }), "{error}");
@@ -172,7 +173,8 @@ fn a_live_wal_is_read() {
     assert_eq!(names(&path), Some(vec!["new".to_owned()]));
 }
 
-/// Lost otherwise: authentication over a read-only mount, or revocations that only the unreadable `-wal` knows.
+/// Lost otherwise: authentication over a read-only mount, or revocations that only the unreadable
+/// `-wal` knows.
 #[test]
 fn without_shm_a_settled_database_is_read_as_immutable() {
     let (_folder, path) = database(&format!(
@@ -186,7 +188,7 @@ fn without_shm_a_settled_database_is_read_as_immutable() {
     assert!(plain.is_err(), "the link is in SQLite's way");
     assert_eq!(names(&path), Some(vec!["a".to_owned()]));
     fs::write(path.with_file_name("arc.db-wal"), "unread").expect("a file");
-    let error = look_up(&path, PREFIX, &Notices::default())
+    let error = look_up(&path, PREFIX, &LogThrottle::default())
         .err()
         .expect("an error");
     assert!(matches!(error, AuthError::Database { .. }), "{error}");
@@ -196,5 +198,5 @@ fn without_shm_a_settled_database_is_read_as_immutable() {
 #[test]
 fn a_folder_is_an_error() {
     let (folder, _path) = database(ARC_SCHEMA);
-    assert!(look_up(folder.path(), PREFIX, &Notices::default()).is_err());
+    assert!(look_up(folder.path(), PREFIX, &LogThrottle::default()).is_err());
 }

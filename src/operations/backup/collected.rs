@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arc_backup_core::SourceReport;
+use arc_backup_core::{Section, SourceReport};
 use jiff::Timestamp;
 
 use crate::manifest::{
@@ -14,15 +14,14 @@ use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
-use crate::source::{self, Contents};
+use crate::source::Contents;
 
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
     started: Timestamp,
-    /// By section with a slash behind it, which is the order of their paths.
-    pub(crate) inventories: BTreeMap<String, Inventory>,
+    pub(crate) inventories: BTreeMap<Section, Inventory>,
     pub(crate) contents: Contents,
-    reports: BTreeMap<String, SourceReport>,
+    reports: BTreeMap<Section, SourceReport>,
     /// Parts of the configuration that are not in the backup: by default, and on request.
     not_included: Vec<String>,
     /// Whether Arc wrote its buffers before its files were listed, where that is known.
@@ -78,10 +77,10 @@ impl Collected {
 
     /// Warns of a section without files: a wrong prefix or bucket shows as no data at all, where on
     /// local disk the folder would be missing.
-    pub(crate) fn warn_if_empty(&self, context: &Context, section: &str) {
-        let is_empty = (self.inventories.get(&format!("{section}/")))
-            .is_some_and(|list| list.summary().entries == 0);
-        if section == source::DATA && is_empty {
+    pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) {
+        let is_empty =
+            (self.inventories.get(section)).is_some_and(|list| list.summary().entries == 0);
+        if *section == Section::Data && is_empty {
             context.warn(format!(
                 "the data storage is empty ({}): is that the place that Arc uses?",
                 context.storage.location()
@@ -99,7 +98,12 @@ impl Collected {
     }
 
     /// Takes up what a source reports of its section.
-    pub(crate) fn add_report(&mut self, context: &Context, section: &str, report: SourceReport) {
+    pub(crate) fn add_report(
+        &mut self,
+        context: &Context,
+        section: &Section,
+        report: SourceReport,
+    ) {
         for (path, detail) in &report.unreadable {
             let path = format!("{section}/{path}");
             self.problems
@@ -109,7 +113,7 @@ impl Collected {
             context.warn(warning.clone());
         }
         self.add_not_included(context, report.not_included.clone());
-        self.reports.insert(section.to_owned(), report);
+        self.reports.insert(section.clone(), report);
         let (special, unaddressable) = (self.special_files(), self.unaddressable_files());
         context.running.update(|operation| {
             if special.0 > 0 {
@@ -151,14 +155,14 @@ impl Collected {
     pub(crate) fn manifest(&self, context: &Context) -> Manifest {
         let started = self.started;
         let ended = Timestamp::now();
-        let report = |section: &str| self.reports.get(section).cloned().unwrap_or_default();
-        let data = report(source::DATA);
-        let included: Vec<_> = (report(source::METADATA).settings.into_iter())
+        let report = |section: &Section| self.reports.get(section).cloned().unwrap_or_default();
+        let data = report(&Section::Data);
+        let included: Vec<_> = (report(&Section::Metadata).settings.into_iter())
             .map(|(file, setting)| DatabaseIncluded { file, setting })
             .collect();
-        let has = |section: &str| {
+        let has = |section: &Section| {
             self.inventories
-                .get(&format!("{section}/"))
+                .get(section)
                 .is_some_and(|list| list.summary().entries > 0)
         };
         let (special_files, special_sample) = self.special_files();
@@ -177,11 +181,11 @@ impl Collected {
             unaddressable_sample,
             special_files,
             special_sample,
-            has_metadata: has(source::METADATA),
+            has_metadata: has(&Section::Metadata),
             has_iceberg_catalog: included
                 .iter()
                 .any(|database| database.file == "iceberg-catalog.db"),
-            has_config: has(source::CONFIG),
+            has_config: has(&Section::Config),
             target: Some(context.repository.name().to_owned()),
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -202,8 +206,8 @@ impl Collected {
                 flushed: self.flushed,
             }),
             sections: (self.inventories.iter())
-                .map(|(name, list)| SectionTotals {
-                    name: name.trim_end_matches('/').to_owned(),
+                .map(|(section, list)| SectionTotals {
+                    name: section.to_string(),
                     files: list.summary().entries,
                     bytes: list.summary().bytes,
                 })

@@ -9,7 +9,7 @@ use std::fs::File;
 use arc_backup_core::{Activity, Body, Durability, Key, WriteOptions};
 use futures::StreamExt;
 
-use crate::manifest::{self, Inventory, InventoryRef, Manifest, Spool};
+use crate::manifest::{self, Inventory, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
@@ -74,13 +74,8 @@ pub(crate) async fn publish(
 }
 
 fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventory> {
-    let mut spool = Spool::create(&context.scratch()?.join("inventory.jsonl"))?;
-    for inventory in collected.inventories.values() {
-        for record in inventory.records()? {
-            spool.push(&record?)?;
-        }
-    }
-    spool.finish()
+    let path = context.scratch()?.join("inventory.jsonl");
+    Inventory::join(&path, collected.inventories.values())
 }
 
 async fn put_file(

@@ -1,9 +1,10 @@
 //! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{
-    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key,
+    EntityTag, Entry, Error as CoreError, ErrorKind, Frozen, GetOptions, Hasher, InOrder, Key,
+    Section,
 };
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
@@ -12,19 +13,18 @@ use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
-use crate::source;
 
 /// Reuses the unchanged files that interrupted backups have stored. The entity tag in the source
 /// must be the same. The stored copy is checked by its bytes, or in a store by its entity tag.
 pub(crate) async fn reuse(
     context: &Context,
-    section: &str,
-    listed: &Inventory,
+    section: &Section,
+    frozen: &dyn Frozen,
     collected: &mut Collected,
 ) -> Result<Inventory> {
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
     // Each copy of a database or of the configuration is a new snapshot.
-    if section == source::DATA && !collected.unfinished.is_empty() {
+    if *section == Section::Data && !collected.unfinished.is_empty() {
         context.running.phase(Phase::Continuing);
         let mut readers = Vec::new();
         for id in &collected.unfinished {
@@ -33,15 +33,14 @@ pub(crate) async fn reuse(
         let token = context.running.cancel.child_token();
         let stop = &token;
         let candidates = stream::try_unfold(
-            (listed.records()?, readers),
-            async |(mut records, mut readers)| {
-                for record in records.by_ref() {
-                    if stop.is_cancelled() {
-                        break;
-                    }
-                    let record = record?;
-                    if let Some(stored) = stored_already(&record.entry, &mut readers).await? {
-                        return Ok(Some(((record, stored), (records, readers))));
+            (frozen.entries(), readers),
+            async |(mut entries, mut readers)| {
+                while !stop.is_cancelled()
+                    && let Some(entry) = entries.try_next().await?
+                {
+                    if let Some(stored) = stored_already(&entry, &mut readers).await? {
+                        let record = Record::new(section, entry)?;
+                        return Ok(Some(((record, stored), (entries, readers))));
                     }
                 }
                 Ok(None)
@@ -66,7 +65,7 @@ pub(crate) async fn reuse(
                     return Ok(());
                 };
                 record.entry.sha256 = stored.record.entry.sha256;
-                let noted = collected.log.note(&record, etag.as_deref()).await;
+                let noted = collected.log.record(&record, etag.as_deref()).await;
                 collected.faults.check(noted)?;
                 reused.push(&record)?;
                 collected.reused.0 += 1;

@@ -1,8 +1,9 @@
 //! The steps of a backup.
 
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, Freeze, Source};
+use arc_backup_core::{ErrorKind, Freeze, Section, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -15,7 +16,7 @@ use crate::operations::context::Context;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
 use crate::repository::BackupState;
-use crate::source;
+use crate::source::section_of;
 use crate::{Error, Result};
 
 /// How a backup ended that stored everything it could read.
@@ -49,25 +50,16 @@ impl BackupOutcome {
     }
 }
 
-/// Which parts a backup has besides the data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts {
-    /// Databases.
-    pub(crate) metadata: bool,
-    /// `arc.toml`.
-    pub(crate) config: bool,
-}
-
 /// Makes a backup. Files stored by a failed one are used again by the next; where the disk is full
 /// they are removed at once.
-pub(crate) async fn run(context: &Context, parts: Parts, flush: Flush) -> Result<BackupOutcome> {
+pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Result<BackupOutcome> {
     if flush == Flush::Required {
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
     let unfinished = context.or_cancelled(prepare(context)).await?;
     let mut collected = Collected::new(context, unfinished.clone());
-    let made = make(context, parts, flush, &mut collected).await;
+    let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -96,10 +88,10 @@ pub(crate) async fn run(context: &Context, parts: Parts, flush: Flush) -> Result
 async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
-    let unfinished = repository.continuable().await?;
+    let unfinished = repository.resumable().await?;
     warn_of_faults(
         context,
-        repository.sweep_but(true, &unfinished).await?.faults,
+        repository.sweep_except(true, &unfinished).await?.faults,
     );
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
@@ -194,11 +186,11 @@ async fn clean_up(
 
 async fn make(
     context: &Context,
-    parts: Parts,
+    scope: &Scope,
     flush: Flush,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let stored = store(context, parts, flush, collected);
+    let stored = store(context, scope, flush, collected);
     let inventory = context.or_cancelled(stored).await?;
     publish(context, &inventory, collected).await
 }
@@ -206,31 +198,22 @@ async fn make(
 /// Stores everything that the backup is made of, except its manifest, and makes it durable.
 async fn store(
     context: &Context,
-    parts: Parts,
+    scope: &Scope,
     flush: Flush,
     collected: &mut Collected,
 ) -> Result<InventoryRef> {
     let durability = context.repository.sink().durability().await?;
-    let omitted = omitted::on_request(&context.settings, parts);
+    let omitted = omitted::on_request(&context.settings, scope);
     collected.add_not_included(context, omitted);
-    let mut sources: Vec<&Arc<dyn Source>> = (context.sources.iter())
-        .filter(|source| match source.section() {
-            source::METADATA => parts.metadata,
-            source::CONFIG => parts.config,
-            _ => true,
-        })
+    let mut sources: Vec<(Section, &Arc<dyn Source>)> = (context.sources.iter())
+        .map(|source| (section_of(&**source), source))
+        .filter(|(section, _)| scope.includes(section))
         .collect();
-    // Databases before the files that they refer to; the configuration last.
-    sources.sort_by_key(|source| match source.section() {
-        source::METADATA => 0,
-        source::DATA => 1,
-        source::CONFIG => 3,
-        _ => 2,
-    });
-    for source in sources {
+    sources.sort_by_key(|(section, _)| section.backup_order());
+    for (section, source) in sources {
         context.check_cancelled()?;
         context.running.phase(Phase::Listing);
-        if source.section() == source::DATA {
+        if section == Section::Data {
             let flushed = flush::run(context, flush).await?;
             collected.set_flushed(context, flushed);
         }
@@ -241,15 +224,15 @@ async fn store(
             activity: context.running.progress.activity().clone(),
         };
         let frozen = source.freeze(freeze).await?;
-        let copied = section::copy(context, source.section(), &*frozen, collected).await;
+        let copied = section::copy(context, &section, &*frozen, collected).await;
         let report = frozen.report();
         if let Err(error) = frozen.release().await {
             // It takes room, and no more; the next operation tries again.
             tracing::warn!(%error, "cannot remove the snapshot");
         }
         copied?;
-        collected.add_report(context, source.section(), report);
-        collected.warn_if_empty(context, source.section());
+        collected.add_report(context, &section, report);
+        collected.warn_if_empty(context, &section);
     }
     store_inventory(context, collected, &*durability).await
 }

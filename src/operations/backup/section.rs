@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Upload,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Section, Upload,
     WriteOptions,
 };
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
@@ -19,12 +19,12 @@ use crate::operations::backup::collected::Collected;
 use crate::operations::backup::resume::reuse;
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
-use crate::operations::entries::{entries_of, left_out};
+use crate::operations::entries::{difference, entries_of};
 use crate::operations::problems::Problems;
 use crate::operations::restore::disk_space::check_target;
 use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
-use crate::source;
+use crate::sorted::{Joined, Sorted, in_order, merge_join, union};
 
 /// Attempts to copy the same version of a file before it counts as unreadable.
 const MAX_ATTEMPTS: u32 = 4;
@@ -37,16 +37,19 @@ const REFUSALS: u64 = 100;
 /// recorded as problems; any other fault ends the copy.
 pub(crate) async fn copy(
     context: &Context,
-    section: &str,
+    section: &Section,
     frozen: &dyn Frozen,
     collected: &mut Collected,
 ) -> Result<()> {
-    let listed = list(context, section, frozen).await?;
+    let (files, bytes) = count(context, section, frozen).await?;
     collected.faults.check(collected.log.next_run().await)?;
-    let reused = reuse(context, section, &listed, collected).await?;
+    let reused = reuse(context, section, frozen, collected).await?;
     collected.faults.check(collected.log.next_run().await)?;
-    let (all, have) = (listed.summary(), reused.summary());
-    let left = (all.entries - have.entries, all.bytes - have.bytes);
+    let have = reused.summary();
+    let left = (
+        files.saturating_sub(have.entries),
+        bytes.saturating_sub(have.bytes),
+    );
     if let Err(error) = check_target(context, left.0, left.1) {
         collected.no_room = true;
         return Err(error);
@@ -64,7 +67,7 @@ pub(crate) async fn copy(
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
-    let entries = left_out(entries_of(&listed)?, entries_of(&reused)?);
+    let entries = difference(frozen.entries(), entries_of(&reused)?);
     copying.run(entries, Some(&mut copied)).await?;
     let copied = copied.finish()?;
     let mut gone = BTreeSet::new();
@@ -73,58 +76,83 @@ pub(crate) async fn copy(
         copying.check_credentials().await?;
     }
     let recopied = copying.recopied;
-    let is_current = |record: &Record| {
-        !gone.contains(&record.entry.key) && !recopied.contains_key(&record.entry.key)
-    };
     let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
-    let mut sorted = Sorted::new([
-        Box::new(copied.records()?) as Records<'_>,
-        Box::new(reused.records()?),
-        Box::new(recopied.values().cloned().map(Ok)),
-    ])?;
+    let of_first_copy = union(stored(&copied, false)?, stored(&reused, true)?);
+    let of_later_copies = stream::iter(recopied.values().cloned().map(Ok));
+    let mut joined = merge_join(of_first_copy, of_later_copies);
     let mut reconciled = 0_u64;
-    while let Some((list, record)) = sorted.next()? {
-        if list < 2 && !is_current(&record) {
+    while let Some(joined) = joined.try_next().await? {
+        let (dropped, record) = match joined {
+            Joined::Left(stored) if gone.contains(&stored.record.entry.key) => (Some(stored), None),
+            Joined::Left(stored) => (None, Some(stored.record)),
+            Joined::Right(record) => (None, Some(record)),
+            Joined::Both(stored, record) => (Some(stored), Some(record)),
+        };
+        if let Some(Stored { record, is_reused }) = dropped {
             (context.running.progress).forget(1, record.entry.size, true);
-            if list == 1 {
+            if is_reused {
                 collected.reused.0 -= 1;
                 collected.reused.1 -= record.entry.size;
             }
             reconciled += 1;
-            continue;
         }
-        if section == source::DATA {
-            collected.contents.add(&record.entry.key, record.entry.size);
+        if let Some(record) = record {
+            if *section == Section::Data {
+                collected.contents.add(&record.entry.key, record.entry.size);
+            }
+            all.push(&record)?;
         }
-        all.push(&record)?;
     }
-    tracing::debug!(section, reconciled, "copied");
+    drop(joined);
+    tracing::debug!(%section, reconciled, "copied");
     if reconciled > 0 && collected.reused.0 > 0 {
         collected.report_reused(context);
     }
     remove_gone(context, section, &gone).await?;
-    collected
-        .inventories
-        .insert(format!("{section}/"), all.finish()?);
+    collected.inventories.insert(section.clone(), all.finish()?);
     Ok(())
 }
 
-async fn list(context: &Context, section: &str, frozen: &dyn Frozen) -> Result<Inventory> {
-    let mut listed = Spool::create(&context.scratch()?.join(format!("{section}.listing")))?;
-    let mut entries = frozen.entries();
-    while let Some(entry) = entries.next().await {
+/// Counts the files of a snapshot and their bytes, and checks that each path is valid in a backup.
+async fn count(context: &Context, section: &Section, frozen: &dyn Frozen) -> Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0_u64);
+    let mut entries = in_order(frozen.entries());
+    while let Some(entry) = entries.try_next().await? {
         context.check_cancelled()?;
-        let entry = entry?;
         context.running.progress.expect(1, entry.size);
-        listed.push(&Record::new(section, entry)?)?;
+        files += 1;
+        bytes = bytes.saturating_add(entry.size);
+        Record::new(section, entry)?;
     }
-    Ok(listed.finish()?.unsealed())
+    Ok((files, bytes))
+}
+
+/// The record of a stored file, and whether it was reused from an interrupted backup.
+struct Stored {
+    record: Record,
+    is_reused: bool,
+}
+
+impl Sorted for Stored {
+    fn sort_key(&self) -> &str {
+        self.record.sort_key()
+    }
+}
+
+fn stored(
+    list: &Inventory,
+    is_reused: bool,
+) -> Result<impl Stream<Item = Result<Stored>> + Send + use<>> {
+    let records = list.records()?;
+    Ok(stream::iter(records.map(move |record| {
+        record.map(|record| Stored { record, is_reused })
+    })))
 }
 
 /// One section being copied.
 struct Copying<'a> {
     context: &'a Context,
-    section: &'a str,
+    section: &'a Section,
     frozen: &'a dyn Frozen,
     log: &'a mut crate::repository::StoredLog,
     faults: &'a mut WriteFaults,
@@ -176,7 +204,7 @@ impl Copying<'_> {
             let record = Record::new(self.section, outcome.entry)?;
             match copied {
                 Some(copied) => {
-                    let noted = self.log.note(&record, outcome.stored.as_deref()).await;
+                    let noted = self.log.record(&record, outcome.stored.as_deref()).await;
                     self.faults.check(noted)?;
                     copied.push(&record)?;
                 }
@@ -198,7 +226,7 @@ impl Copying<'_> {
     async fn note(&mut self, entry: &Entry, fault: &CopyFault) -> Result<()> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
-            && self.section == source::DATA
+            && *self.section == Section::Data
             && self.context.storage.properties().access == Access::Network
         {
             // A store refuses a single object, or all of them once the credentials have expired.
@@ -305,7 +333,7 @@ fn is_lost(fault: &CopyFault) -> bool {
 }
 
 /// Removes copied files that are no longer part of the backup.
-async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> Result<()> {
+async fn remove_gone(context: &Context, section: &Section, gone: &BTreeSet<Key>) -> Result<()> {
     let mut keys = Vec::with_capacity(gone.len());
     for key in gone {
         keys.push(file_key(&context.id, &format!("{section}/{key}"))?);
@@ -314,39 +342,6 @@ async fn remove_gone(context: &Context, section: &str, gone: &BTreeSet<Key>) -> 
         context.repository.sink().delete(batch).await?;
     }
     Ok(())
-}
-
-type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + Send + 'a>;
-
-/// Merges sorted lists. No list holds a key twice.
-struct Sorted<'a> {
-    lists: [(Option<Record>, Records<'a>); 3],
-}
-
-impl<'a> Sorted<'a> {
-    fn new(lists: [Records<'a>; 3]) -> Result<Self> {
-        let mut heads = Vec::new();
-        for mut list in lists {
-            heads.push((list.next().transpose()?, list));
-        }
-        let lists = heads
-            .try_into()
-            .unwrap_or_else(|_| unreachable!("as many as there were"));
-        Ok(Self { lists })
-    }
-
-    /// Returns the next record, and the number of its list.
-    fn next(&mut self) -> Result<Option<(usize, Record)>> {
-        let least = (self.lists.iter().enumerate())
-            .filter_map(|(number, (head, _))| Some((&head.as_ref()?.path, number)))
-            .min();
-        let Some((_, number)) = least else {
-            return Ok(None);
-        };
-        let (head, list) = &mut self.lists[number];
-        let next = list.next().transpose()?;
-        Ok(std::mem::replace(head, next).map(|record| (number, record)))
-    }
 }
 
 struct FrozenReader<'a>(&'a dyn Frozen);
@@ -361,7 +356,7 @@ impl Reader for FrozenReader<'_> {
 struct BackupWriter<'a> {
     repository: &'a Repository,
     folder: String,
-    section: &'a str,
+    section: &'a Section,
 }
 
 #[async_trait]
@@ -373,7 +368,7 @@ impl Writer for BackupWriter<'_> {
             modified: entry.modified,
             // Databases and arc.toml hold secrets: their copies stay private. The inventory records
             // their modes.
-            mode: entry.mode.filter(|_| self.section == source::DATA),
+            mode: entry.mode.filter(|_| *self.section == Section::Data),
             ..WriteOptions::default()
         };
         self.repository.sink().begin(&key, options).await.map(Some)

@@ -33,7 +33,9 @@ impl WriteFaults {
 
     /// Records the fault of a write, if it has one, and returns its result.
     pub(crate) fn check<T>(&mut self, written: Result<T>) -> Result<T> {
-        if let Err(Error::Storage(fault)) = &written {
+        if let Err(error) = &written
+            && let Error::Storage(fault) = error.root()
+        {
             self.record(fault);
         }
         written

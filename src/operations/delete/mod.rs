@@ -17,11 +17,11 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     let known = (context.or_cancelled(end_backup(context)).await)
         .map_err(|error| context.repository.named(error))?;
     let removed = context.or_cancelled(remove_rest(context, !known)).await;
-    removed.map_err(|error| match error {
-        Error::Cancelled(reason) => Error::Cancelled(format!(
-            "{reason}; the backup is no longer listed: delete it again, or sweep, to remove its remaining files"
-        )),
-        other => context.repository.named(other),
+    removed.map_err(|error| match error.is_cancelled() {
+        true => error.context(
+            "the backup is no longer listed: delete it again, or sweep, to remove its remaining files",
+        ),
+        false => context.repository.named(error),
     })
 }
 

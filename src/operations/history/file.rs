@@ -64,7 +64,7 @@ impl HistoryFile {
         job: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<()> {
         if let Some(folder) = self.path.parent() {
-            crate::private::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
+            crate::files::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
         let mut connection = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         // Reopened if the file is missing: the folder may have been moved away meanwhile.

@@ -19,7 +19,7 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
         // Names of tokens and paths are private. The file system may not support modes.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
         if let Some(folder) = path.parent() {
-            crate::private::give_if_possible(folder, path);
+            crate::files::give_if_possible(folder, path);
         }
     }
     let connection = connect(path)?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::Result;
 use crate::config::HistoryLimits;
 use crate::operations::history::file::HistoryFile;
 use crate::operations::{Operation, OperationFilter, OperationPage};
-use crate::{Error, Result};
 
 /// The number of concurrent readers: each one occupies a thread while it waits.
 const READERS: usize = 4;
@@ -44,8 +44,7 @@ impl History {
             let _permit = permit;
             job(&file)
         });
-        done.await
-            .map_err(|error| Error::Failed(format!("internal fault: {error}")))?
+        done.await?
     }
 
     /// Records an operation. A running operation is recorded without its problems. An ended one is

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Key, ListOptions, Listed};
+use arc_backup_core::{Key, ListOptions, Listed, Section};
 use futures::StreamExt;
 
 use crate::arc::{ArcClient, ArcProcess, CompactionStatus};
@@ -263,7 +263,7 @@ impl<'a> RunningArc<'a> {
     async fn pending_state(&self, orphaned: Duration) -> Result<Option<Key>> {
         let storage = &self.context.storage;
         let mut listing = storage.list(ListOptions {
-            prefix: format!("{}/", crate::source::STATES),
+            prefix: format!("{}/", crate::source::JOB_STATES),
             ..ListOptions::default()
         });
         while let Some(item) = listing.next().await {
@@ -275,7 +275,7 @@ impl<'a> RunningArc<'a> {
             if !meta.key.ends_with(".json") || self.known.contains(&meta.key) && age >= orphaned {
                 continue;
             }
-            let reason = match crate::source::tells_of_a_job(&**storage, &meta).await? {
+            let reason = match crate::source::is_readable_state(&**storage, &meta).await? {
                 // The job has just ended.
                 None => continue,
                 Some(false) => "it cannot be read as one",
@@ -332,7 +332,7 @@ fn states_of(inventory: &Inventory) -> Result<BTreeSet<Key>> {
     let mut states = BTreeSet::new();
     for record in inventory.records()? {
         let record = record?;
-        if record.section() == crate::source::DATA && crate::source::is_state(&record.entry.key) {
+        if record.section() == Section::Data && crate::source::is_job_state(&record.entry.key) {
             states.insert(record.entry.key);
         }
     }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed};
+use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed, Section};
 use futures::StreamExt;
 
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
-use crate::repository::{Loaded, Repository};
-use crate::source;
-use crate::source::{CONFIG, DATA, METADATA};
+use crate::repository::{Loaded, Repository, location_of};
 use crate::{Error, Result, times};
 
 /// The maximum size in bytes of an `arc.toml` that is compared.
@@ -56,11 +54,12 @@ impl ArcBackup {
         let interrupted = self.restore_in_progress().await;
         // The option is needed again to restore more sections than the interrupted restore did.
         let completes = interrupted.is_some_and(|marker| {
-            let begun = |section: &str| marker.sections.iter().any(|one| one == section);
+            let begun =
+                |section: Section| marker.sections.iter().any(|one| one == section.as_str());
             marker.backup_id == id.as_str()
-                && (!options.data || begun(DATA))
-                && (!options.metadata || begun(METADATA))
-                && (!options.config || begun(CONFIG))
+                && (!options.includes(&Section::Data) || begun(Section::Data))
+                && (!options.includes(&Section::Metadata) || begun(Section::Metadata))
+                && (!options.includes(&Section::Config) || begun(Section::Config))
         });
         if completes {
             return Ok((repository, loaded));
@@ -82,7 +81,9 @@ impl ArcBackup {
         id: &BackupId,
         options: &RestoreOptions,
     ) -> Result<()> {
-        if !options.config || !(options.data || options.metadata) {
+        if !options.includes(&Section::Config)
+            || !(options.includes(&Section::Data) || options.includes(&Section::Metadata))
+        {
             return Ok(());
         }
         let Some(text) = self.config_in(repository, loaded, id).await? else {
@@ -93,7 +94,7 @@ impl ArcBackup {
             return Ok(());
         };
         let included = &loaded.manifest.databases_included;
-        let databases = match (options.metadata, included.is_empty()) {
+        let databases = match (options.includes(&Section::Metadata), included.is_empty()) {
             (false, _) => Vec::new(),
             // A backup that Arc made holds one database.
             (true, true) => vec!["auth.db_path"],
@@ -101,12 +102,12 @@ impl ArcBackup {
         };
         let compared = Compared {
             backends: &self.settings.backends,
-            data: options.data,
+            data: options.includes(&Section::Data),
             databases,
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
             Error::Invalid(format!(
-                "config/arc.toml of backup {id}: {error}: restore it by itself (--no-data --no-metadata), \
+                "config/arc.toml of backup {id}: {error}; restore it by itself (--no-data --no-metadata), \
                  or omit it"
             ))
         })?;
@@ -135,16 +136,12 @@ impl ArcBackup {
             Err(InventoryFault::Damaged(_)) => return Ok(None),
             Err(InventoryFault::Other(error)) => return Err(error),
         };
-        // The records are in byte order, so `config` comes first.
-        for record in inventory.records()? {
+        for record in inventory.records_of(&Section::Config)? {
             let record = record?;
-            if record.section() > source::CONFIG {
-                break;
-            }
-            if record.section() != source::CONFIG || record.entry.size > CONFIG_LIMIT {
+            if record.entry.size > CONFIG_LIMIT {
                 continue;
             }
-            let key = repository.reader(id).locate(&record)?;
+            let (_, key) = location_of(id, &record)?;
             let bytes = match repository.read_small(&key, CONFIG_LIMIT).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::Invalid => None,
@@ -180,7 +177,7 @@ impl ArcBackup {
         }
         let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
-            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
+            format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
             "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, with existing \
@@ -198,10 +195,10 @@ impl ArcBackup {
         options: &RestoreOptions,
     ) -> Result<Vec<String>> {
         let mut there = Vec::new();
-        if options.data && self.has_live_data().await? {
+        if options.includes(&Section::Data) && self.has_live_data().await? {
             there.push(format!("data in {}", self.storage.location()));
         }
-        if options.metadata {
+        if options.includes(&Section::Metadata) {
             let included = &loaded.manifest.databases_included;
             let databases = self.settings.databases.iter().filter(|database| {
                 included.is_empty() || included.iter().any(|one| one.file == database.file)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{EntryStream, Key};
+use arc_backup_core::{EntryStream, Key, Section};
 use futures::StreamExt;
 
 use crate::manifest::Inventory;
@@ -13,7 +13,6 @@ use crate::operations::context::Context;
 use crate::operations::entries::section_entries;
 use crate::operations::problems::Problems;
 use crate::operations::restore::RestoreOptions;
-use crate::operations::restore::staging::PartReader;
 use crate::operations::verify::completeness::archived_fault;
 use crate::operations::verify::no_writer::NoWriter;
 use crate::{Error, Result};
@@ -25,7 +24,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn whole_entries<'a>(
     problems: &Problems,
     inventory: &Inventory,
-    section: &'a str,
+    section: &'a Section,
 ) -> Result<EntryStream<'a>> {
     let damaged = problems.damaged();
     let whole = section_entries(inventory, section)?.filter(move |entry| {
@@ -42,13 +41,13 @@ pub(crate) fn whole_entries<'a>(
 pub(crate) fn damaged_keys(
     problems: &Problems,
     inventory: &Inventory,
-    section: &str,
+    section: &Section,
 ) -> Result<Arc<BTreeSet<Key>>> {
     let damaged = problems.damaged();
     let mut keys = BTreeSet::new();
-    for record in inventory.records()? {
+    for record in inventory.records_of(section)? {
         let record = record?;
-        if record.section() == section && damaged.contains(&record.path) {
+        if damaged.contains(&record.path) {
             keys.insert(record.entry.key);
         }
     }
@@ -65,7 +64,7 @@ pub(crate) fn counts(
     let (mut whole, mut damaged) = (0, 0);
     for record in inventory.records()? {
         let record = record?;
-        if options.includes(record.section()) {
+        if options.includes(&record.section()) {
             match known.contains(&record.path) {
                 true => damaged += 1,
                 false => whole += 1,
@@ -91,13 +90,14 @@ pub(crate) async fn find_all(
     let mut sections = BTreeSet::new();
     for record in inventory.records()? {
         let record = record?;
-        if options.includes(record.section()) && !damaged.contains(&record.path) {
+        if options.includes(&record.section()) && !damaged.contains(&record.path) {
             context.running.progress.expect(1, record.entry.size);
-            sections.insert(record.section().to_owned());
+            sections.insert(record.section());
         }
     }
+    let reader = context.repository.reader(&context.id, inventory)?;
     for section in &sections {
-        let reader = PartReader::new(context, inventory, section)?;
+        let reader = reader.section(section);
         // Problems found meanwhile are of entries that have passed.
         let entries = whole_entries(problems, inventory, section)?;
         let plan = context.plan();

@@ -2,15 +2,19 @@
 
 use std::fmt;
 
+use arc_backup_core::Section;
 use jiff::Timestamp;
-use poem_openapi::Object;
 
 use crate::operations::ExtraFilesPolicy;
-use crate::source::{CONFIG, DATA, METADATA};
+
+/// The phase of a marker while files are staged: no live file has changed.
+pub(crate) const STAGING: &str = "staging";
+/// The phase of a marker while live data changes.
+pub(crate) const APPLYING: &str = "applying";
 
 /// A restore that began to change live data and did not end. Running the same restore again
 /// completes it.
-#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RestoreInProgress {
     /// The operation.
     pub operation_id: String,
@@ -18,11 +22,9 @@ pub struct RestoreInProgress {
     pub backup_id: String,
     /// The sections that it restores: `data`, `metadata`, `config`, ….
     #[serde(default)]
-    #[oai(default)]
     pub sections: Vec<String>,
     /// The sections that are restored already.
     #[serde(default)]
-    #[oai(default)]
     pub done: Vec<String>,
     /// `staging`: no live file has changed; `applying`: live files may have changed.
     pub phase: String,
@@ -30,36 +32,29 @@ pub struct RestoreInProgress {
     pub written_at: String,
     /// The target that holds the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(default, skip_serializing_if_is_none)]
     pub target: Option<String>,
     /// What becomes of live files that the backup does not hold.
     #[serde(default)]
-    #[oai(default)]
     pub extra_files: ExtraFilesPolicy,
     /// Whether an incomplete copy may be taken.
     #[serde(default)]
-    #[oai(default)]
     pub allow_incomplete: bool,
     /// Whether files that are damaged in the backup are omitted.
     #[serde(default)]
-    #[oai(default)]
     pub skip_damaged: bool,
     /// The name of its stage. The next restore of the same backup reuses the staged files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(skip)]
     pub stage: Option<String>,
     /// Earlier interrupted runs, which have set files aside under their own ids.
     #[serde(default)]
-    #[oai(default)]
     pub earlier: Vec<InterruptedRun>,
     /// Why the marker on disk cannot be read. The restore and its progress are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[oai(default, skip_serializing_if_is_none)]
     pub unreadable: Option<String>,
 }
 
 /// An interrupted restore that another one has resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Object, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InterruptedRun {
     /// The operation. Its files are set aside under this id.
     pub operation_id: String,
@@ -74,9 +69,9 @@ impl RestoreInProgress {
         Self {
             operation_id: "unknown".to_owned(),
             backup_id: "unknown".to_owned(),
-            sections: vec![DATA.to_owned(), METADATA.to_owned()],
+            sections: vec![Section::Data.to_string(), Section::Metadata.to_string()],
             done: Vec::new(),
-            phase: crate::operations::restore::marker::APPLYING.to_owned(),
+            phase: APPLYING.to_owned(),
             target: None,
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
@@ -95,16 +90,16 @@ impl RestoreInProgress {
         if let Some(target) = &self.target {
             command.push_str(&format!(" --target {target}"));
         }
-        let has = |section: &str| self.sections.iter().any(|other| other == section);
+        let has = |section: Section| (self.sections.iter()).any(|other| other == section.as_str());
         command.push_str(match self.extra_files {
             ExtraFilesPolicy::SetAside => "",
             ExtraFilesPolicy::Keep => " --extra-files keep",
             ExtraFilesPolicy::Remove => " --extra-files remove",
         });
         for (is_given, flag) in [
-            (!has(DATA), " --no-data"),
-            (!has(METADATA), " --no-metadata"),
-            (has(CONFIG), " --with-config"),
+            (!has(Section::Data), " --no-data"),
+            (!has(Section::Metadata), " --no-metadata"),
+            (has(Section::Config), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),
             (self.skip_damaged, " --skip-damaged"),
         ] {

@@ -1,27 +1,13 @@
 //! The options of a restore.
 
-use crate::source;
+use arc_backup_core::{ExtraFiles, Scope, Section};
 
 /// What becomes of live files that the backup does not hold.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    poem_openapi::Enum,
-    clap::ValueEnum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[oai(rename_all = "snake_case")]
-#[value(rename_all = "kebab-case")]
 pub enum ExtraFilesPolicy {
     /// They are moved beside the storage root.
     #[default]
-    #[value(alias = "set_aside")]
     SetAside,
     /// They stay: Arc may serve rows twice.
     Keep,
@@ -29,15 +15,22 @@ pub enum ExtraFilesPolicy {
     Remove,
 }
 
-/// The options of a restore: which sections, and how.
+impl From<ExtraFilesPolicy> for ExtraFiles {
+    fn from(policy: ExtraFilesPolicy) -> Self {
+        match policy {
+            ExtraFilesPolicy::SetAside => Self::SetAside,
+            ExtraFilesPolicy::Keep => Self::Keep,
+            ExtraFilesPolicy::Remove => Self::Remove,
+        }
+    }
+}
+
+/// The options of a restore: its scope, and how it is done.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
-    /// Restores Parquet files and their companions.
-    pub data: bool,
-    /// Restores SQLite databases.
-    pub metadata: bool,
-    /// Restores `arc.toml`.
-    pub config: bool,
+    /// The scope: by default data and metadata. Files outside of it are neither changed nor listed
+    /// as extra.
+    pub scope: Scope,
     /// The policy for live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
     /// Restores an incomplete copy if there is no backup with this id.
@@ -54,9 +47,7 @@ pub struct RestoreOptions {
 impl Default for RestoreOptions {
     fn default() -> Self {
         Self {
-            data: true,
-            metadata: true,
-            config: false,
+            scope: Scope::of_sections([Section::Data, Section::Metadata]),
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
             verify_first: false,
@@ -67,13 +58,24 @@ impl Default for RestoreOptions {
 }
 
 impl RestoreOptions {
-    pub(crate) fn includes(&self, section: &str) -> bool {
-        match section {
-            source::DATA => self.data,
-            source::METADATA => self.metadata,
-            source::CONFIG => self.config,
-            // A section of a third party belongs to the data.
-            _ => self.data,
-        }
+    /// Whether the section, or a part of it, is restored.
+    #[must_use]
+    pub fn includes(&self, section: &Section) -> bool {
+        self.scope.includes(section)
+    }
+
+    /// Whether anything is restored.
+    #[must_use]
+    pub fn includes_any(&self) -> bool {
+        [Section::Data, Section::Metadata, Section::Config]
+            .iter()
+            .any(|section| self.includes(section))
+    }
+
+    /// Whether Arc must be restarted to use the restored files: it holds databases and the
+    /// configuration in memory.
+    #[must_use]
+    pub fn needs_restart(&self) -> bool {
+        self.includes(&Section::Metadata) || self.includes(&Section::Config)
     }
 }

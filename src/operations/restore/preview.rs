@@ -1,20 +1,28 @@
 //! The preview of a restore, which is shown before it begins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_backup_core::{
+    Activity, InvalidOperationId, OperationId, RestoreSummary, Section, Staging,
+};
+use futures::StreamExt;
 use jiff::Timestamp;
-use poem_openapi::Object;
+use tokio_util::sync::CancellationToken;
 
-use crate::Result;
-use crate::manifest::{BackupId, Manifest, SourceInfo};
+use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
+use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
 use crate::operations::restore::plan::RestorePlan;
+use crate::operations::restore::planning::sections_to_restore;
 use crate::operations::{ArcBackup, RestoreOptions};
+use crate::repository::{Loaded, Repository, own};
+use crate::source::section_of;
+use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where the data of this instance is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
@@ -63,8 +71,7 @@ impl std::fmt::Display for BackupOrigin {
 }
 
 /// The files that a restore writes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
@@ -75,8 +82,7 @@ pub struct RestoreDestination {
 }
 
 /// The preview of a restore.
-#[derive(Debug, Clone, Default, PartialEq, Object)]
-#[oai(skip_serializing_if_is_none)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
     pub backup_id: String,
@@ -143,7 +149,7 @@ impl ArcBackup {
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {
-            options.metadata
+            options.includes(&Section::Metadata)
                 && manifest.has_metadata
                 && (included.is_empty() || included.iter().any(|one| one.file == database.file))
         });
@@ -160,15 +166,15 @@ impl ArcBackup {
             source,
             destination: RestoreDestination {
                 databases: replaced.map(|one| absolute(&one.path)).collect(),
-                config: (options.config && manifest.has_config)
+                config: (options.includes(&Section::Config) && manifest.has_config)
                     .then(|| absolute(&self.settings.config_path)),
                 storage: own,
             },
-            databases: match options.data {
+            databases: match options.includes(&Section::Data) {
                 true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
                 false => Vec::new(),
             },
-            sqlite_databases: match options.metadata {
+            sqlite_databases: match options.includes(&Section::Metadata) {
                 true => included.iter().map(|one| one.file.clone()).collect(),
                 false => Vec::new(),
             },
@@ -176,7 +182,7 @@ impl ArcBackup {
             plan_error,
             arc_running,
             arc_seen,
-            restart_required: options.metadata || options.config,
+            restart_required: options.needs_restart(),
         })
     }
 
@@ -194,4 +200,84 @@ impl ArcBackup {
 pub(crate) fn age_seconds(manifest: &Manifest) -> Option<u64> {
     let created: Timestamp = manifest.created_at.parse().ok()?;
     u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
+}
+
+impl ArcBackup {
+    /// Plans a restore; `None` if that takes longer than `limit`.
+    async fn restore_figures(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+        limit: Duration,
+    ) -> Result<Option<RestorePlan>> {
+        let cancel = CancellationToken::new();
+        // Dropped with this future: threads that hash live files must end with it.
+        let _ended = cancel.clone().drop_guard();
+        let plan = self.plan_only(repository, loaded, id, options, cancel);
+        match tokio::time::timeout(limit, plan).await {
+            Ok(plan) => plan.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn plan_only(
+        &self,
+        repository: &Repository,
+        loaded: &Loaded,
+        id: &BackupId,
+        options: &RestoreOptions,
+        cancel: CancellationToken,
+    ) -> Result<RestorePlan> {
+        let scratch = self.scratch.for_reading()?;
+        let inventory = match repository.inventory(id, loaded, scratch.path()).await {
+            Ok(inventory) => inventory,
+            Err(InventoryFault::Damaged(detail)) => {
+                return Err(Error::Failed(format!("inventory.jsonl {detail}")));
+            }
+            Err(InventoryFault::Other(error)) => return Err(error),
+        };
+        let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
+        let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
+        let mut plan = RestorePlan::new(options.extra_files);
+        for section in &sections_to_restore(&inventory, options) {
+            if *section == Section::Config {
+                plan.add(&self.config_summary(&inventory).await?);
+                continue;
+            }
+            let mut sources = self.sources.iter();
+            let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
+                continue;
+            };
+            let staging = Staging {
+                operation_id: preview.clone(),
+                scratch: scratch.path().to_owned(),
+                // A plan stages nothing.
+                stage: preview.clone(),
+                resumes: false,
+                cancel: cancel.clone(),
+                activity: Activity::default(),
+                extra_files: options.extra_files.into(),
+                aside: Some((repository.target_sink().clone(), own("before-restore"))),
+                earlier: Vec::new(),
+                untouched: Arc::default(),
+            };
+            let restore = source.restore(staging).await?;
+            plan.add(&restore.plan(section_entries(&inventory, section)?).await?);
+        }
+        Ok(plan)
+    }
+
+    /// Summarizes the change of `arc.toml`. The source's own plan would write to its folder.
+    async fn config_summary(&self, inventory: &Inventory) -> Result<RestoreSummary> {
+        let mut summary = RestoreSummary::default();
+        let mut entries = section_entries(inventory, &Section::Config)?;
+        while let Some(entry) = entries.next().await {
+            summary.needed_files += 1;
+            summary.needed_bytes += entry?.size;
+            summary.replaced_files += u64::from(self.settings.config_path.exists());
+        }
+        Ok(summary)
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{ErrorKind, RestoreSummary};
+use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
 use crate::manifest::Inventory;
 use crate::operations::Phase;
@@ -14,16 +14,18 @@ use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
-use crate::operations::restore::marker::Mark;
+use crate::operations::restore::marker::{RestoreMarker, check_covers_interrupted};
 use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
-use crate::operations::restore::staging::{COPYING_FAILED, Part, copy_part, discard_staged, stage};
+use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
+use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
+use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::verify::access::Access;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
-use crate::source;
 use crate::{Error, Result};
 
+const COPYING_FAILED: &str = "the backup could not be read or written, and a part of it is live";
 /// How often a restore that changes live data reports how many files it has set aside.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -83,24 +85,29 @@ impl RestoreOutcome {
 
 /// Restores a backup.
 pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<RestoreOutcome> {
-    let mark = Mark::new(context, options).await;
+    let marker = RestoreMarker::new(context, options).await;
     let mut parts = Vec::new();
     let mut problems = Problems::new(&context.running);
-    let prepared =
-        context.or_cancelled(prepare(context, &mut problems, options, &mark, &mut parts));
+    let prepared = context.or_cancelled(prepare(
+        context,
+        &mut problems,
+        options,
+        &marker,
+        &mut parts,
+    ));
     let prepared = prepared.await;
     let (inventory, arc) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             context.running.phase(Phase::CleaningUp);
-            let left = abort_all(&problems, options, &parts, &mark, &error).await;
+            let left = abort_all(&problems, options, &parts, &marker, &error).await;
             let error = with_remedy(context, &problems, options, error).await;
-            return Err(unchanged(error, mark.goes_on(), left));
+            return Err(unchanged(error, marker.is_resuming(), left));
         }
     };
     // Problems of damaged files that are omitted on request.
     let known = problems.count();
-    if let Err(error) = apply(context, &mut problems, &inventory, &mark, &parts).await {
+    if let Err(error) = apply(context, &mut problems, &marker, &parts).await {
         return Err(with_remedy(context, &problems, options, error).await);
     }
     context.running.phase(Phase::FinalCheck);
@@ -108,12 +115,12 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         && let Err(error) = confirm_lock_and_idle(context, arc).await
     {
         report_set_aside(context, &parts);
-        return Err(Error::Failed(format!(
-            "{error}; all files are restored, but the final check did not run: run the same restore again"
-        )));
+        return Err(error.context(
+            "all files are restored, but the final check did not run: run the same restore again",
+        ));
     }
     let mut outcome = RestoreOutcome {
-        restart_required: parts.iter().any(Part::needs_restart),
+        restart_required: parts.iter().any(RestoredSection::needs_restart),
         ..RestoreOutcome::default()
     };
     // The data last: with `extra_files = remove` its last step removes the files set aside.
@@ -128,7 +135,9 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
              restore again)",
         )?;
     }
-    mark.remove(parts.iter().any(Part::changes_data)).await?;
+    marker
+        .remove(parts.iter().any(RestoredSection::changes_data))
+        .await?;
     // The live data is as good as this backup can make it, and is not all of the backup.
     outcome.error = damaged::outcome(&problems, options, &inventory).err();
     Ok(outcome)
@@ -142,12 +151,12 @@ async fn with_remedy(
     error: Error,
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
-    match error {
-        Error::Failed(text) if is_damaged => match damaged::remedy(context).await {
-            Some(remedy) => Error::Failed(format!("{text}; {remedy}")),
-            None => Error::Failed(text),
-        },
-        error => error,
+    if !is_damaged || !matches!(error.root(), Error::Failed(_)) {
+        return error;
+    }
+    match damaged::remedy(context).await {
+        Some(remedy) => error.context(remedy),
+        None => error,
     }
 }
 
@@ -160,7 +169,7 @@ async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Resul
 }
 
 /// Reports how many files were set aside so far.
-fn report_set_aside(context: &Context, parts: &[Part]) {
+fn report_set_aside(context: &Context, parts: &[RestoredSection]) {
     let aside = parts
         .iter()
         .find_map(|part| part.restore.set_aside_so_far());
@@ -178,18 +187,12 @@ async fn prepare<'a>(
     context: &'a Context,
     problems: &mut Problems,
     options: &RestoreOptions,
-    mark: &Mark<'_>,
-    parts: &mut Vec<Part>,
+    marker: &RestoreMarker<'_>,
+    parts: &mut Vec<RestoredSection>,
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
-    discard_staged(context, mark).await?;
-    let loaded = load(
-        context,
-        problems,
-        &|section| options.includes(section),
-        Access::Read,
-    )
-    .await?;
+    discard_staged(context, marker).await?;
+    let loaded = load(context, problems, &options.scope, Access::Read).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
@@ -204,19 +207,29 @@ async fn prepare<'a>(
         context.running.progress.restart();
     }
     // Before live files are listed, and again before they are changed.
-    let arc = match options.data {
+    let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory).await?),
         false => None,
     };
-    stage(context, problems, options, &inventory, mark, parts).await?;
+    let sections = sections_to_restore(&inventory, options);
+    check_sections(context, options, &inventory, &sections)?;
+    check_covers_interrupted(marker, &sections)?;
+    plan(
+        context, problems, options, &inventory, marker, &sections, parts,
+    )
+    .await?;
+    if !marker.is_resuming() {
+        marker.staging(&names_of(&sections))?;
+    }
+    stage(context, problems, options, &inventory, parts).await?;
     if let Some(arc) = &arc {
         arc.check_quiet().await?;
     }
     context.check_cancelled()?;
     // The next step changes live data: no other operation may be using this backup.
     context.check_lock().await?;
-    let changes_data = parts.iter().any(Part::changes_data);
-    mark.applying(&sections_of(parts), changes_data).await?;
+    let changes_data = parts.iter().any(RestoredSection::changes_data);
+    marker.applying(&names_of(&sections), changes_data).await?;
     Ok((inventory, arc))
 }
 
@@ -224,7 +237,8 @@ async fn prepare<'a>(
 /// ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
-    let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
+    let sets_aside =
+        options.includes(&Section::Data) && options.extra_files != ExtraFilesPolicy::Keep;
     if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
         return Ok(());
     }
@@ -268,14 +282,14 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
 async fn abort_all(
     problems: &Problems,
     options: &RestoreOptions,
-    parts: &[Part],
-    mark: &Mark<'_>,
+    parts: &[RestoredSection],
+    marker: &RestoreMarker<'_>,
     error: &Error,
 ) -> u64 {
-    let is_of_use = mark.tells_stage() && is_worth_resuming(problems, options, error);
+    let is_of_use = marker.names_stage() && is_worth_resuming(problems, options, error);
     let (mut cleaned, mut left) = (true, 0);
     for part in parts {
-        let given_up = match is_of_use && part.section == source::DATA {
+        let given_up = match is_of_use && part.section == Section::Data {
             true => part.restore.leave_staged().await,
             false => part.restore.abort().await.map(|()| 0),
         };
@@ -283,19 +297,19 @@ async fn abort_all(
             Ok(files) => left += files,
             Err(error) => {
                 cleaned = false;
-                tracing::warn!(%error, section = part.section, "the next restore removes the staged files");
+                tracing::warn!(%error, section = %part.section, "the next restore removes the staged files");
             }
         }
     }
     // Staged files of an earlier run are known by the marker alone: they were not listed yet, or are
     // still of use.
-    let has_data = parts.iter().any(|part| part.section == source::DATA);
-    let keeps_earlier = mark.resumes_staging() && (is_of_use || !has_data);
+    let has_data = parts.iter().any(|part| part.section == Section::Data);
+    let keeps_earlier = marker.resumes_staging() && (is_of_use || !has_data);
     if cleaned
         && left == 0
         && !keeps_earlier
-        && !mark.goes_on()
-        && let Err(error) = mark.remove_own().await
+        && !marker.is_resuming()
+        && let Err(error) = marker.remove_own().await
     {
         tracing::warn!(%error, "the restore marker of a restore that changed nothing stays until the next operation");
     }
@@ -306,7 +320,7 @@ async fn abort_all(
 /// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
-        error,
+        error.root(),
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
     // On request, damaged files are omitted.
@@ -324,30 +338,26 @@ fn unchanged(error: Error, is_resuming: bool, left: u64) -> Error {
         0 => what.to_owned(),
         _ => format!("{what}; staged files ({left}) are used by the next restore of this backup"),
     };
-    match error {
-        Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-        error => Error::Failed(format!("{error}; {what}")),
-    }
+    error.context(what)
 }
 
-fn sections_of(parts: &[Part]) -> Vec<String> {
-    parts.iter().map(|part| part.section.clone()).collect()
+fn names_of<'a>(sections: impl IntoIterator<Item = &'a Section>) -> Vec<String> {
+    sections.into_iter().map(Section::to_string).collect()
 }
 
 /// Replaces live files by the staged ones, section by section.
 async fn apply(
     context: &Context,
     problems: &mut Problems,
-    inventory: &Inventory,
-    mark: &Mark<'_>,
-    parts: &[Part],
+    marker: &RestoreMarker<'_>,
+    parts: &[RestoredSection],
 ) -> Result<()> {
     context.running.phase(Phase::Applying);
-    let sections = sections_of(parts);
+    let sections = names_of(parts.iter().map(|part| &part.section));
     for (done, part) in parts.iter().enumerate() {
         let applied = async {
             if part.restore.changes_while_staging() {
-                copy_part(context, problems, inventory, part, COPYING_FAILED).await?;
+                copy_needed(context, problems, part, COPYING_FAILED).await?;
             }
             part.restore.apply().await.map_err(Error::from)
         };
@@ -377,14 +387,12 @@ async fn apply(
             }),
         }
         applied.map_err(|error| {
-            let what =
-                "the live data is partly restored: run the same restore again to complete it";
-            match context.running.cause_of(error) {
-                Error::Cancelled(reason) => Error::Cancelled(format!("{reason}; {what}")),
-                error => Error::Failed(format!("{error}; {what}")),
-            }
+            let error = context.running.cause_of(error);
+            error.context(
+                "the live data is partly restored: run the same restore again to complete it",
+            )
         })?;
-        mark.done(&sections, &sections[..=done]).await;
+        marker.done(&sections, &sections[..=done]).await;
     }
     Ok(())
 }

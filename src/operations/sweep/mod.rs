@@ -67,7 +67,7 @@ impl ArcBackup {
         let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
         let operation = Operation {
             operation: OperationKind::Sweep,
-            operation_id: format!("{now}-{}", crate::random_hex::<4>()?),
+            operation_id: format!("{now}-{}", crate::random::random_hex::<4>()?),
             ..Operation::default()
         };
         let holder = Holder::this(operation.operation.as_str(), &operation.operation_id);
@@ -159,7 +159,7 @@ impl ArcBackup {
 async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
     let sweep = async || {
         let mut swept = repository.sweep(apply).await?;
-        match repository.sweep_nameless(apply).await {
+        match repository.sweep_orphans(apply).await {
             Ok(found) => {
                 swept.unfinished.extend(found.unfinished);
                 swept.left.extend(found.left);

@@ -1,7 +1,12 @@
 //! Checking that a backup holds the files of its inventory, with their sizes, and no others.
 
-use arc_backup_core::{Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta};
-use futures::StreamExt;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use arc_backup_core::{
+    Error as CoreError, ErrorKind, ListOptions, Listed, Meta, OtherKind, Scope, Section,
+};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
@@ -9,7 +14,8 @@ use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::verify::access::Access;
 use crate::pipeline::CopyFault;
-use crate::repository::{Loaded, file_key, folder, inventory_key, manifest_key};
+use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
+use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails if the object must be read and is in an archive tier.
@@ -46,8 +52,8 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     }
 }
 
-/// Compares the backup's listing with its inventory, both in byte order, and records differences as
-/// problems.
+/// Compares the backup's listing with its inventory, both in byte order, and adds differences to
+/// `problems`.
 ///
 /// # Errors
 /// Returns [`ErrorKind::Archived`] for the first file that must be read and is in an archive tier.
@@ -55,95 +61,192 @@ pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
     inventory: &Inventory,
-    wanted: &(dyn Fn(&str) -> bool + Sync),
+    scope: &Scope,
     access: Access,
 ) -> Result<()> {
-    let in_wanted = |path: &str| wanted(path.split('/').next().unwrap_or_default());
-    let sink = context.repository.sink();
-    let mut listing = sink.list(ListOptions::within(&folder(&context.id)));
-    let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let prefix = format!("{}/", context.id);
-    let mut records = inventory.records()?.filter(|record| match record {
-        Ok(record) => wanted(record.section()),
-        Err(_) => true,
-    });
-    let mut record = next_stored_here(context, problems, &mut records, access).await?;
-    while let Some(item) = listing.next().await {
+    let odd = Mutex::new(Vec::new());
+    let mut joined = merge_join(
+        expected(context, inventory, scope)?,
+        found(context, &prefix, scope, &odd),
+    );
+    // Folders, with a `/` at the end, and files that cannot be read. Files there are not reported
+    // as missing.
+    let mut unreadable = BTreeSet::new();
+    while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
-        let item = match item {
-            Err(error) if error.is_of_one_place() && error.kind() != ErrorKind::Unavailable => {
-                let path = match error.subject().strip_prefix(&prefix) {
-                    Some(path) if !path.is_empty() => path.to_owned(),
-                    _ => return Err(error.into()),
-                };
-                if !in_wanted(&path) {
-                    continue;
+        add_odd(problems, &odd, &mut unreadable);
+        match joined {
+            Joined::Left(Expected { record, bytes }) => {
+                let mut folders = record
+                    .path
+                    .match_indices('/')
+                    .map(|(at, _)| &record.path[..=at]);
+                let is_unreadable = unreadable.contains(record.path.as_str())
+                    || folders.any(|folder| unreadable.contains(folder));
+                if let Bytes::Elsewhere(meta) = bytes {
+                    check_file(context, problems, &record, meta, access).await?;
+                } else if !is_unreadable {
+                    check_file(context, problems, &record, None, access).await?;
                 }
-                while let Some(missing) = record.take_if(|record| *record.path < *path) {
-                    note_missing(problems, &missing);
-                    record = next_stored_here(context, problems, &mut records, access).await?;
-                }
-                // Recorded as damage: the files there may exist, but cannot be read.
-                problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
-                let is_there = |record: &Record| {
-                    *record.path == *path || path.ends_with('/') && record.path.starts_with(&path)
-                };
-                while record.take_if(|record| is_there(record)).is_some() {
-                    record = next_stored_here(context, problems, &mut records, access).await?;
-                }
-                continue;
             }
-            item => item?,
-        };
-        let meta = match item {
-            Listed::Object(meta) if own.contains(&meta.key) => continue,
-            Listed::Object(meta) => meta,
-            Listed::Other { path, kind } => {
-                let path = path.strip_prefix(&prefix).unwrap_or(&path).to_owned();
-                if !in_wanted(&path) {
-                    continue;
+            Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
+                Bytes::Here => check_file(context, problems, &record, Some(meta), access).await?,
+                Bytes::Elsewhere(meta) => {
+                    check_file(context, problems, &record, meta, access).await?;
+                    let text = "by the inventory, another backup holds it";
+                    problems.add(path, ProblemKind::Unexpected, text);
                 }
-                problems.add(
-                    path,
-                    ProblemKind::Unexpected,
-                    format!("is {}", kind.as_str()),
-                );
-                continue;
+            },
+            Joined::Right(Found { path, .. }) => {
+                let text = "it is not in the inventory";
+                problems.add(path, ProblemKind::Unexpected, text);
             }
-        };
-        let path = meta.key.strip_prefix(prefix.as_str()).unwrap_or(&meta.key);
-        if !in_wanted(path) {
-            continue;
-        }
-        while let Some(missing) = record.take_if(|record| &*record.path < path) {
-            note_missing(problems, &missing);
-            record = next_stored_here(context, problems, &mut records, access).await?;
-        }
-        match record.take_if(|record| &*record.path == path) {
-            Some(found) => {
-                note_size(problems, &found, &meta);
-                check_tier(access, context, &found.path, &meta).await?;
-                record = next_stored_here(context, problems, &mut records, access).await?;
-            }
-            None => problems.add(path, ProblemKind::Unexpected, "it is not in the inventory"),
         }
     }
-    while let Some(missing) = record {
-        note_missing(problems, &missing);
-        record = next_stored_here(context, problems, &mut records, access).await?;
-    }
+    drop(joined);
+    add_odd(problems, &odd, &mut unreadable);
     Ok(())
 }
 
-fn note_missing(problems: &mut Problems, record: &Record) {
-    problems.add_damaged(
-        &record.path,
-        ProblemKind::Missing,
-        "the backup does not hold it",
-    );
+/// A record, and where its bytes are.
+struct Expected {
+    record: Record,
+    bytes: Bytes,
 }
 
-fn note_size(problems: &mut Problems, record: &Record, meta: &Meta) {
+enum Bytes {
+    /// In this backup.
+    Here,
+    /// In another backup: the object there; `None` if it is missing.
+    Elsewhere(Option<Meta>),
+}
+
+impl Sorted for Expected {
+    fn sort_key(&self) -> &str {
+        self.record.sort_key()
+    }
+}
+
+/// An object in the backup's folder, by its path there.
+struct Found {
+    path: String,
+    meta: Meta,
+}
+
+impl Sorted for Found {
+    fn sort_key(&self) -> &str {
+        &self.path
+    }
+}
+
+/// An entry of the backup's folder that is not an object, or cannot be read; by its path there.
+enum Odd {
+    Unreadable(String, CoreError),
+    Other(String, OtherKind),
+}
+
+/// Returns the records in scope.
+fn expected<'a>(
+    context: &'a Context,
+    inventory: &Inventory,
+    scope: &'a Scope,
+) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
+    let records = inventory.records()?;
+    let in_scope = records.filter(|record| match record {
+        Ok(record) => scope.includes(&record.section()),
+        Err(_) => true,
+    });
+    Ok(stream::iter(in_scope).and_then(async |record| {
+        let (holder, key) = location_of(&context.id, &record)?;
+        let bytes = match holder == context.id {
+            true => Bytes::Here,
+            false => Bytes::Elsewhere(context.repository.sink().head(&key).await?),
+        };
+        Ok(Expected { record, bytes })
+    }))
+}
+
+/// Returns the objects in scope. Other entries are added to `odd`.
+fn found<'a>(
+    context: &'a Context,
+    prefix: &'a str,
+    scope: &'a Scope,
+    odd: &'a Mutex<Vec<Odd>>,
+) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
+    let own = [manifest_key(&context.id), inventory_key(&context.id)];
+    let is_in_scope = move |path: &str| {
+        let name = path.split('/').next().unwrap_or_default();
+        Section::parse(name).is_ok_and(|section| scope.includes(&section))
+    };
+    let add = |item| {
+        odd.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(item)
+    };
+    let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
+    listing.filter_map(move |item| {
+        let path_of = |subject: &str| subject.strip_prefix(prefix).map(str::to_owned);
+        let found = match item {
+            Err(error) if error.is_of_one_place() && error.kind() != ErrorKind::Unavailable => {
+                match path_of(error.subject()).filter(|path| !path.is_empty()) {
+                    Some(path) => {
+                        if is_in_scope(&path) {
+                            add(Odd::Unreadable(path, error));
+                        }
+                        None
+                    }
+                    None => Some(Err(error.into())),
+                }
+            }
+            Err(error) => Some(Err(error.into())),
+            Ok(Listed::Object(meta)) if own.contains(&meta.key) => None,
+            Ok(Listed::Object(meta)) => {
+                let path = path_of(&meta.key).unwrap_or_else(|| meta.key.to_string());
+                is_in_scope(&path).then_some(Ok(Found { path, meta }))
+            }
+            Ok(Listed::Other { path, kind }) => {
+                let path = path_of(&path).unwrap_or(path);
+                if is_in_scope(&path) {
+                    add(Odd::Other(path, kind));
+                }
+                None
+            }
+        };
+        std::future::ready(found)
+    })
+}
+
+/// Adds the entries of `odd` to `problems`, and the unreadable ones also to `unreadable`.
+fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>, unreadable: &mut BTreeSet<String>) {
+    let items = std::mem::take(&mut *odd.lock().unwrap_or_else(PoisonError::into_inner));
+    for item in items {
+        match item {
+            Odd::Unreadable(path, error) => {
+                problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
+                unreadable.insert(path);
+            }
+            Odd::Other(path, kind) => {
+                let text = format!("is {}", kind.as_str());
+                problems.add(path, ProblemKind::Unexpected, text);
+            }
+        }
+    }
+}
+
+/// Checks that the object with a record's bytes exists, has their size, and can be read.
+async fn check_file(
+    context: &Context,
+    problems: &mut Problems,
+    record: &Record,
+    meta: Option<Meta>,
+    access: Access,
+) -> Result<()> {
+    let Some(meta) = meta else {
+        let text = "the backup does not hold it";
+        problems.add_damaged(&record.path, ProblemKind::Missing, text);
+        return Ok(());
+    };
     if meta.size != record.entry.size {
         let text = format!(
             "has {} bytes; {} were expected",
@@ -151,30 +254,7 @@ fn note_size(problems: &mut Problems, record: &Record, meta: &Meta) {
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-}
-
-/// Returns the next record whose bytes are in this backup. Skipped records are looked up in the
-/// backup that holds their bytes.
-async fn next_stored_here(
-    context: &Context,
-    problems: &mut Problems,
-    records: &mut (impl Iterator<Item = Result<Record>> + Send),
-    access: Access,
-) -> Result<Option<Record>> {
-    while let Some(record) = records.next().transpose()? {
-        let Some(other) = &record.stored_in else {
-            return Ok(Some(record));
-        };
-        let key: Key = file_key(other, &record.path)?;
-        match context.repository.sink().head(&key).await? {
-            Some(meta) => {
-                note_size(problems, &record, &meta);
-                check_tier(access, context, &record.path, &meta).await?;
-            }
-            None => note_missing(problems, &record),
-        }
-    }
-    Ok(None)
+    check_tier(access, context, &record.path, &meta).await
 }
 
 /// Compares the manifest's counts with the inventory: Arc's tools use the manifest's counts.
@@ -184,11 +264,9 @@ pub(crate) fn check_counts(
     inventory: &Inventory,
 ) -> Result<()> {
     let mut contents = crate::source::Contents::default();
-    for record in inventory.records()? {
-        let record = record?;
-        if record.section() == crate::source::DATA {
-            contents.add(&record.entry.key, record.entry.size);
-        }
+    for record in inventory.records_of(&Section::Data)? {
+        let entry = record?.entry;
+        contents.add(&entry.key, entry.size);
     }
     let manifest = &loaded.manifest;
     let says = (manifest.total_files, manifest.total_size_bytes);
@@ -210,21 +288,14 @@ pub(crate) fn check_arcs_counts(
     inventory: &Inventory,
 ) -> Result<()> {
     let (mut files, mut bytes) = (0_u64, 0_u64);
-    let (mut metadata, mut config) = (false, false);
-    for record in inventory.records()? {
-        let record = record?;
-        match record.section() {
-            crate::source::DATA
-                if record.path.ends_with(".parquet") && !record.entry.key.starts_with('_') =>
-            {
-                files += 1;
-                bytes = bytes.saturating_add(record.entry.size);
-            }
-            crate::source::METADATA => metadata = true,
-            crate::source::CONFIG => config = true,
-            _ => {}
+    for record in inventory.records_of(&Section::Data)? {
+        let entry = record?.entry;
+        if entry.key.ends_with(".parquet") && !entry.key.starts_with('_') {
+            files += 1;
+            bytes = bytes.saturating_add(entry.size);
         }
     }
+    let has = |section: &Section| inventory.totals_of(section).0 > 0;
     let manifest = &loaded.manifest;
     if (files, bytes) != (manifest.total_files, manifest.total_size_bytes) {
         let text = format!(
@@ -233,14 +304,14 @@ pub(crate) fn check_arcs_counts(
         );
         problems.add("data", ProblemKind::Missing, text);
     }
-    if manifest.has_metadata && !metadata {
+    if manifest.has_metadata && !has(&Section::Metadata) {
         problems.add(
             "metadata",
             ProblemKind::Missing,
             "its manifest says that it holds databases",
         );
     }
-    if manifest.has_config && !config {
+    if manifest.has_config && !has(&Section::Config) {
         problems.add(
             "config",
             ProblemKind::Missing,

@@ -1,5 +1,7 @@
 //! Loading a backup: its manifest, its inventory, and the check of its files.
 
+use arc_backup_core::Scope;
+
 use crate::manifest::{Inventory, InventoryFault};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
@@ -10,13 +12,12 @@ use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
 
-/// Reads the manifest and inventory of the operation's backup, and checks that the files of the
-/// `wanted` sections exist. Damage is added to `problems`; `None` if the manifest or the inventory
-/// is damaged.
+/// Reads the manifest and inventory of the operation's backup, and checks that the files in `scope`
+/// exist. Damage is added to `problems`; `None` if the manifest or the inventory is damaged.
 pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
-    wanted: &(dyn Fn(&str) -> bool + Sync),
+    scope: &Scope,
     access: Access,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
@@ -47,7 +48,7 @@ pub(crate) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, wanted, access).await?;
+    completeness::check(context, problems, &inventory, scope, access).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

@@ -1,6 +1,6 @@
 //! The steps of a verification.
 
-use arc_backup_core::{Entry, Error as CoreError};
+use arc_backup_core::{Entry, Error as CoreError, Scope, Section};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -121,7 +121,9 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.access()).await? {
+    if let Some((loaded, inventory)) =
+        load(context, problems, &Scope::whole(), mode.access()).await?
+    {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());
@@ -140,17 +142,17 @@ async fn check_databases(
     problems: &mut Problems,
     inventory: &Inventory,
 ) -> Result<()> {
-    let reader = context.repository.reader(&context.id);
-    for record in inventory.records()? {
+    let reader = context.repository.reader(&context.id, inventory)?;
+    for record in inventory.records_of(&Section::Metadata)? {
         let record = record?;
-        if record.section() != crate::source::METADATA || !record.path.ends_with(".db") {
+        if !record.path.ends_with(".db") {
             continue;
         }
         let entry = Entry::new(record.path.clone(), record.entry.size);
         let path = context.scratch()?.join("database");
         let copied = async {
             let mut pieces = crate::pipeline::pieces(reader.open(&entry).await?, &entry.key);
-            let mut copy = crate::private::create_file(&path)
+            let mut copy = crate::files::create_file(&path)
                 .map_err(|e| CoreError::from_io("write", path.display().to_string(), e))?;
             while let Some(piece) = pieces.next().await {
                 std::io::Write::write_all(&mut copy, &piece?)
@@ -213,21 +215,14 @@ async fn read(
     context.running.phase(Phase::Reading);
     let records = inventory.records()?.filter_map(move |record| match record {
         Ok(record) if !drawn(&record) || damaged.contains(&record.path) => None,
-        // The key is the path in the backup. For bytes in another backup it starts with that
-        // backup's id.
+        // The key is the whole path in the backup.
         Ok(record) => Some(Ok(Entry {
-            key: match &record.stored_in {
-                Some(other) => match crate::repository::file_key(other, &record.path) {
-                    Ok(key) => key,
-                    Err(error) => return Some(Err(to_core(error))),
-                },
-                None => record.path,
-            },
+            key: record.path,
             ..record.entry
         })),
         Err(error) => Some(Err(to_core(error))),
     });
-    let reader = context.repository.reader(&context.id);
+    let reader = context.repository.reader(&context.id, inventory)?;
     let plan = context.plan();
     let mut copies = plan.run(
         stream::iter(records).boxed(),

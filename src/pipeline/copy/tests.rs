@@ -67,7 +67,8 @@ impl Writer for Rewriting {
     }
 }
 
-/// Lost otherwise: a file, to half of its old bytes and half of its new ones, under a checksum that fits.
+/// Lost otherwise: a file, to half of its old bytes and half of its new ones, under a checksum that
+/// fits.
 #[tokio::test]
 async fn a_file_that_is_rewritten_while_it_is_read_is_not_copied() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,7 @@
 //! A restore that ends between two sections.
 
+use arc_backup_core::Scope;
+use arc_backup_core::Section;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,7 @@ use crate::manifest::BackupId;
 use crate::operations::Origin;
 use crate::operations::{ArcBackup, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who};
 
-/// A section of one file, which can't be put into force when it is told so.
+/// A section of one file, which can't be applied when it is asked to refuse.
 #[derive(Clone, Default)]
 struct Stubborn {
     refuses: Arc<AtomicBool>,
@@ -86,7 +88,7 @@ impl Restore for Stubborn {
                 ErrorKind::Other,
                 "put into force",
                 "file",
-                "as told",
+                "on request",
             )),
             false => Ok(()),
         }
@@ -111,7 +113,7 @@ async fn run(engine: &Arc<ArcBackup>, request: Request) -> Operation {
 }
 
 /// An instance with one file and a stubborn source, its backup, and a change since then.
-struct Place {
+struct Scene {
     folder: tempfile::TempDir,
     live: PathBuf,
     source: Stubborn,
@@ -120,7 +122,7 @@ struct Place {
     policy: ExtraFilesPolicy,
 }
 
-impl Place {
+impl Scene {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().display();
@@ -144,8 +146,7 @@ impl Place {
         registry.add_source(move |_| Ok(Some(Arc::new(made.clone()) as Arc<dyn Source>)));
         let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
         let backup = Request::Backup {
-            metadata: false,
-            config: false,
+            scope: Scope::of_sections([Section::Data]),
             require_flush: false,
             target: None,
             id: None,
@@ -184,7 +185,7 @@ impl Place {
         std::fs::read(&self.live).expect("a file")
     }
 
-    fn mark(&self) -> PathBuf {
+    fn marker_path(&self) -> PathBuf {
         super::marker_path(self.engine.settings())
     }
 
@@ -195,15 +196,16 @@ impl Place {
     }
 }
 
-/// Lost otherwise: after a restore that ended half-way, which part of what Arc serves is old and which is new.
+/// Guards against: a restore that ended between two sections, and does not say which part of the live
+/// data is old and which is new.
 #[tokio::test]
 async fn the_marker_says_which_sections_are_restored() {
-    let place = Place::new().await;
-    place.source.refuses.store(true, Ordering::SeqCst);
-    let ended = place.restore().await;
-    assert!(ended.error.expect("a fault").contains("as told"));
-    assert_eq!(place.live(), b"old");
-    let status = place
+    let scene = Scene::new().await;
+    scene.source.refuses.store(true, Ordering::SeqCst);
+    let ended = scene.restore().await;
+    assert!(ended.error.expect("a fault").contains("on request"));
+    assert_eq!(scene.live(), b"old");
+    let status = scene
         .engine
         .status()
         .await
@@ -224,29 +226,30 @@ async fn the_marker_says_which_sections_are_restored() {
         "{}",
         marker.to_string()
     );
-    // Once more, and not as far: the mark is still there.
-    let ended = place.restore_until(cancel).await;
+    // Once more, and not as far: the marker is still there.
+    let ended = scene.restore_until(cancel).await;
     let error = ended.error.expect("a fault");
     assert!(error.contains("nothing more was changed"), "{error}");
-    assert!(place.engine.restore_in_progress().await.is_some());
+    assert!(scene.engine.restore_in_progress().await.is_some());
 
-    place.source.refuses.store(false, Ordering::SeqCst);
-    let ended = place.restore().await;
+    scene.source.refuses.store(false, Ordering::SeqCst);
+    let ended = scene.restore().await;
     assert_eq!(ended.error, None);
-    assert_eq!(place.engine.restore_in_progress().await, None);
+    assert_eq!(scene.engine.restore_in_progress().await, None);
 }
 
-/// Lost otherwise: what the first of two runs has set aside, which nobody tells of; or the disk's room, to what should be removed.
+/// Guards against: files that the first of two runs has set aside, and that are neither reported nor
+/// removed.
 #[tokio::test]
-async fn what_an_interrupted_run_set_aside_is_told_of_or_removed_by_the_next() {
+async fn files_set_aside_by_an_interrupted_run_are_reported_or_removed_by_the_next() {
     for policy in [ExtraFilesPolicy::SetAside, ExtraFilesPolicy::Remove] {
-        let mut place = Place::new().await;
-        place.policy = policy;
-        place.source.refuses.store(true, Ordering::SeqCst);
-        let first = place.restore().await;
-        let second = place.restore().await;
-        assert!(second.error.expect("a fault").contains("as told"));
-        let marker = place.engine.restore_in_progress().await.expect("a marker");
+        let mut scene = Scene::new().await;
+        scene.policy = policy;
+        scene.source.refuses.store(true, Ordering::SeqCst);
+        let first = scene.restore().await;
+        let second = scene.restore().await;
+        assert!(second.error.expect("a fault").contains("on request"));
+        let marker = scene.engine.restore_in_progress().await.expect("a marker");
         let earlier: Vec<_> = marker.earlier.iter().map(|run| &run.operation_id).collect();
         assert_eq!(earlier, [&first.operation_id]);
         let extra = match policy {
@@ -255,22 +258,23 @@ async fn what_an_interrupted_run_set_aside_is_told_of_or_removed_by_the_next() {
         };
         let command = format!(
             "arc-backup restore {} --target local{extra} --no-metadata",
-            place.id
+            scene.id
         );
         assert_eq!(marker.command(), command);
-        place.source.refuses.store(false, Ordering::SeqCst);
-        let last = place.restore().await;
+        scene.source.refuses.store(false, Ordering::SeqCst);
+        let last = scene.restore().await;
         assert_eq!(last.error, None);
-        let aside = place
+        let aside = scene
             .folder
             .path()
             .join("data.before-restore")
             .join(&first.operation_id);
-        let told = (last.warnings.iter()).any(|text| text.contains(&aside.display().to_string()));
+        let is_reported =
+            (last.warnings.iter()).any(|text| text.contains(&aside.display().to_string()));
         let is_there = aside.join("a.parquet").exists();
         let stays = policy == ExtraFilesPolicy::SetAside;
         assert_eq!(
-            (told, is_there),
+            (is_reported, is_there),
             (stays, stays),
             "{policy:?}: {:?}",
             last.warnings
@@ -282,14 +286,15 @@ fn cancel(engine: &ArcBackup) {
     engine.current().expect("an operation").cancel("by hand");
 }
 
-/// Lost otherwise: the operator's night, to a restore that changed nothing and does not say so; and the room of what it staged.
+/// Guards against: a restore that changed nothing and does not say so; staged files that nobody
+/// removes.
 #[tokio::test]
 async fn a_restore_that_changed_nothing_says_so_and_what_it_leaves() {
-    let place = Place::new().await;
+    let scene = Scene::new().await;
     // The state folder takes no more: here as a folder that stands in the way.
-    let in_the_way = place.mark().with_extension("json.tmp");
+    let in_the_way = scene.marker_path().with_extension("json.tmp");
     let blocked = in_the_way.clone();
-    let ended = place
+    let ended = scene
         .restore_until(move |_| std::fs::create_dir(&blocked).expect("room"))
         .await;
     let error = ended.error.expect("a fault");
@@ -299,39 +304,42 @@ async fn a_restore_that_changed_nothing_says_so_and_what_it_leaves() {
     );
     std::fs::remove_dir(&in_the_way).expect("an empty folder");
     assert_eq!(
-        (place.live(), place.staged()),
+        (scene.live(), scene.staged()),
         (b"newer".to_vec(), 0),
-        "after a mark that could not be written"
+        "after a marker that could not be written"
     );
-    assert!(!place.mark().exists());
+    assert!(!scene.marker_path().exists());
 
-    let ended = place.restore_until(cancel).await;
+    let ended = scene.restore_until(cancel).await;
     let kept = "by hand; nothing was changed; staged files (1) are used by the next restore of this backup";
     assert_eq!(ended.error.as_deref(), Some(kept));
-    assert_eq!((place.live(), place.staged()), (b"newer".to_vec(), 1));
-    assert!(place.mark().exists(), "nobody knows of the staged file");
-    assert_eq!(place.restore().await.error, None);
-    assert_eq!((place.live(), place.staged()), (b"old".to_vec(), 0));
-    assert!(!place.mark().exists());
+    assert_eq!((scene.live(), scene.staged()), (b"newer".to_vec(), 1));
+    assert!(
+        scene.marker_path().exists(),
+        "nobody knows of the staged file"
+    );
+    assert_eq!(scene.restore().await.error, None);
+    assert_eq!((scene.live(), scene.staged()), (b"old".to_vec(), 0));
+    assert!(!scene.marker_path().exists());
 }
 
-/// Lost otherwise: that live data may be half restored, to a mark that was damaged.
+/// Guards against: a damaged marker that is taken for none, while live data may be partly restored.
 #[tokio::test]
-async fn a_mark_that_can_not_be_read_is_no_mark_that_is_not_there() {
-    let place = Place::new().await;
-    std::fs::write(place.mark(), b"{").expect("room");
-    let marker = place.engine.restore_in_progress().await.expect("a marker");
+async fn an_unreadable_marker_counts_as_one() {
+    let scene = Scene::new().await;
+    std::fs::write(scene.marker_path(), b"{").expect("room");
+    let marker = scene.engine.restore_in_progress().await.expect("a marker");
     assert!(
         marker.to_string().contains("restore-in-progress.json"),
         "{}",
         marker.to_string()
     );
     // It may have been one of databases too, and this backup has none.
-    let error = place.restore().await.error.expect("a refusal");
+    let error = scene.restore().await.error.expect("a refusal");
     assert!(
         error.contains("(metadata)") && error.contains("restore-in-progress.json"),
         "{error}"
     );
-    assert_eq!(place.live(), b"newer");
-    assert!(place.mark().exists());
+    assert_eq!(scene.live(), b"newer");
+    assert!(scene.marker_path().exists());
 }

@@ -1,0 +1,279 @@
+//! The list of backups.
+
+use poem_openapi::{Enum, Object};
+
+use super::state::BackupState;
+use super::verification::LastVerified;
+use crate::operations::{self, ListAnswer};
+use crate::repository;
+
+/// The backups of all targets, newest first.
+#[derive(Debug, Object)]
+pub(crate) struct BackupList {
+    /// The backups.
+    pub(in crate::api) backups: Vec<Summary>,
+    /// How many.
+    pub(in crate::api) count: u64,
+    /// Folders that have the name of a backup and are not one.
+    pub(in crate::api) damaged: Vec<Damaged>,
+    /// Backups that can't be read now. They may be sound.
+    pub(in crate::api) unreadable: Vec<Unreadable>,
+    /// With `all`: incomplete copies of sources with files that could not be read, newest first.
+    #[oai(skip_serializing_if_is_none)]
+    pub(in crate::api) incomplete: Option<Vec<Incomplete>>,
+    /// Targets that can't be listed.
+    pub(in crate::api) errors: Vec<TargetError>,
+    /// The `start_after` of the next page; absent on the last.
+    #[oai(skip_serializing_if_is_none)]
+    pub(in crate::api) next: Option<String>,
+}
+
+impl From<ListAnswer> for BackupList {
+    fn from(answer: ListAnswer) -> Self {
+        let ListAnswer {
+            backups,
+            damaged,
+            unreadable,
+            incomplete,
+            errors,
+            next,
+        } = answer;
+        Self {
+            count: backups.len() as u64,
+            backups: backups.into_iter().map(Into::into).collect(),
+            damaged: damaged.into_iter().map(Into::into).collect(),
+            unreadable: unreadable.into_iter().map(Into::into).collect(),
+            incomplete: incomplete.map(|copies| copies.into_iter().map(Into::into).collect()),
+            errors: errors.into_iter().map(Into::into).collect(),
+            next,
+        }
+    }
+}
+
+/// One backup of a list.
+#[derive(Debug, Clone, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(in crate::api) struct Summary {
+    /// The backup's id.
+    pub(in crate::api) backup_id: String,
+    /// When the backup began, RFC 3339, UTC.
+    pub(in crate::api) created_at: String,
+    /// `full`.
+    pub(in crate::api) backup_type: String,
+    /// Parquet files of databases.
+    pub(in crate::api) total_files: u64,
+    /// Their size in bytes.
+    pub(in crate::api) total_size_bytes: u64,
+    /// How many databases.
+    pub(in crate::api) database_count: u64,
+    /// The target that holds it.
+    pub(in crate::api) target: String,
+    /// The instance that made it: a random name. Absent in a backup that Arc made.
+    pub(in crate::api) instance: Option<String>,
+    /// Where its data came from: the kind of storage, and the path or URL without credentials.
+    pub(in crate::api) source_location: Option<String>,
+    /// What is known of it: `ok`, `unverified` or `damaged`.
+    pub(in crate::api) state: BackupState,
+    /// Whether it has checksums: false for a backup that Arc made.
+    pub(in crate::api) has_checksums: bool,
+    /// All its files, databases and configuration included; absent in a backup that Arc made.
+    pub(in crate::api) files: Option<u64>,
+    /// Their size in bytes.
+    pub(in crate::api) bytes: Option<u64>,
+    /// When it was last verified, and with what result; absent when it never was.
+    pub(in crate::api) last_verified: Option<LastVerified>,
+    /// When every byte of it was last read, where that was not the last verification.
+    pub(in crate::api) last_full: Option<LastVerified>,
+    /// The verification that found a damaged backup's fault, where that was not the last one.
+    pub(in crate::api) last_failed: Option<LastVerified>,
+}
+
+impl From<repository::Summary> for Summary {
+    fn from(summary: repository::Summary) -> Self {
+        let repository::Summary {
+            backup_id,
+            created_at,
+            backup_type,
+            total_files,
+            total_size_bytes,
+            database_count,
+            target,
+            instance,
+            source_location,
+            state,
+            has_checksums,
+            files,
+            bytes,
+            last_verified,
+            last_full,
+            last_failed,
+        } = summary;
+        Self {
+            backup_id,
+            created_at,
+            backup_type,
+            total_files,
+            total_size_bytes,
+            database_count,
+            target,
+            instance,
+            source_location,
+            state: state.into(),
+            has_checksums,
+            files,
+            bytes,
+            last_verified: last_verified.map(Into::into),
+            last_full: last_full.map(Into::into),
+            last_failed: last_failed.map(Into::into),
+        }
+    }
+}
+
+/// A folder that has the name of a backup and is not one.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::api) struct Damaged {
+    /// The folder's name.
+    pub(in crate::api) backup_id: String,
+    /// The target that holds it.
+    pub(in crate::api) target: String,
+    /// Always `damaged`.
+    pub(in crate::api) state: BackupState,
+    /// What is wrong.
+    pub(in crate::api) detail: String,
+}
+
+impl From<repository::Damaged> for Damaged {
+    fn from(damaged: repository::Damaged) -> Self {
+        let repository::Damaged {
+            backup_id,
+            target,
+            state,
+            detail,
+        } = damaged;
+        Self {
+            backup_id,
+            target,
+            state: state.into(),
+            detail,
+        }
+    }
+}
+
+/// Why a backup can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(in crate::api) enum UnreadableState {
+    /// Its manifest or inventory is in an archive tier.
+    Archived,
+    /// The credentials may not read it.
+    Denied,
+}
+
+/// A backup that exists and can't be read now. It may be sound.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::api) struct Unreadable {
+    /// The folder's name.
+    pub(in crate::api) backup_id: String,
+    /// The target that holds it.
+    pub(in crate::api) target: String,
+    /// Why it can't be read.
+    pub(in crate::api) state: UnreadableState,
+    /// The same for people, and what to do.
+    pub(in crate::api) detail: String,
+}
+
+impl From<repository::Unreadable> for Unreadable {
+    fn from(unreadable: repository::Unreadable) -> Self {
+        let repository::Unreadable {
+            backup_id,
+            target,
+            state,
+            detail,
+        } = unreadable;
+        Self {
+            backup_id,
+            target,
+            state: match state {
+                repository::UnreadableState::Archived => UnreadableState::Archived,
+                repository::UnreadableState::Denied => UnreadableState::Denied,
+            },
+            detail,
+        }
+    }
+}
+
+/// An incomplete copy in a list.
+#[derive(Debug, Clone, PartialEq, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(in crate::api) struct Incomplete {
+    /// The id of the backup that it would have been.
+    pub(in crate::api) backup_id: String,
+    /// When that began, RFC 3339, UTC.
+    pub(in crate::api) created_at: String,
+    /// The target that holds it.
+    pub(in crate::api) target: String,
+    /// Always `incomplete`.
+    pub(in crate::api) state: BackupState,
+    /// Parquet files of databases that it holds.
+    pub(in crate::api) total_files: u64,
+    /// Their size in bytes.
+    pub(in crate::api) total_size_bytes: u64,
+    /// All files that it holds, databases and configuration included.
+    pub(in crate::api) files: Option<u64>,
+    /// Their size in bytes.
+    pub(in crate::api) bytes: Option<u64>,
+    /// Files that could not be read, and are not in it. A folder that could not be listed counts as
+    /// one.
+    pub(in crate::api) missing_files: u64,
+    /// The first of them, each with the reason; the path of a folder ends in `/`.
+    pub(in crate::api) missing: Vec<String>,
+    /// How much is missing, for people.
+    pub(in crate::api) lacks: String,
+}
+
+impl From<repository::Incomplete> for Incomplete {
+    fn from(copy: repository::Incomplete) -> Self {
+        let repository::Incomplete {
+            backup_id,
+            created_at,
+            target,
+            state,
+            total_files,
+            total_size_bytes,
+            files,
+            bytes,
+            missing_files,
+            missing,
+            lacks,
+        } = copy;
+        Self {
+            backup_id,
+            created_at,
+            target,
+            state: state.into(),
+            total_files,
+            total_size_bytes,
+            files,
+            bytes,
+            missing_files,
+            missing,
+            lacks,
+        }
+    }
+}
+
+/// A target that can't be listed.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::api) struct TargetError {
+    /// Its name.
+    pub(in crate::api) target: String,
+    /// Why.
+    pub(in crate::api) detail: String,
+}
+
+impl From<operations::TargetError> for TargetError {
+    fn from(error: operations::TargetError) -> Self {
+        let operations::TargetError { target, detail } = error;
+        Self { target, detail }
+    }
+}

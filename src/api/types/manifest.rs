@@ -1,0 +1,328 @@
+//! The manifest: its description in the document, and the answer itself.
+
+use std::borrow::Cow;
+
+use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::{ToJSON, Type};
+use serde_json::{Map, Value, json};
+
+use super::state::BackupState;
+use super::verification::LastVerified;
+use crate::repository::{self, Loaded, Note};
+
+/// A backup's manifest.
+#[derive(Object)]
+#[oai(rename = "Manifest")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct ManifestSchema {
+    /// The version of the program that wrote it.
+    version: String,
+    /// The backup's id.
+    backup_id: String,
+    /// When the backup began, RFC 3339, UTC.
+    created_at: String,
+    /// `full`.
+    backup_type: String,
+    /// Databases with their measurements.
+    databases: Vec<DatabaseSchema>,
+    /// Parquet files of databases.
+    total_files: u64,
+    /// Their size in bytes.
+    total_size_bytes: u64,
+    /// Whether it holds SQLite databases.
+    has_metadata: bool,
+    /// Whether it holds `arc.toml`.
+    has_config: bool,
+    /// The target that holds it.
+    target: String,
+    /// What is known of it: `ok`, `unverified` or `damaged`.
+    state: BackupState,
+    /// Whether it has checksums: false for a backup that Arc itself made.
+    has_checksums: bool,
+    /// All its files, databases and configuration too; absent in a backup that Arc made.
+    files: Option<u64>,
+    /// Their size in bytes.
+    bytes: Option<u64>,
+    /// When it was last verified, and with what result; absent when it never was.
+    last_verified: Option<LastVerified>,
+    /// When every byte of it was last read.
+    last_full: Option<LastVerified>,
+    /// The verification that found the fault of a damaged one.
+    last_failed: Option<LastVerified>,
+    /// The version of the layout; absent in a backup that Arc made.
+    format: Option<u32>,
+    /// Its inventory.
+    inventory: Option<InventorySchema>,
+    /// What wrote it: `arc-backup 0.1.0`.
+    tool: Option<String>,
+    /// When its last file was written, RFC 3339.
+    completed_at: Option<String>,
+    /// How long it took.
+    duration_seconds: Option<f64>,
+    /// Where the data came from, without credentials.
+    source: Option<SourceSchema>,
+    /// The moment of the snapshot, and how it was taken.
+    consistency: Option<ConsistencySchema>,
+    /// Totals of each section.
+    sections: Option<Vec<SectionSchema>>,
+    /// Each file in `metadata/`, with its configuration key.
+    databases_included: Option<Vec<DatabaseFileSchema>>,
+    /// What the configuration names and this backup does not hold.
+    not_included: Option<Vec<String>>,
+    /// Whether one of the SQLite databases is the Iceberg catalog.
+    has_iceberg_catalog: Option<bool>,
+    /// Other files of the data: schema anchors, Iceberg metadata, …
+    auxiliary_files: Option<u64>,
+    /// Recovery states of compaction jobs.
+    compaction_state_files: Option<u64>,
+    /// Links, FIFOs, sockets and devices that the backup does not hold.
+    special_files: Option<u64>,
+    /// The first of them.
+    special_sample: Option<Vec<String>>,
+    /// Files with unsupported names, which the backup does not hold.
+    unaddressable_files: Option<u64>,
+    /// The first of them.
+    unaddressable_sample: Option<Vec<String>>,
+    /// Files that an interrupted backup had stored already.
+    reused_files: Option<u64>,
+    /// Their bytes.
+    reused_bytes: Option<u64>,
+    /// In an incomplete copy: files that could not be read, and are not in it.
+    missing_files: Option<u64>,
+    /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
+    missing: Option<Vec<MissingSchema>>,
+    /// SHA-256 over the file's own bytes, with these 64 digits read as zeros.
+    sha256: Option<String>,
+    /// By Arc: files that it skipped, and the backup does not hold.
+    skipped_files: Option<u64>,
+    /// By Arc: the first of them.
+    skipped_sample: Option<Vec<String>>,
+    /// By Arc: files whose names are too long for a key, and the backup does not hold.
+    skipped_overlong_keys: Option<u64>,
+    /// By Arc: Iceberg metadata files that it skipped.
+    skipped_metadata_files: Option<u64>,
+    /// By Arc: the databases in the backup, where these are not all.
+    scope: Option<Vec<String>>,
+    /// By Arc: every target that holds a part of the same backup.
+    run_targets: Option<Vec<String>>,
+    /// By Arc: whether this part is in the default target.
+    is_default_target: Option<bool>,
+    /// By Arc: the instance that made it.
+    owner_instance_id: Option<String>,
+    /// By Arc: files of the cold tier, which it holds too.
+    cold_files: Option<u64>,
+    /// By Arc: their size in bytes.
+    cold_size_bytes: Option<u64>,
+    /// By Arc: an Iceberg warehouse outside the storage root.
+    iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// An Iceberg warehouse in a backup by Arc.
+#[derive(Object)]
+#[oai(rename = "IcebergWarehouse")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct WarehouseSchema {
+    /// Where it is in the backup.
+    path: Option<String>,
+    /// Where the configuration has it.
+    configured_path: Option<String>,
+    /// Its files.
+    file_count: Option<u64>,
+    /// Their size in bytes.
+    size_bytes: Option<u64>,
+    /// Files of it that Arc skipped.
+    skipped_files: Option<u64>,
+}
+
+/// The inventory of a backup.
+#[derive(Object)]
+#[oai(rename = "InventoryReference")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct InventorySchema {
+    /// Its lines.
+    entries: u64,
+    /// The sum of the sizes in it, in bytes.
+    bytes: u64,
+    /// The SHA-256 of `inventory.jsonl`.
+    sha256: String,
+}
+
+/// Where the data of a backup came from.
+#[derive(Object)]
+#[oai(rename = "BackupSource")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct SourceSchema {
+    /// `local`, `s3`, `azure`, or a type of a third party.
+    backend: String,
+    /// The path or URL, without credentials.
+    location: String,
+    /// A random name of the instance that made the backup: it distinguishes several with the same
+    /// path.
+    instance: Option<String>,
+}
+
+/// The moment of a backup's snapshot.
+#[derive(Object)]
+#[oai(rename = "Consistency")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct ConsistencySchema {
+    /// How the snapshot was taken.
+    method: String,
+    /// The moment, RFC 3339.
+    moment: String,
+    /// Whether Arc wrote its memory to files before it; absent where `backup.arc_url` was not set.
+    flushed: Option<bool>,
+}
+
+/// Totals of one section of a backup.
+#[derive(Object)]
+#[oai(rename = "SectionTotals")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct SectionSchema {
+    /// The section: `data`, `metadata`, `config`, …
+    name: String,
+    /// Its files.
+    files: u64,
+    /// Their bytes.
+    bytes: u64,
+}
+
+/// A file in a backup's `metadata/`.
+#[derive(Object)]
+#[oai(rename = "DatabaseFile")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct DatabaseFileSchema {
+    /// Its name there.
+    file: String,
+    /// The configuration key that names the live one.
+    setting: String,
+}
+
+/// A file that an incomplete copy lacks.
+#[derive(Object)]
+#[oai(rename = "MissingFile")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct MissingSchema {
+    /// Its path, as an inventory has it.
+    path: String,
+    /// Why it could not be read.
+    detail: String,
+}
+
+/// A database in a backup.
+#[derive(Object)]
+#[oai(rename = "Database")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct DatabaseSchema {
+    /// Its name.
+    name: String,
+    /// Its Parquet files.
+    file_count: u64,
+    /// Their size in bytes.
+    size_bytes: u64,
+    /// Its measurements.
+    measurements: Vec<MeasurementSchema>,
+}
+
+/// A measurement in a backup.
+#[derive(Object)]
+#[oai(rename = "Measurement")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct MeasurementSchema {
+    /// Its name.
+    name: String,
+    /// Its Parquet files.
+    file_count: u64,
+    /// Their size in bytes.
+    size_bytes: u64,
+}
+
+/// A manifest as the file has it, with unknown fields.
+pub(in crate::api) struct ManifestBody(pub(in crate::api) Value);
+
+impl Type for ManifestBody {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        ManifestSchema::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        ManifestSchema::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        ManifestSchema::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToJSON for ManifestBody {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+/// The manifest as the file has it, with the target, the state of the backup, and its
+/// verifications.
+///
+/// Go writes an empty list as `null`: it becomes an empty list. A field that every manifest should
+/// have is added where it is missing.
+#[must_use]
+pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Value {
+    let mut value = loaded.raw.clone();
+    if let Value::Object(fields) = &mut value {
+        for (name, default) in [
+            ("version", json!("")),
+            ("backup_type", json!("")),
+            ("databases", json!([])),
+            ("has_metadata", json!(false)),
+            ("has_config", json!(false)),
+        ] {
+            fill(fields, name, default);
+        }
+        for database in fields["databases"].as_array_mut().into_iter().flatten() {
+            if let Value::Object(database) = database {
+                fill(database, "measurements", json!([]));
+            }
+        }
+        fields.insert("target".to_owned(), target.into());
+        fields.insert(
+            "state".to_owned(),
+            repository::BackupState::of(note).as_str().into(),
+        );
+        fields.insert("has_checksums".to_owned(), loaded.sealed.into());
+        if let Some(inventory) = &loaded.manifest.inventory {
+            fields.insert("files".to_owned(), inventory.entries.into());
+            fields.insert("bytes".to_owned(), inventory.bytes.into());
+        }
+        for (name, verification) in [
+            ("last_verified", note.last_verified.as_ref()),
+            ("last_full", note.last_full.as_ref()),
+            ("last_failed", note.fault()),
+        ] {
+            let verification = verification.cloned().map(LastVerified::from);
+            if let Some(verification) = verification.and_then(|one| one.to_json()) {
+                fields.insert(name.to_owned(), verification);
+            }
+        }
+    }
+    value
+}
+
+fn fill(fields: &mut Map<String, Value>, name: &str, default: Value) {
+    let field = fields.entry(name).or_insert(Value::Null);
+    if field.is_null() {
+        *field = default;
+    }
+}

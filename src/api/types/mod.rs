@@ -1,0 +1,43 @@
+//! The types that REST answers with, and that `--json` prints: one file per concept.
+//!
+//! They are made from the engine's own types by `From`. Their names, fields and descriptions are
+//! the OpenAPI document.
+
+mod accepted;
+mod cancel;
+mod check;
+mod deletion;
+mod doctor;
+mod files;
+mod health;
+mod list;
+mod manifest;
+mod operation;
+mod restore;
+mod restore_in_progress;
+mod state;
+mod status;
+mod verification;
+
+pub(super) use accepted::{Accepted, POLL_AFTER_SECS, Started, location};
+pub(super) use cancel::{CancelRequested, Cancelled};
+pub(crate) use check::CheckReport;
+pub(super) use check::{CheckStatus, TargetCheck};
+pub(super) use deletion::{Deleted, DeletedBody};
+pub(crate) use doctor::DoctorReport;
+pub(super) use doctor::{DoctorCheck, DoctorStatus};
+pub(super) use files::{FileBody, FilesBody};
+pub(super) use health::HealthBody;
+pub(crate) use list::BackupList;
+pub(super) use list::Summary;
+pub(super) use manifest::ManifestBody;
+pub(crate) use manifest::manifest_answer;
+pub(crate) use operation::Operation;
+pub(super) use operation::{OperationsBody, Status};
+pub(super) use restore::{
+    BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
+};
+pub(super) use state::BackupState;
+pub(crate) use status::IdleBody;
+pub(super) use status::StatusBody;
+pub(super) use verification::LastVerified;

@@ -1,0 +1,98 @@
+//! The commands that do one thing and end.
+
+use crate::operations::Sections;
+use arc_backup_core::Scope;
+use std::sync::Arc;
+
+use super::arguments::{Command, mode};
+use super::exit_code::FAILED;
+use super::operation::{Answer, recorded, run_and_print};
+use super::signals::Signals;
+use super::waiting::while_busy;
+use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
+use crate::Result;
+use crate::operations::OperationKind;
+use crate::operations::{ArcBackup, Request};
+
+pub(super) async fn run(
+    engine: &Arc<ArcBackup>,
+    command: Command,
+    json: bool,
+    signals: &Signals,
+) -> Result<u8> {
+    match command {
+        Command::Backup {
+            no_metadata,
+            no_config,
+            require_flush,
+            target,
+            busy,
+            timeout,
+        } => {
+            let settings = &engine.settings().backup;
+            let request = Request::Backup {
+                scope: Scope::from(Sections {
+                    data: true,
+                    metadata: settings.include_metadata && !no_metadata,
+                    config: settings.include_config && !no_config,
+                }),
+                require_flush: settings.require_flush || require_flush,
+                target,
+                id: None,
+            };
+            let request = request.within(timeout.unwrap_or_default());
+            run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
+        }
+        Command::List(arguments) => {
+            signals
+                .or_interrupted(list::run(engine, arguments, json))
+                .await
+        }
+        Command::Show { id, target } => {
+            let shown = show::run(engine, &id, target.as_deref(), json);
+            signals.or_interrupted(shown).await
+        }
+        Command::Restore(arguments) => restore::run(engine, arguments, json, signals).await,
+        Command::Verify {
+            id,
+            quick,
+            sample,
+            target,
+            timeout,
+            busy,
+        } => {
+            let found = ids::resolve(engine, &id, target.as_deref());
+            let found = recorded(
+                engine,
+                OperationKind::Verify,
+                target.as_deref(),
+                signals,
+                found,
+            )
+            .await?;
+            let request = Request::Verify(found.id, mode(quick, sample), found.target);
+            let request = request.within(timeout.unwrap_or_default());
+            let answer = Answer::json_or_nothing(json);
+            run_and_print(engine, request, busy, answer, signals).await
+        }
+        Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
+        Command::Status => history::status(engine, json, signals).await,
+        Command::History(arguments) => history::history(engine, arguments, json, signals).await,
+        Command::Sweep { apply, busy } => {
+            let swept = while_busy(busy, signals, async || {
+                signals
+                    .or_interrupted(sweep::run(engine, apply, json))
+                    .await
+            });
+            swept.await
+        }
+        Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
+        Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
+        Command::Check(arguments) => {
+            signals
+                .or_interrupted(check::run(engine, arguments, json))
+                .await
+        }
+        Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
+    }
+}

@@ -1,0 +1,215 @@
+//! What a restore would do, and what it did: the same rows in the same order.
+
+use std::time::Duration;
+
+use super::figures;
+use super::output::{escaped, print_note, print_stderr};
+use crate::operations::{ExtraFilesPolicy, Operation, RestorePlan, RestorePreview};
+use crate::times;
+
+/// The width that lines are wrapped to.
+const WIDTH: usize = 100;
+/// The width of the names in front.
+const INDENT: usize = 16;
+const RESTART: &str = "restart Arc: it keeps tokens and configuration in memory";
+
+/// Prints what a restore would do, on standard error.
+pub(super) fn print_preview(preview: &RestorePreview) {
+    for line in preview_lines(preview) {
+        print_stderr!("{line}");
+    }
+}
+
+/// Prints what a restore did, on standard error.
+pub(super) fn print_outcome(operation: &Operation) {
+    for line in outcome_lines(operation) {
+        print_note!("{line}");
+    }
+}
+
+/// The lines, each at most 100 columns wide unless a path is longer.
+fn preview_lines(preview: &RestorePreview) -> Vec<String> {
+    let mut lines = vec![format!(
+        "Restore of {} (target {})",
+        preview.backup_id, preview.target
+    )];
+    // To the second.
+    let created = preview.created_at.get(..19).unwrap_or(&preview.created_at);
+    let created = &created.replace('T', " ");
+    let age = preview.age_seconds.map_or_else(
+        || created.clone(),
+        |age| {
+            format!(
+                "{} ago ({created} UTC)",
+                times::long(Duration::from_secs(age))
+            )
+        },
+    );
+    let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
+    row("made", &age);
+    match &preview.source {
+        None => row("from", "not known: the backup was made by Arc"),
+        Some(source) if preview.other_instance => {
+            row("from", &format!("ANOTHER INSTANCE: {source}"));
+        }
+        Some(source) => row("from", &source.to_string()),
+    }
+    let destination = &preview.destination;
+    row("to", &destination.storage.to_string());
+    for path in &destination.databases {
+        row("", path);
+    }
+    if let Some(path) = &destination.config {
+        row("", path);
+    }
+    if !preview.databases.is_empty() {
+        row("databases", &preview.databases.join(", "));
+    }
+    if !preview.sqlite_databases.is_empty() {
+        row("SQLite", &preview.sqlite_databases.join(", "));
+    }
+    match (&preview.plan, &preview.plan_error) {
+        (Some(plan), _) => add_plan(&mut lines, plan),
+        (None, Some(error)) => row("files", &format!("not known: {error}")),
+        (None, None) => row("files", "not known yet: counting takes longer"),
+    }
+    let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
+    row("Arc", &arc(preview));
+    let afterwards = match preview.restart_required {
+        true => RESTART,
+        false => "Arc needs no restart",
+    };
+    row("afterwards", afterwards);
+    lines
+}
+
+/// The same rows for a restore that has ended, as far as it came.
+fn outcome_lines(operation: &Operation) -> Vec<String> {
+    let mut lines = Vec::new();
+    if operation.error.is_none() {
+        let target = operation.target.as_deref().unwrap_or("?");
+        lines.push(format!(
+            "Restored {} (target {target})",
+            operation.backup_id
+        ));
+        if let Some(plan) = &operation.plan {
+            add_plan(&mut lines, plan);
+        }
+    }
+    let mut row = |name: &str, text: &str| wrap(&mut lines, name, text);
+    let set_aside = operation.set_aside_files.unwrap_or_default();
+    match &operation.set_aside_location {
+        _ if set_aside == 0 => {}
+        Some(location) => row("set aside", &format!("{set_aside} files, in {location}")),
+        None => row("removed", &format!("{set_aside} replaced files")),
+    }
+    for location in &operation.kept {
+        row("set aside", location);
+    }
+    if let Some(appeared) = operation.appeared_files.filter(|count| *count > 0) {
+        row(
+            "kept",
+            &format!("{appeared} files that Arc wrote during the restore"),
+        );
+    }
+    if operation.restart_required == Some(true) {
+        row("afterwards", RESTART);
+    }
+    lines.iter().map(|line| escaped(line)).collect()
+}
+
+/// The figures of a plan: what is to change, or has changed.
+fn add_plan(lines: &mut Vec<String>, plan: &RestorePlan) {
+    let replaced = match plan.replaced_files {
+        0 => String::new(),
+        count => format!(" ({count} in place of live files, set aside)"),
+    };
+    let extra = match (plan.extra_files, plan.extra_files_policy) {
+        (0, _) => String::new(),
+        (count, policy) => {
+            let what = match policy {
+                ExtraFilesPolicy::SetAside => "set aside",
+                ExtraFilesPolicy::Keep => "kept",
+                ExtraFilesPolicy::Remove => "removed",
+            };
+            format!("; live and not in the backup: {count}, {what}")
+        }
+    };
+    let files = format!(
+        "{} written{replaced}{extra}; {} unchanged",
+        plan.written_files, plan.unchanged_files
+    );
+    wrap(lines, "files", &files);
+    let bytes = format!("{} written", figures::size(plan.bytes_to_write));
+    wrap(lines, "bytes", &bytes);
+}
+
+fn arc(preview: &RestorePreview) -> String {
+    let how = preview.arc_seen.as_deref().unwrap_or_default();
+    match preview.arc_running {
+        Some(true) => format!("runs ({how}): it is safest to stop it first"),
+        Some(false) => format!("does not run ({how})"),
+        None => "not seen, but it may be running".to_owned(),
+    }
+}
+
+/// Adds a row, wrapped between words.
+fn wrap(lines: &mut Vec<String>, name: &str, text: &str) {
+    let mut line = format!("  {name:<0$}", INDENT - 2);
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        let width = line.chars().count() + 1 + word.chars().count();
+        if !is_empty && width > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(INDENT)));
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    lines.push(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against: rows that no terminal shows well, and a result in other words than the
+    /// preview.
+    #[test]
+    fn preview_and_outcome_have_the_same_figures() {
+        let preview = RestorePreview {
+            databases: (0..60).map(|n| format!("database_{n}")).collect(),
+            plan: Some(RestorePlan {
+                written_files: 3,
+                replaced_files: 2,
+                extra_files: 1,
+                ..RestorePlan::default()
+            }),
+            ..RestorePreview::default()
+        };
+        let lines = preview_lines(&preview);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        let text = lines.join(" ");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("databases database_0, database_1,"), "{text}");
+        assert!(text.contains("3 written (2 in place"), "{text}");
+        assert!(text.contains("not in the backup: 1, set aside"), "{text}");
+        let operation = Operation {
+            plan: preview.plan,
+            set_aside_files: Some(3),
+            set_aside_location: Some("/aside".to_owned()),
+            ..Operation::default()
+        };
+        let outcome = outcome_lines(&operation);
+        let figures = |lines: &[String]| {
+            (lines.iter().filter(|line| line.contains("written")))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(figures(&lines), figures(&outcome));
+        assert!(outcome.contains(&"  set aside     3 files, in /aside".to_owned()));
+    }
+}

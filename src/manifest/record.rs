@@ -1,0 +1,128 @@
+//! A line of `inventory.jsonl`: one file of a backup.
+
+use arc_backup_core::{Entry, Key, Section};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::BackupId;
+use crate::sorted::Sorted;
+use crate::times::system_time;
+use crate::{Error, Result};
+
+/// A line of the inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The file's path in the backup; its first segment is the section.
+    pub path: Key,
+    /// Size, digest and attributes.
+    pub entry: Entry,
+    /// The backup that holds the bytes, where it is another one: see [`Record::holder`].
+    pub stored_in: Option<BackupId>,
+}
+
+/// The JSON of a record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Line {
+    path: String,
+    size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modified: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored_in: Option<String>,
+}
+
+impl Record {
+    /// The record of `entry` in `section`.
+    ///
+    /// # Errors
+    /// When the two together are too long for a key.
+    pub fn new(section: &Section, entry: Entry) -> Result<Self> {
+        let path = Key::parse(&format!("{section}/{}", entry.key))
+            .map_err(|e| Error::Failed(e.to_string()))?;
+        Ok(Self {
+            path,
+            entry,
+            stored_in: None,
+        })
+    }
+
+    /// The section: the first segment of the path.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        let name = self.path.split('/').next().unwrap_or_default();
+        Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()))
+    }
+
+    /// The backup that holds the bytes, for a record of the backup `own`.
+    #[must_use]
+    pub fn holder<'a>(&'a self, own: &'a BackupId) -> &'a BackupId {
+        self.stored_in.as_ref().unwrap_or(own)
+    }
+
+    pub(super) fn to_line(&self) -> Line {
+        Line {
+            path: self.path.to_string(),
+            size: self.entry.size,
+            sha256: self.entry.sha256.map(|digest| digest.to_string()),
+            modified: self
+                .entry
+                .modified
+                .and_then(|time| Timestamp::try_from(time).ok()),
+            mode: self.entry.mode,
+            etag: self.entry.etag.clone(),
+            stored_in: self.stored_in.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// The record as JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self.to_line()).unwrap_or_default()
+    }
+
+    /// The record in a line of JSON, with its digest.
+    pub(crate) fn from_json(line: &[u8]) -> Result<Self, String> {
+        Self::parse(line, true)
+    }
+
+    pub(super) fn parse(text: &[u8], has_checksums: bool) -> Result<Self, String> {
+        let line: Line = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
+        let path = Key::parse(&line.path).map_err(|e| e.to_string())?;
+        let Some((_, rest)) = path.split_once('/') else {
+            return Err(format!("names `{path}`, which is in no section"));
+        };
+        let key = Key::parse(rest).map_err(|e| e.to_string())?;
+        let sha256 = match line.sha256 {
+            Some(digest) => Some(digest.parse().map_err(|e| format!("of `{path}`: {e}"))?),
+            None if has_checksums => return Err(format!("of `{path}` has no sha256")),
+            None => None,
+        };
+        let stored_in = (line.stored_in.as_deref())
+            .map(BackupId::parse)
+            .transpose()
+            .map_err(|e| format!("of `{path}`: {e}"))?;
+        Ok(Self {
+            entry: Entry {
+                key,
+                size: line.size,
+                sha256,
+                modified: line.modified.map(system_time),
+                mode: line.mode,
+                etag: line.etag,
+            },
+            path,
+            stored_in,
+        })
+    }
+}
+
+impl Sorted for Record {
+    fn sort_key(&self) -> &str {
+        &self.path
+    }
+}

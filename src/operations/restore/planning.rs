@@ -1,0 +1,168 @@
+//! Planning a restore: what each source has to change. Writes nothing outside the scratch folder.
+
+use std::sync::Arc;
+
+use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
+
+use crate::manifest::Inventory;
+use crate::operations::context::Context;
+use crate::operations::problems::Problems;
+use crate::operations::restore::damaged::{damaged_keys, whole_entries};
+use crate::operations::restore::disk_space::check_room;
+use crate::operations::restore::marker::RestoreMarker;
+use crate::operations::restore::plan::RestorePlan;
+use crate::operations::restore::restored_section::RestoredSection;
+use crate::operations::restore::time_needed::check_time;
+use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
+use crate::repository::own;
+use crate::source::section_of;
+use crate::{Error, Result};
+
+/// The sections of a backup that are restored, in the order in which they are. A backup without
+/// data files has the section `data` all the same: its state is that no data file is live.
+pub(crate) fn sections_to_restore(inventory: &Inventory, options: &RestoreOptions) -> Vec<Section> {
+    let mut sections: Vec<_> = (inventory.sections())
+        .filter(|section| options.includes(section))
+        .cloned()
+        .collect();
+    if options.includes(&Section::Data) && !sections.contains(&Section::Data) {
+        sections.push(Section::Data);
+    }
+    sections.sort_by_key(Section::restore_order);
+    sections
+}
+
+/// Warns of sections that were asked for and are not in the backup.
+///
+/// # Errors
+/// Where a section has no source.
+pub(crate) fn check_sections(
+    context: &Context,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+    sections: &[Section],
+) -> Result<()> {
+    let id = &context.id;
+    let is_empty = |section: &Section| inventory.totals_of(section).0 == 0;
+    if options.includes(&Section::Data) && is_empty(&Section::Data) {
+        context.warn(format!(
+            "backup `{id}` holds no data files: after this restore there are none"
+        ));
+    }
+    for (wanted, section) in [
+        (options.includes(&Section::Metadata), Section::Metadata),
+        (options.includes(&Section::Config), Section::Config),
+    ] {
+        if wanted && is_empty(&section) {
+            context.warn(format!(
+                "backup `{id}` holds no {section}: none was restored"
+            ));
+        }
+    }
+    let has_source = |section: &Section| {
+        let mut sources = context.sources.iter();
+        sources.any(|source| section_of(&**source) == *section)
+    };
+    match sections.iter().find(|section| !has_source(section)) {
+        None => Ok(()),
+        Some(section) => Err(Error::Failed(format!(
+            "backup `{id}` has a section `{section}` that this program has no source for: restore with the program that \
+             made it, or without data (restore_data = false, --no-data)"
+        ))),
+    }
+}
+
+/// Plans what each section has to change, and checks that there is room and time for it. The plans
+/// are added to `parts` one by one: each may have to be aborted.
+pub(crate) async fn plan(
+    context: &Context,
+    problems: &Problems,
+    options: &RestoreOptions,
+    inventory: &Inventory,
+    marker: &RestoreMarker<'_>,
+    sections: &[Section],
+    parts: &mut Vec<RestoredSection>,
+) -> Result<()> {
+    let mut rooms = Vec::new();
+    let mut staged_bytes = 0;
+    let mut plan = RestorePlan::new(options.extra_files);
+    let reader = context.repository.reader(&context.id, inventory)?;
+    for section in sections {
+        expect(context, problems, inventory, section)?;
+    }
+    for section in sections {
+        let mut sources = context.sources.iter();
+        let Some(source) = sources.find(|source| section_of(&***source) == *section) else {
+            continue;
+        };
+        let staging = Staging {
+            untouched: damaged_keys(problems, inventory, section)?,
+            ..staging(context, options, marker)?
+        };
+        let restore = source.restore(staging).await?;
+        let entries = whole_entries(problems, inventory, section)?;
+        let summary = restore.plan(entries).await?;
+        plan.add(&summary);
+        staged_bytes += summary.staged_bytes;
+        rooms.extend(summary.room);
+        parts.push(RestoredSection {
+            section: section.clone(),
+            restore,
+            reader: reader.section(section),
+            needed: (summary.needed_files, summary.needed_bytes),
+            keeps_extra: options.extra_files == ExtraFilesPolicy::Keep,
+        });
+    }
+    context
+        .running
+        .update(|operation| operation.plan = Some(plan));
+    check_room(&rooms)?;
+    let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
+    let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);
+    check_time(context, bytes).await
+}
+
+/// Adds the files of a section to the progress.
+fn expect(
+    context: &Context,
+    problems: &Problems,
+    inventory: &Inventory,
+    section: &Section,
+) -> Result<()> {
+    let damaged = problems.damaged();
+    for record in inventory.records_of(section)? {
+        let record = record?;
+        if !damaged.contains(&record.path) {
+            context.running.progress.expect(1, record.entry.size);
+        }
+    }
+    Ok(())
+}
+
+fn staging(
+    context: &Context,
+    options: &RestoreOptions,
+    marker: &RestoreMarker<'_>,
+) -> Result<Staging> {
+    Ok(Staging {
+        operation_id: context.operation_id.clone(),
+        stage: marker.stage(),
+        resumes: marker.resumes_staging(),
+        scratch: context.scratch()?.to_owned(),
+        cancel: context.running.cancel.clone(),
+        activity: context.running.progress.activity().clone(),
+        extra_files: options.extra_files.into(),
+        aside: Some((
+            context.repository.target_sink().clone(),
+            own("before-restore"),
+        )),
+        earlier: (marker.earlier().into_iter())
+            .map(|run| {
+                let id = OperationId::parse(&run.operation_id)
+                    .map_err(InvalidOperationId::into_error)?;
+                Ok((id, run.extra_files.into()))
+            })
+            .collect::<Result<_, CoreError>>()?,
+        untouched: Arc::default(),
+    })
+}

@@ -1,0 +1,61 @@
+//! Where things lie in a target: the keys of a backup, and of the tool's own folder.
+
+use arc_backup_core::Key;
+
+use crate::manifest::{BackupId, Record};
+use crate::own_folder::OWN_FOLDER;
+use crate::{Error, Result};
+
+/// A key in the tool's own folder.
+pub(crate) fn own(rest: &str) -> Key {
+    Key::parse(&format!("{OWN_FOLDER}/{rest}")).expect("fixed names and ids are valid keys")
+}
+
+/// The folder of a backup.
+pub(crate) fn folder(id: &BackupId) -> Key {
+    Key::parse(id.as_str()).expect("an id is a valid key")
+}
+
+/// The manifest of a backup.
+pub(crate) fn manifest_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/manifest.json")).expect("an id is a valid key")
+}
+
+/// The inventory of a backup.
+pub(crate) fn inventory_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/inventory.jsonl")).expect("an id is a valid key")
+}
+
+/// The key of a file of a backup.
+pub(crate) fn file_key(id: &BackupId, path: &str) -> Result<Key> {
+    Key::parse(&format!("{id}/{path}")).map_err(|e| Error::Failed(e.to_string()))
+}
+
+/// Under [`OWN_FOLDER`]: incomplete copies.
+pub(super) const INCOMPLETE: &str = "incomplete";
+/// The name of the manifest of an incomplete copy.
+pub(super) const INCOMPLETE_MANIFEST: &str = "incomplete.json";
+
+/// The folder of an incomplete copy.
+pub(super) fn incomplete_folder(id: &BackupId) -> Key {
+    own(&format!("{INCOMPLETE}/{id}"))
+}
+
+/// The manifest of an incomplete copy.
+pub(super) fn incomplete_manifest_key(id: &BackupId) -> Key {
+    own(&format!("{INCOMPLETE}/{id}/{INCOMPLETE_MANIFEST}"))
+}
+
+/// The note of a backup.
+pub(super) fn note_key(id: &BackupId) -> Key {
+    own(&format!("notes/{id}.json"))
+}
+
+/// Where the bytes of a record of the backup `id` lie: the backup that holds them, and their key.
+///
+/// # Errors
+/// When the path is too long for a key.
+pub(crate) fn location_of(id: &BackupId, record: &Record) -> Result<(BackupId, Key)> {
+    let holder = record.holder(id);
+    Ok((holder.clone(), file_key(holder, &record.path)?))
+}

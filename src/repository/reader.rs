@@ -1,0 +1,91 @@
+//! Reading the files of a backup, wherever their bytes lie.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_backup_core::{Body, Entry, Error as CoreError, ErrorKind, GetOptions, Key, Section};
+use async_trait::async_trait;
+
+use super::Repository;
+use super::layout::location_of;
+use crate::Result;
+use crate::manifest::{BackupId, Inventory};
+use crate::pipeline::Reader;
+
+/// Reads the files of a backup, by their paths in it or by the keys of one section.
+#[derive(Debug, Clone)]
+pub struct BackupReader {
+    repository: Repository,
+    id: BackupId,
+    section: Option<Section>,
+    /// The keys of the files whose bytes lie in another backup, by path.
+    elsewhere: Arc<HashMap<Key, Key>>,
+}
+
+impl Repository {
+    /// A reader of the files of the backup `id`, which has this inventory.
+    ///
+    /// # Errors
+    /// When the inventory can't be read.
+    pub fn reader(&self, id: &BackupId, inventory: &Inventory) -> Result<BackupReader> {
+        let mut elsewhere = HashMap::new();
+        if inventory.refers_to_other_backups() {
+            for record in inventory.records()? {
+                let record = record?;
+                let (holder, key) = location_of(id, &record)?;
+                if holder != *id {
+                    elsewhere.insert(record.path, key);
+                }
+            }
+        }
+        Ok(BackupReader {
+            repository: self.clone(),
+            id: id.clone(),
+            section: None,
+            elsewhere: Arc::new(elsewhere),
+        })
+    }
+}
+
+impl BackupReader {
+    /// The same, for entries whose keys are those of `section`.
+    #[must_use]
+    pub fn section(&self, section: &Section) -> Self {
+        Self {
+            section: Some(section.clone()),
+            ..self.clone()
+        }
+    }
+
+    async fn get(&self, entry: &Entry, again: bool) -> Result<Body, CoreError> {
+        let path = match &self.section {
+            Some(section) => format!("{section}/{}", entry.key),
+            None => entry.key.to_string(),
+        };
+        let key = match self.elsewhere.get(path.as_str()) {
+            Some(key) => key.clone(),
+            None => {
+                let key = format!("{}/{path}", self.id);
+                Key::parse(&key)
+                    .map_err(|e| CoreError::new(ErrorKind::Invalid, "read", key, e.reason()))?
+            }
+        };
+        let options = GetOptions {
+            // Arc's own backups have no digests: of these the store's checksums are all there is.
+            reader_checks: entry.sha256.is_some() && !again,
+            ..GetOptions::default()
+        };
+        Ok(self.repository.sink().get(&key, options).await?.body)
+    }
+}
+
+#[async_trait]
+impl Reader for BackupReader {
+    async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.get(entry, false).await
+    }
+
+    async fn open_again(&self, entry: &Entry) -> Result<Body, CoreError> {
+        self.get(entry, true).await
+    }
+}

@@ -1,0 +1,103 @@
+//! The backups in one target.
+
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Activity, Error as CoreError, ErrorKind, GetOptions, Key, Purpose, Sink, WriteOptions,
+};
+
+use crate::{Error, Result};
+
+/// The backups in one target.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    pub(super) name: String,
+    pub(super) sink: Arc<dyn Sink>,
+    /// The whole target, where `sink` is only a part of it.
+    pub(super) target: Option<Arc<dyn Sink>>,
+    /// Where steps are noted.
+    pub(super) activity: Activity,
+}
+
+impl Repository {
+    /// The repository of the target `name` in `sink`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, sink: Arc<dyn Sink>) -> Self {
+        Self {
+            name: name.into(),
+            sink,
+            target: None,
+            activity: Activity::default(),
+        }
+    }
+
+    /// The same, noting its steps there.
+    #[must_use]
+    pub(crate) fn noting_in(&self, activity: &Activity) -> Self {
+        Self {
+            activity: activity.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The target's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The target, as messages name it.
+    pub(crate) fn label(&self) -> String {
+        format!("target {:?}", self.name)
+    }
+
+    /// The target, or the part of it that the backups are in.
+    #[must_use]
+    pub fn sink(&self) -> &Arc<dyn Sink> {
+        &self.sink
+    }
+
+    /// The whole target.
+    pub(crate) fn target_sink(&self) -> &Arc<dyn Sink> {
+        self.target.as_ref().unwrap_or(&self.sink)
+    }
+
+    /// The same error, as one of this target where it is of a storage.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        match error {
+            Error::Storage(error) => Error::Target {
+                target: self.name().to_owned(),
+                error,
+            },
+            Error::Context { context, source } => self.named(*source).context(context),
+            other => other,
+        }
+    }
+
+    /// Writes a small object, whole and durable.
+    pub(crate) async fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+        let options = WriteOptions {
+            size_hint: Some(bytes.len() as u64),
+            durable: true,
+            purpose: Purpose::Control,
+            ..WriteOptions::default()
+        };
+        let mut upload = self.sink.begin(key, options).await?;
+        upload.write(bytes.into()).await?;
+        upload.commit().await?;
+        Ok(())
+    }
+
+    /// Reads a small object; `None` when it is absent.
+    pub(crate) async fn read_small(
+        &self,
+        key: &Key,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>, CoreError> {
+        match self.sink.get(key, GetOptions::default()).await {
+            Ok(object) => Ok(Some(object.body.collect(limit, key).await?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
