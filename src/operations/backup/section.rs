@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! Lists what the source has frozen, takes over what interrupted backups have stored of it already,
-//! copies the rest, and lets the source reconcile what was gone or changed when it was opened.
+//! Counts the files of the snapshot, takes over those that interrupted backups have stored, copies
+//! the rest, and lets the source reconcile files that were gone or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +34,8 @@ const ROUNDS: u32 = 1000;
 /// credentials.
 const REFUSALS: u64 = 100;
 
-/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read
-/// are noted as problems; any other fault ends it.
+/// Copies a section, and adds it to `collected`. Files of the source that can't be read are
+/// problems; any other fault ends it.
 pub(crate) async fn copy(
     context: &Context,
     section: &Section,
@@ -194,7 +194,7 @@ impl Copying<'_> {
         context.check_cancelled()
     }
 
-    /// Takes note of a copy that has ended.
+    /// Records a copy that has ended.
     async fn handle(
         &mut self,
         outcome: Result<Outcome, CoreError>,
@@ -205,8 +205,8 @@ impl Copying<'_> {
             let record = Record::new(self.section, outcome.entry)?;
             match copied {
                 Some(copied) => {
-                    let noted = self.log.record(&record, outcome.stored.as_deref()).await;
-                    self.faults.check(noted)?;
+                    let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
+                    self.faults.check(recorded)?;
                     copied.push(&record)?;
                 }
                 None => _ = self.copied_again.insert(record.entry.key.clone(), record),
@@ -334,7 +334,7 @@ fn is_lost(fault: &CopyFault) -> bool {
     }
 }
 
-/// Removes from the backup what was copied and is no longer part of it.
+/// Removes from the backup the copied files that are no longer part of it.
 async fn remove_gone(context: &Context, section: &Section, gone: &BTreeSet<Key>) -> Result<()> {
     let mut keys = Vec::with_capacity(gone.len());
     for key in gone {
