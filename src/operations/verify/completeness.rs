@@ -1,6 +1,5 @@
 //! Checking that a backup holds the files of its inventory, with their sizes, and no others.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
@@ -75,7 +74,7 @@ pub(crate) async fn check(
     let mut unreadable = BTreeSet::new();
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
-        add_odd(problems, &odd, &mut unreadable);
+        add_odd(problems, &odd);
         match joined {
             Joined::Left(Expected { record, bytes }) => {
                 let mut folders = record
@@ -105,14 +104,14 @@ pub(crate) async fn check(
         }
     }
     drop(joined);
-    add_odd(problems, &odd, &mut unreadable);
+    add_odd(problems, &odd);
     Ok(())
 }
 
-/// A record, and where its bytes are.
+/// A record, and the backup that holds its bytes.
 struct Expected {
     record: Record,
-    bytes: Bytes,
+    held_by: HeldBy,
 }
 
 enum Bytes {
@@ -158,12 +157,12 @@ fn expected<'a>(
         Err(_) => true,
     });
     Ok(stream::iter(in_scope).and_then(async |record| {
-        let (holder, key) = location_of(&context.id, &record)?;
-        let bytes = match holder == context.id {
-            true => Bytes::Here,
-            false => Bytes::Elsewhere(context.repository.sink().head(&key).await?),
+        let (id, key) = location_of(&context.id, &record)?;
+        let held_by = match id == context.id {
+            true => HeldBy::This,
+            false => HeldBy::Other(context.repository.sink().head(&key).await?),
         };
-        Ok(Expected { record, bytes })
+        Ok(Expected { record, held_by })
     }))
 }
 
@@ -226,7 +225,6 @@ fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>, unreadable: &mut BTre
         match item {
             Odd::Unreadable(path, error) => {
                 problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
-                unreadable.insert(path);
             }
             Odd::Other(path, kind) => {
                 let text = format!("is {}", kind.as_str());
