@@ -1,5 +1,5 @@
-//! A store over a simulated network: the product's own retries, pace, budgets, parts and ranges, over objects in memory, with
-//! latencies and faults that a seed decides.
+//! A store over a simulated network. It has the product's own retries, pace, budgets, parts and
+//! ranges, over objects in memory. A seed decides latencies and faults.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -23,24 +23,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-/// How a store behaves.
+/// The conditions of the network and of the store.
 #[derive(Debug, Clone)]
-pub struct Weather {
+pub struct Conditions {
     /// The longest time that a request takes.
     pub latency: Duration,
     /// Of how many requests in a thousand the store asks to slow down.
     pub throttled: u32,
-    /// Of how many the connection breaks, before or after they are done.
+    /// Of how many the connection breaks, before or after the request is done.
     pub broken: u32,
     /// How many are never answered.
     pub hangs: u32,
-    /// Nothing is answered any more.
+    /// The store does not answer any more.
     pub is_dead: Arc<std::sync::atomic::AtomicBool>,
-    /// Keys that contain this are refused when they are read.
+    /// Reads of keys that contain this text are refused.
     pub refuses: Arc<Mutex<Option<String>>>,
 }
 
-impl Weather {
+impl Conditions {
     pub fn fair() -> Self {
         Self {
             latency: Duration::ZERO,
@@ -53,7 +53,7 @@ impl Weather {
     }
 }
 
-/// What a store takes at once.
+/// The limits of a store on concurrent work.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub requests: usize,
@@ -65,7 +65,7 @@ pub struct Limits {
 #[derive(Debug)]
 struct Store {
     inner: MemorySink,
-    weather: Weather,
+    conditions: Conditions,
     random: Mutex<fastrand::Rng>,
     retrier: Retrier,
     control: Retrier,
@@ -73,7 +73,7 @@ struct Store {
     control_writes: Budget,
     reads: Budget,
     limits: Limits,
-    /// Bodies that are open.
+    /// Open bodies.
     open: AtomicU64,
 }
 
@@ -82,11 +82,11 @@ struct Store {
 pub struct Simulated(Arc<Store>);
 
 impl Simulated {
-    pub fn new(limits: Limits, weather: Weather, seed: u64) -> Self {
+    pub fn new(limits: Limits, conditions: Conditions, seed: u64) -> Self {
         let retrier = |requests| Retrier::new(RetryPolicy::default(), requests);
         Self(Arc::new(Store {
             inner: MemorySink::new(),
-            weather,
+            conditions,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             retrier: retrier(limits.requests),
             control: retrier(4),
@@ -98,12 +98,12 @@ impl Simulated {
         }))
     }
 
-    /// What lies in it, behind the network's back.
+    /// Its objects, without the network.
     pub fn objects(&self) -> &MemorySink {
         &self.0.inner
     }
 
-    /// Fails when something is still held of what is to be given back: turns, room, bodies.
+    /// Fails if turns, buffers or open bodies were not returned.
     pub fn check_idle(&self, case: &str) {
         let store = &*self.0;
         for retrier in [&store.retrier, &store.control] {
@@ -125,20 +125,23 @@ impl Store {
         self.random.lock().unwrap().u32(0..of.max(1))
     }
 
-    /// One request: how long it takes, and what becomes of it.
+    /// One request with its latency and its fault.
     async fn request<T>(&self, subject: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
-        let weather = &self.weather;
-        let most = u32::try_from(weather.latency.as_micros()).unwrap();
+        let conditions = &self.conditions;
+        let most = u32::try_from(conditions.latency.as_micros()).unwrap();
         let latency = Duration::from_micros(self.draw(most).into());
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        if weather.is_dead.load(Ordering::Relaxed) {
+        if conditions.is_dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         let fault = |kind, text: &str| Err(Error::new(kind, "ask", subject, text).retryable());
         let drawn = self.draw(1000);
-        let (throttled, broken) = (weather.throttled, weather.throttled + weather.broken);
+        let (throttled, broken) = (
+            conditions.throttled,
+            conditions.throttled + conditions.broken,
+        );
         if drawn < throttled {
             return fault(ErrorKind::Throttled, "slow down");
         }
@@ -148,7 +151,7 @@ impl Store {
             }
             return fault(ErrorKind::Unavailable, "connection reset");
         }
-        if drawn < broken + weather.hangs {
+        if drawn < broken + conditions.hangs {
             std::future::pending::<()>().await;
         }
         done.await
@@ -230,7 +233,7 @@ impl Upload for Uploading {
     }
 }
 
-/// Counts a body that is open.
+/// Counts an open body.
 struct Open(Arc<Store>);
 
 impl Open {
@@ -270,13 +273,13 @@ impl RangeReader for Ranges {
         let open = Open::new(&store);
         let (budget, is_small) = (store.reads.clone(), self.is_small);
         let len = range.end - range.start;
-        // As the backends do: room is asked for by who reads.
+        // As in the backends, the reader asks for the buffer.
         Ok(stream::once(async move {
             let held = match is_small {
                 true => Some(budget.reserve_with_heartbeat(len, &beat).await),
                 false => None,
             };
-            let latency = u32::try_from(store.weather.latency.as_micros() / 4).unwrap();
+            let latency = u32::try_from(store.conditions.latency.as_micros() / 4).unwrap();
             let pieces: Vec<_> = bytes
                 .chunks(700)
                 .map(|piece| bytes.slice_ref(piece))
@@ -287,7 +290,7 @@ impl RangeReader for Ranges {
                 let micros = store.draw(latency);
                 tokio::time::sleep(Duration::from_micros(micros.into())).await;
                 let broken = Error::new(ErrorKind::Unavailable, "read", "a body", "reset");
-                let piece = match store.draw(2000) < store.weather.broken {
+                let piece = match store.draw(2000) < store.conditions.broken {
                     true => Err(broken.retryable()),
                     false => Ok(piece),
                 };
@@ -340,7 +343,7 @@ impl Sink for Simulated {
 
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
         let store = &self.0;
-        let refused = store.weather.refuses.lock().unwrap().clone();
+        let refused = store.conditions.refuses.lock().unwrap().clone();
         if refused.is_some_and(|part| key.contains(&part)) {
             let kind = ErrorKind::PermissionDenied;
             return Err(Error::new(kind, "read", key.as_str(), "refused"));
@@ -388,7 +391,7 @@ impl Sink for Simulated {
                     if has_ended {
                         return None;
                     }
-                    // A page is a request.
+                    // A page is one request.
                     let page = || async {
                         let listing = store.inner.list(options.clone()).take(50);
                         Ok(listing.collect::<Vec<_>>().await)
@@ -428,7 +431,7 @@ impl Sink for Simulated {
     }
 
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
-        // A lock whose answer is lost is another test's.
+        // Another test covers a lock whose answer is lost.
         self.0.inner.lock(key, holder).await
     }
 

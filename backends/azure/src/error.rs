@@ -14,8 +14,8 @@ use crate::account::{Account, Credentials};
 /// The time of an answer, by the store's clock.
 const DATE: HeaderName = HeaderName::from_static("date");
 
-/// What the store answered: kept as the source of an [`Error`], for the log and for those who decide by its code.
-/// Holds nothing of the request.
+/// What the store answered: kept as the source of an [`Error`], for the log and for those who
+/// decide by its code. Holds nothing of the request.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{status} {code}: {message}")]
 pub(crate) struct Answer {

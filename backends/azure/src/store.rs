@@ -28,8 +28,8 @@ pub(crate) const ARCHIVE: &str = "Archive";
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
-/// Requests for locks, and for small objects that the operation itself needs, that are under way at once: they must not wait
-/// behind bodies, nor be slowed down by them.
+/// Requests for locks, and for small objects that the operation itself needs, that are under way at
+/// once: they must not wait behind bodies, nor be slowed down by them.
 const CONTROL_REQUESTS: usize = 4;
 
 /// A container, or a prefix in one.
@@ -406,7 +406,7 @@ impl Store {
     }
 }
 
-/// What a HEAD tells of a blob.
+/// What a HEAD says of a blob.
 #[derive(Debug, Clone)]
 pub(crate) struct Properties {
     pub(crate) size: u64,

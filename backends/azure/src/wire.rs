@@ -1,6 +1,7 @@
 //! How one request travels: the transport under the SDK's clients.
 //!
-//! The SDK's own would bring another TLS library, give up on slow bodies, and not tell when bytes move.
+//! The SDK's own would bring another TLS library, give up on slow bodies, and not report when bytes
+//! move.
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -26,8 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A frame of a request's body: small, so that a slow link is seen to move.
 const FRAME_BYTES: usize = 64 << 10;
 
-/// A connection that takes the next frame sooner has not waited for the network: it fills buffers of this machine, which
-/// a dead network does not hinder. One that is this fast needs no beat before it is done.
+/// A connection that takes the next frame sooner has not waited for the network: it fills buffers
+/// of this machine, which a dead network does not hinder. One that is this fast needs no beat
+/// before it is done.
 const WAITED: Duration = Duration::from_millis(5);
 
 /// What a request is given that the SDK's clients have no parameter for, by way of its context.
@@ -150,7 +152,7 @@ impl Policy for Wire {
             Body::SeekableStream(_) => {
                 return Err(Error::with_message(
                     ErrorKind::Other,
-                    "a body that is no bytes",
+                    "a body that is not bytes",
                 ));
             }
         };

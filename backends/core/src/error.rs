@@ -25,8 +25,8 @@ pub enum ErrorKind {
     Changed,
     /// The bytes are not what they should be.
     Corrupt,
-    /// The object is there, and lies in an archive tier: nothing is read from it before it was restored
-    /// to another tier in the store itself, which takes hours.
+    /// The object is there, and lies in an archive tier: nothing is read from it before it was
+    /// restored to another tier in the store itself, which takes hours.
     Archived,
     /// The place is full, or a quota is reached.
     NoSpace,
@@ -36,8 +36,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The request makes no sense: a bad key, a file where a folder must be.
     Invalid,
-    /// The place can't be reached, or does not answer; or this process lacks what it needs to ask: open
-    /// files, memory.
+    /// The place can't be reached, or does not answer; or this process lacks what it needs to ask:
+    /// open files, memory.
     Unavailable,
     /// The place asks to slow down.
     Throttled,
@@ -69,7 +69,8 @@ struct Inner {
 }
 
 impl Error {
-    /// A fault of `kind`, met while trying to `operation` (a verb: "read") the `subject` (a key or a path).
+    /// A fault of `kind`, met while trying to `operation` (a verb: "read") the `subject` (a key or
+    /// a path).
     #[must_use]
     pub fn new(
         kind: ErrorKind,
@@ -168,8 +169,8 @@ impl Error {
         self
     }
 
-    /// The same fault, with the setting that decides about it, by its name in the backend's table of the
-    /// configuration: `s3_bucket`.
+    /// The same fault, with the setting that decides about it, by its name in the backend's table
+    /// of the configuration: `s3_bucket`.
     #[must_use]
     pub fn with_setting(mut self, setting: &'static str) -> Self {
         self.inner.setting = Some(setting);
@@ -215,8 +216,8 @@ impl Error {
         &self.inner.detail
     }
 
-    /// Whether it is of a single place in a listing, which has everything else: [`subject`](Self::subject)
-    /// is that place, a folder with a `/` at its end.
+    /// Whether it is of a single place in a listing, which has everything else:
+    /// [`subject`](Self::subject) is that place, a folder with a `/` at its end.
     #[must_use]
     pub fn is_of_one_place(&self) -> bool {
         self.inner.of_one_place
@@ -243,8 +244,8 @@ impl Error {
         }
     }
 
-    /// The setting to look at, by its name in the backend's table of the configuration, where the sink
-    /// or source knows: `s3_bucket`.
+    /// The setting to look at, by its name in the backend's table of the configuration, where the
+    /// sink or source knows: `s3_bucket`.
     #[must_use]
     pub fn setting(&self) -> Option<&'static str> {
         (self.inner.setting).or_else(|| self.last_attempt().and_then(Self::setting))

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use arc_backup_core::{
     Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, ListOptions,
-    Listed, OperationId, Result,
+    OperationId, Result,
 };
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use bytes::Bytes;
-use futures::StreamExt as _;
 
+use crate::call::Call;
 use crate::checksum::Sum;
 use crate::config::S3Config;
 use crate::copy::{CopySource, copy};
 use crate::delete::{delete_one, remove_below};
-use crate::error::{Call, absent};
+use crate::error::absent;
 use crate::list;
 use crate::read::head_answer;
 use crate::store::{Store, nonce, odd_answer, quoted, unquoted};
@@ -96,12 +96,9 @@ impl AsideStore for S3Aside {
             ..self.store.config.clone()
         }));
         let mut areas = AsideAreas::default();
-        let mut rows = list::list(place, ListOptions::default());
-        while let Some(row) = rows.next().await {
-            if let Listed::Object(meta) = row? {
-                areas.add(&meta.key, meta.size);
-            }
-        }
+        areas
+            .add_listing(list::list(place, ListOptions::default()), "")
+            .await?;
         Ok(areas.into_vec())
     }
 
@@ -138,7 +135,7 @@ fn changed(key: &str) -> Error {
         ErrorKind::Changed,
         "set aside",
         key,
-        "it is written again and again meanwhile",
+        "it is written again and again while it is copied",
     )
 }
 
@@ -189,9 +186,11 @@ async fn set_aside_once(
     ))
 }
 
-/// Deletes the very version of an object that was copied; [`ErrorKind::Changed`] when another is there.
+/// Deletes the very version of an object that was copied; [`ErrorKind::Changed`] when another is
+/// there.
 ///
-/// Stores that know no condition here ignore it as well as refuse it, so that it is looked at first in any case.
+/// Stores that know no condition here ignore it as well as refuse it, so that it is looked at first
+/// in any case.
 async fn delete_copied(
     store: &Store,
     key: &Key,
@@ -216,8 +215,9 @@ async fn delete_copied(
     }
 }
 
-/// Whether two objects have the same bytes, as far as the store tells. A copy of an object that was uploaded in parts
-/// has an entity tag of its own; its checksum is the same. In doubt they are two, and both are kept.
+/// Whether two objects have the same bytes, as far as the store says. A copy of an object that was
+/// uploaded in parts has an entity tag of its own; its checksum is the same. In doubt they are two,
+/// and both are kept.
 fn is_same(a: &HeadObjectOutput, b: &HeadObjectOutput) -> bool {
     if a.content_length() != b.content_length() {
         return false;

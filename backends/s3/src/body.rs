@@ -10,12 +10,13 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A piece that is handed to the connection at once. It takes the next when it has sent this one: so it must be small
-/// enough for the slowest link to take in the time that silence is borne.
+/// A piece that is handed to the connection at once. It takes the next when it has sent this one:
+/// so it must be small enough for the slowest link to take in the time that silence is borne.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A connection that takes the next piece sooner has not waited for the network: it fills buffers of this machine, which
-/// a dead network does not hinder. One that is this fast needs no beat before it is done.
+/// A connection that takes the next piece sooner has not waited for the network: it fills buffers
+/// of this machine, which a dead network does not hinder. One that is this fast needs no beat
+/// before it is done.
 const WAITED: Duration = Duration::from_millis(5);
 
 struct WithHeartbeat {

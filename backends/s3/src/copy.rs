@@ -6,7 +6,8 @@ use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Purpose, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::error::{Call, RequestFault};
+use crate::call::Call;
+use crate::error::RequestFault;
 use crate::multipart::{Multipart, Part};
 use crate::store::{Store, length, odd_answer, quoted};
 
@@ -77,17 +78,19 @@ pub(crate) async fn copy_from(store: &Arc<Store>, from: &Address, key: &Key) -> 
     copy(store, &source, &there, key, store.name(key)).await
 }
 
-/// What identifies the store for all sinks that can copy from each other: where it is and by whose rights it is asked.
+/// What identifies the store for all sinks that can copy from each other: where it is and by whose
+/// rights it is asked.
 pub(crate) fn address_store(store: &Store) -> String {
     let who = match &store.config.access_key {
-        // Enough to tell one from another, and nothing that opens anything.
+        // Enough to distinguish one from another, and nothing that opens anything.
         Some(key) => arc_backup_core::Digest::of(key.as_bytes()).to_string()[..16].to_owned(),
         None => "default credentials".to_owned(),
     };
     format!("s3 {} {who}", store.destination.endpoint)
 }
 
-/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all regions.
+/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all
+/// regions.
 pub(crate) fn address_place(store: &Store) -> String {
     let Some(endpoint) = &store.config.endpoint else {
         return AWS.to_owned();

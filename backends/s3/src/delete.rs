@@ -9,8 +9,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::call::Call;
 use crate::checksum::md5_text;
-use crate::error::{Call, RequestFault};
+use crate::error::RequestFault;
 use crate::list;
 use crate::no_checksums::remove_checksums;
 use crate::store::Store;
@@ -190,8 +191,8 @@ async fn send_once(
         .collect())
 }
 
-/// Deletes the object of this name, under the condition, where there is one, that it has this entity
-/// tag. An absent object is not an error.
+/// Deletes the object of this name, under the condition, where there is one, that it has this
+/// entity tag. An absent object is not an error.
 pub(crate) async fn delete_one(
     store: &Store,
     name: &str,

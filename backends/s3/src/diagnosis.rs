@@ -2,7 +2,7 @@
 
 use arc_backup_core::{Error, ErrorKind};
 
-use crate::error::Call;
+use crate::call::Call;
 
 /// The diagnosis of a fault.
 pub(crate) struct Diagnosis {

@@ -1,24 +1,17 @@
 //! What S3 answers, and the one place where it becomes an [`Error`].
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use arc_backup_core::remote::{SET_CLOCK, is_failed_lookup};
 use arc_backup_core::{Error, ErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::call::Call;
+use crate::cause::{Cause, chain, innermost};
 use crate::destination::Destination;
 use crate::diagnosis::{Diagnosis, fatal, retry};
 use crate::transport::TransportFault;
-
-/// What was tried, on what, and the permission that it needs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) operation: &'static str,
-    pub(crate) subject: &'a str,
-    pub(crate) permission: &'static str,
-}
 
 /// What to do where a store does not know the checksums.
 const CHECKSUM_HINT: &str =
@@ -59,8 +52,8 @@ impl RequestFault {
             }
             SdkError::ServiceError(_) => None,
             SdkError::TimeoutError(_) => Some(TransportFault::Timeout),
-            // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
-            // the upload's or the bucket's.
+            // It broke off, or is not from a store at all. Its status alone says too little: a 404
+            // may be the object's, the upload's or the bucket's.
             SdkError::ResponseError(_) => Some(TransportFault::Answer),
             _ if missing.is_some() => missing,
             _ if is_failed_lookup(&cause) => Some(TransportFault::Name),
@@ -104,7 +97,7 @@ impl RequestFault {
         }
     }
 
-    /// Whether the object is not there, as far as this answer tells.
+    /// Whether the object is not there, as far as this answer says.
     pub(crate) fn is_absent(&self) -> bool {
         match self.code.as_str() {
             "NoSuchKey" | "NotFound" => true,
@@ -190,7 +183,7 @@ impl RequestFault {
             }
             ("NoSuchUpload", _) => fatal(
                 ErrorKind::Other,
-                "its multipart upload was aborted meanwhile, by a lifecycle rule or another"
+                "its multipart upload was aborted by a lifecycle rule or another process"
                     .to_owned(),
             ),
             (
@@ -389,38 +382,4 @@ pub(crate) fn damaged(subject: &str) -> Error {
 /// The error for an object that is not there.
 pub(crate) fn absent(operation: &'static str, subject: &str) -> Error {
     Error::new(ErrorKind::NotFound, operation, subject, "it does not exist")
-}
-
-/// What the SDK says, without its structures: these hold requests, and requests hold credentials.
-#[derive(Debug)]
-struct Cause(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for Cause {}
-
-/// An error and its causes, in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// The last cause of a chain.
-pub(crate) fn innermost(chain: &str) -> String {
-    let without_number = chain.split(" (os error").next().unwrap_or(chain);
-    let last = without_number.rsplit(": ").next().unwrap_or(without_number);
-    last.trim_end_matches('.').to_lowercase()
 }

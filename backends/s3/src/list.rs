@@ -10,8 +10,8 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use futures::{StreamExt, stream};
 
+use crate::call::Call;
 use crate::copy::{AWS, address_place};
-use crate::error::Call;
 use crate::store::{Store, size};
 
 /// Sorts behind whatever a key may have in its place.
@@ -44,12 +44,12 @@ struct Walk {
     rows: VecDeque<Result<Listed>>,
 }
 
-/// What a listing has told so far: it goes on strictly upwards, or it is none to rely on.
+/// What a listing has given so far: it goes on strictly upwards, or can't be relied on.
 #[derive(Default)]
 struct Order {
     name: Option<String>,
     folder: Option<String>,
-    /// The tokens of this listing since it last told anything.
+    /// The tokens of this listing since it last gave anything.
     tokens: HashSet<String>,
 }
 
@@ -108,7 +108,8 @@ pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
     .with_setting("s3_endpoint")
 }
 
-/// The objects under the sink's prefix, in the order in which the store gives them: that of the bytes of their names.
+/// The objects under the sink's prefix, in the order in which the store gives them: that of the
+/// bytes of their names.
 pub(crate) fn list(store: Arc<Store>, options: ListOptions) -> ListStream {
     let prefix = store.name(&options.prefix);
     let hidden =
@@ -173,7 +174,8 @@ impl Walk {
             }
         }
         self.from = self.order.next(&subject, &page)?;
-        // The page ends in a folder that nobody wants to see: go on behind it, however much lies in it.
+        // The page ends in a folder that nobody wants to see: go on behind it, however much lies in
+        // it.
         if let (Some(folder), From::Token(_)) = (skipped, &self.from) {
             self.from = From::After(self.store.name(&format!("{folder}/{LAST}")));
         }
@@ -181,7 +183,8 @@ impl Walk {
     }
 }
 
-/// Whether nothing can be read from an object. That it was restored for a while, not every store says in a listing.
+/// Whether nothing can be read from an object. That it was restored for a while, not every store
+/// says in a listing.
 fn is_archived(object: &Object) -> bool {
     let restored = (object.restore_status())
         .is_some_and(|status| status.is_restore_in_progress() != Some(true));
@@ -192,7 +195,8 @@ fn is_archived(object: &Object) -> bool {
         )
 }
 
-/// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it is none of ours.
+/// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it
+/// is none of ours.
 fn row(subject: &str, path: &str, object: &Object) -> Result<Option<Listed>> {
     let size = size(listing(subject), "`Size`", object.size())?;
     if size == 0 && (path.is_empty() || path.ends_with('/')) {
@@ -305,7 +309,8 @@ pub(crate) fn text(name: Option<&str>, encoded: bool) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The first names that start with `prefix`, at most a page of them: for who removes what it is told.
+/// The first names that start with `prefix`, at most a page of them: for who removes what it is
+/// told.
 pub(crate) async fn first_names(store: &Store, prefix: &str) -> Result<Vec<String>> {
     let subject = store.url(prefix);
     let mut order = Order::default();

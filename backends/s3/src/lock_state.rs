@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// What a sink knows of locks.
 #[derive(Debug, Default)]
 pub(crate) struct LockState {
-    /// Taking and giving back follow each other: a store without conditional deletes must not lose what
-    /// was taken between a look and a delete.
+    /// Taking and giving back follow each other: a store without conditional deletes must not lose
+    /// what was taken between a look and a delete.
     pub(crate) one_at_a_time: tokio::sync::Mutex<()>,
     /// LockState of others, by name.
     pub(crate) seen: Mutex<HashMap<String, Seen>>,

@@ -12,15 +12,17 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::body::with_heartbeat;
+use crate::call::Call;
 use crate::checksum::{Sum, joined};
 use crate::config::S3Checksums;
-use crate::error::{Call, RequestFault};
+use crate::error::RequestFault;
 use crate::read::head_answer;
 use crate::store::{Store, length, nonce, odd_answer, unquoted};
 use crate::under_way::UploadUnderWay;
 use crate::unfinished;
 
-/// The metadata by which a sink knows its own object again, where the answer to its last request was lost.
+/// The metadata by which a sink knows its own object again, where the answer to its last request
+/// was lost.
 pub(crate) const NONCE: &str = "arc-backup-nonce";
 
 /// One upload of one object. It begins with its first part, and not at all where there is none.
@@ -37,8 +39,8 @@ pub(crate) struct Multipart {
     _entered: UploadUnderWay,
 }
 
-/// How far the beginning is. It goes on by itself when the part that asked for it is given up: an upload that
-/// the store has begun must be known here, to be ended.
+/// How far the beginning is. It goes on by itself when the part that asked for it is given up: an
+/// upload that the store has begun must be known here, to be ended.
 #[derive(Clone)]
 enum Begin {
     Pending,
@@ -108,15 +110,15 @@ impl Multipart {
     pub(crate) async fn id(self: &Arc<Self>) -> Result<String> {
         let mut begun = lock(&self.begun)
             .get_or_insert_with(|| {
-                let (tell, told) = watch::channel(Begin::Pending);
+                let (sender, receiver) = watch::channel(Begin::Pending);
                 let upload = self.clone();
                 tokio::spawn(async move {
-                    tell.send_replace(match upload.create().await {
+                    sender.send_replace(match upload.create().await {
                         Ok(id) => Begin::Begun(id),
                         Err(error) => Begin::Failed(Arc::new(error)),
                     });
                 });
-                told
+                receiver
             })
             .clone();
         let done = begun
@@ -142,12 +144,12 @@ impl Multipart {
 
     async fn create(&self) -> Result<String> {
         let store = &*self.store;
-        let tries = AtomicU32::new(0);
+        let attempts = AtomicU32::new(0);
         let mut metadata = self.metadata.clone();
         metadata.insert(NONCE.to_owned(), self.nonce.clone());
         let answer = store
             .call_for(self.purpose, self.call(), |client, _| {
-                tries.fetch_add(1, Ordering::Relaxed);
+                attempts.fetch_add(1, Ordering::Relaxed);
                 client
                     .create_multipart_upload()
                     .bucket(store.bucket())
@@ -165,9 +167,9 @@ impl Multipart {
                 .ok_or_else(|| odd_answer(self.call(), "upload id"))?
                 .to_owned())
         });
-        // A try whose answer was lost may have begun one as well. Where another upload of this name is under way here,
-        // which is which can't be told.
-        if tries.into_inner() > 1 && store.uploads.is_alone(&self.name) {
+        // A try whose answer was lost may have begun one as well. Where another upload of this name
+        // is under way here, which is which is unknown.
+        if attempts.into_inner() > 1 && store.uploads.is_alone(&self.name) {
             unfinished::abort_lost(store, &self.key, &self.name, id.as_deref().ok()).await;
         }
         id
@@ -247,7 +249,8 @@ impl Multipart {
                     .ok_or_else(|| odd_answer(self.call(), "`ETag`"))?;
                 Ok(Store::meta(&self.key, total, Some(etag), None))
             }
-            // A store may have made the object of an upload that is gone, or without an answer in time on any try.
+            // A store may have made the object of an upload that is gone, or without an answer in
+            // time on any try.
             Err((fault, error))
                 if error.kind() == ErrorKind::Unavailable
                     || (fault.as_ref())
@@ -307,8 +310,8 @@ impl Multipart {
     }
 }
 
-/// Finds out whether a write that a condition refused, whose upload is gone, or that was never answered, had been done by an
-/// earlier try of it.
+/// Finds out whether a write that a condition refused, whose upload is gone, or that was never
+/// answered, had been done by an earlier try of it.
 pub(crate) async fn settle(
     store: &Store,
     call: Call<'_>,
@@ -322,7 +325,7 @@ pub(crate) async fn settle(
     // It may be there again: a look is worth its whole time.
     store.retrier(Purpose::Data).forget_silence();
     let there = match head_answer(store, call, name).await {
-        // The first fault is the one to tell of.
+        // The first fault is the one to report.
         Err(_) if !is_unmet => return Err(error),
         there => there?,
     };

@@ -15,9 +15,10 @@ use aws_sdk_s3::types::{ChecksumMode, StorageClass};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 
+use crate::call::Call;
 use crate::checksum::Expected;
 use crate::config::S3Checksums;
-use crate::error::{Call, RequestFault, absent, broken_body, damaged};
+use crate::error::{RequestFault, absent, broken_body, damaged};
 use crate::store::{Store, length, odd_answer, quoted};
 
 fn reading(key: &str) -> Call<'_> {
@@ -151,7 +152,7 @@ async fn get_range(
         ask(store, key, &name, Some(first), if_match.clone()).await?
     };
     let Some(answer) = answer else {
-        // Nothing lies in the range; what is known of the object still has to be told.
+        // Nothing lies in the range; what is known of the object still has to be returned.
         let meta = head(store, key).await?.ok_or_else(|| absent("read", key))?;
         if if_match.is_some() && if_match != meta.etag {
             return Err(changed(key));
@@ -303,7 +304,8 @@ impl Reader {
         let expected = Expected::of(&answer);
         let budget = self.store.read_plan(&self.key).budget;
         let subject = self.key.to_string();
-        // Room is asked for by who reads, not by who opens: a turn for a request must not wait for it.
+        // Room is asked for by who reads, not by who opens: a turn for a request must not wait for
+        // it.
         let all = async move {
             let held = budget.reserve_with_heartbeat(len, &beat).await;
             let mut body = pieces(answer.body, subject.clone());

@@ -29,7 +29,8 @@ impl S3Sink {
     /// The sink of this configuration. Asks no network: the first request makes the client.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](arc_backup_core::ErrorKind::Invalid) about the setting that makes no sense.
+    /// [`ErrorKind::Invalid`](arc_backup_core::ErrorKind::Invalid) about the setting that makes no
+    /// sense.
     pub fn new(config: S3Config) -> Result<Self> {
         config.check()?;
         let store = Arc::new(Store::new(config));

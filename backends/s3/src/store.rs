@@ -26,9 +26,10 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
+use crate::call::Call;
 use crate::config::{S3Checksums, S3Config};
 use crate::destination::Destination;
-use crate::error::{Call, RequestFault};
+use crate::error::RequestFault;
 use crate::lock_state::LockState;
 use crate::no_checksums::NoChecksums;
 use crate::under_way::UploadsUnderWay;
@@ -44,7 +45,8 @@ pub(crate) struct Store {
     pub(crate) config: S3Config,
     pub(crate) destination: Destination,
     retrier: Retrier,
-    /// For locks and for small objects that the operation itself needs: they wait for nothing that copies hold.
+    /// For locks and for small objects that the operation itself needs: they wait for nothing that
+    /// copies hold.
     pub(crate) control_retrier: Retrier,
     writes: Budget,
     control_writes: Budget,
@@ -91,7 +93,8 @@ impl Store {
         }
     }
 
-    /// The client, made with the first request: the default chain may have to ask the network for credentials.
+    /// The client, made with the first request: the default chain may have to ask the network for
+    /// credentials.
     pub(crate) async fn client(&self) -> &Client {
         let make = || make_client(&self.config, self.versions.clone());
         self.client.get_or_init(make).await
@@ -180,8 +183,8 @@ impl Store {
         done.map_err(|(_, error)| error)
     }
 
-    /// Does a request with retries. What goes wrong comes as the store's answer, where the last try had one, with the
-    /// error that it makes.
+    /// Does a request with retries. What goes wrong comes as the store's answer, where the last try
+    /// had one, with the error that it makes.
     pub(crate) async fn attempt<T, F, Fut>(
         &self,
         retrier: &Retrier,
@@ -229,8 +232,8 @@ impl Store {
         }
     }
 
-    /// The error of a request whose answer has no body, and so no reason: a listing gives it. `None` when the answer is
-    /// just what it says.
+    /// The error of a request whose answer has no body, and so no reason: a listing gives it.
+    /// `None` when the answer is just what it says.
     pub(crate) async fn explained(&self, call: Call<'_>, fault: &RequestFault) -> Option<Error> {
         let doubtful =
             fault.is_bare() || (fault.is_absent() && !self.bucket_seen.load(Ordering::Relaxed));
@@ -266,8 +269,8 @@ impl Store {
         }
     }
 
-    /// The facts of an object. S3 tells times in whole seconds, its listings in finer ones with some stores: whole
-    /// seconds are what all answers agree in.
+    /// The facts of an object. S3 gives times in whole seconds, its listings in finer ones with
+    /// some stores: whole seconds are what all answers agree in.
     pub(crate) fn meta(
         key: &Key,
         size: u64,
@@ -298,7 +301,7 @@ pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-/// A size as the SDK has it, from the part `what` of an answer. None told is not none there.
+/// A size as the SDK has it, from the part `what` of an answer. None given is not none there.
 pub(crate) fn size(call: Call<'_>, what: &str, len: Option<i64>) -> Result<u64> {
     len.and_then(|len| u64::try_from(len).ok())
         .ok_or_else(|| odd_answer(call, what))
@@ -384,7 +387,8 @@ async fn make_client(config: &S3Config, versions: Versions) -> Client {
         .region(region)
         .force_path_style(config.path_style)
         .timeout_config(timeouts)
-        // Retries, stalls and checksums are the sink's own business: two that do the same would multiply.
+        // Retries, stalls and checksums are the sink's own business: two that do the same would
+        // multiply.
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

@@ -6,9 +6,9 @@ use arc_backup_core::ErrorKind;
 use arc_backup_core::remote::LOOKUP_MAX_ATTEMPTS;
 use aws_credential_types::provider::error::CredentialsError;
 
+use crate::cause::innermost;
 use crate::destination::Destination;
 use crate::diagnosis::{Diagnosis, fatal, retry};
-use crate::error::innermost;
 
 /// What to do where there are no credentials.
 const SET_KEYS: &str = "set `s3_access_key` and `s3_secret_key`, or give this process credentials of AWS: the variables \

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many uploads of each name this process has under way, and the names of those that it could not
-/// end.
+/// How many uploads of each name this process has under way, and the names of those that it could
+/// not end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UploadsUnderWay {
     counts: Arc<Mutex<HashMap<String, usize>>>,

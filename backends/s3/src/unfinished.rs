@@ -1,15 +1,17 @@
-//! Multipart uploads that nobody will end: the store keeps their parts, and bills for them, without listing them.
+//! Multipart uploads that nobody will end: the store keeps their parts, and bills for them, without
+//! listing them.
 
 use std::collections::BTreeSet;
 
 use arc_backup_core::{Discard, Discarded, Key, Purpose, Result};
 use aws_sdk_s3::types::EncodingType;
 
-use crate::error::{Call, RequestFault};
+use crate::call::Call;
+use crate::error::RequestFault;
 use crate::list::{text, unreliable, within};
 use crate::store::Store;
 
-/// Aborts an upload. One that is gone already is no error.
+/// Aborts an upload. One that is gone already is not an error.
 pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) -> Result<()> {
     let call = Call {
         operation: "abort the upload of",
@@ -41,7 +43,8 @@ pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) ->
     }
 }
 
-/// Aborts all uploads of exactly this name but `ours`, which came of a request whose answer was lost.
+/// Aborts all uploads of exactly this name but `ours`, which came of a request whose answer was
+/// lost.
 pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: Option<&str>) {
     let found = match list(store, name).await {
         Ok(found) => found,
@@ -61,10 +64,11 @@ pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: O
     }
 }
 
-/// Aborts, or counts, all uploads of the key `folder` or in the folder of that name, or all under the whole prefix.
+/// Aborts, or counts, all uploads of the key `folder` or in the folder of that name, or all under
+/// the whole prefix.
 ///
-/// Some stores (MinIO) list uploads by their exact names only: there, those are found that this process left, and
-/// that of the key `folder`.
+/// Some stores (MinIO) list uploads by their exact names only: there, those are found that this
+/// process left, and that of the key `folder`.
 pub(crate) async fn discard(
     store: &Store,
     folder: Option<&Key>,

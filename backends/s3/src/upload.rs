@@ -114,7 +114,7 @@ impl S3Upload {
             parts.stop().await;
         }
         let ended = self.multipart.abort().await;
-        // Not before: who is dropped meanwhile still has it to end.
+        // Not before: one that is dropped until then still has it to end.
         self.parts = None;
         ended
     }
@@ -134,7 +134,7 @@ impl Upload for S3Upload {
                 Ok(meta)
             }
             Err(error) => {
-                // The first fault is the one to tell of.
+                // The first fault is the one to report.
                 if let Err(left) = self.end().await {
                     tracing::warn!(error = %left, key = self.key.as_str(), "an upload is left behind");
                 }
@@ -154,7 +154,7 @@ impl Drop for S3Upload {
             return;
         };
         let multipart = self.multipart.clone();
-        // Without a runtime nobody tells the store; `discard_unfinished` will.
+        // Without a runtime nobody aborts it; the next cleanup does.
         self.store.background.spawn(async move {
             parts.stop().await;
             if let Err(error) = multipart.abort().await {

@@ -19,7 +19,7 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
@@ -135,6 +135,8 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
              restore again)",
         )?;
     }
+    (context.running)
+        .update(|operation| operation.restart_required = Some(outcome.restart_required));
     marker
         .remove(parts.iter().any(RestoredSection::changes_data))
         .await?;
@@ -151,7 +153,7 @@ async fn with_remedy(
     error: Error,
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
-    if !is_damaged || !matches!(error.root(), Error::Failed(_)) {
+    if !is_damaged || error.is_cancelled() {
         return error;
     }
     match damaged::remedy(context).await {
@@ -192,7 +194,7 @@ async fn prepare<'a>(
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
     discard_staged(context, marker).await?;
-    let loaded = load(context, problems, &options.scope, Access::Read).await?;
+    let loaded = load(context, problems, &options.scope, CheckFor::Reading).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
@@ -320,7 +322,7 @@ async fn abort_all(
 /// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
-        error.root(),
+        error,
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
     // On request, damaged files are omitted.

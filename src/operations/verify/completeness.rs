@@ -1,4 +1,4 @@
-//! Whether everything that the inventory names is there, with its size, and nothing else.
+//! Checking that a backup holds the files of its inventory, with their sizes, and no others.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,36 +12,37 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if access == Access::ListOnly || !meta.archived {
+async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
-    // A listing does not show that an object was restored for a while.
+    // A listing does not show whether an archived object is temporarily restored.
     match context.repository.sink().head(&meta.key).await? {
         Some(there) if there.archived => Err(archived(path).into()),
         _ => Ok(()),
     }
 }
 
-/// The error for a file of a backup that lies in an archive tier.
+/// Returns the error for a file in an archive tier.
 fn archived(path: &str) -> CoreError {
     CoreError::new(
         ErrorKind::Archived,
         "read",
         path,
-        "it lies in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there first, then \
-         run this again (docs/storage.md)",
+        "it is in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there \
+         first, then run this again (docs/storage.md)",
     )
 }
 
-/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+/// Returns the error for a file that was in an archive tier when it was read. Its bytes are not
+/// damaged.
 pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
@@ -51,17 +52,17 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     }
 }
 
-/// Compares the backup's listing with its inventory, both in byte order, and adds what differs to
+/// Compares the backup's listing with its inventory, both in byte order, and adds differences to
 /// `problems`.
 ///
 /// # Errors
-/// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
+/// Returns [`ErrorKind::Archived`] for the first file that must be read and is in an archive tier.
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
     inventory: &Inventory,
     scope: &Scope,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
@@ -69,8 +70,8 @@ pub(crate) async fn check(
         expected(context, inventory, scope)?,
         found(context, &prefix, scope, &odd),
     );
-    // Folders, with a `/` at the end, and files that can't be read: whether what lies there is
-    // missing is not known.
+    // Folders, with a `/` at the end, and files that cannot be read. Files there are not reported
+    // as missing.
     let mut unreadable = BTreeSet::new();
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
@@ -84,21 +85,21 @@ pub(crate) async fn check(
                 let is_unreadable = unreadable.contains(record.path.as_str())
                     || folders.any(|folder| unreadable.contains(folder));
                 if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                 } else if !is_unreadable {
-                    check_file(context, problems, &record, None, access).await?;
+                    check_file(context, problems, &record, None, purpose).await?;
                 }
             }
             Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), access).await?,
+                Bytes::Here => check_file(context, problems, &record, Some(meta), purpose).await?,
                 Bytes::Elsewhere(meta) => {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
             },
             Joined::Right(Found { path, .. }) => {
-                let text = "the inventory does not name it";
+                let text = "it is not in the inventory";
                 problems.add(path, ProblemKind::Unexpected, text);
             }
         }
@@ -108,7 +109,7 @@ pub(crate) async fn check(
     Ok(())
 }
 
-/// A record, and where its bytes lie.
+/// A record, and where its bytes are.
 struct Expected {
     record: Record,
     bytes: Bytes,
@@ -117,7 +118,7 @@ struct Expected {
 enum Bytes {
     /// In this backup.
     Here,
-    /// In another backup: the object there; `None` where it is missing.
+    /// In another backup: the object there; `None` if it is missing.
     Elsewhere(Option<Meta>),
 }
 
@@ -139,13 +140,13 @@ impl Sorted for Found {
     }
 }
 
-/// Something in the backup's folder that is not an object, or can't be read; by its path there.
+/// An entry of the backup's folder that is not an object, or cannot be read; by its path there.
 enum Odd {
     Unreadable(String, CoreError),
     Other(String, OtherKind),
 }
 
-/// The records in scope.
+/// Returns the records in scope.
 fn expected<'a>(
     context: &'a Context,
     inventory: &Inventory,
@@ -166,7 +167,7 @@ fn expected<'a>(
     }))
 }
 
-/// The objects in scope. Whatever else is listed goes to `odd`.
+/// Returns the objects in scope. Other entries are added to `odd`.
 fn found<'a>(
     context: &'a Context,
     prefix: &'a str,
@@ -176,7 +177,9 @@ fn found<'a>(
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let is_in_scope = move |path: &str| {
         let name = path.split('/').next().unwrap_or_default();
-        Section::parse(name).is_ok_and(|section| scope.includes(&section))
+        // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
+        let section = Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()));
+        scope.includes(&section)
     };
     let add = |item| {
         odd.lock()
@@ -216,8 +219,7 @@ fn found<'a>(
     })
 }
 
-/// Adds what was listed so far and is not an object to `problems`, and what can't be read to
-/// `unreadable`.
+/// Adds the entries of `odd` to `problems`, and the unreadable ones also to `unreadable`.
 fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>, unreadable: &mut BTreeSet<String>) {
     let items = std::mem::take(&mut *odd.lock().unwrap_or_else(PoisonError::into_inner));
     for item in items {
@@ -240,7 +242,7 @@ async fn check_file(
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -254,10 +256,10 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(access, context, &record.path, &meta).await
+    check_tier(purpose, context, &record.path, &meta).await
 }
 
-/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+/// Compares the manifest's counts with the inventory: Arc's tools use the manifest's counts.
 pub(crate) fn check_counts(
     problems: &mut Problems,
     loaded: &Loaded,
@@ -281,7 +283,7 @@ pub(crate) fn check_counts(
     Ok(())
 }
 
-/// For a backup that Arc made, its manifest's counts are what there is to check.
+/// Checks the counts of a backup that Arc made: it has no inventory.
 pub(crate) fn check_arcs_counts(
     problems: &mut Problems,
     loaded: &Loaded,

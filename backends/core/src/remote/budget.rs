@@ -12,8 +12,9 @@ const UNIT_BYTES: u64 = 4 << 10;
 
 /// A number of bytes that may be held at once, given out in the order of asking.
 ///
-/// A sink has one for writing and one for reading. One operation copies in one direction, so that its copies ask for
-/// the two in one order: two holders that wait for each other would wait for ever.
+/// A sink has one for writing and one for reading. One operation copies in one direction, so that
+/// its copies ask for the two in one order: two holders that wait for each other would wait for
+/// ever.
 #[derive(Debug, Clone)]
 pub struct Budget {
     units: u32,
@@ -37,8 +38,8 @@ impl Budget {
         self.free.available_permits() == self.units as usize
     }
 
-    /// Waits until `bytes` are free and takes them. More than the whole budget is cut to all of it, so that an
-    /// object of any size goes through, alone.
+    /// Waits until `bytes` are free and takes them. More than the whole budget is cut to all of it,
+    /// so that an object of any size goes through, alone.
     pub async fn reserve(&self, bytes: u64) -> Reservation {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES))
             .unwrap_or(u32::MAX)
@@ -50,7 +51,8 @@ impl Budget {
         }
     }
 
-    /// The same, within a request that is watched: waiting for room here is no silence of the store's.
+    /// The same, within a request that is watched: waiting for room here is not silence of the
+    /// store's.
     pub async fn reserve_with_heartbeat(&self, bytes: u64, beat: &Heartbeat) -> Reservation {
         let reserved = self.reserve(bytes);
         tokio::pin!(reserved);

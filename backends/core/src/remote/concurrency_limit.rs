@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// A limit on requests that halves when the store asks to slow down, and grows back by one for every limit's worth
-/// of requests that went well: what TCP does with packets.
+/// A limit on requests that halves when the store asks to slow down, and grows back by one for
+/// every limit's worth of requests that went well: what TCP does with packets.
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimit {
     free: Arc<Semaphore>,

@@ -21,7 +21,7 @@ mod tests {
 
     /// Half a minute lost otherwise, and a message that names a host which is there.
     #[test]
-    fn a_name_that_is_not_found_is_told_from_a_host_that_is_not_there() {
+    fn a_name_that_is_not_found_is_not_a_host_that_is_not_there() {
         let error = std::net::ToSocketAddrs::to_socket_addrs(&("absent.invalid", 1));
         let error = error.expect_err("no such host").to_string();
         assert!(is_failed_lookup(&error), "{error}");

@@ -12,18 +12,18 @@ use crate::{Error, ErrorKind, Result};
 /// How a request is tried again.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// How often a request is attempted in all. 8: at 5 % faults the SDKs' usual 3 fail about one run
-    /// in eight over a thousand requests.
+    /// How often a request is attempted in all. 8: at 5 % faults the SDKs' usual 3 fail about one
+    /// run in eight over a thousand requests.
     pub attempts: u32,
-    /// The longest wait before the second attempt; it doubles with each. The wait is drawn evenly from
-    /// zero to it ("full jitter").
+    /// The longest wait before the second attempt; it doubles with each. The wait is drawn evenly
+    /// from zero to it ("full jitter").
     pub first_wait: Duration,
     /// The longest wait there is.
     pub longest_wait: Duration,
     /// How long one attempt may go without a byte before it ends and is repeated.
     pub stall: Duration,
-    /// How long a request may go without a byte across all its attempts before it fails for good, so that a dead
-    /// network ends an operation in a minute and not in two hours.
+    /// How long a request may go without a byte across all its attempts before it fails for good,
+    /// so that a dead network ends an operation in a minute and not in two hours.
     pub silence: Duration,
 }
 
@@ -31,7 +31,8 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 8,
-            // With eight attempts a store that is away for ten seconds, as in a restart, is usually back in time.
+            // With eight attempts a store that is away for ten seconds, as in a restart, is usually
+            // back in time.
             first_wait: Duration::from_millis(400),
             longest_wait: Duration::from_secs(10),
             stall: Duration::from_secs(20),
@@ -55,7 +56,8 @@ struct Silence {
     since: Option<Instant>,
     /// When a request was last under way.
     last_asked: Option<Instant>,
-    /// Until when time in which nobody polled is subtracted already: each request that waits notices it.
+    /// Until when time in which nobody polled is subtracted already: each request that waits
+    /// notices it.
     late_until: Option<Instant>,
 }
 
@@ -91,7 +93,8 @@ const SHARE_OF_A_SILENT_STORE: u32 = 12;
 /// How often a request that waits looks at the clock.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A look that comes later than this was not made in time: the process was stopped, or nobody polled it.
+/// A look that comes later than this was not made in time: the process was stopped, or nobody
+/// polled it.
 const LATE: Duration = Duration::from_secs(1);
 
 impl Default for Heartbeat {
@@ -118,8 +121,8 @@ impl Heartbeat {
         }
     }
 
-    /// The request has waited for something of this program's own: that is neither silence nor a sign of
-    /// life.
+    /// The request has waited for something of this program's own: that is neither silence nor a
+    /// sign of life.
     pub fn wait(&self) {
         *lock(&self.last) = Instant::now();
     }
@@ -178,11 +181,12 @@ impl Retrier {
     }
 
     /// Does a request: calls `attempt` until it succeeds, fails with an error that is not
-    /// [retryable](Error::is_retryable), has been attempted as often as the policy says, or has been
-    /// silent too long.
+    /// [retryable](Error::is_retryable), has been attempted as often as the policy says, or has
+    /// been silent too long.
     ///
     /// `attempt` is given the heartbeat that it beats while its body moves, and is dropped when it
-    /// stalls. It must be harmless to do twice: the store may have done it although the answer was lost.
+    /// stalls. It must be harmless to do twice: the store may have done it although the answer was
+    /// lost.
     ///
     /// # Errors
     /// The last attempt's. [`ErrorKind::Throttled`] slows all requests of this retrier down.
@@ -236,8 +240,9 @@ impl Retrier {
         heartbeat.last().elapsed() >= self.silence()
     }
 
-    /// How long a request may be silent: once the whole store has been silent for as long as the policy
-    /// allows, a share of it, so that an operation with several requests to a dead store does not wait as many times.
+    /// How long a request may be silent: once the whole store has been silent for as long as the
+    /// policy allows, a share of it, so that an operation with several requests to a dead store
+    /// does not wait as many times.
     fn silence(&self) -> Duration {
         let since = lock(&self.silence_of_store).since;
         match since {

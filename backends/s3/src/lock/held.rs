@@ -78,8 +78,8 @@ impl Held {
         }
     }
 
-    /// Looks whether the lock is still this holder's, and renews it where that is due: each renewal is a version of the object in
-    /// a bucket that keeps them, and so none is made for nothing.
+    /// Looks whether the lock is still this holder's, and renews it where that is due: each renewal
+    /// is a version of the object in a bucket that keeps them, and so none is made for nothing.
     async fn check(&self) -> Result<()> {
         *lock_of(&self.checked) = Instant::now();
         {
@@ -166,7 +166,8 @@ impl LockGuard for S3Lock {
         if self.lock.released.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        // Whoever locks next with this sink need not wait for the store to hear of it, should nobody wait for this.
+        // Whoever locks next with this sink need not wait for the store to hear of it, should
+        // nobody wait for this.
         let dropped = &self.lock.store.locks.dropped;
         lock_of(dropped).insert(self.lock.nonce.clone());
         let lock = self.lock.clone();

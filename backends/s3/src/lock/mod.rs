@@ -1,11 +1,12 @@
 //! Locks: an object that its holder keeps changing, so that others see that it lives.
 //!
-//! A lock is created only if it is absent, renewed and taken over only if it is still the very one that
-//! was seen, and so never held by two, as long as the store keeps conditional writes. Clocks are not
-//! compared: a holder counts as dead when its lock has stayed the same for a stated time by the
-//! monotonic clock of the one who waits. A process that comes later need not wait for all of it: where
-//! the store's own stamps (of the object, and of its answer) say that the lock is old, two renewals
-//! that do not come are enough. Stamps alone decide nothing: they may be of two clocks.
+//! A lock is created only if it is absent, renewed and taken over only if it is still the very one
+//! that was seen, and so never held by two, as long as the store keeps conditional writes. Clocks
+//! are not compared: a holder counts as dead when its lock has stayed the same for a stated time by
+//! the monotonic clock of the one who waits. A process that comes later need not wait for all of
+//! it: where the store's own stamps (of the object, and of its answer) say that the lock is old,
+//! two renewals that do not come are enough. Stamps alone decide nothing: they may be of two
+//! clocks.
 
 mod held;
 mod record;
@@ -24,7 +25,8 @@ use record::{Condition, Record, There, look, put};
 /// How often a lock is tried again that has changed in between.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// By how much the difference of two times of a store may be too large: each is cut to whole seconds.
+/// By how much the difference of two times of a store may be too large: each is cut to whole
+/// seconds.
 const STAMP: Duration = Duration::from_secs(1);
 
 /// What there is to say of the holder of a lock.
@@ -58,7 +60,8 @@ fn holder_of(store: &Store, name: &str, there: &There) -> Holder {
     }
 }
 
-/// Takes the lock `key`, if it is free. Waits only for what a holder that is said to be long gone does meanwhile.
+/// Takes the lock `key`, if it is free. Waits only
+/// to see whether a holder that is said to be long gone still renews it.
 pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<LockOutcome> {
     match try_lock(store, key, holder).await? {
         (outcome, None) => Ok(outcome),
@@ -129,13 +132,15 @@ pub(crate) async fn lock_holder(store: &Store, key: &Key) -> Result<Option<Strin
     if there.record.released || lock_of(&store.locks.dropped).contains(&there.record.nonce) {
         return Ok(None);
     }
-    // A lock that anyone may take is nobody's. Who asks first and locks later has waited meanwhile.
+    // A lock that anyone may take is nobody's. A process that asks first and locks later has waited
+    // by then.
     let is_gone = matches!(holder_of(store, &name, &there), Holder::Gone);
     Ok((!is_gone).then_some(there.record.holder))
 }
 
-/// Frees the lock `key` if its holder gave this text: by overwriting it, as only that has a condition with every store. Two who do so
-/// at once must not remove what one of them has taken since.
+/// Frees the lock `key` if its holder gave this text: by overwriting it, as only that has a
+/// condition with every store. Two who do so at once must not remove what one of them has taken
+/// since.
 pub(crate) async fn free_lock(store: &Store, key: &Key, holder: &str) -> Result<()> {
     let _one_at_a_time = store.locks.one_at_a_time.lock().await;
     let name = store.name(key);

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_ATTEMPTS;
+use crate::call::Call;
 use crate::checksum::Sum;
 use crate::delete::send_delete;
-use crate::error::{Call, RequestFault};
+use crate::error::RequestFault;
 use crate::lock_state::lock_of;
 use crate::store::{Store, odd_answer, quoted, unquoted};
 
@@ -40,7 +41,7 @@ impl Record {
 pub(super) struct There {
     pub(super) record: Record,
     pub(super) etag: String,
-    /// How old it is by the store's own clock, where the store tells.
+    /// How old it is by the store's own clock, where the store says.
     pub(super) age: Option<Duration>,
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn look(store: &Store, key: &Key, name: &str) -> Result<Option<
         .await;
     match asked {
         Ok((body, etag, age)) => Ok(Some(There {
-            // What is no record is somebody's all the same.
+            // What can't be read as a record is somebody's all the same.
             record: serde_json::from_slice(&body).unwrap_or_default(),
             etag,
             age,
@@ -128,7 +129,8 @@ pub(super) async fn look(store: &Store, key: &Key, name: &str) -> Result<Option<
     }
 }
 
-/// Writes the lock under a condition; its new entity tag, or `None` when the condition does not hold.
+/// Writes the lock under a condition; its new entity tag, or `None` when the condition does not
+/// hold.
 pub(super) async fn put(
     store: &Store,
     key: &Key,
@@ -172,7 +174,8 @@ pub(super) async fn put(
     }
 }
 
-/// Removes the lock `key` if it `is_it`. Without the right to delete, it is overwritten as one that is nobody's.
+/// Removes the lock `key` if it `is_it`. Without the right to delete, it is overwritten as one that
+/// is nobody's.
 pub(super) async fn remove(
     store: &Store,
     key: &Key,

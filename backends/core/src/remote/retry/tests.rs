@@ -25,7 +25,8 @@ async fn tries_again_until_it_succeeds() {
     assert_eq!(done.expect("the eighth try succeeds"), 7);
 }
 
-/// What can't heal is not tried again, and what does not heal is given up with the number of tries.
+/// What can't heal is not tried again, and what does not heal is given up with the number of
+/// attempts.
 #[tokio::test(start_paused = true)]
 async fn gives_up() {
     let count = AtomicU32::new(0);
@@ -53,7 +54,7 @@ async fn gives_up() {
     assert!(slow.to_string().contains("tried 8 times"), "{slow}");
 }
 
-/// A name that nobody knows is known a second later at best: half a minute of tries is an
+/// A name that nobody knows is known a second later at best: half a minute of attempts is an
 /// operator's.
 #[tokio::test(start_paused = true)]
 async fn a_fault_may_be_worth_few_tries() {
