@@ -12,12 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_backup::config::Overrides;
-use arc_backup::manifest::BackupId;
-use arc_backup::operations::{
-    ArcBackup, Operation, Request, RestoreOptions, Running, Status, VerifyMode, Who,
+use arc_backup::{
+    ArcBackup, BackupId, Error, Operation, Overrides, Registry, Request, RestoreOptions, Running,
+    Status, VerifyMode, Who,
 };
-use arc_backup::{Error, Registry};
 use arc_backup_core::{Key, Sink, WriteOptions};
 use simulated::{Limits, Simulated, Weather};
 
@@ -63,7 +61,7 @@ impl Instance {
     async fn begin(&self, request: Request) -> Result<Arc<Running>, Error> {
         let who = Who {
             actor: "test".to_owned(),
-            origin: arc_backup::operations::Origin::Cli,
+            origin: arc_backup::Origin::Cli,
             fingerprint: None,
             token: None,
         };
@@ -325,7 +323,7 @@ async fn every_operation(
             .iter()
             .all(|(_, swept)| swept.faults.is_empty())
     );
-    let report = arc_backup::doctor::examine(&instance.engine).await;
+    let report = arc_backup::testing::examine(&instance.engine).await;
     // Its measure of speed moves some MiB, 4 KiB at a time here: that takes longer than it waits.
     let checks = (report.checks.iter())
         .filter(|check| check.subject.contains("target") && check.check != "reach");

@@ -7,5 +7,5 @@
 mod copy;
 mod progress;
 
-pub use copy::{Copies, CopyFault, Outcome, Plan, Reader, Writer, pieces};
+pub use copy::{CopyFault, Outcome, Plan, Reader, Writer, pieces};
 pub use progress::Progress;

@@ -1,6 +1,6 @@
 //! What a writer's files are called, and what is in them.
 
-use arc_backup::demo::{Column, Values, write_parquet};
+use arc_backup::testing::{Column, Values, write_parquet};
 use bytes::Bytes;
 use parquet::column::reader::ColumnReader;
 use parquet::file::reader::{FileReader, SerializedFileReader};
