@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use arc_backup::manifest::{Manifest, seal};
+use arc_backup::testing::{Manifest, seal};
 use serde_json::Value;
 use support::{
     ARC_OLD, Instance, change_live, data_file, has_problem, make_fifo, refused, text, timely,
