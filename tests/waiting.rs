@@ -328,7 +328,7 @@ async fn every_operation(
             .iter()
             .all(|(_, swept)| swept.faults.is_empty())
     );
-    let report = arc_backup::doctor::examine(&instance.engine).await;
+    let report = arc_backup::testing::examine(&instance.engine).await;
     // Its measurement moves some MiB, 4 KiB at a time here: that exceeds its timeout.
     let checks = (report.checks.iter())
         .filter(|check| check.subject.contains("target") && check.check != "reach");
