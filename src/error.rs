@@ -182,7 +182,11 @@ mod tests {
         let fault = error.storage_fault().map(core::Error::kind);
         assert_eq!(fault, Some(core::ErrorKind::NoSpace));
         assert!(!error.is_refusal() && !error.is_cancelled());
-        assert!(error.source().is_some_and(|source| source.is::<Error>()));
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(
+            source.as_deref(),
+            Some("cannot write `a`: disk full; nothing was changed")
+        );
         let refused = Error::Invalid("no".to_owned()).context("ask again");
         assert!(refused.is_refusal() && matches!(refused.into_root(), Error::Invalid(_)));
         assert!(

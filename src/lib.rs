@@ -1,8 +1,9 @@
-//! `arc-backup` backs up and restores an Arc time-series database: Parquet files, SQLite metadata and `arc.toml`.
+//! `arc-backup` backs up and restores an Arc time-series database: Parquet files, SQLite metadata
+//! and `arc.toml`.
 //!
-//! It is one binary, a REST service and a command line over this library, and a framework: a third party adds
-//! a kind of thing to back up ([`arc_backup_core::Source`]) or a place to put it ([`arc_backup_core::Sink`]) to the
-//! [`Registry`] and calls [`main`].
+//! It is one binary, a REST service and a command line over this library, and a framework: a third
+//! party adds a kind of thing to back up ([`arc_backup_core::Source`]) or a place to put it
+//! ([`arc_backup_core::Sink`]) to the [`Registry`] and calls [`main`].
 //!
 //! - [`config`]: `arc.toml` and environment
 //! - [`source`]: what is backed up

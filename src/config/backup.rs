@@ -48,7 +48,7 @@ pub struct BackupSettings {
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
     pub default_target: String,
-    /// `backup.concurrency`: files copied at once; by default 8, or more for a store over a network.
+    /// `backup.concurrency`: files copied at once; by default 8, or more for a remote store.
     pub concurrency: Option<usize>,
     /// `backup.arc_url` and `backup.arc_token`: the Arc to flush before a backup.
     pub arc: Option<ArcServer>,

@@ -90,8 +90,8 @@ pub(super) fn unannounced(
 /// Reads the files that `ARC_…_FILE` variables name, each in place of a secret.
 ///
 /// # Errors
-/// [`Error::Config`] names the variable and a file that cannot be read or is empty, or both variables
-/// where the secret itself is set too.
+/// [`Error::Config`] names the variable and a file that cannot be read or is empty, or both
+/// variables where the secret itself is set too.
 pub(super) fn read_secret_files(
     values: &mut Values,
     names: &[String],

@@ -168,8 +168,8 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Whether the credentials of a target may not delete anything. For Arc's data that is a fault: a
-    /// restore needs the right to delete.
+    /// Whether the credentials of a target may not delete anything. For Arc's data that is a fault:
+    /// a restore needs the right to delete.
     async fn is_append_only(&self, suffix: &str) -> bool {
         // A deletion of an absent object needs the same right.
         self.repository.is_some()
@@ -189,7 +189,8 @@ impl<'a> Probe<'a> {
         });
     }
 
-    /// Whether the place can be listed at all; otherwise every other check would fail for that reason.
+    /// Whether the place can be listed at all; otherwise every other check would fail for the same
+    /// reason.
     async fn list(&self) -> bool {
         let begun = Instant::now();
         if let Some(root) = self.sink.properties().local_path
@@ -264,8 +265,8 @@ impl<'a> Probe<'a> {
         self.measure(small, large).await;
     }
 
-    /// Features that a file system may lack: locks, which a backup needs, and modes and times, which
-    /// it does not.
+    /// Features that a file system may lack: locks, which a backup needs, and modes and times,
+    /// which it does not.
     async fn file_system(&self, small: &Key, lock: &Key) {
         if !self.sink.properties().keeps_attributes {
             return;

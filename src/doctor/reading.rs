@@ -240,8 +240,8 @@ fn sample(first: Vec<Meta>, access: Access) -> Vec<Meta> {
     first.into_iter().step_by(step).collect()
 }
 
-/// Opens the files. Returns how many were tried, and those that cannot be opened. Files in an archive
-/// tier are recorded apart.
+/// Opens the files. Returns how many were tried, and those that cannot be opened. Files in an
+/// archive tier are recorded apart.
 async fn open(storage: &dyn Sink, sample: Vec<Meta>, archived: &mut Places) -> (usize, Places) {
     let ends = Instant::now() + OPENING;
     let mut opened = stream::iter(sample)

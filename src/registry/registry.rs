@@ -87,8 +87,8 @@ impl Registry {
         self
     }
 
-    /// Puts `wrap` around every sink, also around that of Arc's data storage: to count, to slow down,
-    /// to fail on purpose.
+    /// Puts `wrap` around every sink, also around that of Arc's data storage: to count, to slow
+    /// down, to fail on purpose.
     pub fn wrap_sinks(
         &mut self,
         wrap: impl Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync + 'static,

@@ -19,7 +19,7 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
@@ -192,7 +192,7 @@ async fn prepare<'a>(
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
     discard_staged(context, marker).await?;
-    let loaded = load(context, problems, &options.scope, Access::Read).await?;
+    let loaded = load(context, problems, &options.scope, CheckFor::Reading).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{AsideAreas, AsideStore, OperationId};
+use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId};
 use jiff::Timestamp;
 
 use crate::files::folder_of;
@@ -79,7 +79,9 @@ impl ArcBackup {
         let mut found = Vec::new();
         for repository in &self.repositories {
             let mut areas = AsideAreas::default();
-            areas.add_all(&**repository.sink(), Some(&folder)).await?;
+            let listing = ListOptions::within(&folder);
+            let prefix = listing.prefix.clone();
+            (areas.add_listing(repository.sink().list(listing), &prefix)).await?;
             found.extend(areas.into_vec().into_iter().map(|area| SetAside {
                 place: format!("{folder}/{}/ in target {}", area.area, repository.name()),
                 files: area.files,

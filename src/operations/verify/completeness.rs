@@ -11,15 +11,15 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if access == Access::ListOnly || !meta.archived {
+async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
     // A listing does not show that an object was restored for a while.
@@ -60,7 +60,7 @@ pub(crate) async fn check(
     problems: &mut Problems,
     inventory: &Inventory,
     scope: &Scope,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
@@ -73,15 +73,17 @@ pub(crate) async fn check(
         add_odd(problems, &odd);
         match joined {
             Joined::Left(Expected { record, held_by }) => match held_by {
-                HeldBy::Other(meta) => check_file(context, problems, &record, meta, access).await?,
+                HeldBy::Other(meta) => {
+                    check_file(context, problems, &record, meta, purpose).await?;
+                }
                 // In a folder that can't be read: whether it is missing is not known.
                 HeldBy::This if problems.damaged().contains(&record.path) => {}
-                HeldBy::This => check_file(context, problems, &record, None, access).await?,
+                HeldBy::This => check_file(context, problems, &record, None, purpose).await?,
             },
             Joined::Both(Expected { record, held_by }, Found { path, meta }) => match held_by {
-                HeldBy::This => check_file(context, problems, &record, Some(meta), access).await?,
+                HeldBy::This => check_file(context, problems, &record, Some(meta), purpose).await?,
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
@@ -170,7 +172,7 @@ fn found<'a>(
     let add = |item| {
         odd.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(item)
+            .push(item);
     };
     let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
     listing.filter_map(move |item| {
@@ -227,7 +229,7 @@ async fn check_file(
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -241,7 +243,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(access, context, &record.path, &meta).await
+    check_tier(purpose, context, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.

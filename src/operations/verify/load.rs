@@ -7,7 +7,7 @@ use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
     scope: &Scope,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
@@ -48,7 +48,7 @@ pub(crate) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, scope, access).await?;
+    completeness::check(context, problems, &inventory, scope, purpose).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

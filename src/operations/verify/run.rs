@@ -121,7 +121,7 @@ async fn examine(
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
     if let Some((loaded, inventory)) =
-        load(context, problems, &Scope::whole(), mode.access()).await?
+        load(context, problems, &Scope::whole(), mode.checks_for()).await?
     {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
