@@ -167,7 +167,9 @@ fn found<'a>(
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let is_in_scope = move |path: &str| {
         let name = path.split('/').next().unwrap_or_default();
-        Section::parse(name).is_ok_and(|section| scope.includes(&section))
+        // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
+        let section = Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()));
+        scope.includes(&section)
     };
     let add = |item| {
         odd.lock()
