@@ -74,7 +74,7 @@ pub(crate) async fn check(
         match joined {
             Joined::Left(Expected { record, held_by }) => match held_by {
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?
+                    check_file(context, problems, &record, meta, purpose).await?;
                 }
                 // In a folder that can't be read: whether it is missing is not known.
                 HeldBy::This if problems.damaged().contains(&record.path) => {}
