@@ -41,7 +41,7 @@ impl Writer for End {
     }
 }
 
-/// Many small files, as Arc ingests them, and some large ones, as its compaction leaves them.
+/// Many small files, as Arc ingests them, and some large ones, as its compaction writes them.
 const SHAPES: [(&str, u64, usize); 2] =
     [("small_64KiB", 512, 64 << 10), ("large_32MiB", 4, 32 << 20)];
 
@@ -128,7 +128,7 @@ fn throughput(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter("control_plain_copy"), |bench| {
             bench.iter(|| plain_copy(&source, &target, &list));
         });
-        // The control of hashing alone: what a core does of SHA-256.
+        // The control for hashing alone: how fast one core computes SHA-256.
         group.bench_function(BenchmarkId::from_parameter("control_sha256"), |bench| {
             bench.iter(|| {
                 for _ in 0..count {

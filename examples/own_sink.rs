@@ -22,8 +22,8 @@ const TABLE: &str = "PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS objec
 const META: &str = "key, tag, length(bytes)";
 type Read<T> = fn(&Row<'_>) -> rusqlite::Result<T>;
 
-/// Objects in an SQLite file. A transaction makes each write atomic and durable, so that none of the
-/// optional objects of [`Sink`] is needed. Locks between processes are files beside it.
+/// Objects in an SQLite file. A transaction makes each write atomic and durable, so that none of
+/// the optional objects of [`Sink`] is needed. Locks between processes are files beside it.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteSink {
     path: String,
@@ -42,7 +42,8 @@ impl SqliteSink {
         })
     }
 
-    /// The first row that a statement gives. A busy sink would go to a thread that may wait for a disk.
+    /// The first row that a statement gives. A busy sink would go to a thread that may wait for a
+    /// disk.
     fn row<T>(&self, sql: &str, values: &[&dyn ToSql], read: Read<T>) -> Result<Option<T>> {
         let database = (self.database.lock()).unwrap_or_else(PoisonError::into_inner);
         let found = database.query_row(sql, values, read).optional();

@@ -1,11 +1,11 @@
-//! A source of one's own: a note to whoever restores, kept in a file beside Arc.
+//! A source of one's own: a note for whoever restores, kept in a file beside Arc.
 //!
 //! ```toml
 //! [runbook]
 //! path = "./runbook.md"
 //! ```
 //!
-//! It gets a section of its own, `runbook/`, in every backup; a restore of data brings it back.
+//! It gets its own section, `runbook/`, in every backup. A restore of data brings it back.
 //!
 //! `cargo run --example own_source -- backup`
 
@@ -42,7 +42,7 @@ impl Source for RunbookSource {
     }
 
     async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
-        // A copy is a view that does not change. The folder is removed with the operation.
+        // A copy is a snapshot that does not change. The folder is removed with the operation.
         let copy = freeze.scratch.join("runbook");
         let size = std::fs::copy(&self.path, &copy).map_err(|e| self.fault("read", e))?;
         let mut entry = Entry::new(Key::parse("runbook.md").expect("a fixed name"), size);
@@ -99,7 +99,7 @@ impl Frozen for RunbookView {
     }
 }
 
-/// Stages the file beside its place, and renames it in when everything of the restore is staged.
+/// Stages the file beside its destination. The rename follows when the whole restore is staged.
 struct RunbookRestore {
     folder: LocalSink,
     key: Key,

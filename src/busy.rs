@@ -67,7 +67,7 @@ impl fmt::Display for Busy {
             write!(f, ", since {}", seconds(started))?;
             // The clock of another host may be ahead.
             if let Ok(age) = Duration::try_from(now.duration_since(started)) {
-                write!(f, " ({} ago)", times::words(age))?;
+                write!(f, " ({} ago)", times::long(age))?;
             }
         }
         if let Some(progress) = self.progress.as_ref().and_then(BusyProgress::describe) {
@@ -79,7 +79,7 @@ impl fmt::Display for Busy {
                 f,
                 "; if that process is dead, its lock is free by {} (in {})",
                 seconds(expires),
-                times::words(left)
+                times::long(left)
             )?;
         }
         Ok(())

@@ -25,7 +25,7 @@ pub enum Error {
     /// No target holds the backup.
     #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
-    /// There is no backup of that id, but an incomplete copy.
+    /// There is only an incomplete copy with that id.
     #[error(
         "`{0}` is an incomplete copy, of a backup whose source had files that could not be read: `list --all` (?all=true) names \
          them, and a restore with --allow-incomplete (allow_incomplete = true) takes what there is"
@@ -182,7 +182,11 @@ mod tests {
         let fault = error.storage_fault().map(core::Error::kind);
         assert_eq!(fault, Some(core::ErrorKind::NoSpace));
         assert!(!error.is_refusal() && !error.is_cancelled());
-        assert!(error.source().is_some_and(|source| source.is::<Error>()));
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(
+            source.as_deref(),
+            Some("cannot write `a`: disk full; nothing was changed")
+        );
         let refused = Error::Invalid("no".to_owned()).context("ask again");
         assert!(refused.is_refusal() && matches!(refused.into_root(), Error::Invalid(_)));
         assert!(

@@ -64,6 +64,30 @@ pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> Result<(), CoreError
     sync_folder(path)
 }
 
+/// Writes `text` to the new private file `path`, durably. Returns `false` where there is one already,
+/// which stays: of two processes that write it at the same time, one wins.
+pub(crate) fn create_atomically(path: &Path, text: &[u8]) -> io::Result<bool> {
+    let temporary = with_suffix(path, &format!("-{}.tmp", std::process::id()));
+    let create = || {
+        let mut file = create_file(&temporary)?;
+        file.write_all(text)?;
+        sync_file(&file)?;
+        // A link never replaces an existing file; where there are no links, a rename is the next best.
+        match std::fs::hard_link(&temporary, path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(_) => std::fs::rename(&temporary, path).map(|()| true),
+        }
+    };
+    let created = create();
+    // It is gone after a rename.
+    let _ = std::fs::remove_file(&temporary);
+    if matches!(created, Ok(true)) {
+        sync_file(&File::open(folder_of(path))?)?;
+    }
+    created
+}
+
 /// Makes a file of mode 0600, for writing and reading; one that is there is emptied. Made by root,
 /// it is given to the owner of its folder: the next operation may be run by Arc's own user.
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
@@ -175,5 +199,27 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // A folder that stays is removed by the next operation: its name says whose it was.
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against: a file of a faster process that is replaced, and temporary files that stay.
+    #[test]
+    fn a_new_file_never_replaces_one_and_an_atomic_one_always_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let read = || std::fs::read_to_string(&path).expect("a file");
+        assert!(create_atomically(&path, b"first").expect("written"));
+        assert!(!create_atomically(&path, b"second").expect("nothing to write"));
+        assert_eq!(read(), "first");
+        write_atomically(&path, b"third").expect("written");
+        assert_eq!(read(), "third");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+        std::fs::create_dir(temporary_of(&path)).expect("in the way");
+        assert!(write_atomically(&path, b"fourth").is_err());
+        assert_eq!(read(), "third");
     }
 }

@@ -3,7 +3,7 @@
 /// The known name that is nearest to `name`, where one is near enough to be meant.
 #[must_use]
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // No name is that long; and the distance takes the product of both lengths to find.
+    // No known name is that long, and the cost is the product of both lengths.
     if name.len() > 100 {
         return None;
     }
@@ -36,9 +36,9 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    /// A wrong guess sends its reader the wrong way: only what is near is named.
+    /// Guards against a wrong guess, which misleads more than none.
     #[test]
-    fn only_what_is_near_is_meant() {
+    fn only_a_near_name_is_suggested() {
         let known = ["restore_data", "restore_metadata", "target", "p"];
         for (name, meant) in [
             ("restore_dta", Some("restore_data")),

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-/// What a text for a duration must be, in words.
+/// The form of a duration, for messages.
 pub(crate) const DURATION_FORM: &str = "a duration such as 90s, 30m, 26h, 7d or 1d12h";
-/// What a text for a moment must be, in words.
+/// The form of a moment, for messages.
 pub(crate) const MOMENT_FORM: &str =
     "a date (2026-02-11), a time in RFC 3339 (2026-02-11T14:30:22Z) or an age such as 26h or 7d";
 
@@ -33,7 +33,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         seconds = seconds.checked_add(number.checked_mul(unit)?)?;
         rest = behind.get(1..).unwrap_or_default();
     }
-    // No moment lies beyond that.
+    // Longer durations do not lead to a valid moment.
     (seconds <= 1000 * 365 * 86_400).then(|| Duration::from_secs(seconds))
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// A duration in its two largest units: `3h 12m`, `45s`, `2d`.
-pub(crate) fn words(duration: Duration) -> String {
+pub(crate) fn long(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let first = UNITS.iter().position(|(unit, _)| seconds >= *unit);
     let Some(first) = first.filter(|first| *first < 3) else {
@@ -92,7 +92,7 @@ pub(crate) fn system_time(moment: Timestamp) -> SystemTime {
     }
 }
 
-/// How long ago a moment is; `None` where it is still to come.
+/// How long ago a moment is; `None` for one in the future.
 pub(crate) fn age(moment: Timestamp, now: Timestamp) -> Option<Duration> {
     now.duration_since(moment).try_into().ok()
 }
@@ -106,7 +106,7 @@ pub(crate) fn utc(moment: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    /// An operator must be able to write what is printed, and is not to be misread.
+    /// Guards against a duration that is read or shown as another one.
     #[test]
     fn durations_are_read_and_shown() {
         for (text, seconds) in [
@@ -130,7 +130,7 @@ mod tests {
             let read = parse_duration(text).map(|duration| duration.as_secs());
             assert_eq!(read, seconds, "{text:?}");
         }
-        for (seconds, long, brief, set) in [
+        for (seconds, full, brief, set) in [
             (0, "0s", "0s", "0s"),
             (59, "59s", "59s", "59s"),
             (61, "1m 1s", "1m", "61s"),
@@ -140,8 +140,8 @@ mod tests {
             (86_400 * 400 + 59, "400d", "400d", "34560059s"),
         ] {
             let duration = Duration::from_secs(seconds);
-            let shown = (words(duration), short(duration), setting(duration));
-            assert_eq!(shown, (long.into(), brief.into(), set.into()));
+            let shown = (long(duration), short(duration), setting(duration));
+            assert_eq!(shown, (full.into(), brief.into(), set.into()));
         }
     }
 

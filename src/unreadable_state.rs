@@ -1,8 +1,8 @@
-//! Why a backup that is there can't be read.
+//! Why a backup cannot be read.
 
 use arc_backup_core::ErrorKind;
 
-/// Why a backup can't be read.
+/// Why a backup cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnreadableState {
     /// Its manifest or inventory lies in an archive tier.

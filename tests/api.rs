@@ -1,5 +1,4 @@
-//! The REST surface beyond Arc's own: what is refused, waiting, filters, and requests that are sent
-//! twice.
+//! The REST surface beyond Arc's own: refusals, waiting, filters, and requests that are sent twice.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -16,7 +15,7 @@ const BACKUPS: &str = "/api/v1/backup";
 const STATUS: &str = "/api/v1/backup/status";
 const OPERATIONS: &str = "/api/v1/backup/operations";
 
-/// An instance whose next backup takes long enough to be looked at.
+/// An instance whose next backup runs long enough to be observed.
 fn slow() -> Instance {
     let instance = Instance::new();
     std::fs::File::create(instance.path("data/arc/iot/large.parquet"))
@@ -44,9 +43,9 @@ fn count(service: &Service) -> Value {
     service.get(&completed).json()["total"].clone()
 }
 
-/// Lost otherwise: all that a restore was told to leave alone.
+/// Guards against restoring sections that a misspelt field should have excluded.
 #[test]
-fn a_misspelt_field_of_a_restore_is_refused_and_of_anything_else_warned_of() {
+fn a_misspelt_field_is_refused_in_a_restore_and_warned_about_elsewhere() {
     let instance = Instance::new();
     let service = instance.serve();
     let before = instance.live();
@@ -61,7 +60,7 @@ fn a_misspelt_field_of_a_restore_is_refused_and_of_anything_else_warned_of() {
             "known: backup_id, restore_data,",
         ],
     );
-    // The body is looked at first, then the id, then whether it is confirmed.
+    // The body is checked first, then the id, then the confirmation.
     for (body, named) in [
         (
             json!({"backup_id": "x", "colour": 1}),
@@ -100,7 +99,7 @@ fn a_misspelt_field_of_a_restore_is_refused_and_of_anything_else_warned_of() {
     assert_eq!(service.wait()["status"], "completed");
 }
 
-/// Lost otherwise: the meaning of an answer: that of a filter which was not applied.
+/// Guards against an answer to a filter that was not applied.
 #[test]
 fn a_misspelt_parameter_is_refused_by_every_endpoint() {
     let instance = Instance::new();
@@ -133,9 +132,9 @@ fn a_misspelt_parameter_is_refused_by_every_endpoint() {
     assert_eq!(by_parameter.status, 200);
 }
 
-/// Lost otherwise: a request every second by each client, and the news for a second.
+/// Guards against clients that poll every second and still learn of the end a second late.
 #[test]
-fn a_client_is_told_where_to_ask_and_may_wait_for_the_end() {
+fn a_client_gets_the_status_url_and_may_wait_for_the_end() {
     let instance = Instance::new();
     let service = instance.serve();
     let accepted = service.post(BACKUPS, "");
@@ -155,7 +154,7 @@ fn a_client_is_told_where_to_ask_and_may_wait_for_the_end() {
     assert_eq!(service.get(&unknown).status, 404, "and that at once");
 }
 
-/// Lost otherwise: the answer of who waits, or the end of a service that waits for its readers.
+/// Guards against a waiting request without an answer, and a service that can't stop because of it.
 #[test]
 fn a_wait_ends_with_its_time_with_the_operation_and_with_the_service() {
     let instance = slow();
@@ -166,8 +165,7 @@ fn a_wait_ends_with_its_time_with_the_operation_and_with_the_service() {
     let running = service.get(&format!("{STATUS}?wait=1")).json();
     assert_eq!(running["status"], "running", "{running}");
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // Another request is told that it is busy, and when to come again; one that makes no sense is
-    // told so.
+    // Another request gets 409 with the time to come again. An invalid one gets its own error.
     let busy = service.post(BACKUPS, "");
     assert_eq!((busy.status, &*busy.headers["retry-after"]), (409, "10"));
     let moon = service.post(BACKUPS, r#"{"target": "moon"}"#);
@@ -194,7 +192,7 @@ fn a_wait_ends_with_its_time_with_the_operation_and_with_the_service() {
     assert_eq!(service.post(BACKUPS, "").status, 202);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| service.get(&format!("{STATUS}?wait=60s")));
-        // It is at work on that one: whatever comes before is the same as after.
+        // The service is handling that operation, so the order does not matter here.
         service.get(&format!("{STATUS}?wait=1"));
         signal(service.child.id(), "-TERM");
         let answer = waiting.join().unwrap().json();
@@ -211,9 +209,9 @@ fn signal(pid: u32, signal: &str) {
     assert!(sent.success());
 }
 
-/// Not found otherwise: the one that failed, among the operations of a year.
+/// Guards against a failed operation that nobody finds among the operations of a year.
 #[test]
-fn the_history_is_asked_for_some_operations() {
+fn the_history_can_be_filtered() {
     let instance = Instance::new();
     let id = instance.backup();
     instance.ok(&["verify", &id]);
@@ -270,7 +268,7 @@ fn the_history_is_asked_for_some_operations() {
     }
 }
 
-/// Lost otherwise: a second backup, or restore, for every answer that a network loses.
+/// Guards against a second backup or restore for every answer that a network loses.
 #[test]
 fn a_request_with_a_key_starts_one_operation_however_often_it_is_sent() {
     let instance = Instance::new();
@@ -288,13 +286,13 @@ fn a_request_with_a_key_starts_one_operation_however_often_it_is_sent() {
             &["Idempotency-Key must be 1 to 255"],
         );
     }
-    // What is refused is not kept: the request is right when the backup is there.
+    // A refused request is not stored: it is valid once the backup exists.
     let key = "k".repeat(255);
     let restore = "/api/v1/backup/restore";
     let gone = json!({"backup_id": UNKNOWN, "confirm": true}).to_string();
     assert_eq!(admin(restore, &key, &gone).status, 404);
 
-    // Many at once: one starts it, the others are told to come again, or what it was told.
+    // Of many at once, one starts the operation. The others get 409, or the answer of the first.
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let sent = (0..8).map(|_| {
             scope.spawn(|| {
@@ -320,7 +318,7 @@ fn a_request_with_a_key_starts_one_operation_however_often_it_is_sent() {
         }
     }
     assert_eq!(count(&service), 1);
-    // Again, with its fields in another order; then what is not the same.
+    // The same request with its fields in another order, and then different requests.
     let same = r#" {"target": "local", "include_config": null, "include_metadata": true}"#;
     let again = admin(BACKUPS, &key, same);
     assert_eq!((again.status, again.json()), (202, first.clone()));
@@ -332,13 +330,13 @@ fn a_request_with_a_key_starts_one_operation_however_often_it_is_sent() {
         assert_names(&refusal(&refused, 422), &["was used for another request"]);
     }
     assert_eq!(count(&service), 1);
-    // Another token's keys are its own.
+    // Another token has its own keys.
     let other = "Bearer legacy-sha256-token-0123456789abcdef";
     let theirs = post(&service, other, &verify, &key, "");
     assert_eq!(theirs.status, 202, "{theirs:?}");
     assert_eq!(service.wait()["operation"], "verify");
     assert_eq!(count(&service), 2);
-    // The service may have ended meanwhile.
+    // The service may have been restarted in between.
     drop(service);
     let service = instance.serve();
     let again = post(&service, &bearer, BACKUPS, &key, same);
@@ -346,7 +344,7 @@ fn a_request_with_a_key_starts_one_operation_however_often_it_is_sent() {
     assert_eq!(count(&service), 2);
 }
 
-/// Lost otherwise: whom to call at night: a target's fault looks like the service's own.
+/// Guards against a target's fault that looks like a fault of the service.
 #[test]
 fn a_target_that_refuses_its_credentials_is_502() {
     let server = s3_server();

@@ -1,5 +1,5 @@
-//! Whatever becomes of an operation is known: one that fails before it runs, one that is cancelled
-//! from elsewhere, one whose process died, and one that waits for another.
+//! Every operation leaves an entry in the history: one that fails early, one that is cancelled from
+//! elsewhere, one whose process died, and one that waits for another.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -70,7 +70,7 @@ fn history(instance: &Instance) -> Vec<Value> {
     history["operations"].as_array().unwrap().clone()
 }
 
-/// A backup that copies slowly, and is under way.
+/// A slow backup that has begun to copy.
 fn slow_backup(instance: &Instance, server: &S3Server) -> Child {
     server.reset_counts();
     let child = (instance.command(&["backup"]))
@@ -87,9 +87,9 @@ fn said(child: Child) -> (Option<i32>, String) {
     (output.status.code(), text(&output))
 }
 
-/// After six failed nights the newest entry was still a success.
+/// Guards against failed nights after which the newest entry is still a success.
 #[test]
-fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
+fn an_early_failure_has_a_history_entry_and_a_refusal_has_none() {
     let server = server(0);
     let instance = far(&server, "");
     let id = instance.backup();
@@ -110,7 +110,7 @@ fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
         assert_eq!(status["operation_id"], newest["operation_id"]);
         newest["backup_id"].as_str().unwrap().to_owned()
     };
-    // No bucket, a wrong key, and a store that is not there.
+    // A missing bucket, a wrong key, and an unreachable store.
     let endpoint = server.endpoint();
     for (from, to, named) in [
         ("s3_bucket = \"backups\"", "s3_bucket = \"none\"", "bucket"),
@@ -126,13 +126,13 @@ fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
         assert!(made.starts_with("backup-") && made != id, "{made}");
         replace(&instance, to, from);
     }
-    // A restore looks for its backup before it asks.
+    // A restore looks for its backup before it asks for confirmation.
     replace(&instance, SECRETS[0], "another-key");
     let restore = ["restore", &id, "--yes", "--target", "far"];
     entries += 1;
     assert_eq!(failed(instance.run(&restore), "secret key", entries), id);
     replace(&instance, "another-key", SECRETS[0]);
-    // Answers, and no attempts.
+    // Commands that answer without an attempt.
     for (arguments, code) in [
         (&["restore", UNKNOWN, "--yes"][..], 1),
         (&["verify", UNKNOWN], 1),
@@ -146,9 +146,9 @@ fn what_fails_before_it_runs_has_an_entry_and_what_is_refused_has_none() {
     }
 }
 
-/// The same of the service, whose status said `idle`, or told of an earlier success.
+/// Guards against a status of `idle`, or of an earlier success, after a failed attempt over REST.
 #[test]
-fn over_rest_an_attempt_that_fails_is_an_error_and_an_entry() {
+fn over_rest_a_failed_attempt_is_an_error_and_a_history_entry() {
     let server = server(0);
     let instance = far(&server, "");
     replace(&instance, SECRETS[0], "another-key");
@@ -169,9 +169,9 @@ fn over_rest_an_attempt_that_fails_is_an_error_and_an_entry() {
     assert_eq!(service.get("/api/v1/backup/status").json(), status);
 }
 
-/// Of a command that was ended while it asked a dead store for its lock, nothing was known.
+/// Guards against a command without an entry that was ended while it waited for a lock.
 #[test]
-fn a_signal_before_it_runs_is_an_entry_too() {
+fn a_signal_before_the_operation_runs_has_a_history_entry() {
     let server = server(0);
     let instance = far(&server, "");
     server.fault(Rule::new(Fault::Hang).when(When::Always));
@@ -190,15 +190,15 @@ fn a_signal_before_it_runs_is_an_entry_too() {
     assert_eq!(all[0]["error"], "ended by SIGTERM");
 }
 
-/// A restore that was killed was "running" for more than a minute, for every command.
+/// Guards against a killed restore that every command shows as running for more than a minute.
 #[test]
-fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
+fn a_killed_restore_from_s3_blocks_nobody() {
     let server = server(10);
     let instance = far(&server, "");
     let id = instance.backup();
     let other = instance.backup();
     let kill_one = || {
-        // It may be gone with what a restore staged in it.
+        // The folder holds files that an earlier restore staged.
         let _ = std::fs::remove_dir_all(instance.path("data/arc/iot"));
         server.reset_counts();
         let mut child = (instance.command(&["restore", &id, "--yes", "--no-metadata"]))
@@ -240,7 +240,7 @@ fn a_restore_from_s3_that_was_killed_holds_up_nobody() {
     assert_eq!(service.wait()["status"], "completed");
 }
 
-/// "Busy" said neither since when nor for how long, where the other host was long gone.
+/// Guards against a "busy" that does not say since when and for how long.
 #[test]
 fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     let server = server(0);
@@ -275,7 +275,7 @@ fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     let expires: jiff::Timestamp = busy["lock_expires_at"].as_str().unwrap().parse().unwrap();
     let left = expires.duration_since(jiff::Timestamp::now()).as_secs();
     assert!((60..=90).contains(&left), "{left}");
-    // It is another host's: no cancel reaches it.
+    // It belongs to another host, so no cancel reaches it.
     let (code, answer) = instance.json(&["cancel"]);
     assert_eq!(
         (code, &answer["error"]),
@@ -284,8 +284,7 @@ fn the_lock_of_a_host_that_is_elsewhere_says_when_it_is_free() {
     runtime().block_on(guard.release()).unwrap();
 }
 
-/// A second night's backup was lost to a first one that was late; and nothing but a signal ended a
-/// command's operation.
+/// Guards against a backup that a late one prevents, and a command that nobody can cancel.
 #[test]
 fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let server = server(50);
@@ -293,7 +292,7 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     let service = instance.serve();
     let holder = slow_backup(&instance, &server);
     let pid = holder.id().to_string();
-    // Busy says how far it is: the history knows each second.
+    // "Busy" reports the progress, which the history records every second.
     wait_for("its progress is known", || {
         service.get("/api/v1/backup/status").json()["phase"] == "copying"
     });
@@ -309,7 +308,7 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     assert!(busy["started_at"].is_string() && busy.get("lock_expires_at").is_none());
     assert!(busy["processed_files"].as_u64() <= busy["total_files"].as_u64());
     assert!(busy["total_bytes"].as_u64() > Some(0), "{busy}");
-    // Whoever waits no longer than it takes is busy all the same.
+    // A wait that is too short still ends as busy.
     let begun = Instant::now();
     let waited = instance.run(&["backup", "--wait", "1s"]);
     assert_eq!(waited.status.code(), Some(3), "{}", text(&waited));
@@ -332,11 +331,11 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     signal(&ended, "TERM");
     assert_eq!(ended.wait().unwrap().code(), Some(130));
     let (mut next, _lines) = waits();
-    // Cancelled from here.
+    // Cancelled by a command.
     let cancelled = instance.run(&["cancel"]);
-    let told = text(&cancelled);
-    assert_eq!(cancelled.status.code(), Some(0), "{told}");
-    assert!(told.contains("cancelled: cancelled by "), "{told}");
+    let answer = text(&cancelled);
+    assert_eq!(cancelled.status.code(), Some(0), "{answer}");
+    assert!(answer.contains("cancelled: cancelled by "), "{answer}");
     let (code, said) = said(holder);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cancelled by "), "{said}");
@@ -345,7 +344,7 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
         .map(|entry| entry["status"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(statuses, ["completed", "cancelled"]);
-    // And by the service, which runs none itself.
+    // Cancelled by the service, which runs no operation itself.
     let holder = slow_backup(&instance, &server);
     let accepted = service.post("/api/v1/backup/cancel", "");
     assert_eq!(accepted.status, 202, "{accepted:?}");
@@ -353,14 +352,14 @@ fn a_command_waits_for_another_and_another_can_be_cancelled() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cancelled by admin"), "{said}");
     assert_eq!(service.post("/api/v1/backup/cancel", "").status, 409);
-    // No request is left.
+    // The request file is gone.
     let state = std::fs::read_dir(instance.path("data/backups/.arc-backup")).unwrap();
     let names: Vec<_> = state.map(|file| file.unwrap().file_name()).collect();
     let has_request = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("cancel-");
     assert!(!names.iter().any(has_request), "{names:?}");
 }
 
-/// A state folder that can't be written must not look like a cancel that was heard.
+/// Guards against a cancel that looks successful when the state folder can't be written.
 #[test]
 fn a_cancel_that_can_not_be_written_says_so() {
     let server = server(50);
@@ -398,7 +397,7 @@ fn logged(instance: &Instance, format: &str) -> Service {
     })
 }
 
-/// The service did its work in silence.
+/// Guards against a service that works without a line in its log.
 #[test]
 fn the_service_logs_what_it_does_and_who_asked_for_it() {
     let server = server(20);
@@ -413,9 +412,9 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     let ended = service.wait();
     assert_eq!(ended["status"], "completed", "{ended}");
     let cancelled = operation_id("/api/v1/backup");
-    let (code, told) = instance.json(&["cancel"]);
-    assert_eq!((code, &told["status"]), (0, &"cancelled".into()), "{told}");
-    assert_eq!(told["operation_id"], *cancelled);
+    let (code, done) = instance.json(&["cancel"]);
+    assert_eq!((code, &done["status"]), (0, &"cancelled".into()), "{done}");
+    assert_eq!(done["operation_id"], *cancelled);
     server.fault(Rule::new(Fault::Deny).verb(Verb::PutObject));
     assert!(service.post("/api/v1/backup", "").status >= 500);
     let failed = service.wait();
@@ -473,7 +472,7 @@ fn the_service_logs_what_it_does_and_who_asked_for_it() {
     assert_eq!(fields["error"], failed["error"], "{fields}");
 }
 
-/// What a command tells by itself is not logged too; and a format that is none is refused.
+/// Guards against printed results that are logged, too, and unknown log formats.
 #[test]
 fn a_command_logs_no_audit_trail_and_knows_its_formats() {
     let instance = Instance::new();

@@ -1,4 +1,5 @@
-//! Buckets that keep versions, keys that may not delete, objects in archive tiers, and stores that know fewer requests.
+//! Buckets that keep versions, keys that may not delete, objects in archive tiers, and stores that
+//! support fewer requests.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -21,7 +22,7 @@ fn server(change: impl FnOnce(&mut ServerOptions)) -> S3Server {
     S3Server::start(options).unwrap()
 }
 
-/// An instance with its data here, whose backups go to S3.
+/// An instance with local data whose backups go to S3.
 fn instance_with(server: &S3Server, kind: Kind) -> (Instance, Place, Place) {
     let instance = Instance::new();
     let live = storage(kind, &instance, server, true);
@@ -58,7 +59,7 @@ fn listed(list: &Value, heading: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the list says of the target `far`: backups, what is damaged, and what can't be read.
+/// What the list says of the target `far`: complete, damaged and unreadable backups.
 fn list(instance: &Instance) -> [BTreeSet<String>; 3] {
     let (code, list) = instance.json(&["list", "--all"]);
     assert_eq!(code, 0, "{list}");
@@ -69,9 +70,9 @@ fn set<const N: usize>(ids: [&String; N]) -> BTreeSet<String> {
     ids.into_iter().cloned().collect()
 }
 
-/// Lost otherwise: the trust in a list, in which each deleted backup stays as a damaged one for ever.
+/// Guards against a deleted backup that stays in the list as damaged for ever.
 #[test]
-fn what_was_deleted_from_a_versioned_bucket_is_gone() {
+fn a_backup_deleted_from_a_versioned_bucket_is_gone() {
     let server = server(|options| options.versioned = true);
     let (instance, far) = instance(&server);
     let (id, made) = backup(&instance);
@@ -89,7 +90,7 @@ fn what_was_deleted_from_a_versioned_bucket_is_gone() {
     assert!(server.old_versions("backups", &id) > before + 100);
 
     assert_eq!(list(&instance), [set([&kept]), set([]), set([])]);
-    // Nor is it anything else: not for a second deletion, not for a sweep.
+    // A second deletion and a sweep ignore it, too.
     for arguments in [&["delete", &id, "--yes", "--even-last"][..], &["show", &id]] {
         let again = text(&instance.run(arguments));
         assert!(again.contains("no backup"), "{arguments:?}: {again}");
@@ -98,7 +99,7 @@ fn what_was_deleted_from_a_versioned_bucket_is_gone() {
     assert!(swept.contains("nothing is left"), "{swept}");
 }
 
-/// Lost otherwise: the meaning of that warning, where every deletion has it.
+/// Guards against the same warning after every deletion, also where the space was freed.
 #[test]
 fn a_deletion_that_frees_its_room_warns_of_nothing() {
     let server = server(|_| {});
@@ -108,8 +109,9 @@ fn a_deletion_that_frees_its_room_warns_of_nothing() {
     assert_eq!((code, warnings(&deleted)), (0, Vec::new()), "{deleted}");
 }
 
-/// Lost otherwise: backups that nobody who took over this machine can remove. Each of them would keep the next waiting for the lock
-/// of a process that is gone, and warn of each leftover of all backups before it.
+/// Guards against keys that can delete backups after an attack on this machine. Without the right
+/// to delete, no backup may wait for the lock of a dead process, or warn about all earlier
+/// leftovers.
 #[test]
 fn keys_that_may_not_delete_make_backups_one_after_the_other() {
     let server = server(|options| options.undeletable = Some(String::new()));
@@ -128,7 +130,7 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
     let warned = warnings(&last.1);
     assert!(
         warned.len() == 1 && warned[0].contains("s3:DeleteObject"),
-        "leftovers are not told of: {}",
+        "leftovers are not reported: {}",
         last.1
     );
     for arguments in [
@@ -138,7 +140,7 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
     ] {
         instance.ok(arguments);
     }
-    // What can't be removed is still there, and says so.
+    // An object that can't be removed still exists, and the error says so.
     let refused = instance.run(&["delete", &last.0, "--yes", "--even-last"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
@@ -147,12 +149,12 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
         text(&refused)
     );
     instance.ok(&["verify", &last.0]);
-    // What is damaged is listed as that, whatever its journal says that could not be removed.
+    // A damaged backup is listed as damaged, even if its journal could not be removed.
     let broken = format!("of/arc-1/{}/manifest.json", made[0].0);
     server.put("backups", &broken, "{}");
     assert_eq!(list(&instance)[1], set([&made[0].0]));
 
-    // Somebody with the right removes what is left, and the backups stay.
+    // Somebody with the right removes the leftovers, and the backups stay.
     server.heal();
     let lasting = S3Server::start(ServerOptions {
         buckets: vec!["data".to_owned(), "backups".to_owned()],
@@ -182,9 +184,10 @@ fn keys_that_may_not_delete_make_backups_one_after_the_other() {
     assert!(left.iter().all(|key| !key.contains(&*last.0)), "{left:?}");
 }
 
-/// Lost otherwise: a way of keeping backups that the doctor calls a fault every morning, or an object of 8 MiB each time it is asked.
+/// Guards against a doctor that reports append-only keys as a fault, or leaves an object of 8 MiB
+/// on each run.
 #[test]
-fn doctor_knows_append_only_as_a_state() {
+fn doctor_reports_append_only_keys_as_a_state() {
     let server = server(|options| options.undeletable = Some(String::new()));
     server.fault(Rule::new(Fault::Deny).verb(Verb::DeleteObject));
     let (instance, far) = instance(&server);
@@ -218,16 +221,16 @@ fn doctor_knows_append_only_as_a_state() {
     assert_eq!((code, faults), (1, vec![wanted]), "{report}");
 }
 
-/// Lost otherwise: a good backup that somebody deletes because the list calls it damaged; or live data, half replaced when the
-/// first file that can't be read is met.
+/// Guards against a good backup that looks damaged, and a restore that stops halfway at a file that
+/// can't be read.
 #[test]
-fn what_lies_in_an_archive_tier_is_archived_and_no_restore_begins() {
+fn a_backup_in_an_archive_tier_is_listed_as_archived_and_not_restored() {
     for kind in [Kind::Local, Kind::S3] {
         let server = server(|_| {});
         let (instance, live, _) = instance_with(&server, kind);
         let (first, _) = backup(&instance);
         let (second, _) = backup(&instance);
-        // Of one all, of the other what lifecycle rules move: not the small objects.
+        // All objects of one backup; of the other the large ones, as lifecycle rules do.
         server.move_to_class("backups", &first, "GLACIER");
         let data = format!("{second}/data/");
         let named = (server.keys("backups").into_iter())
@@ -263,10 +266,10 @@ fn what_lies_in_an_archive_tier_is_archived_and_no_restore_begins() {
                 !status.contains("restore_in_progress"),
                 "{kind:?}: {status}"
             );
-            // Nor is a verification that could read nothing a fault of the backup.
+            // A verification that could read nothing does not mark the backup as damaged.
             assert_eq!(instance.run(&["verify", id]).status.code(), Some(1));
         }
-        // What needs no such object works, and what it needs is there.
+        // Operations that need no archived object still work.
         instance.ok(&["verify", &second, "--quick"]);
         instance.ok(&["restore", &second, "--no-data", "--yes"]);
         let (_, listed) = instance.json(&["list"]);
@@ -274,7 +277,7 @@ fn what_lies_in_an_archive_tier_is_archived_and_no_restore_begins() {
             listed["backups"][0]["last_verified"]["ok"], true,
             "{listed}"
         );
-        // Restored in the store, it is a backup like any other.
+        // Once its objects are back from the archive, it is a backup like any other.
         server.move_to_class("backups", "", "STANDARD");
         instance.ok(&["restore", &second, "--yes"]);
         assert_ne!(contents(&live.sink), before);
@@ -284,7 +287,7 @@ fn what_lies_in_an_archive_tier_is_archived_and_no_restore_begins() {
     }
 }
 
-/// Lost otherwise: a good backup that somebody deletes because the list calls it damaged.
+/// Guards against a good backup that looks damaged, so that somebody deletes it.
 #[test]
 fn a_manifest_that_may_not_be_read_is_not_damaged() {
     let server = server(|_| {});
@@ -312,13 +315,13 @@ fn a_manifest_that_may_not_be_read_is_not_damaged() {
     assert_eq!(list(&instance), [set([&id]), set([]), set([])]);
 }
 
-/// Lost otherwise: every backup in a store that refuses a request: a refusal is no word on what is there.
+/// Guards against losing backups to a refused request: a refusal does not mean that nothing exists.
 #[test]
 fn a_refused_request_costs_no_backup() {
     let server = server(|_| {});
     let (instance, far) = instance(&server);
     let (id, _) = backup(&instance);
-    // As if the process had died right behind its manifest.
+    // As if the process had died directly after writing its manifest.
     let journal = format!(
         r#"{{"operation":"backup","backup_id":"{id}","operation_id":"x","pid":1,"host":"h","started_at":"2026-01-01T00:00:00Z"}}"#
     );
@@ -342,7 +345,7 @@ fn a_refused_request_costs_no_backup() {
     instance.ok(&["verify", &id]);
 }
 
-/// Lost otherwise: every store that knows no checksums but MD5: the setting for them leaves requests that they refuse.
+/// Guards against checksum requests that a store with MD5 only refuses, in spite of the setting.
 #[test]
 fn a_store_without_checksums_holds_backups_with_its_setting() {
     let server = server(|options| {

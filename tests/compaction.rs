@@ -1,7 +1,9 @@
-//! Backups of a storage that Arc writes to meanwhile: it adds, compacts, rewrites, and is killed in the middle of it.
+//! Backups of a storage while Arc adds, compacts and rewrites files, and is killed while it does
+//! so.
 //!
-//! The long versions: `cargo test --release --test compaction -- --ignored --nocapture --test-threads 1`. The seed of a
-//! run is printed; `ARC_BACKUP_TEST_SEED` sets it.
+//! The long versions:
+//! `cargo test --release --test compaction -- --ignored --nocapture --test-threads 1`. Each run
+//! prints its seed; `ARC_BACKUP_TEST_SEED` sets it.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/arc_writer/mod.rs"]
@@ -28,11 +30,11 @@ struct Made {
     took: Duration,
 }
 
-/// What may happen to the writer while a backup is made.
+/// What may happen to the writer during a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Lives,
-    /// It is dead while the backup is made.
+    /// It is dead during the backup.
     KilledBefore,
     KilledMeanwhile,
     /// It is dead when the backup begins, and starts again.
@@ -64,15 +66,12 @@ fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnc
     assert_eq!(operation["problems"], serde_json::json!([]), "{operation}");
     let id = operation["backup_id"].as_str().unwrap().to_owned();
     let (_, manifest) = instance.json(&["show", &id]);
-    // Not by a way that is there for storages that can't do as well.
+    // The snapshot must not use the fallback for storages without a better method.
     assert_eq!(manifest["consistency"]["method"], method, "{manifest}");
     let moment = manifest["consistency"]["moment"].as_str();
-    let moment: jiff::Timestamp = moment
-        .expect("the manifest tells no moment")
-        .parse()
-        .unwrap();
+    let moment: jiff::Timestamp = moment.expect("the manifest has no moment").parse().unwrap();
     let moment = SystemTime::UNIX_EPOCH + moment.as_duration().unsigned_abs();
-    // It may be told in whole seconds.
+    // The manifest may record whole seconds.
     assert!(
         moment + Duration::from_secs(1) > begun && moment < ended,
         "{manifest}"
@@ -89,7 +88,7 @@ fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnc
     }
 }
 
-/// Verifies a backup and restores it to where nothing is.
+/// Verifies a backup and restores it into an empty storage.
 fn restored(copy: &Instance, id: &str) -> Files {
     copy.ok(&["verify", id]);
     let root = copy.path("data/arc");
@@ -107,7 +106,7 @@ fn bytes_in(root: &Path) -> Files {
         .collect()
 }
 
-/// Nothing that a backup makes for itself may be left in the storage or beside it. The writer must be at rest.
+/// The backup's own files must be gone from the storage and beside it. The writer must be idle.
 fn nothing_is_left(instance: &Instance, live: &Place) {
     let parts = ["freeze", ".tmp", ".part", "before-restore"];
     let left = named_like(&instance.path("data"), &parts);
@@ -117,15 +116,15 @@ fn nothing_is_left(instance: &Instance, live: &Place) {
     assert_eq!(left, Vec::<String>::new());
 }
 
-/// No frozen storage may lie beside the live one when the backup is done.
-fn nothing_is_frozen(instance: &Instance) {
+/// No snapshot folder may exist beside the live storage after the backup.
+fn no_snapshot_is_left(instance: &Instance) {
     let children = std::fs::read_dir(instance.path("data")).unwrap();
     let names = children.map(|child| child.unwrap().file_name().into_string().unwrap());
     let frozen: Vec<_> = names.filter(|name| name.contains("freeze")).collect();
     assert_eq!(frozen, Vec::<String>::new());
 }
 
-/// Makes backup after backup while the writer writes, and looks at every row of each.
+/// Makes backup after backup while the writer writes, and checks every row of each.
 fn race(kind: Kind, rounds: usize, files: usize) {
     let seed = seed();
     let mut random = xorshift(seed);
@@ -178,7 +177,7 @@ fn race(kind: Kind, rounds: usize, files: usize) {
         times.push(made.took);
         sum.pending += counts.pending;
         sum.undecided += counts.undecided;
-        nothing_is_frozen(&instance);
+        no_snapshot_is_left(&instance);
     }
     writer.stop();
     times.sort();
@@ -192,7 +191,7 @@ fn race(kind: Kind, rounds: usize, files: usize) {
     );
     println!("{killed_meanwhile} writers were killed before the backup had ended");
     if rounds >= 30 {
-        // What the long versions are there to show has to have been there.
+        // The writer must have been as busy as the long versions require.
         let figures = writer.figures();
         let rate = figures.changes as f64 / figures.seconds;
         assert!(rate >= 50.0, "only {rate:.1} changes a second");
@@ -207,19 +206,20 @@ fn race(kind: Kind, rounds: usize, files: usize) {
     }
 }
 
-/// Lost otherwise: rows that compaction moved while they were copied; or the truth of every count, to rows that are there twice.
+/// Guards against rows that compaction moves during the copy, so that a backup lacks them or has
+/// them twice.
 #[test]
 fn no_backup_of_a_storage_that_is_compacted_lacks_a_row_or_has_one_twice() {
     race(Kind::Local, 6, 600);
 }
 
-/// Lost otherwise: the same, on S3.
+/// Guards against the same on S3.
 #[test]
 fn no_backup_of_a_bucket_that_is_compacted_lacks_a_row_or_has_one_twice() {
     race(Kind::S3, 2, 400);
 }
 
-/// Lost otherwise: the same, on Azure.
+/// Guards against the same on Azure.
 #[test]
 fn no_backup_of_a_container_that_is_compacted_lacks_a_row_or_has_one_twice() {
     race(Kind::Azure, 2, 400);
@@ -243,7 +243,7 @@ fn no_backup_of_thirty_of_a_container_lacks_a_row_or_has_one_twice() {
     race(Kind::Azure, 30, 1_000);
 }
 
-/// Lost otherwise: the use of the tests above, to a writer that gets in nobody's way: under it, copying what was listed has to fail.
+/// Guards against a writer that is too slow to matter: a plain copy made under it has to be wrong.
 #[test]
 fn a_plain_copy_of_a_storage_that_is_written_to_is_wrong() {
     let instance = empty_instance();
@@ -258,15 +258,15 @@ fn a_plain_copy_of_a_storage_that_is_written_to_is_wrong() {
         let mut copy = Files::new();
         let mut listed = keys(&live.sink);
         if round % 2 == 1 {
-            // With the state files last, which are gone when their jobs have ended meanwhile.
+            // State files come last here, and are gone when their jobs have ended.
             listed.reverse();
         }
         for key in listed {
-            // What is gone by now is left out, as Arc's own backup does.
+            // Files that are gone by now are skipped, as in Arc's own backup.
             if let Ok(bytes) = std::fs::read(root.join(&key)) {
                 copy.insert(key, bytes);
             }
-            // As a slow disk would.
+            // A slow disk.
             std::thread::sleep(Duration::from_micros(200));
         }
         let seen = Seen {
@@ -288,7 +288,7 @@ fn a_plain_copy_of_a_storage_that_is_written_to_is_wrong() {
     }
 }
 
-/// Lost otherwise: the use of the tests here: what they look for has to be found where it is.
+/// Guards against checks that find nothing: they have to find every fault that is there.
 #[test]
 fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
     let seed = seed();
@@ -319,7 +319,7 @@ fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
         println!("{stage:?}: {counts:?}");
         assert!(counts.pending > 0, "{stage:?}: no job was broken off");
 
-        // From here on all that is wrong with the copy is what is done to it.
+        // From here on the copy has only the faults that the test makes.
         writer.start();
         writer.stop();
         let (begun, copy) = (now(), bytes_in(&root));
@@ -347,7 +347,7 @@ fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
             .iter()
             .find(|(key, bytes)| copy.get(*key).is_some_and(|now| now != *bytes));
         let (old, old_bytes) = old.unwrap();
-        // Not what a job put out: each of the files whose rows it holds would be a fault of its own.
+        // Not the output of a job: each file with the same rows would be a fault of its own.
         let added_as_is: Vec<_> = (copy.keys())
             .filter(|key| !key.ends_with("_compacted.parquet") && !key.ends_with("_daily.parquet"))
             .filter(|key| key.ends_with(".parquet"))
@@ -369,7 +369,7 @@ fn the_checks_find_every_fault_in_a_copy_and_none_where_none_is() {
         find(check::STRAY, &|files| {
             files.insert("iot/.arc-1.tmp".to_owned(), Vec::new());
         });
-        // While a file is added it is there or not, but never half of it.
+        // While a file is being added it may exist or not, but never half of it.
         let wide = Seen {
             ended: now(),
             ..seen

@@ -1,4 +1,5 @@
-//! Clients that connect and send nothing, or too slowly: what they cost the service, and a backup under way.
+//! Clients that connect and send nothing, or send too slowly, must not slow down the service or a
+//! running backup.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{ADMIN, Instance, Service};
 
-/// What a client sends of a request before it falls silent.
+/// The beginnings of requests after which a client falls silent.
 const BEGINNINGS: [&str; 3] = [
     "",
     "GET /health HTTP/1.1\r\nHost: arc\r\nX-Half: ",
@@ -19,7 +20,7 @@ const BEGINNINGS: [&str; 3] = [
 fn connect(service: &Service, beginning: &str) -> TcpStream {
     let address = service.address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
-    // Where the service has closed it already, that is no fault.
+    // The service may have closed the connection already.
     let _ = stream.write_all(beginning.as_bytes());
     stream
 }
@@ -29,14 +30,14 @@ fn open_files(service: &Service) -> usize {
     std::fs::read_dir(path).unwrap().count()
 }
 
-/// Hundredths of a second that the process has computed.
+/// The processor time of the process, in hundredths of a second.
 fn processor_time(service: &Service) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/stat", service.child.id())).unwrap();
     let fields: Vec<_> = text.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// Lost otherwise: a backup under way, and the service for everybody else, to whoever can connect: no token is needed.
+/// Guards against anybody without a token who can stop a backup or the service by connecting.
 #[test]
 fn silent_and_slow_clients_leave_the_service_and_a_backup_alone() {
     let instance = Instance::new();
@@ -66,7 +67,7 @@ fn silent_and_slow_clients_leave_the_service_and_a_backup_alone() {
     drop((silent, more));
 }
 
-/// Lost otherwise: descriptors, until the service is started again.
+/// Guards against descriptors that stay in use until the service is restarted.
 #[test]
 fn silent_and_slow_clients_are_closed_in_time() {
     let instance = Instance::new();
@@ -80,7 +81,7 @@ fn silent_and_slow_clients_are_closed_in_time() {
                 scope.spawn(move || drip(service, stream, !beginning.is_empty()))
             })
             .collect();
-        // Whoever has been answered may go on, even where the next request comes later than a first one may.
+        // A client that got an answer may stay connected, even if its next request comes late.
         let mut kept = connect(&service, "GET /health HTTP/1.1\r\nHost: arc\r\n\r\n");
         assert!(answer_of(&mut kept).contains("200 OK"));
         std::thread::sleep(Duration::from_secs(15));
@@ -102,7 +103,7 @@ fn silent_and_slow_clients_are_closed_in_time() {
     );
 }
 
-/// Sends a space now and then, and answers what came until the service closed the connection.
+/// Sends a space now and then, and returns what came until the service closed the connection.
 fn drip(service: &Service, mut stream: TcpStream, has_begun: bool) -> String {
     stream
         .set_read_timeout(Some(Duration::from_millis(500)))
@@ -138,12 +139,12 @@ fn answer_of(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&buffer[..read]).into_owned()
 }
 
-/// Lost otherwise: a core, and with no descriptor left, the service.
+/// Guards against a busy loop, or a dead service, when no descriptor is free.
 #[test]
 fn without_a_free_descriptor_the_service_waits_and_recovers() {
     let instance = Instance::new();
     let probe = instance.serve();
-    // Room for fewer connections than the service would take.
+    // Fewer descriptors than the service would use for connections.
     let service = instance.serve_with_open_files(u32::try_from(open_files(&probe)).unwrap() + 5);
     let silent: Vec<_> = (0..40).map(|_| connect(&service, "")).collect();
     std::thread::sleep(Duration::from_secs(1));

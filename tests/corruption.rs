@@ -1,6 +1,7 @@
-//! Single faults of a stored backup, at random: each found and named, none restored.
+//! Random single faults of a stored backup: each is found and named, and none is restored.
 //!
-//! 63 of them in a short run; 1,001: `cargo test --release --test corruption -- --ignored --nocapture`.
+//! 63 of them in a short run; 1,001:
+//! `cargo test --release --test corruption -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/scene.rs"]
@@ -26,7 +27,8 @@ const KINDS: [&str; 7] = [
     "manifest",
 ];
 
-/// Lost otherwise: the trust in a verification that says that all is well; or the live data, to a backup that is rotten.
+/// Guards against a verification that misses damage, and a restore that overwrites live data with
+/// it.
 #[test]
 fn a_random_fault_is_found_and_named_and_never_restored() {
     random_faults(9);
@@ -55,16 +57,16 @@ fn random_faults(of_each_kind: usize) {
             mend(&folder, &whole, &fault.paths);
         }
     }
-    // The mending is what makes each fault a single one.
+    // The backup is intact again, so that each fault is a single one.
     assert!(tree(&folder) == whole, "the backup was not mended");
     instance.ok(&["verify", &id]);
     println!("seed {SEED:#x}: found, named and refused: {found:?}");
 }
 
-/// What was done to a backup.
+/// A fault in a backup.
 struct Fault {
     text: String,
-    /// The files that it touched, which are also what has to be named.
+    /// The changed files, which have to be named.
     paths: BTreeSet<String>,
 }
 
@@ -121,7 +123,7 @@ fn damage(kind: &str, folder: &Path, whole: &Tree, random: &mut impl FnMut(u64) 
     Fault { text, paths }
 }
 
-/// What somebody does with an editor: a line goes, comes twice, changes places; a digit is another one.
+/// An edit as if by hand: a line is removed, doubled or moved, or a digit changes.
 fn edit(bytes: &mut Vec<u8>, any: &mut impl FnMut(usize) -> usize) -> String {
     let text = String::from_utf8(bytes.clone()).unwrap();
     let mut lines: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
@@ -182,8 +184,8 @@ fn check(instance: &Instance, id: &str, fault: &Fault, case: &str) {
     let (_, list) = timely_json(instance, &["list"]);
     let damaged = list["damaged"].as_array().unwrap();
     let in_manifest = fault.paths.contains("manifest.json");
-    let told = damaged.iter().any(|row: &Value| row["backup_id"] == *id);
-    assert_eq!(told, in_manifest, "{case}: {list}");
+    let listed = damaged.iter().any(|row: &Value| row["backup_id"] == *id);
+    assert_eq!(listed, in_manifest, "{case}: {list}");
     let live = || {
         let small =
             ["data/arc.db", "arc.toml"].map(|path| std::fs::read(instance.path(path)).unwrap());

@@ -1,4 +1,4 @@
-//! Damaged and hostile backups: named, refused, and nothing lost.
+//! Damaged and hostile backups: each is named and refused, and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -14,7 +14,8 @@ use support::{
     timely_json, tree,
 };
 
-/// Lost otherwise: the live data, to a backup that is not what it was; or the trust in a backup that nobody could restore from.
+/// Guards against overwriting live data with a damaged backup, and against damage that nobody
+/// notices.
 #[test]
 fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_changes() {
     for (kind, changed) in ["checksum", "size", "missing", "unexpected"]
@@ -43,7 +44,7 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
         assert_eq!(code, 1, "{kind}");
         assert!(has_problem(&operation, &named, kind), "{operation}");
         assert_eq!(operation["problem_count"], 1, "{operation}");
-        // Also where every live file is the backup's already: a restore speaks for the whole backup.
+        // Also where every live file equals the backup already: a restore checks the whole backup.
         if changed {
             change_live(&instance);
             std::fs::remove_dir_all(instance.path("data/arc/iot/temperature/2026/11/20")).unwrap();
@@ -58,9 +59,9 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
     }
 }
 
-/// Lost otherwise: what an operator has to get rid of; or what lies behind a link that is deleted.
+/// Guards against a damaged backup that can't be deleted, and a deletion that follows a link.
 #[test]
-fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
+fn deleting_removes_a_damaged_backup_and_never_the_target_of_a_link() {
     let instance = Instance::new();
     let (flipped, link) = (instance.backup(), "backup-20260101-000000-00000002");
     let manifest = instance.backup_folder(&flipped).join("manifest.json");
@@ -77,7 +78,7 @@ fn deleting_is_what_removes_a_damaged_backup_and_never_what_a_link_leads_to() {
     assert!(tree(&outside) == before, "what the link led to has changed");
 }
 
-/// Lost otherwise: the worth of every check, which are all made against these two files.
+/// Guards against edits of the two files that all checks rely on.
 #[test]
 fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
     let instance = Instance::new();
@@ -106,9 +107,9 @@ fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
     assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
 }
 
-/// Lost otherwise: a backup that somebody else is writing this very moment.
+/// Guards against removing a backup that somebody else is writing at this moment.
 #[test]
-fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
+fn a_folder_that_only_looks_like_a_backup_survives_backup_and_sweep() {
     let instance = Instance::new();
     let ids = [1, 2, 3, 4].map(|n| format!("backup-20260101-000000-0000000{n}"));
     let [writing, garbage, linked, fifo] = ids.each_ref().map(|id| instance.backup_folder(id));
@@ -134,7 +135,7 @@ fn what_only_looks_like_a_backup_survives_backup_and_sweep() {
     assert!(fifo.join("manifest.json").symlink_metadata().is_ok());
 }
 
-/// Rewrites the inventory, and re-seals a manifest that agrees with it.
+/// Rewrites the inventory, and seals a manifest that agrees with it.
 fn forge(folder: &Path, change: impl Fn(&str) -> String) {
     let path = folder.join("inventory.jsonl");
     let new = change(&std::fs::read_to_string(&path).unwrap());
@@ -159,9 +160,9 @@ fn with_size(inventory: &str, size: &str) -> String {
     format!("{}{size}{}", &inventory[..at], &inventory[end..])
 }
 
-/// Lost otherwise: whatever lies where a forged inventory points, or the memory and disk that it asks for.
+/// Guards against a forged inventory that points outside, or asks for too much memory or disk.
 #[test]
-fn a_forged_inventory_with_a_true_seal_is_refused() {
+fn a_forged_inventory_with_a_valid_seal_is_refused() {
     let instance = Instance::new();
     let id = instance.backup();
     let folder = instance.backup_folder(&id);
@@ -173,7 +174,8 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
     let sizes = "18446744073709551616 18446744073709551615 -1 1e3 1125899906842624";
     let paths = "data/../../evil /etc/x data//x data/a\\\\b ../evil data/. evil data/a\\u0000b manifest.json";
     forge(&folder, str::to_owned);
-    instance.ok(&["verify", &id]); // The forgery itself is no fault.
+    // Rewriting and sealing alone adds no fault.
+    instance.ok(&["verify", &id]);
     let check = |case: &str, change: &dyn Fn(&str) -> String| {
         for file in ["inventory.jsonl", "manifest.json"] {
             std::fs::copy(original.join(file), folder.join(file)).unwrap();
@@ -182,7 +184,7 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
         let before = outside();
         let (code, operation) = timely_json(&instance, &["verify", &id]);
         assert_eq!(code, Some(1), "{case}: {operation}");
-        // A size that is possible is found to be wrong when the file is looked for.
+        // A possible size is found to be wrong when the file is read.
         let named = if case.len() == 16 {
             "were expected"
         } else {
@@ -207,7 +209,7 @@ fn a_forged_inventory_with_a_true_seal_is_refused() {
     });
 }
 
-/// Guards against: a file that another backup holds, looked for in the wrong place.
+/// Guards against looking in the wrong folder for a file that another backup holds.
 #[test]
 fn a_file_that_another_backup_holds_is_found_verified_and_restored_there() {
     let instance = Instance::new();
@@ -241,7 +243,7 @@ fn a_file_that_another_backup_holds_is_found_verified_and_restored_there() {
     instance.ok(&["restore", &id, "--yes", "--with-config"]);
     assert!(instance.live() == whole, "not the files of before");
     assert!(support::database_rows(&instance.path("data/arc.db")).len() > 1);
-    // What is wrong there is wrong with this backup, at its own path.
+    // Damage there counts as damage of this backup, under its own path.
     let kept = std::fs::read(there.join(&data)).unwrap();
     let mut flipped = kept.clone();
     flipped[100] ^= 1;
@@ -253,8 +255,10 @@ fn a_file_that_another_backup_holds_is_found_verified_and_restored_there() {
     let (code, operation) = instance.json(&["verify", &id, "--quick"]);
     assert_eq!(code, 1, "{operation}");
     assert!(has_problem(&operation, &data, "missing"), "{operation}");
-    refused(&instance, &id, &data, "its holder has lost it");
-    // A file of its own at that place is not the one that is meant.
+    let output = instance.run(&["restore", &id, "--yes"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains(&data) && instance.live() == whole);
+    // A file of this backup at the same path does not replace it.
     std::fs::write(here.join(&data), &kept).unwrap();
     let (_, operation) = instance.json(&["verify", &id, "--quick"]);
     for kind in ["missing", "unexpected"] {
@@ -262,15 +266,16 @@ fn a_file_that_another_backup_holds_is_found_verified_and_restored_there() {
     }
 }
 
-/// Lost otherwise: the machine's memory, to a file of 300 MiB that calls itself a manifest.
+/// Guards against a manifest of 300 MiB that fills the machine's memory.
 #[test]
-fn a_huge_manifest_is_refused_without_being_held() {
+fn a_huge_manifest_is_refused_without_being_loaded() {
     let instance = Instance::new();
     let (good, huge) = (instance.backup(), instance.backup());
     let manifest = instance.backup_folder(&huge).join("manifest.json");
     let file = std::fs::File::options().write(true).open(manifest).unwrap();
     file.set_len(300 << 20).unwrap();
-    // Address space for the program, and not for 300 MiB; one malloc arena, as each reserves 64 MiB.
+    // Enough address space for the program but not for 300 MiB, and one malloc arena: each reserves
+    // 64 MiB.
     let limited = |arguments: &[&str]| {
         Command::new("bash")
             .args(["-c", "ulimit -v 290000 && exec \"$0\" \"$@\""])
@@ -294,7 +299,7 @@ fn a_huge_manifest_is_refused_without_being_held() {
     assert!(list.status.success() && text(&list).contains(&good));
 }
 
-/// Lost otherwise: memory, to a manifest of 300 MiB; and the list of the good ones.
+/// Guards against a huge manifest that fills the memory, or hides the good backups from the list.
 #[test]
 fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
     let instance = Instance::new();
@@ -323,7 +328,7 @@ fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
     assert_eq!(list["backups"][0]["backup_id"], good.as_str());
 }
 
-/// Lost otherwise: files outside, read into or overwritten by a restore; or a verification that waits for ever.
+/// Guards against a restore that reads or writes files outside, and a verification that never ends.
 #[test]
 fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
     let places = ["data", "metadata/arc.db", "inventory.jsonl", "data/iot"];
@@ -354,7 +359,7 @@ fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
     }
 }
 
-/// Guards against counting a problem twice where there are more than are listed one by one.
+/// Guards against counting a problem twice when there are more than the list shows.
 #[test]
 fn more_missing_files_than_are_listed_are_counted_once() {
     const FILES: usize = 10_050;

@@ -1,4 +1,4 @@
-//! SQLite: consistent snapshots under writers, and restores into whatever is live.
+//! SQLite: consistent snapshots while others write, and restores over databases in any state.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -23,10 +23,10 @@ fn open(path: &Path) -> Connection {
     connection
 }
 
-/// Two connections that commit a numbered row after the other until they are told to stop, and checkpoint now and then.
+/// Two connections that commit one numbered row after the other, and checkpoint now and then.
 struct Writers {
     stop: Arc<AtomicBool>,
-    /// What each has committed.
+    /// The number of commits of each.
     counts: Vec<Arc<AtomicI64>>,
     threads: Vec<JoinHandle<Connection>>,
 }
@@ -58,7 +58,7 @@ impl Writers {
                         }
                         count.store(number, Ordering::SeqCst);
                         if number % 50 == 0 {
-                            // Busy is an answer like any other here.
+                            // "Busy" is expected here.
                             let _ =
                                 connection
                                     .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -82,7 +82,7 @@ impl Writers {
     }
 
     /// Waits until each has committed some more.
-    fn go_on(&self) -> Vec<i64> {
+    fn await_commits(&self) -> Vec<i64> {
         let before = self.counts();
         while self
             .counts()
@@ -105,7 +105,7 @@ impl Writers {
     }
 }
 
-/// For each writer the highest number, and how many rows there are.
+/// The highest number and the number of rows of each writer.
 fn written(connection: &Connection) -> Vec<(i64, i64)> {
     let check: String = connection
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -121,13 +121,14 @@ fn written(connection: &Connection) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// Lost otherwise: rows that were committed before the backup began; or the backup, which writers would hold up for ever.
+/// Guards against losing rows committed before the backup, and a backup that writers delay for
+/// ever.
 #[test]
 fn a_backup_under_two_writers_ends_and_has_every_row_committed_before_it_began() {
     let instance = Instance::new();
     let writers = Writers::start(&instance.path("data/arc.db"));
     for _ in 0..5 {
-        let before = writers.go_on();
+        let before = writers.await_commits();
         let output = timely(&instance, &["backup"]);
         assert!(output.status.success(), "{}", text(&output));
         let id = String::from_utf8(output.stdout).unwrap();
@@ -147,7 +148,7 @@ fn a_backup_under_two_writers_ends_and_has_every_row_committed_before_it_began()
     writers.stop();
 }
 
-/// Lost otherwise: a restore that a busy Arc never lets in, or that it does not see.
+/// Guards against a restore that a busy Arc blocks, or that Arc does not see.
 #[test]
 fn a_restore_under_two_writers_is_seen_by_both_at_once() {
     let instance = Instance::new();
@@ -156,14 +157,14 @@ fn a_restore_under_two_writers_is_seen_by_both_at_once() {
     let tokens = database_rows(&path);
     for _ in 0..3 {
         let writers = Writers::start(&path);
-        // The state that comes back has the table, so that the writers can go on, and none of their rows.
+        // The backup has an empty table, so that the writers can continue after the restore.
         let empty = timely(&instance, &["backup"]);
         assert!(empty.status.success(), "{}", text(&empty));
         let id = String::from_utf8(empty.stdout).unwrap();
-        let kept = writers.go_on();
+        let kept = writers.await_commits();
         let output = timely(&instance, &["restore", id.trim(), "--no-data", "--yes"]);
         assert!(output.status.success(), "{}", text(&output));
-        let after = writers.go_on();
+        let after = writers.await_commits();
         for connection in writers.stop() {
             for (writer, (kept, after)) in kept.iter().zip(&after).enumerate() {
                 let query = "SELECT count(*) FROM probe WHERE writer = ?1 AND number = ?2";
@@ -186,7 +187,7 @@ fn a_restore_under_two_writers_is_seen_by_both_at_once() {
     assert_eq!(database_rows(&path), tokens);
 }
 
-/// Lost otherwise: an instance whose database broke, which is when a backup is needed.
+/// Guards against a broken database that can't be restored, which is when a backup is needed.
 #[test]
 fn a_database_that_is_garbage_missing_corrupt_or_of_another_page_size_is_restored_and_kept() {
     for (case, ruin) in [
@@ -234,7 +235,7 @@ fn a_database_that_is_garbage_missing_corrupt_or_of_another_page_size_is_restore
     }
 }
 
-/// Lost otherwise: an operation that waits for ever, and holds the lock of all others.
+/// Guards against an operation that waits for ever and holds the lock that all others need.
 #[test]
 fn a_fifo_in_a_databases_place_is_named_and_never_waited_on() {
     let instance = Instance::new();
@@ -251,7 +252,8 @@ fn a_fifo_in_a_databases_place_is_named_and_never_waited_on() {
     assert_eq!(database_rows(&path), expected);
 }
 
-/// Lost otherwise: every token, or the configuration, to a backup of Arc's that has no checksum to tell it by.
+/// Guards against losing all tokens, or the configuration, to a backup of Arc's that has no
+/// checksums.
 #[test]
 fn arcs_own_backup_with_an_empty_database_or_a_broken_configuration_changes_nothing() {
     let instance = Instance::new();
@@ -289,7 +291,7 @@ fn arcs_own_backup_with_an_empty_database_or_a_broken_configuration_changes_noth
     instance.ok(&["verify", id]);
 }
 
-/// Lost otherwise: the link between a running Arc and its database: it would go on with the old one.
+/// Guards against a running Arc that keeps using the old database after a restore.
 #[test]
 fn a_process_that_has_the_database_open_sees_what_was_restored() {
     let instance = Instance::new();

@@ -1,6 +1,8 @@
-//! Death and error at every call of a sink or source: nothing lost, nothing half listed, nothing left over.
+//! Death and error at every call of a sink or source: nothing is lost, no partial backup is listed,
+//! and no leftovers stay.
 //!
-//! Without arguments every k-th call; every one: `cargo test --release --test deaths -- --ignored --nocapture`.
+//! Without arguments every k-th call; every one:
+//! `cargo test --release --test deaths -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -16,19 +18,19 @@ use std::process::ExitCode;
 
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
-use scene::{Live, all_verify, copy, listed, live, small, strays};
+use scene::{Live, all_verify, copy, leftovers, listed, live, small};
 use support::{Instance, change_live, text, tree};
 use verdict::{Operation, failed_well};
 
-/// How many calls of each operation are met in a short run, for each of the four faults.
+/// How many calls of each operation a short run covers, for each of the four faults.
 const SHORT: usize = 4;
 
 fn main() -> ExitCode {
     if let Some(code) = faults::child() {
         return code;
     }
-    let mut trials = vec![Trial::test("a_deletion_goes_on_a_full_disk", || {
-        a_deletion_goes_on_a_full_disk();
+    let mut trials = vec![Trial::test("a_deletion_works_on_a_full_disk", || {
+        a_deletion_works_on_a_full_disk();
         Ok(())
     })];
     let plain = |name: &str, test: fn(usize), limit: usize, is_long: bool| {
@@ -46,8 +48,8 @@ fn main() -> ExitCode {
             limit,
             is_long,
         ));
-        let name = format!("what_is_slow_is_not_lost{every}");
-        trials.push(plain(&name, what_is_slow_is_not_lost, limit, is_long));
+        let name = format!("a_slow_call_fails_no_operation{every}");
+        trials.push(plain(&name, a_slow_call_fails_no_operation, limit, is_long));
     }
     for (name, operation) in [
         ("backup", Operation::Backup),
@@ -62,13 +64,13 @@ fn main() -> ExitCode {
             })
         };
         let bytes = match operation {
-            // A bit that is flipped before it is hashed is a bit of the file.
+            // A bit that is flipped before it is hashed counts as a bit of the file.
             Operation::Backup => Some(["short-read", "short-write"]),
             Operation::Restore => Some(["short-read", "flip-read"]),
             Operation::Delete | Operation::Sweep => None,
         };
         let full = match operation {
-            // Once, and for good.
+            // For one call, and for all later calls.
             Operation::Backup | Operation::Restore => Some(["no-space", "no-space+"]),
             Operation::Delete | Operation::Sweep => None,
         };
@@ -100,15 +102,15 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Lost otherwise: the only way to make room.
-fn a_deletion_goes_on_a_full_disk() {
+/// Guards against a full disk on which no deletion is possible.
+fn a_deletion_works_on_a_full_disk() {
     let scene = Scene::new(Operation::Delete, false);
     let (output, trace) = faulty(&scene.instance, "no-space:1+", "", &scene.arguments());
     assert!(output.status.success(), "{}", text(&output));
     assert!(!trace.is_empty(), "it asked for no room");
     let case = "deleted on a full disk";
     assert_eq!(all_verify(&scene.instance, case), [scene.kept.as_str()]);
-    let left = strays(&scene.instance, false, case);
+    let left = leftovers(&scene.instance, false, case);
     assert_eq!(left, Vec::<String>::new(), "{case}");
 }
 
@@ -118,7 +120,7 @@ struct Scene {
     operation: Operation,
     /// The backup that has to survive everything.
     kept: String,
-    /// The one that is deleted.
+    /// The backup that is deleted.
     victim: String,
     /// The live state when `kept` was made.
     old: Live,
@@ -160,7 +162,7 @@ impl Scene {
         match self.operation {
             Operation::Backup => vec!["--json", "backup"],
             Operation::Restore => {
-                // In a copy of the instance, which has its data elsewhere.
+                // In a copy of the instance, whose data has another path.
                 vec![
                     "--json",
                     "restore",
@@ -175,13 +177,14 @@ impl Scene {
     }
 }
 
-/// Runs the operation once for each call that it makes, up to `limit` of them, with each of the faults at that call.
+/// Runs the operation once for each call that it makes, up to `limit` of them, with each of the
+/// faults at that call.
 fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str; 2]) {
     let scene = Scene::new(operation, concurrent);
     let (mut runs, mut well, mut missed) = (0, 0, 0);
     let (mut calls, mut failures) = (Vec::new(), Vec::new());
     for fault in faults {
-        // A call that never comes: what is counted depends on the kind of fault.
+        // A call that never comes. The number of calls depends on the kind of fault.
         let counting = copy(&scene.instance);
         let (whole, trace) = faulty(&counting, &at(fault, 0), "", &scene.arguments());
         assert!(whole.status.success(), "{}", text(&whole));
@@ -194,7 +197,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
         };
         for number in (1..=trace.len()).filter(is_met) {
             runs += 1;
-            // Every failure is worth knowing, not only the first.
+            // All failures are reported, not only the first.
             let fault = at(fault, number);
             match std::panic::catch_unwind(|| one_call(&scene, &fault, number, concurrent)) {
                 Ok(Met::WentWell) => well += 1,
@@ -209,7 +212,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
         "{operation:?}, concurrent: {concurrent}: {faults:?} in {calls:?} calls, {runs} runs, {well} of them done all the same, \
          {missed} too short to come to the call"
     );
-    // Where several files are copied at once, or a journal is told after 5 s, there may be a call less.
+    // With several files at once, or a journal write every 5 s, there may be one call less.
     assert!(missed * 10 <= runs, "{missed} of {runs} met no fault");
     assert!(
         failures.is_empty(),
@@ -219,14 +222,14 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
     );
 }
 
-/// Where what is live or listed changes: met in short runs too.
+/// Calls that change live or listed files: a short run covers them, too.
 fn is_decisive(call: &str) -> bool {
     let changes = [".promote\t", ".set_aside\t", ".apply\t", ".remove_tree\t"];
     let publishes = call.contains(".commit\t") && call.ends_with("/manifest.json");
     publishes || changes.iter().any(|change| call.contains(change))
 }
 
-/// The fault at a call; with a `+`, at each from then on. None is the call 0.
+/// The fault at a call. With a `+`, it also happens at each later call. 0 means no call.
 fn at(fault: &str, number: usize) -> String {
     match fault.strip_suffix('+') {
         Some(fault) if number > 0 => format!("{fault}:{number}+"),
@@ -240,11 +243,11 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// What became of an operation.
+/// The result of an operation with a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Met {
     Failed,
-    /// It was done in spite of an error.
+    /// It succeeded in spite of an error.
     WentWell,
     /// There was no such call.
     NotReached,
@@ -259,11 +262,12 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
     let mut went_well = false;
     if dies {
         let died = output.status.signal() == Some(9);
-        // Death behind the last row of a listing comes only to who asks for one more.
+        // Death after the last row of a listing is reached only by a caller that asks for one more.
         let may_live = fault.contains("after") && call.contains(".needed");
         assert!(died || !reached || may_live, "{case}: {}", text(&output));
     } else if reached {
-        // The look at the lock before what others left is swept: that waits for the next operation, with a word in the log.
+        // This call checks the lock before the sweep of older leftovers. The sweep then waits for
+        // the next operation, with a warning.
         let before = &trace[..number - 1];
         let published = (before.iter())
             .position(|call| call.contains(".commit\t") && call.ends_with("/manifest.json"));
@@ -281,7 +285,7 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
         }
     }
     if operation == Operation::Backup && fault.starts_with("no-space") && !went_well {
-        // The room that it took is needed now, not after the next backup.
+        // The used space must be free at once, not only after the next backup.
         let folders = std::fs::read_dir(instance.path("data/backups")).unwrap();
         let folders: Vec<_> = folders.map(|folder| folder.unwrap().file_name()).collect();
         assert_eq!(
@@ -299,7 +303,7 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
     }
 }
 
-/// Lost otherwise: the truth of `completed`, to a disk that writes other bytes than it was given.
+/// Guards against a `completed` backup on a disk that wrote other bytes than it was given.
 fn a_bit_that_a_disk_flips_is_found(limit: usize) {
     let scene = Scene::new(Operation::Backup, false);
     let calls = "target.write";
@@ -317,7 +321,7 @@ fn a_bit_that_a_disk_flips_is_found(limit: usize) {
         runs += 1;
         let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let id = done["backup_id"].as_str().unwrap();
-        // The tool's own journal is not the backup.
+        // The tool's own journal is not part of the backup.
         if path.starts_with(".arc-backup/") {
             continue;
         }
@@ -341,8 +345,8 @@ fn a_bit_that_a_disk_flips_is_found(limit: usize) {
     assert!(found > 2, "only {found} of {runs}");
 }
 
-/// Lost otherwise: an operation, to a disk or store that is only slow, before or after it has done what it was asked to.
-fn what_is_slow_is_not_lost(limit: usize) {
+/// Guards against failing an operation because a disk or store is slow, before or after the call.
+fn a_slow_call_fails_no_operation(limit: usize) {
     for operation in [
         Operation::Backup,
         Operation::Restore,
@@ -368,7 +372,7 @@ fn what_is_slow_is_not_lost(limit: usize) {
     }
 }
 
-/// What has to hold after a fault, and after the next operation.
+/// The conditions after a fault, and after the next operation.
 fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
     let ids = all_verify(instance, case);
     assert!(
@@ -399,11 +403,12 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         "{case}: the earlier backup is gone"
     );
     assert!(!ids.contains(&scene.victim), "{case}");
-    let left = strays(instance, of_source, case);
+    let left = leftovers(instance, of_source, case);
     assert_eq!(left, Vec::<String>::new(), "{case}: left over");
 }
 
-/// Live data is old, new, or marked; the same restore completes it, and what it replaced is still there.
+/// Live data is old, new, or has a restore marker. The same restore completes it, and the replaced
+/// files still exist.
 fn restored(scene: &Scene, instance: &Instance, case: &str) {
     let (_, status) = instance.json(&["status"]);
     let marked = status["restore_in_progress"]["backup_id"] == *scene.kept;

@@ -1,6 +1,8 @@
-//! Death at every call where nothing can be staged: Arc's data in S3, restored from local disk, and backed up to S3.
+//! Death at every call where nothing can be staged: Arc's data in S3, restored from local disk, and
+//! backed up to S3.
 //!
-//! Without arguments every k-th call; every one: `cargo test --release --test deaths_s3 -- --ignored --nocapture`.
+//! Without arguments every k-th call; every one:
+//! `cargo test --release --test deaths_s3 -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -25,10 +27,10 @@ use short_locks::{LOCK_TIMES, with_short_locks};
 use stores::{Place, contents, put_all, s3_server};
 use support::{Instance, database_rows, text};
 
-/// How many calls of each operation are met in a short run, for each of the two deaths.
+/// How many calls of each operation a short run covers, for each of the two deaths.
 const SHORT: usize = 3;
-/// Within which a dead holder's lock is free here.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time after which a dead holder's lock is free here.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 const PREFIX: &str = "live/arc";
 
 fn main() -> ExitCode {
@@ -57,17 +59,17 @@ fn main() -> ExitCode {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
-    /// Of a backup on local disk, over data in S3.
+    /// A backup on local disk, over data in S3.
     Restore,
-    /// Of data in S3, to S3.
+    /// Data in S3, to S3.
     Backup,
-    /// Of a backup in S3.
+    /// A backup in S3.
     Delete,
 }
 
 type Objects = BTreeMap<String, Vec<u8>>;
 
-/// An instance whose data is in a bucket, and its backups in another.
+/// An instance whose data is in one bucket and whose backups are in another.
 struct World {
     instance: Instance,
     server: S3Server,
@@ -97,7 +99,7 @@ impl World {
         world
     }
 
-    /// The same, on a server of its own.
+    /// A copy of it, on a separate server.
     fn again(&self) -> Self {
         let world = Self::on(copy(&self.instance), s3_server());
         for (from, to) in [(&self.data, &world.data), (&self.far, &world.far)] {
@@ -128,14 +130,14 @@ impl World {
         (output, trace.lines().map(str::to_owned).collect())
     }
 
-    /// Runs it until the lock of the dead is free.
+    /// Retries the command until the lock of the dead process is free.
     fn ok(&self, arguments: &[&str], case: &str) {
         let begun = Instant::now();
         loop {
             let (output, _) = self.run("none", arguments);
             match output.status.code() {
                 Some(0) => return,
-                Some(3) if begun.elapsed() < PATIENCE => {
+                Some(3) if begun.elapsed() < LOCK_TIMEOUT => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
                 _ => panic!("{case}: {arguments:?}: {}", text(&output)),
@@ -162,8 +164,8 @@ impl World {
         ids
     }
 
-    /// What lies in the target of backups that are not listed.
-    fn strays(&self, listed: &[String]) -> Vec<String> {
+    /// Files in the target that belong to no listed backup.
+    fn leftovers(&self, listed: &[String]) -> Vec<String> {
         let own = [".arc-backup/lock", ".arc-backup/notes/"];
         (contents(&self.far.sink).into_keys())
             .filter(|key| {
@@ -174,7 +176,7 @@ impl World {
     }
 }
 
-/// Runs the operation once for each call that it makes, up to `limit` of them, and lets it die there.
+/// Runs the operation once for each call that it makes, up to `limit` of them, and kills it there.
 fn each_call(operation: Operation, limit: usize) {
     let world = World::new();
     let target = match operation {
@@ -185,7 +187,7 @@ fn each_call(operation: Operation, limit: usize) {
     let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let id = made["backup_id"].as_str().unwrap().to_owned();
     let old = world.live();
-    // One that is changed, one that is gone, one that is new.
+    // One object that is changed, one that is gone, one that is new.
     let keys: Vec<&String> = old.0.keys().collect();
     stores::put(&world.data.sink, keys[0], b"changed");
     stores::delete(&world.data.sink, &[keys[1]]);
@@ -206,7 +208,7 @@ fn each_call(operation: Operation, limit: usize) {
         let (whole, trace) = counting.run(&format!("{fault}:0"), &arguments);
         assert!(whole.status.success(), "{}", text(&whole));
         let step = trace.len().div_ceil(limit);
-        // Where what is live or listed changes: met in short runs too.
+        // Calls that change live or listed files: a short run covers them, too.
         let is_decisive = |call: &str| {
             let changes_live = call.contains("\tstorage.set_aside\t")
                 || call.contains("\tstorage.commit\t") && operation == Operation::Restore;
@@ -240,7 +242,7 @@ fn each_call(operation: Operation, limit: usize) {
                     let ids = world.all_verify(target, &case);
                     assert!(ids.contains(&id) && ids.len() >= 2, "{case}: {ids:?}");
                     assert_eq!(
-                        world.strays(&ids),
+                        world.leftovers(&ids),
                         Vec::<String>::new(),
                         "{case}: left over"
                     );
@@ -250,7 +252,11 @@ fn each_call(operation: Operation, limit: usize) {
                         world.ok(&arguments, &case);
                     }
                     world.ok(&["sweep", "--apply"], &case);
-                    assert_eq!(world.strays(&[]), Vec::<String>::new(), "{case}: left over");
+                    assert_eq!(
+                        world.leftovers(&[]),
+                        Vec::<String>::new(),
+                        "{case}: left over"
+                    );
                 }
             }
             for bucket in ["data", "backups"] {
@@ -272,8 +278,8 @@ fn each_call(operation: Operation, limit: usize) {
     );
 }
 
-/// Live data is old, new, or marked; the same restore completes it, and what it replaced is still there. Answers whether it was
-/// marked.
+/// Live data is old, new, or has a restore marker. The same restore completes it, and the replaced
+/// files still exist. Returns whether there was a marker.
 fn restored(
     world: &World,
     id: &str,

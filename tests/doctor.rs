@@ -1,4 +1,4 @@
-//! What is told of storages: by doctor, in errors, and never of their secrets.
+//! What doctor and errors report about storages, never with their secrets.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -21,7 +21,7 @@ fn fault_of<'a>(report: &'a Value, subject: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no fault of {subject}: {report}"))
 }
 
-/// Lost otherwise: an operator's night: which of twenty settings is wrong.
+/// Guards against an operator who can't see which of twenty settings is wrong.
 #[test]
 fn doctor_and_the_failing_operation_name_the_setting() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -103,11 +103,11 @@ fn doctor_and_the_failing_operation_name_the_setting() {
         let (code, made) = instance.json(&["backup", "--target", "far"]);
         assert_eq!(code, 1, "{setting}: {made}");
         assert!(made.to_string().contains(setting), "{setting}: {made}");
-        // The target and the cause first: the lock, which is asked for first, is not what is wrong.
+        // The target and the cause come first. The lock is asked for first, but is not the cause.
         let error = made["error"].as_str().unwrap();
         assert!(error.starts_with("target `far`: "), "{error}");
     }
-    // Without asking anybody: exit code 2.
+    // Found without a request: exit code 2.
     for (place, from, to, setting) in [
         (
             azure,
@@ -137,7 +137,7 @@ fn doctor_and_the_failing_operation_name_the_setting() {
             text(&output)
         );
     }
-    // One right that is missing.
+    // One missing right.
     for (verb, check) in [
         (Verb::PutObject, "put"),
         (Verb::GetObject, "get"),
@@ -155,7 +155,7 @@ fn doctor_and_the_failing_operation_name_the_setting() {
     }
 }
 
-/// A state of the checks by their subject and name.
+/// The status of the check with this subject and name.
 fn status_of(report: &Value, subject: &str, check: &str) -> Value {
     let checks = report["checks"].as_array().unwrap();
     let found = checks
@@ -164,10 +164,9 @@ fn status_of(report: &Value, subject: &str, check: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {check} of {subject}: {report}"))["status"].clone()
 }
 
-/// Lost otherwise: an alarm each morning for what is as it is wanted, and with it the one for what
-/// is not.
+/// Guards against a daily alarm about an intended state, which hides the alarms that matter.
 #[test]
-fn what_keeps_no_backup_from_working_is_a_warning() {
+fn a_finding_that_prevents_no_backup_is_a_warning() {
     let instance = Instance::new();
     let (code, report) = instance.json(&["doctor"]);
     assert_eq!(code, 0, "{report}");
@@ -196,8 +195,7 @@ fn what_keeps_no_backup_from_working_is_a_warning() {
     );
 }
 
-/// Lost otherwise: a night, to a check that says \"see `s3_access_key`\" where the clock is wrong
-/// or there are no keys.
+/// Guards against the remedy "see `s3_access_key`" for a wrong clock or missing keys.
 #[test]
 fn remedies_fit_the_fault() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -217,7 +215,7 @@ fn remedies_fit_the_fault() {
         "{fault}"
     );
 
-    // No keys, and whoever hands out credentials on this machine refuses.
+    // No keys, and the service for credentials of this machine refuses.
     let path = instance.path("arc.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let lines = config.lines().filter(|line| !line.contains("_key = "));
@@ -273,7 +271,7 @@ fn remedies_fit_the_fault() {
     }
 }
 
-/// Lost otherwise: an evening, spent on a host that is there.
+/// Guards against an unknown host whose error does not name it and `s3_path_style`.
 #[test]
 fn a_host_with_the_buckets_name_in_front_is_named() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -294,7 +292,7 @@ fn a_host_with_the_buckets_name_in_front_is_named() {
     for words in ["`backups.store.invalid`", "`s3_path_style = true`"] {
         assert!(code == 1 && error.contains(words), "{error}");
     }
-    // `minio` needs no word of it.
+    // `minio` needs no setting for it.
     let path = instance.path("arc.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, config.replace("type = \"s3\"", "type = \"minio\"")).unwrap();
@@ -303,8 +301,7 @@ fn a_host_with_the_buckets_name_in_front_is_named() {
     assert!(code == 1 && error.contains("`store.invalid`"), "{error}");
 }
 
-/// Lost otherwise: hours, and the room of everybody else on that disk, for a backup that can't be
-/// completed.
+/// Guards against a backup that fills the disk and can't be completed.
 #[test]
 fn a_backup_without_room_copies_nothing() {
     let instance = Instance::new();
@@ -317,7 +314,7 @@ fn a_backup_without_room_copies_nothing() {
     };
     let before = backups();
     let large = instance.path("data/arc/iot/temperature/large.parquet");
-    // A file of eight TiB that takes no room itself.
+    // A sparse file of eight TiB.
     let file = std::fs::File::create(&large).unwrap();
     file.set_len(8 << 40).unwrap();
     let (code, report) = instance.json(&["doctor"]);
@@ -356,7 +353,7 @@ fn free_port() -> u16 {
         .port()
 }
 
-/// Lost otherwise: the keys to everything, to whoever reads a log, a manifest or an answer.
+/// Guards against secrets in a log, a manifest, an answer or the history.
 #[test]
 fn no_secret_is_in_any_log_answer_manifest_or_history() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -431,14 +428,16 @@ fn no_secret_is_in_any_log_answer_manifest_or_history() {
     for text in &said {
         for secret in [SECRETS[0], "s3cret%2FKey", signature] {
             if let Some(at) = text.find(secret) {
-                panic!("a secret is told: …{}", &text[at.saturating_sub(300)..at]);
+                panic!(
+                    "a secret is printed: …{}",
+                    &text[at.saturating_sub(300)..at]
+                );
             }
         }
     }
 }
 
-/// Lost otherwise: the nightly backup of a container that has its secrets in files, as
-/// orchestrators give them.
+/// Guards against a container that can't use secrets in files, as orchestrators provide them.
 #[test]
 fn a_target_of_the_environment_has_its_secret_in_a_file() {
     let (instance, server) = (Instance::new(), s3_server());

@@ -1,4 +1,5 @@
-//! Operations that are asked to end: the program ends in time, says why, and leaves nothing held.
+//! Operations that are asked to end: the program ends in time, gives the reason, and releases its
+//! locks.
 //!
 //! Long, with a table: `cargo test --release --test ending -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -14,10 +15,11 @@ use arc_backup_test_s3::{Fault, Rule, S3Server, ServerOptions, Verb, When};
 use stores::{Place, SECRETS, configure};
 use support::{Instance, text};
 
-/// What an operation has for ending, and the process with it: a service manager kills after 30 s, or 90.
+/// The time limit for an operation and its process to end: a service manager kills after 30 s or 90
+/// s.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// How the store is when the program is asked to end.
+/// The state of the store when the program is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Store {
     Healthy,
@@ -29,12 +31,12 @@ enum Store {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Asked {
     Term,
-    /// Ctrl-C, and once more a moment later.
+    /// Ctrl-C twice, a moment apart.
     IntTwice,
     Timeout,
 }
 
-/// An operation, and what it has come to.
+/// An operation and its phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum At {
     Start,
@@ -70,7 +72,7 @@ fn server(latency: u64) -> S3Server {
     .unwrap()
 }
 
-/// Backs up to a bucket of `server` by default, with these settings too.
+/// Backs up to a bucket of `server` by default, with these settings added.
 fn far(instance: &Instance, server: &S3Server, settings: &str) {
     instance.configure(&format!("default_target = \"far\"\n{settings}"));
     let storage = Place::local(instance, "data/arc");
@@ -88,8 +90,8 @@ fn signal(child: &Child, name: &str) {
     assert!(status.unwrap().success());
 }
 
-/// SIGINT; SIGTERM where the tests were started with SIGINT ignored, as a shell does for what it
-/// starts in the background. The program inherits that.
+/// SIGINT, or SIGTERM where the tests were started with SIGINT ignored. A shell does so for
+/// background jobs, and the program inherits it.
 fn interrupt() -> &'static str {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let mask = (status.lines().find_map(|line| line.strip_prefix("SigIgn:"))).unwrap();
@@ -107,7 +109,7 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Asks an operation to end that has come so far, and answers how long it took.
+/// Asks an operation in this phase to end, and returns how long that took.
 fn case(at: At, store: Store, asked: Asked) -> Duration {
     let case = format!("{at:?}, {store:?}, {asked:?}");
     let instance = Instance::new();
@@ -231,7 +233,7 @@ fn case(at: At, store: Store, asked: Asked) -> Duration {
     let took = begun.elapsed();
     let output = child.wait_with_output().unwrap();
     let said = text(&output);
-    // It may have been done when it was asked, and a backup with a file that can't be read fails.
+    // It may have been done already, and a backup with an unreadable file fails anyway.
     let was_done = status.success()
         || at == At::KeepingIncomplete && said.contains("kept as an incomplete copy");
     if !was_done && asked == Asked::Term {
@@ -241,8 +243,8 @@ fn case(at: At, store: Store, asked: Asked) -> Duration {
     if !was_done && asked == Asked::IntTwice {
         assert_eq!(status.code(), Some(130), "{case}: {said}");
     }
-    // A store that is there has its lock back, but from who was ended at once; and even then the next one on this host need not
-    // wait for a process that is dead.
+    // A store that answers has its lock released, unless the process was ended at once. Even then
+    // the next one on this host need not wait for a dead process.
     if store != Store::Dead {
         server.heal();
         let next = no_timeout(&["backup"]).output().unwrap();
@@ -261,7 +263,7 @@ fn each(of: &[(At, Store, Asked)]) {
     });
 }
 
-/// After SIGTERM it went on for 106 s with a dead network, and kept the lock.
+/// Guards against a backup that ignores SIGTERM for 106 s on a dead network, and keeps the lock.
 #[test]
 fn a_signal_ends_a_backup() {
     each(&[
@@ -272,7 +274,7 @@ fn a_signal_ends_a_backup() {
     ]);
 }
 
-/// The same of what reads, writes and removes.
+/// Guards against the same in the operations that read, write and remove.
 #[test]
 fn a_signal_ends_every_operation() {
     each(&[
@@ -284,7 +286,7 @@ fn a_signal_ends_every_operation() {
     ]);
 }
 
-/// A second signal did nothing at all.
+/// Guards against a second signal that has no effect.
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
     each(&[
@@ -294,7 +296,7 @@ fn a_second_signal_ends_the_process_at_once() {
     ]);
 }
 
-/// `backup.timeout` had no effect on who waited for a dead store.
+/// Guards against a `backup.timeout` that has no effect while a dead store is waited for.
 #[test]
 fn a_timeout_ends_an_operation() {
     each(&[
@@ -304,7 +306,7 @@ fn a_timeout_ends_an_operation() {
     ]);
 }
 
-/// Every phase, every store, every way, as a table.
+/// Every phase with every store and every way to end, as a table.
 #[test]
 #[ignore = "takes some minutes"]
 fn every_operation_ends_in_every_phase() {
@@ -323,7 +325,7 @@ fn every_operation_ends_in_every_phase() {
     }
 }
 
-/// `nohup` was of no use: the program ended with its session.
+/// Guards against a program that ends with its session in spite of `nohup`.
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let instance = Instance::new();
@@ -344,7 +346,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     assert!(status.success(), "{status}");
 }
 
-/// A process that was killed held the lock of its target for more than a minute, in everybody's eyes.
+/// Guards against a target that stays locked for more than a minute after its holder was killed.
 #[test]
 fn the_lock_of_a_dead_process_of_this_host_is_free_at_once() {
     let instance = Instance::new();
@@ -356,8 +358,8 @@ fn the_lock_of_a_dead_process_of_this_host_is_free_at_once() {
         .unwrap();
     wait_for("it copies", || server.count(Verb::PutObject) > 10);
     child.kill().unwrap();
-    // A process dies only when its writes to the disk are done. It is not reaped here: a zombie is
-    // dead, too.
+    // A process dies only when its disk writes are done. It is not reaped here: a zombie is dead,
+    // too.
     let pid = rustix::process::Pid::from_child(&child);
     let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
     rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
@@ -366,9 +368,9 @@ fn the_lock_of_a_dead_process_of_this_host_is_free_at_once() {
     child.wait().unwrap();
 }
 
-/// An operation in which nothing goes on is ended, and says what it waited for.
+/// Guards against an operation without progress that never ends, and a message without the cause.
 #[test]
-fn an_operation_in_which_nothing_goes_on_is_ended() {
+fn an_operation_without_progress_is_ended() {
     let instance = Instance::new();
     let server = server(0);
     far(&instance, &server, "stall_timeout = \"2s\"");

@@ -53,7 +53,7 @@ impl Sink for Tagged {
     }
 }
 
-/// What a restore of `backed_up` plans where `live` has the same key, size and entity tag.
+/// The plan of a restore of `backed_up` where `live` has the same key, size and entity tag.
 async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreSummary {
     let (sink, key) = (MemorySink::new(), Key::parse("iot/cpu/a.parquet").unwrap());
     let mut upload = sink.begin(&key, WriteOptions::default()).await.unwrap();
@@ -86,15 +86,15 @@ async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreS
         .unwrap()
 }
 
-/// Guards against a restore that skips a file which differs from the backup: an equal tag proves
-/// equal bytes only where the storage says so, whether or not it can stage.
+/// Guards against a restore that skips a file which differs from the backup. An equal tag proves
+/// equal bytes only if the storage says so, whether or not it can stage.
 #[tokio::test]
 async fn a_weak_tag_does_not_prove_that_a_file_is_the_same() {
     let differs = plan(EntityTag::Weak, b"then", b"live").await;
     assert_eq!((differs.needed_files, differs.unchanged_files), (1, 0));
     let same = plan(EntityTag::Weak, b"live", b"live").await;
     assert_eq!((same.needed_files, same.unchanged_files), (0, 1));
-    // A strong one does, and the file is not read.
+    // A strong tag does, and the file is not read.
     let strong = plan(EntityTag::Strong, b"then", b"live").await;
     assert_eq!((strong.needed_files, strong.unchanged_files), (0, 1));
 }

@@ -1,4 +1,4 @@
-//! The examples work: a target and a source of a third party, on the command line.
+//! The examples work: a third party's target and source, on the command line.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "../examples/own_sink.rs"]
@@ -39,9 +39,9 @@ fn run(program: &Path, instance: &Instance, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Lost otherwise: the promise that the example keeps what the trait asks for.
+/// Guards against an example that breaks the contract of the trait.
 #[tokio::test]
-async fn the_sink_of_ones_own_conforms() {
+async fn the_example_sink_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let number = AtomicU32::new(0);
     conformance::check(|| async {
@@ -52,7 +52,7 @@ async fn the_sink_of_ones_own_conforms() {
     .await;
 }
 
-/// Lost otherwise: the promise that a target can be added without touching the pipeline.
+/// Guards against a target that can't be added without a change of the pipeline.
 #[test]
 fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     let instance = Instance::new();
@@ -65,7 +65,7 @@ fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     run(&program, &instance, &["verify", &id]);
     run(&program, &instance, &["restore", &id, "--yes"]);
     assert_eq!(instance.live(), live);
-    // A program without it says which types there are.
+    // A program without this type lists the known types.
     let refused = instance.run(&["list"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
@@ -75,7 +75,7 @@ fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     );
 }
 
-/// Lost otherwise: the promise that something of one's own can be backed up with the rest.
+/// Guards against a source that can't be added to the backup.
 #[test]
 fn a_source_of_ones_own_is_backed_up_and_restored() {
     let instance = Instance::new();

@@ -1,4 +1,4 @@
-//! Arc is asked to write what it holds in memory before its files are listed.
+//! Arc is asked to flush its buffers before its files are listed.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, channel};
 use serde_json::{Value, json};
 use support::{ADMIN, Instance, text};
 
-/// An Arc that answers each request with `answer`, and tells of each: its first line and its token.
+/// An Arc that answers each request with `answer`, and reports its first line and its token.
 fn arc(answer: &'static str) -> (String, Receiver<(String, Option<String>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, asked) = channel();
+    let (report, asked) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -25,8 +25,8 @@ fn arc(answer: &'static str) -> (String, Receiver<(String, Option<String>)>) {
             let token = (lines.iter())
                 .find_map(|line| line.strip_prefix("authorization: "))
                 .map(str::to_owned);
-            // A test that does not ask for it is answered all the same.
-            let _ = tell.send((lines[0].clone(), token));
+            // A test that does not read the reports is answered anyway.
+            let _ = report.send((lines[0].clone(), token));
             let head =
                 format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             let _ = stream.write_all(head.as_bytes());
@@ -55,7 +55,7 @@ fn manifest(instance: &Instance, id: &Value) -> Value {
 
 const FLUSH: &str = "POST /api/v1/write/line-protocol/flush HTTP/1.1";
 
-/// Lost otherwise: the rows of the last seconds, which a backup of files alone does not see.
+/// Guards against losing the rows of the last seconds, which are only in Arc's memory.
 #[test]
 fn a_backup_flushes_arc_first_with_its_own_token_or_the_callers() {
     let (url, asked) = arc("200 OK");
@@ -97,12 +97,12 @@ fn a_backup_flushes_arc_first_with_its_own_token_or_the_callers() {
         asked.recv().unwrap().1.unwrap(),
         "Bearer of the configuration"
     );
-    // Who has no `arc_url`, where no Arc runs, asks nobody, and claims nothing.
+    // Without `arc_url` and a running Arc, nobody is asked, and nothing is claimed.
     let made = Instance::new().json(&["backup"]).1;
     assert_eq!(made.get("flushed"), None, "{made}");
 }
 
-/// Lost otherwise: every backup while Arc is down, or while its token is wrong.
+/// Guards against a backup that fails because Arc is down or its token is wrong.
 #[test]
 fn a_flush_that_fails_costs_no_backup_and_says_what_to_do() {
     let (other, asked_elsewhere) = arc("200 OK");
@@ -148,7 +148,7 @@ fn a_flush_that_fails_costs_no_backup_and_says_what_to_do() {
     );
 }
 
-/// Lost otherwise: the word of the doctor, before the first backup.
+/// Guards against a wrong `arc_url` that nobody notices before the first backup.
 #[test]
 fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
     let found = |instance: &Instance| {
@@ -191,11 +191,11 @@ fn the_doctor_asks_arc_without_flushing_it_and_a_wrong_url_is_refused() {
     assert!(text(&output).contains("backup.arc_url") && !text(&output).contains("hush"));
 }
 
-/// Lost otherwise: the rows of the last seconds, in every backup, and nobody hears of it.
+/// Guards against backups that silently lack the rows of the last seconds.
 #[test]
-fn an_arc_that_runs_and_is_not_flushed_is_told() {
+fn a_running_arc_that_is_not_flushed_is_reported() {
     let instance = Instance::new();
-    // Arc, as far as can be seen.
+    // It looks like a running Arc.
     let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
     let _: String = (open.query_row("PRAGMA journal_mode", [], |row| row.get(0))).unwrap();
     let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
@@ -222,9 +222,9 @@ fn an_arc_that_runs_and_is_not_flushed_is_told() {
     assert_eq!(made.get("flushed"), None, "{made}");
 }
 
-/// Lost otherwise: the same rows, of who has asked for a backup with them or none.
+/// Guards against a backup without these rows where the configuration requires them.
 #[test]
-fn a_flush_that_is_required_is_had_or_nothing_is_copied() {
+fn a_required_flush_succeeds_or_nothing_is_copied() {
     let backups = |instance: &Instance| -> Vec<String> {
         let folder = std::fs::read_dir(instance.path("data/backups")).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -1,4 +1,4 @@
-//! Backups of earlier formats: read for ever.
+//! Backups of earlier formats stay readable.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::{Instance, copy_tree, database_rows, files};
 
-/// Guards against a change of the format that costs somebody the backups of years.
+/// Guards against a change of the format that makes older backups unreadable.
 #[test]
 fn a_backup_of_format_1_verifies_and_restores() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

@@ -1,7 +1,7 @@
-//! Disks that are really full: small file systems in memory, on which nothing but the operation fails.
+//! Disks that are really full: small file systems in memory, on which only the operation fails.
 //!
-//! `cargo test --release --test full -- --ignored --nocapture --test-threads 1`, as root or where users may have namespaces of
-//! their own. The short versions, by injected faults, are in `deaths`.
+//! `cargo test --release --test full -- --ignored --nocapture --test-threads 1`, as root or where
+//! users may have their own namespaces. The short versions, by injected faults, are in `deaths`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/scene.rs"]
@@ -11,17 +11,17 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scene::{all_verify, live, small, strays};
+use scene::{all_verify, leftovers, live, small};
 use support::{Instance, text};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// A file system in memory, gone with this.
+/// A file system in memory, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts one of that size over the folder `path`, with what the folder holds.
+    /// Mounts one of that size over the folder `path`, with the files of that folder.
     fn mount(path: PathBuf, bytes: u64) -> Self {
         let kept = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(&path).unwrap();
@@ -52,7 +52,7 @@ impl Disk {
         room.f_bavail * room.f_frsize
     }
 
-    /// Fills it up but for `bytes`, with a file that `at` names.
+    /// Fills it except for `bytes`, with the file `at`.
     fn fill(&self, at: &str, bytes: u64) {
         let zeros = vec![0; usize::try_from(self.free() - bytes).unwrap()];
         std::fs::write(self.0.join(at), zeros).unwrap();
@@ -70,7 +70,8 @@ impl Drop for Disk {
     }
 }
 
-/// Without the right to mount, the same test again in a namespace of its own. Answers whether it was run there.
+/// Without the right to mount, runs the same test in its own namespace. Returns whether it was run
+/// there.
 fn ran_in_a_namespace(name: &str) -> bool {
     const INSIDE: &str = "ARC_TEST_NAMESPACE";
     if rustix::process::geteuid().is_root() || std::env::var_os(INSIDE).is_some() {
@@ -105,17 +106,18 @@ fn fails(instance: &Instance, arguments: &[&str], names: &[&str]) -> String {
     said
 }
 
-fn no_strays(instance: &Instance, besides: &[&str], case: &str) {
-    let mut left = strays(instance, false, case);
+fn no_leftovers(instance: &Instance, besides: &[&str], case: &str) {
+    let mut left = leftovers(instance, false, case);
     left.retain(|path| !besides.iter().any(|other| path.starts_with(other)));
     assert_eq!(left, Vec::<String>::new(), "{case}");
 }
 
-/// Lost otherwise: the earlier backups, or the room that the failed one took, or the way to make any.
+/// Guards against a full target that loses earlier backups, keeps the failed one's files, or allows
+/// no deletion.
 #[test]
 #[ignore = "needs the right to mount"]
-fn a_full_target_keeps_what_it_has_and_gives_its_room_back() {
-    if ran_in_a_namespace("a_full_target_keeps_what_it_has_and_gives_its_room_back") {
+fn a_full_target_keeps_its_backups_and_frees_the_used_space() {
+    if ran_in_a_namespace("a_full_target_keeps_its_backups_and_frees_the_used_space") {
         return;
     }
     let instance = small();
@@ -155,10 +157,10 @@ fn a_full_target_keeps_what_it_has_and_gives_its_room_back() {
     std::fs::remove_file(&large).unwrap();
     let third = instance.backup();
     assert_eq!(all_verify(&instance, "with room again"), [first, third]);
-    no_strays(&instance, &["state"], "with room again");
+    no_leftovers(&instance, &["state"], "with room again");
 }
 
-/// Lost otherwise: live data, to a restore that runs out of room half-way.
+/// Guards against a restore that runs out of space halfway through the live data.
 #[test]
 #[ignore = "needs the right to mount"]
 fn a_restore_without_room_changes_nothing_and_says_how_much_it_needs() {
@@ -187,14 +189,14 @@ fn a_restore_without_room_changes_nothing_and_says_how_much_it_needs() {
     disk.remove("filler");
     instance.ok(&["restore", &id, "--yes"]);
     assert!(support::tree(&root) == whole, "not the backup's state");
-    no_strays(&instance, &["disk"], "with room again");
+    no_leftovers(&instance, &["disk"], "with room again");
     assert_eq!(
         support::named_like(&disk.0, &[".tmp"]),
         Vec::<String>::new()
     );
 }
 
-/// Lost otherwise: backups, to a state folder that is full; or the way to make room.
+/// Guards against a full state folder that damages backups, or prevents a deletion.
 #[test]
 #[ignore = "needs the right to mount"]
 fn a_full_state_folder_is_named_and_deleting_still_works() {
@@ -247,7 +249,7 @@ fn a_full_state_folder_is_named_and_deleting_still_works() {
     disk.remove("filler");
     let third = instance.backup();
     assert_eq!(all_verify(&instance, "with room again"), [first, third]);
-    no_strays(&instance, &["state"], "with room again");
+    no_leftovers(&instance, &["state"], "with room again");
     let scratch = support::files(Path::new(&instance.path("state/scratch")));
     assert_eq!(scratch, Vec::<String>::new());
 }

@@ -1,6 +1,8 @@
-//! Two hosts on one target, with clocks that disagree: one at a time, and a dead or sleeping holder loses nothing of others.
+//! Two hosts with different clocks on one target: one works at a time, and a dead or sleeping
+//! holder damages nothing.
 //!
-//! With the stores' own times, and on Azure: `cargo test --release --test hosts -- --ignored --nocapture`.
+//! With the stores' own times, and on Azure:
+//! `cargo test --release --test hosts -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -24,13 +26,14 @@ use short_locks::{LOCK_TIMES, with_short_locks};
 use stores::{Kind, Place, contents};
 use support::{Instance, text};
 
-/// Milliseconds after which a lock in S3 is renewed, and after which its holder counts as dead, in short runs.
+/// Milliseconds after which a lock in S3 is renewed, and after which its holder counts as dead, in
+/// short runs.
 const SHORT: (u64, u64) = (500, 5_000);
-/// Within which somebody else takes over: the stores' own time, as the documentation states it.
+/// The time within which another host takes over, as the documentation states it.
 const STATED: Duration = Duration::from_secs(75);
 
-/// How far apart the clocks are, in seconds: an hour, where the store lets requests in that are signed at such a time. S3 and
-/// Azure turn them down at a quarter of an hour.
+/// The difference of the clocks in seconds. S3 and Azure refuse a quarter of an hour, so it is an
+/// hour only on local disk.
 fn apart(kind: Kind) -> i64 {
     if kind == Kind::Local { 3_600 } else { 600 }
 }
@@ -95,7 +98,7 @@ fn shim() -> &'static PathBuf {
     })
 }
 
-/// A host: an instance with a state folder and configuration of its own, and a clock.
+/// A host: an instance with its own state folder, configuration and clock.
 struct Host {
     instance: Instance,
     ahead_seconds: i64,
@@ -142,7 +145,7 @@ impl Host {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Which of the commits of a backup in the target is that of its manifest.
+    /// The number of the commit in the target that writes the manifest of a backup.
     fn commit_of_manifest(&self) -> usize {
         let trace = self.instance.path("trace");
         let output = (self.command(&["backup"]))
@@ -156,12 +159,13 @@ impl Host {
         at.expect("a manifest") + 1
     }
 
-    /// A backup that stops for that long when it has stored two files. Returns when it does.
+    /// Starts a backup that pauses for that long after it has stored two files. Returns at the
+    /// pause.
     fn holds(&self, millis: u64) -> Child {
         self.holds_at(millis, 4)
     }
 
-    /// The same, right before a commit in the target.
+    /// The same, directly before a commit in the target.
     fn holds_at(&self, millis: u64, commit: usize) -> Child {
         let trace = self.instance.path("trace");
         let _ = std::fs::remove_file(&trace);
@@ -209,7 +213,7 @@ struct Pair {
     kind: Kind,
     hosts: [Host; 2],
     target: Place,
-    /// What the target is on, for as long as it is needed.
+    /// The server or folder of the target, held until the end of the test.
     _server: Option<arc_backup_test_s3::S3Server>,
     _folder: Instance,
 }
@@ -243,8 +247,8 @@ impl Pair {
         )
     }
 
-    /// What is in the target of backups that no host lists.
-    fn strays(&self, listed: &[String]) -> Vec<String> {
+    /// Files in the target that belong to no backup that a host lists.
+    fn leftovers(&self, listed: &[String]) -> Vec<String> {
         let keys = contents(&self.target.sink).into_keys();
         keys.filter(|key| {
             let kept = [".arc-backup/lock", ".arc-backup/notes"];
@@ -254,7 +258,7 @@ impl Pair {
         .collect()
     }
 
-    /// The second host makes a backup as soon as it is let in; answers how long that took.
+    /// The second host makes a backup as soon as it gets the lock. Returns how long that took.
     fn takes_over(&self, since: Instant) -> Duration {
         loop {
             let begun = since.elapsed();
@@ -279,7 +283,7 @@ impl Pair {
     }
 }
 
-/// Lost otherwise: the worth of all the others.
+/// Guards against a clock that was not shifted, which would make the other tests useless.
 fn the_clock_is_an_hour_ahead() {
     let pair = Pair::new(Kind::Local, 3600, true);
     for (host, ahead) in pair.hosts.iter().zip([3600.0, 0.0]) {
@@ -297,7 +301,7 @@ fn the_clock_is_an_hour_ahead() {
     }
 }
 
-/// Lost otherwise: an hour of search for credentials that are right.
+/// Guards against a search for wrong credentials when the clock is wrong.
 fn a_clock_that_s3_refuses() {
     let pair = Pair::new(Kind::S3, 3_600, true);
     let output = pair.hosts[0].run(&["backup"]);
@@ -306,7 +310,8 @@ fn a_clock_that_s3_refuses() {
     pair.hosts[1].ok(&["backup"]);
 }
 
-/// Lost otherwise: files that two hosts remove under each other's hands; or every backup, to the lock of a host that is dead.
+/// Guards against two hosts that remove each other's files, and a dead host whose lock blocks every
+/// backup.
 fn one_at_a_time(kind: Kind, short_locks: bool) {
     for ahead in [apart(kind), -apart(kind)] {
         let pair = Pair::new(kind, ahead, short_locks);
@@ -353,17 +358,22 @@ fn one_at_a_time(kind: Kind, short_locks: bool) {
         for host in &pair.hosts {
             let ids = host.all_verify(&case);
             assert!(ids.len() == 2 && ids.contains(&kept), "{case}: {ids:?}");
-            assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{case}: left over");
+            assert_eq!(
+                pair.leftovers(&ids),
+                Vec::<String>::new(),
+                "{case}: left over"
+            );
         }
     }
 }
 
-/// Lost otherwise: a backup that is listed and has no files: a host slept, another swept, and the first went on.
+/// Guards against a listed backup without files: a host sleeps, another sweeps, and the first
+/// continues.
 fn sleeper(kind: Kind, short_locks: bool) {
     for (ahead, sweeps, in_manifest) in [
         (apart(kind), true, false),
         (-apart(kind), false, false),
-        // Between the last look at the lock and the manifest.
+        // Between the last check of the lock and the manifest.
         (apart(kind), false, true),
     ] {
         let pair = Pair::new(kind, ahead, short_locks);
@@ -404,11 +414,15 @@ fn sleeper(kind: Kind, short_locks: bool) {
             before.iter().any(|key| !key.starts_with(&kept)),
             "{case}: it had stored nothing"
         );
-        // What it published would be here, and what it wrote in vain, damaged.
+        // A published backup would be listed here, and a partial one would be damaged.
         assert_eq!(pair.hosts[1].all_verify(&case), ids, "{case}: {said}");
         pair.hosts[1].ok(&["backup"]);
         let ids = pair.hosts[1].all_verify(&case);
-        assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{case}: left over");
+        assert_eq!(
+            pair.leftovers(&ids),
+            Vec::<String>::new(),
+            "{case}: left over"
+        );
         println!(
             "{case}: the sleeper said: {}",
             said.lines().last().unwrap_or_default()
@@ -416,7 +430,7 @@ fn sleeper(kind: Kind, short_locks: bool) {
     }
 }
 
-/// Lost otherwise: one of two backups that begin in the same moment, or both.
+/// Guards against losing one or both of two backups that begin at the same moment.
 fn both_at_once(kind: Kind) {
     let pair = Pair::new(kind, apart(kind), true);
     let (mut made, mut busy) = (0, 0);
@@ -444,5 +458,10 @@ fn both_at_once(kind: Kind) {
     }
     println!("{}: {made} made, {busy} busy", pair.case());
     let ids = pair.hosts[1].all_verify(&pair.case());
-    assert_eq!(pair.strays(&ids), Vec::<String>::new(), "{}", pair.case());
+    assert_eq!(
+        pair.leftovers(&ids),
+        Vec::<String>::new(),
+        "{}",
+        pair.case()
+    );
 }

@@ -1,4 +1,4 @@
-//! Incomplete copies: what could be read of a source is kept for emergencies.
+//! Incomplete copies: the readable files of a source, kept for emergencies.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use faults::{by_name, faulty};
-use scene::{listed, live, small, strays};
+use scene::{leftovers, listed, live, small};
 use serde_json::Value;
 use stores::Place;
 use support::{Instance, copy_tree, files, text};
@@ -21,10 +21,10 @@ use support::{Instance, copy_tree, files, text};
 fn main() -> ExitCode {
     faults::main(by_name![
         an_incomplete_copy_of_another_instance_stays,
-        what_could_be_read_is_kept_for_emergencies,
+        readable_files_are_kept_as_an_incomplete_copy,
         an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
-        what_could_be_read_is_kept_on_a_store_too,
-        which_copy_is_meant_has_to_be_said
+        readable_files_are_kept_on_an_object_store_too,
+        one_of_two_incomplete_copies_has_to_be_chosen
     ])
 }
 
@@ -52,7 +52,7 @@ fn operation(instance: &Instance) -> Value {
     operation
 }
 
-/// A backup of which one file could not be read; its id.
+/// A backup for which one file could not be read; returns its id.
 fn incomplete(instance: &Instance) -> (String, String) {
     let (output, trace) = faulty(instance, "error:3", "storage.get", &["--json", "backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -68,8 +68,9 @@ fn incomplete(instance: &Instance) -> (String, String) {
     (id, missing)
 }
 
-/// Lost otherwise: all of a dying disk that could still be read; or the truth, to a copy that is taken for a backup.
-fn what_could_be_read_is_kept_for_emergencies() {
+/// Guards against losing what a dying disk can still read, and an incomplete copy that looks
+/// complete.
+fn readable_files_are_kept_as_an_incomplete_copy() {
     let instance = small();
     let before = live(&instance);
     let (id, missing) = incomplete(&instance);
@@ -119,7 +120,7 @@ fn what_could_be_read_is_kept_for_emergencies() {
     let (mut expected, rows) = before;
     assert!(expected.remove(&missing).is_some());
     assert_eq!(live(&instance), (expected, rows));
-    // A byte of it that is wrong fails it, as it fails a backup.
+    // One wrong byte in it fails the restore, as with a backup.
     let victim = files(&folder.join("data")).into_iter().next().unwrap();
     let path = folder.join("data").join(&victim);
     let mut bytes = std::fs::read(&path).unwrap();
@@ -130,7 +131,7 @@ fn what_could_be_read_is_kept_for_emergencies() {
     assert_eq!(failed["problems"][0]["path"], format!("data/{victim}"));
 }
 
-/// Lost otherwise: what could be read of a dying disk, to the backup of another instance in the same target.
+/// Guards against removing an incomplete copy because another instance completed its backup.
 fn an_incomplete_copy_of_another_instance_stays() {
     let instance = small();
     let (id, _) = incomplete(&instance);
@@ -143,7 +144,7 @@ fn an_incomplete_copy_of_another_instance_stays() {
     other.configure(&shared);
     other.ok(&["backup", "--target", "shared"]);
     assert!(folder.join(&id).exists());
-    // A backup of less than it holds does not stand for it: without databases, or of a volume that is not mounted.
+    // A backup does not supersede it if it lacks the databases, or was made without the volume.
     instance.ok(&["backup", "--no-metadata"]);
     assert!(folder.join(&id).exists());
     std::fs::rename(instance.path("data/arc"), instance.path("data/away")).unwrap();
@@ -156,7 +157,7 @@ fn an_incomplete_copy_of_another_instance_stays() {
     assert!(!folder.join(&id).exists());
 }
 
-/// Lost otherwise: the disk's room, to copies that nobody needs any more.
+/// Guards against incomplete copies that use disk space after nobody needs them.
 fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
     let instance = small();
     let (id, _) = incomplete(&instance);
@@ -185,13 +186,13 @@ fn an_incomplete_copy_ends_with_the_next_backup_or_a_deletion() {
     operation(&instance);
     assert!(!folder.exists());
     assert_eq!(
-        strays(&instance, false, "a backup since"),
+        leftovers(&instance, false, "a backup since"),
         Vec::<String>::new()
     );
 }
 
-/// Lost otherwise: the same, where objects can't be renamed.
-fn what_could_be_read_is_kept_on_a_store_too() {
+/// Guards against the same, where objects can't be renamed.
+fn readable_files_are_kept_on_an_object_store_too() {
     let instance = small();
     let server = stores::s3_server();
     let far = Place::s3(&server, "backups", "of/arc-1");
@@ -228,8 +229,9 @@ fn what_could_be_read_is_kept_on_a_store_too() {
     );
 }
 
-/// Lost otherwise: live data, to the copy that was not meant; or the only copy, to the leavings of another that has its name.
-fn which_copy_is_meant_has_to_be_said() {
+/// Guards against restoring the wrong one of two copies, and removing the only copy with another's
+/// leftovers.
+fn one_of_two_incomplete_copies_has_to_be_chosen() {
     let instance = small();
     instance.configure("[backup.targets.second]\ntype = \"local\"\nlocal_path = \"./second\"");
     let (id, _) = incomplete(&instance);
@@ -251,7 +253,7 @@ fn which_copy_is_meant_has_to_be_said() {
     );
     assert!(live(&instance) == before);
     instance.ok(&[&restore[..], &["--target", "second"]].concat());
-    // What was never told of is none.
+    // A folder without its record is not an incomplete copy.
     std::fs::remove_file(place("second").join("incomplete.json")).unwrap();
     instance.ok(&restore);
     std::fs::remove_dir_all(place("data/backups")).unwrap();

@@ -1,4 +1,4 @@
-//! Bad input, and files that no backup can hold: told apart, and named.
+//! Bad input, and files that no backup can hold: each is distinguished and named.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{
     ARC_OLD, Instance, UNKNOWN, files, make_fifo, refused, text, timely, timely_json, tree,
 };
 
-/// Lost otherwise: a script that reads the document, to an empty one.
+/// Guards against an empty document that breaks a script which reads it.
 #[test]
 fn json_is_one_document_also_for_what_is_damaged_or_unknown() {
     let instance = Instance::new();
@@ -45,9 +45,9 @@ fn expect(instance: &Instance, arguments: &[&str], code: i32, named: &str) {
     );
 }
 
-/// Lost otherwise: all backups, which would be data of themselves and set aside by a restore; or one of two databases.
+/// Guards against a target inside the data, and one file that is configured as two databases.
 #[test]
-fn folders_that_must_be_apart_are_refused_when_they_are_one() {
+fn folders_that_must_differ_are_refused_when_they_are_the_same() {
     for (config, named) in [
         (
             "[storage]\nlocal_path = \"./d\"\n[backup]\nlocal_path = \"./x/../d\"\n",
@@ -66,7 +66,7 @@ fn folders_that_must_be_apart_are_refused_when_they_are_one() {
     }
 }
 
-/// Lost otherwise: the outcome of a backup whose messages nobody reads.
+/// Guards against a wrong exit code of a backup whose messages nobody reads.
 #[test]
 fn a_closed_standard_error_costs_no_exit_code() {
     let instance = Instance::new();
@@ -79,9 +79,9 @@ fn a_closed_standard_error_costs_no_exit_code() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// Lost otherwise: an operator's time, or a script's ability to tell a mistake from a failure.
+/// Guards against scripts that can't distinguish a mistake from a failure.
 #[test]
-fn every_command_tells_bad_input_from_failure() {
+fn every_command_distinguishes_bad_input_from_failure() {
     let instance = Instance::new();
     let before = instance.live();
     let with_id = |id| {
@@ -142,9 +142,9 @@ fn every_command_tells_bad_input_from_failure() {
     assert!(instance.live() == before);
 }
 
-/// Lost otherwise: the knowledge of what is not in the backup, or the backup itself, waiting on a FIFO.
+/// Guards against files that are silently missing, and a backup that waits for ever on a FIFO.
 #[test]
-fn what_no_backup_can_hold_is_named_and_never_waited_on() {
+fn files_that_no_backup_can_hold_are_named_and_never_waited_on() {
     let instance = Instance::new();
     let folder = instance.path("data/arc/iot/temperature");
     make_fifo(&folder.join("fifo.parquet"));
@@ -170,7 +170,7 @@ fn what_no_backup_can_hold_is_named_and_never_waited_on() {
     instance.ok(&["verify", id]);
 }
 
-/// Lost otherwise: a restore that can't be completed: it finds out after its first change that it can keep nothing.
+/// Guards against a restore that can't be completed because it can set nothing aside.
 #[test]
 fn a_restore_that_can_set_nothing_aside_changes_nothing() {
     let instance = Instance::new();
@@ -191,7 +191,7 @@ fn a_restore_that_can_set_nothing_aside_changes_nothing() {
     instance.ok(&["restore", &id, "--yes"]);
 }
 
-/// Lost otherwise: whatever lies behind a link in the live storage.
+/// Guards against a restore that writes through a link in the live storage.
 #[test]
 fn a_restore_writes_through_no_linked_folder() {
     for linked in ["iot", "iot/temperature/2026/11/20"] {
@@ -209,10 +209,9 @@ fn a_restore_writes_through_no_linked_folder() {
     }
 }
 
-/// Lost otherwise: the backups of a container whose targets are in its environment alone, to an
-/// empty list with exit code 0.
+/// Guards against an empty list with exit code 0 where only the environment names the targets.
 #[test]
-fn targets_may_stand_in_the_environment_alone() {
+fn targets_may_be_configured_by_the_environment_alone() {
     let instance = Instance::new();
     let run = |arguments: &[&str], environment: &[(&str, &str)]| {
         let mut command = instance.command(arguments);
@@ -238,7 +237,8 @@ fn targets_may_stand_in_the_environment_alone() {
     );
     assert!(code == Some(0) && said.contains("far"), "{said}");
 
-    // Nobody announces it: it is said, in whatever is done, and by whoever asks for it.
+    // Without the names, every command and every request for the target prints the missing
+    // variable.
     let (code, said) = run(&["list"], &far[1..]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("ARC_BACKUP_TARGET_NAMES=far"), "{said}");
@@ -270,10 +270,10 @@ fn targets_may_stand_in_the_environment_alone() {
     }
 }
 
-/// Lost otherwise: an operator's trust, to `/data/backups` in the root of a machine, and an empty
-/// list with exit code 0.
+/// Guards against backups in `/data/backups` of a machine without Arc, and an empty list with exit
+/// code 0.
 #[test]
-fn nothing_is_made_where_no_instance_is() {
+fn nothing_is_created_where_no_instance_exists() {
     let nowhere = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
@@ -327,14 +327,14 @@ fn nothing_is_made_where_no_instance_is() {
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
-/// Lost otherwise: the line about what is missing, among those about what nobody has.
+/// Guards against hiding a missing file among files that nobody configured.
 #[test]
-fn a_database_that_nobody_configured_is_no_omission() {
+fn a_database_that_is_not_configured_is_not_an_omission() {
     let instance = Instance::new();
     let other = instance.path("data/other.db");
     std::fs::rename(instance.path("data/arc.db"), &other).unwrap();
-    // As in the sample: retention is switched on, and Arc makes its database where it runs.
-    for (enabled, told) in [("false", false), ("true", true)] {
+    // As in the sample: retention is switched on, and Arc creates its database where it runs.
+    for (enabled, is_reported) in [("false", false), ("true", true)] {
         let mut command = instance.command(&["--json", "backup"]);
         let output = command
             .env("ARC_AUTH_DB_PATH", "./data/other.db")
@@ -346,7 +346,7 @@ fn a_database_that_nobody_configured_is_no_omission() {
         assert_eq!(output.status.code(), Some(0), "{made}");
         let omitted = made["not_included"].to_string();
         let missing = "./data/arc.db (`retention.db_path`) does not exist";
-        assert_eq!(omitted.contains(missing), told, "{omitted}");
-        assert_eq!(omitted.contains("does not exist"), told, "{omitted}");
+        assert_eq!(omitted.contains(missing), is_reported, "{omitted}");
+        assert_eq!(omitted.contains("does not exist"), is_reported, "{omitted}");
     }
 }

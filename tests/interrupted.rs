@@ -1,4 +1,4 @@
-//! Backups that did not end: the next one goes on from there.
+//! Backups that were interrupted: the next one resumes them.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -11,21 +11,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use faults::{by_name, faulty};
-use scene::{all_verify, listed, small, strays};
+use scene::{all_verify, leftovers, listed, small};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 
 fn main() -> ExitCode {
     faults::main(by_name![
-        a_killed_backup_is_continued,
-        a_failed_backup_is_continued,
-        a_source_that_gives_no_answer_is_no_source_with_broken_files,
-        what_was_continued_and_failed_again_is_continued_whole,
-        a_full_disk_has_its_room_back_at_once,
-        a_backup_that_takes_too_long_is_continued,
-        what_a_disk_did_not_take_is_not_continued,
-        what_has_lost_its_journal_is_swept_when_it_is_asked_for,
-        a_sweep_tells_what_it_did_and_what_it_could_not_do
+        a_killed_backup_is_resumed,
+        a_failed_backup_is_resumed,
+        a_source_that_does_not_answer_is_not_a_source_with_unreadable_files,
+        a_resumed_backup_that_failed_again_is_resumed_completely,
+        a_full_disk_gets_its_space_back_at_once,
+        a_backup_that_timed_out_is_resumed,
+        files_that_the_disk_did_not_store_are_not_reused,
+        leftovers_without_a_journal_are_swept_on_request,
+        a_sweep_reports_its_removals_and_its_failures
     ])
 }
 
@@ -62,8 +62,9 @@ fn operation(instance: &Instance) -> Value {
     operation
 }
 
-/// Lost otherwise: hours of a backup that was nearly done; or, worse, its bytes are taken over as they are.
-fn a_killed_backup_is_continued() {
+/// Guards against losing hours of a nearly complete backup, and against reusing damaged files of
+/// it.
+fn a_killed_backup_is_resumed() {
     let instance = small();
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:1100", "target.begin", &["backup"]);
@@ -75,7 +76,7 @@ fn a_killed_backup_is_continued() {
     assert_eq!(left.len(), 1, "{left:?}");
     let stored = files(&left[0]).len();
     assert!(stored > 1000, "{stored}");
-    // One that was damaged since, one that is another file by now, and one that is gone from the source.
+    // One file that was damaged since, one that has changed, and one that is gone from the source.
     let hour = "data/iot/temperature/2026/11/24/00/temperature_";
     let damaged = left[0].join(format!("{hour}0007.parquet"));
     std::fs::write(&damaged, b"rows of file 8").unwrap();
@@ -94,7 +95,10 @@ fn a_killed_backup_is_continued() {
     assert_eq!(manifest["reused_files"], done["reused_files"]);
     assert_eq!(manifest["consistency"]["method"], "hard-links");
     assert_eq!(all_verify(&instance, "continued"), [id]);
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
     assert_eq!(
         named_like(&instance.path("data"), &["-freeze-"]),
         Vec::<String>::new()
@@ -108,7 +112,7 @@ fn a_killed_backup_is_continued() {
     assert_eq!(of("0007").as_deref(), Some("rows of file 7"));
     assert_eq!(of("0009").as_deref(), Some("rows of file 8"));
     assert_eq!(of("0011"), None);
-    // No backup shares a file with another, or with what is live.
+    // No backup shares a file with another, or with the live data.
     let path = instance
         .backup_folder(id)
         .join(format!("{hour}0500.parquet"));
@@ -116,8 +120,8 @@ fn a_killed_backup_is_continued() {
     assert_eq!(links, 1);
 }
 
-/// Lost otherwise: what a backup stored before its target failed, or before it was cancelled.
-fn a_failed_backup_is_continued() {
+/// Guards against losing the stored files of a backup whose target failed, or which was cancelled.
+fn a_failed_backup_is_resumed() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -128,8 +132,11 @@ fn a_failed_backup_is_continued() {
     let done = operation(&instance);
     assert!(done["reused_files"].as_u64().unwrap() > 0, "{done}");
     all_verify(&instance, "continued");
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
-    // What is swept is not continued.
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
+    // A swept backup is not resumed.
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     instance.ok(&["sweep", "--apply"]);
@@ -138,8 +145,8 @@ fn a_failed_backup_is_continued() {
     assert_eq!(done.get("reused_files"), None, "{done}");
 }
 
-/// Lost otherwise: hours of a backup that was not given enough of them.
-fn a_backup_that_takes_too_long_is_continued() {
+/// Guards against losing hours of a backup that exceeded its timeout.
+fn a_backup_that_timed_out_is_resumed() {
     let instance = small();
     instance.configure("timeout = \"1s\"");
     let arguments = ["--json", "backup"];
@@ -153,11 +160,14 @@ fn a_backup_that_takes_too_long_is_continued() {
     let done = operation(&instance);
     assert!(done["reused_files"].as_u64().unwrap() >= 3, "{done}");
     all_verify(&instance, "continued");
-    assert_eq!(strays(&instance, false, "continued"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "continued"),
+        Vec::<String>::new()
+    );
 }
 
-/// Lost otherwise: what was stored, to a network that was away for a minute, or a store that was busy: no file is at fault.
-fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
+/// Guards against losing stored files to a network failure or a busy store: no file is at fault.
+fn a_source_that_does_not_answer_is_not_a_source_with_unreadable_files() {
     for fault in ["unavailable:5", "throttled:5"] {
         let instance = small();
         let arguments = ["--json", "backup"];
@@ -171,13 +181,13 @@ fn a_source_that_gives_no_answer_is_no_source_with_broken_files() {
     }
 }
 
-/// Lost otherwise: all that the first of two interrupted backups stored.
-fn what_was_continued_and_failed_again_is_continued_whole() {
+/// Guards against losing the files of the first of two interrupted backups.
+fn a_resumed_backup_that_failed_again_is_resumed_completely() {
     let instance = small();
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:700", "target.begin", &["backup"]);
     assert_eq!(output.status.code(), None, "{}", text(&output));
-    // Files before those that are stored already, in the order of keys, and more behind them than before.
+    // New files that sort before the stored ones, and more after them.
     let first = instance.path("data/arc/iot/a/2026/11/24/00");
     std::fs::create_dir_all(&first).unwrap();
     for n in 0..100 {
@@ -187,17 +197,17 @@ fn what_was_continued_and_failed_again_is_continued_whole() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let done = operation(&instance);
     let reused = done["reused_files"].as_u64().unwrap();
-    // 500 that the first had told of, and nearly 400 of the second.
+    // 500 that the first had recorded, and nearly 400 of the second.
     assert!((850..950).contains(&reused), "{done}");
     all_verify(&instance, "continued twice");
     assert_eq!(
-        strays(&instance, false, "continued twice"),
+        leftovers(&instance, false, "continued twice"),
         Vec::<String>::new()
     );
 }
 
-/// Lost otherwise: the room of the disk, to backups that can't end on it.
-fn a_full_disk_has_its_room_back_at_once() {
+/// Guards against a full disk that stays full with backups that can't be completed on it.
+fn a_full_disk_gets_its_space_back_at_once() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:9", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -211,8 +221,9 @@ fn a_full_disk_has_its_room_back_at_once() {
     assert_eq!(left, 0);
 }
 
-/// Lost otherwise: the truth of the next backup, which reads from memory what the disk never took, and told of but once.
-fn what_a_disk_did_not_take_is_not_continued() {
+/// Guards against reusing files that are only in the page cache: the disk reports their loss only
+/// once.
+fn files_that_the_disk_did_not_store_are_not_reused() {
     for (fault, call) in [("error:4", "target.commit"), ("error:1", "target.sync")] {
         let instance = small();
         let (output, _) = faulty(&instance, "unavailable:3", "target.commit", &["backup"]);
@@ -227,29 +238,30 @@ fn what_a_disk_did_not_take_is_not_continued() {
     }
 }
 
-/// Lost otherwise: the room of what nothing names any more; or a copy that is on its way here from another target.
-fn what_has_lost_its_journal_is_swept_when_it_is_asked_for() {
+/// Guards against leftovers that stay for ever, and removing a copy that is arriving from another
+/// target.
+fn leftovers_without_a_journal_are_swept_on_request() {
     let instance = small();
     let own = instance.path("data/backups/.arc-backup");
     let id = "backup-20260101-000000-0badc0de";
-    let nameless = [
+    let files = [
         own.join("incomplete").join(id).join("data/x"),
         own.join("journal").join(id).join("0000-00000000.jsonl"),
     ];
-    for path in &nameless {
+    for path in &files {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, "x").unwrap();
     }
     operation(&instance);
     assert!(instance.ok(&["sweep"]).contains(id));
-    assert!(nameless.iter().all(|path| path.exists()));
+    assert!(files.iter().all(|path| path.exists()));
     assert!(instance.ok(&["sweep", "--apply"]).contains(id));
-    assert!(!nameless.iter().any(|path| path.exists()));
+    assert!(!files.iter().any(|path| path.exists()));
     assert!(!instance.ok(&["sweep"]).contains(id));
 }
 
-/// Lost otherwise: what a sweep has removed in the targets, to something beside the data that can't be.
-fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
+/// Guards against losing the report of a sweep because one file beside the data can't be removed.
+fn a_sweep_reports_its_removals_and_its_failures() {
     let instance = small();
     let (output, _) = faulty(&instance, "unavailable:6", "target.commit", &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -283,7 +295,7 @@ fn a_sweep_tells_what_it_did_and_what_it_could_not_do() {
     );
     assert_eq!(folders(&instance), Vec::<PathBuf>::new());
     assert!(!staged.exists());
-    // It keeps no backup from being made, which says so.
+    // It does not prevent a backup, which warns about it.
     let warned = operation(&instance)["warnings"].to_string();
     assert!(warned.contains(".arc-backup-x-arc.db.tmp"), "{warned}");
     std::fs::remove_dir(&in_the_way).unwrap();

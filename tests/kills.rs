@@ -1,6 +1,8 @@
-//! Kills at any moment, and two processes at once: nothing lost, nothing half listed.
+//! Kills at any moment, and two processes at once: nothing is lost, and no partial backup is
+//! listed.
 //!
-//! 25 kills of each operation; 300 in all: `cargo test --release --test kills -- --ignored --nocapture --test-threads 1`.
+//! 25 kills of each operation; 300 in all:
+//! `cargo test --release --test kills -- --ignored --nocapture --test-threads 1`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -14,9 +16,9 @@ use support::{
     whole_backups, xorshift,
 };
 
-/// Lost otherwise: an earlier backup, or the trust that what is listed is whole, when the power goes.
+/// Guards against losing an earlier backup, and listing a partial one, after a crash.
 #[test]
-fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_clears_up() {
+fn a_backup_killed_at_any_moment_leaves_whole_backups_and_the_next_one_cleans_up() {
     backups_killed(25, 0x5eed_0001);
 }
 
@@ -40,7 +42,8 @@ fn backups_killed(rounds: usize, seed: u64) {
         hits += usize::from(kill_within(&instance, &["backup"], &mut random, &mut whole));
         whole_backups(&instance, &mut known);
         if round % 3 == 0 {
-            // Something that can't be reused, so that copies are killed and not only links.
+            // A file that can't be reused, so that kills happen during copies and not only during
+            // links.
             let fresh = format!("data/arc/iot/fresh{round}.parquet");
             std::fs::write(instance.path(&fresh), vec![7; 1 << 20]).unwrap();
             instance.backup();
@@ -61,7 +64,7 @@ fn backups_killed(rounds: usize, seed: u64) {
     enough(hits, rounds);
 }
 
-/// A kill that came when all was done shows nothing.
+/// A kill after the end proves nothing, so enough kills have to come before it.
 fn enough(hits: usize, rounds: usize) {
     println!("{hits} of {rounds} were killed at it");
     assert!(
@@ -70,7 +73,7 @@ fn enough(hits: usize, rounds: usize) {
     );
 }
 
-/// Lost otherwise: the live data, left between two states with no way on.
+/// Guards against live data between two states that no restore can complete.
 #[test]
 fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
     restores_killed(25, 0x5eed_0002);
@@ -115,7 +118,7 @@ fn restores_killed(rounds: usize, seed: u64) {
         let (_, status) = instance.json(&["status"]);
         let marked = status["restore_in_progress"]["backup_id"] == *id;
         let mut now = instance.live();
-        // What is staged lies beside the live files, and is none of them.
+        // Staged files lie beside the live files, and are not part of them.
         now.retain(|path, _| !path.contains(".arc-backup-"));
         assert!(
             marked || now == changed || now == live,
@@ -153,7 +156,7 @@ fn kill_at(instance: &Instance, arguments: &[&str], moment: impl Fn() -> bool) {
     child.wait().unwrap();
 }
 
-/// Lost otherwise: the knowledge that the data is half restored, once something else was restored.
+/// Guards against losing the restore marker when something else is restored.
 #[test]
 fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
     let instance = Instance::new();
@@ -163,8 +166,8 @@ fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
         r#"{{"operation_id":"x","backup_id":"{id}","sections":["data","metadata"],"phase":"applying","written_at":""}}"#
     );
     std::fs::write(&marker, text).unwrap();
-    for left_out in ["--no-data", "--no-metadata"] {
-        let output = instance.run(&["restore", &id, "--yes", left_out]);
+    for option in ["--no-data", "--no-metadata"] {
+        let output = instance.run(&["restore", &id, "--yes", option]);
         assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
         assert!(text_of(&output).contains("was interrupted"));
         assert!(marker.exists());
@@ -180,9 +183,9 @@ fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
     assert!(status.get("restore_in_progress").is_none(), "{status}");
 }
 
-/// Lost otherwise: the room that a killed restore took on the live disk, for as long as nobody restores again.
+/// Guards against staged files of a killed restore that use space until the next restore.
 #[test]
-fn what_a_killed_restore_staged_goes_with_the_next_backup() {
+fn files_staged_by_a_killed_restore_are_removed_by_the_next_backup() {
     let instance = Instance::new();
     let id = instance.backup();
     let state = instance.path("data/backups/.arc-backup");
@@ -196,7 +199,7 @@ fn what_a_killed_restore_staged_goes_with_the_next_backup() {
     assert!(!staged.exists());
 }
 
-/// Lost otherwise: other backups, or a half backup that is listed, when a deletion is cut short.
+/// Guards against a listed partial backup, or damage to others, after an interrupted deletion.
 #[test]
 fn a_deletion_killed_at_any_moment_leaves_a_backup_whole_or_gone() {
     deletions_killed(25, 0x5eed_0003);
@@ -222,7 +225,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
     victim = instance.backup();
     for round in 0..rounds {
         if round % 5 < 2 {
-            // The manifest goes first.
+            // The manifest is removed first.
             let manifest = instance.backup_folder(&victim).join("manifest.json");
             kill_at(
                 &instance,
@@ -233,7 +236,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
             let delete = ["delete", &*victim, "--yes", "--even-last"];
             kill_within(&instance, &delete, &mut random, &mut whole);
         }
-        // Whatever is listed is whole, each time anew.
+        // Every listed backup is complete after each kill.
         whole_backups(&instance, &mut BTreeSet::new());
         let (_, list) = instance.json(&["list"]);
         if !list.to_string().contains(&victim) {
@@ -259,7 +262,7 @@ fn deletions_killed(rounds: usize, seed: u64) {
     instance.ok(&["verify", &kept]);
 }
 
-/// Lost otherwise: an earlier backup, to the sweep that was to make room.
+/// Guards against losing an earlier backup to an interrupted sweep.
 #[test]
 fn a_sweep_killed_at_any_moment_is_finished_by_the_next() {
     sweeps_killed(12, 0x5eed_0004);
@@ -285,7 +288,7 @@ fn sweeps_killed(rounds: usize, seed: u64) {
     let (before, mut cut_short) = (folders(), 0);
     let fresh = instance.path("data/arc/iot/fresh.parquet");
     for round in 0..rounds {
-        // Another content each time, so that there is something to copy.
+        // Other content each time, so that there is something to copy.
         std::fs::write(&fresh, vec![u8::try_from(round).unwrap(); 1 << 20]).unwrap();
         kill_at(&instance, &["backup"], || folders() > before);
         let began = Instant::now();
@@ -308,7 +311,7 @@ fn sweeps_killed(rounds: usize, seed: u64) {
         assert_eq!(folders(), listed + 1, "{case}: an unfinished one");
         let left = named_like(&instance.path("data"), &[".tmp", "-freeze"]);
         assert_eq!(left, Vec::<String>::new(), "{case}");
-        // One that was quick enough to be published.
+        // A backup that was published before the kill.
         for row in list["backups"]
             .as_array()
             .unwrap()
@@ -328,7 +331,7 @@ fn sweeps_killed(rounds: usize, seed: u64) {
     instance.ok(&["verify", &kept]);
 }
 
-/// Lost otherwise: two operations that take each other's files for leavings.
+/// Guards against two operations that remove each other's files as leftovers.
 #[test]
 fn a_second_command_is_busy_within_a_second_until_the_holder_is_dead() {
     let instance = Instance::new();

@@ -1,5 +1,6 @@
-//! What takes minutes: large files and many, on both clouds. Run with
-//! `cargo test --release --test large -- --ignored --nocapture --test-threads 1`; needs some 15 GiB of room and of memory.
+//! Tests that take minutes: large files and many, on both clouds. Run with
+//! `cargo test --release --test large -- --ignored --nocapture --test-threads 1`. They need some 15
+//! GiB of disk space and memory.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -30,7 +31,8 @@ fn server(spill: Option<&Path>, latency: Duration) -> S3Server {
     S3Server::start(options).unwrap()
 }
 
-/// Runs the program, which must succeed; answers the most memory it had, in bytes, how long it took, and what it printed.
+/// Runs the program, which must succeed. Returns its peak memory in bytes, its duration, and its
+/// output.
 fn measured(instance: &Instance, arguments: &[&str]) -> (u64, Duration, String) {
     let begun = Instant::now();
     let mut command = instance.command(arguments);
@@ -40,7 +42,7 @@ fn measured(instance: &Instance, arguments: &[&str]) -> (u64, Duration, String) 
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     let ended = loop {
-        // The high-water mark only grows: what is missed after the last look is little.
+        // The high-water mark only grows, so little is missed after the last sample.
         if let Ok(text) = std::fs::read_to_string(&status)
             && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
         {
@@ -78,7 +80,7 @@ fn digest_of(path: &Path) -> Digest {
     }
 }
 
-/// Lost otherwise: the machine's memory, to one large file.
+/// Guards against one large file that fills the machine's memory.
 #[test]
 #[ignore = "5 GiB to each cloud and back"]
 fn a_file_of_5_gib_goes_through_in_less_than_200_mib() {
@@ -118,7 +120,7 @@ fn a_file_of_5_gib_goes_through_in_less_than_200_mib() {
     }
 }
 
-/// Puts so many small files, and nothing else, under `root`.
+/// Puts that many small files, and nothing else, under `root`.
 fn small_objects(root: &Path, count: usize) {
     std::fs::remove_dir_all(root).unwrap();
     let (mut state, mut bytes) = (1, vec![0; 1200]);
@@ -130,7 +132,7 @@ fn small_objects(root: &Path, count: usize) {
     }
 }
 
-/// Lost otherwise: hours of every day, to a store that is 20 ms away.
+/// Guards against a backup that takes hours because its store is 20 ms away.
 #[test]
 #[ignore = "20,000 objects to each cloud and back at 20 ms"]
 fn small_objects_go_many_at_once() {
@@ -178,18 +180,19 @@ fn small_objects_go_many_at_once() {
     }
 }
 
-/// How many objects go to Azurite and back beside rclone: it is one thread, and 20,000 in each direction by both take
-/// many minutes more and tell the same.
+/// How many objects go to Azurite and back beside rclone. Azurite has one thread: 20,000 in each
+/// direction by both would take many minutes more for the same result.
 const BESIDE_RCLONE: usize = 2_000;
 
-/// Lost otherwise: the knowledge of whether it is this program or the store that is slow. Azurite is a single thread on the
-/// cores that we need too, so that it may not be able to answer 15 times as fast as one request at a time asks; `rclone
-/// copy --transfers 32` on the same objects through the same proxy is what the machine allows.
+/// Guards against blaming this program for a slow store. Azurite is a single thread on the same
+/// cores, so it may not answer 15 times as fast as one request at a time needs.
+/// `rclone copy --transfers 32` of the same objects through the same proxy shows the limit of the
+/// machine.
 ///
-/// rclone is given a SAS URL: 1.60, which Debian has, takes no other endpoint with the account in its path. Of ours the
-/// times are of the whole program, with the lock, inventory, hashes and manifest that rclone has no word for. A restore
-/// stages, waits for the disk, and puts into place what rclone writes there at once: a verification is what reading alone
-/// takes, without the disk of this machine.
+/// rclone gets a SAS URL: 1.60, which Debian has, accepts no other endpoint with the account in its
+/// path. Our times are of the whole program, with the lock, inventory, hashes and manifest that
+/// rclone does not have. A restore stages, syncs to disk and renames, where rclone writes at once.
+/// A verification shows the time of reading alone, without the disk of this machine.
 #[test]
 #[ignore = "2,000 objects to Azure and back at 20 ms, three times, and the same by rclone from the PATH"]
 fn small_objects_beside_rclone() {
@@ -271,7 +274,7 @@ fn small_objects_beside_rclone() {
     }
 }
 
-/// Lost otherwise: every backup after a crash, to the lock of a process that is dead; and room, to what it had begun to upload.
+/// Guards against a dead process whose lock blocks every backup, and whose uploads use space.
 #[test]
 #[ignore = "waits a minute for a dead holder's lock"]
 fn after_a_kill_the_next_command_gets_in_and_no_upload_is_left() {
@@ -309,7 +312,7 @@ fn after_a_kill_the_next_command_gets_in_and_no_upload_is_left() {
     );
 }
 
-/// Lost otherwise: the machine's memory, to the number of files.
+/// Guards against memory that grows with the number of files.
 #[test]
 #[ignore = "a million files on local disk: 6 GiB and 2.1 million inodes"]
 fn a_million_files_go_through_in_less_than_256_mib() {
@@ -320,13 +323,14 @@ fn a_million_files_go_through_in_less_than_256_mib() {
     }
 }
 
-/// Lost otherwise: the same, seen early: what each entry costs shows in the difference between few and many.
+/// Guards against the same in a short run: the difference between few and many files shows the cost
+/// of each.
 #[test]
-fn no_operation_keeps_what_it_goes_through_in_memory() {
+fn no_operation_keeps_all_entries_in_memory() {
     let (few, many) = (memory_of(2_000), memory_of(40_000));
     for (few, many) in few.into_iter().zip(many) {
-        // The program alone has more than this: a figure below was read before it had begun, of a
-        // command that took milliseconds.
+        // The program alone needs more than this. A lower figure was read before a command of
+        // milliseconds had begun.
         let few = few.max(15 * MIB);
         // 256 MiB for a million would be 268 bytes each; a path alone has 30.
         let each = many.saturating_sub(few) / 38_000;
@@ -334,7 +338,8 @@ fn no_operation_keeps_what_it_goes_through_in_memory() {
     }
 }
 
-/// The most memory that a backup, `verify --quick`, a restore with all of it live, and the list need with so many files.
+/// The peak memory of a backup, `verify --quick`, a restore of unchanged data, and the list, with
+/// that many files.
 fn memory_of(entries: usize) -> [u64; 4] {
     let instance = Instance::new();
     std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
@@ -346,7 +351,7 @@ fn memory_of(entries: usize) -> [u64; 4] {
         "{} has {bytes} bytes and {inodes} inodes free; {needed:?} are needed (TMPDIR names another place)",
         instance.path("").display()
     );
-    // Few inodes, many names: what counts here is the number of entries.
+    // Few inodes with many names: only the number of entries matters here.
     let root = instance.path("data/arc/many");
     std::fs::create_dir_all(&root).unwrap();
     let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! A restore that is killed, and a state folder that is lost with its container: what lies beside the data tells of it.
+//! A restore is killed, and the state folder is lost with its container. The restore marker beside
+//! the data remains.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/faults/mod.rs"]
@@ -14,7 +15,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use faults::{by_name, faulty};
-use scene::{listed, live, small, strays};
+use scene::{leftovers, listed, live, small};
 use serde_json::Value;
 use stores::{Kind, Place, contents, put, s3_server};
 use support::{Instance, named_like, text};
@@ -22,9 +23,9 @@ use support::{Instance, named_like, text};
 fn main() -> ExitCode {
     let mut tests = by_name![
         beside_local_data,
-        what_can_not_be_read_beside_the_data_is_a_marker_too,
-        a_storage_that_can_not_be_written_keeps_no_database_from_being_restored,
-        what_a_killed_backup_held_on_to_goes_when_the_service_starts,
+        an_unreadable_restore_marker_still_counts,
+        a_storage_that_can_not_be_written_does_not_prevent_a_restore_of_databases,
+        the_snapshot_of_a_killed_backup_is_removed_when_the_service_starts,
         a_service_that_starts_leaves_a_backup_alone,
         a_restore_over_data_that_can_not_be_marked_changes_nothing
     ];
@@ -33,14 +34,14 @@ fn main() -> ExitCode {
     faults::main(tests)
 }
 
-/// An instance whose state folder is one of its own.
+/// An instance with its own state folder.
 fn with_state() -> Instance {
     let instance = small();
     instance.configure("state_path = \"./state/history.db\"");
     instance
 }
 
-fn is_told(instance: &Instance, id: &str) -> Value {
+fn is_reported(instance: &Instance, id: &str) -> Value {
     let (_, status) = instance.json(&["status"]);
     assert_eq!(status["restore_in_progress"]["backup_id"], id, "{status}");
     let said = text(&instance.run(&["status"]));
@@ -50,12 +51,12 @@ fn is_told(instance: &Instance, id: &str) -> Value {
     assert_eq!(served["restore_in_progress"]["backup_id"], id, "{served}");
     let (_, report) = instance.json(&["doctor"]);
     let checks = report["checks"].as_array().unwrap();
-    let told = (checks.iter()).any(|check| check["check"] == "restore" && check["ok"] == false);
-    assert!(told, "{report}");
+    let reported = (checks.iter()).any(|check| check["check"] == "restore" && check["ok"] == false);
+    assert!(reported, "{report}");
     status["restore_in_progress"].clone()
 }
 
-/// Kills a restore after its first change, and loses the state folder.
+/// Kills a restore after its first change, and removes the state folder.
 fn kill_and_lose(instance: &Instance, id: &str, calls: &str) {
     let (output, trace) = faulty(instance, "die:after:2", calls, &["restore", id, "--yes"]);
     assert_eq!(output.status.signal(), Some(9), "{}", text(&output));
@@ -63,8 +64,8 @@ fn kill_and_lose(instance: &Instance, id: &str, calls: &str) {
     std::fs::remove_dir_all(instance.path("state")).unwrap();
 }
 
-/// What a backup made meanwhile says, and holds; and that a restore of a part is refused.
-fn heeded(instance: &Instance, id: &str) {
+/// A backup made now warns about the marker and does not hold it, and a partial restore is refused.
+fn assert_marker_is_respected(instance: &Instance, id: &str) {
     let (code, made) = instance.json(&["backup"]);
     assert_eq!(code, 0, "{made}");
     let warnings = made["warnings"].to_string();
@@ -77,7 +78,7 @@ fn heeded(instance: &Instance, id: &str) {
     let inventory = std::fs::read_to_string(inventory).unwrap();
     assert!(
         !inventory.contains("restore"),
-        "the marker is no data: {inventory}"
+        "the marker is not data: {inventory}"
     );
     let refused = instance.run(&["restore", id, "--yes", "--no-data"]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
@@ -97,7 +98,7 @@ fn change(instance: &Instance) {
     std::fs::write(root.join("iot/added.parquet"), b"added").unwrap();
 }
 
-/// Lost otherwise: half of the files, to a backup that completes without a word.
+/// Guards against a backup of half-restored files that completes without a warning.
 fn beside_local_data() {
     let instance = with_state();
     let id = instance.backup();
@@ -107,12 +108,12 @@ fn beside_local_data() {
     assert!(live(&instance) != old, "nothing is left to be done");
     let beside = instance.path("data/arc.arc-backup-restore.json");
     assert!(beside.exists());
-    is_told(&instance, &id);
-    heeded(&instance, &id);
+    is_reported(&instance, &id);
+    assert_marker_is_respected(&instance, &id);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{done}");
     assert!(live(&instance) == old);
-    // What the killed run had set aside has that one's name.
+    // The files that the killed run had set aside lie under its own id.
     assert!(
         done["warnings"].to_string().contains("before-restore"),
         "{done}"
@@ -121,7 +122,10 @@ fn beside_local_data() {
     let (_, status) = instance.json(&["status"]);
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
     std::fs::remove_dir_all(instance.path("state")).unwrap();
-    assert_eq!(strays(&instance, false, "restored"), Vec::<String>::new());
+    assert_eq!(
+        leftovers(&instance, false, "restored"),
+        Vec::<String>::new()
+    );
     assert_eq!(listed(&instance, "restored"), [id]);
 }
 
@@ -137,16 +141,16 @@ fn in_a_store(kind: Kind) {
     for key in &keys[..3] {
         put(&place.sink, key, b"rewritten");
     }
-    // The first of them is the marker.
+    // The first commit writes the marker.
     kill_and_lose(&instance, &id, "storage.commit");
     let marker = ".arc-backup/restore-in-progress.json";
     assert!(contents(&place.sink).contains_key(marker), "{kind:?}");
-    let marked = is_told(&instance, &id);
+    let marked = is_reported(&instance, &id);
     assert_eq!(marked["sections"][0], "data", "{marked}");
-    heeded(&instance, &id);
+    assert_marker_is_respected(&instance, &id);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{kind:?}: {done}");
-    // Listed as extra it would have been set aside.
+    // As an extra file of the storage, the marker would have been set aside.
     let aside = done["set_aside_location"]
         .as_str()
         .unwrap_or_default()
@@ -163,9 +167,9 @@ fn in_a_store(kind: Kind) {
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
 }
 
-/// Lost otherwise: that live data may be half restored, to a marker that was damaged; and the data itself, were it set aside.
-fn what_can_not_be_read_beside_the_data_is_a_marker_too() {
-    // Beside the root, and in it, where a volume is mounted at the root.
+/// Guards against ignoring a damaged restore marker, and against setting it aside as data.
+fn an_unreadable_restore_marker_still_counts() {
+    // Beside the root, and inside it, where a volume is mounted at the root.
     for place in [
         "data/arc.arc-backup-restore.json",
         "data/arc/.arc-backup-restore.json",
@@ -206,8 +210,8 @@ fn what_can_not_be_read_beside_the_data_is_a_marker_too() {
     }
 }
 
-/// Lost otherwise: the way back of a database, to a bucket that can only be read, or that is down.
-fn a_storage_that_can_not_be_written_keeps_no_database_from_being_restored() {
+/// Guards against a database that can't be restored because the bucket is read-only or down.
+fn a_storage_that_can_not_be_written_does_not_prevent_a_restore_of_databases() {
     for (fault, calls) in [
         ("unavailable:1+", "storage."),
         ("error:1+", "storage."),
@@ -232,7 +236,7 @@ fn a_storage_that_can_not_be_written_keeps_no_database_from_being_restored() {
     }
 }
 
-/// Lost otherwise: the promise that live data which is neither old nor new says so.
+/// Guards against half-restored live data without a restore marker.
 fn a_restore_over_data_that_can_not_be_marked_changes_nothing() {
     let (instance, server) = (with_state(), s3_server());
     let place = stores::storage(Kind::S3, &instance, &server, true);
@@ -260,7 +264,7 @@ fn a_restore_over_data_that_can_not_be_marked_changes_nothing() {
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
 }
 
-/// The folders of second names and of scratch files.
+/// The folders of hard links and of scratch files.
 fn held(instance: &Instance) -> Vec<String> {
     let mut held = named_like(&instance.path("data"), &["-freeze-"]);
     let scratch = instance.path("state/scratch");
@@ -272,8 +276,8 @@ fn held(instance: &Instance) -> Vec<String> {
     held
 }
 
-/// Lost otherwise: the room of all that Arc deletes, until somebody thinks of the next backup.
-fn what_a_killed_backup_held_on_to_goes_when_the_service_starts() {
+/// Guards against a killed backup whose hard links keep the space of all that Arc deletes.
+fn the_snapshot_of_a_killed_backup_is_removed_when_the_service_starts() {
     let instance = with_state();
     let (output, _) = faulty(&instance, "die:before:3", "target.begin", &["backup"]);
     assert_eq!(output.status.signal(), Some(9), "{}", text(&output));
@@ -288,7 +292,7 @@ fn what_a_killed_backup_held_on_to_goes_when_the_service_starts() {
     instance.ok(&["verify", made["backup_id"].as_str().unwrap()]);
 }
 
-/// Lost otherwise: a backup that a command line makes, to a service that starts meanwhile.
+/// Guards against a starting service that damages a backup of a running command.
 fn a_service_that_starts_leaves_a_backup_alone() {
     let instance = with_state();
     let backup = Command::new(std::env::current_exe().unwrap())

@@ -1,4 +1,4 @@
-//! Notes beside the backups: when each was last verified, and what samples of it have read.
+//! Notes beside the backups: when each was last verified, and which files its samples have read.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -32,9 +32,9 @@ fn flip(instance: &Instance, id: &str, path: &str) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Lost otherwise: the answer to "which of these backups has anybody looked at?".
+/// Guards against backups of which nobody can see whether they were verified.
 #[test]
-fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
+fn the_list_shows_when_each_backup_was_verified_and_the_result() {
     let instance = Instance::new();
     let id = instance.backup();
     let manifest = instance.backup_folder(&id).join("manifest.json");
@@ -76,7 +76,7 @@ fn the_list_says_when_each_backup_was_verified_and_what_came_of_it() {
     assert_eq!(row["last_verified"]["ok"], false, "{row}");
 }
 
-/// Lost otherwise: that a backup is damaged, to a verification that did not look at the fault.
+/// Guards against a verification that hides known damage because it did not read the damaged file.
 #[test]
 fn a_failed_verification_shows_until_a_full_one_is_clean() {
     let instance = Instance::new();
@@ -86,13 +86,13 @@ fn a_failed_verification_shows_until_a_full_one_is_clean() {
     let state = |expected: &str| {
         let row = listed(&instance, &id);
         let shown = service.get(&format!("/api/v1/backup/{id}")).json();
-        let (_, told) = instance.json(&["show", &id]);
+        let (_, detail) = instance.json(&["show", &id]);
         assert_eq!(row["state"], expected, "{row}");
         assert_eq!(
             (&shown["state"], &shown["has_checksums"]),
             (&row["state"], &json!(true))
         );
-        assert_eq!(told, shown);
+        assert_eq!(detail, shown);
         assert_eq!((&row["files"], &shown["files"]), (&json!(107), &json!(107)));
         assert_eq!(
             row.get("last_failed").is_some() || row["last_verified"]["ok"] == false,
@@ -111,7 +111,7 @@ fn a_failed_verification_shows_until_a_full_one_is_clean() {
     flip(&instance, &id, &victim);
     verify(&[], 1, "damaged");
     state("damaged");
-    // Neither looks at the byte.
+    // Neither reads the damaged byte.
     verify(&["--quick"], 0, "damaged");
     state("damaged");
     assert!(instance.ok(&["list"]).contains("DAMAGED"));
@@ -123,7 +123,8 @@ fn a_failed_verification_shows_until_a_full_one_is_clean() {
     assert_eq!(listed(&instance, ARC_OLD).get("files"), None);
 }
 
-/// Lost otherwise: the night without a backup; or, to a monitoring host, the key that can restore.
+/// Guards against a night without a backup that nobody notices, and a monitoring host that needs
+/// the admin token.
 #[test]
 fn check_says_in_a_line_whether_backups_are_as_they_should_be() {
     const MONITOR: &str = "a-long-random-text";
@@ -178,7 +179,7 @@ fn check_says_in_a_line_whether_backups_are_as_they_should_be() {
     let late = ask(MONITOR, "?max_age=0s");
     assert_eq!((late.status, &late.json()["ok"]), (503, &json!(false)));
     assert_eq!(ask(MONITOR, "?max_age=soon").status, 400);
-    // The reader of the sample, and nobody.
+    // The sample's read-only token, and no token.
     assert_eq!(
         ask("UpknfaHWF-HAvX1ulEQcqGd80NSbGfVket_EWtdvLFQ=", "").status,
         200
@@ -200,7 +201,7 @@ fn check_says_in_a_line_whether_backups_are_as_they_should_be() {
     check(&[], 1, &["no good backup", &format!("{id} is damaged")]);
 }
 
-/// Lost otherwise: what a newer release has noted, and a verification, to a note that somebody broke.
+/// Guards against losing fields of a newer release, and failing because of a damaged note.
 #[test]
 fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
     let instance = Instance::new();
@@ -232,19 +233,19 @@ fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
             verified["warnings"][0]
                 .as_str()
                 .unwrap()
-                .contains("is no note")
+                .contains("is not a note")
         );
         assert_eq!(read(&path)["last_verified"]["ok"], true, "{broken}");
     }
 }
 
-/// Lost otherwise: verification in a disaster, from a target that can't be written.
+/// Guards against a verification that fails because the target can't be written.
 #[test]
 fn a_note_that_cannot_be_written_is_a_warning() {
     let instance = Instance::new();
     let id = instance.backup();
     let path = note(&instance, &id);
-    // A folder in its place: not even root writes a file there.
+    // A folder in its place: not even root can write a file there.
     std::fs::create_dir_all(path.join("full")).unwrap();
     let (code, verified) = instance.json(&["verify", &id]);
     assert_eq!(
@@ -254,7 +255,7 @@ fn a_note_that_cannot_be_written_is_a_warning() {
     );
     let warnings = verified["warnings"].to_string();
     assert!(warnings.contains("cannot record"), "{warnings}");
-    // A sample is then random, another one each time.
+    // A sample is drawn at random each time.
     let drawn: std::collections::BTreeSet<_> = (0..8)
         .map(|_| {
             let (code, verified) = instance.json(&["verify", &id, "--sample", "25%"]);
@@ -277,9 +278,9 @@ fn a_note_that_cannot_be_written_is_a_warning() {
     instance.ok(&["delete", &id, "--yes", "--even-last"]);
 }
 
-/// Lost otherwise: a note of nothing, which a later backup of the same id would be taken to have; or the note of another.
+/// Guards against a note that survives its backup, and removing the notes of others.
 #[test]
-fn a_deletion_takes_its_note_along_and_a_sweep_leaves_the_others() {
+fn a_deletion_removes_its_note_and_a_sweep_keeps_the_others() {
     let instance = Instance::new();
     let (first, second) = (instance.backup(), instance.backup());
     for id in [&first, &second] {
@@ -294,7 +295,7 @@ fn a_deletion_takes_its_note_along_and_a_sweep_leaves_the_others() {
     assert_eq!(files, 1);
 }
 
-/// Lost otherwise: the damaged file that no sample happens to draw, for ever.
+/// Guards against a damaged file that no sample ever reads.
 #[test]
 fn samples_take_turns_until_every_file_was_read() {
     let instance = Instance::new();
@@ -331,7 +332,7 @@ fn samples_take_turns_until_every_file_was_read() {
         );
     }
     assert_eq!((found, read), (1, 107), "a file was read twice or never");
-    // A verification of another kind between them changes nobody's turn.
+    // Another kind of verification in between does not change the order.
     instance.ok(&["verify", &id, "--quick"]);
     let (_, verified) = instance.json(&["verify", &id, "--sample", "50%"]);
     assert_eq!(verified["sample"]["covered"], 0.5, "{verified}");

@@ -1,4 +1,4 @@
-//! File systems that lack something: SMB, WebDAV, FUSE, sandboxes.
+//! File systems that lack a feature: SMB, WebDAV, FUSE, sandboxes.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/disk.rs"]
@@ -8,16 +8,16 @@ mod scene;
 mod support;
 
 use disk::{Disk, done, run};
-use scene::{change, live, small, strays};
+use scene::{change, leftovers, live, small};
 use support::{Instance, named_like, text};
 
-/// Errors by which file systems say that they do not have something.
+/// Errors by which file systems report that they lack a feature.
 const NO_SUCH_CALL: i32 = 38;
 const NOT_SUPPORTED: i32 = 95;
 const NOT_PERMITTED: i32 = 1;
 const INVALID: i32 = 22;
 
-/// A backup, its verification and a restore, with everything that is live changed in between.
+/// A backup, its verification and a restore, with all live files changed in between.
 fn round_trip(calls: &str) {
     round_trip_on(&small(), &Disk::Lacks(calls.to_owned()), calls);
 }
@@ -39,15 +39,15 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
         "{calls}"
     );
     std::fs::remove_file(instance.path("arc.toml.before-restore")).unwrap();
-    let left = strays(instance, false, calls);
+    let left = leftovers(instance, false, calls);
     assert_eq!(left, Vec::<String>::new(), "{calls}");
     done(instance, disk, &["delete", id, "--yes", "--even-last"]);
     done(instance, disk, &["sweep", "--apply"]);
 }
 
-/// Lost otherwise: every backup to a share that keeps no modes, times or owners, or has no second names for a file.
+/// Guards against a backup that fails on a share without modes, times, owners or hard links.
 #[test]
-fn what_a_file_system_lacks_is_done_without() {
+fn a_backup_works_without_calls_that_a_file_system_lacks() {
     for call in ["fchmod", "utimensat", "fchown", "linkat"] {
         for error in [NOT_SUPPORTED, NOT_PERMITTED, NO_SUCH_CALL] {
             round_trip(&format!("{call}={error}"));
@@ -64,7 +64,7 @@ fn what_a_file_system_lacks_is_done_without() {
     ] {
         round_trip(&format!("{call}={error}"));
     }
-    // A share that has none of it.
+    // A share that has none of them.
     let all = [
         "chmod",
         "fchmod",
@@ -87,9 +87,10 @@ fn what_a_file_system_lacks_is_done_without() {
     ));
 }
 
-/// Lost otherwise: every backup to a share whose files can't be synced. (SQLite needs that: the state folder is on local disk.)
+/// Guards against a backup that fails on a share whose files can't be synced. (SQLite needs
+/// syncing: the state folder is on local disk.)
 #[test]
-fn a_file_system_that_can_not_sync_is_done_with() {
+fn a_backup_works_on_a_file_system_that_can_not_sync() {
     let instance = small();
     instance.configure("state_path = \"./state/history.db\"");
     std::fs::create_dir(instance.path("data/backups")).unwrap();
@@ -99,14 +100,14 @@ fn a_file_system_that_can_not_sync_is_done_with() {
     done(&instance, &disk, &["verify", id]);
     let before = live(&instance);
     change(&instance);
-    // The data as well; the databases are SQLite's.
+    // The data, too. The databases need SQLite's own syncing.
     let disk = Disk::NoSync("data/arc");
     done(&instance, &disk, &["restore", id, "--yes", "--no-metadata"]);
     assert!(live(&instance).0 == before.0);
 }
 
-/// Lost otherwise: two backups at once, to a file system where nobody can see the other; or the night, to a message that does not
-/// say what is missing.
+/// Guards against two backups at once where locks do not work, and a message that does not name the
+/// cause.
 #[test]
 fn a_file_system_without_locks_is_named() {
     for error in [NOT_SUPPORTED, NO_SUCH_CALL, 37] {

@@ -1,4 +1,5 @@
-//! Files in places where nothing can be renamed, written or made: single files that are mounted, links, mounts that can only be read.
+//! Files in places where nothing can be renamed, written or created: single files that are mounted,
+//! links, and read-only mounts.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/disk.rs"]
@@ -18,9 +19,10 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Lost otherwise: the secrets of arc.toml, to whoever may read the backups; or Arc's way to its own file, after a restore.
+/// Guards against secrets of arc.toml that everybody can read in a backup, and an Arc that can't
+/// read its file after a restore.
 #[test]
-fn what_may_hold_secrets_is_private_in_a_backup_and_has_its_mode_back_after_a_restore() {
+fn files_with_secrets_are_private_in_a_backup_and_get_their_mode_back() {
     let instance = small();
     let (config, database) = (instance.path("arc.toml"), instance.path("data/arc.db"));
     for (path, bits) in [(&config, 0o644), (&database, 0o640)] {
@@ -34,9 +36,9 @@ fn what_may_hold_secrets_is_private_in_a_backup_and_has_its_mode_back_after_a_re
     for (path, bits) in [("config/arc.toml", 0o644), ("metadata/arc.db", 0o640)] {
         let line = inventory.lines().find(|line| line.contains(path)).unwrap();
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let told = &line["mode"];
-        let is_told = *told == bits || told.as_str() == Some(&format!("{bits:04o}"));
-        assert!(is_told, "{line}");
+        let recorded = &line["mode"];
+        let is_right = *recorded == bits || recorded.as_str() == Some(&format!("{bits:04o}"));
+        assert!(is_right, "{line}");
     }
     instance.configure("# changed");
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -45,7 +47,7 @@ fn what_may_hold_secrets_is_private_in_a_backup_and_has_its_mode_back_after_a_re
     assert_eq!((mode(&config), mode(&database)), (0o644, 0o640));
 }
 
-/// Lost otherwise: the end of a restore whose data and databases are live already, to a single file that is mounted.
+/// Guards against a restore that can't be completed because arc.toml is mounted as a single file.
 #[test]
 fn arc_toml_that_nothing_can_be_renamed_over_is_written_in_its_place() {
     let instance = small();
@@ -80,7 +82,7 @@ fn arc_toml_that_nothing_can_be_renamed_over_is_written_in_its_place() {
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
 }
 
-/// An instance with `arc.toml` in the folder `conf`, and what is given before each command.
+/// An instance with `arc.toml` in the folder `conf`, and the arguments before each command.
 fn with_config_elsewhere() -> Instance {
     let instance = small();
     std::fs::create_dir(instance.path("conf")).unwrap();
@@ -90,7 +92,7 @@ fn with_config_elsewhere() -> Instance {
 
 const ELSEWHERE: [&str; 2] = ["--config", "conf/arc.toml"];
 
-/// Lost otherwise: the way back of a file that Arc's user may write, in a folder where that one may not.
+/// Guards against an arc.toml that can't be restored because Arc's user may not write its folder.
 #[test]
 fn arc_toml_in_a_folder_that_is_closed_is_written_in_its_place_and_kept_in_the_state_folder() {
     let instance = with_config_elsewhere();
@@ -107,16 +109,16 @@ fn arc_toml_in_a_folder_that_is_closed_is_written_in_its_place_and_kept_in_the_s
     assert_eq!(support::files(&instance.path("conf")), ["arc.toml"]);
 }
 
-/// Lost otherwise: a restore that is half done and can never be completed.
+/// Guards against a partial restore that can never be completed.
 #[test]
-fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_be_left_out() {
+fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_be_omitted() {
     let instance = with_config_elsewhere();
     let path = instance.path("conf/arc.toml");
     let id = instance.ok(&[&ELSEWHERE[..], &["backup"]].concat());
     let old = live(&instance);
     std::fs::write(instance.path("data/arc/iot/temperature/a.parquet"), "other").unwrap();
     let now = live(&instance);
-    // The same bytes need not be written.
+    // Equal bytes need no write.
     let disk = Disk::ReadOnly("conf");
     let with_config = [&ELSEWHERE[..], &["restore", &id, "--yes", "--with-config"]].concat();
     done(&instance, &disk, &with_config);
@@ -138,7 +140,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
     assert!(live(&instance) == now);
     assert!(!instance.path("data/arc.arc-backup-restore.json").exists());
 
-    // One that was interrupted after the data, before the mount was made read-only.
+    // An interrupted restore that had restored the data before the mount became read-only.
     let marker = format!(
         r#"{{"operation_id":"x-1","backup_id":"{id}","sections":["data","metadata","config"],"done":["data"],"phase":"applying","written_at":"2026-11-24T00:00:00Z"}}"#
     );
@@ -154,7 +156,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
         "{}",
         text(&output)
     );
-    // Where it could be written, it must not be left out.
+    // It must not be omitted where it can be written.
     let without = [&ELSEWHERE[..], &["restore", &id, "--yes"]].concat();
     let output = instance.run(&without);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
@@ -167,7 +169,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
     assert!(
         ended["warnings"]
             .to_string()
-            .contains("arc.toml is left as it is"),
+            .contains("arc.toml stays as it is"),
         "{ended}"
     );
     assert!(live(&instance) == old);
@@ -175,9 +177,9 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
     assert_eq!(status.get("restore_in_progress"), None, "{status}");
 }
 
-/// Lost otherwise: an operator's link, and with it where the configuration is kept; or the bytes that were there.
+/// Guards against a restore that replaces a link, or loses the bytes of its target.
 #[test]
-fn a_link_stays_one_and_what_it_leads_to_is_replaced_and_kept() {
+fn a_link_stays_and_its_target_is_replaced_and_kept() {
     let instance = small();
     for (link, real) in [
         ("arc.toml", "conf/real.toml"),
@@ -195,7 +197,7 @@ fn a_link_stays_one_and_what_it_leads_to_is_replaced_and_kept() {
     );
     change(&instance);
     let changed = std::fs::read(instance.path("arc.toml")).unwrap();
-    // Garbage is no database that SQLite could write into: its file is moved away.
+    // SQLite can't write into garbage: the file is moved away.
     std::fs::write(instance.path("data/arc.db"), "garbage".repeat(1000)).unwrap();
     instance.ok(&["restore", &id, "--yes", "--with-config"]);
     assert!(live(&instance) == before);
@@ -214,7 +216,7 @@ fn a_link_stays_one_and_what_it_leads_to_is_replaced_and_kept() {
     );
 }
 
-/// Lost otherwise: a broken database that is mounted as a single file, half-way through a restore.
+/// Guards against a restore that stops halfway at a broken database mounted as a single file.
 #[test]
 fn a_database_that_nothing_can_be_renamed_over_is_written_in_its_place_and_kept() {
     let instance = small();
@@ -229,7 +231,7 @@ fn a_database_that_nothing_can_be_renamed_over_is_written_in_its_place_and_kept(
     assert!(kept == garbage);
 }
 
-/// An instance whose `data` is Arc's alone, as a sidecar has it that may only read it.
+/// An instance with only Arc's files in `data`, as for a sidecar with a read-only mount.
 fn beside_a_read_only_mount() -> Instance {
     let instance = small();
     let path = instance.path("arc.toml");
@@ -264,7 +266,7 @@ fn rows_in_backup(instance: &Instance, made: &serde_json::Value) -> Vec<String> 
     database_rows(&copy)
 }
 
-/// Lost otherwise: every backup of a sidecar while Arc is stopped.
+/// Guards against a sidecar whose backups fail while Arc is stopped.
 #[test]
 fn a_database_in_wal_mode_on_a_mount_that_can_only_be_read_is_backed_up() {
     let instance = beside_a_read_only_mount();
@@ -295,9 +297,9 @@ fn a_database_in_wal_mode_on_a_mount_that_can_only_be_read_is_backed_up() {
     assert_eq!(named_like(&instance.path("state"), &[".source"]), [""; 0]);
 }
 
-/// Lost otherwise: what a killed Arc had committed, which is in the `-wal` alone.
+/// Guards against losing rows that a killed Arc had committed, which are only in the `-wal`.
 #[test]
-fn what_a_killed_arc_left_in_its_wal_is_in_the_backup_from_a_read_only_mount() {
+fn the_wal_of_a_killed_arc_is_in_the_backup_from_a_read_only_mount() {
     let instance = beside_a_read_only_mount();
     let connection = in_wal_mode(&instance);
     let folder = instance.path("data");

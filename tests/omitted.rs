@@ -1,4 +1,4 @@
-//! What a backup does not hold is named, also where that was asked for.
+//! A backup names the sections that it does not hold, also if that was requested.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -6,9 +6,9 @@ mod support;
 use serde_json::Value;
 use support::{Instance, text};
 
-/// Lost otherwise: the tokens, by a backup that was believed to hold them.
+/// Guards against losing the tokens because a backup was believed to hold them.
 #[test]
-fn what_is_left_out_as_asked_is_named() {
+fn sections_omitted_on_request_are_named() {
     let instance = Instance::new();
     let output = instance.run(&["backup", "--no-metadata", "--no-config"]);
     let said = text(&output);

@@ -1,4 +1,4 @@
-//! Compaction jobs that Arc has left behind, of which a backup has to make sense, or say that it can't.
+//! Compaction jobs that Arc left unfinished. A backup has to resolve them, or report that it can't.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -7,7 +7,8 @@ use support::Instance;
 
 const DAY: &str = "iot/temperature/2026/11/24";
 
-/// An instance with two files of a day, the output of a job, and the state of the job with this text.
+/// An instance with two files of a day, the output of a job, and the state of the job with this
+/// text.
 fn with_job(output: &str, state: &str) -> Instance {
     let instance = Instance::new();
     let root = instance.path("data/arc");
@@ -32,7 +33,7 @@ fn state(size: &str, inputs: &[&str]) -> String {
     )
 }
 
-/// The backup, its warnings, and whether it holds the two files and the state.
+/// Makes a backup. Returns its warnings, and whether it holds the two files and the state.
 fn backup(instance: &Instance) -> (String, [bool; 3]) {
     let (code, done) = instance.json(&["backup"]);
     assert_eq!(code, 0, "{done}");
@@ -48,26 +49,26 @@ fn backup(instance: &Instance) -> (String, [bool; 3]) {
     (done["warnings"].to_string(), held)
 }
 
-/// Lost otherwise: rows, or twice the rows, of a job that died when half of its inputs were deleted.
+/// Guards against lost or doubled rows of a job that died when half of its inputs were deleted.
 #[test]
-fn a_job_that_was_left_is_decided() {
-    // `a` is gone, `b` is not: the output stands for both.
+fn an_unfinished_job_is_decided() {
+    // `a` is gone, `b` is not: the output supersedes both.
     let instance = with_job("rows of both", &state("12", &["a", "b"]));
     let (warnings, held) = backup(&instance);
     assert_eq!(held, [false, true, true]);
     assert_eq!(warnings, "null");
-    // Both are there: they stand, and the output, if it is whole, would hold their rows twice.
+    // Both exist, so they count. The output, if it is whole, would hold their rows twice.
     let instance = with_job("rows of both", &state("12", &["b"]));
     let (_, held) = backup(&instance);
     assert_eq!(held, [true, false, true]);
 }
 
-/// Lost otherwise: that an output is perhaps not whole.
+/// Guards against an output that may be incomplete without a warning.
 #[test]
-fn an_output_of_another_size_is_told_of() {
+fn an_output_of_another_size_is_reported() {
     let instance = with_job("rows of bo", &state("12", &["a", "b"]));
     let (warnings, held) = backup(&instance);
-    // With its state, Arc would drop the output when it starts.
+    // With its state, Arc would delete the output when it starts.
     assert_eq!(held, [true, true, false]);
     assert!(
         warnings.contains("temperature_1_b1_daily.parquet")
@@ -84,9 +85,9 @@ fn an_output_of_another_size_is_told_of() {
     );
 }
 
-/// Lost otherwise: that rows may be there twice, without a word.
+/// Guards against rows that may be doubled without a warning.
 #[test]
-fn a_state_that_tells_nothing_is_told_of() {
+fn an_unreadable_job_state_is_reported() {
     for text in ["{\"output_path\":7}", "half a st", ""] {
         let instance = with_job("rows of both", text);
         let (warnings, held) = backup(&instance);
@@ -98,7 +99,7 @@ fn a_state_that_tells_nothing_is_told_of() {
     }
 }
 
-/// Lost otherwise: the way out. Nobody but the operator can say what such a job has done.
+/// Guards against a decision that only the operator can make.
 #[test]
 fn a_job_that_can_not_be_decided_fails_the_backup_by_name() {
     let instance = with_job("rows of both", &state("12", &[]));

@@ -16,7 +16,7 @@ use forward_proxy::{ForwardProxy, read_head};
 use stores::{Kind, configure, s3_server, storage, target};
 use support::{Instance, text};
 
-/// The variables that name proxies, all of them.
+/// All variables that name proxies.
 const VARIABLES: [&str; 8] = [
     "HTTP_PROXY",
     "http_proxy",
@@ -36,7 +36,8 @@ fn run(instance: &Instance, variables: &[(&str, &str)], arguments: &[&str]) -> O
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
-/// Lost otherwise: a machine that reaches the world through its proxy alone, and a password in what doctor shows.
+/// Guards against a machine that can't back up through its only proxy, and a proxy password in
+/// doctor's output.
 #[test]
 fn both_kinds_of_stores_go_through_the_proxy_of_the_environment() {
     for kind in [Kind::S3, Kind::Azure] {
@@ -71,7 +72,7 @@ fn both_kinds_of_stores_go_through_the_proxy_of_the_environment() {
         );
         assert!(!said.contains("hunter2"), "{kind:?}: {said}");
         proxy.take();
-        // None of these is for it.
+        // None of these applies to it.
         for variables in [
             &[("HTTPS_PROXY", &*url)][..],
             &[("HTTP_PROXY", &url), ("NO_PROXY", "10.0.0.1, 127.0.0.0/8")],
@@ -82,7 +83,7 @@ fn both_kinds_of_stores_go_through_the_proxy_of_the_environment() {
             assert!(made.status.success(), "{kind:?}: {}", text(&made));
             assert_eq!(proxy.take(), [""; 0], "{kind:?}: {variables:?}");
         }
-        // What is no proxy is named, and the password in it is not.
+        // An invalid proxy is named, without the password in it.
         let bad = [("ALL_PROXY", "socks5://me:hunter2@127.0.0.1:1080")];
         let refused = run(&instance, &bad, &backup);
         let said = text(&refused);
@@ -94,9 +95,9 @@ fn both_kinds_of_stores_go_through_the_proxy_of_the_environment() {
     }
 }
 
-/// Lost otherwise: the same over TLS, as it is everywhere but in tests.
+/// Guards against the same over TLS, which real stores use.
 #[test]
-fn what_goes_over_tls_is_tunnelled() {
+fn https_requests_are_tunnelled() {
     for kind in [Kind::S3, Kind::Azure] {
         let (instance, server) = (Instance::new(), s3_server());
         let live = storage(Kind::Local, &instance, &server, false);
@@ -129,8 +130,8 @@ fn what_goes_over_tls_is_tunnelled() {
     }
 }
 
-/// Lost otherwise: the credentials of the machine, to a proxy; or no credentials at all, as it can't reach what is beside this
-/// machine.
+/// Guards against sending the machine's credentials to a proxy, or asking it for a service that
+/// only this machine reaches.
 #[test]
 fn the_service_that_hands_out_credentials_is_asked_directly() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -142,11 +143,11 @@ fn the_service_that_hands_out_credentials_is_asked_directly() {
     configure(&instance, &live, &far);
     let metadata = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", metadata.local_addr().unwrap());
-    let (tell, asked) = mpsc::channel();
+    let (report, asked) = mpsc::channel();
     std::thread::spawn(move || {
         for mut client in metadata.incoming().map_while(Result::ok) {
             if let Ok((head, _)) = read_head(&mut client)
-                && tell.send(head).is_ok()
+                && report.send(head).is_ok()
             {
                 let _ = client.write_all(
                     b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

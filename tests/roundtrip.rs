@@ -5,9 +5,9 @@ mod support;
 
 use support::{ARC_OLD, Instance, database_rows, rows, tree};
 
-/// Lost otherwise: everything. This is what the program is for.
+/// Guards against a restored file that differs from the original in any byte.
 #[test]
-fn what_was_deleted_comes_back_byte_for_byte() {
+fn deleted_files_come_back_byte_for_byte() {
     let instance = Instance::new();
     let (live, database) = (
         instance.live(),
@@ -22,9 +22,9 @@ fn what_was_deleted_comes_back_byte_for_byte() {
     instance.ok(&["verify", &id]);
 }
 
-/// Lost otherwise: what was live before a restore that somebody regrets.
+/// Guards against losing live data to a restore that somebody regrets.
 #[test]
-fn what_a_restore_replaces_is_kept_and_a_second_restore_keeps_the_first() {
+fn replaced_files_are_set_aside_and_a_second_restore_keeps_them() {
     let instance = Instance::new();
     let id = instance.backup();
     let changed = instance.path("data/arc/iot/temperature/2026/11/20/00");
@@ -74,7 +74,7 @@ fn what_a_restore_replaces_is_kept_and_a_second_restore_keeps_the_first() {
     );
 }
 
-/// Lost otherwise: the truth of every query: Arc's own restore doubled each row.
+/// Guards against doubled rows in every query, as after Arc's own restore.
 #[test]
 fn arcs_own_older_backup_restores_over_compacted_data_without_doubling_a_row() {
     let instance = Instance::new();
@@ -102,7 +102,7 @@ fn arcs_own_older_backup_restores_over_compacted_data_without_doubling_a_row() {
     }
 }
 
-/// Lost otherwise: the very things a restore must not touch, or backups within backups.
+/// Guards against a restore that touches Arc's own files, and backups within backups.
 #[test]
 fn backups_database_and_configuration_inside_the_storage_root_are_left_alone() {
     let instance = Instance::new();
@@ -133,13 +133,14 @@ fn backups_database_and_configuration_inside_the_storage_root_are_left_alone() {
     assert!(config.exists() && root.join("arc.db").exists());
 }
 
-/// Lost otherwise: the state of an instance without data, which is a state like any other; or the files that are in its way.
+/// Guards against treating an instance without data as an error, and leaving live files in its
+/// place.
 #[test]
 fn a_backup_without_data_files_restores_to_none_and_sets_aside_what_is_live() {
     let instance = Instance::new();
     let (data, elsewhere) = (instance.path("data/arc"), instance.path("elsewhere"));
     std::fs::rename(&data, &elsewhere).unwrap();
-    // Nothing is there: a volume that is not mounted, and no state to back up.
+    // Neither data nor state exists, as with a volume that is not mounted.
     let output = instance.run(&["backup"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(support::text(&output).contains("storage.local_path"));

@@ -1,4 +1,4 @@
-//! Restores over an Arc that runs: its compaction goes on with files that are replaced under its hands.
+//! Restores over a running Arc: its compaction works on files that the restore replaces.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -30,7 +30,7 @@ fn restore(instance: &Instance, id: &str) -> std::process::Child {
         .unwrap()
 }
 
-/// An Arc that answers the n-th question for its compaction so, and how often it was asked.
+/// An Arc that gives this answer to the n-th query of its compaction, and the number of queries.
 fn arc(answer: impl Fn(u64) -> (u16, String) + Send + 'static) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -78,7 +78,7 @@ fn live(instance: &Instance) -> BTreeMap<String, (Vec<u8>, u32, i128)> {
     files
 }
 
-/// A restore that takes too long, and changes nothing.
+/// A restore that times out and changes nothing.
 fn cut_off(instance: &Instance, id: &str) {
     let changed = live(instance);
     let mut command = instance.command(&["--json", "restore", id, "--yes"]);
@@ -94,7 +94,8 @@ fn cut_off(instance: &Instance, id: &str) {
     assert!(live(instance) == changed);
 }
 
-/// Lost otherwise: every row of a job that was about to delete its inputs when they were restored.
+/// Guards against losing every row of a job that was about to delete its inputs when they were
+/// restored.
 #[test]
 fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     let instance = Instance::new();
@@ -102,7 +103,7 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     let before = instance.live();
     change_live(&instance);
     put_state(&instance);
-    // Arc, as far as can be seen.
+    // It looks like a running Arc.
     let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
     let mode: String = (open.query_row("PRAGMA journal_mode", [], |row| row.get(0))).unwrap();
     assert_eq!(mode, "wal");
@@ -115,7 +116,7 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
         .filter(|(path, _)| !path.contains(".arc-backup-"))
         .collect();
     assert!(now == changed, "live data was changed under the job");
-    // The job ends as Arc ends it, and what was live is no longer.
+    // The job ends as Arc ends it, and changes the live files.
     let inputs: Vec<_> = (changed.keys())
         .filter(|path| path.starts_with("iot/") && path.ends_with(".parquet"))
         .take(3)
@@ -140,7 +141,7 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     );
     assert!(instance.live() == before);
 
-    // One that never ends is not waited for longer than an operation may take, and nothing is changed.
+    // A job that never ends is not waited for longer than the timeout, and nothing is changed.
     change_live(&instance);
     put_state(&instance);
     cut_off(&instance, &id);
@@ -152,7 +153,7 @@ fn a_restore_waits_for_a_job_of_an_arc_that_has_its_database_open() {
     assert!(instance.live() == before);
 }
 
-/// Lost otherwise: what was restored, to a job that has only begun to read its files, and has no state yet.
+/// Guards against losing restored files to a job that has begun to read and has no state yet.
 #[test]
 fn a_restore_waits_for_the_process_of_a_job() {
     let instance = Instance::new();
@@ -161,7 +162,7 @@ fn a_restore_waits_for_the_process_of_a_job() {
     change_live(&instance);
     let open = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
     let _: i64 = (open.query_row("SELECT count(*) FROM api_tokens", [], |row| row.get(0))).unwrap();
-    // A child of whoever has the database open, `… compact`.
+    // A child of the process that has the database open, `… compact`.
     std::fs::write(instance.path("compact"), "read line").unwrap();
     let mut job = (std::process::Command::new("sh").arg("compact"))
         .current_dir(instance.path(""))
@@ -177,12 +178,12 @@ fn a_restore_waits_for_the_process_of_a_job() {
     assert!(instance.live() == before);
 }
 
-/// Lost otherwise: the same, to a job that has only begun to read; Arc alone knows of it.
+/// Guards against losing restored files to a job that only Arc knows of.
 #[test]
 fn a_restore_waits_until_arc_says_that_it_does_not_compact() {
     let busy = Arc::new(AtomicBool::new(true));
     let is_busy = busy.clone();
-    // Whether the file that the backup does not hold is live, each time that Arc is asked.
+    // Records, for each query, whether a live file that the backup lacks still exists.
     let instance = Instance::new();
     let extra = instance.path("data/arc/iot/extra.parquet");
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -221,7 +222,7 @@ fn a_restore_waits_until_arc_says_that_it_does_not_compact() {
     );
 }
 
-/// Lost otherwise: the live data, to a plan that was made for what is no longer there.
+/// Guards against a restore with a plan that compaction has made obsolete.
 #[test]
 fn a_restore_changes_nothing_where_arc_has_compacted_since_it_was_planned() {
     let (url, _) = arc(|count| {
@@ -245,9 +246,9 @@ fn a_restore_changes_nothing_where_arc_has_compacted_since_it_was_planned() {
     assert!(live(&instance) == changed);
 }
 
-/// Lost otherwise: that a token is wrong, and that nobody knows what Arc does meanwhile.
+/// Guards against a wrong token that nobody notices, while the state of Arc is unknown.
 #[test]
-fn an_arc_that_does_not_say_what_it_does_is_told_of() {
+fn an_arc_with_an_unknown_state_is_reported() {
     for (status, body, named) in [
         (401, "", "backup.arc_token"),
         (200, "garbage", "unexpected answer"),
@@ -266,7 +267,7 @@ fn an_arc_that_does_not_say_what_it_does_is_told_of() {
     }
 }
 
-/// Lost otherwise: the live data, to a restore that was cancelled while it waited for Arc's last word before its first change.
+/// Guards against changing live data after a cancel that came during the last query of Arc.
 #[test]
 fn a_restore_that_is_cancelled_while_it_asks_changes_nothing() {
     let (url, asked) = arc(|count| {
@@ -283,9 +284,9 @@ fn a_restore_that_is_cancelled_while_it_asks_changes_nothing() {
     assert!(asked.load(Ordering::SeqCst) > 1, "it was cut off too early");
 }
 
-/// Lost otherwise: every restore after a crash of Arc, to the state of a job that nobody will end.
+/// Guards against a restore that waits for a job which nobody will finish after a crash of Arc.
 #[test]
-fn what_a_dead_arc_left_is_waited_for_by_nobody_where_arc_rests_or_does_not_compact() {
+fn nobody_waits_for_a_dead_job_when_arc_is_idle_or_does_not_compact() {
     for (status, body) in [(200, "{\"cycle_running\":false}"), (404, "")] {
         let (url, _) = arc(move |_| (status, body.to_owned()));
         let instance = Instance::new();

@@ -5,9 +5,9 @@ mod support;
 
 use support::{ARC_NEW, ARC_OLD, Instance, UNKNOWN, change_live, copy_tree, text};
 
-/// Lost otherwise: live data, to the copy of a backup that was not meant, perhaps a damaged one.
+/// Guards against restoring the wrong copy of a backup, perhaps a damaged one.
 #[test]
-fn which_of_two_is_restored_or_verified_has_to_be_said() {
+fn one_of_two_targets_with_the_same_id_has_to_be_chosen() {
     let instance = Instance::new();
     instance.configure("[backup.targets.copy]\ntype = \"local\"\nlocal_path = \"./copy\"");
     let id = instance.backup();
@@ -79,7 +79,7 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
         ended["status"] == "completed" && ended["target"] == "local",
         "{ended}"
     );
-    // Deleting says which, too.
+    // A deletion needs the target, too.
     let answer = service.delete(&format!("/api/v1/backup/{id}"));
     assert!(
         answer.status == 400 && answer.text.contains("copy, local"),
@@ -96,7 +96,7 @@ fn which_of_two_is_restored_or_verified_has_to_be_said() {
     assert!(!instance.backup_folder(&id).exists());
 }
 
-/// Lost otherwise: live data, to a backup that was not meant; or the last good backup.
+/// Guards against restoring the wrong backup, and deleting the last good one by accident.
 #[test]
 fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
     let instance = Instance::new();
@@ -119,7 +119,7 @@ fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
     refused(&["show", "backup-2"], 2, &[&first, &second, ARC_OLD]);
     refused(&["verify", "19991231"], 1, &["19991231"]);
     refused(&["delete", "latest", "--yes"], 2, &["name the ids"]);
-    // The fault of the newest makes the one before it the latest.
+    // Damage of the newest backup makes the one before it the latest.
     let victim = support::data_file(&instance.backup_folder(&second));
     std::fs::remove_file(instance.backup_folder(&second).join(victim)).unwrap();
     assert_eq!(instance.run(&["verify", "latest"]).status.code(), Some(1));
@@ -139,7 +139,7 @@ fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
     ] {
         let said = instance.ok(command);
         let widest = said.lines().map(|line| line.chars().count()).max();
-        // Names of places are not cut.
+        // Paths are not truncated.
         let is_path = said.contains(&instance.path("").display().to_string());
         assert!(widest <= Some(100) || is_path, "{command:?}: {said}");
     }

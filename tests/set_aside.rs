@@ -1,4 +1,4 @@
-//! What a restore replaces, with real rows: an older backup over data that has been compacted since.
+//! Replaced files with real rows: an older backup is restored over data that was compacted since.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/arc_writer/mod.rs"]
@@ -42,7 +42,7 @@ fn restore_over_compacted(kind: Kind, target: &str, prefix: &str) {
         assert!(rows == to.1, "{case}: other rows than in the backup");
         assert!(after == to.0, "{case}: other files than in the backup");
 
-        // All that was replaced is in one of the places that such things are put.
+        // All replaced files are in one of the places for files that are set aside.
         let area = format!(
             "before-restore/{}/",
             restored["operation_id"].as_str().unwrap()
@@ -71,7 +71,7 @@ fn restore_over_compacted(kind: Kind, target: &str, prefix: &str) {
     }
 }
 
-/// Lost otherwise: the truth of every count after a restore, and what was live before it.
+/// Guards against doubled rows after a restore, and losing the files that it replaced.
 #[test]
 fn an_older_backup_comes_back_over_compacted_data_without_a_row_twice_and_with_all_kept() {
     restore_over_compacted(Kind::Local, "local", "");

@@ -1,6 +1,9 @@
-//! The shapes of data between one huge file and many tiny ones, over stores that are slow and moody, up and down.
+//! Data between one huge file and many tiny ones, over slow and unreliable stores, in both
+//! directions.
 //!
-//! Long, with tables: `cargo test --release --test shapes -- --ignored --nocapture --test-threads 1`; needs some GiB of room.
+//! Long, with tables:
+//! `cargo test --release --test shapes -- --ignored --nocapture --test-threads 1`; needs some GiB
+//! of space.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "support/stores.rs"]
@@ -25,8 +28,8 @@ struct Shape {
     bytes: usize,
     latency: Duration,
     concurrency: Option<usize>,
-    /// Of a hundred requests, how many go wrong in each way.
-    moody: u32,
+    /// Of a hundred requests, how many fail in each way.
+    fault_percent: u32,
 }
 
 impl Shape {
@@ -36,19 +39,19 @@ impl Shape {
             bytes,
             latency: Duration::from_millis(millis),
             concurrency: None,
-            moody: 0,
+            fault_percent: 0,
         }
     }
 }
 
-/// A store, and what is between it and the program.
+/// A store, and the proxy between it and the program.
 enum Store {
     S3(S3Server),
     Azure(Proxy, Place),
 }
 
 fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
-    let share = f64::from(shape.moody) / 100.0;
+    let share = f64::from(shape.fault_percent) / 100.0;
     if kind == Kind::S3 {
         let server = S3Server::start(ServerOptions {
             buckets: vec!["backups".to_owned()],
@@ -58,7 +61,7 @@ fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
             ..ServerOptions::default()
         })
         .unwrap();
-        if shape.moody > 0 {
+        if shape.fault_percent > 0 {
             for fault in [
                 Fault::SlowDown,
                 Fault::InternalError,
@@ -75,9 +78,9 @@ fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
     let azurite = Azurite::shared();
     let proxy = runtime().block_on(Proxy::start(azurite.address()));
     proxy.set_latency(shape.latency);
-    if shape.moody > 0 {
+    if shape.fault_percent > 0 {
         let mut random = fastrand::Rng::with_seed(1);
-        let each = shape.moody;
+        let each = shape.fault_percent;
         proxy.rule(move |_| match random.u32(0..100) / each.max(1) {
             0 => Some(AzureFault::Answer(503, "ServerBusy")),
             1 => Some(AzureFault::Answer(500, "InternalError")),
@@ -92,7 +95,8 @@ fn store(kind: Kind, shape: Shape, spill: &std::path::Path) -> Store {
     Store::Azure(proxy, place)
 }
 
-/// Backs files of this shape up, verifies them, and restores them to where nothing is; answers how long each took.
+/// Backs files of this shape up, verifies them, and restores them into an empty storage. Returns
+/// how long each took.
 fn up_and_down(kind: Kind, shape: Shape) -> [Duration; 3] {
     let case = format!("{kind:?}, {shape:?}");
     let instance = Instance::new();
@@ -155,7 +159,7 @@ fn up_and_down(kind: Kind, shape: Shape) -> [Duration; 3] {
     [up, verified, down]
 }
 
-/// Runs the program; one that goes on for ever fails the test.
+/// Runs the program; the test fails if it does not end within `limit`.
 fn within(instance: &Instance, arguments: &[&str], limit: Duration) -> Output {
     let mut child = (instance.command(arguments))
         .stdout(Stdio::piped())
@@ -174,21 +178,21 @@ fn within(instance: &Instance, arguments: &[&str], limit: Duration) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A backup of 200 files of 8 MiB to a slow S3 waited for itself for ever: each reserved half of the buffers, and the journal waited
-/// behind them.
+/// Guards against a deadlock with all defaults: each file of 8 MiB reserved half of the buffers,
+/// and the journal waited for them.
 #[test]
 fn files_as_large_as_a_share_of_the_buffers_go_up_and_down() {
     up_and_down(Kind::S3, Shape::new(24, 8 * MIB, 100));
     up_and_down(Kind::S3, Shape::new(6, 50 * MIB, 20));
 }
 
-/// More files at once than the store takes requests.
+/// Guards against a deadlock with more concurrent files than the store takes requests.
 #[test]
 fn more_copies_than_turns_go_up_and_down() {
     for kind in [Kind::S3, Kind::Azure] {
         let shape = Shape {
             concurrency: Some(48),
-            moody: 2,
+            fault_percent: 2,
             ..Shape::new(700, 4 * KIB, 10)
         };
         up_and_down(kind, shape);
@@ -205,7 +209,7 @@ fn row(kind: Kind, shape: Shape) {
         shape
             .concurrency
             .map_or("default".to_owned(), |n| n.to_string()),
-        shape.moody,
+        shape.fault_percent,
         took.join(" | ")
     );
 }
@@ -232,14 +236,14 @@ fn every_shape_goes_up_and_down() {
         for concurrency in [None, Some(48)] {
             let shape = Shape {
                 concurrency,
-                moody: 5,
+                fault_percent: 5,
                 ..Shape::new(1000, 4 * KIB, 10)
             };
             row(kind, shape);
             row(
                 kind,
                 Shape {
-                    moody: 5,
+                    fault_percent: 5,
                     concurrency,
                     ..Shape::new(60, 9 * MIB, 10)
                 },
@@ -248,7 +252,7 @@ fn every_shape_goes_up_and_down() {
     }
 }
 
-/// Of some forty runs under 5 % of `503`, two hung.
+/// Guards against runs that hang under 5 % of `503`, as two of some forty did.
 #[test]
 #[ignore = "takes some minutes"]
 fn three_hundred_runs_under_503s_end() {

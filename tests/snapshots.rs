@@ -1,4 +1,5 @@
-//! Snapshots of a database that two other processes write to, and restores into one that they hold open.
+//! Snapshots of a database that two other processes write to, and restores into one that they have
+//! open.
 //!
 //! The long version: `cargo test --release --test snapshots -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -16,10 +17,10 @@ use arc_backup_core::{Freeze, OperationId, Source};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use support::Instance;
 
-/// Names the database and the writer to a process that is one.
+/// The variables that make a process a writer: its database and its number.
 const WRITES_TO: &str = "ARC_BACKUP_TEST_WRITES_TO";
 const WRITER: &str = "ARC_BACKUP_TEST_WRITER";
-/// So many of a writer's last rows are kept: the database stays of one size.
+/// The number of a writer's newest rows that are kept, so that the database keeps its size.
 const KEPT: i64 = 100;
 /// Rows of 2 KB that nobody writes to.
 const FILLER: u32 = 2_000;
@@ -48,18 +49,18 @@ fn prepare(path: &Path) -> Connection {
     connection
 }
 
-/// What a writer has to say when it ends.
+/// The report of a writer when it ends.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
     commits: i64,
     busy: i64,
-    /// How often the database it held open went back to an earlier state.
+    /// How often the open database went back to an earlier state.
     went_back: i64,
-    /// The number that came then.
+    /// The number that it had then.
     went_back_to: i64,
 }
 
-/// Commits one transaction after the other until it is told to stop. Any error but `busy` ends it.
+/// Commits one transaction after the other until it is stopped. Any error but `busy` ends it.
 fn write(path: &Path, writer: i64, stop: &AtomicBool) -> Said {
     let mut connection = open(path);
     let (mut said, mut last) = (Said::default(), None);
@@ -102,23 +103,23 @@ fn busy(error: &rusqlite::Error, said: &mut Said) {
     said.busy += 1;
 }
 
-/// Lost otherwise: the use of the other tests. Run with [`WRITES_TO`] it is one of the writers' processes.
+/// Guards against writers that do not write. With [`WRITES_TO`], it runs as one of their processes.
 #[test]
 fn a_writer_commits_one_number_after_the_other() {
     let stop = AtomicBool::new(false);
-    let until_told = |path: &Path, writer: i64, told: &mut dyn FnMut()| {
+    let until = |path: &Path, writer: i64, waited: &mut dyn FnMut()| {
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| write(path, writer, &stop));
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(told));
+            let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(waited));
             stop.store(true, Ordering::Relaxed);
-            told.unwrap();
+            waited.unwrap();
             writing.join().unwrap()
         })
     };
     if let Ok(path) = std::env::var(WRITES_TO) {
         let writer = std::env::var(WRITER).unwrap().parse().unwrap();
         // It ends with its input.
-        let said = until_told(path.as_ref(), writer, &mut || {
+        let said = until(path.as_ref(), writer, &mut || {
             let _ = std::io::stdin().read(&mut [0]);
         });
         let Said {
@@ -133,9 +134,9 @@ fn a_writer_commits_one_number_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arc.db");
     let connection = prepare(&path);
-    let said = until_told(&path, 1, &mut || await_commits(&connection, [0, 150]));
+    let said = until(&path, 1, &mut || await_commits(&connection, [0, 150]));
     assert!(said.commits >= 150 && said.went_back == 0, "{said:?}");
-    // The last to close it writes its log back; what is read here is the file alone.
+    // The last connection to close writes the log back; only the file itself is read here.
     drop(connection);
     assert_eq!(written(&path), [0, said.commits]);
 }
@@ -183,7 +184,7 @@ impl Writer {
     }
 }
 
-/// Both, at work.
+/// Starts both, and waits until they write.
 fn writers(path: &Path, connection: &Connection) -> [Writer; 2] {
     let before = numbers(connection);
     let writers = [0, 1].map(|writer| Writer::start(path, writer));
@@ -191,7 +192,7 @@ fn writers(path: &Path, connection: &Connection) -> [Writer; 2] {
     writers
 }
 
-/// What each writer has committed by now.
+/// The number that each writer has committed by now.
 fn numbers(connection: &Connection) -> [i64; 2] {
     [0, 1].map(|writer| {
         let query = "SELECT number FROM counter WHERE writer = ?1";
@@ -207,7 +208,7 @@ fn await_commits(connection: &Connection, least: [i64; 2]) {
     }
 }
 
-/// Checks a database that lies still, and tells what each writer had committed to it.
+/// Checks a database without writers, and returns what each writer had committed.
 fn written(path: &Path) -> [i64; 2] {
     let uri = format!("file:{}?immutable=1", path.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -242,7 +243,7 @@ fn assert_none_lacks(found: [i64; 2], before: [i64; 2], case: &str) {
     }
 }
 
-/// Takes a snapshot as a backup does; answers it and how long that took.
+/// Takes a snapshot as a backup does. Returns its path and how long that took.
 fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let freeze = Freeze {
@@ -256,8 +257,8 @@ fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
     (scratch.join("arc.db"), begun.elapsed())
 }
 
-/// Takes so many snapshots with writers and as many without, in turns of five each; answers how many times as long the former
-/// took: half of them, nine of ten, and 99 of 100, whichever is the worst.
+/// Takes as many snapshots with writers as without, in turns of five each. Returns the worst ratio
+/// of their times at the median, the 90th and the 99th percentile.
 fn snapshots(count: usize) -> f64 {
     let instance = Instance::new();
     std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
@@ -315,7 +316,7 @@ fn snapshots(count: usize) -> f64 {
         println!(
             "of {percent} %: {with:.2?} at most; without writers {without:.2?}: {ratio:.2} times"
         );
-        // The slowest of all is what the machine did meanwhile, on either side.
+        // The slowest of all depends on the machine, on either side.
         if percent < 100 {
             worst = worst.max(ratio);
         }
@@ -323,7 +324,8 @@ fn snapshots(count: usize) -> f64 {
     worst
 }
 
-/// Lost otherwise: a transaction that was committed before the backup; or the backup, to writers that never let it end.
+/// Guards against losing a transaction committed before the backup, and a snapshot that writers
+/// delay for ever.
 #[test]
 fn snapshots_under_two_writing_processes_are_whole() {
     snapshots(15);
@@ -336,7 +338,7 @@ fn five_hundred_snapshots_are_whole_and_take_less_than_twice_the_time() {
     assert!(ratio < 2.0, "{ratio:.2} times as long as without writers");
 }
 
-/// Lost otherwise: what was restored, to an Arc that goes on with what it had, or that breaks.
+/// Guards against an Arc that keeps using the old data after a restore, or fails.
 #[test]
 fn processes_that_use_the_database_see_what_is_restored_and_meet_no_error() {
     let instance = Instance::new();
@@ -349,7 +351,8 @@ fn processes_that_use_the_database_see_what_is_restored_and_meet_no_error() {
         await_commits(&connection, kept.map(|number| number + 200));
         let before = numbers(&connection);
         instance.ok(&["restore", &id, "--no-data", "--yes"]);
-        // What was committed before the restore is gone, and they go on from what was restored.
+        // Rows committed before the restore are gone, and the writers continue from the restored
+        // state.
         await_commits(&connection, kept.map(|number| number + 20));
         for ((said, kept), before) in writing.map(Writer::stop).into_iter().zip(kept).zip(before) {
             assert_eq!(said.went_back, 1, "round {round}: {said:?}");

@@ -15,7 +15,7 @@ use stores::{
 };
 use support::{ARC_OLD, Instance, text};
 
-/// Lost otherwise: everything, on any storage that a user has: restore(backup(x)) == x.
+/// Guards against a restore that differs from the backup, on any storage.
 fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
     let case = format!("{storage_kind:?} → {target_kind:?}");
     let (instance, server) = (Instance::new(), s3_server());
@@ -43,7 +43,7 @@ fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
         "{case}: a backup changes nothing that is live"
     );
 
-    // One file gone, one of other bytes, one too many.
+    // One file gone, one with other bytes, one too many.
     let keys: Vec<_> = before.keys().cloned().collect();
     delete(&live.sink, &[&keys[3]]);
     put(&live.sink, &keys[4], b"rewritten under its name");
@@ -65,8 +65,7 @@ fn round_trip(storage_kind: Kind, target_kind: Kind, with_prefix: bool) {
         );
     }
 
-    // The service forgets its tokens when a database was restored. This one is known again before
-    // that is gone.
+    // The service forgets its tokens after a restore of a database. This one is cached again first.
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(service.get("/api/v1/backup/status").status, 200, "{case}");
 
@@ -129,7 +128,7 @@ fn data_on_azure_comes_back_from_every_target() {
     }
 }
 
-/// Lost otherwise: the live data on a cloud, to a backup that is not what it was.
+/// Guards against overwriting live data on a cloud with a damaged backup.
 #[test]
 fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
     for kind in [Kind::S3, Kind::Azure] {
@@ -150,7 +149,7 @@ fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
             (1, &"checksum".into()),
             "{verified}"
         );
-        // The other files could be restored before the damage is met.
+        // The other files could be restored before the damage is found.
         let gone: Vec<_> = before.keys().map(String::as_str).collect();
         delete(&live.sink, &gone[..20]);
         put(&live.sink, gone[30], b"rewritten under its name");
@@ -183,7 +182,7 @@ fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
             !after.contains_key(victim),
             "{kind:?}: wrong bytes are live"
         );
-        // With a whole backup it does what a restore does.
+        // With an intact backup the restore works.
         bytes[100] ^= 1;
         put(&far.sink, &stored, &bytes);
         let (code, restored) = instance.json(&["restore", &id, "--yes", "--verify-first"]);
@@ -197,7 +196,7 @@ fn a_corrupt_object_never_becomes_live_on_a_storage_that_cannot_stage() {
     }
 }
 
-/// Lost otherwise: a backup, to a store that stumbles now and then, as each of them does.
+/// Guards against failing a backup because a store fails now and then, as every store does.
 #[test]
 fn a_stumbling_store_costs_no_backup_and_no_restore() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -236,7 +235,7 @@ fn a_stumbling_store_costs_no_backup_and_no_restore() {
     }
 }
 
-/// Lost otherwise: the truth of `completed`: a store that fails for good must fail the backup, by name, and list nothing.
+/// Guards against a `completed` backup on a store that fails for good.
 #[test]
 fn a_store_that_fails_for_good_fails_the_backup_and_hides_no_other_target() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -272,10 +271,9 @@ fn a_store_that_fails_for_good_fails_the_backup_and_hides_no_other_target() {
     );
 }
 
-/// Lost otherwise: hours of a backup, when credentials end in the middle of it: what it has stored is no copy of a storage with
-/// files that can't be read.
+/// Guards against losing stored files when credentials expire. The storage has no unreadable files.
 #[test]
-fn a_storage_that_no_longer_takes_our_credentials_fails_the_backup_and_the_next_goes_on() {
+fn expired_credentials_of_the_storage_fail_the_backup_and_the_next_resumes_it() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::S3, &instance, &server, true);
     let near = target(Kind::Local, &instance, &server);
@@ -302,7 +300,7 @@ fn a_storage_that_no_longer_takes_our_credentials_fails_the_backup_and_the_next_
     let (code, done) = instance.json(&["backup", "--target", "far"]);
     assert_eq!(code, 0, "{done}");
     assert!(done["reused_files"].as_u64().unwrap() > 30, "{done}");
-    // One object that is refused, alone, is a file that can't be read.
+    // A single refused object is an unreadable file.
     server.fault(gets(60).key("0.parquet"));
     server.heal();
     server.fault(gets(1).key("iot/temperature/"));
@@ -311,7 +309,7 @@ fn a_storage_that_no_longer_takes_our_credentials_fails_the_backup_and_the_next_
     assert!(failed["incomplete_copy"].is_string(), "{failed}");
 }
 
-/// Lost otherwise: a backup, to an Azure that stumbles now and then.
+/// Guards against failing a backup because Azure fails now and then.
 #[test]
 fn azure_stumbles_too_and_costs_no_backup() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -351,7 +349,7 @@ fn azure_stumbles_too_and_costs_no_backup() {
     }
 }
 
-/// Lost otherwise: the right bytes of a large object, to one bit that flips on the way into a backup.
+/// Guards against one flipped bit of a large object on its way into a backup.
 #[test]
 fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
     let (instance, server) = (Instance::new(), s3_server());
@@ -382,10 +380,9 @@ fn a_flipped_bit_of_a_large_object_is_found_and_the_object_read_again() {
     }
 }
 
-/// Lost otherwise: a restore, to one bit that flips on its way from a target whose own sums are not asked for; and what has
-/// no digest to be checked by, if they were not asked for there either.
+/// Guards against one flipped bit on its way from a target, also for files without a digest.
 #[test]
-fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
+fn bytes_read_from_azure_are_checked_by_sha256_or_by_the_stores_md5() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::Local, &instance, &server, false);
     let proxy = runtime().block_on(Azurite::shared().proxy());
@@ -403,7 +400,8 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
     let before = contents(&live.sink);
     let id = instance.ok(&["backup", "--target", "far"]);
     let victim = before.keys().next().unwrap();
-    // Runs with this fault in the first answer for that file; tells what was read, and whether with an MD5.
+    // Runs with this fault in the first answer for that file. Returns each read, and whether it had
+    // an MD5.
     let reads = |arguments: &[&str], path: &str, fault: Option<AzureFault>| {
         proxy.heal();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -414,8 +412,8 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
             }
             let read = request.path.replace("%2F", "/");
             let met = read.ends_with(&path);
-            // Who holds the lock is looked at, and one that can't be read is nobody's who is known
-            // to be dead.
+            // The lock is read, too, but an unreadable one only counts as not held by a dead
+            // process.
             if !read.ends_with("/.arc-backup/lock") {
                 noted.lock().unwrap().push((read, request.range_md5));
             }
@@ -439,7 +437,7 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
         for (path, with_md5) in &seen {
             let file =
                 path.contains("/data/") || path.contains("/metadata/") || path.contains("/config/");
-            // The second time it is to be known where the damage is.
+            // The second read is to find out where the damage is.
             let again = !read.insert(path);
             assert_eq!(*with_md5, !file || again, "{path}");
         }
@@ -450,13 +448,13 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
         assert_eq!(code, 0, "{path}: {operation}");
     }
 
-    // One that Arc made has no digests.
+    // Arc's own backup has no digests.
     let victim = (arcs.keys().find(|path| path.contains("/data/")).unwrap()).clone();
     let (code, operation, seen) = reads(&["verify", ARC_OLD], &victim, flip.clone());
     assert_eq!((code, of(&seen, &victim)), (0, 2), "{operation}");
     assert!(seen.iter().all(|(_, with_md5)| *with_md5), "{seen:?}");
 
-    // What is damaged where it is kept is read no third time.
+    // Bytes that are damaged in the store are not read a third time.
     let stored = format!("{id}/data/{}", before.keys().next().unwrap());
     let mut bytes = contents(&far.sink)[&stored].clone();
     bytes[100] ^= 1;
@@ -466,9 +464,10 @@ fn what_is_read_from_azure_is_checked_by_its_sha256_or_by_the_stores_md5() {
     assert_eq!(verified["problems"][0]["kind"], "checksum", "{verified}");
 }
 
-/// Lost otherwise: all backups, which would be data of the next one, and set aside by a restore.
+/// Guards against a target inside the data, which the next backup would copy and a restore set
+/// aside.
 #[test]
-fn a_target_in_the_bucket_of_the_data_is_no_data() {
+fn a_target_in_the_bucket_of_the_data_is_not_data() {
     let (instance, server) = (Instance::new(), s3_server());
     let live = storage(Kind::S3, &instance, &server, false);
     let far = Place::s3(&server, "data", "far/arc-1");

@@ -1,4 +1,4 @@
-//! Places on local disk that can't be looked at, by a user who is not the superuser: to that one everything is open.
+//! Local folders and files that can't be read, by a user who is not root: root can read everything.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use support::{Instance, database_rows};
 
-/// Whom the program runs as where the test runs as root.
+/// The user that runs the program if the test runs as root.
 const NOBODY: u32 = 65534;
 
 struct Scene {
     instance: Instance,
-    /// Where that user can run it: a checkout may lie below a folder that is closed to others.
+    /// Where that user can run it: the checkout may lie below a folder that is closed to others.
     program: PathBuf,
     is_root: bool,
 }
@@ -71,7 +71,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Lost otherwise: all of a dying disk, to one folder of it; or that folder, without a word.
+/// Guards against losing a whole disk because of one folder, and silently losing that folder.
 #[test]
 fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
     let scene = Scene::new();
@@ -94,7 +94,7 @@ fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
         list["incomplete"][0]["missing"][0],
         "data/iot/: permission denied"
     );
-    // A restore can't tell what is live there, and so changes nothing.
+    // A restore can't see the live files there, and so changes nothing.
     let arguments = ["restore", id, "--allow-incomplete", "--yes"];
     let (code, refused) = scene.json(&arguments);
     assert_eq!(code, 1, "{refused}");
@@ -120,9 +120,9 @@ fn a_folder_that_can_not_be_read_costs_no_more_than_itself() {
     assert_eq!(database_rows(&instance.path("data/arc.db")), rows);
 }
 
-/// Lost otherwise: every backup of an instance whose data has a volume of its own.
+/// Guards against a backup that fails because the data has its own volume.
 #[test]
-fn what_is_the_file_systems_own_is_no_data() {
+fn folders_of_the_file_system_are_not_data() {
     let scene = Scene::new();
     let instance = &scene.instance;
     let own = instance.path("data/arc/lost+found");
@@ -143,7 +143,7 @@ fn what_is_the_file_systems_own_is_no_data() {
     set_mode(&own, 0o700);
 }
 
-/// Lost otherwise: what else is damaged in a backup, to the first folder of it that can't be read.
+/// Guards against a folder that can't be read and hides the other damage of a backup.
 #[test]
 fn a_folder_of_a_backup_that_can_not_be_read_is_named_beside_other_faults() {
     let scene = Scene::new();
@@ -168,8 +168,7 @@ fn a_folder_of_a_backup_that_can_not_be_read_is_named_beside_other_faults() {
     );
 }
 
-/// Lost otherwise: the night's backup, of which the doctor had said in the evening that all was
-/// well.
+/// Guards against a doctor that finds nothing wrong before a backup that fails.
 #[test]
 fn the_doctor_reads_what_a_backup_reads() {
     let scene = Scene::new();
@@ -207,7 +206,7 @@ fn the_doctor_reads_what_a_backup_reads() {
         assert!(read[0]["ok"] == false && detail.contains(named), "{read:?}");
         assert!(remedy.contains("the user that Arc runs as"), "{remedy}");
     }
-    // It is all that a backup needs.
+    // A backup needs no more than this.
     set_mode(&root, 0o555);
     let (code, report) = scene.json(&["doctor"]);
     let (made, _) = scene.json(&["backup"]);

@@ -1,5 +1,6 @@
-//! Nothing waits for itself: operations over stores with few turns, little room, latencies, faults and cancels end, whatever the
-//! shape of the data. Most of it in simulated time, with the product's own retries, pace and budgets.
+//! No deadlocks: operations over stores with few turns, little buffer space, latencies, faults and
+//! cancels end, whatever the shape of the data. Most of it runs in simulated time, with the
+//! product's own retries, pace and budgets.
 //!
 //! Long: `cargo test --release --test waiting -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -7,6 +8,8 @@
 #[path = "support/simulated.rs"]
 mod simulated;
 
+use arc_backup_core::Scope;
+use arc_backup_core::Section;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,12 +20,13 @@ use arc_backup::{
     Status, VerifyMode, Who,
 };
 use arc_backup_core::{Key, Sink, WriteOptions};
-use simulated::{Limits, Simulated, Weather};
+use simulated::{Conditions, Limits, Simulated};
 
-/// How long an operation may take to end that is asked to: `backup.stop_timeout`, and what a clock of half a second adds.
+/// How long an operation may take to end on request: `backup.stop_timeout`, plus the precision of
+/// the clock of half a second.
 const STOP: Duration = Duration::from_secs(12);
 
-/// An instance in a folder of its own, whose data and target are these sinks.
+/// An instance in its own folder, whose data and target are these sinks.
 struct Instance {
     engine: Arc<ArcBackup>,
     folder: tempfile::TempDir,
@@ -30,7 +34,7 @@ struct Instance {
 
 impl Instance {
     fn new(storage: Arc<dyn Sink>, target: Arc<dyn Sink>, settings: &str) -> Self {
-        // In memory where that can be had: the history is written each simulated second.
+        // In memory if possible: the history is written each simulated second.
         let folder = match Path::new("/dev/shm").is_dir() {
             true => tempfile::tempdir_in("/dev/shm"),
             false => tempfile::tempdir(),
@@ -82,8 +86,7 @@ impl Instance {
 
 fn backup() -> Request {
     Request::Backup {
-        metadata: false,
-        config: false,
+        scope: Scope::of_sections([Section::Data]),
         require_flush: false,
         target: None,
         id: None,
@@ -92,7 +95,7 @@ fn backup() -> Request {
 
 fn restore(id: &str) -> Request {
     let options = RestoreOptions {
-        metadata: false,
+        scope: Scope::of_sections([Section::Data]),
         ..RestoreOptions::default()
     };
     Request::Restore(BackupId::parse(id).unwrap(), options, None)
@@ -113,7 +116,7 @@ async fn put(sink: &dyn Sink, key: &str, bytes: Vec<u8>) {
     upload.commit().await.unwrap();
 }
 
-/// `count` files of the sizes that `size` gives, in Arc's layout.
+/// Writes `count` files of the sizes that `size` gives, in Arc's layout.
 async fn fill(sink: &dyn Sink, count: u64, mut size: impl FnMut(u64) -> usize) {
     for n in 0..count {
         let key = format!(
@@ -127,7 +130,7 @@ async fn fill(sink: &dyn Sink, count: u64, mut size: impl FnMut(u64) -> usize) {
     }
 }
 
-/// A runtime whose clock goes on when nothing else does.
+/// A runtime whose clock advances when nothing else runs.
 fn simulated_time() -> tokio::runtime::Runtime {
     (tokio::runtime::Builder::new_current_thread())
         .enable_all()
@@ -136,8 +139,9 @@ fn simulated_time() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// One random schedule: a backup that is cancelled at a random moment or not, its continuation, a verification, a restore over
-/// changed data and a deletion, over two stores with random limits, latencies and faults.
+/// One random schedule: a backup that may be cancelled at a random moment, its resumption, a
+/// verification, a restore over changed data and a deletion, over two stores with random limits,
+/// latencies and faults.
 fn schedule(seed: u64) {
     let case = &format!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -147,15 +151,15 @@ fn schedule(seed: u64) {
         part_bytes: [1 << 10, 4 << 10][random.usize(0..2)],
         parallel: random.u64(1..6),
     };
-    let weather = |random: &mut fastrand::Rng| Weather {
+    let conditions = |random: &mut fastrand::Rng| Conditions {
         latency: Duration::from_millis([0, 1, 50, 500][random.usize(0..4)]),
         throttled: [0, 10, 50][random.usize(0..3)],
         broken: [0, 10, 50][random.usize(0..3)],
         hangs: [0, 0, 2][random.usize(0..3)],
-        ..Weather::fair()
+        ..Conditions::fair()
     };
-    let storage = Simulated::new(limits(&mut random), weather(&mut random), random.u64(..));
-    let target = Simulated::new(limits(&mut random), weather(&mut random), random.u64(..));
+    let storage = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
+    let target = Simulated::new(limits(&mut random), conditions(&mut random), random.u64(..));
     let concurrency = [1, 2, 8, 64][random.usize(0..4)];
     let count = random.u64(1..50);
     simulated_time().block_on(async {
@@ -175,7 +179,7 @@ fn schedule(seed: u64) {
             let cancels = random.u32(0..3) == 0;
             let running = match instance.begin(request).await {
                 Ok(running) => running,
-                // Before anything began a store may fail to the end, too.
+                // A store may also fail for good before the operation begins.
                 Err(error) => {
                     assert!(is_of_a_store(&error.to_string()), "{name}: {error}");
                     return None;
@@ -194,7 +198,7 @@ fn schedule(seed: u64) {
                 Some(error) if cancels && error.starts_with("by the test") => {}
                 Some(error) => assert!(is_of_a_store(error), "{name}: {error}"),
             }
-            // What was dropped is aborted by tasks of its own.
+            // Separate tasks abort the dropped requests.
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_secs(30)).await;
             }
@@ -222,13 +226,13 @@ fn schedule(seed: u64) {
     });
 }
 
-/// Whether a store that failed to the end is at fault, and not the program that waited for itself.
+/// Whether a failed store is the cause, and not a deadlock of the program.
 fn is_of_a_store(error: &str) -> bool {
     error.contains("tried ") && !error.contains("nothing went on")
 }
 
-/// A backup to S3 hung for ever, with all defaults and without any fault: what its loop waited for was held by copies that nobody
-/// polled.
+/// Guards against a deadlock with all defaults and without faults: copies that nobody polled held
+/// what the loop waited for.
 #[test]
 fn no_schedule_waits_for_itself() {
     for seed in 0..60 {
@@ -236,7 +240,7 @@ fn no_schedule_waits_for_itself() {
     }
 }
 
-/// The same, for longer: 10,000 schedules, or those from `ARC_TEST_SEED` on.
+/// Guards against the same in 10,000 schedules, or those from `ARC_TEST_SEED` on.
 #[test]
 #[ignore = "takes some minutes"]
 fn ten_thousand_schedules_do_not_wait_for_themselves() {
@@ -250,7 +254,8 @@ fn ten_thousand_schedules_do_not_wait_for_themselves() {
     }
 }
 
-/// Every operation, with one request at once and room for one byte, over 600 files, and with 1,100 objects to move.
+/// Guards against a deadlock with one request at a time and one byte of buffers, over 600 files and
+/// 1,100 objects to move.
 #[test]
 fn every_operation_ends_with_one_turn_and_no_room() {
     for concurrency in [8, 64] {
@@ -260,17 +265,17 @@ fn every_operation_ends_with_one_turn_and_no_room() {
             part_bytes: 4 << 10,
             parallel: 4,
         };
-        let weather = Weather {
+        let conditions = Conditions {
             latency: Duration::from_millis(50),
-            ..Weather::fair()
+            ..Conditions::fair()
         };
-        let storage = Simulated::new(limits, weather.clone(), 1);
-        let refuses = weather.refuses.clone();
+        let storage = Simulated::new(limits, conditions.clone(), 1);
+        let refuses = conditions.refuses.clone();
         let target = Simulated::new(
             limits,
-            Weather {
+            Conditions {
                 refuses: Arc::default(),
-                ..weather
+                ..conditions
             },
             2,
         );
@@ -293,7 +298,7 @@ async fn every_operation(
     storage: &Simulated,
     refuses: &std::sync::Mutex<Option<String>>,
 ) {
-    // Cancelled in the middle, and continued.
+    // Cancelled in the middle, and resumed.
     let running = instance.begin(backup()).await.unwrap();
     while running.snapshot().processed_files < 300 {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -305,7 +310,7 @@ async fn every_operation(
     assert!(made.reused_files.unwrap_or(0) >= 250, "{made:?}");
     let id = &made.backup_id;
     instance.completed(verify(id), "a verification").await;
-    // Over data that has changed: what it replaces goes into the target.
+    // Over data that has changed: replaced files go into the target.
     fill(storage.objects(), 200, |_| 5000).await;
     instance.completed(restore(id), "a restore").await;
     instance.completed(delete(id), "a deletion").await;
@@ -324,7 +329,7 @@ async fn every_operation(
             .all(|(_, swept)| swept.faults.is_empty())
     );
     let report = arc_backup::testing::examine(&instance.engine).await;
-    // Its measure of speed moves some MiB, 4 KiB at a time here: that takes longer than it waits.
+    // Its measurement moves some MiB, 4 KiB at a time here: that exceeds its timeout.
     let checks = (report.checks.iter())
         .filter(|check| check.subject.contains("target") && check.check != "reach");
     assert!(
@@ -333,9 +338,9 @@ async fn every_operation(
     );
 }
 
-/// An operation to a store that gives no answer ends when it is asked to, in any phase, and says why.
+/// Guards against a dead store that prevents an operation from ending on request, in any phase.
 #[test]
-fn a_store_that_dies_holds_up_no_end() {
+fn a_dead_store_does_not_delay_the_end_of_an_operation() {
     for (number, phase) in ["preparing", "copying", "publishing"].iter().enumerate() {
         let limits = Limits {
             requests: 4,
@@ -343,14 +348,14 @@ fn a_store_that_dies_holds_up_no_end() {
             part_bytes: 4 << 10,
             parallel: 4,
         };
-        let weather = Weather {
+        let conditions = Conditions {
             latency: Duration::from_millis(400),
-            ..Weather::fair()
+            ..Conditions::fair()
         };
-        let is_dead = weather.is_dead.clone();
+        let is_dead = conditions.is_dead.clone();
         let seed = number as u64;
-        let storage = Simulated::new(limits, Weather::fair(), seed);
-        let target = Simulated::new(limits, weather, seed);
+        let storage = Simulated::new(limits, Conditions::fair(), seed);
+        let target = Simulated::new(limits, conditions, seed);
         simulated_time().block_on(async {
             fill(storage.objects(), 60, |_| 6000).await;
             let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
@@ -370,7 +375,7 @@ fn a_store_that_dies_holds_up_no_end() {
     }
 }
 
-/// A store that takes everything and never answers is waited for once, not by each request in turn.
+/// Guards against waiting for a dead store once per request, instead of once.
 #[test]
 fn a_dead_store_ends_an_operation_by_itself() {
     let limits = Limits {
@@ -379,10 +384,10 @@ fn a_dead_store_ends_an_operation_by_itself() {
         part_bytes: 4 << 10,
         parallel: 4,
     };
-    let weather = Weather::fair();
-    let is_dead = weather.is_dead.clone();
-    let storage = Simulated::new(limits, Weather::fair(), 1);
-    let target = Simulated::new(limits, weather, 2);
+    let conditions = Conditions::fair();
+    let is_dead = conditions.is_dead.clone();
+    let storage = Simulated::new(limits, Conditions::fair(), 1);
+    let target = Simulated::new(limits, conditions, 2);
     simulated_time().block_on(async {
         fill(storage.objects(), 60, |_| 6000).await;
         let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
@@ -398,7 +403,7 @@ fn a_dead_store_ends_an_operation_by_itself() {
     });
 }
 
-/// What the tests here are worth: that the simulated store keeps the guarantees of a store.
+/// Guards against a simulated store that breaks the guarantees of a store.
 #[test]
 fn the_simulated_store_conforms() {
     let limits = Limits {
@@ -408,6 +413,6 @@ fn the_simulated_store_conforms() {
         parallel: 4,
     };
     simulated_time().block_on(arc_backup_core::conformance::check(|| async {
-        Arc::new(Simulated::new(limits, Weather::fair(), 1)) as Arc<dyn Sink>
+        Arc::new(Simulated::new(limits, Conditions::fair(), 1)) as Arc<dyn Sink>
     }));
 }

@@ -291,7 +291,7 @@ fn ended() -> Operation {
 }
 
 fn checked(status: CheckStatus, age_seconds: u64) -> CheckReport {
-    let age = crate::times::words(std::time::Duration::from_secs(age_seconds));
+    let age = crate::times::long(std::time::Duration::from_secs(age_seconds));
     let newest = format!("newest backup {ID} {age} old (limit 26h)");
     let detail = format!("{newest}, verified 2d ago");
     let ok = status == CheckStatus::Ok;

@@ -1,5 +1,6 @@
 //! Starts operations, and answers with what was started.
 
+use arc_backup_core::Section;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,8 +110,7 @@ pub(super) async fn start(
     let shared = shared.clone();
     // In a task of its own: a client that hangs up and asks again must find the answer.
     let started = tokio::spawn(async move {
-        let forget =
-            matches!(request.request(), Request::Restore(_, options, _) if options.metadata);
+        let forget = matches!(request.request(), Request::Restore(_, options, _) if options.includes(&Section::Metadata));
         let running = begin(&shared, request, who).await?;
         if forget {
             let (running, shared) = (running.clone(), shared.clone());

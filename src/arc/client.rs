@@ -124,7 +124,7 @@ fn agent(is_encrypted: bool) -> Agent {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        // A flush on a connection that Arc has closed meanwhile would fail.
+        // A flush would fail on an idle connection that Arc has closed.
         .max_idle_connections(0)
         .user_agent(concat!("arc-backup/", env!("CARGO_PKG_VERSION")));
     if is_encrypted {

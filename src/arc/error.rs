@@ -28,7 +28,7 @@ pub(crate) enum ArcError {
         #[source]
         source: ureq::Error,
     },
-    /// Arc can't be reached for another reason.
+    /// Arc cannot be reached for another reason.
     #[error("cannot reach `{url}` (`backup.arc_url`): {source}")]
     Unreachable {
         url: String,

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::AuthError;
 use super::log_throttle::LogThrottle;
+use crate::files::with_suffix;
 
 /// How long SQLite itself waits for a lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,14 +106,12 @@ fn is_absence(error: &io::Error) -> bool {
 
 /// Whether the file alone is the whole database: nothing in `-wal`, nothing in `-journal`.
 fn is_settled(path: &Path) -> bool {
-    ["-wal", "-journal"].iter().all(|suffix| {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        match fs::metadata(PathBuf::from(beside)) {
+    ["-wal", "-journal"]
+        .iter()
+        .all(|suffix| match fs::metadata(with_suffix(path, suffix)) {
             Ok(metadata) => metadata.len() == 0,
             Err(error) => is_absence(&error),
-        }
-    })
+        })
 }
 
 pub(crate) fn open(path: &Path, is_immutable: bool) -> rusqlite::Result<Connection> {

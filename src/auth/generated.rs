@@ -3,10 +3,10 @@
 //! Only what recognises it is kept, in `<state folder>/admin-token`: its hash in Arc's form on the
 //! first line, its prefix as in Arc's table on the second, so that a wrong token costs no hash.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,6 +16,7 @@ use super::error::AuthError;
 use super::expiry::Expiry;
 use super::token::{fingerprint, prefix};
 use super::token_hash::TokenHash;
+use crate::files::create_atomically;
 
 const FILE_NAME: &str = "admin-token";
 /// A longer file is none of ours.
@@ -71,7 +72,7 @@ pub(crate) fn ensure(state_dir: &Path) -> Result<Option<String>, AuthError> {
     );
     create_private_dir(state_dir).map_err(at("create", state_dir))?;
     let path = state_dir.join(FILE_NAME);
-    let is_ours = publish(state_dir, &path, &text).map_err(at("write", &path))?;
+    let is_ours = create_atomically(&path, text.as_bytes()).map_err(at("write", &path))?;
     Ok(is_ours.then_some(token))
 }
 
@@ -114,42 +115,6 @@ fn create_private_dir(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes the file so that readers see all of it or nothing, and makes it durable. `false` where
-/// another process was faster, whose file stays.
-fn publish(folder: &Path, path: &Path, text: &str) -> io::Result<bool> {
-    let temporary = Temporary(folder.join(format!(".{FILE_NAME}-{}.tmp", std::process::id())));
-    // Left by a killed process of the same id.
-    match fs::remove_file(&temporary.0) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary.0)?;
-    file.write_all(text.as_bytes())?;
-    crate::files::sync_file(&file)?;
-    // A link never replaces what is there; where there are no links, a rename is the next best.
-    match fs::hard_link(&temporary.0, path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(_) => fs::rename(&temporary.0, path)?,
-    }
-    crate::files::sync_file(&fs::File::open(folder)?)?;
-    Ok(true)
-}
-
-/// A file that is gone when its writer is done with it.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Gone already after a rename; otherwise harmless, and removed by the next writer.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -189,16 +154,6 @@ mod tests {
                 .expect("readable")
                 .is_none()
         );
-    }
-
-    /// Lost otherwise: a faster process's token, which its owner has already been shown.
-    #[test]
-    fn a_file_that_is_there_is_not_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(FILE_NAME);
-        assert!(publish(folder.path(), &path, "first").expect("writable"));
-        assert!(!publish(folder.path(), &path, "second").expect("writable"));
-        assert_eq!(fs::read_to_string(&path).expect("the file"), "first");
     }
 
     /// Lost otherwise: the way out of a damaged file: a fault that names it, in place of a locked

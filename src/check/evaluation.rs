@@ -139,7 +139,7 @@ fn of_listing(
             let text = format!(
                 "newest backup {} {} old (limit {})",
                 backup.backup_id,
-                times::words(age),
+                times::long(age),
                 times::setting(options.max_age)
             );
             findings.push(Finding(text, age > options.max_age));

@@ -1,5 +1,7 @@
 //! The commands that do one thing and end.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
@@ -29,8 +31,11 @@ pub(super) async fn run(
         } => {
             let settings = &engine.settings().backup;
             let request = Request::Backup {
-                metadata: settings.include_metadata && !no_metadata,
-                config: settings.include_config && !no_config,
+                scope: Scope::from(Sections {
+                    data: true,
+                    metadata: settings.include_metadata && !no_metadata,
+                    config: settings.include_config && !no_config,
+                }),
                 require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,

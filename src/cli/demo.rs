@@ -1,5 +1,6 @@
 //! `demo`: a sample instance, served.
 
+use arc_backup_core::Scope;
 use std::path::Path;
 
 use super::output::print_line;
@@ -39,8 +40,7 @@ pub(super) async fn run(
             token: None,
         };
         let request = Request::Backup {
-            metadata: true,
-            config: true,
+            scope: Scope::whole(),
             require_flush: false,
             target: None,
             id: Some(id),

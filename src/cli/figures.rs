@@ -74,7 +74,7 @@ pub(super) fn figures(operation: &Operation, now: Timestamp) -> String {
     if let Some(took) = took(operation, now) {
         text.push_str(&match took.as_secs() {
             0 => " in less than 1s".to_owned(),
-            _ => format!(" in {}", times::words(took)),
+            _ => format!(" in {}", times::long(took)),
         });
         let rate = operation.processed_bytes as f64 / took.as_secs_f64();
         // What was over in a moment has no rate.

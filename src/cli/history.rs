@@ -81,7 +81,7 @@ fn progress(operation: &Operation) -> String {
     }
     if let Some(seconds) = operation.eta_seconds {
         let left = std::time::Duration::from_secs(seconds);
-        text.push_str(&format!(", {} left", times::words(left)));
+        text.push_str(&format!(", {} left", times::long(left)));
     }
     text
 }

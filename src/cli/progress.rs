@@ -42,7 +42,7 @@ async fn follow_with_lines(running: &Running) -> Operation {
                     now.total_files,
                     figures::size(now.processed_bytes),
                     figures::size(now.total_bytes),
-                    left.map_or_else(String::new, |left| format!(", {} left", times::words(left))),
+                    left.map_or_else(String::new, |left| format!(", {} left", times::long(left))),
                 );
                 wait = NEXT_LINE;
             }
@@ -114,7 +114,7 @@ fn figures_of_bar(operation: &Operation) -> String {
     {
         text.push_str(&format!(
             "  {} left",
-            times::words(Duration::from_secs(seconds))
+            times::long(Duration::from_secs(seconds))
         ));
     }
     text

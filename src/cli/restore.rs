@@ -1,5 +1,7 @@
 //! `restore`.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,16 +33,18 @@ pub(super) async fn run(
     let Named { id, target } =
         recorded(engine, OperationKind::Restore, target, signals, found).await?;
     let options = RestoreOptions {
-        data: !arguments.no_data,
-        metadata: !arguments.no_metadata,
-        config: arguments.with_config,
+        scope: Scope::from(Sections {
+            data: !arguments.no_data,
+            metadata: !arguments.no_metadata,
+            config: arguments.with_config,
+        }),
         extra_files: arguments.extra_files.into(),
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
     };
-    if !(options.data || options.metadata || options.config) {
+    if !options.includes_any() {
         return Err(Error::Invalid(
             "nothing to restore: data, metadata and configuration are all omitted".to_owned(),
         ));

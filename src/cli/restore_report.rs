@@ -41,7 +41,7 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
         |age| {
             format!(
                 "{} ago ({created} UTC)",
-                times::words(Duration::from_secs(age))
+                times::long(Duration::from_secs(age))
             )
         },
     );

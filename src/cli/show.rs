@@ -72,7 +72,7 @@ fn fields(
     let mut created = figures::utc_and_age(&manifest.created_at, now);
     if let Some(seconds) = manifest.duration_seconds {
         let took = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        created.push_str(&format!(", took {}", times::words(took)));
+        created.push_str(&format!(", took {}", times::long(took)));
     }
     let data = format!(
         "{} data files, {}",

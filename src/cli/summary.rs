@@ -65,7 +65,7 @@ pub(super) fn print(operation: &Operation) {
                 Status::Cancelled => "cancelled",
                 _ => "failed",
             };
-            print_stderr!("{what} {ended} after {}: {error}", times::words(took));
+            print_stderr!("{what} {ended} after {}: {error}", times::long(took));
         }
         None => print_note!(
             "{what} completed: {}, {} target {target}{}",

@@ -35,7 +35,8 @@ pub struct BackupSettings {
     /// `arc_backup.check_max_age`, or `backup.check_max_age`: how old the newest good backup may be
     /// for `check`, default 26 h.
     pub check_max_age: Duration,
-    /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: what is kept of the history.
+    /// `backup.history_operations`, default 10,000, and `backup.history_age`, default 365 days: how
+    /// much of the history is kept.
     pub history: HistoryLimits,
     /// `backup.include_metadata`, default true.
     pub include_metadata: bool,
@@ -47,7 +48,7 @@ pub struct BackupSettings {
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
     pub default_target: String,
-    /// `backup.concurrency`: files copied at once; by default 8, and what a store over a network is best asked with.
+    /// `backup.concurrency`: files copied at once; by default 8, or more for a remote store.
     pub concurrency: Option<usize>,
     /// `backup.arc_url` and `backup.arc_token`: the Arc to flush before a backup.
     pub arc: Option<ArcServer>,

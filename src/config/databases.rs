@@ -82,7 +82,7 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
         return absolute;
     };
     match absolute.components().next_back() {
-        // What does not exist is no link: `a/..` is where `a` would be.
+        // A missing folder is not a link: `a/..` is where `a` would be.
         Some(Component::ParentDir) => {
             let real = real_path(parent);
             real.parent().map_or(real.clone(), Path::to_owned)
@@ -96,10 +96,10 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Guards against a line in every backup about a database that nobody uses, which hides the line
-    /// about one that is missing.
+    /// Guards against a line in every backup about an unused database, which hides the line about a
+    /// missing one.
     #[test]
-    fn a_default_that_nobody_set_is_known_as_one() {
+    fn a_default_is_known_as_one() {
         let iceberg = Some("iceberg.catalog_db_path");
         let auth = Some("auth.db_path");
         for (text, environment, needed) in [

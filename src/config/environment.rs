@@ -25,7 +25,7 @@ const LONGEST_SECRET: u64 = 64 << 10;
 /// and is that target.
 ///
 /// # Errors
-/// [`Error::Config`] shows a name that can't be one.
+/// [`Error::Config`] shows a name that is not valid.
 pub(super) fn target_names(values: &Values) -> Result<Vec<String>> {
     let mut names = values.keys("backup.targets");
     let mut seen: BTreeSet<_> = names.iter().map(|name| in_variables(name)).collect();
@@ -90,8 +90,8 @@ pub(super) fn unannounced(
 /// Reads the files that `ARC_…_FILE` variables name, each in place of a secret.
 ///
 /// # Errors
-/// [`Error::Config`] names the variable and the file, where it can't be read or is empty, and both variables where the secret
-/// itself is set too.
+/// [`Error::Config`] names the variable and a file that cannot be read or is empty, or both
+/// variables where the secret itself is set too.
 pub(super) fn read_secret_files(
     values: &mut Values,
     names: &[String],

@@ -161,13 +161,13 @@ fn is_section(name: &str) -> bool {
 fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let prefix = "ARC_BACKUP_";
     let unannounced = unannounced(values, targets, backends);
-    let of_nobody: Vec<&String> = unannounced.values().flatten().collect();
+    let ignored: Vec<&String> = unannounced.values().flatten().collect();
     let mut warnings = Vec::new();
     for name in values.variables(prefix) {
         let variable = format!("{prefix}{name}");
         if OTHER_VARIABLES.contains(&name)
             || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
-            || of_nobody.contains(&&variable)
+            || ignored.contains(&&variable)
         {
             continue;
         }

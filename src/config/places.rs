@@ -121,8 +121,8 @@ mod tests {
         differences(&ours, &theirs, &compared).expect("texts")
     }
 
-    /// Guards against data that is restored to a place where Arc does not look for it, and against a
-    /// refusal of a restore that is fine.
+    /// Guards against data that is restored where Arc does not look for it, and a refusal of a
+    /// valid restore.
     #[test]
     fn what_places_something_elsewhere_is_named_with_both_values() {
         let named = between("", "[storage]\nlocal_path = \"/srv/data\"\n", &[]);

@@ -17,7 +17,7 @@ use super::values::Values;
 use super::warning::Warning;
 use crate::{Error, Result};
 
-/// What the command line says over the configuration.
+/// What the command line sets in place of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// The file given by `--config`.
@@ -39,7 +39,7 @@ pub struct Settings {
     pub databases: Vec<Database>,
     /// Who may use the service.
     pub auth: crate::auth::AuthSettings,
-    /// Ours.
+    /// The keys of this program.
     pub backup: BackupSettings,
     /// Where backups go.
     pub targets: Vec<TargetSettings>,
@@ -149,8 +149,8 @@ impl Settings {
         })
     }
 
-    /// Refuses a folder of backups or of state that is the storage root itself: its files would count
-    /// as data.
+    /// Refuses a folder of backups or of state that is the storage root itself: its files would be
+    /// data.
     pub(crate) fn check_apart(&self, target_roots: &[(String, PathBuf)]) -> Result<()> {
         let root = self.storage.folder().map(real_path);
         let state = (
@@ -198,7 +198,7 @@ impl Settings {
                 paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }
-        // The files that `fsck` found are at the root of a volume, and only the superuser may read them.
+        // Files that `fsck` found, at the root of a volume: only the superuser may read them.
         let of_file_system = std::iter::once("lost+found".to_owned());
         let named = paths.iter().filter_map(|path| {
             let inside = real_path(path)

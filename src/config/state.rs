@@ -1,4 +1,4 @@
-//! Where the history, the lock of the instance and scratch files are, if the configuration does not say.
+//! The default place of the history, the instance lock and scratch files.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,9 @@ use rustix::fs::Access;
 use super::databases::real_path;
 use crate::own_folder::OWN_FOLDER;
 
-/// `<backups>/.arc-backup/history.db`; or, where nothing can be written there, as in a disaster with a backup disk that
-/// is mounted to be read, a folder of this user's for these backups: `$XDG_STATE_HOME`, else `~/.local/state`, else `/var/tmp`.
+/// `<backups>/.arc-backup/history.db`. Where nothing can be written there, as on a backup disk that
+/// is mounted read-only, it is in a folder for these backups under `$XDG_STATE_HOME`, else
+/// `~/.local/state`, else `/var/tmp`.
 pub(super) fn default_path(backups: &Path) -> PathBuf {
     let folder = backups.join(OWN_FOLDER);
     let existing = folder.ancestors().find(|path| path.exists());

@@ -44,7 +44,7 @@ impl Values {
             let line = e
                 .span()
                 .map_or(0, |span| text[..span.start].lines().count().max(1));
-            // The message alone: the error's own text quotes the line, which may hold a secret.
+            // Only the message: the error's own text quotes the line, which may hold a secret.
             Error::Config(format!(
                 "{path} is not valid TOML: line {line}: {}",
                 e.message()
@@ -109,7 +109,7 @@ impl Values {
             format!("`{key}`")
         };
         let found = match self.get(key) {
-            // A value is shown only where it can't be a secret.
+            // A value is shown only where it cannot be a secret.
             Some(Value::String(text)) if !is_secret(key) => format!(", not {text:?}"),
             Some(Value::Integer(value)) if !is_secret(key) => format!(", not {value}"),
             Some(Value::Float(value)) if !is_secret(key) => format!(", not {value}"),

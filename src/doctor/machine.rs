@@ -96,7 +96,7 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
             Ok(Ok(None)) if database.needed_by.is_none() => continue,
             Ok(Ok(None)) => {
                 let text = format!("{} does not exist", database.path.display());
-                // Arc makes its database when it first starts; one of the others may never be needed.
+                // Arc creates its database at its first start; the others may never be needed.
                 if database.setting == "auth.db_path" && engine.settings().auth.enabled {
                     Check::bad(&subject, "read", text).look_at(database.setting.as_str(), remedy)
                 } else {

@@ -1,4 +1,4 @@
-//! One storage: each right, with an object of its own.
+//! One storage: each right that is needed, tried with an object of the check's own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use crate::repository::Repository;
 
 /// How far this machine's clock may be from the store's. S3 refuses requests at 15 minutes.
 const SKEW_LIMIT: Duration = Duration::from_secs(60);
-/// The timeout of each part of the examination.
+/// The timeout of each part of the checks.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(90);
 /// The object that throughput is measured with.
 const MEASURED_BYTES: usize = 8 << 20;
@@ -29,7 +29,7 @@ const MEASURED_REQUESTS: usize = 5;
 /// The state of a target whose keys may not delete anything.
 const APPEND_ONLY: &str = "append-only";
 const APPEND_ONLY_MEANS: &str = "append-only: these credentials may not delete. Backups, lists, verifications and restores work; \
-    delete, prune and sweep don't, and leftovers stay (docs/storage.md)";
+    delete, prune and sweep do not, and leftovers stay (docs/storage.md)";
 
 /// The state of Arc's data where it can only be read.
 const READ_ONLY: &str = "read-only";
@@ -37,7 +37,7 @@ const READ_ONLY_MEANS: &str = "read-only: backups work, a restore to this place 
 const READ_ONLY_REMEDY: &str =
     "for restores, mount it writable, or grant the right to write; backups need neither";
 
-/// The name of an object that the examination writes.
+/// The name of an object that the checks write.
 fn probe(suffix: &str) -> Key {
     Key::parse(&format!(".arc-backup/probe-{suffix}")).expect("a fixed form")
 }
@@ -49,7 +49,7 @@ pub(super) struct Probe<'a> {
     sink: &'a Arc<dyn Sink>,
     repository: Option<&'a Repository>,
     checks: std::sync::Mutex<Vec<Check>>,
-    /// Whether these are Arc's data, and nothing can be written there.
+    /// Whether this is Arc's data, and it can only be read.
     is_read_only: AtomicBool,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Probe<'a> {
                 self.within("delete", self.is_append_only(&suffix)).await == Some(true);
             let suffix = if append_only { APPEND_ONLY } else { &*suffix };
             let (small, copy) = (probe(suffix), probe(&format!("{suffix}-copy")));
-            // What stays for ever is small, and there once.
+            // Probes that cannot be deleted are small, and always the same.
             let large = (!append_only).then(|| probe(&format!("{suffix}-large")));
             let lock = probe(&format!("{suffix}-lock"));
             self.within("reach", self.objects(&small, &copy, large.as_ref()))
@@ -126,14 +126,14 @@ impl<'a> Probe<'a> {
                 self.within("reach", self.file_system(&small, &lock)).await;
             }
             if self.is_read_only() {
-                // Nothing is there to be removed, and nothing could be.
+                // No probe was written, and none could be removed.
             } else if append_only {
                 let check = Check::warn(self.subject, "delete", APPEND_ONLY_MEANS);
                 self.push(check.in_state(APPEND_ONLY));
             } else {
                 let probes = [small.clone(), copy, lock].into_iter().chain(large);
                 let probes: Vec<_> = probes.collect();
-                // Whatever became of the checks in between.
+                // Whether or not the checks before have passed.
                 self.within("delete", self.remove(&probes)).await;
             }
             if !self.is_read_only() {
@@ -168,15 +168,16 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Whether a target is one whose keys may not delete anything. Arc's data can't be restored with such keys: there it is a fault.
+    /// Whether the credentials of a target may not delete anything. For Arc's data that is a fault:
+    /// a restore needs the right to delete.
     async fn is_append_only(&self, suffix: &str) -> bool {
-        // Who may delete is asked about what is not there.
+        // A deletion of an absent object needs the same right.
         self.repository.is_some()
             && (self.sink.delete(&[probe(suffix)]).await)
                 .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     }
 
-    /// What a sweep needs: to find and end uploads that a crash has left.
+    /// The rights of a sweep: to find and abort unfinished uploads.
     async fn uploads(&self, key: &Key) {
         let found = self
             .sink
@@ -184,11 +185,12 @@ impl<'a> Probe<'a> {
             .await;
         let found = found.and_then(Discarded::whole);
         self.record("unfinished uploads", found, |_| {
-            "can be found and ended".to_owned()
+            "can be found and aborted".to_owned()
         });
     }
 
-    /// Whether the place answers at all; without that, everything else would fail for the same reason.
+    /// Whether the place can be listed at all; otherwise every other check would fail for the same
+    /// reason.
     async fn list(&self) -> bool {
         let begun = Instant::now();
         if let Some(root) = self.sink.properties().local_path
@@ -203,8 +205,7 @@ impl<'a> Probe<'a> {
             return false;
         }
         let listing = self.sink.list(ListOptions::default());
-        // Places that can't be looked at, in a storage that can, are found when what a backup reads
-        // is read.
+        // Single places that cannot be listed are found by the check `read`.
         let first = listing.filter(|row| {
             let is_of_one_place = matches!(row, Err(error) if error.is_of_one_place());
             std::future::ready(self.repository.is_some() || !is_of_one_place)
@@ -264,7 +265,8 @@ impl<'a> Probe<'a> {
         self.measure(small, large).await;
     }
 
-    /// What a file system may lack: locks, without which no backup is made, and modes and times, without which it is.
+    /// Features that a file system may lack: locks, which a backup needs, and modes and times,
+    /// which it does not.
     async fn file_system(&self, small: &Key, lock: &Key) {
         if !self.sink.properties().keeps_attributes {
             return;
@@ -290,7 +292,7 @@ impl<'a> Probe<'a> {
             self.sink.head(small).await
         };
         let Ok(Some(meta)) = outcome.await else {
-            // That nothing can be written there was found before.
+            // An earlier check has reported that nothing can be written.
             return;
         };
         let lacks: Vec<_> = [
@@ -317,7 +319,8 @@ impl<'a> Probe<'a> {
         };
         let outcome = async {
             self.get(key, matching(meta.etag.clone()), bytes).await?;
-            // A store that does not look at the condition would let a changed file pass for the one that was listed.
+            // A store that ignores the condition would return a changed file in place of the listed
+            // one.
             match self
                 .get(key, matching(Some("0123456789abcdef".to_owned())), bytes)
                 .await

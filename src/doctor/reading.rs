@@ -45,7 +45,7 @@ impl Needs {
     }
 }
 
-/// What a listing with an eye on rights has found.
+/// What the listing has found.
 #[derive(Default)]
 struct Found {
     needs: Needs,
@@ -87,7 +87,7 @@ impl Places {
     }
 }
 
-/// Lists the data as a backup does and opens a sample of its files; answers what a full backup
+/// Lists the data as a backup does and opens a sample of its files. Returns what a full backup
 /// takes.
 pub(super) async fn data(engine: &ArcBackup) -> (Vec<Check>, Option<Needs>) {
     let storage = &**engine.storage();
@@ -186,11 +186,11 @@ async fn list(storage: &dyn Sink, exclusions: &Exclusions) -> Result<Found, Erro
         };
         let meta = match row {
             Ok(Listed::Object(meta)) => meta,
-            // Links and special files are no part of a backup, which counts them.
+            // A backup counts links and special files, and does not hold them.
             Ok(Listed::Other { .. }) => continue,
             Err(error) if error.is_of_one_place() => {
                 let place = error.subject().to_owned();
-                // A folder may have a name that would be none of a file's.
+                // A folder may have a name that no file can have.
                 let inside = match place.ends_with('/') {
                     true => format!("{place}x"),
                     false => place.clone(),
@@ -214,7 +214,7 @@ async fn list(storage: &dyn Sink, exclusions: &Exclusions) -> Result<Found, Erro
         if found.needs.files == 1 || of_file != folder {
             folder = of_file;
             found.folders += 1;
-            // With many folders, those that come late have their turn too.
+            // With many folders, the sample must include late ones too.
             if found.first.len() == 2 * OPENED_LOCALLY {
                 let mut keep = false;
                 found.first.retain(|_| {
@@ -240,8 +240,8 @@ fn sample(first: Vec<Meta>, access: Access) -> Vec<Meta> {
     first.into_iter().step_by(step).collect()
 }
 
-/// Opens the files; answers how many were tried, and those that can't be. What lies in an archive
-/// tier is noted apart.
+/// Opens the files. Returns how many were tried, and those that cannot be opened. Files in an
+/// archive tier are recorded apart.
 async fn open(storage: &dyn Sink, sample: Vec<Meta>, archived: &mut Places) -> (usize, Places) {
     let ends = Instant::now() + OPENING;
     let mut opened = stream::iter(sample)
@@ -260,7 +260,7 @@ async fn open(storage: &dyn Sink, sample: Vec<Meta>, archived: &mut Places) -> (
         tried += 1;
         match outcome {
             Ok(()) => {}
-            // Arc has removed or rewritten it meanwhile.
+            // Arc has removed or rewritten it since the listing.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed) => {}
             Err(error) if error.kind() == ErrorKind::Archived => archived.add(&meta.key, None),
             Err(error) => unopened.add(&meta.key, Some(error)),

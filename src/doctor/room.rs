@@ -8,7 +8,7 @@ use super::check::{Check, DoctorStatus};
 use super::reading::{self, Needs};
 use crate::operations::{ArcBackup, Room, taken};
 
-/// Room below which nothing goes on, where it is not known how much is needed.
+/// The least free room, where it is not known how much is needed.
 const LITTLE: u64 = 64 << 20;
 /// What the list of a backup's files takes in the state folder while it is made, for each file.
 const LIST_BYTES: u64 = 600;
@@ -139,7 +139,7 @@ fn judge(room: &Room, needs: &Needs) -> (DoctorStatus, String) {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the night's backup, to a disk that was known to be too small in the evening.
+    /// Guards against a backup that fails at night on a disk that was too small in the evening.
     #[test]
     fn room_is_judged_by_what_the_next_backups_take() {
         let room = |free_bytes: u64, free_files: Option<u64>| Room {

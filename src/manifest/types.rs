@@ -34,7 +34,7 @@ pub struct Manifest {
     /// Recovery states of compaction jobs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub compaction_state_files: u64,
-    /// Files whose names no key can carry; the backup does not hold them.
+    /// Files with unsupported names; the backup does not have them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unaddressable_files: u64,
     /// The first of them.

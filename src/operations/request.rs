@@ -4,6 +4,7 @@ use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::verify::VerifyMode;
+use arc_backup_core::Scope;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -11,10 +12,8 @@ use crate::operations::verify::VerifyMode;
 pub enum Request {
     /// Make a backup.
     Backup {
-        /// With databases.
-        metadata: bool,
-        /// With `arc.toml`.
-        config: bool,
+        /// What to back up.
+        scope: Scope,
         /// Only where Arc was flushed.
         require_flush: bool,
         /// To this target instead of the default one.

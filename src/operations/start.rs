@@ -18,7 +18,6 @@ use crate::operations::attempt::Attempt;
 use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::backup::flush::Flush;
-use crate::operations::backup::run::Parts;
 use crate::operations::cancel;
 use crate::operations::context::Context;
 use crate::operations::delete;
@@ -367,8 +366,7 @@ impl ArcBackup {
         }
         match request {
             Request::Backup {
-                metadata,
-                config,
+                scope,
                 require_flush,
                 ..
             } => {
@@ -376,8 +374,7 @@ impl ArcBackup {
                     true => Flush::Required,
                     false => Flush::Wanted,
                 };
-                let parts = Parts { metadata, config };
-                backup::run(&context, parts, flush).await?.report(&running)
+                backup::run(&context, &scope, flush).await?.report(&running)
             }
             Request::Restore(_, options, _) => {
                 restore::run(&context, &options).await?.report(&running)

@@ -11,25 +11,22 @@ use arc_backup_core::{
     Upload,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Progress;
-use super::progress::UnderWay;
+use super::fault::CopyFault;
+use super::pieces::{PIECE_BYTES, file_pieces, pieces};
+use super::progress::{Progress, UnderWay};
 
-/// How much is read at once. Past 256 KiB a larger piece is no faster, and every copy under way
-/// holds one.
-const PIECE_BYTES: usize = 256 << 10;
 /// How long an upload that is given up is waited for.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cancelled copy waits for what it has begun to end: the last request of an upload, or
 /// its abort.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a file is copied whose bytes were damaged on the way. Requests are tried again below
+/// How often a file is copied whose bytes were damaged on the way. Requests are repeated below
 /// this, in the sinks.
-const TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// Where entries are read from.
 #[async_trait]
@@ -74,53 +71,6 @@ pub struct Outcome {
     pub stored: Option<String>,
     /// What went wrong.
     pub fault: Option<CopyFault>,
-}
-
-/// Why an entry was not copied.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CopyFault {
-    /// The reader failed.
-    #[error("{0}")]
-    Read(Error),
-    /// The writer failed.
-    #[error("{0}")]
-    Write(Error),
-    /// There were more or fewer bytes than there should be.
-    #[error("`{key}` has {found} bytes; {expected} were expected")]
-    Size {
-        /// The entry's key.
-        key: String,
-        /// How many were expected.
-        expected: u64,
-        /// How many there were; one more than expected stands for any number above.
-        found: u64,
-    },
-    /// The bytes are not the ones they should be.
-    #[error("`{key}` has SHA-256 {found}; {expected} was expected")]
-    Checksum {
-        /// The entry's key.
-        key: String,
-        /// The digest that was expected.
-        expected: Digest,
-        /// That of the bytes there were.
-        found: Digest,
-    },
-    /// The copy was cancelled.
-    #[error("cancelled")]
-    Cancelled,
-}
-
-impl CopyFault {
-    /// Whether the same copy, made again, may go well.
-    fn may_heal(&self) -> bool {
-        match self {
-            Self::Read(error) | Self::Write(error) => error.is_retryable(),
-            // A sink may leave it to us to find what was damaged on the way.
-            Self::Checksum { .. } => true,
-            Self::Size { .. } | Self::Cancelled => false,
-        }
-    }
 }
 
 /// The copies of a [`Plan`], as they end.
@@ -206,13 +156,13 @@ impl Plan {
         writer: &dyn Writer,
         cancel: &CancellationToken,
     ) -> Result<(Digest, Option<String>), CopyFault> {
-        let mut tries = 1;
+        let mut attempt = 1;
         let mut wrong = None;
         let under_way = self.progress.begin(&entry.key);
         loop {
             let counted = Arc::new(AtomicU64::new(0));
             under_way.step("opening it");
-            let opened = match tries {
+            let opened = match attempt {
                 1 => reader.open(entry),
                 _ => reader.open_again(entry),
             };
@@ -228,7 +178,7 @@ impl Plan {
                 Err(fault) => fault,
             };
             self.progress.take_back(counted.load(Ordering::Relaxed));
-            if tries == TRIES || !fault.may_heal() {
+            if attempt == MAX_ATTEMPTS || !fault.may_heal() {
                 return Err(fault);
             }
             if let CopyFault::Checksum { found, .. } = fault {
@@ -237,7 +187,7 @@ impl Plan {
                     return Err(fault);
                 }
             }
-            tries += 1;
+            attempt += 1;
             tracing::warn!(key = %entry.key, %fault, "reading it again");
         }
     }
@@ -452,60 +402,6 @@ fn copy_file(
         }
     }
     Ok((size, hasher.finish()))
-}
-
-/// The body as a stream of pieces.
-#[must_use]
-pub fn pieces(body: Body, subject: &str) -> ByteStream {
-    match body {
-        Body::Stream(stream) => stream,
-        Body::File { file, len } => file_pieces(file, len, subject.to_owned()),
-    }
-}
-
-fn file_pieces(file: File, len: u64, subject: String) -> ByteStream {
-    stream::unfold(Some((file, len, subject)), |state| async move {
-        let (mut file, left, subject) = state?;
-        if left == 0 {
-            return None;
-        }
-        let name = subject.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut buffer = vec![
-                0;
-                usize::try_from(left)
-                    .unwrap_or(PIECE_BYTES)
-                    .min(PIECE_BYTES)
-            ];
-            let count = loop {
-                match file.read(&mut buffer) {
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                    other => break other?,
-                }
-            };
-            buffer.truncate(count);
-            Ok::<_, std::io::Error>((file, Bytes::from(buffer)))
-        })
-        .await;
-        match read {
-            Ok(Ok((_, piece))) if piece.is_empty() => None,
-            Ok(Ok((file, piece))) => {
-                let left = left - piece.len() as u64;
-                Some((Ok(piece), Some((file, left, subject))))
-            }
-            Ok(Err(error)) => Some((Err(Error::from_io("read", name, error)), None)),
-            Err(error) => Some((
-                Err(Error::new(
-                    ErrorKind::Other,
-                    "read",
-                    name,
-                    error.to_string(),
-                )),
-                None,
-            )),
-        }
-    })
-    .boxed()
 }
 
 #[cfg(test)]

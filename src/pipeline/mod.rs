@@ -5,7 +5,11 @@
 //! knows nothing of Parquet, S3 or HTTP.
 
 mod copy;
+mod fault;
+mod pieces;
 mod progress;
 
-pub use copy::{CopyFault, Outcome, Plan, Reader, Writer, pieces};
+pub use copy::{Outcome, Plan, Reader, Writer};
+pub use fault::CopyFault;
+pub use pieces::pieces;
 pub use progress::Progress;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::Activity;
 
-/// Counts files and bytes as they are done. Shared between the copy and whoever watches it.
+/// Counts files and bytes as they are done. Shared between the copy and those that show it.
 #[derive(Debug, Default)]
 pub struct Progress {
     total_files: AtomicU64,

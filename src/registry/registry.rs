@@ -11,7 +11,8 @@ use crate::repository::Repository;
 use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource};
 use crate::{Error, Result};
 
-/// Makes a sink for a target: its settings are under [`TargetSettings::key`] in [`Settings::values`].
+/// Makes a sink for a target, whose settings are under [`TargetSettings::key`] in
+/// [`Settings::values`].
 pub type SinkConstructor =
     Box<dyn Fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>> + Send + Sync>;
 /// Makes a source of the configuration; `None` where nothing of it is configured.
@@ -77,7 +78,7 @@ impl Registry {
         self
     }
 
-    /// Adds a source, which has a section of its own.
+    /// Adds a source, which must have a section of its own.
     pub fn add_source(
         &mut self,
         make: impl Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync + 'static,
@@ -86,8 +87,8 @@ impl Registry {
         self
     }
 
-    /// Puts `wrap` around every sink, that of Arc's data storage too: to count, to slow down, to fail
-    /// on purpose.
+    /// Puts `wrap` around every sink, also around that of Arc's data storage: to count, to slow
+    /// down, to fail on purpose.
     pub fn wrap_sinks(
         &mut self,
         wrap: impl Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync + 'static,
@@ -96,7 +97,7 @@ impl Registry {
         self
     }
 
-    /// Puts `wrap` around every source; the section has to stay what it is.
+    /// Puts `wrap` around every source. It must not change the section.
     pub fn wrap_sources(
         &mut self,
         wrap: impl Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync + 'static,
@@ -114,7 +115,7 @@ impl Registry {
 
     pub(crate) fn repositories(&self, settings: &Settings) -> Result<Vec<Repository>> {
         (settings.targets.iter())
-            // Without local disk, there is no target that nobody has configured.
+            // In a build without local disk, the default target is omitted.
             .filter(|target| !target.is_default() || self.sinks.contains_key(&target.kind))
             .map(|target| {
                 let Some(make) = self.sinks.get(&target.kind) else {

@@ -37,11 +37,11 @@ impl IncompleteView {
             Some(above) if is_manifest(key) => format!("{above}{INCOMPLETE_MANIFEST}"),
             _ => key.to_owned(),
         };
-        format!("{}/{INCOMPLETE}/{key}", OWN_FOLDER)
+        format!("{OWN_FOLDER}/{INCOMPLETE}/{key}")
     }
 
     fn outer(key: &Key) -> Option<Key> {
-        let rest = key.strip_prefix(&format!("{}/{INCOMPLETE}/", OWN_FOLDER))?;
+        let rest = key.strip_prefix(&format!("{OWN_FOLDER}/{INCOMPLETE}/"))?;
         match rest.strip_suffix(INCOMPLETE_MANIFEST) {
             Some(above) if above.matches('/').count() == 1 => {
                 Key::parse(&format!("{above}{MANIFEST}")).ok()

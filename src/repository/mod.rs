@@ -19,7 +19,7 @@ pub use journal::{Journal, Swept};
 pub(crate) use layout::{file_key, folder, inventory_key, location_of, manifest_key, own};
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary, Unreadable};
-pub use notes::{LastVerified, Note, Turn};
+pub use notes::{LastVerified, Note, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
 pub use state::BackupState;

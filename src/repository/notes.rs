@@ -32,7 +32,7 @@ pub struct Note {
     pub last_failed: Option<LastVerified>,
     /// Which files the next sample reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample: Option<Turn>,
+    pub sample: Option<SampleCursor>,
     /// Whatever else was in the file.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -57,9 +57,9 @@ pub struct LastVerified {
     pub covered: Option<f64>,
 }
 
-/// Which files the next sample reads.
+/// Where the next sample begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct SampleCursor {
     /// The position of 2^32 at which it begins.
     pub next: u32,
     /// How many positions before that one have been read in this round.
@@ -81,7 +81,7 @@ impl Repository {
             .map_err(|e| Error::Failed(format!("`{key}` is not a note and is ignored: {e}")))
     }
 
-    /// The same for whoever only shows it: a note that can't be read is as good as none, and a
+    /// The same for callers that only show it: a note that can't be read counts as none, with a
     /// warning.
     pub async fn note_to_show(&self, id: &BackupId) -> Note {
         match self.note(id).await {

@@ -128,18 +128,27 @@ struct ConfigRestore {
 
 #[derive(Default)]
 struct State {
-    /// The file in the backup, and how it gets to its place.
     planned: Option<Planned>,
     summary: RestoreSummary,
 }
 
+/// The file in the backup, and where it goes.
 #[derive(Clone)]
 struct Planned {
     entry: Entry,
-    /// Where the file really is.
+    /// Where the live file really is.
     path: PathBuf,
-    staged: PathBuf,
-    /// `None` where the live file has the same bytes, and nothing can be renamed over it.
+    /// Whether the live file is replaced: not where it has the same bytes, and can't be renamed over.
+    is_needed: bool,
+    staged: Option<Staged>,
+}
+
+/// The staged file.
+#[derive(Clone)]
+struct Staged {
+    path: PathBuf,
+    /// How it replaces the live file; `None` where that turned out to have the same bytes, and can't
+    /// be renamed over.
     how: Option<Replacement>,
 }
 
@@ -152,26 +161,23 @@ impl ConfigRestore {
         self.state().planned.clone()
     }
 
+    fn staged_file(&self) -> Option<Staged> {
+        self.planned()?.staged
+    }
+
     /// Finds out how the live file can be replaced: where it can't be, that is an error before
     /// anything changes.
-    fn plan_for(&self, entry: Entry) -> Result<Planned> {
-        let path = real_place(&self.source.path)?;
-        let folder = folder_of(&path);
+    fn check_place(&self, planned: &Planned) -> Result<Option<Replacement>> {
+        let path = &planned.path;
+        let folder = folder_of(path);
         let how = create_folder(folder)
             .map_err(|e| file_error("create", folder, e))
-            .and_then(|()| replace::check(&path, &self.staging.operation_id));
-        let how = match how {
-            Ok(Replacement::Rename) => Replacement::Rename,
+            .and_then(|()| replace::check(path, &self.staging.operation_id));
+        match how {
+            Ok(Replacement::Rename) => Ok(Some(Replacement::Rename)),
             // A file that can't be renamed over, and has the same bytes, is best left alone.
-            _ if is_same(&path, &entry) => {
-                return Ok(Planned {
-                    entry,
-                    staged: path.clone(),
-                    path,
-                    how: None,
-                });
-            }
-            Ok(Replacement::InPlace) => Replacement::InPlace,
+            _ if is_same(path, &planned.entry) => Ok(None),
+            Ok(Replacement::InPlace) => Ok(Some(Replacement::InPlace)),
             Err(error) => {
                 let detail = format!(
                     "{}: make that possible (a mount that can be written), or restore without it (without `--with-config` or \
@@ -179,20 +185,9 @@ impl ConfigRestore {
                     error.detail()
                 );
                 let subject = path.display().to_string();
-                return Err(Error::new(error.kind(), "restore", subject, detail));
+                Err(Error::new(error.kind(), "restore", subject, detail))
             }
-        };
-        let name = staged_name(&self.staging.operation_id, NAME);
-        let staged = match how {
-            Replacement::Rename => path.with_file_name(name),
-            Replacement::InPlace => self.staging.scratch.join(name),
-        };
-        Ok(Planned {
-            entry,
-            path,
-            staged,
-            how: Some(how),
-        })
+        }
     }
 }
 
@@ -217,23 +212,27 @@ impl Restore for ConfigRestore {
                     "only arc.toml belongs there",
                 ));
             }
-            let planned = self.plan_for(entry)?;
+            let path = real_place(&self.source.path)?;
+            let is_needed = replace::may_be_renamed_over(&path) || !is_same(&path, &entry);
             let mut state = self.state();
-            let size = planned.entry.size;
-            match planned.how {
-                Some(_) => {
-                    (state.summary.needed_files, state.summary.needed_bytes) = (1, size);
-                    state.summary.replaced_files = u64::from(planned.path.exists());
-                }
-                None => (state.summary.unchanged_files, state.summary.unchanged_bytes) = (1, size),
+            if is_needed {
+                (state.summary.needed_files, state.summary.needed_bytes) = (1, entry.size);
+                state.summary.replaced_files = u64::from(path.exists());
+            } else {
+                (state.summary.unchanged_files, state.summary.unchanged_bytes) = (1, entry.size);
             }
-            state.planned = Some(planned);
+            state.planned = Some(Planned {
+                entry,
+                path,
+                is_needed,
+                staged: None,
+            });
         }
         Ok(self.state().summary.clone())
     }
 
     fn needed(&self) -> EntryStream<'_> {
-        let needed = self.planned().filter(|planned| planned.how.is_some());
+        let needed = self.planned().filter(|planned| planned.is_needed);
         stream::iter(needed.map(|planned| Ok(planned.entry))).boxed()
     }
 
@@ -247,7 +246,20 @@ impl Restore for ConfigRestore {
                 "it was not planned",
             ));
         };
-        StagedFile::create(planned.staged, entry)
+        let how = self.check_place(&planned)?;
+        let name = staged_name(&self.staging.operation_id, NAME);
+        let path = match how {
+            Some(Replacement::Rename) => planned.path.with_file_name(name),
+            Some(Replacement::InPlace) | None => self.staging.scratch.join(name),
+        };
+        self.state().planned = Some(Planned {
+            staged: Some(Staged {
+                path: path.clone(),
+                how,
+            }),
+            ..planned
+        });
+        StagedFile::create(path, entry)
     }
 
     async fn staged(&self, _entry: &Entry) -> Result<()> {
@@ -255,14 +267,14 @@ impl Restore for ConfigRestore {
     }
 
     async fn ready(&self) -> Result<()> {
-        let Some(planned) = self.planned().filter(|planned| planned.how.is_some()) else {
+        let Some(staged) = self.staged_file() else {
             return Ok(());
         };
         let fault = |detail: String| {
             let subject = format!("config/{NAME}");
             Error::new(ErrorKind::Corrupt, "restore", subject, detail)
         };
-        let text = std::fs::read_to_string(planned.staged).map_err(|e| fault(e.to_string()))?;
+        let text = std::fs::read_to_string(staged.path).map_err(|e| fault(e.to_string()))?;
         // The message alone: the error's own text quotes the line, which may hold a secret.
         text.parse::<toml::Table>()
             .map(drop)
@@ -273,9 +285,12 @@ impl Restore for ConfigRestore {
         let Some(planned) = self.planned() else {
             return Ok(());
         };
-        let (Some(how), path) = (planned.how, &planned.path) else {
+        let Some((staged, how)) =
+            (planned.staged).and_then(|staged| Some((staged.path, staged.how?)))
+        else {
             return Ok(());
         };
+        let path = &planned.path;
         if path.exists() {
             let kept = match (how, &self.source.keep_in) {
                 (Replacement::InPlace, Some(folder)) => {
@@ -291,7 +306,7 @@ impl Restore for ConfigRestore {
             mode: planned.entry.mode,
             modified: planned.entry.modified,
         };
-        replace::replace(&planned.staged, path, how, attributes)
+        replace::replace(&staged, path, how, attributes)
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {
@@ -299,15 +314,13 @@ impl Restore for ConfigRestore {
     }
 
     async fn abort(&self) -> Result<()> {
-        let Some(planned) = self.planned().filter(|planned| planned.how.is_some()) else {
+        let Some(staged) = self.staged_file() else {
             return Ok(());
         };
-        match std::fs::remove_file(&planned.staged) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::from_io(
-                "remove",
-                planned.staged.display().to_string(),
-                error,
-            )),
+        match std::fs::remove_file(&staged.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(file_error("remove", &staged.path, error))
+            }
             _ => Ok(()),
         }
     }

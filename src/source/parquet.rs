@@ -76,7 +76,7 @@ impl Source for ParquetSource {
             self.list_settled(snapshot.as_deref(), &freeze).await,
             snapshot,
         ) {
-            // Found out only with the first file: another file system, files of somebody else.
+            // Found only with the first file: another file system, or files of another owner.
             (Err(error), Some(snapshot)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
                 snapshot.release(&freeze.activity).await?;
@@ -251,7 +251,8 @@ impl Frozen for FrozenData {
         let settled =
             (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
         let now = match settled.await {
-            // A file of another owner has appeared, which can't be linked: the lost files are named.
+            // A file of another owner has appeared, which can't be linked: the lost files are
+            // named.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 tracing::warn!(%error, "the snapshot can't be reconciled");
                 return Ok(None);

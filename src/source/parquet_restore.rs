@@ -298,8 +298,8 @@ impl Restore for ParquetRestore {
         if let Some(area) = self.storage.staging() {
             return area.begin(&entry.key, &self.staging.stage, options).await;
         }
-        // Unfinished uploads of the same object, of a restore that was killed. Arc never writes a name
-        // twice at a time.
+        // Unfinished uploads of the same object, of a restore that was killed. Arc never writes a
+        // name twice at a time.
         if entry.size >= LARGE_BYTES {
             let left = (self.storage).discard_unfinished(Some(&entry.key), Discard::Remove);
             if let Err(error) = left.await.and_then(Discarded::whole) {

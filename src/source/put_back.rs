@@ -206,7 +206,8 @@ fn write_into(
     let backup = Backup::new(&source, &mut to).map_err(fault)?;
     take_locks(&backup, live)?;
     if is_wal {
-        // With the write lock held nobody commits between what is kept and what replaces it.
+        // With the write lock held no other process commits between the copy that is kept and the
+        // restore.
         keep()?;
     }
     finish(&backup, live, activity)?;

@@ -92,6 +92,13 @@ pub(super) fn check(path: &Path, operation_id: &str) -> Result<Replacement> {
     }
 }
 
+/// Whether a file can be renamed over the one at `path`, as far as can be known without writing.
+pub(super) fn may_be_renamed_over(path: &Path) -> bool {
+    let access = rustix::fs::access(folder_of(path), rustix::fs::Access::WRITE_OK);
+    let meta = std::fs::symlink_metadata(path);
+    access.is_ok() && meta.is_ok_and(|meta| check_replaceable(path, &meta).is_ok())
+}
+
 /// Whether the kernel would let the file be replaced, as far as can be known without doing so.
 fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
     if files::is_mount_point(path) {
@@ -116,7 +123,7 @@ fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
     let folder = std::fs::metadata(folder_of(path))?;
     let is_sticky = folder.mode() & 0o1000 != 0;
     if is_sticky && !user.is_root() && ![meta.uid(), folder.uid()].contains(&user.as_raw()) {
-        let text = "it is somebody else's, in a folder with the sticky bit";
+        let text = "another user owns it, in a folder with the sticky bit";
         return Err(io::Error::new(IoKind::PermissionDenied, text));
     }
     Ok(())

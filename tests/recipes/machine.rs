@@ -1,4 +1,4 @@
-//! A machine in a temporary folder, on which the pages of `docs/` are followed.
+//! A machine in a temporary folder, on which the tests follow the pages of `docs/`.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,14 +17,14 @@ const ROOTS: [&str; 4] = ["/srv/", "/etc/", "/mnt/", "/usr/local/bin/"];
 enum Block {
     /// Commands to type.
     Commands(String),
-    /// A file: its path, whether it is added to what is there, and its text.
+    /// A file: its path, whether the text is appended, and the text.
     File(PathBuf, bool, String),
 }
 
 /// A machine: the folders of the documentation, and the programs.
 pub(super) struct Machine {
     folder: tempfile::TempDir,
-    /// What the documentation leaves open: a part of a file, and what stands there.
+    /// Placeholders of the documentation: a part of a file, and its replacement.
     replaced: Vec<(String, String)>,
 }
 
@@ -66,7 +66,7 @@ impl Machine {
     pub(super) fn with_instance() -> Self {
         let machine = Self::new();
         copy_tree(&Instance::new().path(""), &machine.path("/srv/arc"));
-        // Arc's own backups are not what these pages are about.
+        // These pages are not about Arc's own backups.
         std::fs::remove_dir_all(machine.path("/srv/arc/data/backups")).unwrap();
         // The pages add the table; its keys in the sample are the defaults.
         let config = machine.path("/srv/arc/arc.toml");
@@ -75,7 +75,7 @@ impl Machine {
         machine
     }
 
-    /// With the keys and the address of a store in place of those of the documentation.
+    /// Replaces the keys and the address of the documentation with those of a store.
     pub(super) fn using(mut self, server: &S3Server) -> Self {
         let options = server.options();
         for (from, to) in [
@@ -96,7 +96,7 @@ impl Machine {
     pub(super) fn placed(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for root in ROOTS {
-            // A path begins behind a space, a quote, `=` or a line's start; not in the middle of
+            // A path begins after a space, a quote, `=` or at a line's start; not in the middle of
             // another.
             let mut placed = String::new();
             let mut rest = text.as_str();
@@ -134,7 +134,7 @@ impl Machine {
         std::fs::write(&path, self.placed(&text)).unwrap();
     }
 
-    /// A command in an environment as bare as cron's, with these variables.
+    /// A command in an environment as small as cron's, with these variables.
     pub(super) fn command(&self, text: &str, variables: &BTreeMap<&str, String>) -> Command {
         let mut command = Command::new("/bin/sh");
         command
@@ -150,7 +150,7 @@ impl Machine {
         command
     }
 
-    /// Runs commands, which must succeed, and answers what they printed.
+    /// Runs commands, which must succeed, and returns their output.
     pub(super) fn run(&self, text: &str, variables: &BTreeMap<&str, String>) -> String {
         let output = self.command(text, variables).output().unwrap();
         let said = support::text(&output);
@@ -158,24 +158,23 @@ impl Machine {
         said
     }
 
-    /// Goes through a page: writes its files, runs its commands in one shell as somebody would who
-    /// types them. Blocks that hold one of `left_out` are passed over; the test that names them
-    /// says why.
+    /// Follows a page: writes its files, and runs its commands in one shell as if typed. Blocks
+    /// that contain one of `omitted` are skipped; the test that names them says why.
     pub(super) fn follow(
         &self,
         page: &str,
-        left_out: &[&str],
+        omitted: &[&str],
         variables: &BTreeMap<&str, String>,
     ) -> String {
         let mut said = String::new();
-        let mut used = vec![false; left_out.len()];
-        // What was set by one block holds in the next: files are sourced, ids are kept.
+        let mut used = vec![false; omitted.len()];
+        // A block keeps the variables of earlier ones: sourced files and ids.
         let mut typed = String::new();
         for block in blocks(page) {
             let text = match &block {
                 Block::Commands(text) | Block::File(_, _, text) => text,
             };
-            if let Some(which) = left_out.iter().position(|part| text.contains(part)) {
+            if let Some(which) = omitted.iter().position(|part| text.contains(part)) {
                 used[which] = true;
                 continue;
             }
@@ -192,14 +191,13 @@ impl Machine {
         }
         assert!(
             used.iter().all(|used| *used),
-            "{page} has none of {left_out:?}"
+            "{page} has none of {omitted:?}"
         );
         said
     }
 }
 
-/// The blocks of a page that are to be done: `sh` blocks, and whatever begins with the path of a
-/// file.
+/// The blocks of a page to follow: `sh` blocks, and blocks that begin with the path of a file.
 fn blocks(page: &str) -> Vec<Block> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("docs")

@@ -1,8 +1,7 @@
 //! The recipes of `docs/` work as they are written: their files and commands, in their order.
 //!
-//! What is not taken as written: absolute paths (`/srv/…`) lie in a temporary folder, keys are
-//! those of the test's S3 server, its endpoint is set by a variable, and `systemctl` only records
-//! how it was called.
+//! Some details differ. Absolute paths (`/srv/…`) lie in a temporary folder. Keys are those of the
+//! test's S3 server, and a variable sets its endpoint. `systemctl` only records its calls.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod machine;
@@ -24,7 +23,7 @@ fn server() -> S3Server {
     S3Server::start(options).unwrap()
 }
 
-/// The variables that make a target of the documentation one of the test's server.
+/// The variables that point a target of the documentation to the test's server.
 fn endpoint(target: &str, server: &S3Server) -> BTreeMap<&'static str, String> {
     let name = |key: &str| {
         let name = format!("ARC_BACKUP_TARGETS_{}_{key}", target.to_uppercase());
@@ -46,7 +45,7 @@ fn listed(machine: &Machine, folder: &str, variables: &BTreeMap<&str, String>) -
     said.lines().map(str::to_owned).collect()
 }
 
-/// Guards against: a backup that works in a login shell and not from cron.
+/// Guards against a backup that works in a login shell and not from cron.
 #[test]
 fn a_backup_every_night_to_s3_from_crons_bare_environment() {
     let server = server();
@@ -56,7 +55,7 @@ fn a_backup_every_night_to_s3_from_crons_bare_environment() {
     let before = listed(&machine, "/srv/arc", &variables);
     assert_eq!(before.len(), 1, "the page's own try");
 
-    // As cron does it: the line's command, with the crontab's PATH and next to nothing else.
+    // As cron does it: the command of the line, with the crontab's PATH and a minimal environment.
     let crontab = std::fs::read_to_string(machine.path("/etc/cron.d/arc-backup")).unwrap();
     let line = crontab
         .lines()
@@ -74,7 +73,7 @@ fn a_backup_every_night_to_s3_from_crons_bare_environment() {
     let called = std::fs::read_to_string(machine.path("/systemctl.log")).unwrap();
     assert_eq!(called, "enable --now arc-backup-nightly.timer\n");
 
-    // The night that goes wrong: cron mails a line that says what, and the exit code is not 0.
+    // The backup fails: cron mails a line that says why, and the exit code is not 0.
     server.fault(Rule::new(Fault::Answer(
         403,
         "InvalidAccessKeyId",
@@ -95,13 +94,13 @@ fn a_backup_every_night_to_s3_from_crons_bare_environment() {
     );
 }
 
-/// Guards against: a new host on which everything was restored to where Arc does not look.
+/// Guards against a new host on which everything was restored to where Arc does not look.
 #[test]
 fn a_dead_disk_a_new_host_and_credentials_only() {
     let server = server();
     let variables = endpoint("offsite", &server);
     let old = Machine::with_instance().using(&server);
-    // Its paths are none that a new `arc.toml` would have by default.
+    // Its paths differ from the defaults of a new `arc.toml`.
     let config = old.path("/srv/arc/arc.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let moved = text
@@ -144,8 +143,7 @@ fn a_dead_disk_a_new_host_and_credentials_only() {
     assert_eq!(called, "start arc\n");
 }
 
-/// Guards against: the short cut that put the data where Arc does not look, and said that all was
-/// well.
+/// Guards against a shortcut that puts the data where Arc does not look, and reports success.
 #[test]
 fn everything_at_once_on_a_new_host_is_refused_where_the_places_differ() {
     let server = server();
@@ -183,7 +181,7 @@ fn everything_at_once_on_a_new_host_is_refused_where_the_places_differ() {
     assert_eq!(changed(&before), changed(&after), "something was written");
 }
 
-/// Guards against: a test machine that moves production's objects out of the way.
+/// Guards against a test machine that moves production's objects away.
 #[test]
 fn a_test_machine_restores_beside_production_and_cannot_touch_it() {
     let server = server();
@@ -210,7 +208,7 @@ fn a_test_machine_restores_beside_production_and_cannot_touch_it() {
     assert_eq!(counted, rows(&production.path("/srv/arc/data/arc")));
     assert_eq!(server.keys("arc-backups"), stored, "the target was written");
 
-    // Without the word that it is meant, files of another instance are not replaced.
+    // Without the explicit option, files of another instance are not replaced.
     let keys = "set -a; . /etc/arc-backup/test.env; set +a";
     let again = format!("{keys}\narc-backup -C /srv/arc-test restore latest --yes");
     let output = test.command(&again, &variables).output().unwrap();
@@ -250,7 +248,7 @@ fn a_test_machine_restores_beside_production_and_cannot_touch_it() {
     );
 }
 
-/// Guards against: a far target that is down and keeps the near one from its backup.
+/// Guards against a far target that is down and prevents the backup to the near one.
 #[test]
 fn two_targets_get_a_backup_each() {
     let server = server();
@@ -270,7 +268,7 @@ fn two_targets_get_a_backup_each() {
     assert_eq!(machine.run(near, &variables).trim(), "2");
 }
 
-/// Guards against: a measurement that comes back with something else changed.
+/// Guards against restoring one measurement and changing something else.
 #[test]
 fn one_measurement_comes_back_and_nothing_else_changes() {
     let machine = Machine::with_instance();
@@ -287,7 +285,7 @@ fn one_measurement_comes_back_and_nothing_else_changes() {
     assert!(!machine.path("/srv/arc-scratch").exists());
 }
 
-/// Guards against: a way back that leaves something of the restore.
+/// Guards against an undo that leaves files of the restore.
 #[test]
 fn a_restore_is_taken_back_with_the_backup_from_before_it() {
     let machine = Machine::with_instance();
@@ -300,7 +298,7 @@ fn a_restore_is_taken_back_with_the_backup_from_before_it() {
     assert!(tree(&data) == before, "the restore was not taken back");
 }
 
-/// Guards against: a probe that says that all is well.
+/// Guards against a probe that reports success without a backup.
 #[test]
 fn monitoring_says_when_there_is_no_backup() {
     let machine = Machine::with_instance();

@@ -1,10 +1,10 @@
-//! Restores of what is whole in a damaged backup.
+//! Restores of the undamaged files of a damaged backup.
 
 use super::*;
 
-/// Lost otherwise: all of the only backup there is, to one file of it; or what is live where that
-/// has none.
-pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
+/// Guards against losing the only backup because one file is damaged, and replacing a live file
+/// without a good copy.
+pub(super) fn undamaged_files_of_a_damaged_backup_are_restored_on_request() {
     let instance = small();
     let id = instance.backup();
     let folder = instance.backup_folder(&id);
@@ -36,8 +36,8 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
     let (code, done) = instance.json(&skip);
     assert_eq!((code, &done["status"]), (1, &"failed".into()), "{done}");
     let error = done["error"].as_str().unwrap();
-    let told = format!("restored {} of {all} files; 2 are damaged", all - 2);
-    assert!(error.contains(&told), "{error}");
+    let expected = format!("restored {} of {all} files; 2 are damaged", all - 2);
+    assert!(error.contains(&expected), "{error}");
     assert!(
         has_problem(&done, &format!("data/{LARGE}"), "checksum"),
         "{done}"
@@ -47,7 +47,7 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
         "{done}"
     );
     assert_eq!(done["problem_count"], 2, "{done}");
-    // All but what is damaged is the backup's; that is as it was.
+    // All files equal the backup, except for the damaged one, which is unchanged.
     let (mut wanted, now) = (old.clone(), live(&instance));
     wanted.0.insert(LARGE.to_owned(), b"rewritten".to_vec());
     assert!(now == wanted, "{:?}", now.0.keys());
@@ -58,7 +58,7 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
         named_like(&instance.path("data"), &[".tmp"]),
         Vec::<String>::new()
     );
-    // A damaged database stays as it is, too, and so does one over REST.
+    // A damaged database is left unchanged, too, also over REST.
     flip(&folder.join("metadata/arc.db"));
     change(&instance);
     let service = instance.serve();
@@ -75,9 +75,8 @@ pub(super) fn what_is_whole_in_a_damaged_backup_is_restored_when_asked_for() {
     assert!(now.0 == wanted.0 && now.1 != old.1);
 }
 
-/// The same, where nothing can be staged: what is damaged is known before the first object is
-/// written.
-pub(super) fn what_is_whole_is_restored_to_s3() {
+/// The same, where nothing can be staged: damage is found before the first object is written.
+pub(super) fn undamaged_files_are_restored_to_s3() {
     let server = s3_server();
     let (instance, data, id) = in_s3(&server);
     let mut wanted = contents(&data.sink);

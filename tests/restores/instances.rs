@@ -1,8 +1,10 @@
-//! Restores that must not begin: of another instance, to another place; and what is said before.
+//! Restores that must be refused, of another instance or to another place, and the preview of a
+//! restore.
 
 use super::*;
 
-/// Lost otherwise: the data of a machine, to a backup of another one that has the same target.
+/// Guards against replacing a machine's data with the backup of another one that has the same
+/// target.
 pub(super) fn a_backup_of_another_instance_is_not_restored_over_files_unasked() {
     let (production, other) = (small(), small());
     let target = production.path("shared").display().to_string();
@@ -29,7 +31,7 @@ pub(super) fn a_backup_of_another_instance_is_not_restored_over_files_unasked() 
     ];
     refused(&other, &["restore", &id, "--yes"], &parts);
     refused(&other, &["--json", "restore", &id, "--yes"], &parts);
-    // Of a part of it, too; and its own is no other one's.
+    // A partial restore is refused, too; a restore of its own backup is not.
     refused(&other, &["restore", &id, "--yes", "--no-data"], &parts[..1]);
     refused(
         &other,
@@ -47,7 +49,7 @@ pub(super) fn a_backup_of_another_instance_is_not_restored_over_files_unasked() 
     let row = |id: &str| rows.iter().find(|row| row["backup_id"] == id).unwrap();
     assert_ne!(row(&id)["instance"], row(&own)["instance"], "{list}");
     assert_eq!(row(&id)["source_location"], format!("local {source}"));
-    // Asked for, over REST; and interrupted, which is completed without being asked for again.
+    // On request, over REST. An interrupted one is completed without the option.
     let fields = json!({"into_other_instance": true});
     let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &fields));
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -65,20 +67,20 @@ pub(super) fn a_backup_of_another_instance_is_not_restored_over_files_unasked() 
     assert_eq!(killed.status.code(), None, "{}", text(&killed));
     other.ok(&["restore", &id, "--yes"]);
     assert!(live(&other) == live(&production));
-    // Nothing is there that could be lost.
+    // No files exist that could be lost.
     std::fs::remove_dir_all(other.path("data")).unwrap();
     other.ok(&["restore", &id, "--yes"]);
     assert!(live(&other) == live(&production));
 }
 
-/// Lost otherwise: production's data, to a test machine that has production's `arc.toml` and mounts
+/// Guards against a test machine with production's `arc.toml` that replaces production's data on
 /// the same storage.
-pub(super) fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
+pub(super) fn a_copied_arc_toml_does_not_make_two_instances_the_same() {
     let instance = small();
     let id = instance.backup();
     let name = instance.path("data/backups/.arc-backup/instance-id");
     let own = std::fs::read_to_string(&name).unwrap();
-    // One that has made backups of its own, and one that has made none.
+    // One instance that has made backups, and one that has made none.
     std::fs::write(&name, "0123456789abcdef0123456789abcdef").unwrap();
     let arguments = ["restore", &id, "--yes"];
     refused(
@@ -92,7 +94,7 @@ pub(super) fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
         &arguments,
         &["is of another instance", "no instance name yet"],
     );
-    // Configuration is no data.
+    // Configuration does not count as data.
     let output = instance.run(&[
         "restore",
         &id,
@@ -106,8 +108,8 @@ pub(super) fn a_copy_of_an_arc_toml_makes_no_instance_the_other() {
     instance.ok(&arguments);
 }
 
-/// Lost otherwise: what somebody would not have confirmed, had they known.
-pub(super) fn what_a_restore_would_do_is_said_before() {
+/// Guards against a restore that nobody would have confirmed after seeing its plan.
+pub(super) fn a_restore_shows_its_plan_first() {
     let instance = small();
     let id = instance.backup();
     let before = live(&instance);
@@ -131,7 +133,7 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
         assert!(line.chars().count() <= 100, "{line}");
     }
     assert!(live(&instance) == before);
-    // The same figures, in one document; and over REST before and after.
+    // The same figures in one document, and over REST before and after.
     change(&instance);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{done}");
@@ -147,10 +149,10 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
     change(&instance);
     let service = instance.serve();
     let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &json!({})));
-    let told = &answer.json()["restore"];
-    assert_eq!(told["plan"], plan, "{answer:?}");
-    assert_eq!(told["other_instance"], false, "{answer:?}");
-    let databases = told["destination"]["databases"].as_array().unwrap();
+    let preview = &answer.json()["restore"];
+    assert_eq!(preview["plan"], plan, "{answer:?}");
+    assert_eq!(preview["other_instance"], false, "{answer:?}");
+    let databases = preview["destination"]["databases"].as_array().unwrap();
     assert_eq!(
         databases[0],
         instance.path("data/arc.db").display().to_string()
@@ -158,13 +160,13 @@ pub(super) fn what_a_restore_would_do_is_said_before() {
     let ended = service.wait();
     assert_eq!(ended["plan"], plan, "{ended}");
     assert_eq!(
-        told["source"]["instance"],
-        told["destination"]["storage"]["instance"]
+        preview["source"]["instance"],
+        preview["destination"]["storage"]["instance"]
     );
 }
 
-/// Lost otherwise: all of it, to a new host: restored to the defaults of a small `arc.toml`, while
-/// Arc looks where the restored one says.
+/// Guards against a new host where data goes to the defaults of a small `arc.toml` and the restored
+/// Arc looks elsewhere.
 pub(super) fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     let production = small();
     let config = production.path("arc.toml");
@@ -222,7 +224,7 @@ pub(super) fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     );
     drop(service);
     untouched("REST");
-    // Variables are in force over both files: then both mean the same places.
+    // Variables override both files, so both name the same places.
     let mut named = host.command(&all);
     named.env("ARC_STORAGE_LOCAL_PATH", place("mine/arc"));
     named.env("ARC_AUTH_DB_PATH", place("mine/arc.db"));
@@ -234,8 +236,7 @@ pub(super) fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     host.ok(&[&all[..], &["--no-data", "--no-metadata"]].concat());
     assert_eq!(text_of(&host.path("arc.toml")), text_of(&config));
     host.configure(&small_one[small_one.find("[backup.targets").unwrap()..]);
-    // A restore that was interrupted there is completed without a word, and nothing that it had not
-    // begun is.
+    // An interrupted restore is completed without options, but only the sections that it had begun.
     let part = ["restore", &id, "--yes", "--target", "old", "--no-data"];
     let (killed, _) = faulty(&host, "die:before:1", "source-metadata.apply", &part);
     assert_eq!(killed.status.code(), None, "{}", text(&killed));
@@ -251,7 +252,7 @@ pub(super) fn an_arc_toml_that_names_other_places_is_restored_by_itself() {
     let tree = |instance: &Instance| support::tree(&instance.path("store/arc"));
     assert!(tree(&host) == tree(&production));
     assert!(!data.exists() && host.path("store/arc.db").exists());
-    // What names the same places goes in one.
+    // A configuration with the same places needs one step.
     let again = ["--target", "old", "--into-other-instance"];
     host.ok(&[&all[..], &again].concat());
 }

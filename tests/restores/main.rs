@@ -1,4 +1,4 @@
-//! Restores that must not begin, that begin again, and that restore what is whole.
+//! Restores that must be refused, restores that resume, and restores of undamaged files.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 #[path = "../support/faults/mod.rs"]
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use damaged::*;
 use faults::{by_name, faulty};
 use instances::*;
-use scene::{live, small, strays};
+use scene::{leftovers, live, small};
 use serde_json::{Value, json};
 use staged::*;
 use stores::{Kind, Place, configure, contents, put, s3_server};
@@ -28,13 +28,13 @@ use support::{Instance, has_problem, named_like, text};
 fn main() -> ExitCode {
     faults::main(by_name![
         a_backup_of_another_instance_is_not_restored_over_files_unasked,
-        a_copy_of_an_arc_toml_makes_no_instance_the_other,
-        what_a_restore_would_do_is_said_before,
+        a_copied_arc_toml_does_not_make_two_instances_the_same,
+        a_restore_shows_its_plan_first,
         an_arc_toml_that_names_other_places_is_restored_by_itself,
-        what_is_whole_in_a_damaged_backup_is_restored_when_asked_for,
-        what_is_whole_is_restored_to_s3,
-        what_a_restore_has_staged_is_used_by_the_next_one,
-        what_a_restore_has_written_to_s3_is_not_written_again,
+        undamaged_files_of_a_damaged_backup_are_restored_on_request,
+        undamaged_files_are_restored_to_s3,
+        staged_files_are_used_by_the_next_restore,
+        objects_that_a_restore_wrote_to_s3_are_not_written_again,
         a_request_has_a_timeout_of_its_own
     ])
 }
@@ -51,7 +51,7 @@ fn refused(instance: &Instance, arguments: &[&str], parts: &[&str]) {
     assert!(live(instance) == before, "{arguments:?}: live data changed");
 }
 
-/// Changes what is live, but for the token that the tests use.
+/// Changes the live state, except for the token that the tests use.
 fn change(instance: &Instance) {
     let root = instance.path("data/arc");
     std::fs::write(root.join(LARGE), b"rewritten").unwrap();

@@ -1,9 +1,9 @@
-//! Restores that begin again, and their time limit.
+//! Restores that resume, and their timeout.
 
 use super::*;
 
-/// Lost otherwise: hours of copying, to a restore that was not given enough of them, or was killed.
-pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
+/// Guards against copying again for hours after a restore that timed out or was killed.
+pub(super) fn staged_files_are_used_by_the_next_restore() {
     let instance = small();
     let (id, other) = (instance.backup(), instance.backup());
     let old = live(&instance);
@@ -28,7 +28,7 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
         );
         assert!(live(&instance) == old, "{case}");
         assert_eq!(staged(), Vec::<String>::new(), "{case}");
-        assert_eq!(strays(&instance, false, case), Vec::<String>::new());
+        assert_eq!(leftovers(&instance, false, case), Vec::<String>::new());
     };
     lose();
     let arguments = ["restore", &id, "--yes", "--timeout", "1s"];
@@ -44,15 +44,15 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
     }
     let (_, swept) = instance.json(&["sweep"]);
     assert_eq!(swept["staged_files"], 6, "{swept}");
-    // One that ends before it comes to them throws nothing away, planned or not.
+    // A restore that fails earlier removes no staged files, whether it had a plan or not.
     for call in ["source-metadata.plan", "source-data.plan"] {
-        // Without the preview, which makes a plan of its own.
+        // Without the preview, which makes its own plan.
         let arguments = ["--json", "restore", &id, "--yes"];
         let (early, _) = faulty(&instance, "unavailable:1", call, &arguments);
         assert_eq!(early.status.code(), Some(1), "{}", text(&early));
         assert_eq!(staged().len(), 6, "{call}");
     }
-    // One of them is not what it was: it is copied again.
+    // One staged file is damaged: it is copied again.
     flip(std::path::Path::new(&staged()[2]));
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{done}");
@@ -61,7 +61,7 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
     assert_eq!(code, 0, "{done}");
     whole(&done, Some(5), "after a death");
-    // What is live is the same by now: what was staged for it is of no use.
+    // The live files equal the backup by now, so the staged files are not needed.
     kill();
     support::copy_tree(&instance.backup_folder(&id).join("data"), &root);
     let (code, done) = instance.json(&["restore", &id, "--yes"]);
@@ -78,8 +78,8 @@ pub(super) fn what_a_restore_has_staged_is_used_by_the_next_one() {
     whole(&done, None, "swept");
 }
 
-/// Where nothing is staged, objects that were written are live, and the same.
-pub(super) fn what_a_restore_has_written_to_s3_is_not_written_again() {
+/// Where nothing is staged, objects that were written are live and unchanged.
+pub(super) fn objects_that_a_restore_wrote_to_s3_are_not_written_again() {
     let server = s3_server();
     let (instance, data, id) = in_s3(&server);
     let old = contents(&data.sink);
@@ -99,7 +99,7 @@ pub(super) fn what_a_restore_has_written_to_s3_is_not_written_again() {
     assert!(contents(&data.sink) == old);
 }
 
-/// Lost otherwise: a restore of more than two hours.
+/// Guards against a restore that can't run for more than two hours.
 pub(super) fn a_request_has_a_timeout_of_its_own() {
     let instance = small();
     instance.configure("timeout = \"1s\"");

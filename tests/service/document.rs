@@ -1,4 +1,4 @@
-//! The check of answers against the OpenAPI document, checked itself.
+//! The check of answers against the OpenAPI document is itself checked.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{Answer, UNKNOWN, contract};
 
-/// Guards against a check that finds nothing: every promise of the document rests on it.
+/// Guards against a check that finds nothing, on which all promises of the document rely.
 #[test]
 fn an_answer_that_the_document_does_not_promise_fails_a_test() {
     let answer = |status: u16, body: Value, headers: &[(&str, &str)]| {

@@ -1,4 +1,4 @@
-//! The REST surface, as Arc's documentation page and its own answers have it.
+//! The REST surface, as Arc's documentation page and its own answers describe it.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod document;
@@ -8,7 +8,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{ADMIN, ARC_NEW, ARC_OLD, Answer, Instance, Service};
 
-/// Whether the answer has this status and at least these fields.
+/// Checks that the answer has this status and at least these fields.
 fn assert_answer(answer: &Answer, status: u16, fields: &Value) {
     assert_eq!(answer.status, status, "{answer:?}");
     let body = answer.json();
@@ -24,7 +24,7 @@ fn large_file(instance: &Instance) {
         .unwrap();
 }
 
-/// Lost otherwise: every client that was written for Arc.
+/// Guards against breaking clients that were written for Arc.
 #[test]
 fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
     let instance = Instance::new();
@@ -80,7 +80,7 @@ fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
             409,
             &json!({"error": "No operation is running"}),
         );
-        // None of it started anything.
+        // No operation was started.
         assert_answer(
             &service.get(&at("/status")),
             200,
@@ -155,7 +155,7 @@ fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
     }
 }
 
-/// Lost otherwise: the keys to everything, or an operator locked out.
+/// Guards against accepting a token without rights, and refusing a valid one.
 #[test]
 fn each_token_of_the_sample_answers_as_it_did_to_arc() {
     let instance = Instance::new();
@@ -219,7 +219,7 @@ fn each_token_of_the_sample_answers_as_it_did_to_arc() {
     assert_eq!(service.request("GET", path, &wrong_first, None).status, 401);
 }
 
-/// Lost otherwise: a backup, to a second one that runs into it.
+/// Guards against a second backup that runs at the same time.
 #[test]
 fn of_sixteen_at_once_one_runs_and_it_can_be_cancelled() {
     let instance = Instance::new();
@@ -262,7 +262,7 @@ fn of_sixteen_at_once_one_runs_and_it_can_be_cancelled() {
             .contains("cancelled by admin"),
         "{status}"
     );
-    // What it stored is for the next to go on from, and no list shows it.
+    // The next backup resumes the stored files, and no list shows them.
     let id = accepted[0].json()["backup_id"].as_str().unwrap().to_owned();
     let list = service.get("/api/v1/backup").json().to_string();
     assert!(!list.contains(&id), "{list}");
@@ -280,9 +280,9 @@ fn terminate(service: &Service) {
     assert!(sent.success());
 }
 
-/// Lost otherwise: an orderly end: a supervisor would call it a crash, and a half backup would stay.
+/// Guards against a stop that looks like a crash, and a partial backup that stays.
 #[test]
-fn sigterm_cancels_what_runs_and_ends_with_success_and_a_kill_is_told_of_afterwards() {
+fn sigterm_cancels_the_operation_and_ends_with_success_and_a_kill_is_reported_afterwards() {
     let instance = Instance::new();
     large_file(&instance);
     let mut service = instance.serve();
@@ -306,7 +306,7 @@ fn sigterm_cancels_what_runs_and_ends_with_success_and_a_kill_is_told_of_afterwa
     assert_eq!(service.get("/api/v1/backup").json()["count"], 2);
 }
 
-/// Lost otherwise: the outcome of the very restore that took the token away.
+/// Guards against a client that can't see the result of its restore because its token was replaced.
 #[test]
 fn the_token_that_started_a_restore_reads_its_status_to_the_end() {
     let instance = Instance::new();
@@ -354,7 +354,7 @@ fn the_token_that_started_a_restore_reads_its_status_to_the_end() {
     assert_eq!(service.request("GET", &own, &with, None).status, 200);
 }
 
-/// Lost otherwise: the service, to whoever sends it nonsense.
+/// Guards against a service that fails because of a malformed request.
 #[test]
 fn hostile_requests_get_a_json_answer_and_never_a_500() {
     let instance = Instance::new();
@@ -421,7 +421,7 @@ fn hostile_requests_get_a_json_answer_and_never_a_500() {
     );
 }
 
-/// Lost otherwise: the reason why a service does not start.
+/// Guards against a service that does not start and gives no reason.
 #[test]
 fn a_service_that_cannot_start_says_why() {
     let instance = Instance::new();

@@ -1,4 +1,4 @@
-//! Whether an answer is one that the program's own OpenAPI document promises.
+//! Checks an answer against the program's own OpenAPI document.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::Answer;
 
-/// Pages that are no part of the document.
+/// Pages that are not part of the document.
 const PAGES: [&str; 2] = ["/docs", "/openapi.json"];
 
-/// The document, with every object closed: a field that it does not name is a fault of ours.
+/// The document, with every object closed: a field that it does not name is our fault.
 fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
@@ -37,7 +37,7 @@ fn close(value: &mut Value) {
     }
 }
 
-/// Fails the test where the document does not describe such an answer to such a request.
+/// Fails the test if the document does not describe such an answer to such a request.
 pub fn check(method: &str, path: &str, answer: &Answer) {
     keep(method, path, answer);
     if let Err(fault) = find_fault(method, path, answer) {
@@ -48,8 +48,7 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
     }
 }
 
-/// Writes the answer to the folder that `ARC_TEST_ANSWERS` names, for clients that were generated
-/// to be tried on.
+/// Writes the answer to the folder `ARC_TEST_ANSWERS`, for tests of generated clients.
 fn keep(method: &str, path: &str, answer: &Answer) {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let Some(folder) = std::env::var_os("ARC_TEST_ANSWERS") else {
@@ -66,7 +65,7 @@ fn keep(method: &str, path: &str, answer: &Answer) {
     std::fs::write(folder.join(name), document.to_string()).unwrap();
 }
 
-/// What the document does not promise of this answer.
+/// Returns how the answer breaks the document.
 pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), String> {
     let path = path.split('?').next().unwrap_or_default();
     let path = match path.trim_end_matches('/') {
@@ -138,7 +137,7 @@ pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), Strin
     Err(faults.join("; or: "))
 }
 
-/// What the document says of a path; a fixed one goes before one with a parameter.
+/// The entry of the document for a path; a fixed path wins over one with a parameter.
 fn item_of(path: &str) -> Option<&'static Value> {
     let paths = document()["paths"].as_object().unwrap();
     let fits = |template: &str| {
@@ -162,7 +161,8 @@ fn matches_schema(name: &str, answer: &Answer) -> Result<(), String> {
             "allOf": [{"$ref": format!("#/components/schemas/{name}")}],
             "components": document()["components"],
         });
-        // OpenAPI 3.0 is closest to this draft; only requests have fields that are `nullable`, which it does not know.
+        // OpenAPI 3.0 is closest to this draft. Only requests have `nullable` fields, which the
+        // draft lacks.
         jsonschema::options()
             .with_draft(Draft::Draft4)
             .should_validate_formats(true)

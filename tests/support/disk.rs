@@ -1,4 +1,4 @@
-//! Disks that lack something: the library `disk.c` for the program under test, compiled once.
+//! Disks that lack a feature: the library `disk.c` for the program under test, compiled once.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -25,14 +25,14 @@ fn library() -> &'static PathBuf {
     })
 }
 
-/// How the disk is.
+/// The fault of the disk.
 #[derive(Debug, Clone)]
 pub enum Disk {
-    /// System calls that fail, by name, with these numbers of errors.
+    /// System calls that fail, by name, with these error numbers.
     Lacks(String),
     /// Nothing below this folder of the instance can be opened for writing.
     ReadOnly(&'static str),
-    /// Nothing new can be made in this folder of the instance.
+    /// Nothing can be created in this folder of the instance.
     Closed(&'static str),
     /// Nothing below this folder of the instance can be synced.
     NoSync(&'static str),
@@ -55,12 +55,12 @@ pub fn command(instance: &Instance, disk: &Disk, arguments: &[&str]) -> Command 
     command
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 pub fn run(instance: &Instance, disk: &Disk, arguments: &[&str]) -> Output {
     command(instance, disk, arguments).output().unwrap()
 }
 
-/// Runs it, which must succeed, and answers its document.
+/// Runs the program, which must succeed, and returns its document.
 pub fn done(instance: &Instance, disk: &Disk, arguments: &[&str]) -> serde_json::Value {
     let output = run(instance, disk, &[&["--json"], arguments].concat());
     assert!(

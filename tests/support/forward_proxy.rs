@@ -1,11 +1,11 @@
-//! A proxy as companies have them: it forwards requests for `http`, and tunnels for `https`.
+//! A proxy as in companies: it forwards requests for `http`, and tunnels for `https`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// It listens on 127.0.0.1, and stops when this is dropped.
+/// It listens on 127.0.0.1, and stops when it is dropped.
 pub struct ForwardProxy {
     address: SocketAddr,
     /// The heads of all requests.
@@ -28,7 +28,7 @@ impl ForwardProxy {
                     return;
                 }
                 let seen = seen.clone();
-                // Who hangs up is no fault of the proxy.
+                // A client that hangs up is not a fault of the proxy.
                 std::thread::spawn(move || _ = pass(client, &seen));
             }
         });
@@ -44,7 +44,7 @@ impl ForwardProxy {
         self.address
     }
 
-    /// The heads of the requests since this was last asked.
+    /// The heads of the requests since the last call.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -57,7 +57,7 @@ impl Drop for ForwardProxy {
     }
 }
 
-/// The head of a request, and what came behind it already.
+/// The head of a request, and the bytes that came after it already.
 pub fn read_head(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     loop {
@@ -87,7 +87,7 @@ fn pass(mut client: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()>
     let place = target.strip_prefix("http://").unwrap_or_default();
     let (host, _) = place.split_once('/').unwrap_or((place, ""));
     let mut server = TcpStream::connect(host)?;
-    // One request a connection: the next may be for another host.
+    // One request per connection: the next may be for another host.
     let lines = head
         .trim_end()
         .split("\r\n")

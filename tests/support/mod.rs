@@ -1,4 +1,4 @@
-//! What the black-box tests share: a copy of the sample instance, the program, and the service.
+//! Shared by the black-box tests: a copy of the sample instance, the program, and the service.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -18,19 +18,19 @@ pub use service::{Answer, Service};
 pub const ADMIN: &str = "sample-admin-token-0123456789abcdef0123456789";
 /// Arc's own backup from before compaction.
 pub const ARC_OLD: &str = "backup-20261123-180557-c9b89b7a";
-/// Arc's own backup of the state that is live.
+/// Arc's own backup of the live state.
 pub const ARC_NEW: &str = "backup-20261123-181019-79a1da83";
 
-/// The id of no backup.
+/// An id without a backup.
 pub const UNKNOWN: &str = "backup-20260101-000000-00000000";
 
-/// A copy of the sample instance that Arc wrote, in a folder that vanishes with it.
+/// A copy of the sample instance that Arc wrote, in a temporary folder.
 pub struct Instance {
     folder: tempfile::TempDir,
 }
 
 impl Instance {
-    /// A fresh copy. A fixture that is missing fails the test.
+    /// A fresh copy. A missing fixture fails the test.
     pub fn new() -> Self {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/instance");
         let folder = tempfile::tempdir().unwrap();
@@ -61,7 +61,7 @@ impl Instance {
         std::fs::write(path, format!("{old}\n{text}\n")).unwrap();
     }
 
-    /// The program, to be run in this instance.
+    /// The program, ready to run in this instance.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_arc-backup"));
         command
@@ -76,7 +76,7 @@ impl Instance {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs the program with `--json` and answers its exit code and document.
+    /// Runs the program with `--json` and returns its exit code and document.
     pub fn json(&self, arguments: &[&str]) -> (i32, Value) {
         let output = self.run(&[&["--json"], arguments].concat());
         let document = serde_json::from_slice(&output.stdout)
@@ -84,7 +84,7 @@ impl Instance {
         (output.status.code().unwrap(), document)
     }
 
-    /// Runs the program, which must succeed, and answers what it printed.
+    /// Runs the program, which must succeed, and returns its output.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(
@@ -95,7 +95,7 @@ impl Instance {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Makes a backup and answers its id.
+    /// Makes a backup and returns its id.
     pub fn backup(&self) -> String {
         self.ok(&["backup"])
     }
@@ -114,7 +114,7 @@ impl Instance {
         self.serve_with(|command| command)
     }
 
-    /// The same, with a change to the command (environment, arguments).
+    /// The same, with a change of the command (environment, arguments).
     pub fn serve_with(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Service {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         change(&mut command);
@@ -211,7 +211,7 @@ pub fn rows(data: &Path) -> BTreeMap<String, u64> {
     rows
 }
 
-/// Every row of every table of a database, as text; read without leaving anything beside it.
+/// Every row of every table of a database, as text; creates no file beside it.
 pub fn database_rows(path: &Path) -> Vec<String> {
     let uri = format!("file:{}?mode=ro", path.display());
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
@@ -241,7 +241,7 @@ pub fn database_rows(path: &Path) -> Vec<String> {
     all
 }
 
-/// Runs a command that has to end within half a minute, whatever it meets; else its exit code is 124.
+/// Runs a command that has to end within half a minute; otherwise its exit code is 124.
 pub fn timely(instance: &Instance, arguments: &[&str]) -> Output {
     let command = instance.command(arguments);
     let mut timed = Command::new("timeout");
@@ -264,7 +264,7 @@ pub fn data_file(folder: &Path) -> String {
     all.into_iter().find(|f| f.starts_with("data/")).unwrap()
 }
 
-/// Everything below a folder, folders and links too, whose name has one of the parts.
+/// Everything below a folder, folders and links too, whose name contains one of the parts.
 pub fn named_like(folder: &Path, parts: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for child in std::fs::read_dir(folder).unwrap() {
@@ -280,7 +280,8 @@ pub fn named_like(folder: &Path, parts: &[&str]) -> Vec<String> {
     found
 }
 
-/// Makes the live state differ from any backup: a file gone, one rewritten, one added, the database changed. Answers the first.
+/// Makes the live state differ from any backup: one file gone, one rewritten, one added, the
+/// database changed. Returns the first.
 pub fn change_live(instance: &Instance) -> String {
     let root = instance.path("data/arc");
     let all = files(&root);
@@ -294,7 +295,7 @@ pub fn change_live(instance: &Instance) -> String {
     all[3].clone()
 }
 
-/// Runs a restore that has to fail, and to leave the live data as it is.
+/// Runs a restore that has to fail without a change of the live data.
 pub fn refused(instance: &Instance, id: &str, named: &str, case: &str) {
     let database = instance.path("data/arc.db");
     let before = (instance.live(), std::fs::read(&database).unwrap());
@@ -337,8 +338,9 @@ pub fn xorshift(mut state: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
-/// Kills the command at a random moment of the microseconds that it takes, and again where it had not yet begun its operation.
-/// Tells whether it was at it; else it had ended, and is taken to need less.
+/// Kills the command at a random moment of the microseconds that it takes, and again if it had not
+/// yet begun its operation. Returns whether it was running. Otherwise it had ended, and the time is
+/// reduced.
 pub fn kill_within(
     instance: &Instance,
     arguments: &[&str],
@@ -367,7 +369,7 @@ pub fn kill_within(
     }
 }
 
-/// The listed ids; none may be damaged, and those not `known` yet must verify.
+/// The number of listed backups. None may be damaged, and those not `known` yet must verify.
 pub fn whole_backups(instance: &Instance, known: &mut BTreeSet<String>) -> usize {
     let (_, list) = instance.json(&["list"]);
     assert_eq!(list["damaged"], serde_json::json!([]), "{list}");

@@ -1,4 +1,4 @@
-//! A small instance, copied anew for each fault, and what may lie in it afterwards.
+//! A small instance, copied again for each fault, and the files that may exist in it afterwards.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -8,8 +8,8 @@ use std::process::Command;
 
 use crate::support::{Instance, database_rows, files, text, tree};
 
-/// Eight files of the sample, one of them large enough for several writes; no backup. One file at a time, so that calls
-/// come in the same order each time.
+/// Eight files of the sample, one of them large enough for several writes, and no backup. One file
+/// at a time, so that the calls have a fixed order.
 pub fn small() -> Instance {
     let instance = Instance::new();
     std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
@@ -35,7 +35,7 @@ pub fn small() -> Instance {
     instance
 }
 
-/// Changes everything that is live: data, database, `arc.toml`.
+/// Changes all live files: data, database, `arc.toml`.
 pub fn change(instance: &Instance) {
     let root = instance.path("data/arc");
     std::fs::write(root.join("metrics/large.parquet"), b"rewritten").unwrap();
@@ -56,7 +56,7 @@ fn remove_empty(folder: &Path) {
     }
 }
 
-/// The same, with its hard links, in a folder of its own.
+/// A copy with its hard links, in a separate folder.
 pub fn copy(of: &Instance) -> Instance {
     let copy = Instance::with_config("");
     let mut from = of.path("").into_os_string();
@@ -73,7 +73,7 @@ pub fn copy(of: &Instance) -> Instance {
 /// The live data and every row of the database.
 pub type Live = (std::collections::BTreeMap<String, Vec<u8>>, Vec<String>);
 
-/// What is staged lies beside the live files, and is none of them.
+/// Staged files lie beside the live files, and are not part of them.
 pub fn live(instance: &Instance) -> Live {
     let data = tree(&instance.path("data/arc")).into_iter();
     let data = data.map(|(path, (bytes, ..))| (path, bytes));
@@ -84,7 +84,7 @@ pub fn live(instance: &Instance) -> Live {
     )
 }
 
-/// Every path below a folder, folders and links too.
+/// Every path below a folder, folders and links included.
 pub fn paths(root: &Path) -> BTreeSet<String> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
         for child in std::fs::read_dir(folder).unwrap() {
@@ -112,7 +112,7 @@ pub fn listed(instance: &Instance, case: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whatever is listed is whole: every byte of it.
+/// Every byte of every listed backup verifies.
 pub fn all_verify(instance: &Instance, case: &str) -> Vec<String> {
     let ids = listed(instance, case);
     for id in &ids {
@@ -122,8 +122,9 @@ pub fn all_verify(instance: &Instance, case: &str) -> Vec<String> {
     ids
 }
 
-/// Paths in the instance that nobody can explain: no file of the instance, of a listed backup, or of the tool's own that stays.
-pub fn strays(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec<String> {
+/// Paths in the instance without an owner: no file of the instance, of a listed backup, or of the
+/// tool itself.
+pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec<String> {
     let mut known = BTreeSet::new();
     for id in listed(instance, case) {
         let folder = instance.backup_folder(&id);
@@ -163,7 +164,7 @@ pub fn strays(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec
                 "/history.db-wal",
                 "/history.db-shm",
             ];
-            // A folder has to be empty: what lies in it is looked at by itself.
+            // A folder has to be empty: its files are checked separately.
             folders.contains(&rest)
                 || kept.contains(&rest)
                 || rest.starts_with("/notes")
@@ -177,7 +178,7 @@ pub fn strays(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec
             "data",
             "data/arc",
             "data/arc.db",
-            // Of whoever has looked into the live database.
+            // From a process that has opened the live database.
             "data/arc.db-wal",
             "data/arc.db-shm",
             "data/backups",

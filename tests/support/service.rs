@@ -1,4 +1,4 @@
-//! The service as a process of its own, and a client of it.
+//! The service as a separate process, and its client.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::{ADMIN, contract};
 
-/// A running service, ended with it.
+/// A running service, ended on drop.
 pub struct Service {
     pub child: Child,
     pub address: String,
-    /// What it printed before its address.
+    /// Its output before its address.
     pub printed: Vec<String>,
 }
 
@@ -65,8 +65,8 @@ impl Service {
         }
     }
 
-    /// A request with any headers; `body` is sent as it is. The answer has to be one that the
-    /// OpenAPI document promises.
+    /// Sends a request with any headers and this `body`. The OpenAPI document must describe the
+    /// answer.
     pub fn request(
         &self,
         method: &str,
@@ -129,7 +129,7 @@ impl Service {
         self.admin("DELETE", path, None)
     }
 
-    /// Waits for the running operation to end, and answers it.
+    /// Waits for the end of the running operation, and returns it.
     pub fn wait(&self) -> Value {
         let until = Instant::now() + Duration::from_secs(60);
         loop {

@@ -1,4 +1,4 @@
-//! Locks in S3 that end sooner than the product's, for tests that wait for them.
+//! Locks in S3 that expire sooner than the product's, for tests that wait for them.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arc_backup_s3::{S3Config, S3Settings, S3Sink};
 
-/// Names, in a child, the milliseconds after which a lock is renewed, and after which its holder counts as dead.
+/// Sets, in a child, the milliseconds after which a lock is renewed, and after which its holder
+/// counts as dead.
 pub const LOCK_TIMES: &str = "ARC_TEST_LOCK_TIMES";
 
-/// In the child: S3 whose locks end sooner.
+/// In the child: S3 whose locks expire sooner.
 pub fn with_short_locks(registry: &mut arc_backup::Registry) {
     let Ok(times) = std::env::var(LOCK_TIMES) else {
         return;

@@ -1,5 +1,5 @@
-//! A store over a simulated network: the product's own retries, pace, budgets, parts and ranges, over objects in memory, with
-//! latencies and faults that a seed decides.
+//! A store over a simulated network. It has the product's own retries, pace, budgets, parts and
+//! ranges, over objects in memory. A seed decides latencies and faults.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_backup_core::remote::{
-    Beat, Budget, Caller, Collected, PartLimits, PartSink, Parts, RangeReader, ReadPlan,
+    Budget, Collected, Heartbeat, PartLimits, PartSink, Parts, RangeReader, ReadPlan, Retrier,
     RetryPolicy, read_ranges,
 };
 use arc_backup_core::{
@@ -23,24 +23,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-/// How a store behaves.
+/// The conditions of the network and of the store.
 #[derive(Debug, Clone)]
-pub struct Weather {
+pub struct Conditions {
     /// The longest time that a request takes.
     pub latency: Duration,
     /// Of how many requests in a thousand the store asks to slow down.
     pub throttled: u32,
-    /// Of how many the connection breaks, before or after they are done.
+    /// Of how many the connection breaks, before or after the request is done.
     pub broken: u32,
     /// How many are never answered.
     pub hangs: u32,
-    /// Nothing is answered any more.
+    /// The store does not answer any more.
     pub is_dead: Arc<std::sync::atomic::AtomicBool>,
-    /// Keys that contain this are refused when they are read.
+    /// Reads of keys that contain this text are refused.
     pub refuses: Arc<Mutex<Option<String>>>,
 }
 
-impl Weather {
+impl Conditions {
     pub fn fair() -> Self {
         Self {
             latency: Duration::ZERO,
@@ -53,7 +53,7 @@ impl Weather {
     }
 }
 
-/// What a store takes at once.
+/// The limits of a store on concurrent work.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub requests: usize,
@@ -65,15 +65,15 @@ pub struct Limits {
 #[derive(Debug)]
 struct Store {
     inner: MemorySink,
-    weather: Weather,
+    conditions: Conditions,
     random: Mutex<fastrand::Rng>,
-    caller: Caller,
-    control: Caller,
+    retrier: Retrier,
+    control: Retrier,
     writes: Budget,
     control_writes: Budget,
     reads: Budget,
     limits: Limits,
-    /// Bodies that are open.
+    /// Open bodies.
     open: AtomicU64,
 }
 
@@ -82,14 +82,14 @@ struct Store {
 pub struct Simulated(Arc<Store>);
 
 impl Simulated {
-    pub fn new(limits: Limits, weather: Weather, seed: u64) -> Self {
-        let caller = |requests| Caller::new(RetryPolicy::default(), requests);
+    pub fn new(limits: Limits, conditions: Conditions, seed: u64) -> Self {
+        let retrier = |requests| Retrier::new(RetryPolicy::default(), requests);
         Self(Arc::new(Store {
             inner: MemorySink::new(),
-            weather,
+            conditions,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            caller: caller(limits.requests),
-            control: caller(4),
+            retrier: retrier(limits.requests),
+            control: retrier(4),
             writes: Budget::new(limits.buffer_bytes),
             control_writes: Budget::new(limits.buffer_bytes),
             reads: Budget::new(limits.buffer_bytes),
@@ -98,16 +98,19 @@ impl Simulated {
         }))
     }
 
-    /// What lies in it, behind the network's back.
+    /// Its objects, without the network.
     pub fn objects(&self) -> &MemorySink {
         &self.0.inner
     }
 
-    /// Fails when something is still held of what is to be given back: turns, room, bodies.
+    /// Fails if turns, buffers or open bodies were not returned.
     pub fn check_idle(&self, case: &str) {
         let store = &*self.0;
-        for caller in [&store.caller, &store.control] {
-            assert!(caller.pace().is_idle(), "{case}: a turn is lost: {store:?}");
+        for retrier in [&store.retrier, &store.control] {
+            assert!(
+                retrier.limit().is_idle(),
+                "{case}: a turn is lost: {store:?}"
+            );
         }
         for budget in [&store.writes, &store.control_writes, &store.reads] {
             assert!(budget.is_whole(), "{case}: room is lost: {store:?}");
@@ -122,20 +125,23 @@ impl Store {
         self.random.lock().unwrap().u32(0..of.max(1))
     }
 
-    /// One request: how long it takes, and what becomes of it.
+    /// One request with its latency and its fault.
     async fn request<T>(&self, subject: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
-        let weather = &self.weather;
-        let most = u32::try_from(weather.latency.as_micros()).unwrap();
+        let conditions = &self.conditions;
+        let most = u32::try_from(conditions.latency.as_micros()).unwrap();
         let latency = Duration::from_micros(self.draw(most).into());
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        if weather.is_dead.load(Ordering::Relaxed) {
+        if conditions.is_dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
         let fault = |kind, text: &str| Err(Error::new(kind, "ask", subject, text).retryable());
         let drawn = self.draw(1000);
-        let (throttled, broken) = (weather.throttled, weather.throttled + weather.broken);
+        let (throttled, broken) = (
+            conditions.throttled,
+            conditions.throttled + conditions.broken,
+        );
         if drawn < throttled {
             return fault(ErrorKind::Throttled, "slow down");
         }
@@ -145,24 +151,24 @@ impl Store {
             }
             return fault(ErrorKind::Unavailable, "connection reset");
         }
-        if drawn < broken + weather.hangs {
+        if drawn < broken + conditions.hangs {
             std::future::pending::<()>().await;
         }
         done.await
     }
 
-    async fn call<T, F, Fut>(&self, caller: &Caller, subject: &str, done: F) -> Result<T>
+    async fn call<T, F, Fut>(&self, retrier: &Retrier, subject: &str, done: F) -> Result<T>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let asked = caller.call("ask", subject, |_| self.request(subject, done()));
+        let asked = retrier.call("ask", subject, |_| self.request(subject, done()));
         asked.await
     }
 
-    fn caller(&self, purpose: Purpose) -> &Caller {
+    fn retrier(&self, purpose: Purpose) -> &Retrier {
         match purpose {
-            Purpose::Data => &self.caller,
+            Purpose::Data => &self.retrier,
             Purpose::Control => &self.control,
         }
     }
@@ -192,12 +198,12 @@ struct Kept {
 #[async_trait]
 impl PartSink for Kept {
     async fn upload(&self, number: u64, bytes: Bytes) -> Result<()> {
-        let caller = self.store.caller(self.purpose);
+        let retrier = self.store.retrier(self.purpose);
         let put = || async {
             self.parts.lock().unwrap().insert(number, bytes.clone());
             Ok(())
         };
-        self.store.call(caller, "a part", put).await
+        self.store.call(retrier, "a part", put).await
     }
 }
 
@@ -215,19 +221,19 @@ impl Upload for Uploading {
                 parts.into_values().flatten().collect()
             }
         };
-        let caller = self.store.caller(self.options.purpose);
+        let retrier = self.store.retrier(self.options.purpose);
         let put = || (self.store).put(&self.key, bytes.clone(), &self.options);
-        self.store.call(caller, &self.key, put).await
+        self.store.call(retrier, &self.key, put).await
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {
         self.parts.stop().await;
-        let caller = self.store.caller(self.options.purpose);
-        (self.store.call(caller, &self.key, || async { Ok(()) })).await
+        let retrier = self.store.retrier(self.options.purpose);
+        (self.store.call(retrier, &self.key, || async { Ok(()) })).await
     }
 }
 
-/// Counts a body that is open.
+/// Counts an open body.
 struct Open(Arc<Store>);
 
 impl Open {
@@ -252,10 +258,10 @@ struct Ranges {
 #[async_trait]
 impl RangeReader for Ranges {
     async fn open(&self, range: Range<u64>) -> Result<ByteStream> {
-        self.open_beating(range, Beat::new()).await
+        self.open_with_heartbeat(range, Heartbeat::new()).await
     }
 
-    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+    async fn open_with_heartbeat(&self, range: Range<u64>, beat: Heartbeat) -> Result<ByteStream> {
         let store = self.store.clone();
         let options = GetOptions {
             range: Some(range.clone()),
@@ -267,13 +273,13 @@ impl RangeReader for Ranges {
         let open = Open::new(&store);
         let (budget, is_small) = (store.reads.clone(), self.is_small);
         let len = range.end - range.start;
-        // As the backends do: room is asked for by who reads.
+        // As in the backends, the reader asks for the buffer.
         Ok(stream::once(async move {
             let held = match is_small {
-                true => Some(budget.reserve_beating(len, &beat).await),
+                true => Some(budget.reserve_with_heartbeat(len, &beat).await),
                 false => None,
             };
-            let latency = u32::try_from(store.weather.latency.as_micros() / 4).unwrap();
+            let latency = u32::try_from(store.conditions.latency.as_micros() / 4).unwrap();
             let pieces: Vec<_> = bytes
                 .chunks(700)
                 .map(|piece| bytes.slice_ref(piece))
@@ -284,7 +290,7 @@ impl RangeReader for Ranges {
                 let micros = store.draw(latency);
                 tokio::time::sleep(Duration::from_micros(micros.into())).await;
                 let broken = Error::new(ErrorKind::Unavailable, "read", "a body", "reset");
-                let piece = match store.draw(2000) < store.weather.broken {
+                let piece = match store.draw(2000) < store.conditions.broken {
                     true => Err(broken.retryable()),
                     false => Ok(piece),
                 };
@@ -337,13 +343,15 @@ impl Sink for Simulated {
 
     async fn get(&self, key: &Key, options: GetOptions) -> Result<Object> {
         let store = &self.0;
-        let refused = store.weather.refuses.lock().unwrap().clone();
+        let refused = store.conditions.refuses.lock().unwrap().clone();
         if refused.is_some_and(|part| key.contains(&part)) {
             let kind = ErrorKind::PermissionDenied;
             return Err(Error::new(kind, "read", key.as_str(), "refused"));
         }
         let opened = store
-            .call(&store.caller, key, || store.inner.get(key, options.clone()))
+            .call(&store.retrier, key, || {
+                store.inner.get(key, options.clone())
+            })
             .await?;
         let meta = opened.meta;
         let range = options.range.unwrap_or(0..meta.size);
@@ -355,7 +363,7 @@ impl Sink for Simulated {
             is_small: range.end - range.start <= range_bytes,
         };
         let plan = ReadPlan {
-            caller: store.caller.clone(),
+            retrier: store.retrier.clone(),
             budget: store.reads.clone(),
             range_bytes,
             parallel: usize::try_from(store.limits.parallel).unwrap(),
@@ -367,7 +375,7 @@ impl Sink for Simulated {
 
     async fn head(&self, key: &Key) -> Result<Option<Meta>> {
         let store = &self.0;
-        let asked = store.call(&store.caller, key, || store.inner.head(key));
+        let asked = store.call(&store.retrier, key, || store.inner.head(key));
         asked.await
     }
 
@@ -383,12 +391,12 @@ impl Sink for Simulated {
                     if has_ended {
                         return None;
                     }
-                    // A page is a request.
+                    // A page is one request.
                     let page = || async {
                         let listing = store.inner.list(options.clone()).take(50);
                         Ok(listing.collect::<Vec<_>>().await)
                     };
-                    let page = match store.call(&store.caller, "a listing", page).await {
+                    let page = match store.call(&store.retrier, "a listing", page).await {
                         Ok(page) => page,
                         Err(error) => {
                             let rows = Vec::new().into_iter();
@@ -410,7 +418,7 @@ impl Sink for Simulated {
 
     async fn list_children(&self, folder: Option<&Key>) -> Result<Vec<Child>> {
         let store = &self.0;
-        let asked = store.call(&store.caller, "a folder", || {
+        let asked = store.call(&store.retrier, "a folder", || {
             store.inner.list_children(folder)
         });
         asked.await
@@ -418,12 +426,12 @@ impl Sink for Simulated {
 
     async fn delete(&self, keys: &[Key]) -> Result<()> {
         let store = &self.0;
-        let asked = store.call(&store.caller, "objects", || store.inner.delete(keys));
+        let asked = store.call(&store.retrier, "objects", || store.inner.delete(keys));
         asked.await
     }
 
     async fn lock(&self, key: &Key, holder: &str) -> Result<LockOutcome> {
-        // A lock whose answer is lost is another test's.
+        // Another test covers a lock whose answer is lost.
         self.0.inner.lock(key, holder).await
     }
 
@@ -450,6 +458,6 @@ impl HardLinks for Simulated {
             let bytes = object.body.collect(1 << 30, from).await?;
             store.put(to, bytes.into(), &options).await
         };
-        store.call(&store.caller, from, copy).await
+        store.call(&store.retrier, from, copy).await
     }
 }

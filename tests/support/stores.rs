@@ -1,4 +1,4 @@
-//! Places for data and backups on all three kinds of storage, each looked at through its own sink.
+//! Places for data and backups on all three kinds of storage, each inspected through its own sink.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::support::{Instance, Service};
 
-/// What no output may hold.
+/// Secrets that no output may contain.
 pub const SECRETS: [&str; 2] = ["s3cret/Key+of-the-tests", KEY];
 
 /// The kinds of storage.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 pub const KINDS: [Kind; 3] = [Kind::Local, Kind::S3, Kind::Azure];
 
-/// The runtime of what the tests do behind the program's back.
+/// The runtime for requests that bypass the program.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
@@ -47,13 +47,13 @@ pub fn s3_server() -> S3Server {
     S3Server::start(options).unwrap()
 }
 
-/// A place: its settings in a table of the configuration, and the sink that a test looks through.
+/// A place: its settings in a table of the configuration, and a sink to inspect it.
 pub struct Place {
     pub kind: Kind,
     /// Lines of the table.
     pub config: String,
     pub sink: Arc<dyn Sink>,
-    /// The same without its prefix: what lies beside it is seen there.
+    /// The same without the prefix, to inspect the objects beside it.
     pub all: Arc<dyn Sink>,
 }
 
@@ -201,7 +201,8 @@ pub fn delete(sink: &Arc<dyn Sink>, keys: &[&str]) {
     runtime().block_on(sink.delete(&keys)).unwrap();
 }
 
-/// A storage with the sample's data in it. Every other one has no prefix, so that what a restore replaces goes to the target.
+/// A storage with the sample's data in it. Every other one has no prefix, so that replaced files go
+/// to the target.
 pub fn storage(kind: Kind, instance: &Instance, server: &S3Server, with_prefix: bool) -> Place {
     let prefix = if with_prefix { "live/arc" } else { "" };
     let place = match kind {
@@ -224,7 +225,7 @@ pub fn target(kind: Kind, instance: &Instance, server: &S3Server) -> Place {
     }
 }
 
-/// Posts, waits, and answers the operation, which must complete.
+/// Posts, waits, and returns the operation, which must complete.
 pub fn done(service: &Service, path: &str, body: &str) -> Value {
     let accepted = service.post(path, body);
     assert_eq!(accepted.status, 202, "{path}: {}", accepted.text);

@@ -1,4 +1,4 @@
-//! Whether an operation that met a fault has said so, with the reason and what it is about.
+//! Checks that an operation with a fault has reported it, with its cause and its subject.
 
 use std::process::Output;
 
@@ -13,9 +13,9 @@ pub enum Operation {
     Sweep,
 }
 
-/// Calls that an operation can do without: it says so in a warning, or tries again later.
+/// Calls that an operation does not need: it warns, or repeats them later.
 const TOLERATED: [(Option<Operation>, &str); 16] = [
-    // What a crash has left takes room, and no more: a warning, and the next operation tries again.
+    // Leftovers of a crash only use space: the operation warns, and the next one removes them.
     (None, "storage.discard_snapshots"),
     (None, "source-data.discard_views"),
     (None, "source-metadata.discard_views"),
@@ -24,24 +24,25 @@ const TOLERATED: [(Option<Operation>, &str); 16] = [
     (Some(Operation::Backup), "source-data.release"),
     (Some(Operation::Backup), "source-metadata.release"),
     (Some(Operation::Backup), "source-config.release"),
-    // What the journal told of a backup that is published, which the next sweep removes.
+    // The journal of a published backup, which the next sweep removes.
     (Some(Operation::Backup), "target.remove_tree"),
-    // It ends by itself with the process, or in time.
+    // The lock ends with the process, or after its time.
     (None, "target.release"),
-    // A warning; what it leaves is no object.
+    // The operation warns; the leftover is not an object.
     (None, "target.discard_unfinished"),
-    // What can't be read can still be deleted.
+    // An unreadable backup can still be deleted.
     (Some(Operation::Delete), "target.get"),
-    // Whether the new id is taken already: a target that does not say is found out by the first write.
+    // Checks whether the new id is taken. If the target does not answer, the first write fails.
     (Some(Operation::Backup), "target.get"),
     (Some(Operation::Backup), "target.list_children"),
-    // The journal of a backup that is published, which the next sweep removes.
+    // The journal of a published backup, which the next sweep removes.
     (Some(Operation::Backup), "target.delete"),
-    // The fault is behind the last row, where nobody looks any more.
+    // The fault comes after the last row, where nobody reads any more.
     (Some(Operation::Restore), "source-metadata.needed"),
 ];
 
-/// The operation failed, with the error and what it is about in its answer; or it went well, which is known of these calls.
+/// The operation failed, and its answer has the error and its subject; or it succeeded, which is
+/// expected for these calls.
 pub fn failed_well(
     operation: Operation,
     output: &Output,
@@ -59,12 +60,12 @@ pub fn failed_well(
     if output.status.success() {
         let known = (TOLERATED.iter())
             .any(|(of, call)| of.is_none_or(|of| of == operation) && *call == name);
-        // Live data that is read wrong is other data, and replaced.
+        // Live data that is read wrong counts as different, and is replaced.
         let replaced =
             operation == Operation::Restore && name == "storage.get" && !fault.starts_with("error");
-        // A bit that was flipped on the way once is right when the file is read again.
+        // A bit that is flipped once on the way is right at the second read.
         let healed = fault.starts_with("flip-read") && name == "target.get";
-        // A file that ends early may have been changed: it is looked at anew, and is whole then.
+        // A file that ends early may have changed: it is read again, and is whole then.
         let healed = healed
             || fault.starts_with("short-read")
                 && operation == Operation::Backup

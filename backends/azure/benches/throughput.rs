@@ -1,14 +1,18 @@
-//! Uploads and downloads by the sink, beside a bare loop over the SDK with the same sizes and concurrency on the same
-//! server in the same run. The loop checks nothing and retries nothing: it is what the sink's care is measured by.
+//! Uploads and downloads by the sink, beside a bare loop over the SDK with the same sizes and
+//! concurrency on the same server in the same run. The loop checks nothing and retries nothing: it
+//! is what the sink's care is measured by.
 //!
-//! Downloads are of both kinds that there are: as the files of a backup are read from a target, whose SHA-256 the reader
-//! checks, and as Arc's own data is read, with the MD5 of each range. The server's work differs with that, and so there is
-//! a loop beside each: one that asks for the MD5s (and does not look at them), and one that does not. Uploads always carry
-//! the MD5 of each block: beside them is a loop that sends those too, and one that sends none, which keeps what is damaged on
-//! the way. Server and client share the machine's cores, so that what an MD5 costs shows in full.
+//! Downloads are of both kinds that there are: as the files of a backup are read from a target,
+//! whose SHA-256 the reader checks, and as Arc's own data is read, with the MD5 of each range. The
+//! server's work differs with that, and so there is a loop beside each: one that asks for the MD5s
+//! (and does not look at them), and one that does not. Uploads always carry the MD5 of each block:
+//! beside them is a loop that sends those too, and one that sends none, which keeps what is damaged
+//! on the way. Server and client share the machine's cores, so that what an MD5 costs shows in
+//! full.
 //!
-//! What other programs take of the machine changes by the second. Before criterion's figures of each by itself there is
-//! therefore one comparison in turns, of which the medians of ratios are the figure to quote.
+//! What other programs take of the machine changes by the second. Before criterion's figures of
+//! each by itself there is therefore one comparison in turns, of which the medians of ratios are
+//! the figure to quote.
 //!
 //! `cargo bench -p arc-backup-azure`; needs Node.
 
@@ -51,7 +55,8 @@ fn pattern() -> Bytes {
     std::iter::repeat_with(next).take(SIZE).collect()
 }
 
-/// The SDK's client with the SDK's own transport would bring another TLS library: it gets reqwest as it is.
+/// The SDK's client with the SDK's own transport would bring another TLS library: it gets reqwest
+/// as it is.
 fn bare(azurite: &Azurite, container: &str) -> BlobContainerClient {
     let sas = azurite.account_sas("rwdlac", Lasts::For(std::time::Duration::from_secs(3600)));
     let url = format!("{}/{container}?{sas}", azurite.endpoint());
@@ -289,8 +294,9 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// All of them in turns, so that what else the machine does meets each of them alike. Which comes first changes too, of the
-/// comparisons and within each: the server goes on working off an upload while the next one is timed.
+/// All of them in turns, so that what else the machine does meets each of them alike. Which comes
+/// first changes too, of the comparisons and within each: the server goes on working off an upload
+/// while the next one is timed.
 async fn in_turns(sink: &AzureSink, client: &BlobContainerClient, key: &Key, bytes: &Bytes) {
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {

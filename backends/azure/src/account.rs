@@ -220,7 +220,7 @@ fn check_name(name: &str, setting: &'static str) -> Result<()> {
     }
     Err(wrong(
         setting,
-        format!("{name:?} is no account name: 3 to 24 lower-case letters and digits"),
+        format!("{name:?} is not the name of an account: 3 to 24 lower-case letters and digits"),
     ))
 }
 
@@ -236,7 +236,7 @@ fn parse_endpoint(text: &str, account: Option<&str>, setting: &'static str) -> R
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(wrong(
             setting,
-            "the endpoint is no http or https URL with a host",
+            "the endpoint is not an http or https URL with a host",
         ));
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -248,7 +248,8 @@ fn parse_endpoint(text: &str, account: Option<&str>, setting: &'static str) -> R
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong(setting, "the endpoint has a user name or password"));
     }
-    // An emulator's account is the first segment of the path; an address has no room for it in its name.
+    // An emulator's account is the first segment of the path; an address has no room for it in its
+    // name.
     let is_address = url.domain().is_none_or(|domain| domain == "localhost");
     if let (Some(account), true, "" | "/") = (account, is_address, url.path()) {
         url.set_path(account);

@@ -26,7 +26,8 @@ const MAX_ATTEMPTS: u32 = 3;
 
 const OPERATION: &str = "set aside";
 
-/// The place beside a sink's prefix for what restores replace. A sink on a whole container has none.
+/// The place beside a sink's prefix for what restores replace. A sink on a whole container has
+/// none.
 #[derive(Debug, Clone)]
 pub(crate) struct AzureAside {
     store: Arc<Store>,
@@ -167,13 +168,14 @@ async fn set_aside(store: &Arc<Store>, key: &Key, wanted: &str, mode: AsideMode)
     ))
 }
 
-/// Makes this copy of `live`, or finds it made; tells whether it is there in the end, and whole. It is not where
-/// something else is.
+/// Makes this copy of `live`, or finds it made; returns whether it is there in the end, and whole.
+/// It is not where something else is.
 async fn keep(store: &Arc<Store>, live: &Properties, copy: &CopyRequest<'_>) -> Result<bool> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        // Looked at first: a copy to where something is would be refused anyway, but not by every store.
+        // Looked at first: a copy to where something is would be refused anyway, but not by every
+        // store.
         let there = store.head(copy.operation, copy.subject, copy.to).await?;
         let made = match there.map(|there| (Found::of(live, &there), there)) {
             Some((Found::Whole, _)) => return Ok(true),
@@ -196,7 +198,8 @@ async fn keep(store: &Arc<Store>, live: &Properties, copy: &CopyRequest<'_>) -> 
                     "what was set aside was replaced while it was copied",
                 ));
             }
-            // Something is there now: perhaps by a try whose answer was lost. Or the store gave this copy up.
+            // Something is there now: perhaps by a try whose answer was lost. Or the store gave
+            // this copy up.
             Err(error)
                 if attempts < MAX_ATTEMPTS
                     && (error.is_retryable()
@@ -211,7 +214,7 @@ async fn keep(store: &Arc<Store>, live: &Properties, copy: &CopyRequest<'_>) -> 
 
 /// What is where a version of a blob is to be kept.
 enum Found {
-    /// This version, or the same bytes as far as the store's sums tell.
+    /// This version, or the same bytes as far as the store's sums show.
     Whole,
     /// A copy of this version that is being made.
     Pending,

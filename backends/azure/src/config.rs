@@ -6,11 +6,13 @@ use std::time::Duration;
 use arc_backup_core::remote::RetryPolicy;
 use arc_backup_core::{Error, ErrorKind, Proxies, Result};
 
-/// The settings of an [`AzureSink`](crate::AzureSink), as they stand in `arc.toml` and the environment.
+/// The settings of an [`AzureSink`](crate::AzureSink), as they stand in `arc.toml` and the
+/// environment.
 ///
-/// The first eight are Arc's own (`azure_…`) and a target's prefix; an empty text counts as absent. Credentials are
-/// taken in this order: connection string, SAS, account key, managed identity, and without any of them the chain of
-/// the environment (workload identity, client secret, managed identity, developer tools).
+/// The first eight are Arc's own (`azure_…`) and a target's prefix; an empty text counts as absent.
+/// Credentials are taken in this order: connection string, SAS, account key, managed identity, and
+/// without any of them the chain of the environment (workload identity, client secret, managed
+/// identity, developer tools).
 ///
 /// ```
 /// use arc_backup_azure::{AzureConfig, AzureSink};
@@ -26,8 +28,8 @@ use arc_backup_core::{Error, ErrorKind, Proxies, Result};
 /// ```
 #[derive(Clone)]
 pub struct AzureConfig {
-    /// `azure_connection_string`: account, credentials and endpoint in one. Where it is there, nothing else of these is
-    /// looked at but container and prefix.
+    /// `azure_connection_string`: account, credentials and endpoint in one. Where it is there,
+    /// nothing else of these is looked at but container and prefix.
     pub connection_string: Option<String>,
     /// `azure_account_name`.
     pub account_name: Option<String>,
@@ -37,10 +39,11 @@ pub struct AzureConfig {
     pub sas_token: Option<String>,
     /// `azure_container`: required.
     pub container: String,
-    /// `azure_endpoint`: where the account is, where that is not `https://<account>.blob.core.windows.net`.
+    /// `azure_endpoint`: where the account is, where that is not
+    /// `https://<account>.blob.core.windows.net`.
     pub endpoint: Option<String>,
-    /// `azure_use_managed_identity`: Entra ID, by workload identity where its environment variables are there, else by
-    /// managed identity.
+    /// `azure_use_managed_identity`: Entra ID, by workload identity where its environment variables
+    /// are there, else by managed identity.
     pub use_managed_identity: bool,
     /// `azure_prefix`: all objects are below it. A leading `/` is stripped, a final one added.
     pub prefix: Option<String>,
@@ -50,14 +53,15 @@ pub struct AzureConfig {
     pub retry: RetryPolicy,
     /// How many requests are under way at once, at the most.
     pub requests: usize,
-    /// The size in bytes of a block of an object that is written in blocks; more for objects that would not fit into
-    /// 50,000 of them. At most 1 GiB.
+    /// The size in bytes of a block of an object that is written in blocks; more for objects that
+    /// would not fit into 50,000 of them. At most 1 GiB.
     pub part_bytes: u64,
     /// How many blocks of one object are uploaded at once.
     pub part_parallel: u64,
     /// How many bytes of bodies to write are held at once, over all objects.
     pub write_budget_bytes: u64,
-    /// How many bytes a ranged read asks for: at most 4 MiB, above which Azure gives no MD5 of a range.
+    /// How many bytes a ranged read asks for: at most 4 MiB, above which Azure gives no MD5 of a
+    /// range.
     pub range_bytes: u64,
     /// How many ranges of one object are read at once.
     pub range_parallel: usize,
@@ -124,8 +128,8 @@ fn without_query(url: &str) -> String {
 }
 
 /// The error for a setting that can't be right.
-pub(crate) fn wrong(setting: &str, detail: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, "use", setting, detail)
+pub(crate) fn wrong(setting: &'static str, detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, "use", setting, detail).with_setting(setting)
 }
 
 /// A setting's value, if it has one.
@@ -186,9 +190,9 @@ pub(crate) fn normalise_prefix(prefix: Option<&String>) -> Result<String> {
     Ok(format!("{text}/"))
 }
 
-/// Checks what is no secret and no place.
+/// Checks what is neither a secret nor a place.
 pub(crate) fn check_limits(config: &AzureConfig) -> Result<()> {
-    let within = |name: &str, ok: bool, detail: &str| {
+    let within = |name: &'static str, ok: bool, detail: &str| {
         if ok { Ok(()) } else { Err(wrong(name, detail)) }
     };
     within(
@@ -244,7 +248,7 @@ mod tests {
         }
     }
 
-    /// A name that Azure refuses must be told before the first request.
+    /// A name that Azure refuses is refused before the first request.
     #[test]
     fn container_names_follow_the_rules() {
         for good in ["abc", "a-b-c", "0123", "$web"] {

@@ -106,8 +106,8 @@ impl CopyRequest<'_> {
         self.finish(store, copy_id).await
     }
 
-    /// Waits for the copy: within an account it mostly is done at once. One that makes no progress for as long as silence
-    /// is borne is aborted, and so is one that nobody waits for any more.
+    /// Waits for the copy: within an account it mostly is done at once. One that makes no progress
+    /// for as long as silence is borne is aborted, and so is one that nobody waits for any more.
     pub(crate) async fn finish(
         &self,
         store: &Arc<Store>,
@@ -195,7 +195,8 @@ struct StartedCopy {
 }
 
 impl StartedCopy {
-    /// Aborts the copy, and removes the empty blob that this leaves. Gives what is there where it was whole before.
+    /// Aborts the copy, and removes the empty blob that this leaves. Gives what is there where it
+    /// was whole before.
     async fn abort(&self) -> Result<Option<Properties>> {
         let (store, operation) = (&self.store, self.operation);
         let aborted = store
@@ -208,7 +209,7 @@ impl StartedCopy {
                 async move { blob.abort_copy(&self.id, Some(options)).await.map(drop) }
             })
             .await;
-        // One that has ended can't be aborted: what is there tells how.
+        // One that has ended can't be aborted: what is there shows how.
         let found = store.head(operation, &self.subject, &self.name).await?;
         let found = found.filter(|found| found.copy_id.as_ref() == Some(&self.id));
         let Some(found) = found else {
@@ -231,7 +232,7 @@ struct UnderWay(Option<StartedCopy>);
 
 impl UnderWay {
     async fn abort(&mut self) -> Option<Properties> {
-        // Kept until it is done: this may be dropped meanwhile.
+        // Kept until it is done: this may be dropped before.
         let aborted = self.0.as_ref()?.abort().await;
         self.0 = None;
         aborted.unwrap_or_else(|error| {

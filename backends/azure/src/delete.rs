@@ -8,7 +8,7 @@ use crate::store::{Store, quoted};
 /// How many blobs are deleted at once.
 pub(crate) const DELETES: usize = 32;
 
-/// Deletes the blob `name`, if it still is this version; absent is no error.
+/// Deletes the blob `name`, if it still is this version; absent is not an error.
 pub(crate) async fn delete(
     store: &Store,
     operation: &'static str,

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use arc_backup_core::remote::{LOOKUP_TRIES, SET_CLOCK, clock_fault, is_failed_lookup};
+use arc_backup_core::remote::{LOOKUP_MAX_ATTEMPTS, SET_CLOCK, clock_fault, is_failed_lookup};
 use arc_backup_core::{Error, ErrorKind};
 use azure_core::error::ErrorKind as SdkKind;
 use azure_core::http::RawResponse;
@@ -14,8 +14,8 @@ use crate::account::{Account, Credentials};
 /// The time of an answer, by the store's clock.
 const DATE: HeaderName = HeaderName::from_static("date");
 
-/// What the store answered: kept as the source of an [`Error`], for the log and for those who decide by its code.
-/// Holds nothing of the request.
+/// What the store answered: kept as the source of an [`Error`], for the log and for those who
+/// decide by its code. Holds nothing of the request.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{status} {code}: {message}")]
 pub(crate) struct Answer {
@@ -128,7 +128,8 @@ impl Faults {
                     self.endpoint_setting
                 ),
             )
-            .retryable_at_most(LOOKUP_TRIES)
+            .retryable_at_most(LOOKUP_MAX_ATTEMPTS)
+            .with_setting(self.endpoint_setting)
             .with_remedy(format!(
                 "correct `{}`, or this machine's name server",
                 self.endpoint_setting
@@ -140,6 +141,7 @@ impl Faults {
                     self.host, self.endpoint_setting
                 ),
             )
+            .with_setting(self.endpoint_setting)
             .retryable(),
             SdkKind::Io => error(
                 ErrorKind::Unavailable,
@@ -156,9 +158,10 @@ impl Faults {
                 ErrorKind::PermissionDenied,
                 format!(
                     "no credentials: Entra ID gave no token ({fault}); check {}",
-                    self.setting()
+                    self.credentials_to_check()
                 ),
             )
+            .with_setting(self.credentials_setting())
             .with_remedy(self.credentials_remedy()),
             SdkKind::Other => error(ErrorKind::Other, first_line(&fault.to_string())),
         }
@@ -248,13 +251,49 @@ impl Faults {
             (400, "InvalidUri" | "InvalidResourceName") => (ErrorKind::Invalid, said, false),
             _ => (ErrorKind::Other, said, false),
         };
-        let remedy = self.remedy(&answer);
+        let (setting, remedy) = (self.setting_of(&answer), self.remedy(&answer));
         let error = Error::new(kind, operation, subject, detail).with_source(answer);
+        let error = match setting {
+            Some(setting) => error.with_setting(setting),
+            None => error,
+        };
         let error = match remedy {
             Some(remedy) => error.with_remedy(remedy),
             None => error,
         };
         if retryable { error.retryable() } else { error }
+    }
+
+    /// The setting that decides about an answer.
+    fn setting_of(&self, answer: &Answer) -> Option<&'static str> {
+        let is_container = [
+            "ContainerNotFound",
+            "ContainerBeingDeleted",
+            "ContainerDisabled",
+        ]
+        .contains(&answer.code.as_str());
+        match &self.credentials {
+            _ if is_container => Some("azure_container"),
+            _ if is_unauthenticated(answer) => {
+                (answer.clock.is_none()).then(|| self.credentials_setting())
+            }
+            _ if answer.status != 403 => None,
+            // A role is granted for a container.
+            Credentials::Identity { .. } => Some("azure_container"),
+            Credentials::Key { .. } | Credentials::Sas(_) => Some(self.credentials_setting()),
+        }
+    }
+
+    /// The setting of the credentials, or one of those that give some.
+    fn credentials_setting(&self) -> &'static str {
+        match &self.credentials {
+            Credentials::Key { setting, .. } => setting,
+            Credentials::Sas(sas) => sas.setting,
+            Credentials::Identity { managed_only: true } => "azure_use_managed_identity",
+            Credentials::Identity {
+                managed_only: false,
+            } => "azure_connection_string",
+        }
     }
 
     /// What to do about an answer, where that is more than its kind says.
@@ -312,7 +351,7 @@ impl Faults {
             Credentials::Identity { .. } => {
                 format!(
                     "the store refuses the token of Entra ID: check {}: {said}",
-                    self.setting()
+                    self.credentials_to_check()
                 )
             }
         }
@@ -360,7 +399,8 @@ impl Faults {
         }
     }
 
-    fn setting(&self) -> String {
+    /// The same, for a message: what to check.
+    fn credentials_to_check(&self) -> String {
         match &self.credentials {
             Credentials::Key { setting, .. } => format!("`{setting}`"),
             Credentials::Sas(sas) => format!("`{}`", sas.setting),

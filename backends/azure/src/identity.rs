@@ -15,11 +15,13 @@ use azure_identity::{
     UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 
-/// How long one source of tokens may take: where there is no managed identity, nothing answers at all.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long one source of tokens may take: where there is no managed identity, nothing answers at
+/// all.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The credential of this environment: workload identity where its variables are there, else managed identity; where
-/// not only these were asked for, also a client secret of the environment and what developers are logged in with.
+/// The credential of this environment: workload identity where its variables are there, else
+/// managed identity; where not only these were asked for, also a client secret of the environment
+/// and what developers are logged in with.
 pub(crate) fn credential(
     managed_only: bool,
     transport: &Transport,
@@ -98,13 +100,16 @@ impl TokenCredential for Chain {
         let mut faults = Vec::new();
         for (number, (name, source)) in self.sources.iter().enumerate() {
             let asked = source.get_token(scopes, options.clone());
-            match tokio::time::timeout(PATIENCE, asked).await {
+            match tokio::time::timeout(TOKEN_TIMEOUT, asked).await {
                 Ok(Ok(token)) => {
                     let _ = self.works.set(number);
                     return Ok(token);
                 }
                 Ok(Err(error)) => faults.push(format!("{name}: {}", first_line(&error))),
-                Err(_) => faults.push(format!("{name}: no answer for {} s", PATIENCE.as_secs())),
+                Err(_) => faults.push(format!(
+                    "{name}: no answer for {} s",
+                    TOKEN_TIMEOUT.as_secs()
+                )),
             }
         }
         Err(Error::with_message(

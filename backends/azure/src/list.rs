@@ -1,6 +1,7 @@
 //! Listings, page by page.
 //!
-//! The SDK's client asks for a page; the page is read here, because the SDK reads no folders (`BlobPrefix`).
+//! The SDK's client asks for a page; the page is read here, because the SDK reads no folders
+//! (`BlobPrefix`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -135,7 +136,8 @@ async fn page(store: &Store, subject: &str, query: &Query) -> Result<Page> {
     Ok(answer)
 }
 
-/// What is known of the store's `startFrom`: it came late to Azure, and emulators pass over it in silence.
+/// What is known of the store's `startFrom`: it came late to Azure, and emulators pass over it in
+/// silence.
 #[derive(Clone, Copy, PartialEq)]
 enum StartFrom {
     Unknown = 0,
@@ -176,7 +178,7 @@ fn list_names(
     prefix: String,
     from: Option<String>,
 ) -> ListStream {
-    // What comes before the prefix anyway is no reason to ask for a start.
+    // What comes before the prefix anyway is not a reason to ask for a start.
     let from = from.filter(|from| *from > prefix);
     let past = from.as_ref().is_some_and(|from| !from.starts_with(&prefix));
     let ignored = known(&store.start_from) == StartFrom::Ignored;
@@ -228,7 +230,8 @@ impl Listing {
                 self.jump(&folder, path);
                 continue;
             }
-            // Markers of folders, which some tools leave, are no objects. One with bytes would be lost in silence.
+            // Markers of folders, which some tools leave, are no objects. One with bytes would be
+            // lost in silence.
             let marks = path.is_empty() || path.ends_with('/');
             if (marks && properties.length.unwrap_or(0) == 0)
                 || properties.resource.as_deref() == Some("directory")
@@ -313,7 +316,8 @@ impl Listing {
         Ok(())
     }
 
-    /// Goes on without `startFrom`: from the page behind the one where a jump began, or from the beginning.
+    /// Goes on without `startFrom`: from the page behind the one where a jump began, or from the
+    /// beginning.
     fn without_start(&mut self) {
         self.store
             .start_from
@@ -335,7 +339,8 @@ impl Listing {
             .cloned()
     }
 
-    /// Goes on behind the folder that `path` is skipped for: within the page, or else by a new request that begins there.
+    /// Goes on behind the folder that `path` is skipped for: within the page, or else by a new
+    /// request that begins there.
     fn jump(&mut self, folder: &str, path: &str) {
         if path == folder {
             // The object of that name: names between it and `folder/` are not in the folder.
@@ -451,8 +456,9 @@ pub(crate) async fn sizes_page(
 mod tests {
     use super::*;
 
-    /// A page as Azure sends it, which Azurite's is not in all: a name that XML can't carry, no quotes around the entity
-    /// tag, folders among blobs, and more of everything than is wanted here.
+    /// A page as Azure sends it, which Azurite's is not in all: a name that XML can't carry, no
+    /// quotes around the entity tag, folders among blobs, and more of everything than is wanted
+    /// here.
     #[test]
     fn a_page_is_read_as_azure_sends_it() {
         let xml = "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"https://a.blob.core.windows.net/\" \
@@ -482,7 +488,7 @@ mod tests {
         assert_eq!(last.name.text(), "x\u{fffe}+=&");
     }
 
-    /// An empty container's page has no row, and is no fault.
+    /// An empty container's page has no row, and is not a fault.
     #[test]
     fn an_empty_page_is_read() {
         for xml in [

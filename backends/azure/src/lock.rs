@@ -1,7 +1,8 @@
 //! Locks between processes and hosts: a lease on a blob that holds the text of who has it.
 //!
-//! The store's clock ends the lease of a holder that died, and no write of ours but the holder's own is let through
-//! meanwhile. The holder renews it in the background, and asks the store, never its own memory, whether it still has it.
+//! The store's clock ends the lease of a holder that died, and no write of ours but the holder's
+//! own is let through meanwhile. The holder renews it in the background, and asks the store, never
+//! its own memory, whether it still has it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,8 +30,9 @@ use crate::wire::Extra;
 /// How much of the text is read.
 const TEXT_BYTES: u64 = 64 << 10;
 
-/// How often a lock is tried whose blob vanishes between making and leasing it: its holder gives it back just then.
-const TRIES: u32 = 20;
+/// How often a lock is attempted whose blob vanishes between making and leasing it: its holder
+/// gives it back just then.
+const MAX_ATTEMPTS: u32 = 20;
 
 /// Takes the lock `key`, without waiting for who has it.
 pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<LockOutcome> {
@@ -43,7 +45,7 @@ pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<
         name: store.name(key),
         id: Uuid::new_v4().to_string(),
     };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match lease.acquire(OPERATION).await {
             Ok(()) => {
                 if let Err(error) = lease.write(OPERATION, holder, true).await {
@@ -63,7 +65,7 @@ pub(crate) async fn lock(store: &Arc<Store>, key: &Key, holder: &str) -> Result<
                 if let Some(text) = self::holder(store, OPERATION, key).await? {
                     return Ok(LockOutcome::Busy(text));
                 }
-                // It was given back meanwhile.
+                // It was given back in between.
             }
             Err(error) => return Err(error),
         }
@@ -90,7 +92,8 @@ pub(crate) async fn holder(
         .map(|(text, _)| text))
 }
 
-/// Who holds the lock of this name, and the entity tag of the blob that says so; `None` when nobody does.
+/// Who holds the lock of this name, and the entity tag of the blob that says so; `None` when nobody
+/// does.
 async fn read(
     store: &Store,
     operation: &'static str,
@@ -125,8 +128,9 @@ async fn read(
 
 /// Frees the lock `key` if its holder gave this text.
 ///
-/// Taking and ending a lease leave the entity tag of the blob as it is, and every holder writes its text: under the condition,
-/// only a holder can lose its lease here that took it this moment and has not written yet, and it notices.
+/// Taking and ending a lease leave the entity tag of the blob as it is, and every holder writes its
+/// text: under the condition, only a holder can lose its lease here that took it this moment and
+/// has not written yet, and it notices.
 pub(crate) async fn free(store: &Store, key: &Key, holder: &str) -> Result<()> {
     const OPERATION: &str = "free the lock";
     let name = store.name(key);
@@ -165,7 +169,8 @@ struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease. Doing it again with the same id takes nothing from anybody: an answer may get lost.
+    /// Takes the lease. Doing it again with the same id takes nothing from anybody: an answer may
+    /// get lost.
     async fn acquire(&self, operation: &'static str) -> Result<()> {
         let seconds = i32::try_from(self.store.lease.as_secs()).unwrap_or(60);
         self.store

@@ -1,5 +1,6 @@
-//! Reading objects: ranges that are small enough for the store to give their MD5, each checked before a byte of it is
-//! handed on, unless whoever reads has a digest of the whole: an MD5 costs more than all else that is done for a byte.
+//! Reading objects: ranges that are small enough for the store to give their MD5, each checked
+//! before a byte of it is handed on, unless whoever reads has a digest of the whole: an MD5 costs
+//! more than all else that is done for a byte.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> R
     })
 }
 
-/// What an answer is that is no success: an empty range is none to the store.
+/// What an answer is that is not a success: an empty range is none to the store.
 async fn refused(store: &Store, key: &Key, options: &GetOptions, error: Error) -> Result<Object> {
     let past_the_end = crate::error::code_of(&error) == Some("InvalidRange");
     // A missing blob does not match either, says a store, and it is right.
@@ -132,7 +133,8 @@ async fn download(
     store.blob(name).download(Some(options)).await
 }
 
-/// The size of the whole object: the end of `Content-Range: bytes 0-9/1234`, or else the body is the whole.
+/// The size of the whole object: the end of `Content-Range: bytes 0-9/1234`, or else the body is
+/// the whole.
 fn whole_size(headers: &Headers) -> u64 {
     let text = |name| headers.get_optional_str(&HeaderName::from_static(name));
     let ranged = text("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok());
@@ -209,7 +211,8 @@ struct Collecting {
     store: Arc<Store>,
 }
 
-/// The body of an answer, checked. While it is being collected it gives empty pieces, as signs of life.
+/// The body of an answer, checked. While it is being collected it gives empty pieces, as signs of
+/// life.
 fn checked(body: AsyncResponseBody, check: Check, reserves: bool, store: Arc<Store>) -> ByteStream {
     // Room is asked for by who reads, not by who opens: a turn for a request must not wait for it.
     let (budget, len) = (store.reading().clone(), check.len);
@@ -245,11 +248,11 @@ fn checked(body: AsyncResponseBody, check: Check, reserves: bool, store: Arc<Sto
 }
 
 impl Collecting {
-    /// Takes in one piece, when there is room for all. Tells whether more is to come.
+    /// Takes in one piece, when there is room for all. Returns whether more is to come.
     async fn step(&mut self) -> Result<bool> {
         if let Some(waiting) = &mut self.waiting {
             let Ok(reservation) = tokio::time::timeout(SIGN_OF_LIFE, waiting).await else {
-                // Waiting for room is no silence of the store's.
+                // Waiting for room is not silence of the store's.
                 return Ok(true);
             };
             self.waiting = None;

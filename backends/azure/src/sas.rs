@@ -27,14 +27,14 @@ impl Sas {
         let text = text.trim().trim_start_matches('?');
         // A URL parser undoes the escapes.
         let url = Url::parse(&format!("https://sas.invalid/?{text}"))
-            .map_err(|_| wrong(setting, "it is no shared access signature"))?;
+            .map_err(|_| wrong(setting, "it is not a shared access signature"))?;
         let pairs: Vec<_> = url.query_pairs().into_owned().collect();
         let sas = Self { pairs, setting };
         for name in ["sig", "sv"] {
             if sas.value(name).is_none_or(str::is_empty) {
                 return Err(wrong(
                     setting,
-                    format!("it is no shared access signature: it has no `{name}=`"),
+                    format!("it is not a shared access signature: it has no `{name}=`"),
                 ));
             }
         }
@@ -47,7 +47,7 @@ impl Sas {
             .find_map(|(key, value)| (key == name).then_some(value.as_str()))
     }
 
-    /// All of it but the signature: what tells it from others.
+    /// All of it but the signature: enough to distinguish it from others.
     pub(crate) fn public(&self) -> String {
         let shown = self.pairs.iter().filter(|(name, _)| name != "sig");
         let mut parts: Vec<_> = shown
@@ -62,7 +62,8 @@ impl Sas {
         url.query_pairs_mut().extend_pairs(&self.pairs);
     }
 
-    /// Whether it grants this permission: `true` where it does not say (a stored access policy does).
+    /// Whether it grants this permission: `true` where it does not say (a stored access policy
+    /// does).
     pub(crate) fn grants(&self, letter: char) -> bool {
         self.value("sp")
             .is_none_or(|letters| letters.contains(letter))
@@ -139,7 +140,7 @@ mod tests {
         assert!(sas.grants('r') && !sas.grants('w'));
     }
 
-    /// What was pasted in part must be told before the first request.
+    /// A token that was pasted in part is refused before the first request.
     #[test]
     fn a_text_without_signature_is_refused() {
         for bad in ["garbage", "sv=2021-12-02&sp=r", "sig=abc", ""] {

@@ -47,8 +47,8 @@ impl AzureSink {
         })
     }
 
-    /// What is wrong with the credentials at this moment, as far as they show it by themselves: that a
-    /// SAS token has expired, or is not valid yet.
+    /// What is wrong with the credentials at this moment, as far as they show it by themselves:
+    /// that a SAS token has expired, or is not valid yet.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         self.store.warning()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::remote::{Background, Budget, Caller, PartLimits, ReadPlan, RetryPolicy};
+use arc_backup_core::remote::{Background, Budget, PartLimits, ReadPlan, Retrier, RetryPolicy};
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{ClientMethodOptions, ClientOptions, Etag, RetryOptions, Transport, Url};
@@ -28,8 +28,8 @@ pub(crate) const ARCHIVE: &str = "Archive";
 /// Blocks that a blob may have.
 const MOST_BLOCKS: u64 = 50_000;
 
-/// Requests for locks, and for small objects that the operation itself needs, that are under way at once: they must not wait
-/// behind bodies, nor be slowed down by them.
+/// Requests for locks, and for small objects that the operation itself needs, that are under way at
+/// once: they must not wait behind bodies, nor be slowed down by them.
 const CONTROL_REQUESTS: usize = 4;
 
 /// A container, or a prefix in one.
@@ -40,8 +40,8 @@ pub(crate) struct Store {
     account: Account,
     prefix: String,
     faults: Faults,
-    caller: Caller,
-    control_caller: Caller,
+    retrier: Retrier,
+    control_retrier: Retrier,
     reading: Budget,
     writing: Budget,
     control_writing: Budget,
@@ -115,6 +115,7 @@ impl Store {
         };
         let container = BlobContainerClient::new(url, credential, Some(options))
             .map_err(|_| wrong(account.endpoint_setting, "the endpoint is not usable"))?;
+        let setting = account.endpoint_setting;
         let hint = format!(
             "see `{}` ({}) and the network",
             account.endpoint_setting,
@@ -126,8 +127,9 @@ impl Store {
             container_name,
             account,
             prefix,
-            caller: Caller::new(config.retry.clone(), requests).with_hint(&hint),
-            control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
+            retrier: Retrier::new(config.retry.clone(), requests).with_hint(setting, &hint),
+            control_retrier: Retrier::new(config.retry.clone(), CONTROL_REQUESTS)
+                .with_hint(setting, &hint),
             reading: Budget::new(config.read_budget_bytes),
             writing: Budget::new(config.write_budget_bytes),
             control_writing: Budget::new(config.write_budget_bytes),
@@ -236,7 +238,7 @@ impl Store {
     }
 
     pub(crate) fn retry_policy(&self) -> &RetryPolicy {
-        self.caller.policy()
+        self.retrier.policy()
     }
 
     /// Where the buffers of an object come from that is written for this.
@@ -257,7 +259,7 @@ impl Store {
 
     pub(crate) fn read_plan(&self, subject: &str) -> ReadPlan {
         ReadPlan {
-            caller: self.caller.clone(),
+            retrier: self.retrier.clone(),
             budget: self.reading.clone(),
             range_bytes: self.range_bytes,
             parallel: self.range_parallel,
@@ -292,7 +294,7 @@ impl Store {
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        self.call_by(&self.caller, operation, subject, extra, attempt)
+        self.call_by(&self.retrier, operation, subject, extra, attempt)
             .await
     }
 
@@ -308,11 +310,11 @@ impl Store {
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        let caller = match purpose {
-            Purpose::Data => &self.caller,
-            Purpose::Control => &self.control_caller,
+        let retrier = match purpose {
+            Purpose::Data => &self.retrier,
+            Purpose::Control => &self.control_retrier,
         };
-        self.call_by(caller, operation, subject, extra, attempt)
+        self.call_by(retrier, operation, subject, extra, attempt)
             .await
     }
 
@@ -327,13 +329,13 @@ impl Store {
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        self.call_by(&self.control_caller, operation, subject, extra, attempt)
+        self.call_by(&self.control_retrier, operation, subject, extra, attempt)
             .await
     }
 
     async fn call_by<T, Fut>(
         &self,
-        caller: &Caller,
+        retrier: &Retrier,
         operation: &'static str,
         subject: &str,
         extra: &Extra,
@@ -342,7 +344,7 @@ impl Store {
     where
         Fut: Future<Output = azure_core::Result<T>>,
     {
-        caller
+        retrier
             .call(operation, subject, |beat| {
                 let mut options = ClientMethodOptions::default();
                 options.context.insert(beat);
@@ -404,7 +406,7 @@ impl Store {
     }
 }
 
-/// What a HEAD tells of a blob.
+/// What a HEAD says of a blob.
 #[derive(Debug, Clone)]
 pub(crate) struct Properties {
     pub(crate) size: u64,

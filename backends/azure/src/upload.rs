@@ -1,4 +1,5 @@
-//! Writing objects: a plain put where one block holds them, else blocks, several at once, and their list at commit.
+//! Writing objects: a plain put where one block holds them, else blocks, several at once, and their
+//! list at commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,11 +25,11 @@ use crate::wire::Extra;
 
 /// An object up to this size takes no share of the budget: many small ones are written at once.
 ///
-/// Larger ones ask for theirs with the first byte beyond it, and not before: who copies from one container to another
-/// has its buffers for reading by then, always in this order.
+/// Larger ones ask for theirs with the first byte beyond it, and not before: who copies from one
+/// container to another has its buffers for reading by then, always in this order.
 const SMALL_BYTES: usize = 256 << 10;
 
-/// The metadata that tells a writer that must create that it did.
+/// The metadata that proves to a writer that must create that it did.
 const UPLOAD: &str = "arc_backup_upload";
 
 /// Bytes of a block's id: the upload's nonce and the block's number.
@@ -129,10 +130,11 @@ struct Blocks {
     name: String,
     purpose: Purpose,
     nonce: Uuid,
-    /// All blocks of a blob have ids of one length, those that another program left behind included.
+    /// All blocks of a blob have ids of one length, those that another program left behind
+    /// included.
     id_bytes: AtomicUsize,
-    /// One block is hashed at a time, in their order: the first one is on its way while the others are hashed, where all at
-    /// once would leave none before the last is done.
+    /// One block is hashed at a time, in their order: the first one is on its way while the others
+    /// are hashed, where all at once would leave none before the last is done.
     hashing: tokio::sync::Mutex<()>,
 }
 
@@ -329,8 +331,8 @@ impl Blocks {
         create_new.then(|| HashMap::from([(UPLOAD.to_owned(), self.nonce.to_string())]))
     }
 
-    /// What became of a commit: one that is refused because something is there already may have been done by an
-    /// earlier try whose answer was lost.
+    /// What became of a commit: one that is refused because something is there already may have
+    /// been done by an earlier try whose answer was lost.
     async fn settle(&self, done: Result<Stamp>, size: u64, create_new: bool) -> Result<Meta> {
         let error = match done {
             Ok(stamp) => return Ok(stamp.meta(self.key.clone(), size)),
@@ -361,7 +363,7 @@ impl Blocks {
                 ErrorKind::Changed,
                 "write",
                 &*self.key,
-                "somebody else wrote this object meanwhile, with which Azure drops the blocks of all others",
+                "somebody else wrote this object at the same time, and Azure then drops the blocks of all others",
             )
             .with_source(error));
         }

@@ -1,6 +1,7 @@
 //! How one request travels: the transport under the SDK's clients.
 //!
-//! The SDK's own would bring another TLS library, give up on slow bodies, and not tell when bytes move.
+//! The SDK's own would bring another TLS library, give up on slow bodies, and not report when bytes
+//! move.
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::remote::Beat;
+use arc_backup_core::remote::Heartbeat;
 use arc_backup_core::{Error as CoreError, ErrorKind as CoreKind, Proxies};
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
@@ -26,8 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A frame of a request's body: small, so that a slow link is seen to move.
 const FRAME_BYTES: usize = 64 << 10;
 
-/// A connection that takes the next frame sooner has not waited for the network: it fills buffers of this machine, which
-/// a dead network does not hinder. One that is this fast needs no beat before it is done.
+/// A connection that takes the next frame sooner has not waited for the network: it fills buffers
+/// of this machine, which a dead network does not hinder. One that is this fast needs no beat
+/// before it is done.
 const WAITED: Duration = Duration::from_millis(5);
 
 /// What a request is given that the SDK's clients have no parameter for, by way of its context.
@@ -133,7 +135,7 @@ impl Policy for Wire {
         request: &mut Request,
         _next: &[Arc<dyn Policy>],
     ) -> PolicyResult {
-        let beat = ctx.value::<Beat>().cloned().unwrap_or_default();
+        let beat = ctx.value::<Heartbeat>().cloned().unwrap_or_default();
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes())
             .map_err(|error| Error::with_message(ErrorKind::Other, error.to_string()))?;
         let mut builder = self.client.request(method, request.url().clone());
@@ -142,7 +144,7 @@ impl Policy for Wire {
         }
         builder = match request.body() {
             Body::Bytes(bytes) if bytes.is_empty() => builder,
-            Body::Bytes(bytes) => builder.body(reqwest::Body::wrap(Beating {
+            Body::Bytes(bytes) => builder.body(reqwest::Body::wrap(WithHeartbeat {
                 bytes: bytes.clone(),
                 beat: beat.clone(),
                 last: None,
@@ -150,7 +152,7 @@ impl Policy for Wire {
             Body::SeekableStream(_) => {
                 return Err(Error::with_message(
                     ErrorKind::Other,
-                    "a body that is no bytes",
+                    "a body that is not bytes",
                 ));
             }
         };
@@ -215,13 +217,13 @@ fn chain(error: reqwest::Error) -> String {
 }
 
 /// The body of a request, which beats while the network takes it away.
-struct Beating {
+struct WithHeartbeat {
     bytes: Bytes,
-    beat: Beat,
+    beat: Heartbeat,
     last: Option<Instant>,
 }
 
-impl http_body::Body for Beating {
+impl http_body::Body for WithHeartbeat {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

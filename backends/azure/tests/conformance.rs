@@ -28,7 +28,8 @@ async fn a_container_conforms() {
     check(AzureConfig::default()).await;
 }
 
-/// Lost if it fails: the same below a prefix, in small blocks and ranges; and setting aside, which needs a prefix.
+/// Lost if it fails: the same below a prefix, in small blocks and ranges; and setting aside, which
+/// needs a prefix.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_conforms() {
     check(AzureConfig {

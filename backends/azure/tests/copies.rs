@@ -23,8 +23,8 @@ async fn everything(place: &Place) -> Vec<String> {
     list(&place.sink(), ListOptions::default()).await.unwrap()
 }
 
-/// A copy between two containers of one account moves no byte through here; one that can't be made so must say that,
-/// not make another.
+/// A copy between two containers of one account moves no byte through here; one that can't be made
+/// so must say that, not make another.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_cross_containers_and_not_credentials() {
     let (place, other) = (Place::new().await, Place::new().await);
@@ -53,7 +53,8 @@ async fn copies_cross_containers_and_not_credentials() {
     assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
 }
 
-/// A copy whose answer is lost is done all the same; one that the store forbids is left to reading and writing.
+/// A copy whose answer is lost is done all the same; one that the store forbids is left to reading
+/// and writing.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_a_copy_heal_or_say_what_to_do() {
     let place = Place::new().await;
@@ -81,13 +82,13 @@ async fn faults_of_a_copy_heal_or_say_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }
 
-/// What a restore sets aside must lie beside the prefix, each version under a name of its own, and survive being run
-/// again.
+/// What a restore sets aside must lie beside the prefix, each version under a name of its own, and
+/// survive being run again.
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_are_set_aside_side_by_side() {
     let place = Place::new().await;
     let sink = below(&place, "data/arc");
-    // Blocks have no sum of the whole: only the version tells whether it is the same.
+    // Blocks have no sum of the whole: only the version shows whether it is the same.
     for (round, len) in [(0, 2 * PART), (1, 2 * PART), (2, 7)] {
         let mut bytes = pattern(len).to_vec();
         bytes[0] = round;
@@ -159,7 +160,8 @@ fn aside_heads(place: &Place, mut times: usize, fault: Fault) {
     });
 }
 
-/// The origin of a copy is written as it begins: taken for the end, it would delete the only whole original.
+/// The origin of a copy is written as it begins: taken for the end, it would delete the only whole
+/// original.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_original_goes_only_when_its_copy_is_whole() {
     let place = Place::new().await;
@@ -210,7 +212,8 @@ async fn the_original_goes_only_when_its_copy_is_whole() {
     }
 }
 
-/// A copy that the store never ends must not hold an operation for ever, nor go on when nobody waits for it.
+/// A copy that the store never ends must not hold an operation for ever, nor go on when nobody
+/// waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_without_progress_is_aborted() {
     let place = Place::new().await;
@@ -255,7 +258,8 @@ async fn a_copy_without_progress_is_aborted() {
     panic!("a copy that was dropped was not aborted");
 }
 
-/// A right that is missing must be found before a restore changes anything, and looking for it must leave nothing.
+/// A right that is missing must be found before a restore changes anything, and looking for it must
+/// leave nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_for_things_aside_is_tried_first() {
     let place = Place::new().await;

@@ -1,5 +1,5 @@
-//! Faults on the way: each ends in success after a retry, or in an error that names the object and the cause; never in
-//! a wrong object.
+//! Faults on the way: each ends in success after a retry, or in an error that names the object and
+//! the cause; never in a wrong object.
 
 #![allow(clippy::unwrap_used)]
 
@@ -83,7 +83,8 @@ async fn every_passing_fault_of_every_request_heals() {
     }
 }
 
-/// A success whose answer was lost must not be reported as "exists already", and a foreign object never as ours.
+/// A success whose answer was lost must not be reported as "exists already", and a foreign object
+/// never as ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_told_from_a_foreign_object() {
     let place = Place::new().await;
@@ -163,7 +164,8 @@ async fn a_damaged_answer_is_read_again() {
     }
 }
 
-/// A reader with a digest of its own must not pay for the store's sums, and nobody else may go without.
+/// A reader with a digest of its own must not pay for the store's sums, and nobody else may go
+/// without.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_checks_by_itself_asks_for_no_md5() {
     let place = Place::new().await;
@@ -188,7 +190,8 @@ async fn a_reader_that_checks_by_itself_asks_for_no_md5() {
             let asked = asked.load(Ordering::Relaxed);
             let wanted = if reader_checks { 0 } else { requests };
             assert_eq!((place.proxy.count("GET"), asked), (requests, wanted));
-            // Damaged bytes are the reader's to find then; and no more or fewer than there should be.
+            // Damaged bytes are the reader's to find then; and no more or fewer than there should
+            // be.
             place.proxy.once("GET", Fault::FlipResponse(7));
             let read = get_with(&sink, at, options()).await.unwrap();
             assert_eq!((read.len(), read != bytes), (len, reader_checks), "{at}");
@@ -286,7 +289,7 @@ async fn a_lasting_fault_is_an_error_that_names_it() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert_eq!(place.proxy.count("DELETE"), 16, "8 tries for each");
+    assert_eq!(place.proxy.count("DELETE"), 16, "8 attempts for each");
 }
 
 /// One key that can't be deleted must be named, and not keep the others from being deleted.
@@ -313,7 +316,8 @@ async fn a_failed_delete_names_its_key_and_goes_on() {
     assert_eq!(list(&sink, ListOptions::default()).await.unwrap(), ["b"]);
 }
 
-/// A dead network must end an operation soon, and a request that hangs must be tried again before that.
+/// A dead network must end an operation soon, and a request that hangs must be tried again before
+/// that.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_has_an_end() {
     let place = Place::new().await;
@@ -343,8 +347,9 @@ async fn silence_has_an_end() {
     dead(sink.delete(&[key("a")]).await);
 }
 
-/// Bytes that went only into this machine's buffers are no sign of life: a host that takes connections and never answers
-/// must end an upload after the silence that is borne, not after as much for each try.
+/// Bytes that went only into this machine's buffers are no sign of life: a host that takes
+/// connections and never answers must end an upload after the silence that is borne, not after as
+/// much for each try.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_only_listens_is_dead() {
     let place = Place::new().await;
@@ -399,7 +404,7 @@ async fn waiting_for_room_is_no_silence() {
     assert_eq!(place.proxy.count("GET"), 1, "it was taken for dead");
     drop(held);
     assert!(other.await.unwrap().unwrap() == bytes);
-    // The range that was opened anew gave its room back.
+    // The range that was opened again gave its room back.
     assert!(get(&sink, "a").await.unwrap() == bytes);
 }
 

@@ -25,7 +25,8 @@ async fn put_raw(place: &Place, name: &str) {
     assert_eq!(answer.status, 201, "{name}: {answer:?}");
 }
 
-/// Names that are no keys must be told, not dropped; markers of folders are nothing, unless they have bytes.
+/// Names that are no keys must be listed, not dropped; markers of folders are nothing, unless they
+/// have bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_key_is_named() {
     let place = Place::new().await;
@@ -68,7 +69,8 @@ async fn what_is_no_key_is_named() {
     );
 }
 
-/// The order of an inventory: bytes, also where UTF-16, which Azure orders by, has another; and spaces are part of a name.
+/// The order of an inventory: bytes, also where UTF-16, which Azure orders by, has another; and
+/// spaces are part of a name.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_is_that_of_bytes() {
     let place = Place::new().await;
@@ -138,8 +140,8 @@ async fn listing_the_backups_walks_none() {
     );
 }
 
-/// A listing goes page by page, and a folder that is skipped leaves what comes behind it: on a store that can begin at
-/// a name, and on one that can't.
+/// A listing goes page by page, and a folder that is skipped leaves what comes behind it: on a
+/// store that can begin at a name, and on one that can't.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_skips_lose_nothing() {
     let place = Place::new().await;
@@ -177,7 +179,8 @@ async fn pages_and_skips_lose_nothing() {
         let skipped = list(&sink, skip(&["a/b"], "")).await.unwrap();
         assert_eq!(skipped, ["a/b!", "a/b0", "a/c", "z"], "knows: {knows}");
         let pages = place.proxy.count("GET list");
-        // One try more where it is of no use, and then never again; else what lies in the folder costs a page.
+        // One try more where it is of no use, and then never again; else what lies in the folder
+        // costs a page.
         assert_eq!(pages, if knows { 2 } else { 11 }, "knows: {knows}");
         list(&sink, skip(&["a/b"], "")).await.unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Locks: at most one holder, told by its text; a holder that lost its lease learns of it.
+//! Locks: at most one holder, named by its text; a holder that lost its lease learns of it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -64,7 +64,8 @@ async fn a_second_holder_is_told_who_is_first() {
     take(&second, "second").await.release().await.unwrap();
 }
 
-/// A renewal that waits behind data comes too late: the lease runs out under an operation that is well.
+/// A renewal that waits behind data comes too late: the lease runs out under an operation that is
+/// well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_waits_for_no_data() {
     let place = Place::new().await;
@@ -205,8 +206,8 @@ async fn a_lock_is_given_back_without_the_right_to_delete() {
     }
 }
 
-/// The lock of a process that died must become free by itself, and that of one that lives must not, however long it
-/// takes.
+/// The lock of a process that died must become free by itself, and that of one that lives must not,
+/// however long it takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_lock_of_the_dead_runs_out() {
     let place = Place::new().await;
@@ -248,7 +249,7 @@ async fn only_the_lock_of_the_dead_runs_out() {
     };
     assert!(
         place.proxy.count("PUT lease") > started,
-        "nothing was renewed meanwhile"
+        "nothing was renewed in between"
     );
     taken.release().await.unwrap();
     assert_eq!(busy(&other).await, "living");

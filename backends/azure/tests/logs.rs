@@ -26,8 +26,8 @@ impl io::Write for Log {
     }
 }
 
-/// A log at its most talkative is what gets sent around when something is wrong: no key, no SAS and no signature may be
-/// in it, of ours or of the libraries below.
+/// A log at its most talkative is what gets sent around when something is wrong: no key, no SAS and
+/// no signature may be in it, of ours or of the libraries below.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_logged() {
     let log = Log::default();

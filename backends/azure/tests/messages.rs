@@ -1,4 +1,5 @@
-//! What an operator reads: each fault of a configuration names the setting, and no secret is shown anywhere.
+//! What an operator reads: each fault of a configuration names the setting, and no secret is shown
+//! anywhere.
 
 #![allow(clippy::unwrap_used)]
 
@@ -38,7 +39,7 @@ fn all_say(errors: &[Error], kind: ErrorKind, words: &[&str]) {
     }
 }
 
-/// Whoever typed the wrong key must be told which setting holds it.
+/// Whoever typed the wrong key must learn which setting holds it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_names_its_setting() {
     let place = Place::new().await;
@@ -128,7 +129,8 @@ async fn a_sas_is_enough() {
     }
 }
 
-/// A missing permission must be named, by its letter, and by nothing else than the verb that lacks it.
+/// A missing permission must be named, by its letter, and by nothing else than the verb that lacks
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sas_without_a_permission_names_it() {
     let place = Place::new().await;
@@ -157,7 +159,7 @@ async fn a_sas_without_a_permission_names_it() {
     );
 }
 
-/// A role that lacks one verb must be told by what it lacks, not by "forbidden".
+/// A role that lacks one verb must be named by what it lacks, not by "forbidden".
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_verb_is_named() {
     let place = Place::new().await;

@@ -1,4 +1,5 @@
-//! What an account does by itself with blobs: moving them to the archive tier, keeping what was deleted.
+//! What an account does by itself with blobs: moving them to the archive tier, keeping what was
+//! deleted.
 
 #![allow(clippy::unwrap_used)]
 

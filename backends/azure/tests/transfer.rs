@@ -49,8 +49,8 @@ async fn blocks_and_ranges_carry_every_byte() {
     }
 }
 
-/// A small object costs one request in either direction, a large one no more than its parts: this is what a backup
-/// of many files is made of.
+/// A small object costs one request in either direction, a large one no more than its parts: this
+/// is what a backup of many files is made of.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_is_wasted() {
     let place = Place::new().await;
@@ -209,7 +209,8 @@ async fn writers_of_one_key_do_not_mix() {
     assert!(get(&sink, "a").await.unwrap() == second);
 }
 
-/// A slow link is no dead one: a body that trickles in must not be given up and begun again for ever.
+/// A slow link is no dead one: a body that trickles in must not be given up and begun again for
+/// ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_link_is_not_taken_for_a_dead_one() {
     let place = Place::new().await;

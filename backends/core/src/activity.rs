@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts what goes on in one operation: an entry listed, an object removed, a piece copied. Whoever watches the operation
-/// sees by it that nothing hangs. Clones count together.
+/// Counts what goes on in one operation: an entry listed, an object removed, a piece copied.
+/// Whoever watches the operation sees by it that nothing hangs. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub struct Activity(Arc<AtomicU64>);
 

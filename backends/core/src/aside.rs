@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::object::Listed;
-use crate::{Key, ListOptions, Result, Sink};
+use crate::{ListStream, Listed, Result};
 use futures::StreamExt;
 
 /// What one operation has set aside.
@@ -31,18 +30,15 @@ impl AsideAreas {
         }
     }
 
-    /// Adds all objects of a sink below `folder`.
+    /// Adds all objects of a listing, whose keys have the operation's name behind `prefix`.
     ///
     /// # Errors
-    /// When the sink can't be listed.
-    pub async fn add_all(&mut self, sink: &dyn Sink, folder: Option<&Key>) -> Result<()> {
-        let options = folder.map(ListOptions::within).unwrap_or_default();
-        let prefix = options.prefix.clone();
-        let mut rows = sink.list(options);
+    /// That of the listing.
+    pub async fn add_listing(&mut self, mut rows: ListStream, prefix: &str) -> Result<()> {
         while let Some(row) = rows.next().await {
             if let Listed::Object(meta) = row? {
                 self.add(
-                    meta.key.strip_prefix(&prefix).unwrap_or(&meta.key),
+                    meta.key.strip_prefix(prefix).unwrap_or(&meta.key),
                     meta.size,
                 );
             }

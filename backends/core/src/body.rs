@@ -14,8 +14,9 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 
 /// The bytes of an object: an open local file, or a stream.
 ///
-/// The two are told apart so that a copy from local disk can take the fastest road (plain reads on one
-/// thread, or what the kernel offers) where a stream would hop between threads for every piece.
+/// The two are distinguished so that a copy from local disk can take the fastest road (plain reads
+/// on one thread, or what the kernel offers) where a stream would hop between threads for every
+/// piece.
 pub enum Body {
     /// An open file, positioned where reading starts; exactly `len` bytes are to be read.
     File {
@@ -39,8 +40,8 @@ impl Body {
     /// Reads the whole body into memory, refusing one of more than `limit` bytes.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Invalid`] when there are more bytes than `limit`, else what reading gave; `subject` is
-    /// named in both.
+    /// [`crate::ErrorKind::Invalid`] when there are more bytes than `limit`, else what reading
+    /// gave; `subject` is named in both.
     pub async fn collect(self, limit: u64, subject: &str) -> Result<Vec<u8>> {
         let too_large = || {
             Error::new(

@@ -26,7 +26,8 @@ use crate::{
     WriteOptions,
 };
 
-/// Tests the sinks that `make` gives: a fresh one for each case, with nothing in it, that nobody else uses.
+/// Tests the sinks that `make` gives: a fresh one for each case, with nothing in it, that nobody
+/// else uses.
 ///
 /// Returns when the sink keeps every guarantee.
 ///
@@ -55,7 +56,7 @@ where
     writing::keeps_every_byte(&*make().await).await;
     writing::takes_bytes_through_the_local_file(&*make().await).await;
     reading::reads_ranges(&*make().await).await;
-    reading::tells_a_changed_object(&*make().await).await;
+    reading::notices_a_changed_object(&*make().await).await;
     listing::carries_odd_keys(&*make().await).await;
     listing::lists_in_byte_order(&*make().await).await;
     listing::limits_a_listing(&*make().await).await;
@@ -84,7 +85,8 @@ fn id(text: &str) -> OperationId {
     OperationId::parse(text).expect("the suite uses valid ids")
 }
 
-/// The bytes of a test object: the same for the same seed, without a period that a part size could hide.
+/// The bytes of a test object: the same for the same seed, without a period that a part size could
+/// hide.
 fn pattern(len: usize, seed: u64) -> Bytes {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {

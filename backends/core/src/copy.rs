@@ -9,9 +9,9 @@ use crate::{Body, Error, ErrorKind, GetOptions, Key, Result, Sink, WriteOptions}
 /// How much of a file is read at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// Copies the object `key` of `from` to `to_key` of `to`: within the store where both are in one that
-/// can do so, else by reading and writing it. The copy has its modification time and mode, where the
-/// sink keeps them.
+/// Copies the object `key` of `from` to `to_key` of `to`: within the store where both are in one
+/// that can do so, else by reading and writing it. The copy has its modification time and mode,
+/// where the sink keeps them.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] when nothing is at `key`; [`ErrorKind::Changed`] when it has not as many

@@ -1,8 +1,8 @@
-//! Leavings: what uploads, stages and views that never ended have left.
+//! Leftovers: files of interrupted uploads, restores and snapshots.
 
 use crate::{Error, Result};
 
-/// What to do with leavings.
+/// What to do with leftovers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Discard {
     /// Count them, and change nothing.
@@ -11,7 +11,7 @@ pub enum Discard {
     Remove,
 }
 
-/// What was found of leavings, and removed where that was asked for.
+/// The leftovers that were found, and removed where that was asked for.
 #[derive(Debug, Default)]
 pub struct Discarded {
     /// How many there were; of those to be removed, how many are gone.

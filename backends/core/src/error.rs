@@ -25,8 +25,8 @@ pub enum ErrorKind {
     Changed,
     /// The bytes are not what they should be.
     Corrupt,
-    /// The object is there, and lies in an archive tier: nothing is read from it before it was restored to another tier in the
-    /// store itself, which takes hours.
+    /// The object is there, and lies in an archive tier: nothing is read from it before it was
+    /// restored to another tier in the store itself, which takes hours.
     Archived,
     /// The place is full, or a quota is reached.
     NoSpace,
@@ -36,7 +36,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The request makes no sense: a bad key, a file where a folder must be.
     Invalid,
-    /// The place can't be reached, or does not answer; or this process has nothing left to ask it with: open files, memory.
+    /// The place can't be reached, or does not answer; or this process lacks what it needs to ask:
+    /// open files, memory.
     Unavailable,
     /// The place asks to slow down.
     Throttled,
@@ -60,14 +61,16 @@ struct Inner {
     detail: String,
     retryable: bool,
     of_one_place: bool,
-    most_tries: Option<u32>,
+    max_attempts: Option<u32>,
     remedy: Option<String>,
     place: Option<String>,
+    setting: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// A fault of `kind`, met while trying to `operation` (a verb: "read") the `subject` (a key or a path).
+    /// A fault of `kind`, met while trying to `operation` (a verb: "read") the `subject` (a key or
+    /// a path).
     #[must_use]
     pub fn new(
         kind: ErrorKind,
@@ -83,9 +86,10 @@ impl Error {
                 detail: detail.into(),
                 retryable: false,
                 of_one_place: false,
-                most_tries: None,
+                max_attempts: None,
                 remedy: None,
                 place: None,
+                setting: None,
                 source: None,
             }),
         }
@@ -149,11 +153,11 @@ impl Error {
     }
 
     /// The same fault, marked as one that may heal when tried again at once, and that is not worth
-    /// more than so many tries.
+    /// more than so many attempts.
     #[must_use]
-    pub fn retryable_at_most(mut self, tries: u32) -> Self {
+    pub fn retryable_at_most(mut self, attempts: u32) -> Self {
         self.inner.retryable = true;
-        self.inner.most_tries = Some(tries);
+        self.inner.max_attempts = Some(attempts);
         self
     }
 
@@ -162,6 +166,14 @@ impl Error {
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.inner.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same fault, with the setting that decides about it, by its name in the backend's table
+    /// of the configuration: `s3_bucket`.
+    #[must_use]
+    pub fn with_setting(mut self, setting: &'static str) -> Self {
+        self.inner.setting = Some(setting);
         self
     }
 
@@ -204,8 +216,8 @@ impl Error {
         &self.inner.detail
     }
 
-    /// Whether it is of a single place in a listing, which tells of everything else: [`subject`](Self::subject) is that place, a
-    /// folder with a `/` at its end.
+    /// Whether it is of a single place in a listing, which has everything else:
+    /// [`subject`](Self::subject) is that place, a folder with a `/` at its end.
     #[must_use]
     pub fn is_of_one_place(&self) -> bool {
         self.inner.of_one_place
@@ -217,10 +229,10 @@ impl Error {
         self.inner.retryable
     }
 
-    /// How often it is to be tried in all, where that is known of the fault.
+    /// How many attempts it is worth in all, where that is known of the fault.
     #[must_use]
-    pub fn most_tries(&self) -> Option<u32> {
-        self.inner.most_tries
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.inner.max_attempts
     }
 
     /// What an operator can do about it, where the sink or source knows.
@@ -228,11 +240,20 @@ impl Error {
     pub fn remedy(&self) -> Option<&str> {
         match &self.inner.remedy {
             Some(remedy) => Some(remedy),
-            // An error after several attempts has the last one's.
-            None => (self.inner.source.as_deref())
-                .and_then(|source| source.downcast_ref::<Self>())
-                .and_then(Self::remedy),
+            None => self.last_attempt().and_then(Self::remedy),
         }
+    }
+
+    /// The setting to look at, by its name in the backend's table of the configuration, where the
+    /// sink or source knows: `s3_bucket`.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        (self.inner.setting).or_else(|| self.last_attempt().and_then(Self::setting))
+    }
+
+    /// The error of the last attempt, where this is one after several.
+    fn last_attempt(&self) -> Option<&Self> {
+        self.inner.source.as_deref()?.downcast_ref()
     }
 }
 
@@ -261,9 +282,10 @@ impl fmt::Debug for Error {
             .field("detail", &self.inner.detail)
             .field("retryable", &self.inner.retryable)
             .field("of_one_place", &self.inner.of_one_place)
-            .field("most_tries", &self.inner.most_tries)
+            .field("max_attempts", &self.inner.max_attempts)
             .field("remedy", &self.inner.remedy)
             .field("place", &self.inner.place)
+            .field("setting", &self.inner.setting)
             .field("source", &self.inner.source)
             .finish()
     }

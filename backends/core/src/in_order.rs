@@ -10,10 +10,11 @@ use futures::stream::FuturesOrdered;
 
 /// The futures of a stream, at most so many at once, with their outputs in the order of the stream.
 ///
-/// Whoever handles an output may wait for something that the futures under way hold: a request's turn, room in a buffer.
-/// In a loop over [`buffered`](futures::StreamExt::buffered) nobody polls them meanwhile, and it waits for itself for ever. So
-/// each `await` between two outputs goes through [`beside`](InOrder::beside), which polls everything that has begun: the
-/// futures, and the stream itself.
+/// Whoever handles an output may wait for something that the futures under way hold: a request's
+/// turn, room in a buffer. In a loop over [`buffered`](futures::StreamExt::buffered) nobody polls
+/// them meanwhile, and it waits for itself for ever. So each `await` between two outputs goes
+/// through [`beside`](InOrder::beside), which polls everything that has begun: the futures, and the
+/// stream itself.
 ///
 /// ```
 /// # use arc_backup_core::InOrder;
@@ -34,8 +35,8 @@ pub struct InOrder<'a, F: Future> {
 }
 
 impl<'a, F: Future> InOrder<'a, F> {
-    /// The futures that `work` gives, at most `limit` at once, and at least one. What has ended and was not handed out yet
-    /// counts as well.
+    /// The futures that `work` gives, at most `limit` at once, and at least one. What has ended and
+    /// was not handed out yet counts as well.
     pub fn new(work: impl Stream<Item = F> + Send + 'a, limit: usize) -> Self {
         Self {
             work: Some(Box::pin(work)),
@@ -157,7 +158,8 @@ mod tests {
 
     use super::*;
 
-    /// Outputs come in the order of the work, however long each takes, and no more are under way than asked for.
+    /// Outputs come in the order of the work, however long each takes, and no more are under way
+    /// than asked for.
     #[tokio::test(start_paused = true)]
     async fn outputs_come_in_order_and_no_more_than_the_limit_are_under_way() {
         for limit in [0, 1, 3, 100] {

@@ -6,9 +6,9 @@ use std::ops::Deref;
 
 /// The name of an object in a sink, or of a folder of objects: `iot/cpu/2026/11/20/a.parquet`.
 ///
-/// Validated once, when it is made, so that no code behind it has to ask again whether a name leads out of
-/// its root: a key is relative, UTF-8, at most [`Key::MAX_BYTES`] long, and has no empty segment, no `.` or
-/// `..` segment, no backslash, no NUL and no other control character.
+/// Validated once, when it is made, so that no code behind it has to ask again whether a name leads
+/// out of its root: a key is relative, UTF-8, at most [`Key::MAX_BYTES`] long, and has no empty
+/// segment, no `.` or `..` segment, no backslash, no NUL and no other control character.
 ///
 /// Keys order by their bytes, which is the order that every listing uses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,13 +1,15 @@
-//! The two traits that `arc-backup` is made of, and what they speak in.
+//! The two traits that `arc-backup` is made of, and their types.
 //!
-//! A backup copies what a [`Source`] has into a [`Sink`], and a restore copies it back. The engine that
-//! does the copying knows only these traits; local disk, S3 and Azure Blob Storage are crates beside this
-//! one, and a third party adds its own in the same way.
+//! A backup copies what a [`Source`] has into a [`Sink`], and a restore copies it back. The engine
+//! that does the copying knows only these traits; local disk, S3 and Azure Blob Storage are crates
+//! beside this one, and a third party adds its own in the same way.
 //!
 //! - [`Sink`]: a place that keeps bytes under [`Key`]s: write, read, list, delete, lock.
-//! - [`Source`]: something to back up: freeze a view of it, list it, read it, take it back.
+//! - [`Source`]: something to back up: take a snapshot of it, list it, read it, take it back.
+//! - [`Section`], [`Scope`]: the parts of a backup, and what an operation is about.
 //! - [`MemorySink`]: a sink in memory, for tests and as the smallest complete example.
-//! - `remote` (feature of the same name): retries, pace, bounded buffers, resumed reads and proxies for sinks over a network.
+//! - `remote` (feature of the same name): retries, a limit on requests, bounded buffers, resumed
+//!   reads and proxies, for sinks over a network.
 //! - `conformance` (feature of the same name): the suite that every sink has to pass.
 
 mod activity;

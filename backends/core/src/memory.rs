@@ -16,7 +16,8 @@ use crate::{
     WriteOptions,
 };
 
-/// A sink that keeps everything in memory: for tests, for benchmarks, and to read as the smallest complete [`Sink`].
+/// A sink that keeps everything in memory: for tests, for benchmarks, and to read as the smallest
+/// complete [`Sink`].
 ///
 /// Clones share their contents.
 #[derive(Debug, Clone, Default)]
@@ -153,7 +154,8 @@ impl Sink for MemorySink {
     }
 
     fn list(&self, options: ListOptions) -> ListStream {
-        // One key at a time, so that a listing sees what is there when it comes to it, as a paged one does.
+        // One key at a time, so that a listing sees what is there when it comes to it, as a paged
+        // one does.
         stream::unfold((self.clone(), options), |(sink, mut options)| async move {
             let meta = sink.contents().next_in(&options)?;
             options.start_after = Some(meta.key.to_string());

@@ -8,12 +8,15 @@ use futures::stream::BoxStream;
 
 use crate::{Body, Key, Result};
 
-/// Where an object lies in a store, as [`ServerCopy::address`](crate::ServerCopy::address) gives it.
+/// Where an object lies in a store, as [`ServerCopy::address`](crate::ServerCopy::address) gives
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The store, by a text that is the same for all sinks that can copy from each other: never with credentials.
+    /// The store, by a text that is the same for all sinks that can copy from each other: never
+    /// with credentials.
     pub store: String,
-    /// The place itself, whatever the rights to it: host, or account. Two sinks with the same place and path are one.
+    /// The place itself, whatever the rights to it: host, or account. Two sinks with the same place
+    /// and path are one.
     pub place: String,
     /// The object's name in that store, with its bucket or container.
     pub path: String,
@@ -26,9 +29,11 @@ pub struct WriteOptions {
     pub size_hint: Option<u64>,
     /// The modification time to give it, where the sink keeps one.
     pub modified: Option<SystemTime>,
-    /// The Unix permission bits to give it, where the sink keeps them; without, private to the owner (`0600`).
+    /// The Unix permission bits to give it, where the sink keeps them; without, private to the
+    /// owner (`0600`).
     pub mode: Option<u32>,
-    /// Fail with [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) at commit when `key` exists by then.
+    /// Fail with [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) at commit when `key`
+    /// exists by then.
     pub create_new: bool,
     /// Whether commit returns only when the object survives a loss of power.
     pub durable: bool,
@@ -42,8 +47,8 @@ pub enum Purpose {
     /// It is one of the many that are copied.
     #[default]
     Data,
-    /// The operation itself needs it: a manifest, a journal, a note. It is small, and a sink lets it wait for nothing that
-    /// copies hold (room for bytes, turns of requests).
+    /// The operation itself needs it: a manifest, a journal, a note. It is small, and a sink lets
+    /// it wait for nothing that copies hold (room for bytes, turns of requests).
     Control,
 }
 
@@ -54,8 +59,9 @@ pub struct GetOptions {
     pub range: Option<Range<u64>>,
     /// Only if the object still has this entity tag.
     pub if_match: Option<String>,
-    /// Whether whoever reads knows the digest of the whole object and checks it: a sink may then save itself checksums
-    /// of its own, and gives the bytes as they came. Without it, it asks for those that the store has.
+    /// Whether whoever reads knows the digest of the whole object and checks it: a sink may then
+    /// save itself checksums of its own, and gives the bytes as they came. Without it, it asks for
+    /// those that the store has.
     pub reader_checks: bool,
 }
 
@@ -103,7 +109,7 @@ pub type ListStream = BoxStream<'static, Result<Listed>>;
 pub enum Listed {
     /// An object.
     Object(Meta),
-    /// Something that is no object.
+    /// Something that is not an object.
     Other {
         /// Its path under the root, for people: bytes that are no UTF-8 are replaced.
         path: String,
@@ -112,7 +118,7 @@ pub enum Listed {
     },
 }
 
-/// What may lie in a place and is no object.
+/// What may lie in a place and is not an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtherKind {
@@ -125,7 +131,7 @@ pub enum OtherKind {
 }
 
 impl OtherKind {
-    /// The kind in words.
+    /// The kind, for messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -179,8 +185,8 @@ pub struct Object {
 }
 
 impl Object {
-    /// The object of these facts and bytes, or the range of them: for sinks that have the whole object
-    /// in memory.
+    /// The object of these facts and bytes, or the range of them: for sinks that have the whole
+    /// object in memory.
     #[must_use]
     pub fn from_bytes(meta: Meta, bytes: Bytes, range: Option<Range<u64>>) -> Self {
         let range = range.unwrap_or(0..meta.size);

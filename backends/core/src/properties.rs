@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// What others have to know of a [`Sink`](crate::Sink), as [`Sink::properties`](crate::Sink::properties)
-/// gives it.
+/// What others have to know of a [`Sink`](crate::Sink), as
+/// [`Sink::properties`](crate::Sink::properties) gives it.
 ///
 /// The defaults promise nothing: they are right for any store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Which proxy a request goes through: one rule for all sinks over a network.
 //!
-//! That of curl: `HTTPS_PROXY` for `https`, `HTTP_PROXY` for `http`, `ALL_PROXY` for both where these are not set, but for
-//! the hosts in `NO_PROXY`; each also in lower case. Beyond that, what can only be meant for this machine never
-//! goes through a proxy: the services that hand out credentials would give them to it.
+//! That of curl: `HTTPS_PROXY` for `https`, `HTTP_PROXY` for `http`, `ALL_PROXY` for both where
+//! these are not set, but for the hosts in `NO_PROXY`; each also in lower case. Beyond that, what
+//! can only be meant for this machine never goes through a proxy: the services that hand out
+//! credentials would give them to it.
 
 use std::fmt;
 
@@ -97,7 +98,8 @@ impl Proxies {
         variable.as_ref().map(|variable| variable.value.as_str())
     }
 
-    /// The same without one for `http`: for what asks for credentials. Who hands these out by `http` is on this machine, or beside it.
+    /// The same without one for `http`: for what asks for credentials. Who hands these out by
+    /// `http` is on this machine, or beside it.
     #[must_use]
     pub fn https_only(&self) -> Self {
         Self {
@@ -152,7 +154,8 @@ impl Proxies {
     }
 }
 
-/// The entries of a `NO_PROXY` as the matcher takes them: some tools write `*.corp` for `.corp`, and a port behind a name.
+/// The entries of a `NO_PROXY` as the matcher takes them: some tools write `*.corp` for `.corp`,
+/// and a port behind a name.
 fn exceptions_of(text: &str) -> Vec<String> {
     let entries = text
         .split(',')
@@ -200,7 +203,8 @@ mod tests {
         with(variables).of(url).expect("a usable proxy")
     }
 
-    /// Lost if it fails: a machine that reaches its store through its proxy alone, or, worse, past it alone.
+    /// Lost if it fails: a machine that reaches its store through its proxy alone, or, worse, past
+    /// it alone.
     #[test]
     fn the_variables_are_those_of_curl() {
         let proxy = Some("http://proxy:3128".to_owned());
@@ -267,7 +271,8 @@ mod tests {
         assert!(of(&variables, "http://169.253.0.1/").is_some());
     }
 
-    /// Lost if it fails: a password in what an operator shows to others; an hour's search for why nothing arrives.
+    /// Lost if it fails: a password in what an operator shows to others; an hour's search for why
+    /// nothing arrives.
     #[test]
     fn credentials_are_not_shown_and_what_is_no_proxy_is_named() {
         let variables = [("HTTPS_PROXY", "http://me:hunter2@proxy:3128")];

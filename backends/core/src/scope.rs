@@ -47,9 +47,9 @@ impl Scope {
         }
     }
 
-    /// The same scope, but of the section `data` these folders only. The other sections stay as they
-    /// are, but those of third parties: what belongs to a folder there is not known, and they are in
-    /// scope only when they are named.
+    /// The same scope, but of the section `data` these folders only. The other sections stay as
+    /// they are, but those of third parties: what belongs to a folder there is not known, and they
+    /// are in scope only when they are named.
     #[must_use]
     pub fn within(mut self, folders: impl IntoIterator<Item = Key>) -> Self {
         self.folders = Some(folders.into_iter().collect());

@@ -10,8 +10,8 @@ use crate::Key;
 
 /// A part of a backup: the folder under which a [`Source`](crate::Source) has its entries.
 ///
-/// Sections order by their folders (`data/`), which is the order of an inventory: its lines are sorted
-/// by path, and a path begins with the section. [`backup_order`](Section::backup_order) and
+/// Sections order by their folders (`data/`), which is the order of an inventory: its lines are
+/// sorted by path, and a path begins with the section. [`backup_order`](Section::backup_order) and
 /// [`restore_order`](Section::restore_order) are the orders in which operations take them.
 ///
 /// In JSON a section is its name.
@@ -68,7 +68,8 @@ impl Section {
         }
     }
 
-    /// Its rank in a restore: files before the databases that refer to them; the configuration last.
+    /// Its rank in a restore: files before the databases that refer to them; the configuration
+    /// last.
     #[must_use]
     pub fn restore_order(&self) -> u8 {
         match self {

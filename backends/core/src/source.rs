@@ -16,8 +16,10 @@ pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
 
 /// Something that a backup is made of: Parquet files, a database, a configuration file.
 ///
-/// [`section`](Source::section), [`freeze`](Source::freeze) and [`restore`](Source::restore) are required. A source has a section, which is its folder in every backup. A backup
-/// [freezes](Source::freeze) a view and copies its entries; a restore opens [`Restore`] and gives them back.
+/// [`section`](Source::section), [`freeze`](Source::freeze) and [`restore`](Source::restore) are
+/// required. A source has a section, which is its folder in every backup. A backup
+/// [freezes](Source::freeze) a view and copies its entries; a restore opens [`Restore`] and gives
+/// them back.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// The name of the section: one segment of a key, the same for ever, as backups are read by it.
@@ -31,8 +33,8 @@ pub trait Source: Send + Sync + 'static {
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
 
-    /// Removes, or counts, the views that crashed operations held on to. Called before an operation begins; another program's
-    /// views may be in use.
+    /// Removes, or counts, the views that crashed operations held on to. Called before an operation
+    /// begins; another program's views may be in use.
     ///
     /// The default has none.
     async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
@@ -40,7 +42,8 @@ pub trait Source: Send + Sync + 'static {
         Ok(Discarded::default())
     }
 
-    /// Removes, or counts, the files that interrupted restores staged and never put into force. Called when no restore runs.
+    /// Removes, or counts, the files that interrupted restores staged and never put into force.
+    /// Called when no restore runs.
     ///
     /// The default has none.
     async fn discard_unfinished(&self, discard: Discard) -> Result<Discarded> {
@@ -56,7 +59,7 @@ pub struct Freeze {
     pub operation_id: OperationId,
     /// A private folder on local disk that exists, and that is removed after the operation.
     pub scratch: PathBuf,
-    /// Tells when to give up.
+    /// Cancelled when the operation is to end.
     pub cancel: CancellationToken,
     /// Where each step is noted.
     pub activity: Activity,
@@ -65,17 +68,19 @@ pub struct Freeze {
 /// A view of a source that does not change.
 #[async_trait]
 pub trait Frozen: Send + Sync {
-    /// The entries, each once, in byte order of their keys. May be called again, and gives the same as
-    /// long as [`reconcile`](Frozen::reconcile) was not called.
+    /// The entries, each once, in byte order of their keys. May be called again, and gives the same
+    /// as long as [`reconcile`](Frozen::reconcile) was not called.
     fn entries(&self) -> EntryStream<'_>;
 
-    /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or [`crate::ErrorKind::NotFound`]
-    /// when it is no longer what was listed. Whoever reads an open file notices by itself when that is changed meanwhile.
+    /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or
+    /// [`crate::ErrorKind::NotFound`] when it is no longer what was listed. Whoever reads an open
+    /// file notices by itself when that is changed in between.
     async fn open(&self, entry: &Entry) -> Result<Body>;
 
-    /// Takes up that entries were gone or changed when they were [opened](Frozen::open): looks anew at what belongs together
-    /// with them, and tells how the view differs now from what [`entries`](Frozen::entries) gave. `None` where that is not
-    /// this view's way: then the entries are lost.
+    /// Takes up that entries were gone or changed when they were [opened](Frozen::open): looks
+    /// again at what belongs together with them, and returns how the view differs now from what
+    /// [`entries`](Frozen::entries) gave. `None` where that is not this view's way: then the
+    /// entries are lost.
     async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
         let _ = lost;
         Ok(None)
@@ -88,12 +93,13 @@ pub trait Frozen: Send + Sync {
     async fn release(self: Box<Self>) -> Result<()>;
 }
 
-/// How a view differs from what it was, as [`Frozen::reconcile`] tells it.
+/// How a view differs from what it was, as [`Frozen::reconcile`] gives it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Keys that no longer belong to it, whether they were copied or not.
     pub gone: Vec<Key>,
-    /// Entries to be copied, in byte order: they are new, or were gone or changed. What was copied at their keys is not theirs.
+    /// Entries to be copied, in byte order: they are new, or were gone or changed. What was copied
+    /// at their keys is not theirs.
     pub entries: Vec<Entry>,
 }
 
@@ -103,7 +109,8 @@ pub struct Reconciled {
 pub struct SourceReport {
     /// Where the data came from, without credentials.
     pub origin: Option<Origin>,
-    /// How the view was taken: `hard-links`, `settled-listing`, … `None` for a source whose files nobody changes meanwhile.
+    /// How the view was taken: `hard-links`, `settled-listing`, … `None` for a source whose files
+    /// nobody changes meanwhile.
     pub method: Option<String>,
     /// The moment that it speaks for: what was committed before it is in the view.
     pub moment: Option<SystemTime>,
@@ -115,14 +122,15 @@ pub struct SourceReport {
     pub unaddressable_files: u64,
     /// The first of them, by path.
     pub unaddressable_sample: Vec<String>,
-    /// What could not be looked at, by its path in the section, a folder with a `/` at its end, and why: the view lacks it, and a
-    /// backup of it is not complete.
+    /// What could not be looked at, by its path in the section, a folder with a `/` at its end, and
+    /// why: the view lacks it, and a backup of it is not complete.
     pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
     /// What else the operator should know of it.
     pub warnings: Vec<String>,
-    /// For each entry that stands for a setting, the key in the configuration: `arc.db` → `auth.db_path`.
+    /// For each entry that stands for a setting, the key in the configuration: `arc.db` →
+    /// `auth.db_path`.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -146,17 +154,17 @@ pub struct Staging {
     pub stage: OperationId,
     /// Whether an interrupted restore of the same backup may have staged files under that name.
     pub resumes: bool,
-    /// Tells when to give up. Obeyed until [`Restore::apply`] begins.
+    /// Cancelled when the operation is to end. Obeyed until [`Restore::apply`] begins.
     pub cancel: CancellationToken,
     /// Where each step is noted.
     pub activity: Activity,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
-    /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a folder in the target that holds
-    /// the backup, in which each operation has one of its own name.
+    /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a
+    /// folder in the target that holds the backup, in which each operation has one of its own name.
     pub aside: Option<(Arc<dyn Sink>, Key)>,
-    /// Operations that were interrupted, and that this one goes on with, each with what it did with extra files: what they have
-    /// set aside is there under their own names.
+    /// Operations that were interrupted, and that this one goes on with, each with what it did with
+    /// extra files: what they have set aside is there under their own names.
     pub earlier: Vec<(OperationId, ExtraFiles)>,
     /// Keys that are left as they are, whatever is live there: the backup has had them, and can't
     /// give them back. They are neither among the entries nor extra.
@@ -175,16 +183,18 @@ pub enum ExtraFiles {
     Remove,
 }
 
-/// A restore of one source, in steps: [`plan`](Restore::plan) → for each of [`needed`](Restore::needed):
-/// [`begin`](Restore::begin), commit, [`staged`](Restore::staged) → [`ready`](Restore::ready) →
-/// [`apply`](Restore::apply) → [`finish`](Restore::finish); or [`abort`](Restore::abort) before `apply`.
+/// A restore of one source, in steps: [`plan`](Restore::plan) → for each of
+/// [`needed`](Restore::needed): [`begin`](Restore::begin), commit, [`staged`](Restore::staged) →
+/// [`ready`](Restore::ready) → [`apply`](Restore::apply) → [`finish`](Restore::finish); or
+/// [`abort`](Restore::abort) before `apply`.
 ///
-/// Until `apply`, nothing that is live changes (unless [`changes_while_staging`](Restore::changes_while_staging)).
-/// The steps of all sources go together: no source's `apply` begins before all are `ready`.
+/// Until `apply`, nothing that is live changes (unless
+/// [`changes_while_staging`](Restore::changes_while_staging)). The steps of all sources go
+/// together: no source's `apply` begins before all are `ready`.
 #[async_trait]
 pub trait Restore: Send + Sync {
-    /// Takes the entries that the backup holds, in byte order, compares them with what is live, and decides
-    /// what to do. An entry that can't be taken back is an error here, naming it.
+    /// Takes the entries that the backup holds, in byte order, compares them with what is live, and
+    /// decides what to do. An entry that can't be taken back is an error here, naming it.
     async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary>;
 
     /// The entries whose bytes are needed, in byte order. May be called again, and gives the same.
@@ -197,8 +207,8 @@ pub trait Restore: Send + Sync {
     async fn staged(&self, entry: &Entry) -> Result<()>;
 
     /// Takes the bytes of `entry`, which is needed, from what an interrupted restore of the same
-    /// backup has staged ([`Staging::resumes`]): only where they have its digest. Tells whether it
-    /// did; then the entry is staged, as [`staged`](Restore::staged) notes it.
+    /// backup has staged ([`Staging::resumes`]): only where they have its digest. Returns whether
+    /// it did; then the entry is staged, as [`staged`](Restore::staged) notes it.
     ///
     /// The default finds nothing.
     async fn take_staged(&self, entry: &Entry) -> Result<bool> {
@@ -212,7 +222,7 @@ pub trait Restore: Send + Sync {
     /// Puts everything staged into force.
     async fn apply(&self) -> Result<()>;
 
-    /// Looks once more at what is live, and tells what was done.
+    /// Looks once more at what is live, and returns what was done.
     async fn finish(&self) -> Result<RestoreSummary>;
 
     /// Removes everything staged. Nothing live has changed, and nothing changes.
@@ -227,12 +237,14 @@ pub trait Restore: Send + Sync {
         Ok(0)
     }
 
-    /// How many live files were set aside so far, and where: for a restore that fails half-way. The default has none.
+    /// How many live files were set aside so far, and where: for a restore that fails half-way. The
+    /// default has none.
     fn set_aside_so_far(&self) -> Option<(u64, String)> {
         None
     }
 
-    /// Whether committing an entry already changes what is live: true for a storage that can't stage.
+    /// Whether committing an entry already changes what is live: true for a storage that can't
+    /// stage.
     fn changes_while_staging(&self) -> bool {
         false
     }
@@ -257,8 +269,8 @@ pub struct RestoreSummary {
     /// Bytes of these that an interrupted restore may have staged, and that need not be copied
     /// again.
     pub staged_bytes: u64,
-    /// What must be free on local disk before anything changes: a path, and how many bytes are needed where it is. Those
-    /// of all sources are added up for each file system.
+    /// What must be free on local disk before anything changes: a path, and how many bytes are
+    /// needed where it is. Those of all sources are added up for each file system.
     pub room: Vec<(PathBuf, u64)>,
     /// Live files that were moved or copied aside.
     pub set_aside_files: u64,

@@ -4,11 +4,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use arc_backup_core::{
-    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Key, ListOptions, Listed, OperationId,
-    Result,
+    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Key, ListOptions, OperationId, Result,
 };
 use async_trait::async_trait;
-use futures::StreamExt as _;
 use rustix::io::Errno;
 
 use crate::error::{DiskFault, blocking, present};
@@ -55,12 +53,9 @@ impl AsideStore for LocalAside {
     async fn list(&self) -> Result<Vec<AsideArea>> {
         let place = Root::new(aside_path(self.root.path()));
         let mut areas = AsideAreas::default();
-        let mut rows = walk::list(place, ListOptions::default());
-        while let Some(row) = rows.next().await {
-            if let Listed::Object(meta) = row? {
-                areas.add(&meta.key, meta.size);
-            }
-        }
+        areas
+            .add_listing(walk::list(place, ListOptions::default()), "")
+            .await?;
         Ok(areas.into_vec())
     }
 
@@ -124,7 +119,8 @@ fn is_aside(place: &Root, path: &str) -> Result<bool, DiskFault> {
     })
 }
 
-/// Makes the operation's folder, tries it with a file, and looks for room where files would be copied there.
+/// Makes the operation's folder, tries it with a file, and looks for room where files would be
+/// copied there.
 fn prepare(root: &Root, operation: &OperationId, bytes: u64) -> Result<(), DiskFault> {
     let Some(live) = present(root.open())? else {
         return Ok(());
@@ -181,7 +177,8 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    /// Brings the file there under `wanted`, or `wanted.1` and so on where that is taken by another file.
+    /// Brings the file there under `wanted`, or `wanted.1` and so on where that is taken by another
+    /// file.
     fn run(&self, wanted: &str, mode: AsideMode) -> Result<(), DiskFault> {
         for number in 0..=9999 {
             let to_name = match number {
@@ -212,7 +209,7 @@ impl Transfer<'_> {
         Err(DiskFault::Exists)
     }
 
-    /// Copies the file, with what belongs to it. Tells whether the name was taken.
+    /// Copies the file, with what belongs to it. Returns whether the name was taken.
     fn copy(&self, to_name: &str) -> Result<bool, DiskFault> {
         if self.to.status(to_name)?.is_some() {
             return Ok(true);

@@ -15,14 +15,14 @@ pub(crate) const HAS_SYNCFS: bool = cfg!(target_os = "linux");
 
 /// A mark, which is an open handle on the file system of the root.
 ///
-/// It has to be open before the first write: the kernel reports a failed write-back once to each handle that was
-/// open when it happened, and never to one opened later.
-pub(crate) struct Mark {
+/// It has to be open before the first write: the kernel reports a failed write-back once to each
+/// handle that was open when it happened, and never to one opened later.
+pub(crate) struct SyncPoint {
     root: OpenRoot,
     text: String,
 }
 
-impl Mark {
+impl SyncPoint {
     /// Opens a mark, and creates the root when it is missing.
     pub(crate) async fn open(root: Root) -> Result<Self> {
         let text = root.text();
@@ -32,13 +32,14 @@ impl Mark {
 }
 
 #[async_trait]
-impl Durability for Mark {
+impl Durability for SyncPoint {
     async fn sync(&self) -> Result<()> {
         let root = self.root.clone();
         blocking("sync", &self.text, move || {
             #[cfg(target_os = "linux")]
             match rustix::fs::syncfs(&*root.folder) {
-                // An old kernel or a sandbox without the call: everything of this machine is written, then.
+                // An old kernel or a sandbox without the call: everything of this machine is
+                // written, then.
                 Err(errno) if errno == Errno::PERM || is_unsupported(errno) => {
                     rustix::fs::sync();
                     root.folder.sync()?;

@@ -50,8 +50,8 @@ impl Folder {
             return self.duplicate();
         }
         let mut last = Errno::LOOP;
-        // What is a link or a file when it is opened, and a folder when it is looked at, has been replaced
-        // in between: look again.
+        // What is a link or a file when it is opened, and a folder when it is looked at, has been
+        // replaced in between: look again.
         for _ in 0..10 {
             let errno = match open_beneath(self, path) {
                 Ok(folder) => return Ok(folder),
@@ -110,8 +110,8 @@ impl Folder {
         }
     }
 
-    /// The status of the regular file `name`, `None` when there is none; whatever else is there but a folder
-    /// is an error that names it by `path`.
+    /// The status of the regular file `name`, `None` when there is none; whatever else is there but
+    /// a folder is an error that names it by `path`.
     pub(crate) fn file_status(&self, name: &str, path: &str) -> Result<Option<Status>, DiskFault> {
         match self.status(name)? {
             Some(status) => match status.kind {
@@ -190,7 +190,7 @@ impl Folder {
         rustix::fs::openat(self, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
     }
 
-    /// Makes the folder `name` of this mode. Tells whether it was missing.
+    /// Makes the folder `name` of this mode. Returns whether it was missing.
     pub(crate) fn make_folder(
         &self,
         name: &str,
@@ -225,7 +225,7 @@ impl Folder {
         }
     }
 
-    /// Removes the folder `name`, which has to be empty. Tells whether it was there.
+    /// Removes the folder `name`, which has to be empty. Returns whether it was there.
     pub(crate) fn remove_folder(&self, name: impl Arg) -> Result<bool, Errno> {
         match rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR) {
             Ok(()) => Ok(true),
@@ -271,7 +271,8 @@ impl Folder {
         {
             use rustix::fs::{RenameFlags, renameat_with};
             match renameat_with(self, name, to, to_name, RenameFlags::NOREPLACE) {
-                // The kernel or this file system does not know the flag, or a sandbox does not know the call.
+                // The kernel or this file system does not know the flag, or a sandbox does not know
+                // the call.
                 Err(Errno::PERM) => {}
                 Err(errno) if is_unsupported(errno) => {}
                 done => return done,
@@ -279,7 +280,8 @@ impl Folder {
         }
         match self.link(name, to, to_name) {
             Ok(()) => self.unlink(name).map(drop),
-            // No hard links either. Between the look and the rename another writer may come: the lock keeps those away.
+            // No hard links either. Between the look and the rename another writer may come: the
+            // lock keeps those away.
             Err(Errno::PERM | Errno::MLINK | Errno::ACCESS | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 match to.status(to_name)? {
                     Some(_) => Err(Errno::EXIST),
@@ -295,7 +297,8 @@ impl Folder {
         rustix::fs::linkat(self, name, to, to_name, AtFlags::empty())
     }
 
-    /// Everything in this folder by name, in no order, with its kind where the file system tells it.
+    /// Everything in this folder by name, in no order, with its kind where the file system says
+    /// it.
     fn names(&self) -> Result<Vec<Name>, Errno> {
         let mut names = Vec::new();
         for entry in Dir::read_from(self)? {
@@ -308,7 +311,8 @@ impl Folder {
         Ok(names)
     }
 
-    /// Everything in this folder by name, in no order, with its kind; without what vanished meanwhile.
+    /// Everything in this folder by name, in no order, with its kind; without what vanished
+    /// meanwhile.
     pub(crate) fn kinds(
         &self,
     ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Kind), Errno>>, Errno> {
@@ -334,15 +338,16 @@ type Name = (Vec<u8>, Option<Kind>);
 
 /// Gives a file or folder to `owner`.
 ///
-/// Where even the superuser may not do so (a network file system that squashes it, a file system without owners, an
-/// owner that a user namespace does not know), the file stays whose it is.
+/// Where even the superuser may not do so (a network file system that squashes it, a file system
+/// without owners, an owner that a user namespace does not know), the file stays whose it is.
 pub(crate) fn give(file: impl AsFd, owner: Owner) {
     use rustix::fs::{Gid, Uid};
     let (user, group) = (Uid::from_raw(owner.user), Gid::from_raw(owner.group));
     let _ = rustix::fs::fchown(file, Some(user), Some(group));
 }
 
-/// Opens the folder `path` below `folder` in one call, where the kernel can promise that no link is followed.
+/// Opens the folder `path` below `folder` in one call, where the kernel can promise that no link is
+/// followed.
 #[cfg(target_os = "linux")]
 fn open_beneath(folder: &Folder, path: &str) -> Result<Folder, Errno> {
     use rustix::fs::ResolveFlags;
@@ -354,7 +359,7 @@ fn open_beneath(folder: &Folder, path: &str) -> Result<Folder, Errno> {
         match rustix::fs::openat2(folder, path, FOLDER | NO_LINK, Mode::empty(), resolve) {
             // An old kernel, or a sandbox that forbids the call.
             Err(Errno::NOSYS | Errno::PERM) => MISSING.store(true, Ordering::Relaxed),
-            // The tree was renamed meanwhile.
+            // The tree was renamed in between.
             Err(Errno::AGAIN) => {}
             opened => return opened.map(Folder),
         }

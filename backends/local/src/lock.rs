@@ -19,19 +19,21 @@ use crate::unsupported::says_unsupported;
 /// How much of the text is read.
 const TEXT_BYTES: u64 = 64 << 10;
 
-/// How often, and how far apart, a lock is tried that is taken: who only asks for its holder holds it for a moment.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How often, and how far apart, a lock is tried that is taken: who only asks for its holder holds
+/// it for a moment.
+const MAX_ATTEMPTS: u32 = 5;
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Takes the lock `key`.
 ///
-/// The kernel frees the lock of a process that died. It belongs to the open file, so that two locks in one process
-/// exclude each other as well. The file stays for ever: deleting it would let two holders lock two files.
+/// The kernel frees the lock of a process that died. It belongs to the open file, so that two locks
+/// in one process exclude each other as well. The file stays for ever: deleting it would let two
+/// holders lock two files.
 pub(crate) fn lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, DiskFault> {
     let mut attempt = try_lock(root, key, holder)?;
-    for _ in 1..TRIES {
+    for _ in 1..MAX_ATTEMPTS {
         if let LockOutcome::Busy(_) = attempt {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(RETRY_INTERVAL);
             attempt = try_lock(root, key, holder)?;
         }
     }
@@ -40,7 +42,8 @@ pub(crate) fn lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, 
 
 fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, DiskFault> {
     let (above, name) = split(key);
-    // The file may be removed, with its folder, between opening and locking it: then lock the new one.
+    // The file may be removed, with its folder, between opening and locking it: then lock the new
+    // one.
     for _ in 0..100 {
         let opened = root.open_or_create()?;
         let (folder, mut new_folders) = opened.ensure(above)?;
@@ -63,7 +66,8 @@ fn try_lock(root: &Root, key: &Key, holder: &str) -> Result<LockOutcome, DiskFau
         }
         file.set_len(0)?;
         match file.write_all_at(holder.as_bytes(), 0) {
-            // A full disk must not keep anybody from deleting what fills it: the lock holds without its text.
+            // A full disk must not keep anybody from deleting what fills it: the lock holds without
+            // its text.
             Err(error) if is_full(&error) => file.set_len(0)?,
             done => done?,
         }
@@ -135,7 +139,8 @@ pub(crate) fn lock_holder(root: &Root, key: &str) -> Result<Option<String>, Disk
     let Some((file, _)) = present(folder.open_file(name, key))? else {
         return Ok(None);
     };
-    // Shared, so that several who ask do not take each other for the holder; closing the file gives it back.
+    // Shared, so that several who ask do not take each other for the holder; closing the file gives
+    // it back.
     let tried = file.try_lock_shared();
     // Where there are no locks, nobody holds one.
     if matches!(&tried, Err(TryLockError::Error(error)) if has_no_locks(error)) || taken(tried)? {

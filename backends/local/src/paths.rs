@@ -58,8 +58,8 @@ pub(crate) fn aside_path(root: &Path) -> PathBuf {
     beside(root, ".before-restore")
 }
 
-/// What the names of the folders beside `root` begin with that hold snapshots; the operation's id is
-/// behind it.
+/// What the names of the folders beside `root` begin with that hold snapshots; the operation's id
+/// is behind it.
 pub(crate) fn snapshot_prefix(root: &Path) -> PathBuf {
     beside(root, ".arc-backup-freeze-")
 }

@@ -1,4 +1,4 @@
-//! Removing: objects, whole folders, what uploads have left, and folders that became empty.
+//! Removing: objects, whole folders, files of unfinished uploads, and folders that became empty.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,8 +28,8 @@ pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, DiskFault)> 
     let mut parents = BTreeSet::new();
     let result = keys.iter().try_for_each(|key| {
         let (above, name) = split(key);
-        // The folder is opened for each key: a handle held over many would be the wrong one when the folder
-        // is made anew meanwhile.
+        // The folder is opened for each key: a handle held over many would be the wrong one when
+        // the folder is made again in between.
         let Some(folder) = present(root.beneath(above)).map_err(named(key))? else {
             return Ok(());
         };
@@ -50,8 +50,8 @@ pub(crate) fn delete(root: &Root, keys: &[Key]) -> Result<(), (Key, DiskFault)> 
     result
 }
 
-/// Removes `folder` and those above it as far as they are empty, but never the root. What can't be removed
-/// stays: an empty folder is no loss.
+/// Removes `folder` and those above it as far as they are empty, but never the root. What can't be
+/// removed stays: an empty folder is no loss.
 pub(crate) fn prune(root: &OpenRoot, folder: &str) {
     for path in upwards(folder) {
         match root.folder.remove_folder_beneath(path) {
@@ -143,19 +143,20 @@ fn is_folder(folder: &Folder, name: &[u8]) -> bool {
     matches!(folder.status(name), Ok(Some(status)) if status.kind == Kind::Folder)
 }
 
-/// Opens a folder that is to be emptied, and gives its owner the rights for that where they are missing.
+/// Opens a folder that is to be emptied, and gives its owner the rights for that where they are
+/// missing.
 fn open_for_removal(folder: &Folder, name: &[u8]) -> Result<Folder, Errno> {
     let opened = match folder.child(name) {
         Err(Errno::ACCESS) if is_folder(folder, name) => {
-            // There is no way to do this without naming it again; at worst, a link put there this moment has the
-            // mode of what it points to widened for that one's owner.
+            // There is no way to do this without naming it again; at worst, a link put there this
+            // moment has the mode of what it points to widened for that one's owner.
             let _ = rustix::fs::chmodat(folder, name, Mode::RWXU, AtFlags::empty());
             folder.child(name)?
         }
         other => other?,
     };
     if opened.own_status()?.mode & 0o700 != 0o700 {
-        // Where this is refused, removing what is in the folder tells so.
+        // Where this is refused, removing what is in the folder says so.
         let _ = rustix::fs::fchmod(&opened, Mode::RWXU);
     }
     Ok(opened)
@@ -164,7 +165,8 @@ fn open_for_removal(folder: &Folder, name: &[u8]) -> Result<Folder, Errno> {
 /// In the root of a volume, what `fsck` found: open to nobody but the superuser, and never ours.
 const OF_FILE_SYSTEM: &[u8] = b"lost+found";
 
-/// Removes the temporary files below `path`, and the folders that this leaves empty; or counts those files.
+/// Removes the temporary files below `path`, and the folders that this leaves empty; or counts
+/// those files.
 pub(crate) fn discard_unfinished(
     root: &Root,
     path: &str,
@@ -186,7 +188,8 @@ pub(crate) fn discard_unfinished(
     Ok(discarded)
 }
 
-/// Removes the places for things set aside in which an operation that was interrupted has put nothing.
+/// Removes the places for things set aside in which an operation that was interrupted has put
+/// nothing.
 fn remove_empty(place: &Path) {
     let areas = std::fs::read_dir(place).into_iter().flatten().flatten();
     for path in areas.map(|area| area.path()).chain([place.to_owned()]) {

@@ -1,4 +1,4 @@
-//! The root folder: a path that is opened anew for each operation.
+//! The root folder: a path that is opened for each operation.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -10,8 +10,8 @@ use crate::error::DiskFault;
 use crate::folder::Folder;
 use crate::status::{Owner, Status};
 
-/// The path of a root folder. It is not held open, so that a root which is deleted and made again, or an
-/// unmounted disk that is mounted again, is found by the next operation.
+/// The path of a root folder. It is not held open, so that a root which is deleted and made again,
+/// or an unmounted disk that is mounted again, is found by the next operation.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     path: Arc<Path>,
@@ -76,7 +76,8 @@ impl Root {
         }
     }
 
-    /// Makes the folder and those above it. Made by the superuser, each is given to the owner of the one above.
+    /// Makes the folder and those above it. Made by the superuser, each is given to the owner of
+    /// the one above.
     fn create(&self, path: &Path) -> io::Result<()> {
         let above = match path.parent() {
             Some(above) if !above.as_os_str().is_empty() => above,
@@ -128,8 +129,9 @@ impl OpenRoot {
         self.folder.beneath(path)
     }
 
-    /// Whom new files and folders are given to: the owner of the root, where this process has the power to do
-    /// so. A restore run by the superuser must leave files that the service which owns the root can read.
+    /// Whom new files and folders are given to: the owner of the root, where this process has the
+    /// power to do so. A restore run by the superuser must leave files that the service which owns
+    /// the root can read.
     pub(crate) fn owner_to_give(&self) -> Option<Owner> {
         rustix::process::geteuid()
             .is_root()
@@ -183,7 +185,8 @@ impl OpenRoot {
     }
 }
 
-/// Folders that were made for a file which may yet be given up. Dropping this removes those still empty.
+/// Folders that were made for a file which may yet be given up. Dropping this removes those still
+/// empty.
 #[derive(Debug)]
 pub(crate) struct NewFolders {
     top: Arc<Folder>,

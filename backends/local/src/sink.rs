@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::aside::LocalAside;
 use crate::config::LocalConfig;
-use crate::durability::Mark;
+use crate::durability::SyncPoint;
 use crate::error::{DiskFault, blocking, broken_off};
 use crate::root::Root;
 use crate::snapshot::LocalSnapshots;
@@ -196,6 +196,6 @@ impl UnfinishedUploads for LocalSink {
 #[async_trait]
 impl DeferredDurability for LocalSink {
     async fn open(&self) -> Result<Box<dyn Durability>> {
-        Ok(Box::new(Mark::open(self.root.clone()).await?))
+        Ok(Box::new(SyncPoint::open(self.root.clone()).await?))
     }
 }

@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// What `stat` tells, with the types of every platform brought to one.
+/// What `stat` gives, with the types of every platform brought to one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) kind: Kind,
@@ -104,8 +104,8 @@ impl Status {
 
     /// The entity tag: inode, size and time of modification.
     ///
-    /// The time of status change is left out: making a hard link of a file, as a backup does to hold on to it,
-    /// changes that time and no byte.
+    /// The time of status change is omitted: making a hard link of a file, as a backup does to
+    /// hold on to it, changes that time and no byte.
     pub(crate) fn etag(&self) -> String {
         format!("{:x}-{:x}-{:x}", self.inode, self.size, self.modified)
     }

@@ -1,7 +1,7 @@
 //! What a file system may lack: SMB, WebDAV and FUSE mounts, old kernels, sandboxes.
 //!
-//! Modes, times and owners are given where that can be done; what a backup says of a file is in its inventory. For the rest there is
-//! another way, or an error that says what is missing.
+//! Modes, times and owners are given where that can be done; what a backup says of a file is in its
+//! inventory. For the rest there is another way, or an error that says what is missing.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -21,8 +21,8 @@ pub(crate) fn says_unsupported(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(is_unsupported)
 }
 
-/// Gives a file its mode and time, as far as its file system keeps any: some refuse with errors of every kind. A file without
-/// has the mode that it was created with, which is private.
+/// Gives a file its mode and time, as far as its file system keeps any: some refuse with errors of
+/// every kind. A file without has the mode that it was created with, which is private.
 pub(crate) fn give_attributes(file: &File, mode: Option<u32>, modified: Option<SystemTime>) {
     if let Some(mode) = mode {
         // Never a bit that lends somebody else's rights.

@@ -184,7 +184,8 @@ impl Temporary {
             give(&*self.file, owner);
         }
         give_attributes(&self.file, options.mode, options.modified);
-        // A mark of durability covers the file system of the root; what is mounted below it is another.
+        // A mark of durability covers the file system of the root; what is mounted below it is
+        // another.
         let durable =
             options.durable || self.folder.own_status()?.device != self.root.status.device;
         if durable {

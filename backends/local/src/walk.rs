@@ -13,8 +13,8 @@ use crate::status::Kind;
 /// How many rows are read before they are handed over.
 const BATCH: usize = 1000;
 
-/// Lists what the options ask for. A thread works only while the next rows are waited for, so that a listing
-/// that is dropped ends, and one that is read slowly holds no thread.
+/// Lists what the options ask for. A thread works only while the next rows are waited for, so that
+/// a listing that is dropped ends, and one that is read slowly holds no thread.
 pub(crate) fn list(root: Root, options: ListOptions) -> ListStream {
     let start = Walk::Start(root, options);
     stream::unfold(Some(start), |walk| async move {
@@ -52,8 +52,9 @@ struct Level {
     folder: Folder,
     /// Its path, with a `/` at the end unless it is the root.
     path: Vec<u8>,
-    /// The names still to come; that of a folder ends in `/`, as its keys do, so that plain byte order is
-    /// the order of keys: `a-b` and `a.b` come before what lies in `a/`, and `a0` behind it.
+    /// The names still to come; that of a folder ends in `/`, as its keys do, so that plain byte
+    /// order is the order of keys: `a-b` and `a.b` come before what lies in `a/`, and `a0` behind
+    /// it.
     names: std::vec::IntoIter<Vec<u8>>,
 }
 
@@ -114,8 +115,8 @@ impl Walk {
     }
 }
 
-/// Opens the folder that a listing with these options begins in; `None` when there is none. A fault comes with that folder,
-/// where it is not one of the root.
+/// Opens the folder that a listing with these options begins in; `None` when there is none. A fault
+/// comes with that folder, where it is not one of the root.
 fn start(
     root: &Root,
     options: &ListOptions,
@@ -160,7 +161,7 @@ impl Filter {
         }
     }
 
-    /// Whether `path` is left out, with all that is below it.
+    /// Whether `path` is omitted, with all that is below it.
     fn skips(&self, path: &[u8]) -> bool {
         let path = path.strip_suffix(b"/").unwrap_or(path);
         let within = |folder: &Vec<u8>| {
@@ -246,7 +247,8 @@ impl Level {
             }))
         };
         match status.kind {
-            // A folder that stands where a file stood a moment ago is as new as one made behind the walk.
+            // A folder that stands where a file stood a moment ago is as new as one made behind the
+            // walk.
             Kind::Folder => Ok(Step::Nothing),
             Kind::File if is_temporary(name) => Ok(Step::Nothing),
             Kind::File => match key_of(&path) {

@@ -64,7 +64,8 @@ async fn what_is_replaced_is_kept_and_never_overwritten() {
     assert_eq!(list(sink, ListOptions::default()).await.unwrap(), ["a/b"]);
 }
 
-/// Lost if it fails: files that the backup does not hold, or an interrupted restore that can't be run again.
+/// Lost if it fails: files that the backup does not hold, or an interrupted restore that can't be
+/// run again.
 #[tokio::test]
 async fn what_is_extra_is_moved_and_its_folders_go() {
     let place = Place::new();

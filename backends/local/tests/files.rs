@@ -1,4 +1,4 @@
-//! What is on disk after an operation: names, modes, leavings.
+//! What is on disk after an operation: names, modes, leftovers.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +56,8 @@ async fn files_and_folders_are_private() {
     assert_eq!(mode(place.path("lock")), 0o600);
 }
 
-/// Lost if it fails: a restored program that runs with somebody else's rights; or times that Arc goes by.
+/// Lost if it fails: a restored program that runs with somebody else's rights; or times that Arc
+/// goes by.
 #[tokio::test]
 async fn attributes_are_kept_without_lent_rights() {
     let place = Place::new();
@@ -148,7 +149,8 @@ async fn temporary_files_are_invisible_and_can_be_swept() {
     assert_eq!(place.on_disk(), left);
 }
 
-/// Lost if it fails: a second run of an interrupted restore, which has to find or replace what the first staged.
+/// Lost if it fails: a second run of an interrupted restore, which has to find or replace what the
+/// first staged.
 #[tokio::test]
 async fn a_stage_is_found_again_by_another_process() {
     let place = Place::new();
@@ -212,7 +214,7 @@ async fn a_root_made_anew_is_found() {
         read(sink, "a").await.err(),
         list(sink, ListOptions::default()).await.err(),
     ] {
-        let error = error.expect("a file is no root");
+        let error = error.expect("a file is not a root");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.subject().ends_with("/root"), "{error}");
     }
@@ -255,7 +257,8 @@ async fn a_body_is_an_open_file() {
     assert_eq!(object.body.collect(10, "a").await.unwrap(), b"3456789");
 }
 
-/// Lost if it fails: a listing that ends in an error because Arc's compaction deleted a folder meanwhile.
+/// Lost if it fails: a listing that ends in an error because Arc's compaction deleted a folder
+/// meanwhile.
 #[tokio::test]
 async fn what_vanishes_during_a_listing_is_no_error() {
     let place = Place::new();
@@ -272,7 +275,8 @@ async fn what_vanishes_during_a_listing_is_no_error() {
     assert_eq!(rest.len(), 1000, "the rows already read, and `d`");
 }
 
-/// Lost if it fails: an emptied backup that can't be removed, because a folder in it lacks the owner's rights.
+/// Lost if it fails: an emptied backup that can't be removed, because a folder in it lacks the
+/// owner's rights.
 #[tokio::test]
 async fn a_tree_without_rights_can_be_removed() {
     let place = Place::new();

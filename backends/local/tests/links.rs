@@ -151,7 +151,7 @@ async fn a_fifo_is_not_waited_on() {
             sink.lock(&key("a/fifo"), "me").await.err(),
             sink.lock_holder(&key("a/fifo")).await.err(),
         ] {
-            let error = error.expect("a FIFO is no object");
+            let error = error.expect("a FIFO is not an object");
             assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
             assert!(error.to_string().contains("`a/fifo` is a FIFO"), "{error}");
         }
@@ -235,7 +235,7 @@ async fn the_root_itself_may_be_a_link() {
     );
 }
 
-/// Lost if it fails: an operator who can't tell what is in the way.
+/// Lost if it fails: an operator who can't find what is in the way.
 #[tokio::test]
 async fn a_file_and_a_folder_in_each_others_way_are_named() {
     let place = Place::new();

@@ -20,7 +20,8 @@ async fn held(sink: &LocalSink, holder: &str) -> Box<dyn LockGuard> {
     }
 }
 
-/// Lost if it fails: the only thing that keeps a service and a command line from writing one repository at once.
+/// Lost if it fails: the only thing that keeps a service and a command line from writing one
+/// repository at once.
 #[tokio::test]
 async fn two_sinks_on_one_folder_exclude_each_other() {
     let place = Place::new();
@@ -44,7 +45,8 @@ async fn two_sinks_on_one_folder_exclude_each_other() {
     let _guard = held(&other, "other").await;
 }
 
-/// Lost if it fails: an operation that goes on when its lock, with its folder, was removed under it.
+/// Lost if it fails: an operation that goes on when its lock, with its folder, was removed under
+/// it.
 #[tokio::test]
 async fn a_lock_that_was_removed_is_lost() {
     let place = Place::new();

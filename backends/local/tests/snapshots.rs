@@ -18,7 +18,8 @@ fn beside(place: &Place) -> Vec<String> {
         .collect()
 }
 
-/// Lost if it fails: the disk's room, to files that nobody names any more; or another operation's snapshot.
+/// Lost if it fails: the disk's room, to files that nobody names any more; or another operation's
+/// snapshot.
 #[tokio::test]
 async fn snapshots_of_crashed_operations_are_discarded_and_others_stay() {
     let place = Place::new();

@@ -1,7 +1,9 @@
-//! What the sink costs beside a bare loop over the SDK, on the same server in the same run: the same parts, as many at
-//! once. And many small objects at 20 ms latency, one at a time and 32 at once.
+//! What the sink costs beside a bare loop over the SDK, on the same server in the same run: the
+//! same parts, as many at once. And many small objects at 20 ms latency, one at a time and 32 at
+//! once.
 //!
-//! The server shares the machine, so that the figures say nothing of a network, and the ratio says what the sink costs.
+//! The server shares the machine, so that the figures say nothing of a network, and the ratio says
+//! what the sink costs.
 
 #![allow(
     missing_docs,

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use arc_backup_core::{
     Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, ListOptions,
-    Listed, OperationId, Result,
+    OperationId, Result,
 };
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use bytes::Bytes;
-use futures::StreamExt as _;
 
+use crate::call::Call;
 use crate::checksum::Sum;
 use crate::config::S3Config;
-use crate::copy::{Source, copy};
+use crate::copy::{CopySource, copy};
 use crate::delete::{delete_one, remove_below};
-use crate::error::{Call, absent};
+use crate::error::absent;
 use crate::list;
 use crate::read::head_answer;
-use crate::store::{Shared, Store, nonce, odd_answer, quoted, unquoted};
+use crate::store::{Store, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
 const SUFFIX: &str = ".before-restore/";
@@ -40,14 +40,14 @@ fn setting_aside(subject: &str) -> Call<'_> {
 /// The place beside a sink's prefix for what restores replace. A sink on a whole bucket has none.
 #[derive(Debug, Clone)]
 pub(crate) struct S3Aside {
-    store: Shared,
+    store: Arc<Store>,
     /// What all names there start with.
     place: String,
 }
 
 impl S3Aside {
     /// The place beside the store's prefix, where it has one.
-    pub(crate) fn new(store: &Shared) -> Option<Self> {
+    pub(crate) fn new(store: &Arc<Store>) -> Option<Self> {
         let prefix = store.config.prefix.trim_end_matches('/');
         (!prefix.is_empty()).then(|| Self {
             store: store.clone(),
@@ -96,12 +96,9 @@ impl AsideStore for S3Aside {
             ..self.store.config.clone()
         }));
         let mut areas = AsideAreas::default();
-        let mut rows = list::list(place, ListOptions::default());
-        while let Some(row) = rows.next().await {
-            if let Listed::Object(meta) = row? {
-                areas.add(&meta.key, meta.size);
-            }
-        }
+        areas
+            .add_listing(list::list(place, ListOptions::default()), "")
+            .await?;
         Ok(areas.into_vec())
     }
 
@@ -138,12 +135,17 @@ fn changed(key: &str) -> Error {
         ErrorKind::Changed,
         "set aside",
         key,
-        "it is written again and again meanwhile",
+        "it is written again and again while it is copied",
     )
 }
 
 /// Copies the object to `wanted`, or to `wanted.1` and so on where that is taken by another.
-async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode) -> Result<()> {
+async fn set_aside_once(
+    store: &Arc<Store>,
+    key: &Key,
+    wanted: &str,
+    mode: AsideMode,
+) -> Result<()> {
     let call = setting_aside(key);
     let from = store.name(key);
     let Some(there) = head_answer(store, call, &from).await? else {
@@ -155,7 +157,7 @@ async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode
             Err(absent("set aside", key))
         };
     };
-    let source = Source {
+    let source = CopySource {
         bucket: store.bucket(),
         name: &from,
     };
@@ -184,9 +186,11 @@ async fn set_aside_once(store: &Shared, key: &Key, wanted: &str, mode: AsideMode
     ))
 }
 
-/// Deletes the very version of an object that was copied; [`ErrorKind::Changed`] when another is there.
+/// Deletes the very version of an object that was copied; [`ErrorKind::Changed`] when another is
+/// there.
 ///
-/// Stores that know no condition here ignore it as well as refuse it, so that it is looked at first in any case.
+/// Stores that know no condition here ignore it as well as refuse it, so that it is looked at first
+/// in any case.
 async fn delete_copied(
     store: &Store,
     key: &Key,
@@ -211,8 +215,9 @@ async fn delete_copied(
     }
 }
 
-/// Whether two objects have the same bytes, as far as the store tells. A copy of an object that was uploaded in parts
-/// has an entity tag of its own; its checksum is the same. In doubt they are two, and both are kept.
+/// Whether two objects have the same bytes, as far as the store says. A copy of an object that was
+/// uploaded in parts has an entity tag of its own; its checksum is the same. In doubt they are two,
+/// and both are kept.
 fn is_same(a: &HeadObjectOutput, b: &HeadObjectOutput) -> bool {
     if a.content_length() != b.content_length() {
         return false;

@@ -5,33 +5,34 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use arc_backup_core::remote::Beat;
+use arc_backup_core::remote::Heartbeat;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// A piece that is handed to the connection at once. It takes the next when it has sent this one: so it must be small
-/// enough for the slowest link to take in the time that silence is borne.
+/// A piece that is handed to the connection at once. It takes the next when it has sent this one:
+/// so it must be small enough for the slowest link to take in the time that silence is borne.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A connection that takes the next piece sooner has not waited for the network: it fills buffers of this machine, which
-/// a dead network does not hinder. One that is this fast needs no beat before it is done.
+/// A connection that takes the next piece sooner has not waited for the network: it fills buffers
+/// of this machine, which a dead network does not hinder. One that is this fast needs no beat
+/// before it is done.
 const WAITED: Duration = Duration::from_millis(5);
 
-struct Beating {
+struct WithHeartbeat {
     rest: Bytes,
-    beat: Beat,
+    beat: Heartbeat,
     last: Option<Instant>,
 }
 
 /// A body of these bytes. Making it costs nothing, so that every try has its own.
-pub(crate) fn beating(bytes: &Bytes, beat: Beat) -> ByteStream {
+pub(crate) fn with_heartbeat(bytes: &Bytes, beat: Heartbeat) -> ByteStream {
     let rest = bytes.clone();
     let last = None;
-    ByteStream::new(SdkBody::from_body_1_x(Beating { rest, beat, last }))
+    ByteStream::new(SdkBody::from_body_1_x(WithHeartbeat { rest, beat, last }))
 }
 
-impl Body for Beating {
+impl Body for WithHeartbeat {
     type Data = Bytes;
     type Error = Infallible;
 

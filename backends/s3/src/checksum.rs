@@ -74,8 +74,8 @@ enum Algorithm {
 }
 
 impl Expected {
-    /// The checksum in an answer. `None` where there is none of the whole: a checksum of the parts' checksums says
-    /// nothing without the parts.
+    /// The checksum in an answer. `None` where there is none of the whole: a checksum of the parts'
+    /// checksums says nothing without the parts.
     pub(crate) fn of(answer: &GetObjectOutput) -> Option<Self> {
         if answer.checksum_type() == Some(&ChecksumType::Composite) {
             return None;
@@ -167,7 +167,8 @@ mod tests {
         assert_eq!(md5.as_deref(), Some("JfnnlDI7RTiF9RgfG2JNCw=="));
     }
 
-    /// Lost if it fails: a flipped byte of an object that another tool wrote, with a checksum of its own choice.
+    /// Lost if it fails: a flipped byte of an object that another tool wrote, with a checksum of
+    /// its own choice.
     #[test]
     fn every_kind_of_checksum_is_told_from_a_wrong_one() {
         let empty = || GetObjectOutput::builder();

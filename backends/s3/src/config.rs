@@ -13,10 +13,12 @@ const DEFAULT_REGION: &str = "us-east-1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum S3Checksums {
-    /// A CRC-64/NVME with every part and object, and of the whole: `s3_checksums = "when_supported"`.
+    /// A CRC-64/NVME with every part and object, and of the whole: `s3_checksums =
+    /// "when_supported"`.
     #[default]
     WhenSupported,
-    /// A `Content-MD5`, which every store knows, for stores that reject newer checksums: `s3_checksums = "when_required"`.
+    /// A `Content-MD5`, which every store knows, for stores that reject newer checksums:
+    /// `s3_checksums = "when_required"`.
     WhenRequired,
 }
 
@@ -24,7 +26,8 @@ impl S3Checksums {
     /// The checksums that `s3_checksums` names.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when there are none of that name; the message lists those that there are.
+    /// [`ErrorKind::Invalid`] when there are none of that name; the message lists those that there
+    /// are.
     pub fn parse(text: &str) -> Result<Self> {
         match text.trim() {
             "" | "when_supported" => Ok(Self::WhenSupported),
@@ -37,7 +40,8 @@ impl S3Checksums {
     }
 }
 
-/// Arc's settings of an S3 store as they stand in `arc.toml` or the environment. Empty texts count as absent.
+/// Arc's settings of an S3 store as they stand in `arc.toml` or the environment. Empty texts count
+/// as absent.
 #[derive(Clone, Default)]
 pub struct S3Settings {
     /// `s3_bucket`.
@@ -91,16 +95,18 @@ pub struct S3Config {
     pub buffer_bytes: u64,
     /// The size in bytes of a part of an object that is not huge; with AWS at least 5 MiB.
     pub part_bytes: u64,
-    /// The size in bytes of the ranges that a large object is read in. An object that is no larger is read whole, and
-    /// its checksum is checked before its first byte is handed on.
+    /// The size in bytes of the ranges that a large object is read in. An object that is no larger
+    /// is read whole, and its checksum is checked before its first byte is handed on.
     pub range_bytes: u64,
     /// How many parts or ranges of one object move at once.
     pub parallel: usize,
-    /// The largest object in bytes that is copied in one request, and the size of the parts of larger ones.
+    /// The largest object in bytes that is copied in one request, and the size of the parts of
+    /// larger ones.
     pub copy_part_bytes: u64,
     /// How often a lock that is held is renewed.
     pub lock_renewal: Duration,
-    /// How long a lock must stay as it is, by the clock of who waits for it, until its holder counts as dead.
+    /// How long a lock must stay as it is, by the clock of who waits for it, until its holder
+    /// counts as dead.
     pub lock_expiry: Duration,
 }
 
@@ -112,8 +118,8 @@ impl S3Config {
     /// The parts that an object may have: S3's limit.
     pub const MOST_PARTS: u64 = 10_000;
 
-    /// The settings for `bucket` on AWS with credentials from the default chain and the proxies of this process's environment, all
-    /// else as by default.
+    /// The settings for `bucket` on AWS with credentials from the default chain and the proxies of
+    /// this process's environment, all else as by default.
     #[must_use]
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
@@ -133,7 +139,8 @@ impl S3Config {
             part_bytes: 8 << 20,
             range_bytes: 8 << 20,
             parallel: 5,
-            // A copy gives no byte until it is done, and silence is taken for a dead network: so it is never long.
+            // A copy gives no byte until it is done, and silence is taken for a dead network: so it
+            // is never long.
             copy_part_bytes: 256 << 20,
             lock_renewal: Self::LOCK_RENEWED,
             lock_expiry: Self::LOCK_EXPIRES,
@@ -143,7 +150,8 @@ impl S3Config {
     /// Checks Arc's settings and makes a configuration of them.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] about the setting (`s3_bucket`, `s3_prefix`, …) that is missing or makes no sense.
+    /// [`ErrorKind::Invalid`] about the setting (`s3_bucket`, `s3_prefix`, …) that is missing or
+    /// makes no sense.
     pub fn from_settings(settings: S3Settings) -> Result<Self> {
         let present = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let bucket = present(&settings.bucket)
@@ -186,13 +194,13 @@ impl S3Config {
         let wrong = |setting, reason: &str| Err(invalid(setting, reason.to_owned()));
         let odd = |c: char| !(c.is_ascii_alphanumeric() || ".-_:".contains(c));
         if self.bucket.is_empty() || self.bucket.contains(odd) {
-            return wrong("s3_bucket", "it is no name of a bucket");
+            return wrong("s3_bucket", "it is not the name of a bucket");
         }
         if self
             .region
             .contains(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         {
-            return wrong("s3_region", "it is no name of a region");
+            return wrong("s3_region", "it is not the name of a region");
         }
         if !self.prefix.is_empty() && !self.prefix.ends_with('/') {
             return wrong("s3_prefix", "it does not end in `/`");
@@ -215,7 +223,7 @@ impl S3Config {
 }
 
 fn invalid(setting: &'static str, reason: String) -> Error {
-    Error::new(ErrorKind::Invalid, "use", setting, reason)
+    Error::new(ErrorKind::Invalid, "use", setting, reason).with_setting(setting)
 }
 
 fn lonely(missing: &'static str, present: &str) -> Error {
@@ -350,7 +358,8 @@ mod tests {
         }
     }
 
-    /// Lost if it fails: a store that is asked with TLS where it speaks none, or the other way round.
+    /// Lost if it fails: a store that is asked with TLS where it speaks none, or the other way
+    /// round.
     #[test]
     fn an_endpoint_needs_no_scheme() {
         for (text, ssl, wanted) in [

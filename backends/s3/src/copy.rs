@@ -6,9 +6,10 @@ use arc_backup_core::{Address, Error, ErrorKind, Key, Meta, Purpose, Result};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::error::{Call, Fault};
+use crate::call::Call;
+use crate::error::RequestFault;
 use crate::multipart::{Multipart, Part};
-use crate::store::{Shared, Store, length, odd_answer, quoted};
+use crate::store::{Store, length, odd_answer, quoted};
 
 /// The place of all that AWS keeps.
 pub(crate) const AWS: &str = "aws";
@@ -17,12 +18,12 @@ pub(crate) const AWS: &str = "aws";
 const PARALLEL: usize = 8;
 
 /// An object in a bucket of the store.
-pub(crate) struct Source<'a> {
+pub(crate) struct CopySource<'a> {
     pub(crate) bucket: &'a str,
     pub(crate) name: &'a str,
 }
 
-impl Source<'_> {
+impl CopySource<'_> {
     /// As the header of a request has it.
     fn header(&self) -> String {
         let mut text = String::new();
@@ -38,7 +39,7 @@ impl Source<'_> {
     }
 }
 
-fn copying<'a>(store: &Store, source: &Source<'_>, subject: &'a str) -> Call<'a> {
+fn copying<'a>(store: &Store, source: &CopySource<'_>, subject: &'a str) -> Call<'a> {
     Call {
         operation: "copy to",
         subject,
@@ -52,7 +53,7 @@ fn copying<'a>(store: &Store, source: &Source<'_>, subject: &'a str) -> Call<'a>
 }
 
 /// Copies the object at `from` to `key`.
-pub(crate) async fn copy_from(store: &Shared, from: &Address, key: &Key) -> Result<Meta> {
+pub(crate) async fn copy_from(store: &Arc<Store>, from: &Address, key: &Key) -> Result<Meta> {
     let foreign = || {
         Error::new(
             ErrorKind::Unsupported,
@@ -65,7 +66,7 @@ pub(crate) async fn copy_from(store: &Shared, from: &Address, key: &Key) -> Resu
         return Err(foreign());
     }
     let (bucket, name) = from.path.split_once('/').ok_or_else(foreign)?;
-    let source = Source { bucket, name };
+    let source = CopySource { bucket, name };
     let Some(there) = head_source(store, &source, key).await? else {
         return Err(Error::new(
             ErrorKind::NotFound,
@@ -77,17 +78,19 @@ pub(crate) async fn copy_from(store: &Shared, from: &Address, key: &Key) -> Resu
     copy(store, &source, &there, key, store.name(key)).await
 }
 
-/// What identifies the store for all sinks that can copy from each other: where it is and by whose rights it is asked.
+/// What identifies the store for all sinks that can copy from each other: where it is and by whose
+/// rights it is asked.
 pub(crate) fn address_store(store: &Store) -> String {
     let who = match &store.config.access_key {
-        // Enough to tell one from another, and nothing that opens anything.
+        // Enough to distinguish one from another, and nothing that opens anything.
         Some(key) => arc_backup_core::Digest::of(key.as_bytes()).to_string()[..16].to_owned(),
         None => "default credentials".to_owned(),
     };
-    format!("s3 {} {who}", store.place.endpoint)
+    format!("s3 {} {who}", store.destination.endpoint)
 }
 
-/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all regions.
+/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all
+/// regions.
 pub(crate) fn address_place(store: &Store) -> String {
     let Some(endpoint) = &store.config.endpoint else {
         return AWS.to_owned();
@@ -110,7 +113,7 @@ pub(crate) fn address_place(store: &Store) -> String {
 /// The facts of what is to be copied; `None` when it is absent.
 pub(crate) async fn head_source(
     store: &Store,
-    source: &Source<'_>,
+    source: &CopySource<'_>,
     subject: &str,
 ) -> Result<Option<HeadObjectOutput>> {
     let call = Call {
@@ -121,9 +124,14 @@ pub(crate) async fn head_source(
         return crate::read::head_answer(store, call, source.name).await;
     }
     let asked = store
-        .attempt(store.caller(Purpose::Data), call, |client, _| {
+        .attempt(store.retrier(Purpose::Data), call, |client, _| {
             let request = client.head_object().bucket(source.bucket).key(source.name);
-            async { request.send().await.map_err(|error| Fault::of(&error)) }
+            async {
+                request
+                    .send()
+                    .await
+                    .map_err(|error| RequestFault::of(&error))
+            }
         })
         .await;
     match asked {
@@ -135,8 +143,8 @@ pub(crate) async fn head_source(
 
 /// Copies `source`, of which `there` is known, to the object that is named `name`.
 pub(crate) async fn copy(
-    store: &Shared,
-    source: &Source<'_>,
+    store: &Arc<Store>,
+    source: &CopySource<'_>,
     there: &HeadObjectOutput,
     key: &Key,
     name: String,
@@ -147,14 +155,19 @@ pub(crate) async fn copy(
         return copy_parts(store, source, there, key, name).await;
     }
     let done = store
-        .attempt(store.caller(Purpose::Data), call, |client, _| {
+        .attempt(store.retrier(Purpose::Data), call, |client, _| {
             let request = client
                 .copy_object()
                 .bucket(store.bucket())
                 .key(&name)
                 .copy_source(source.header())
                 .set_copy_source_if_match(there.e_tag().map(same));
-            async { request.send().await.map_err(|error| Fault::of(&error)) }
+            async {
+                request
+                    .send()
+                    .await
+                    .map_err(|error| RequestFault::of(&error))
+            }
         })
         .await;
     let answer = match done {
@@ -191,16 +204,19 @@ fn unable(error: Error) -> Error {
 }
 
 async fn copy_parts(
-    store: &Shared,
-    source: &Source<'_>,
+    store: &Arc<Store>,
+    source: &CopySource<'_>,
     there: &HeadObjectOutput,
     key: &Key,
     name: String,
 ) -> Result<Meta> {
     let upload = Multipart::new(store, key, name, Purpose::Data)
         .like(there.metadata(), there.content_type());
-    let mut copied = Copied(store.clone(), Some(Arc::new(upload)));
-    let upload = copied.1.clone().expect("it was put there just now");
+    let upload = Arc::new(upload);
+    let mut guard = AbortOnDrop {
+        store: store.clone(),
+        upload: Some(upload.clone()),
+    };
     let done = async {
         copy_each(store, source, there, &upload).await?;
         upload.complete(false).await
@@ -209,18 +225,21 @@ async fn copy_parts(
     if done.is_err() {
         end(&upload).await;
     }
-    copied.1 = None;
+    guard.upload = None;
     done.map_err(unable)
 }
 
 /// Ends an upload that nobody waits for any more.
-struct Copied(Shared, Option<Arc<Multipart>>);
+struct AbortOnDrop {
+    store: Arc<Store>,
+    upload: Option<Arc<Multipart>>,
+}
 
-impl Drop for Copied {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        // Without a runtime nobody tells the store; `discard_unfinished` will.
-        if let Some(upload) = self.1.take() {
-            (self.0.background).spawn(async move { end(&upload).await });
+        // Without a runtime nobody aborts it; the next cleanup does.
+        if let Some(upload) = self.upload.take() {
+            (self.store.background).spawn(async move { end(&upload).await });
         }
     }
 }
@@ -233,7 +252,7 @@ async fn end(upload: &Multipart) {
 
 async fn copy_each(
     store: &Store,
-    source: &Source<'_>,
+    source: &CopySource<'_>,
     there: &HeadObjectOutput,
     upload: &Arc<Multipart>,
 ) -> Result<()> {

@@ -3,15 +3,17 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use arc_backup_core::remote::Retrier;
 use arc_backup_core::{Activity, Error, ErrorKind, Key, Purpose, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::call::Call;
 use crate::checksum::md5_text;
-use crate::error::{Call, Fault};
+use crate::error::RequestFault;
 use crate::list;
-use crate::plain::remove_checksums;
+use crate::no_checksums::remove_checksums;
 use crate::store::Store;
 
 /// How many objects one request deletes: S3's limit.
@@ -71,7 +73,7 @@ async fn delete_batch(store: &Store, names: &[String], hidden: usize) -> Result<
     let left = Mutex::new(names.to_vec());
     let done = store
         .attempt(
-            store.caller(Purpose::Data),
+            store.retrier(Purpose::Data),
             deleting(subject),
             |client, _| {
                 let batch = left.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -84,7 +86,7 @@ async fn delete_batch(store: &Store, names: &[String], hidden: usize) -> Result<
                     }
                     *left.lock().unwrap_or_else(PoisonError::into_inner) =
                         again.iter().map(|row| row.name.clone()).collect();
-                    Err(Fault::answer(503, &again[0].code, &again[0].message))
+                    Err(RequestFault::answer(503, &again[0].code, &again[0].message))
                 }
             },
         )
@@ -92,9 +94,9 @@ async fn delete_batch(store: &Store, names: &[String], hidden: usize) -> Result<
     match done {
         Ok(refused) => match refused.into_iter().find(|row| !row.heals) {
             Some(row) => {
-                let fault = Fault::answer(400, &row.code, &row.message);
+                let fault = RequestFault::answer(400, &row.code, &row.message);
                 let named = row.name.get(hidden..).unwrap_or(&row.name);
-                Err(fault.about(deleting(named), &store.place))
+                Err(fault.about(deleting(named), &store.destination))
             }
             None => Ok(()),
         },
@@ -120,7 +122,11 @@ struct Refused {
     heals: bool,
 }
 
-async fn send(store: &Store, client: &Client, names: &[String]) -> Result<Vec<Refused>, Fault> {
+async fn send(
+    store: &Store,
+    client: &Client,
+    names: &[String],
+) -> Result<Vec<Refused>, RequestFault> {
     let with_md5 = store.deletes_need_md5.load(Ordering::Relaxed);
     match send_once(store, client, names, with_md5).await {
         Err(fault) if fault.lacks_md5() && !with_md5 => {
@@ -136,7 +142,7 @@ async fn send_once(
     client: &Client,
     names: &[String],
     with_md5: bool,
-) -> Result<Vec<Refused>, Fault> {
+) -> Result<Vec<Refused>, RequestFault> {
     let objects = names.iter().map(|name| {
         let object = ObjectIdentifier::builder().key(name).build();
         object.expect("it has a key")
@@ -164,7 +170,7 @@ async fn send_once(
                 .await
         }
     };
-    let answer = answer.map_err(|error| Fault::of(&error))?;
+    let answer = answer.map_err(|error| RequestFault::of(&error))?;
     let refused = answer
         .errors()
         .iter()
@@ -185,30 +191,44 @@ async fn send_once(
         .collect())
 }
 
-/// Deletes the object of this name, under the condition, where there is one, that it has this entity tag.
+/// Deletes the object of this name, under the condition, where there is one, that it has this
+/// entity tag. An absent object is not an error.
 pub(crate) async fn delete_one(
     store: &Store,
     name: &str,
     subject: &str,
     if_match: Option<String>,
 ) -> Result<()> {
-    let done: Result<_, (Option<Fault>, Error)> = store
-        .attempt(
-            store.caller(Purpose::Data),
-            deleting(subject),
-            |client, _| {
-                let request = client
-                    .delete_object()
-                    .bucket(store.bucket())
-                    .key(name)
-                    .set_if_match(if_match.clone());
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
-            },
-        )
-        .await;
-    match done {
+    let retrier = store.retrier(Purpose::Data);
+    match send_delete(store, retrier, deleting(subject), name, if_match).await {
         Err((Some(fault), _)) if fault.is_absent() => Ok(()),
         Err((_, error)) => Err(error),
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
     }
+}
+
+/// The request itself; what goes wrong comes with the store's answer, where there was one.
+pub(crate) async fn send_delete(
+    store: &Store,
+    retrier: &Retrier,
+    call: Call<'_>,
+    name: &str,
+    if_match: Option<String>,
+) -> Result<(), (Option<RequestFault>, Error)> {
+    let sent = store
+        .attempt(retrier, call, |client, _| {
+            let request = client
+                .delete_object()
+                .bucket(store.bucket())
+                .key(name)
+                .set_if_match(if_match.clone());
+            async {
+                request
+                    .send()
+                    .await
+                    .map_err(|error| RequestFault::of(&error))
+            }
+        })
+        .await;
+    sent.map(drop)
 }

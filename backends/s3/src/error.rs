@@ -1,24 +1,17 @@
 //! What S3 answers, and the one place where it becomes an [`Error`].
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use arc_backup_core::remote::{SET_CLOCK, is_failed_lookup};
 use arc_backup_core::{Error, ErrorKind};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::place::Place;
-use crate::verdict::{Verdict, fatal, retry};
-use crate::way::Way;
-
-/// What was tried, on what, and the permission that it needs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) operation: &'static str,
-    pub(crate) subject: &'a str,
-    pub(crate) permission: &'static str,
-}
+use crate::call::Call;
+use crate::cause::{Cause, chain, innermost};
+use crate::destination::Destination;
+use crate::diagnosis::{Diagnosis, fatal, retry};
+use crate::transport::TransportFault;
 
 /// What to do where a store does not know the checksums.
 const CHECKSUM_HINT: &str =
@@ -29,18 +22,18 @@ const BARE: &str = "";
 
 /// A fault, before it is known what it means to the caller.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct RequestFault {
     /// The status of the answer; 0 where there was none.
     pub(crate) status: u16,
     /// The code in the answer; empty where there was none.
     pub(crate) code: String,
     message: String,
     /// What went wrong on the way, where there was no answer.
-    way: Option<Way>,
+    transport: Option<TransportFault>,
     cause: String,
 }
 
-impl Fault {
+impl RequestFault {
     pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: StdError + ProvideErrorMetadata + 'static,
@@ -49,33 +42,35 @@ impl Fault {
         let answer = error.raw_response().map_or(0, |raw| raw.status().as_u16());
         let meta = error.as_service_error().map(ProvideErrorMetadata::meta);
         let text = |text: Option<&str>| text.unwrap_or(BARE).to_owned();
-        let missing = Way::of_credentials(error);
-        let way = match error {
+        let missing = TransportFault::of_credentials(error);
+        let transport = match error {
             // A success that can't be read: its bytes were damaged on the way.
             SdkError::ServiceError(_)
                 if (200..300).contains(&answer) && meta.and_then(|meta| meta.code()).is_none() =>
             {
-                Some(Way::Answer)
+                Some(TransportFault::Answer)
             }
             SdkError::ServiceError(_) => None,
-            SdkError::TimeoutError(_) => Some(Way::Timeout),
-            // It broke off, or is not from a store at all. Its status alone says too little: a 404 may be the object's,
-            // the upload's or the bucket's.
-            SdkError::ResponseError(_) => Some(Way::Answer),
+            SdkError::TimeoutError(_) => Some(TransportFault::Timeout),
+            // It broke off, or is not from a store at all. Its status alone says too little: a 404
+            // may be the object's, the upload's or the bucket's.
+            SdkError::ResponseError(_) => Some(TransportFault::Answer),
             _ if missing.is_some() => missing,
-            _ if is_failed_lookup(&cause) => Some(Way::Name),
+            _ if is_failed_lookup(&cause) => Some(TransportFault::Name),
             _ if cause.contains("certificate") || cause.contains("InvalidContentType") => {
-                Some(Way::Certificate)
+                Some(TransportFault::Certificate)
             }
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => Some(Way::Timeout),
-            SdkError::ConstructionFailure(_) => Some(Way::Request),
-            _ => Some(Way::Connection),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                Some(TransportFault::Timeout)
+            }
+            SdkError::ConstructionFailure(_) => Some(TransportFault::Request),
+            _ => Some(TransportFault::Connection),
         };
         Self {
             status: answer,
             code: text(meta.and_then(|meta| meta.code())),
             message: text(meta.and_then(|meta| meta.message())),
-            way,
+            transport,
             cause,
         }
     }
@@ -86,7 +81,7 @@ impl Fault {
             status,
             code: code.to_owned(),
             message: message.to_owned(),
-            way: None,
+            transport: None,
             cause: format!("{code}: {message}"),
         }
     }
@@ -97,12 +92,12 @@ impl Fault {
             status: 0,
             code: BARE.to_owned(),
             message: String::new(),
-            way: Some(Way::Connection),
+            transport: Some(TransportFault::Connection),
             cause: chain(error),
         }
     }
 
-    /// Whether the object is not there, as far as this answer tells.
+    /// Whether the object is not there, as far as this answer says.
     pub(crate) fn is_absent(&self) -> bool {
         match self.code.as_str() {
             "NoSuchKey" | "NotFound" => true,
@@ -140,7 +135,10 @@ impl Fault {
 
     /// Whether nobody gave any credentials to ask with.
     pub(crate) fn lacks_credentials(&self) -> bool {
-        matches!(self.way, Some(Way::NoCredentials | Way::NoCredentialsNow))
+        matches!(
+            self.transport,
+            Some(TransportFault::NoCredentials | TransportFault::NoCredentialsNow)
+        )
     }
 
     /// Whether it refuses without a word of the reason, as answers to HEAD do.
@@ -150,38 +148,42 @@ impl Fault {
     }
 
     /// The error that a caller sees.
-    pub(crate) fn about(&self, call: Call<'_>, place: &Place) -> Error {
-        let verdict = match self.way {
-            Some(way) => way.verdict(&self.cause, self.status, place),
-            None => self.answered(call, place),
+    pub(crate) fn about(&self, call: Call<'_>, destination: &Destination) -> Error {
+        let diagnosis = match self.transport {
+            Some(transport) => transport.diagnosis(&self.cause, self.status, destination),
+            None => self.answered(call, destination),
         };
-        verdict
+        diagnosis
             .into_error(call)
             .with_source(Cause(self.cause.clone()))
     }
 
-    fn answered(&self, call: Call<'_>, place: &Place) -> Verdict {
-        let Place { bucket, region, .. } = place;
-        let keys = if place.has_keys {
-            "`s3_access_key`"
-        } else {
-            "the credentials of the environment"
+    fn answered(&self, call: Call<'_>, destination: &Destination) -> Diagnosis {
+        let Destination { bucket, region, .. } = destination;
+        let (keys, keys_setting) = match destination.has_keys {
+            true => ("`s3_access_key`", Some("s3_access_key")),
+            false => ("the credentials of the environment", None),
+        };
+        let (checksum_hint, checksum_setting) = match destination.sends_checksums {
+            true => (CHECKSUM_HINT, Some("s3_checksums")),
+            false => ("", None),
         };
         match (self.code.as_str(), self.status) {
             ("NoSuchBucket", _) => fatal(
                 ErrorKind::Unavailable,
                 format!(
                     "there is no bucket `{bucket}`; see `s3_bucket` and `s3_endpoint`{}",
-                    place.path_style_hint()
+                    destination.path_style_hint()
                 ),
             )
+            .setting("s3_bucket")
             .remedy("create the bucket, or correct `s3_bucket`"),
             ("NoSuchKey" | "NotFound", _) => {
                 fatal(ErrorKind::NotFound, "it does not exist".to_owned())
             }
             ("NoSuchUpload", _) => fatal(
                 ErrorKind::Other,
-                "its multipart upload was aborted meanwhile, by a lifecycle rule or another"
+                "its multipart upload was aborted by a lifecycle rule or another process"
                     .to_owned(),
             ),
             (
@@ -194,7 +196,8 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 format!("the store does not know the access key; see {keys}"),
             )
-            .remedy(if place.has_keys {
+            .setting(keys_setting)
+            .remedy(if destination.has_keys {
                 "set `s3_access_key` to a key of this store, and `s3_secret_key` to its secret"
             } else {
                 "give this process the credentials of this store, or set `s3_access_key` and `s3_secret_key`"
@@ -203,6 +206,7 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 "the secret key is not that of the access key; see `s3_secret_key`".to_owned(),
             )
+            .setting("s3_secret_key")
             .remedy("set `s3_secret_key` to the secret of the access key, whole and without blanks"),
             (
                 "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException",
@@ -211,6 +215,7 @@ impl Fault {
                 ErrorKind::PermissionDenied,
                 format!("the session of the credentials has expired or is not valid; see {keys}"),
             )
+            .setting(keys_setting)
             .remedy("renew the session (`aws sso login`, a new token), or set keys that do not expire"),
             ("RequestTimeTooSkewed" | "RequestExpired", _) => fatal(
                 ErrorKind::PermissionDenied,
@@ -232,7 +237,8 @@ impl Fault {
                     "the bucket `{bucket}` is not in the region `{region}`; see `s3_region` and `s3_endpoint`{}",
                     self.said()
                 ),
-            ),
+            )
+            .setting("s3_region"),
             (
                 "SlowDown"
                 | "ServiceUnavailable"
@@ -286,11 +292,11 @@ impl Fault {
             ("NotImplemented", _) | (_, 501) => fatal(
                 ErrorKind::Unsupported,
                 format!(
-                    "the store does not know this request{}{}",
-                    self.said(),
-                    if place.sends_checksums { CHECKSUM_HINT } else { "" }
+                    "the store does not know this request{}{checksum_hint}",
+                    self.said()
                 ),
-            ),
+            )
+            .setting(checksum_setting),
             ("MethodNotAllowed", _) | (_, 405) => fatal(
                 ErrorKind::Unsupported,
                 format!("the store does not allow this request{}", self.said()),
@@ -311,16 +317,18 @@ impl Fault {
                     "access denied: {keys} needs the permission `{}` on the bucket `{bucket}`",
                     call.permission
                 ),
-            ),
+            )
+            .setting(keys_setting),
             (_, 404) => fatal(ErrorKind::NotFound, "it does not exist".to_owned()),
             ("InternalError", _) | (_, 500..) => retry(
                 ErrorKind::Unavailable,
                 format!("the store failed{}", self.said()),
             ),
-            _ if place.sends_checksums && self.may_be_checksum() => fatal(
+            _ if destination.sends_checksums && self.may_be_checksum() => fatal(
                 ErrorKind::Unsupported,
                 format!("the store refuses it{}{CHECKSUM_HINT}", self.said()),
-            ),
+            )
+            .setting("s3_checksums"),
             (BARE, status) => fatal(
                 ErrorKind::Other,
                 format!("the store answers with status {status}"),
@@ -374,38 +382,4 @@ pub(crate) fn damaged(subject: &str) -> Error {
 /// The error for an object that is not there.
 pub(crate) fn absent(operation: &'static str, subject: &str) -> Error {
     Error::new(ErrorKind::NotFound, operation, subject, "it does not exist")
-}
-
-/// What the SDK says, without its structures: these hold requests, and requests hold credentials.
-#[derive(Debug)]
-struct Cause(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl StdError for Cause {}
-
-/// An error and its causes, in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// The last cause of a chain.
-pub(crate) fn innermost(chain: &str) -> String {
-    let without_number = chain.split(" (os error").next().unwrap_or(chain);
-    let last = without_number.rsplit(": ").next().unwrap_or(without_number);
-    last.trim_end_matches('.').to_lowercase()
 }

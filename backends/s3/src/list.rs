@@ -1,6 +1,7 @@
 //! Listings: page by page, and one level at a time.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use arc_backup_core::{
     Child, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta, OtherKind, Result,
@@ -9,9 +10,9 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use futures::{StreamExt, stream};
 
+use crate::call::Call;
 use crate::copy::{AWS, address_place};
-use crate::error::Call;
-use crate::store::{Shared, Store, size};
+use crate::store::{Store, size};
 
 /// Sorts behind whatever a key may have in its place.
 const LAST: char = '\u{10ffff}';
@@ -34,7 +35,7 @@ enum From {
 }
 
 struct Walk {
-    store: Shared,
+    store: Arc<Store>,
     /// What all names start with that are listed.
     prefix: String,
     options: ListOptions,
@@ -43,12 +44,12 @@ struct Walk {
     rows: VecDeque<Result<Listed>>,
 }
 
-/// What a listing has told so far: it goes on strictly upwards, or it is none to rely on.
+/// What a listing has given so far: it goes on strictly upwards, or can't be relied on.
 #[derive(Default)]
 struct Order {
     name: Option<String>,
     folder: Option<String>,
-    /// The tokens of this listing since it last told anything.
+    /// The tokens of this listing since it last gave anything.
     tokens: HashSet<String>,
 }
 
@@ -96,7 +97,7 @@ fn rise(subject: &str, last: &mut Option<String>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The error for a listing that would leave something out, tell it twice or never end.
+/// The error for a listing that would lack something, repeat something or never end.
 pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
     Error::new(
         ErrorKind::Other,
@@ -104,10 +105,12 @@ pub(crate) fn unreliable(call: Call<'_>, reason: &str) -> Error {
         call.subject,
         format!("the store's listing can't be relied on: {reason}; see `s3_endpoint`"),
     )
+    .with_setting("s3_endpoint")
 }
 
-/// The objects under the sink's prefix, in the order in which the store gives them: that of the bytes of their names.
-pub(crate) fn list(store: Shared, options: ListOptions) -> ListStream {
+/// The objects under the sink's prefix, in the order in which the store gives them: that of the
+/// bytes of their names.
+pub(crate) fn list(store: Arc<Store>, options: ListOptions) -> ListStream {
     let prefix = store.name(&options.prefix);
     let hidden =
         (options.skip.iter()).any(|folder| within(options.prefix.trim_end_matches('/'), folder));
@@ -171,7 +174,8 @@ impl Walk {
             }
         }
         self.from = self.order.next(&subject, &page)?;
-        // The page ends in a folder that nobody wants to see: go on behind it, however much lies in it.
+        // The page ends in a folder that nobody wants to see: go on behind it, however much lies in
+        // it.
         if let (Some(folder), From::Token(_)) = (skipped, &self.from) {
             self.from = From::After(self.store.name(&format!("{folder}/{LAST}")));
         }
@@ -179,7 +183,8 @@ impl Walk {
     }
 }
 
-/// Whether nothing can be read from an object. That it was restored for a while, not every store says in a listing.
+/// Whether nothing can be read from an object. That it was restored for a while, not every store
+/// says in a listing.
 fn is_archived(object: &Object) -> bool {
     let restored = (object.restore_status())
         .is_some_and(|status| status.is_restore_in_progress() != Some(true));
@@ -190,7 +195,8 @@ fn is_archived(object: &Object) -> bool {
         )
 }
 
-/// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it is none of ours.
+/// An object as a row. An empty one whose name ends in `/` is what some tools take for a folder: it
+/// is none of ours.
 fn row(subject: &str, path: &str, object: &Object) -> Result<Option<Listed>> {
     let size = size(listing(subject), "`Size`", object.size())?;
     if size == 0 && (path.is_empty() || path.ends_with('/')) {
@@ -303,7 +309,8 @@ pub(crate) fn text(name: Option<&str>, encoded: bool) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The first names that start with `prefix`, at most a page of them: for who removes what it is told.
+/// The first names that start with `prefix`, at most a page of them: for who removes what it is
+/// told.
 pub(crate) async fn first_names(store: &Store, prefix: &str) -> Result<Vec<String>> {
     let subject = store.url(prefix);
     let mut order = Order::default();

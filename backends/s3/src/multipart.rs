@@ -11,20 +11,23 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::body::beating;
+use crate::body::with_heartbeat;
+use crate::call::Call;
 use crate::checksum::{Sum, joined};
 use crate::config::S3Checksums;
-use crate::error::{Call, Fault};
+use crate::error::RequestFault;
 use crate::read::head_answer;
-use crate::store::{Shared, Store, length, nonce, odd_answer, unquoted};
-use crate::unfinished::{self, Entered};
+use crate::store::{Store, length, nonce, odd_answer, unquoted};
+use crate::under_way::UploadUnderWay;
+use crate::unfinished;
 
-/// The metadata by which a sink knows its own object again, where the answer to its last request was lost.
+/// The metadata by which a sink knows its own object again, where the answer to its last request
+/// was lost.
 pub(crate) const NONCE: &str = "arc-backup-nonce";
 
 /// One upload of one object. It begins with its first part, and not at all where there is none.
 pub(crate) struct Multipart {
-    store: Shared,
+    store: Arc<Store>,
     key: Key,
     name: String,
     purpose: Purpose,
@@ -33,11 +36,11 @@ pub(crate) struct Multipart {
     content_type: Option<String>,
     begun: Mutex<Option<watch::Receiver<Begin>>>,
     parts: Mutex<BTreeMap<i32, Part>>,
-    _entered: Entered,
+    _entered: UploadUnderWay,
 }
 
-/// How far the beginning is. It goes on by itself when the part that asked for it is given up: an upload that
-/// the store has begun must be known here, to be ended.
+/// How far the beginning is. It goes on by itself when the part that asked for it is given up: an
+/// upload that the store has begun must be known here, to be ended.
 #[derive(Clone)]
 enum Begin {
     Pending,
@@ -57,7 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Multipart {
-    pub(crate) fn new(store: &Shared, key: &Key, name: String, purpose: Purpose) -> Self {
+    pub(crate) fn new(store: &Arc<Store>, key: &Key, name: String, purpose: Purpose) -> Self {
         Self {
             store: store.clone(),
             key: key.clone(),
@@ -67,7 +70,7 @@ impl Multipart {
             content_type: None,
             begun: Mutex::new(None),
             parts: Mutex::new(BTreeMap::new()),
-            _entered: store.begun.enter(&name),
+            _entered: store.uploads.enter(&name),
             name,
         }
     }
@@ -107,15 +110,15 @@ impl Multipart {
     pub(crate) async fn id(self: &Arc<Self>) -> Result<String> {
         let mut begun = lock(&self.begun)
             .get_or_insert_with(|| {
-                let (tell, told) = watch::channel(Begin::Pending);
+                let (sender, receiver) = watch::channel(Begin::Pending);
                 let upload = self.clone();
                 tokio::spawn(async move {
-                    tell.send_replace(match upload.create().await {
+                    sender.send_replace(match upload.create().await {
                         Ok(id) => Begin::Begun(id),
                         Err(error) => Begin::Failed(Arc::new(error)),
                     });
                 });
-                told
+                receiver
             })
             .clone();
         let done = begun
@@ -141,12 +144,12 @@ impl Multipart {
 
     async fn create(&self) -> Result<String> {
         let store = &*self.store;
-        let tries = AtomicU32::new(0);
+        let attempts = AtomicU32::new(0);
         let mut metadata = self.metadata.clone();
         metadata.insert(NONCE.to_owned(), self.nonce.clone());
         let answer = store
             .call_for(self.purpose, self.call(), |client, _| {
-                tries.fetch_add(1, Ordering::Relaxed);
+                attempts.fetch_add(1, Ordering::Relaxed);
                 client
                     .create_multipart_upload()
                     .bucket(store.bucket())
@@ -164,9 +167,9 @@ impl Multipart {
                 .ok_or_else(|| odd_answer(self.call(), "upload id"))?
                 .to_owned())
         });
-        // A try whose answer was lost may have begun one as well. Where another upload of this name is under way here,
-        // which is which can't be told.
-        if tries.into_inner() > 1 && store.begun.is_alone(&self.name) {
+        // A try whose answer was lost may have begun one as well. Where another upload of this name
+        // is under way here, which is which is unknown.
+        if attempts.into_inner() > 1 && store.uploads.is_alone(&self.name) {
             unfinished::abort_lost(store, &self.key, &self.name, id.as_deref().ok()).await;
         }
         id
@@ -192,7 +195,7 @@ impl Multipart {
                     .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
                     .set_checksum_crc64_nvme(sum.crc64_text())
                     .set_content_md5(sum.md5_text())
-                    .body(beating(&bytes, beat))
+                    .body(with_heartbeat(&bytes, beat))
                     .send()
             })
             .await?;
@@ -217,7 +220,7 @@ impl Multipart {
             .set_parts(Some(parts))
             .build();
         let done = store
-            .attempt(store.caller(self.purpose), self.call(), |client, _| {
+            .attempt(store.retrier(self.purpose), self.call(), |client, _| {
                 let request = client
                     .complete_multipart_upload()
                     .bucket(store.bucket())
@@ -231,7 +234,12 @@ impl Multipart {
                         self.sums()
                             .then_some(i64::try_from(total).unwrap_or(i64::MAX)),
                     );
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
+                async {
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| RequestFault::of(&error))
+                }
             })
             .await;
         match done {
@@ -241,7 +249,8 @@ impl Multipart {
                     .ok_or_else(|| odd_answer(self.call(), "`ETag`"))?;
                 Ok(Store::meta(&self.key, total, Some(etag), None))
             }
-            // A store may have made the object of an upload that is gone, or without an answer in time on any try.
+            // A store may have made the object of an upload that is gone, or without an answer in
+            // time on any try.
             Err((fault, error))
                 if error.kind() == ErrorKind::Unavailable
                     || (fault.as_ref())
@@ -301,22 +310,22 @@ impl Multipart {
     }
 }
 
-/// Finds out whether a write that a condition refused, whose upload is gone, or that was never answered, had been done by an
-/// earlier try of it.
+/// Finds out whether a write that a condition refused, whose upload is gone, or that was never
+/// answered, had been done by an earlier try of it.
 pub(crate) async fn settle(
     store: &Store,
     call: Call<'_>,
     key: &Key,
     name: &str,
     nonce: &str,
-    fault: Option<Fault>,
+    fault: Option<RequestFault>,
     error: Error,
 ) -> Result<Meta> {
     let is_unmet = fault.is_some_and(|fault| fault.is_unmet());
     // It may be there again: a look is worth its whole time.
-    store.caller(Purpose::Data).forget_silence();
+    store.retrier(Purpose::Data).forget_silence();
     let there = match head_answer(store, call, name).await {
-        // The first fault is the one to tell of.
+        // The first fault is the one to report.
         Err(_) if !is_unmet => return Err(error),
         there => there?,
     };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_backup_core::remote::{Beat, RangeReader, read_ranges};
+use arc_backup_core::remote::{Heartbeat, RangeReader, read_ranges};
 use arc_backup_core::{
     Body, ByteStream, Error, ErrorKind, GetOptions, Key, Meta, Object, Purpose, Result,
 };
@@ -15,10 +15,11 @@ use aws_sdk_s3::types::{ChecksumMode, StorageClass};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 
+use crate::call::Call;
 use crate::checksum::Expected;
 use crate::config::S3Checksums;
-use crate::error::{Call, Fault, absent, broken_body, damaged};
-use crate::store::{Shared, Store, length, odd_answer, quoted};
+use crate::error::{RequestFault, absent, broken_body, damaged};
+use crate::store::{Store, length, odd_answer, quoted};
 
 fn reading(key: &str) -> Call<'_> {
     Call {
@@ -40,13 +41,18 @@ pub(crate) async fn head_answer(
     name: &str,
 ) -> Result<Option<HeadObjectOutput>> {
     let asked = store
-        .attempt(store.caller(Purpose::Data), call, |client, _| {
+        .attempt(store.retrier(Purpose::Data), call, |client, _| {
             let request = client
                 .head_object()
                 .bucket(store.bucket())
                 .key(name)
                 .set_checksum_mode(checksum_mode(store));
-            async { request.send().await.map_err(|error| Fault::of(&error)) }
+            async {
+                request
+                    .send()
+                    .await
+                    .map_err(|error| RequestFault::of(&error))
+            }
         })
         .await;
     match asked {
@@ -84,14 +90,14 @@ fn is_archived(answer: &HeadObjectOutput) -> bool {
     !restored && (is_cold || answer.archive_status().is_some())
 }
 
-pub(crate) async fn get(store: &Shared, key: &Key, options: GetOptions) -> Result<Object> {
+pub(crate) async fn get(store: &Arc<Store>, key: &Key, options: GetOptions) -> Result<Object> {
     match options.range {
         None => get_whole(store, key, options.if_match).await,
         Some(range) => get_range(store, key, range, options.if_match).await,
     }
 }
 
-async fn get_whole(store: &Shared, key: &Key, if_match: Option<String>) -> Result<Object> {
+async fn get_whole(store: &Arc<Store>, key: &Key, if_match: Option<String>) -> Result<Object> {
     let name = store.name(key);
     let answer = ask(store, key, &name, None, if_match).await?;
     let answer = answer.ok_or_else(|| odd_answer(reading(key), "body"))?;
@@ -130,7 +136,7 @@ async fn get_whole(store: &Shared, key: &Key, if_match: Option<String>) -> Resul
 }
 
 async fn get_range(
-    store: &Shared,
+    store: &Arc<Store>,
     key: &Key,
     range: Range<u64>,
     if_match: Option<String>,
@@ -146,7 +152,7 @@ async fn get_range(
         ask(store, key, &name, Some(first), if_match.clone()).await?
     };
     let Some(answer) = answer else {
-        // Nothing lies in the range; what is known of the object still has to be told.
+        // Nothing lies in the range; what is known of the object still has to be returned.
         let meta = head(store, key).await?.ok_or_else(|| absent("read", key))?;
         if if_match.is_some() && if_match != meta.etag {
             return Err(changed(key));
@@ -194,7 +200,7 @@ async fn ask(
     if_match: Option<String>,
 ) -> Result<Option<GetObjectOutput>> {
     let asked = store
-        .attempt(store.caller(Purpose::Data), reading(key), |client, _| {
+        .attempt(store.retrier(Purpose::Data), reading(key), |client, _| {
             send(store, &client, name, range.clone(), if_match.as_deref())
         })
         .await;
@@ -212,7 +218,7 @@ fn send(
     name: &str,
     range: Option<Range<u64>>,
     if_match: Option<&str>,
-) -> impl Future<Output = Result<GetObjectOutput, Fault>> + Send + use<> {
+) -> impl Future<Output = Result<GetObjectOutput, RequestFault>> + Send + use<> {
     // A checksum is of a whole object: with a range, some stores answer with one that does not fit.
     let mode = checksum_mode(store).filter(|_| range.is_none());
     let request = client
@@ -222,7 +228,12 @@ fn send(
         .set_checksum_mode(mode)
         .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end - 1)))
         .set_if_match(if_match.map(quoted));
-    async { request.send().await.map_err(|error| Fault::of(&error)) }
+    async {
+        request
+            .send()
+            .await
+            .map_err(|error| RequestFault::of(&error))
+    }
 }
 
 /// A body as it comes.
@@ -258,7 +269,7 @@ fn checked(body: ByteStream, expected: &Expected, subject: String) -> ByteStream
 
 /// Opens ranges of one version of one object.
 struct Reader {
-    store: Shared,
+    store: Arc<Store>,
     key: Key,
     etag: Option<String>,
     /// The size, where the object is read whole and checked before it is handed on.
@@ -276,11 +287,11 @@ impl Reader {
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        Err(fault.about(reading(&self.key), &self.store.place))
+        Err(fault.about(reading(&self.key), &self.store.destination))
     }
 
     /// The whole object as one piece, when all of it is here and fits its checksum.
-    async fn open_whole(&self, len: u64, beat: Beat) -> Result<ByteStream> {
+    async fn open_whole(&self, len: u64, beat: Heartbeat) -> Result<ByteStream> {
         let kept = self
             .kept
             .lock()
@@ -293,9 +304,10 @@ impl Reader {
         let expected = Expected::of(&answer);
         let budget = self.store.read_plan(&self.key).budget;
         let subject = self.key.to_string();
-        // Room is asked for by who reads, not by who opens: a turn for a request must not wait for it.
+        // Room is asked for by who reads, not by who opens: a turn for a request must not wait for
+        // it.
         let all = async move {
-            let held = budget.reserve_beating(len, &beat).await;
+            let held = budget.reserve_with_heartbeat(len, &beat).await;
             let mut body = pieces(answer.body, subject.clone());
             // The size of something that fits into a range fits into memory.
             let mut bytes = BytesMut::with_capacity(usize::try_from(len).unwrap_or(0));
@@ -345,7 +357,7 @@ impl RangeReader for Reader {
         Ok(pieces(answer.body, self.key.to_string()))
     }
 
-    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+    async fn open_with_heartbeat(&self, range: Range<u64>, beat: Heartbeat) -> Result<ByteStream> {
         match self.whole {
             Some(len) if range == (0..len) => self.open_whole(len, beat).await,
             _ => self.open(range).await,

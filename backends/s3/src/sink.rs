@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::aside::S3Aside;
 use crate::config::S3Config;
-use crate::store::{Shared, Store};
+use crate::store::Store;
 use crate::upload::S3Upload;
 use crate::{copy, delete, list, lock, read, unfinished};
 
@@ -21,7 +21,7 @@ use crate::{copy, delete, list, lock, read, unfinished};
 /// Clones are the same sink: they share connections, buffers and the limit on requests.
 #[derive(Debug, Clone)]
 pub struct S3Sink {
-    store: Shared,
+    store: Arc<Store>,
     aside: Option<S3Aside>,
 }
 
@@ -29,7 +29,8 @@ impl S3Sink {
     /// The sink of this configuration. Asks no network: the first request makes the client.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](arc_backup_core::ErrorKind::Invalid) about the setting that makes no sense.
+    /// [`ErrorKind::Invalid`](arc_backup_core::ErrorKind::Invalid) about the setting that makes no
+    /// sense.
     pub fn new(config: S3Config) -> Result<Self> {
         config.check()?;
         let store = Arc::new(Store::new(config));

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_backup_core::remote::{
-    Background, Beat, Budget, Caller, LOOKUP_TRIES, PartLimits, ReadPlan,
+    Background, Budget, Heartbeat, LOOKUP_MAX_ATTEMPTS, PartLimits, ReadPlan, Retrier,
 };
 use arc_backup_core::{Error, ErrorKind, Key, Meta, Proxies, Purpose, Result};
 use aws_config::BehaviorVersion;
@@ -26,30 +26,32 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
+use crate::call::Call;
 use crate::config::{S3Checksums, S3Config};
-use crate::error::{Call, Fault};
-use crate::lock::Locks;
-use crate::place::Place;
-use crate::plain::NoChecksums;
-use crate::unfinished::Begun;
+use crate::destination::Destination;
+use crate::error::RequestFault;
+use crate::lock_state::LockState;
+use crate::no_checksums::NoChecksums;
+use crate::under_way::UploadsUnderWay;
 use crate::versions::Versions;
 
 /// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests for locks that are under way at once: they must not wait behind bodies.
 const CONTROL_REQUESTS: usize = 4;
 
 pub(crate) struct Store {
     pub(crate) config: S3Config,
-    pub(crate) place: Place,
-    caller: Caller,
-    /// For locks and for small objects that the operation itself needs: they wait for nothing that copies hold.
-    pub(crate) control_caller: Caller,
+    pub(crate) destination: Destination,
+    retrier: Retrier,
+    /// For locks and for small objects that the operation itself needs: they wait for nothing that
+    /// copies hold.
+    pub(crate) control_retrier: Retrier,
     writes: Budget,
     control_writes: Budget,
-    pub(crate) locks: Locks,
-    pub(crate) begun: Begun,
+    pub(crate) locks: LockState,
+    pub(crate) uploads: UploadsUnderWay,
     /// Aborts of uploads that were dropped.
     pub(crate) background: Background,
     /// Releases of locks.
@@ -65,17 +67,22 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(config: S3Config) -> Self {
-        let place = Place::of(&config);
-        let hint = format!("see `s3_endpoint` ({}) and the network", place.endpoint);
+        let destination = Destination::new(&config);
+        let hint = format!(
+            "see `s3_endpoint` ({}) and the network",
+            destination.endpoint
+        );
         Self {
-            place,
-            caller: Caller::new(config.retry.clone(), config.requests).with_hint(&hint),
-            control_caller: Caller::new(config.retry.clone(), CONTROL_REQUESTS).with_hint(&hint),
+            destination,
+            retrier: Retrier::new(config.retry.clone(), config.requests)
+                .with_hint("s3_endpoint", &hint),
+            control_retrier: Retrier::new(config.retry.clone(), CONTROL_REQUESTS)
+                .with_hint("s3_endpoint", &hint),
             writes: Budget::new(config.buffer_bytes),
             control_writes: Budget::new(config.buffer_bytes),
             reads: Budget::new(config.buffer_bytes),
-            locks: Locks::default(),
-            begun: Begun::default(),
+            locks: LockState::default(),
+            uploads: UploadsUnderWay::default(),
             background: Background::default(),
             releases: Background::default(),
             client: OnceCell::new(),
@@ -86,17 +93,18 @@ impl Store {
         }
     }
 
-    /// The client, made with the first request: the default chain may have to ask the network for credentials.
+    /// The client, made with the first request: the default chain may have to ask the network for
+    /// credentials.
     pub(crate) async fn client(&self) -> &Client {
         let make = || make_client(&self.config, self.versions.clone());
         self.client.get_or_init(make).await
     }
 
-    /// Who does the requests for an object that is written for this.
-    pub(crate) fn caller(&self, purpose: Purpose) -> &Caller {
+    /// The retrier of requests for an object that is written for this.
+    pub(crate) fn retrier(&self, purpose: Purpose) -> &Retrier {
         match purpose {
-            Purpose::Data => &self.caller,
-            Purpose::Control => &self.control_caller,
+            Purpose::Data => &self.retrier,
+            Purpose::Control => &self.control_retrier,
         }
     }
 
@@ -136,7 +144,7 @@ impl Store {
 
     pub(crate) fn read_plan(&self, subject: &str) -> ReadPlan {
         ReadPlan {
-            caller: self.caller.clone(),
+            retrier: self.retrier.clone(),
             budget: self.reads.clone(),
             range_bytes: self.config.range_bytes,
             parallel: self.config.parallel,
@@ -148,7 +156,7 @@ impl Store {
     pub(crate) async fn call<T, E, F, Fut>(&self, call: Call<'_>, attempt: F) -> Result<T>
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
-        F: FnMut(Client, Beat) -> Fut,
+        F: FnMut(Client, Heartbeat) -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         self.call_for(Purpose::Data, call, attempt).await
@@ -163,36 +171,36 @@ impl Store {
     ) -> Result<T>
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
-        F: FnMut(Client, Beat) -> Fut,
+        F: FnMut(Client, Heartbeat) -> Fut,
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         let done = self
-            .attempt(self.caller(purpose), call, |client, beat| {
+            .attempt(self.retrier(purpose), call, |client, beat| {
                 let sent = attempt(client, beat);
-                async { sent.await.map_err(|error| Fault::of(&error)) }
+                async { sent.await.map_err(|error| RequestFault::of(&error)) }
             })
             .await;
         done.map_err(|(_, error)| error)
     }
 
-    /// Does a request with retries. What goes wrong comes as the store's answer, where the last try had one, with the
-    /// error that it makes.
+    /// Does a request with retries. What goes wrong comes as the store's answer, where the last try
+    /// had one, with the error that it makes.
     pub(crate) async fn attempt<T, F, Fut>(
         &self,
-        caller: &Caller,
+        retrier: &Retrier,
         call: Call<'_>,
         mut attempt: F,
-    ) -> Result<T, (Option<Fault>, Error)>
+    ) -> Result<T, (Option<RequestFault>, Error)>
     where
-        F: FnMut(Client, Beat) -> Fut,
-        Fut: Future<Output = Result<T, Fault>>,
+        F: FnMut(Client, Heartbeat) -> Fut,
+        Fut: Future<Output = Result<T, RequestFault>>,
     {
         let client = self.client().await;
         let last = Mutex::new(None);
         let set = |fault| {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         };
-        let done = caller
+        let done = retrier
             .call(call.operation, call.subject, |beat| {
                 // An attempt that is given up as too slow leaves no fault of an earlier one behind.
                 set(None);
@@ -200,13 +208,13 @@ impl Store {
                 let set = &set;
                 async move {
                     sent.await.map_err(|fault| {
-                        let mut error = fault.about(call, &self.place);
+                        let mut error = fault.about(call, &self.destination);
                         // What has never worked is set up wrong; what has will work again.
                         if fault.lacks_credentials()
                             && error.is_retryable()
                             && !self.bucket_seen.load(Ordering::Relaxed)
                         {
-                            error = error.retryable_at_most(LOOKUP_TRIES);
+                            error = error.retryable_at_most(LOOKUP_MAX_ATTEMPTS);
                         }
                         set(Some(fault));
                         error
@@ -224,22 +232,27 @@ impl Store {
         }
     }
 
-    /// The error of a request whose answer has no body, and so no reason: a listing gives it. `None` when the answer is
-    /// just what it says.
-    pub(crate) async fn explained(&self, call: Call<'_>, fault: &Fault) -> Option<Error> {
+    /// The error of a request whose answer has no body, and so no reason: a listing gives it.
+    /// `None` when the answer is just what it says.
+    pub(crate) async fn explained(&self, call: Call<'_>, fault: &RequestFault) -> Option<Error> {
         let doubtful =
             fault.is_bare() || (fault.is_absent() && !self.bucket_seen.load(Ordering::Relaxed));
         if !doubtful {
             return None;
         }
         let asked = self
-            .attempt(&self.caller, call, |client, _| {
+            .attempt(&self.retrier, call, |client, _| {
                 let request = client
                     .list_objects_v2()
                     .bucket(self.bucket())
                     .prefix(&self.config.prefix)
                     .max_keys(1);
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
+                async {
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| RequestFault::of(&error))
+                }
             })
             .await;
         match asked {
@@ -256,8 +269,8 @@ impl Store {
         }
     }
 
-    /// The facts of an object. S3 tells times in whole seconds, its listings in finer ones with some stores: whole
-    /// seconds are what all answers agree in.
+    /// The facts of an object. S3 gives times in whole seconds, its listings in finer ones with
+    /// some stores: whole seconds are what all answers agree in.
     pub(crate) fn meta(
         key: &Key,
         size: u64,
@@ -288,7 +301,7 @@ pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-/// A size as the SDK has it, from the part `what` of an answer. None told is not none there.
+/// A size as the SDK has it, from the part `what` of an answer. None given is not none there.
 pub(crate) fn size(call: Call<'_>, what: &str, len: Option<i64>) -> Result<u64> {
     len.and_then(|len| u64::try_from(len).ok())
         .ok_or_else(|| odd_answer(call, what))
@@ -312,6 +325,7 @@ pub(crate) fn odd_answer(call: Call<'_>, what: &str) -> Error {
         call.subject,
         format!("the store's answer has no {what}; see `s3_endpoint`"),
     )
+    .with_setting("s3_endpoint")
 }
 
 /// A client that goes through the proxy for this scheme, and through none for any other.
@@ -341,7 +355,9 @@ async fn make_client(config: &S3Config, versions: Versions) -> Client {
     };
     let http = http_client(&config.proxies, scheme);
     let region = Region::new(config.region.clone());
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
     let mut builder = match (&config.access_key, &config.secret_key) {
         (Some(access_key), Some(secret_key)) => {
             let keys = Credentials::new(access_key, secret_key, None, None, "arc.toml");
@@ -371,7 +387,8 @@ async fn make_client(config: &S3Config, versions: Versions) -> Client {
         .region(region)
         .force_path_style(config.path_style)
         .timeout_config(timeouts)
-        // Retries, stalls and checksums are the sink's own business: two that do the same would multiply.
+        // Retries, stalls and checksums are the sink's own business: two that do the same would
+        // multiply.
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -387,6 +404,3 @@ impl std::fmt::Debug for Store {
             .finish_non_exhaustive()
     }
 }
-
-/// A store that many share.
-pub(crate) type Shared = Arc<Store>;

@@ -1,70 +1,17 @@
-//! Multipart uploads that nobody will end: the store keeps their parts, and bills for them, without listing them.
+//! Multipart uploads that nobody will end: the store keeps their parts, and bills for them, without
+//! listing them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
 
 use arc_backup_core::{Discard, Discarded, Key, Purpose, Result};
 use aws_sdk_s3::types::EncodingType;
 
-use crate::error::{Call, Fault};
+use crate::call::Call;
+use crate::error::RequestFault;
 use crate::list::{text, unreliable, within};
 use crate::store::Store;
 
-/// How many uploads of each name this process has under way, and the names of those that it could not end.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Begun {
-    counts: Arc<Mutex<HashMap<String, usize>>>,
-    left: Arc<Mutex<BTreeSet<String>>>,
-}
-
-impl Begun {
-    /// Counts an upload of `name` for as long as the guard lives.
-    pub(crate) fn enter(&self, name: &str) -> Entered {
-        *self.counts().entry(name.to_owned()).or_default() += 1;
-        Entered {
-            begun: self.clone(),
-            name: name.to_owned(),
-        }
-    }
-
-    /// Whether there is one upload of `name` here, and no other.
-    pub(crate) fn is_alone(&self, name: &str) -> bool {
-        self.counts().get(name) == Some(&1)
-    }
-
-    /// Takes note that an upload of `name` could not be ended.
-    fn leave(&self, name: &str) {
-        self.left().insert(name.to_owned());
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Entered {
-    begun: Begun,
-    name: String,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let mut counts = self.begun.counts();
-        if let Some(count) = counts.get_mut(&self.name) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.name);
-            }
-        }
-    }
-}
-
-/// Aborts an upload. One that is gone already is no error.
+/// Aborts an upload. One that is gone already is not an error.
 pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) -> Result<()> {
     let call = Call {
         operation: "abort the upload of",
@@ -72,32 +19,38 @@ pub(crate) async fn abort(store: &Store, subject: &str, name: &str, id: &str) ->
         permission: "s3:AbortMultipartUpload",
     };
     let done = store
-        .attempt(store.caller(Purpose::Data), call, |client, _| {
+        .attempt(store.retrier(Purpose::Data), call, |client, _| {
             let request = client
                 .abort_multipart_upload()
                 .bucket(store.bucket())
                 .key(name)
                 .upload_id(id);
-            async { request.send().await.map_err(|error| Fault::of(&error)) }
+            async {
+                request
+                    .send()
+                    .await
+                    .map_err(|error| RequestFault::of(&error))
+            }
         })
         .await;
     match done {
         Err((Some(fault), _)) if fault.is_no_upload() || fault.is_absent() => Ok(()),
         Err((_, error)) => {
-            store.begun.leave(name);
+            store.uploads.leave(name);
             Err(error)
         }
         Ok(_) => Ok(()),
     }
 }
 
-/// Aborts all uploads of exactly this name but `ours`, which came of a request whose answer was lost.
+/// Aborts all uploads of exactly this name but `ours`, which came of a request whose answer was
+/// lost.
 pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: Option<&str>) {
     let found = match list(store, name).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, key = subject, "an upload may be left behind");
-            store.begun.leave(name);
+            store.uploads.leave(name);
             return;
         }
     };
@@ -111,10 +64,11 @@ pub(crate) async fn abort_lost(store: &Store, subject: &str, name: &str, ours: O
     }
 }
 
-/// Aborts, or counts, all uploads of the key `folder` or in the folder of that name, or all under the whole prefix.
+/// Aborts, or counts, all uploads of the key `folder` or in the folder of that name, or all under
+/// the whole prefix.
 ///
-/// Some stores (MinIO) list uploads by their exact names only: there, those are found that this process left, and
-/// that of the key `folder`.
+/// Some stores (MinIO) list uploads by their exact names only: there, those are found that this
+/// process left, and that of the key `folder`.
 pub(crate) async fn discard(
     store: &Store,
     folder: Option<&Key>,
@@ -126,7 +80,7 @@ pub(crate) async fn discard(
         path.is_some_and(|path| folder.is_none_or(|folder| within(path, folder)))
     };
     let mut found = list(store, &prefix).await?;
-    let left = store.begun.left().clone();
+    let left = store.uploads.left().clone();
     for name in left.iter().filter(|name| is_within(name)) {
         found.extend(list(store, name).await?);
     }
@@ -140,7 +94,7 @@ pub(crate) async fn discard(
         discarded.add(ended.map(|()| Discarded::of(1)));
     }
     if discard == Discard::Remove && discarded.faults.is_empty() {
-        store.begun.left().retain(|name| !is_within(name));
+        store.uploads.left().retain(|name| !is_within(name));
     }
     Ok(discarded)
 }

@@ -7,14 +7,14 @@ use arc_backup_core::{Error, Key, Meta, Purpose, Result, Upload, WriteOptions};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::body::beating;
+use crate::body::with_heartbeat;
 use crate::checksum::Sum;
-use crate::error::Fault;
+use crate::error::RequestFault;
 use crate::multipart::{Multipart, NONCE, Uploaded, settle};
-use crate::store::{Shared, Store, odd_answer};
+use crate::store::{Store, odd_answer};
 
 pub(crate) struct S3Upload {
-    store: Shared,
+    store: Arc<Store>,
     key: Key,
     create_new: bool,
     purpose: Purpose,
@@ -24,7 +24,11 @@ pub(crate) struct S3Upload {
 }
 
 impl S3Upload {
-    pub(crate) async fn begin(store: &Shared, key: &Key, options: WriteOptions) -> Result<Self> {
+    pub(crate) async fn begin(
+        store: &Arc<Store>,
+        key: &Key,
+        options: WriteOptions,
+    ) -> Result<Self> {
         let multipart = Arc::new(Multipart::new(store, key, store.name(key), options.purpose));
         let uploaded = Arc::new(Uploaded(multipart.clone()));
         let limits = store.part_limits();
@@ -72,7 +76,7 @@ impl S3Upload {
         let (name, nonce) = (self.multipart.name(), self.multipart.nonce());
         let sum = Sum::of(&bytes, store.config.checksums);
         let done = store
-            .attempt(store.caller(self.purpose), call, |client, beat| {
+            .attempt(store.retrier(self.purpose), call, |client, beat| {
                 let mut request = client
                     .put_object()
                     .bucket(store.bucket())
@@ -80,11 +84,16 @@ impl S3Upload {
                     .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
                     .set_checksum_crc64_nvme(sum.crc64_text())
                     .set_content_md5(sum.md5_text())
-                    .body(beating(&bytes, beat));
+                    .body(with_heartbeat(&bytes, beat));
                 if self.create_new {
                     request = request.if_none_match("*").metadata(NONCE, nonce);
                 }
-                async { request.send().await.map_err(|error| Fault::of(&error)) }
+                async {
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| RequestFault::of(&error))
+                }
             })
             .await;
         match done {
@@ -105,7 +114,7 @@ impl S3Upload {
             parts.stop().await;
         }
         let ended = self.multipart.abort().await;
-        // Not before: who is dropped meanwhile still has it to end.
+        // Not before: one that is dropped until then still has it to end.
         self.parts = None;
         ended
     }
@@ -125,7 +134,7 @@ impl Upload for S3Upload {
                 Ok(meta)
             }
             Err(error) => {
-                // The first fault is the one to tell of.
+                // The first fault is the one to report.
                 if let Err(left) = self.end().await {
                     tracing::warn!(error = %left, key = self.key.as_str(), "an upload is left behind");
                 }
@@ -145,7 +154,7 @@ impl Drop for S3Upload {
             return;
         };
         let multipart = self.multipart.clone();
-        // Without a runtime nobody tells the store; `discard_unfinished` will.
+        // Without a runtime nobody aborts it; the next cleanup does.
         self.store.background.spawn(async move {
             parts.stop().await;
             if let Err(error) = multipart.abort().await {

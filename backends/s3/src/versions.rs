@@ -1,4 +1,5 @@
-//! Whether a bucket keeps versions, as its answers tell: asking for it would need a permission of its own.
+//! Whether a bucket keeps versions, as its answers show: asking for it would need a permission of
+//! its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

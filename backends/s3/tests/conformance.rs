@@ -27,7 +27,8 @@ async fn a_prefix_conforms() {
     assert_eq!(server.uploads("test"), [], "an upload is left");
 }
 
-/// Lost if it fails: the same, where a sink is a whole bucket, with parts as large as they are in use.
+/// Lost if it fails: the same, where a sink is a whole bucket, with parts as large as they are in
+/// use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_bucket_conforms() {
     let number = AtomicU32::new(0);

@@ -75,8 +75,8 @@ async fn a_live_holder_keeps_its_lock() {
     assert_eq!(server.keys(BUCKET), [""; 0]);
 }
 
-/// Lost if it fails: a repository that stays locked for ever after a crash; a holder that was stopped and goes on
-/// writing; and a lock that its former holder takes from the next.
+/// Lost if it fails: a repository that stays locked for ever after a crash; a holder that was
+/// stopped and goes on writing; and a lock that its former holder takes from the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_holder_loses_its_lock_and_knows_it() {
     let server = server();
@@ -156,8 +156,8 @@ async fn one_of_many_gets_it() {
         let sinks: Vec<_> = (0..8)
             .map(|_| sink_with(&server, 1_000_000, 1_000_000))
             .collect();
-        let tries = sinks.iter().map(|sink| try_lock(sink, "x"));
-        let won: Vec<_> = futures::future::join_all(tries)
+        let attempts = sinks.iter().map(|sink| try_lock(sink, "x"));
+        let won: Vec<_> = futures::future::join_all(attempts)
             .await
             .into_iter()
             .flatten()
@@ -169,7 +169,8 @@ async fn one_of_many_gets_it() {
     }
 }
 
-/// Lost if it fails: a lock on a store that knows no conditional delete, which then keeps it for ever.
+/// Lost if it fails: a lock on a store that knows no conditional delete, which then keeps it for
+/// ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn releases_without_a_conditional_delete() {
     let server = server();
@@ -184,7 +185,8 @@ async fn releases_without_a_conditional_delete() {
     assert_eq!(server.keys(BUCKET), [""; 0]);
 }
 
-/// Lost if it fails: a repository that a crash locks for every command line, each of which looks once and ends.
+/// Lost if it fails: a repository that a crash locks for every command line, each of which looks
+/// once and ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_later_gets_the_lock_of_a_dead_holder_soon() {
     let server = server();
@@ -214,7 +216,8 @@ async fn who_comes_later_gets_the_lock_of_a_dead_holder_soon() {
     guard.release().await.unwrap();
 }
 
-/// Lost if it fails: the lock of one that lives, on a store that stamps objects by one clock and answers by another.
+/// Lost if it fails: the lock of one that lives, on a store that stamps objects by one clock and
+/// answers by another.
 #[tokio::test(flavor = "multi_thread")]
 async fn stamps_of_two_clocks_cost_no_lock() {
     let server = support::server_with(|options| {
@@ -231,7 +234,8 @@ async fn stamps_of_two_clocks_cost_no_lock() {
     guard.release().await.unwrap();
 }
 
-/// Lost if it fails: the lock of one that lives, to each newcomer, and two backups that write one repository at once.
+/// Lost if it fails: the lock of one that lives, to each newcomer, and two backups that write one
+/// repository at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_later_finds_a_live_holder() {
     let server = server();
@@ -246,8 +250,9 @@ async fn who_comes_later_finds_a_live_holder() {
     guard.release().await.unwrap();
 }
 
-/// Lost if it fails: 92 seconds for each backup behind another whose keys may not delete, as if its process had died; or the lock
-/// itself, where what a holder gave back is taken for that of one that lives.
+/// Lost if it fails: 92 seconds for each backup behind another whose keys may not delete, as if its
+/// process had died; or the lock itself, where what a holder gave back is taken for that of one
+/// that lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_may_not_be_deleted_is_given_back() {
     let server = server();

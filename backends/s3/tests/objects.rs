@@ -68,7 +68,8 @@ async fn small_objects_cost_one_request() {
     assert_eq!(counts, [(Verb::PutObject, 1), (Verb::GetObject, 1)]);
 }
 
-/// Lost if it fails: a listing of everything before the first row of it, and backups that take hours to list.
+/// Lost if it fails: a listing of everything before the first row of it, and backups that take
+/// hours to list.
 #[tokio::test]
 async fn listings_cost_pages() {
     let server = server();
@@ -159,7 +160,8 @@ async fn what_is_no_object_of_ours_is_told() {
     assert_eq!(rows, wanted);
 }
 
-/// Lost if it fails: a delete that the store refuses as a whole, or that says it is done when a key is left.
+/// Lost if it fails: a delete that the store refuses as a whole, or that says it is done when a key
+/// is left.
 #[tokio::test]
 async fn deletes_a_thousand_with_a_request() {
     let server = server_with(|options| options.undeletable = Some("stuck".to_owned()));

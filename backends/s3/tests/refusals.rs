@@ -1,5 +1,5 @@
-//! What is wrong with the configuration, the rights or the network is said so that an operator knows where to look,
-//! and no secret is said with it.
+//! What is wrong with the configuration, the rights or the network is said so that an operator
+//! knows where to look, and no secret is said with it.
 
 #![allow(
     clippy::unwrap_used,
@@ -82,12 +82,12 @@ async fn check(
             "hunter2",
             "wrong/secret",
         ] {
-            assert!(!all.contains(secret), "{what} tells the secret: {all}");
+            assert!(!all.contains(secret), "{what} shows the secret: {all}");
         }
     }
 }
 
-/// Lost if it fails: an operator who is told "403", or "it does not exist".
+/// Lost if it fails: an operator who reads "403", or "it does not exist".
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_setting_is_named_by_every_request() {
     use ErrorKind::{PermissionDenied, Unavailable};
@@ -280,7 +280,7 @@ async fn debug_shows_no_secret() {
     assert!(!text.contains(&server.options().access_key), "{text}");
 }
 
-/// Lost if it fails: an operator without keys, who is told of a dispatch failure.
+/// Lost if it fails: an operator without keys, who reads of a dispatch failure.
 #[tokio::test]
 async fn missing_credentials_are_named() {
     const CHILD: &str = "ARC_BACKUP_TEST_WITHOUT_CREDENTIALS";
@@ -314,8 +314,8 @@ async fn missing_credentials_are_named() {
     }
 }
 
-/// Lost if it fails: a restore that has changed half of the data when it finds that nothing can be set aside, or a probe
-/// that lies there for ever.
+/// Lost if it fails: a restore that has changed half of the data when it finds that nothing can be
+/// set aside, or a probe that lies there for ever.
 #[tokio::test]
 async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
     let server = server();
@@ -355,8 +355,8 @@ async fn a_place_that_lacks_a_right_is_refused_before_anything_changes() {
     }
 }
 
-/// Lost if it fails: what a listing leaves out in silence, from a backup that says it is complete; or an operation that
-/// never ends.
+/// Lost if it fails: what a listing leaves out in silence, from a backup that says it is complete;
+/// or an operation that never ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_is_none_is_refused() {
     for fault in [
@@ -405,7 +405,8 @@ async fn a_listing_that_is_none_is_refused() {
     }
 }
 
-/// Lost if it fails: a store that knows a deletion only with its `Content-MD5`, and nobody who says which setting that is.
+/// Lost if it fails: a store that knows a deletion only with its `Content-MD5`, and nobody who says
+/// which setting that is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_needs_its_md5_has_it() {
     let server = server_with(|options| options.deletes_need_md5 = true);

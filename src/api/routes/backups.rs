@@ -1,5 +1,7 @@
 //! Endpoints that make, list, show, verify and delete backups.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,14 +46,11 @@ impl BackupRoutes {
         let settings = &shared.engine.settings().backup;
         let limit = limit(request.fields.timeout.as_deref())?;
         let wanted = Request::Backup {
-            metadata: request
-                .fields
-                .include_metadata
-                .unwrap_or(settings.include_metadata),
-            config: request
-                .fields
-                .include_config
-                .unwrap_or(settings.include_config),
+            scope: Scope::from(Sections {
+                data: true,
+                metadata: (request.fields.include_metadata).unwrap_or(settings.include_metadata),
+                config: (request.fields.include_config).unwrap_or(settings.include_config),
+            }),
             require_flush: request
                 .fields
                 .require_flush

@@ -1,5 +1,7 @@
 //! Restoring a backup.
 
+use crate::operations::Sections;
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -45,22 +47,24 @@ impl RestoreRoutes {
             return Err(ApiError::bad(text, None));
         }
         let options = RestoreOptions {
-            data: fields.restore_data.unwrap_or(true),
-            metadata: fields.restore_metadata.unwrap_or(true),
-            config: fields.restore_config.unwrap_or(false),
+            scope: Scope::from(Sections {
+                data: fields.restore_data.unwrap_or(true),
+                metadata: fields.restore_metadata.unwrap_or(true),
+                config: fields.restore_config.unwrap_or(false),
+            }),
             extra_files: fields.extra_files.unwrap_or_default().into(),
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
         };
-        if !(options.data || options.metadata || options.config) {
+        if !options.includes_any() {
             return Err(ApiError::bad(
                 "Nothing to restore: restore_data, restore_metadata and restore_config are all false",
                 None,
             ));
         }
-        let restart = Some(options.metadata || options.config);
+        let restart = Some(options.needs_restart());
         let limit = limit(fields.timeout.as_deref())?;
         let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
         let wanted = Request::Restore(id, options, fields.target);

@@ -1,12 +1,13 @@
 //! Parts that a backup omits on request: `completed` must not lie by omission.
 
-use crate::config::Settings;
-use crate::operations::backup::run::Parts;
+use arc_backup_core::{Scope, Section};
 
-/// What `parts` omits, each with its configuration key.
-pub(crate) fn on_request(settings: &Settings, parts: Parts) -> Vec<String> {
+use crate::config::Settings;
+
+/// What `scope` omits, each with its configuration key.
+pub(crate) fn on_request(settings: &Settings, scope: &Scope) -> Vec<String> {
     let mut omitted = Vec::new();
-    if !parts.metadata {
+    if !scope.includes(&Section::Metadata) {
         // A database that no setting asks for, and that is not there, is not omitted.
         let databases = (settings.databases.iter())
             .filter(|database| database.needed_by.is_some() || database.path.exists());
@@ -17,7 +18,7 @@ pub(crate) fn on_request(settings: &Settings, parts: Parts) -> Vec<String> {
             )
         }));
     }
-    if !parts.config && settings.config_exists {
+    if !scope.includes(&Section::Config) && settings.config_exists {
         omitted.push(
             "arc.toml: the configuration was omitted on request (include_config = false)"
                 .to_owned(),

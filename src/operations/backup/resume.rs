@@ -14,8 +14,9 @@ use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 
-/// Takes over the files that interrupted backups have stored and that are the same still: by their entity tag in the
-/// source, and by their bytes, or, in a store, by the entity tag that it gave them.
+/// Takes over the files that interrupted backups have stored and that are the same still: by their
+/// entity tag in the source, and by their bytes, or, in a store, by the entity tag that it gave
+/// them.
 pub(crate) async fn reuse(
     context: &Context,
     section: &Section,
@@ -114,7 +115,7 @@ async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<O
     Ok(found)
 }
 
-/// Makes a stored file one of this backup, if it is what it should be; tells its entity tag then.
+/// Makes a stored file one of this backup, if it is what it should be; returns its entity tag then.
 async fn take_over(
     context: &Context,
     record: &Record,
@@ -145,7 +146,7 @@ async fn take_over(
         Ok(taken) => Ok(taken),
         Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
         Err(error) => {
-            // It is stored anew; what is wrong with the target shows there.
+            // It is stored again; a fault of the target shows there.
             tracing::debug!(%error, "not taken over");
             Ok(None)
         }

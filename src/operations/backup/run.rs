@@ -1,5 +1,6 @@
 //! The steps of a backup.
 
+use arc_backup_core::Scope;
 use std::sync::Arc;
 
 use arc_backup_core::{ErrorKind, Freeze, Section, Source};
@@ -49,25 +50,16 @@ impl BackupOutcome {
     }
 }
 
-/// Which parts a backup has besides the data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts {
-    /// Databases.
-    pub(crate) metadata: bool,
-    /// `arc.toml`.
-    pub(crate) config: bool,
-}
-
 /// Makes a backup. Files stored by a failed one are used again by the next; where the disk is full
 /// they are removed at once.
-pub(crate) async fn run(context: &Context, parts: Parts, flush: Flush) -> Result<BackupOutcome> {
+pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Result<BackupOutcome> {
     if flush == Flush::Required {
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
     let unfinished = context.or_cancelled(prepare(context)).await?;
     let mut collected = Collected::new(context, unfinished.clone());
-    let made = make(context, parts, flush, &mut collected).await;
+    let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -194,11 +186,11 @@ async fn clean_up(
 
 async fn make(
     context: &Context,
-    parts: Parts,
+    scope: &Scope,
     flush: Flush,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let stored = store(context, parts, flush, collected);
+    let stored = store(context, scope, flush, collected);
     let inventory = context.or_cancelled(stored).await?;
     publish(context, &inventory, collected).await
 }
@@ -206,20 +198,16 @@ async fn make(
 /// Stores everything that the backup is made of, except its manifest, and makes it durable.
 async fn store(
     context: &Context,
-    parts: Parts,
+    scope: &Scope,
     flush: Flush,
     collected: &mut Collected,
 ) -> Result<InventoryRef> {
     let durability = context.repository.sink().durability().await?;
-    let omitted = omitted::on_request(&context.settings, parts);
+    let omitted = omitted::on_request(&context.settings, scope);
     collected.add_not_included(context, omitted);
     let mut sources: Vec<(Section, &Arc<dyn Source>)> = (context.sources.iter())
         .map(|source| (section_of(&**source), source))
-        .filter(|(section, _)| match section {
-            Section::Metadata => parts.metadata,
-            Section::Config => parts.config,
-            Section::Data | Section::Other(_) => true,
-        })
+        .filter(|(section, _)| scope.includes(section))
         .collect();
     sources.sort_by_key(|(section, _)| section.backup_order());
     for (section, source) in sources {

@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! Lists what the source has frozen, takes over what interrupted backups have stored of it already, copies the rest,
-//! and lets the source reconcile what was gone or changed when it was opened.
+//! Lists what the source has frozen, takes over what interrupted backups have stored of it already,
+//! copies the rest, and lets the source reconcile what was gone or changed when it was opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,11 +30,12 @@ use crate::sorted::{Joined, Sorted, in_order, merge_join, union};
 const LOST_TIMES: u32 = 4;
 /// How many times a source reconciles lost files.
 const ROUNDS: u32 = 1000;
-/// Of how many files that a store refuses the storage itself is asked whether it still takes our credentials.
+/// Of how many files that a store refuses the storage itself is asked whether it still takes our
+/// credentials.
 const REFUSALS: u64 = 100;
 
-/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read are noted as problems;
-/// any other fault ends it.
+/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read
+/// are noted as problems; any other fault ends it.
 pub(crate) async fn copy(
     context: &Context,
     section: &Section,
@@ -229,7 +230,8 @@ impl Copying<'_> {
             && *self.section == Section::Data
             && self.context.storage.properties().access == Access::Network
         {
-            // A store refuses one object, or, once our credentials have ended, all of them: that is no fault of files.
+            // A store refuses one object, or, once our credentials have ended, all of them: that is
+            // no fault of files.
             if self.refused.is_multiple_of(REFUSALS) {
                 self.ask_storage().await?;
             }
@@ -255,15 +257,15 @@ impl Copying<'_> {
         }
     }
 
-    /// Lets the source reconcile what was lost, and copies what it tells, until nothing is lost. `gone` is what is no longer
-    /// part of the view.
+    /// Lets the source reconcile lost entries, and copies those that it returns, until none is
+    /// lost. `gone` has the keys that are no longer part of the snapshot.
     async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
-        let mut tries = BTreeMap::new();
+        let mut attempts = BTreeMap::new();
         for round in 0.. {
-            // What the listing goes on to tell of, and is not to be had, is not going to be.
+            // A file that stays in the listing and can't be opened is not going to be.
             let mut lost = Vec::new();
             for (entry, fault) in std::mem::take(&mut self.lost) {
-                let count = tries
+                let count = attempts
                     .entry((entry.key.clone(), entry.etag.clone()))
                     .or_insert(0);
                 *count += 1;
@@ -366,7 +368,8 @@ impl Writer for BackupWriter<'_> {
         let options = WriteOptions {
             size_hint: Some(entry.size),
             modified: entry.modified,
-            // Databases and arc.toml hold secrets: they are nobody else's in a backup. Their modes are in the inventory.
+            // Databases and arc.toml hold secrets: in a backup they are private. Their modes are in
+            // the inventory.
             mode: entry.mode.filter(|_| *self.section == Section::Data),
             ..WriteOptions::default()
         };

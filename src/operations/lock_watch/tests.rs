@@ -1,5 +1,7 @@
 //! Operations that lose their lock.
 
+use arc_backup_core::Scope;
+use arc_backup_core::Section;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,8 +178,7 @@ async fn run(engine: &Arc<ArcBackup>, request: Request) -> Operation {
 
 async fn backup(engine: &Arc<ArcBackup>) -> BackupId {
     let request = Request::Backup {
-        metadata: false,
-        config: false,
+        scope: Scope::of_sections([Section::Data]),
         require_flush: false,
         target: None,
         id: None,
@@ -249,8 +250,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
         Request::Delete(id.clone(), None),
         Request::Restore(id.clone(), RestoreOptions::default(), None),
         Request::Backup {
-            metadata: false,
-            config: false,
+            scope: Scope::of_sections([Section::Data]),
             require_flush: false,
             target: None,
             id: None,

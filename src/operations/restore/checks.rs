@@ -57,9 +57,9 @@ impl ArcBackup {
             let begun =
                 |section: Section| marker.sections.iter().any(|one| one == section.as_str());
             marker.backup_id == id.as_str()
-                && (!options.data || begun(Section::Data))
-                && (!options.metadata || begun(Section::Metadata))
-                && (!options.config || begun(Section::Config))
+                && (!options.includes(&Section::Data) || begun(Section::Data))
+                && (!options.includes(&Section::Metadata) || begun(Section::Metadata))
+                && (!options.includes(&Section::Config) || begun(Section::Config))
         });
         if completes {
             return Ok((repository, loaded));
@@ -81,7 +81,9 @@ impl ArcBackup {
         id: &BackupId,
         options: &RestoreOptions,
     ) -> Result<()> {
-        if !options.config || !(options.data || options.metadata) {
+        if !options.includes(&Section::Config)
+            || !(options.includes(&Section::Data) || options.includes(&Section::Metadata))
+        {
             return Ok(());
         }
         let Some(text) = self.config_in(repository, loaded, id).await? else {
@@ -92,7 +94,7 @@ impl ArcBackup {
             return Ok(());
         };
         let included = &loaded.manifest.databases_included;
-        let databases = match (options.metadata, included.is_empty()) {
+        let databases = match (options.includes(&Section::Metadata), included.is_empty()) {
             (false, _) => Vec::new(),
             // Arc's own backups hold one.
             (true, true) => vec!["auth.db_path"],
@@ -100,7 +102,7 @@ impl ArcBackup {
         };
         let compared = Compared {
             backends: &self.settings.backends,
-            data: options.data,
+            data: options.includes(&Section::Data),
             databases,
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
@@ -175,7 +177,7 @@ impl ArcBackup {
         }
         let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
-            format!("{} ago, ", times::words(Duration::from_secs(seconds)))
+            format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
             "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \
@@ -193,10 +195,10 @@ impl ArcBackup {
         options: &RestoreOptions,
     ) -> Result<Vec<String>> {
         let mut there = Vec::new();
-        if options.data && self.has_live_data().await? {
+        if options.includes(&Section::Data) && self.has_live_data().await? {
             there.push(format!("data in {}", self.storage.location()));
         }
-        if options.metadata {
+        if options.includes(&Section::Metadata) {
             let included = &loaded.manifest.databases_included;
             let databases = self.settings.databases.iter().filter(|database| {
                 included.is_empty() || included.iter().any(|one| one.file == database.file)

@@ -1,6 +1,6 @@
 //! What a restore is asked for.
 
-use arc_backup_core::{ExtraFiles, Section};
+use arc_backup_core::{ExtraFiles, Scope, Section};
 
 /// What becomes of live files that the backup does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,12 +28,8 @@ impl From<ExtraFilesPolicy> for ExtraFiles {
 /// What to restore, and how.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
-    /// Parquet files and their companions.
-    pub data: bool,
-    /// SQLite databases.
-    pub metadata: bool,
-    /// `arc.toml`.
-    pub config: bool,
+    /// What to restore: by default data and metadata. Nothing else is listed as extra or changed.
+    pub scope: Scope,
     /// Live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
     /// An incomplete copy may be taken, where there is no backup of that id.
@@ -50,9 +46,7 @@ pub struct RestoreOptions {
 impl Default for RestoreOptions {
     fn default() -> Self {
         Self {
-            data: true,
-            metadata: true,
-            config: false,
+            scope: Scope::of_sections([Section::Data, Section::Metadata]),
             extra_files: ExtraFilesPolicy::default(),
             allow_incomplete: false,
             verify_first: false,
@@ -63,12 +57,24 @@ impl Default for RestoreOptions {
 }
 
 impl RestoreOptions {
-    pub(crate) fn includes(&self, section: &Section) -> bool {
-        match section {
-            // A section of a third party is data.
-            Section::Data | Section::Other(_) => self.data,
-            Section::Metadata => self.metadata,
-            Section::Config => self.config,
-        }
+    /// Whether the section, or a part of it, is restored.
+    #[must_use]
+    pub fn includes(&self, section: &Section) -> bool {
+        self.scope.includes(section)
+    }
+
+    /// Whether anything is.
+    #[must_use]
+    pub fn includes_any(&self) -> bool {
+        [Section::Data, Section::Metadata, Section::Config]
+            .iter()
+            .any(|section| self.includes(section))
+    }
+
+    /// Whether Arc must be restarted to see all of it: it holds databases and the configuration in
+    /// memory.
+    #[must_use]
+    pub fn needs_restart(&self) -> bool {
+        self.includes(&Section::Metadata) || self.includes(&Section::Config)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn sections_to_restore(inventory: &Inventory, options: &RestoreOption
         .filter(|section| options.includes(section))
         .cloned()
         .collect();
-    if options.data && !sections.contains(&Section::Data) {
+    if options.includes(&Section::Data) && !sections.contains(&Section::Data) {
         sections.push(Section::Data);
     }
     sections.sort_by_key(Section::restore_order);
@@ -44,14 +44,14 @@ pub(crate) fn check_sections(
 ) -> Result<()> {
     let id = &context.id;
     let is_empty = |section: &Section| inventory.totals_of(section).0 == 0;
-    if options.data && is_empty(&Section::Data) {
+    if options.includes(&Section::Data) && is_empty(&Section::Data) {
         context.warn(format!(
             "backup `{id}` holds no data files: after this restore there are none"
         ));
     }
     for (wanted, section) in [
-        (options.metadata, Section::Metadata),
-        (options.config, Section::Config),
+        (options.includes(&Section::Metadata), Section::Metadata),
+        (options.includes(&Section::Config), Section::Config),
     ] {
         if wanted && is_empty(&section) {
             context.warn(format!(

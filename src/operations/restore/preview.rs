@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{
-    Activity, InvalidOperationId, OperationId, RestoreSummary, Section, Staging,
-};
-use futures::StreamExt;
+use arc_backup_core::Section;
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, Staging};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
+use crate::manifest::{BackupId, InventoryFault, Manifest, SourceInfo};
 use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
@@ -148,7 +146,7 @@ impl ArcBackup {
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {
-            options.metadata
+            options.includes(&Section::Metadata)
                 && manifest.has_metadata
                 && (included.is_empty() || included.iter().any(|one| one.file == database.file))
         });
@@ -165,15 +163,15 @@ impl ArcBackup {
             source,
             destination: RestoreDestination {
                 databases: replaced.map(|one| absolute(&one.path)).collect(),
-                config: (options.config && manifest.has_config)
+                config: (options.includes(&Section::Config) && manifest.has_config)
                     .then(|| absolute(&self.settings.config_path)),
                 storage: own,
             },
-            databases: match options.data {
+            databases: match options.includes(&Section::Data) {
                 true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
                 false => Vec::new(),
             },
-            sqlite_databases: match options.metadata {
+            sqlite_databases: match options.includes(&Section::Metadata) {
                 true => included.iter().map(|one| one.file.clone()).collect(),
                 false => Vec::new(),
             },
@@ -181,7 +179,7 @@ impl ArcBackup {
             plan_error,
             arc_running,
             arc_seen,
-            restart_required: options.metadata || options.config,
+            restart_required: options.needs_restart(),
         })
     }
 
@@ -241,10 +239,6 @@ impl ArcBackup {
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
         for section in &sections_to_restore(&inventory, options) {
-            if *section == Section::Config {
-                plan.add(&self.config_summary(&inventory).await?);
-                continue;
-            }
             let mut sources = self.sources.iter();
             let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
                 continue;
@@ -266,17 +260,5 @@ impl ArcBackup {
             plan.add(&restore.plan(section_entries(&inventory, section)?).await?);
         }
         Ok(plan)
-    }
-
-    /// That of `arc.toml`, whose own plan tries whether its place can be written.
-    async fn config_summary(&self, inventory: &Inventory) -> Result<RestoreSummary> {
-        let mut summary = RestoreSummary::default();
-        let mut entries = section_entries(inventory, &Section::Config)?;
-        while let Some(entry) = entries.next().await {
-            summary.needed_files += 1;
-            summary.needed_bytes += entry?.size;
-            summary.replaced_files += u64::from(self.settings.config_path.exists());
-        }
-        Ok(summary)
     }
 }

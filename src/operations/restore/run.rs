@@ -19,7 +19,7 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
@@ -192,13 +192,7 @@ async fn prepare<'a>(
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
     discard_staged(context, marker).await?;
-    let loaded = load(
-        context,
-        problems,
-        &|section| options.includes(section),
-        Access::Read,
-    )
-    .await?;
+    let loaded = load(context, problems, &options.scope, CheckFor::Reading).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
@@ -213,7 +207,7 @@ async fn prepare<'a>(
         context.running.progress.restart();
     }
     // Before live files are listed, and again before they are changed.
-    let arc = match options.data {
+    let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory).await?),
         false => None,
     };
@@ -243,7 +237,8 @@ async fn prepare<'a>(
 /// ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
-    let sets_aside = options.data && options.extra_files != ExtraFilesPolicy::Keep;
+    let sets_aside =
+        options.includes(&Section::Data) && options.extra_files != ExtraFilesPolicy::Keep;
     if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
         return Ok(());
     }

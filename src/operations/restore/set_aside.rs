@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{AsideAreas, AsideStore, OperationId};
+use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId};
 use jiff::Timestamp;
 
+use crate::files::folder_of;
 use crate::operations::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
@@ -78,7 +79,9 @@ impl ArcBackup {
         let mut found = Vec::new();
         for repository in &self.repositories {
             let mut areas = AsideAreas::default();
-            areas.add_all(&**repository.sink(), Some(&folder)).await?;
+            let listing = ListOptions::within(&folder);
+            let prefix = listing.prefix.clone();
+            (areas.add_listing(repository.sink().list(listing), &prefix)).await?;
             found.extend(areas.into_vec().into_iter().map(|area| SetAside {
                 place: format!("{folder}/{}/ in target {}", area.area, repository.name()),
                 files: area.files,
@@ -99,15 +102,14 @@ fn moment_of(operation_id: &str) -> Option<Timestamp> {
 
 /// The files beside `path` that were it before a restore.
 fn beside(path: &Path) -> Vec<SetAside> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Vec::new();
     };
     let start = format!("{name}.before-restore");
-    let children = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let children = std::fs::read_dir(folder_of(path))
+        .into_iter()
+        .flatten()
+        .flatten();
     let kept = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
     let mut found: Vec<_> = kept
         .filter_map(|child| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, ListOptions, Listed, Meta, OtherKind, Section,
+    Error as CoreError, ErrorKind, ListOptions, Listed, Meta, OtherKind, Scope, Section,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -12,15 +12,15 @@ use crate::manifest::{Inventory, Record};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
 use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(access: Access, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if access == Access::ListOnly || !meta.archived {
+async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
+    if purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
     // A listing does not show that an object was restored for a while.
@@ -60,14 +60,14 @@ pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
     inventory: &Inventory,
-    wanted: &(dyn Fn(&Section) -> bool + Sync),
-    access: Access,
+    scope: &Scope,
+    purpose: CheckFor,
 ) -> Result<()> {
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
     let mut joined = merge_join(
-        expected(context, inventory, wanted)?,
-        found(context, &prefix, wanted, &odd),
+        expected(context, inventory, scope)?,
+        found(context, &prefix, scope, &odd),
     );
     // Folders, with a `/` at the end, and files that can't be read: whether what lies there is
     // missing is not known.
@@ -84,15 +84,15 @@ pub(crate) async fn check(
                 let is_unreadable = unreadable.contains(record.path.as_str())
                     || folders.any(|folder| unreadable.contains(folder));
                 if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                 } else if !is_unreadable {
-                    check_file(context, problems, &record, None, access).await?;
+                    check_file(context, problems, &record, None, purpose).await?;
                 }
             }
             Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), access).await?,
+                Bytes::Here => check_file(context, problems, &record, Some(meta), purpose).await?,
                 Bytes::Elsewhere(meta) => {
-                    check_file(context, problems, &record, meta, access).await?;
+                    check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
@@ -145,18 +145,18 @@ enum Odd {
     Other(String, OtherKind),
 }
 
-/// The records of the wanted sections.
+/// The records in scope.
 fn expected<'a>(
     context: &'a Context,
     inventory: &Inventory,
-    wanted: &'a (dyn Fn(&Section) -> bool + Sync),
+    scope: &'a Scope,
 ) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
     let records = inventory.records()?;
-    let wanted = records.filter(|record| match record {
-        Ok(record) => wanted(&record.section()),
+    let in_scope = records.filter(|record| match record {
+        Ok(record) => scope.includes(&record.section()),
         Err(_) => true,
     });
-    Ok(stream::iter(wanted).and_then(async |record| {
+    Ok(stream::iter(in_scope).and_then(async |record| {
         let (holder, key) = location_of(&context.id, &record)?;
         let bytes = match holder == context.id {
             true => Bytes::Here,
@@ -166,17 +166,17 @@ fn expected<'a>(
     }))
 }
 
-/// The objects of the wanted sections. Whatever else is listed goes to `odd`.
+/// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
     context: &'a Context,
     prefix: &'a str,
-    wanted: &'a (dyn Fn(&Section) -> bool + Sync),
+    scope: &'a Scope,
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
-    let in_wanted = move |path: &str| {
+    let is_in_scope = move |path: &str| {
         let name = path.split('/').next().unwrap_or_default();
-        Section::parse(name).is_ok_and(|section| wanted(&section))
+        Section::parse(name).is_ok_and(|section| scope.includes(&section))
     };
     let add = |item| {
         odd.lock()
@@ -190,7 +190,7 @@ fn found<'a>(
             Err(error) if error.is_of_one_place() && error.kind() != ErrorKind::Unavailable => {
                 match path_of(error.subject()).filter(|path| !path.is_empty()) {
                     Some(path) => {
-                        if in_wanted(&path) {
+                        if is_in_scope(&path) {
                             add(Odd::Unreadable(path, error));
                         }
                         None
@@ -202,11 +202,11 @@ fn found<'a>(
             Ok(Listed::Object(meta)) if own.contains(&meta.key) => None,
             Ok(Listed::Object(meta)) => {
                 let path = path_of(&meta.key).unwrap_or_else(|| meta.key.to_string());
-                in_wanted(&path).then_some(Ok(Found { path, meta }))
+                is_in_scope(&path).then_some(Ok(Found { path, meta }))
             }
             Ok(Listed::Other { path, kind }) => {
                 let path = path_of(&path).unwrap_or(path);
-                if in_wanted(&path) {
+                if is_in_scope(&path) {
                     add(Odd::Other(path, kind));
                 }
                 None
@@ -240,7 +240,7 @@ async fn check_file(
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    access: Access,
+    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -254,7 +254,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(access, context, &record.path, &meta).await
+    check_tier(purpose, context, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.

@@ -1,24 +1,24 @@
 //! Loading a backup that is read: its manifest, its inventory, and whether its files are there.
 
-use arc_backup_core::Section;
+use arc_backup_core::Scope;
 
 use crate::manifest::{Inventory, InventoryFault};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
 
 /// Reads the manifest and inventory of the operation's backup, adding to `problems` what is wrong
-/// with either. Of the files only those in the `wanted` sections are looked for.
+/// with either. Only files in `scope` are looked for.
 pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,
-    wanted: &(dyn Fn(&Section) -> bool + Sync),
-    access: Access,
+    scope: &Scope,
+    purpose: CheckFor,
 ) -> Result<Option<(Loaded, Inventory)>> {
     let loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
@@ -48,7 +48,7 @@ pub(crate) async fn load(
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, wanted, access).await?;
+    completeness::check(context, problems, &inventory, scope, purpose).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

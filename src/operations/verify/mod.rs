@@ -1,6 +1,6 @@
 //! Verifying a backup.
 
-pub(crate) mod access;
+pub(crate) mod check_for;
 pub(crate) mod completeness;
 pub(crate) mod load;
 mod mode;

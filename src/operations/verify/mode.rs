@@ -1,6 +1,6 @@
 //! How thorough a verification is.
 
-use crate::operations::verify::access::Access;
+use crate::operations::verify::check_for::CheckFor;
 
 /// How much of a backup is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,10 +22,10 @@ impl VerifyMode {
         }
     }
 
-    pub(crate) fn access(self) -> Access {
+    pub(crate) fn checks_for(self) -> CheckFor {
         match self {
-            Self::Quick => Access::ListOnly,
-            Self::Full | Self::Sample(_) => Access::Read,
+            Self::Quick => CheckFor::Presence,
+            Self::Full | Self::Sample(_) => CheckFor::Reading,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The steps of a verification.
 
-use arc_backup_core::{Entry, Error as CoreError, Section};
+use arc_backup_core::{Entry, Error as CoreError, Scope, Section};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::operations::verify::no_writer::NoWriter;
 use crate::operations::verify::sampling::{self, Run};
 use crate::operations::{ProblemKind, Running, Sample};
 use crate::pipeline::Reader;
-use crate::repository::{BackupState, LastVerified, Note, Turn};
+use crate::repository::{BackupState, LastVerified, Note, SampleCursor};
 use crate::{Error, Result};
 
 /// What a verification found.
@@ -48,7 +48,7 @@ impl VerifyOutcome {
 pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
     let mut note = read_note(context).await;
     let run = match mode {
-        VerifyMode::Sample(share) => Some(Run::of(turn(context, &note).await, share)),
+        VerifyMode::Sample(share) => Some(Run::of(cursor(context, &note).await, share)),
         VerifyMode::Full | VerifyMode::Quick => None,
     };
     // A verification that was interrupted says nothing of the backup.
@@ -91,7 +91,7 @@ async fn read_note(context: &Context) -> Note {
 
 /// Where the sample begins. Where that cannot be recorded the samples are random, or each would read
 /// the same files.
-async fn turn(context: &Context, note: &Note) -> Turn {
+async fn cursor(context: &Context, note: &Note) -> SampleCursor {
     let Err(error) = keep_note(context, note).await else {
         return note.sample.unwrap_or_default();
     };
@@ -99,7 +99,7 @@ async fn turn(context: &Context, note: &Note) -> Turn {
         "cannot record in the target which files were read: this sample is random, and later samples may repeat or omit \
          files: {error}"
     ));
-    Turn {
+    SampleCursor {
         next: sampling::position(&context.operation_id),
         covered: 0,
     }
@@ -120,7 +120,9 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(context, problems, &|_| true, mode.access()).await? {
+    if let Some((loaded, inventory)) =
+        load(context, problems, &Scope::whole(), mode.checks_for()).await?
+    {
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());

@@ -6,7 +6,7 @@
 
 use arc_backup_core::Digest;
 
-use crate::repository::Turn;
+use crate::repository::SampleCursor;
 
 /// How many positions there are.
 const CIRCLE: u64 = 1 << 32;
@@ -24,17 +24,17 @@ pub(crate) struct Run {
     /// What it reads.
     pub(crate) span: Span,
     /// Whose turn is next.
-    pub(crate) next: Turn,
+    pub(crate) next: SampleCursor,
     /// How much of the whole will have been read after it, since the samples began anew.
     pub(crate) covered: f64,
 }
 
 impl Run {
     /// The run of `share` whose turn it is.
-    pub(crate) fn of(turn: Turn, share: f64) -> Self {
+    pub(crate) fn of(cursor: SampleCursor, share: f64) -> Self {
         // A share is more than 0 and at most 1; a float's 53 bits hold every position.
         let width = ((share * CIRCLE as f64).ceil() as u64).clamp(1, CIRCLE);
-        let left = CIRCLE - turn.covered.min(CIRCLE - 1);
+        let left = CIRCLE - cursor.covered.min(CIRCLE - 1);
         let beyond = width.saturating_sub(left);
         // Each run of a round was rounded up by less than one position. What that adds up to is not read again, so that
         // the next round begins where this one did.
@@ -48,11 +48,11 @@ impl Run {
         let covered = if ends { beyond } else { CIRCLE - left + width };
         Self {
             span: Span {
-                start: turn.next,
+                start: cursor.next,
                 width,
             },
-            next: Turn {
-                next: ((u64::from(turn.next) + width) % CIRCLE) as u32,
+            next: SampleCursor {
+                next: ((u64::from(cursor.next) + width) % CIRCLE) as u32,
                 covered,
             },
             covered: if ends {
@@ -89,17 +89,17 @@ mod tests {
     }
 
     /// How often each path is read by `runs` samples, and the turn after them.
-    fn read(mut turn: Turn, share: f64, runs: u32) -> (Vec<u32>, Turn, f64) {
+    fn read(mut cursor: SampleCursor, share: f64, runs: u32) -> (Vec<u32>, SampleCursor, f64) {
         let paths = paths();
         let (mut counts, mut covered) = (vec![0; paths.len()], 0.0);
         for _ in 0..runs {
-            let run = Run::of(turn, share);
+            let run = Run::of(cursor, share);
             for (count, path) in counts.iter_mut().zip(&paths) {
                 *count += u32::from(run.span.holds(path));
             }
-            (turn, covered) = (run.next, run.covered);
+            (cursor, covered) = (run.next, run.covered);
         }
-        (counts, turn, covered)
+        (counts, cursor, covered)
     }
 
     /// Lost otherwise: the files that no sample ever reads, while the samples say that all is well.
@@ -107,12 +107,12 @@ mod tests {
     fn n_samples_of_one_nth_read_every_file_once_and_begin_anew() {
         for runs in [1, 2, 3, 4, 6, 7, 10, 20, 33, 100, 997] {
             for next in [0, 1, 12_345, u32::MAX] {
-                let turn = Turn { next, covered: 0 };
+                let cursor = SampleCursor { next, covered: 0 };
                 // As the command line and REST have it: a percentage.
                 let share = 100.0 / f64::from(runs) / 100.0;
-                let (counts, after, covered) = read(turn, share, runs);
+                let (counts, after, covered) = read(cursor, share, runs);
                 assert!(counts.iter().all(|count| *count == 1), "{runs} from {next}");
-                assert_eq!((after, covered), (turn, 1.0), "{runs} from {next}");
+                assert_eq!((after, covered), (cursor, 1.0), "{runs} from {next}");
             }
         }
     }
@@ -121,30 +121,30 @@ mod tests {
     #[test]
     fn samples_of_an_odd_share_leave_nothing_out() {
         for (share, runs) in [(0.3, 4), (0.15, 7), (0.999, 2), (0.051, 20), (0.333, 4)] {
-            let turn = Turn {
+            let cursor = SampleCursor {
                 next: 4_000_000_000,
                 covered: 0,
             };
-            let (counts, _, covered) = read(turn, share, runs - 1);
+            let (counts, _, covered) = read(cursor, share, runs - 1);
             assert!(covered < 1.0 && counts.contains(&0), "{share}");
-            let (counts, after, covered) = read(turn, share, runs);
+            let (counts, after, covered) = read(cursor, share, runs);
             assert!(covered == 1.0 && !counts.contains(&0), "{share}");
             // What the last one read beyond the end counts for the next round.
             assert!(after.covered > 0, "{share}");
-            let (counts, _, _) = read(turn, share, 2 * runs);
+            let (counts, _, _) = read(cursor, share, 2 * runs);
             let (most, least) = (counts.iter().max(), counts.iter().min());
             assert!(most.unwrap_or(&9) - least.unwrap_or(&0) <= 1, "{share}");
         }
         // Shares may change between runs, and a note may say anything.
         for covered in [0, 1, CIRCLE / 2, CIRCLE - 1, CIRCLE, u64::MAX] {
             for share in [f64::MIN_POSITIVE, 0.5, 1.0] {
-                let run = Run::of(Turn { next: 7, covered }, share);
+                let run = Run::of(SampleCursor { next: 7, covered }, share);
                 assert!((1..=CIRCLE).contains(&run.span.width), "{covered} {share}");
                 assert!(run.next.covered < CIRCLE, "{covered} {share}");
             }
         }
         let whole = Run::of(
-            Turn {
+            SampleCursor {
                 next: 9,
                 covered: 5,
             },

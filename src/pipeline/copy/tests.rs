@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use arc_backup_core::{Key, Meta};
+use bytes::Bytes;
 
 use super::*;
 

@@ -7,10 +7,10 @@ use std::process::Command;
 /// The last version that runs on Node 20; `package.json` of later ones asks for more.
 const VERSION: &str = "3.35.0";
 
-/// The script that serves blobs, installed if it is not there yet.
+/// The script that serves blobs, installed if it is missing.
 ///
 /// # Panics
-/// With what to do, where Node or npm is missing or npm fails.
+/// If Node or npm is missing, or npm fails. The message says what to do.
 pub(crate) fn script() -> PathBuf {
     let folder = target().join("azurite").join(VERSION);
     let script = folder.join("node_modules/azurite/dist/src/blob/main.js");

@@ -1,10 +1,12 @@
 //! Azurite, Microsoft's own emulator of Azure Blob Storage, for tests.
 //!
-//! Tests against it speak the real protocol with the real checks (signatures, MD5, leases, block lists) and need no
-//! account. It is installed once into the workspace's `target/azurite` through npm, started by the first test that
-//! asks, and ends with the process that started it, however that one ends.
+//! Tests against it use the real protocol with the real checks (signatures, MD5, leases, block
+//! lists) and need no account. npm installs it once into the workspace's `target/azurite`. The
+//! first test that asks starts it. It ends with the process that started it, however that process
+//! ends.
 //!
-//! - [`Azurite`]: the server, its account, shared access signatures, and a plain signed request for what a sink does not do.
+//! - [`Azurite`]: the server, its account, shared access signatures, and a signed request for tests
+//!   that need more than a sink offers.
 //! - [`Proxy`]: a reverse proxy with faults on demand, and counters of requests.
 
 mod install;

@@ -1,4 +1,4 @@
-//! A reverse proxy that breaks what it is told to break.
+//! A reverse proxy that injects faults on demand.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,10 +18,11 @@ use tokio::task::{AbortHandle, JoinSet};
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// What a rule sees of a request.
+/// The properties of a request that a rule may test.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The verb, as [`Proxy::count`] counts it: the HTTP method, and `comp` of the query: `PUT block`, `GET`.
+    /// The verb, as [`Proxy::count`] counts it: the HTTP method, and `comp` of the query:
+    /// `PUT block`, `GET`.
     pub verb: String,
     /// The path, percent-encoded.
     pub path: String,
@@ -29,34 +30,34 @@ pub struct Request {
     pub query: String,
     /// Whether it asks for the MD5 of the range that it reads.
     pub range_md5: bool,
-    /// How many requests of this verb came before this one.
+    /// How many requests of this verb came before.
     pub earlier: usize,
 }
 
-/// What the proxy does to a request in place of passing it on.
+/// What the proxy does with a request instead of forwarding it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// Answers with this status and this error code, and the server sees nothing.
+    /// Answers with this status and this error code, without the server.
     Answer(u16, &'static str),
-    /// Passes it on, and answers with this status and this error code whatever the server said.
+    /// Forwards it, and answers with this status and error code whatever the server said.
     AnswerAfter(u16, &'static str),
-    /// Passes it on, and closes the connection without an answer.
+    /// Forwards it, and closes the connection without an answer.
     CloseAfter,
     /// Closes the connection without an answer; the server sees nothing.
     Close,
     /// Never answers.
     Hang,
-    /// Waits before it passes the request on.
+    /// Waits before it forwards the request.
     Delay(Duration),
-    /// Sends so much of the answer's body, and then closes the connection.
+    /// Sends that much of the answer's body, and then closes the connection.
     CutResponse(usize),
     /// Flips one bit of this byte of the answer's body.
     FlipResponse(usize),
     /// Flips one bit of this byte of the request's body.
     FlipRequest(usize),
-    /// Sends the answer's body in pieces of so many bytes, with a pause before each.
+    /// Sends the answer's body in pieces of that many bytes, with a pause before each.
     Trickle(usize, Duration),
-    /// Passes it on, and puts these headers into the answer in place of the server's.
+    /// Forwards it, and replaces these headers of the answer.
     SetHeaders(Vec<(&'static str, &'static str)>),
 }
 
@@ -89,10 +90,11 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of `upstream` (`host:port`), on a free port of 127.0.0.1 and the caller's runtime.
+    /// Starts a proxy in front of `upstream` (`host:port`), on a free port and the caller's
+    /// runtime.
     ///
     /// # Panics
-    /// When there is no port.
+    /// If no port is free.
     pub async fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -116,7 +118,7 @@ impl Proxy {
         }
     }
 
-    /// Where it listens: `127.0.0.1:12345`.
+    /// Its address: `127.0.0.1:12345`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -136,17 +138,17 @@ impl Proxy {
         )
     }
 
-    /// Asks `rule` for each request from now on; the first rule that names a fault decides.
+    /// Asks `rule` for each request from now on. The first rule that returns a fault decides.
     pub fn rule(&self, rule: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
         self.lock().rules.push(Box::new(rule));
     }
 
-    /// Does `fault` to the next request of this verb, and passes on what comes after it.
+    /// Injects `fault` into the next request of this verb.
     pub fn once(&self, verb: &str, fault: Fault) {
         self.times(verb, 1, fault);
     }
 
-    /// Does `fault` to the next `times` requests of this verb.
+    /// Injects `fault` into the next `times` requests of this verb.
     pub fn times(&self, verb: &str, mut times: usize, fault: Fault) {
         let verb = verb.to_owned();
         self.rule(move |request| {
@@ -158,53 +160,52 @@ impl Proxy {
         });
     }
 
-    /// Does `fault` to every request of this verb.
+    /// Injects `fault` into every request of this verb.
     pub fn always(&self, verb: &str, fault: Fault) {
         self.times(verb, usize::MAX, fault);
     }
 
-    /// Passes everything on again.
+    /// Removes all rules.
     pub fn heal(&self) {
         self.lock().rules.clear();
     }
 
-    /// Lets every request wait so long first.
+    /// Delays every request by this long.
     pub fn set_latency(&self, latency: Duration) {
         self.lock().latency = latency;
     }
 
-    /// Lets the server list no more than so many names at once. For sinks with a SAS: of a request with a signature of
-    /// its own the query can't be changed.
+    /// Lists at most that many names at once. Needs a SAS: a signature would cover the query.
     pub fn set_page(&self, names: u32) {
         self.lock().page = Some(names);
     }
 
-    /// Gives listings the `startFrom` that Azure has and Azurite passes over in silence. For sinks with a SAS.
+    /// Gives listings the `startFrom` that Azure has and Azurite ignores. Needs a SAS.
     pub fn know_start_from(&self) {
         self.lock().knows_start_from = true;
     }
 
-    /// How many requests of this verb came: the HTTP method, and `comp` of the query where there is one: `PUT block`.
+    /// The number of requests of this verb, for example `GET` or `PUT block` (method and `comp`).
     pub fn count(&self, verb: &str) -> usize {
         self.lock().counts.get(verb).copied().unwrap_or(0)
     }
 
-    /// How many requests of each verb came.
+    /// The number of requests of each verb.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         self.lock().counts.clone()
     }
 
-    /// How many requests came in all.
+    /// The number of all requests.
     pub fn total(&self) -> usize {
         self.lock().counts.values().sum()
     }
 
-    /// The most requests that were under way at once.
+    /// The highest number of concurrent requests.
     pub fn most_under_way(&self) -> usize {
         self.lock().most_under_way
     }
 
-    /// Counts from zero again.
+    /// Resets all counts to zero.
     pub fn reset_counts(&self) {
         let mut state = self.lock();
         state.counts.clear();
@@ -226,7 +227,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts a request for as long as it is under way.
+/// Counts a request until it has ended.
 struct UnderWay(Arc<Mutex<State>>);
 
 impl UnderWay {
@@ -245,7 +246,7 @@ impl Drop for UnderWay {
 }
 
 async fn serve(stream: TcpStream, upstream: Arc<str>, state: Arc<Mutex<State>>) {
-    // One connection to the server for each from a client: order and ends of connections stay as they are.
+    // One connection to the server for each from a client, so that they end in the same order.
     let link = Arc::new(tokio::sync::Mutex::new(None));
     let service =
         service_fn(move |request| handle(request, upstream.clone(), state.clone(), link.clone()));
@@ -273,7 +274,8 @@ async fn handle(
     tokio::time::sleep(latency).await;
     match fault {
         Some(Fault::Answer(status, code)) => {
-            // Read to its end, as a server does: else the client may see a reset in place of the answer.
+            // The body is read to its end. Otherwise the client may see a reset instead of the
+            // answer.
             let _ = request.into_body().collect().await;
             return Ok(answer(status, code));
         }
@@ -368,7 +370,7 @@ fn judge<B>(request: &hyper::Request<B>, state: &Mutex<State>) -> (Option<Fault>
     (fault, state.latency)
 }
 
-/// Changes the query of a listing as the proxy was told to.
+/// Changes the query of a listing as the settings of the proxy say.
 fn listing(
     mut request: hyper::Request<Incoming>,
     state: &Mutex<State>,
@@ -390,7 +392,7 @@ fn listing(
     if knows_start_from {
         for pair in &mut pairs {
             if let Some(from) = pair.strip_prefix("startFrom=") {
-                // Azurite's marker is the name that a page ended with: one just before this.
+                // Azurite's marker is the last name of a page, so this is a name just before it.
                 *pair = if has_marker {
                     String::new()
                 } else {
@@ -405,7 +407,7 @@ fn listing(
     request
 }
 
-/// A name, percent-encoded, that comes before this one and behind all that do.
+/// A percent-encoded name that sorts directly before this one.
 fn just_before(encoded: &str) -> String {
     let last = encoded
         .chars()
@@ -426,7 +428,7 @@ async fn pass_on(
     link: &tokio::sync::Mutex<Option<Sender>>,
 ) -> Result<Response<Incoming>, std::io::Error> {
     let mut link = link.lock().await;
-    // One that the server has closed meanwhile is of no use.
+    // A connection that the server has closed is of no use.
     let kept = link.take().filter(|sender| !sender.is_closed());
     let mut sender = match kept {
         Some(sender) => sender,
@@ -459,7 +461,7 @@ fn flip(bytes: &Bytes, at: usize) -> Bytes {
     flipped.freeze()
 }
 
-/// The response with the pieces that `pieces` makes of its body, under its old headers.
+/// The response with its old headers and the changed pieces of its body.
 async fn change(
     response: Response<Incoming>,
     pieces: impl FnOnce(Bytes) -> Vec<Result<Bytes, std::io::Error>>,
@@ -473,7 +475,7 @@ async fn change(
     let frames = pieces(bytes)
         .into_iter()
         .map(|piece| piece.map(Frame::data));
-    // A pause before each, so that what comes before a break is sent before it.
+    // The pause lets hyper send what comes before a break.
     let frames = stream::iter(frames).then(|frame| async {
         tokio::time::sleep(Duration::from_millis(5)).await;
         frame

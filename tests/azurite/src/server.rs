@@ -1,4 +1,4 @@
-//! The server itself.
+//! The Azurite server process.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -26,22 +26,22 @@ pub const KEY: &str =
 /// The version of the protocol that signatures are made for.
 const VERSION: &str = "2021-12-02";
 
-/// Makes the server end when this process does: its end of the pipe closes, whatever ends it.
+/// Ends the server with this process: the pipe closes, however the process ends.
 const WATCH: &str = "data:text/javascript,\
     process.stdin.resume();process.stdin.on('end',()=>process.exit(0));\
     process.stdin.on('error',()=>process.exit(0));";
 
-/// A running Azurite, with everything in memory.
+/// A running Azurite that stores everything in memory.
 #[derive(Debug)]
 pub struct Azurite {
     child: Child,
-    /// Held open for as long as the server is wanted.
+    /// The pipe that keeps the server alive.
     _alive: ChildStdin,
     address: String,
     containers: AtomicU32,
 }
 
-/// What a server answers to [`Azurite::request`].
+/// The server's answer to [`Azurite::request`].
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -56,16 +56,16 @@ impl Azurite {
     /// The server that all tests of this process share. It ends with the process.
     ///
     /// # Panics
-    /// Where Node or npm is missing, or it does not start.
+    /// If Node or npm is missing, or if the server does not start.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Azurite> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a server of one's own, on a free port of 127.0.0.1. It ends when this is dropped.
+    /// Starts a separate server, on a free port of 127.0.0.1. It ends when it is dropped.
     ///
     /// # Panics
-    /// Where Node or npm is missing, or it does not start.
+    /// If Node or npm is missing, or if the server does not start.
     pub fn start() -> Self {
         let script = install::script();
         let mut child = Command::new("node")
@@ -92,7 +92,7 @@ impl Azurite {
                     .map(|(_, at)| at.to_owned())
             })
             .unwrap_or_else(|| panic!("{} ended without serving", script.display()));
-        // Nobody reads on; without a reader the server would block or die on a later line.
+        // The output has to be read: otherwise the server blocks or dies on a later line.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self {
             child,
@@ -102,7 +102,7 @@ impl Azurite {
         }
     }
 
-    /// Where it listens: `127.0.0.1:12345`.
+    /// Its address: `127.0.0.1:12345`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -120,7 +120,7 @@ impl Azurite {
         )
     }
 
-    /// Creates a container that nobody else uses, and gives its name.
+    /// Creates a container that nobody else uses, and returns its name.
     pub async fn container(&self) -> String {
         let number = self.containers.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{number}");
@@ -145,8 +145,8 @@ impl Azurite {
         Proxy::start(&self.address).await
     }
 
-    /// A SAS for all containers of the account, with these permissions (`rwdlac`), that ends `lasts` from now, or
-    /// ended so long ago.
+    /// A SAS for all containers of the account, with these permissions (`rwdlac`) and this
+    /// validity.
     pub fn account_sas(&self, permissions: &str, lasts: Lasts) -> String {
         let (start, end) = lasts.bounds();
         let text = format!(
@@ -160,11 +160,12 @@ impl Azurite {
         )
     }
 
-    /// A SAS for one container, as [`Self::account_sas`].
+    /// A SAS for one container, like [`Self::account_sas`].
     pub fn container_sas(&self, container: &str, permissions: &str, lasts: Lasts) -> String {
         let (start, end) = lasts.bounds();
         let resource = format!("/blob/{ACCOUNT}/{container}");
-        // permissions, start, end, resource, identifier, IP, protocol, version, kind, snapshot, encryption scope, 5 headers
+        // permissions, start, end, resource, identifier, IP, protocol, version, kind, snapshot,
+        // encryption scope, 5 headers
         let text =
             format!("{permissions}\n{start}\n{end}\n{resource}\n\n\n\n{VERSION}\nc\n\n\n\n\n\n\n");
         let signature = escape(&sign(KEY, &text));
@@ -175,11 +176,11 @@ impl Azurite {
         )
     }
 
-    /// Does one request signed with the account's key. `path` is below the account, percent-encoded; query and headers
-    /// are as they are. For what tests need behind a sink's back.
+    /// Sends one request signed with the account's key, for tests that bypass the sink. `path` is
+    /// below the account and percent-encoded. Query and headers are sent unchanged.
     ///
     /// # Panics
-    /// When the server can't be reached.
+    /// If the server can't be reached.
     pub async fn request(
         &self,
         method: Method,
@@ -251,12 +252,12 @@ impl Drop for Azurite {
     }
 }
 
-/// How long a SAS is good.
+/// The validity of a SAS.
 #[derive(Debug, Clone, Copy)]
 pub enum Lasts {
-    /// From now on.
+    /// Valid from now on.
     For(Duration),
-    /// It ended so long ago.
+    /// Expired this long ago.
     EndedAgo(Duration),
 }
 
@@ -268,7 +269,7 @@ impl Lasts {
             Self::For(time) => now + time,
             Self::EndedAgo(time) => now - time,
         };
-        // Whole seconds: a fraction is no part of the format.
+        // Whole seconds: the format has no fractions.
         let text = |time: SystemTime| {
             let seconds = time
                 .duration_since(SystemTime::UNIX_EPOCH)

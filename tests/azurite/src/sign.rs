@@ -1,4 +1,4 @@
-//! Signing with the account's key, on its own: tests must not sign with the code that they test.
+//! A separate signer for the account's key: tests must not sign with the code under test.
 
 use azure_core::base64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -11,7 +11,7 @@ pub(crate) fn sign(key: &str, text: &str) -> String {
     base64::encode(mac.finalize().into_bytes())
 }
 
-/// A value as it stands in a query.
+/// A value, escaped for a query.
 pub(crate) fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::new();

@@ -1,4 +1,4 @@
-//! The bytes of an object: in memory, or in a file where they may be many.
+//! The bytes of an object: in memory, or in a file for large bodies.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -160,7 +160,7 @@ pub(crate) struct Receiving {
 }
 
 impl Receiving {
-    /// Receives into memory, or into a file without a name in the folder `spill`.
+    /// Receives into memory, or into an unlinked file in the folder `spill`.
     pub(crate) fn new(spill: Option<&Path>) -> std::io::Result<Self> {
         let file = spill.map(tempfile::tempfile_in).transpose()?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Checksums: what a writer sends is checked, and given back to a reader who asks.
+//! Checksums: those that a writer sends are checked, and returned to a reader who asks.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +11,7 @@ use s3s::{S3Result, TrailingHeaders, s3_error};
 use crate::blob::{Blob, Receiving};
 use crate::store::Store;
 
-/// What a body is said to sum up to, in Base64.
+/// The checksums that the writer states for a body, in Base64.
 #[derive(Default)]
 pub(crate) struct Claims {
     pub(crate) md5: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Takes in what came behind the body.
+    /// Reads the checksums in the trailers of the body.
     fn read_trailers(&mut self) {
         let Some(trailers) = self.trailers.take().and_then(|trailers| trailers.take()) else {
             return;
@@ -39,7 +39,7 @@ impl Claims {
     }
 }
 
-/// The checksum that a reader is given, in Base64.
+/// The checksum that a reader gets, in Base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sum {
     Crc64(String),
@@ -60,7 +60,7 @@ pub(crate) fn crc64_text(crc: u64) -> String {
     BASE64_STANDARD.encode(crc.to_be_bytes())
 }
 
-/// Receives a body and refuses one that is not what the writer says.
+/// Receives a body and refuses one that does not match the writer's checksums.
 pub(crate) async fn receive(
     store: &Store,
     body: Option<StreamingBlob>,

@@ -1,4 +1,4 @@
-//! What goes wrong, and when.
+//! Faults, and the requests that they happen to.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,11 +22,11 @@ pub enum Verb {
     AbortMultipartUpload,
     ListMultipartUploads,
     ListParts,
-    /// Anything else.
+    /// Any other request.
     Other,
 }
 
-/// What happens to a request.
+/// The effect on a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// 503 `SlowDown`; the request is not done.
@@ -39,13 +39,14 @@ pub enum Fault {
     Deny,
     /// The request is done this much later.
     Delay(Duration),
-    /// The body of the answer breaks off behind so many bytes.
+    /// The body of the answer ends after that many bytes.
     CutResponse(u64),
-    /// The body of the request is read up to so many bytes, and the connection closed; the request is not done.
+    /// The body of the request is read up to that many bytes, and the connection is closed. The
+    /// request is not done.
     CutRequest(u64),
-    /// One bit of the answer's body, at this offset or in its last byte, is another.
+    /// One bit of the answer's body is flipped, at this offset or in its last byte.
     FlipResponse(u64),
-    /// One bit of the request's body, at this offset or in its last byte, is another.
+    /// One bit of the request's body is flipped, at this offset or in its last byte.
     FlipRequest(u64),
     /// The request is done, and the answer is 500 `InternalError`.
     ErrorAfterSuccess,
@@ -55,24 +56,24 @@ pub enum Fault {
     Hang,
 }
 
-/// When a rule holds, among the requests that it is about.
+/// When a rule applies, among the requests that match it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum When {
     /// Always.
     Always,
-    /// For the first so many.
+    /// For the first requests, up to this number.
     First(u64),
     /// For this one alone, counted from 1.
     Nth(u64),
     /// From this one on, counted from 1.
     From(u64),
-    /// For every one of so many: the second, the fourth and so on with 2.
+    /// For every n-th: the second, the fourth and so on with 2.
     Every(u64),
     /// With this probability, drawn with the seed of [`ServerOptions`](crate::ServerOptions).
     Chance(f64),
 }
 
-/// A fault and the requests that it happens to. The first rule that holds is the one that acts.
+/// A fault and the requests that it happens to. The first rule that applies decides.
 #[derive(Debug, Clone)]
 pub struct Rule {
     verb: Option<Verb>,
@@ -115,7 +116,7 @@ impl Rule {
     }
 }
 
-/// The rules in force, and what was counted.
+/// The active rules, and the counts.
 #[derive(Debug)]
 pub(crate) struct Faults {
     state: Mutex<State>,
@@ -167,7 +168,7 @@ impl Faults {
         self.state().hits
     }
 
-    /// Counts a request and tells what happens to it.
+    /// Counts a request and returns its fault.
     pub(crate) fn on(&self, verb: Verb, key: &str) -> Option<Fault> {
         let mut state = self.state();
         let state = &mut *state;

@@ -1,4 +1,4 @@
-//! The layer in front of the store: counts requests, and does to them what the rules say.
+//! The layer in front of the store: counts requests, and applies the faults of the rules.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -125,7 +125,8 @@ impl Layer {
     }
 }
 
-/// An answer instead of the request, whose body is read to its end so that the connection can go on.
+/// An answer instead of the request, whose body is read to its end so that the connection stays
+/// usable.
 async fn refusal(
     request: Request<Body>,
     status: u16,
@@ -207,7 +208,7 @@ enum Alteration {
     Flip(u64),
 }
 
-/// A body that is not what it should be.
+/// A body with a fault.
 struct Altered {
     body: Body,
     alteration: Alteration,
@@ -216,7 +217,7 @@ struct Altered {
     cut: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
-/// How long what is to be sent before a cut has for leaving.
+/// The time for sending the bytes before a cut.
 const FLUSH: Duration = Duration::from_millis(20);
 
 impl Altered {
@@ -244,7 +245,8 @@ impl http_body::Body for Altered {
             Alteration::Flip(_) => None,
         };
         if limit.is_some_and(|after| self.passed >= after) {
-            // What came before the cut leaves first: hyper drops what it has not sent yet.
+            // hyper drops bytes that it has not sent yet, so what comes before the cut is sent
+            // first.
             let flushed = self
                 .cut
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH)));

@@ -1,8 +1,9 @@
 //! An S3 server in process, for tests: [`s3s`] over a store in memory, with faults on demand.
 //!
-//! It exists because no small server has all that the product relies on: entity tags in listings, pages that cost a
-//! page, conditional writes, unfinished uploads that can be listed, and checksums that are checked and given back.
-//! It knows only what arc-backup asks for, and keeps to S3's limits where they bite (parts, keys in one delete).
+//! It exists because no small server has all that the product relies on: entity tags in listings,
+//! pages that cost a page, conditional writes, unfinished uploads that can be listed, and checksums
+//! that are checked and returned. It supports only the requests of arc-backup, and has S3's limits
+//! where they matter (parts, keys in one delete).
 //!
 //! ```
 //! use arc_backup_test_s3::{Fault, Rule, S3Server, ServerOptions, Verb, When};
@@ -14,10 +15,11 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! - `server`: the [`S3Server`], what it is started with, and a look at what it holds.
-//! - `fault`, `layer`: what goes wrong and when, and the layer in front of the store that does it.
+//! - `server`: the [`S3Server`], its options, and methods that inspect its content.
+//! - `fault`, `layer`: the faults and their rules, and the layer in front of the store that applies
+//!   them.
 //! - `service`, `multipart`, `listing`: the requests.
-//! - `store`, `blob`, `checks`: what is kept, and the checksums of it.
+//! - `store`, `blob`, `checks`: the stored objects and their checksums.
 
 #![allow(
     clippy::unwrap_used,

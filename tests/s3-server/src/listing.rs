@@ -1,4 +1,4 @@
-//! Pages of listings: each costs what it holds, however much lies before and behind it.
+//! Pages of listings: each costs only its own keys, however many come before and after it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -14,7 +14,7 @@ use s3s::{S3Result, s3_error};
 
 use crate::store::Bucket;
 
-/// Text as S3 writes it where a listing is asked for with `encoding-type=url`.
+/// Text as S3 writes it in a listing with `encoding-type=url`.
 fn url_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
@@ -29,7 +29,7 @@ fn url_encoded(text: &str) -> String {
     encoded
 }
 
-/// The first text behind all that start with `prefix`, which ends in an ASCII character.
+/// The first text after all that start with `prefix`, which ends in an ASCII character.
 fn behind(prefix: &str) -> String {
     let mut bytes = prefix.as_bytes().to_vec();
     if let Some(last) = bytes.last_mut() {
@@ -80,7 +80,7 @@ pub(crate) fn list_objects(
     let mut next = None;
     loop {
         let object = first(&bucket.objects, &from, &prefix);
-        // Of a key that has old versions alone, a listing shows the folder.
+        // A key with old versions only still shows its folder in a listing.
         let old = (delimiter.as_ref()).and_then(|_| first(&bucket.old_versions, &from, &prefix));
         let (key, object) = match (object, old) {
             (Some((key, _)), Some((old, _))) if old < key => (old, None),
@@ -107,7 +107,8 @@ pub(crate) fn list_objects(
         match (folder, object) {
             (Some(folder), _) => {
                 from = Bound::Included(behind(folder));
-                // A listing that starts within a folder has it only if a key of it is behind the start.
+                // A listing that starts within a folder has it only if one of its keys comes after
+                // the start.
                 folders.push(CommonPrefix {
                     prefix: Some(text(folder)),
                 });

@@ -1,4 +1,5 @@
-//! The server as a process of its own, for measurements: prints its endpoint, and stops when its input ends.
+//! The server as a separate process, for measurements: prints its endpoint, and stops when its
+//! input ends.
 //!
 //! `arc-backup-test-s3 [--spill DIR] [--latency-ms N] [--bucket NAME]…`; the keys are those of
 //! [`ServerOptions::default`].

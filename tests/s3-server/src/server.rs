@@ -16,56 +16,58 @@ use crate::layer::Layer;
 use crate::service::Service;
 use crate::store::{Store, Stored};
 
-/// What is wrong with the listings of objects and of uploads.
+/// Faults of the listings of objects and of uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listings {
-    /// Nothing.
+    /// None.
     Right,
-    /// They break off without telling how to go on.
+    /// They end early without a token for the next page.
     WithoutToken,
-    /// Whatever they are to go on from, they give the first page again.
+    /// Every token gives the first page again.
     FirstPageAgain,
-    /// The same, and what is on the page is missing.
+    /// The same, with an empty page.
     EmptyForEver,
     /// Each page is in the reverse order.
     Backwards,
 }
 
-/// What a server is like.
+/// The options of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The buckets that there are.
+    /// The existing buckets.
     pub buckets: Vec<String>,
-    /// The access key that is known.
+    /// The known access key.
     pub access_key: String,
     /// Its secret key.
     pub secret_key: String,
-    /// The folder for bodies, in files without names; `None`: they stay in memory.
+    /// The folder for unlinked files that hold the bodies; `None`: they stay in memory.
     pub spill_to: Option<PathBuf>,
-    /// How long each request waits before it is looked at.
+    /// How long each request waits before it is handled.
     pub latency: Duration,
-    /// How many keys a page of a listing has at the most.
+    /// The maximum number of keys on a page of a listing.
     pub page_keys: usize,
-    /// The smallest part, but for the last, in bytes: 5 MiB with S3.
+    /// The minimum size of a part, except for the last, in bytes: 5 MiB with S3.
     pub smallest_part_bytes: u64,
     /// The largest object that CopyObject copies, in bytes: 5 GiB with S3.
     pub copy_limit_bytes: u64,
-    /// By how much the times that objects are stamped with lie behind those of the answers: two clocks.
+    /// How far the objects' times are behind those of the answers, as with two clocks.
     pub stamps_behind: Duration,
-    /// Whether to refuse requests that name a checksum, as stores do that do not know them.
+    /// Whether to refuse requests that name a checksum, as stores without support do.
     pub refuse_checksums: bool,
-    /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as MinIO does.
+    /// Whether ListMultipartUploads finds only the uploads of the exact key that is its prefix, as
+    /// MinIO does.
     pub lists_uploads_of_exact_keys_only: bool,
     /// Whether DeleteObjects is refused without a `Content-MD5`, as old stores do.
     pub deletes_need_md5: bool,
-    /// Whether the buckets keep versions: what is overwritten stays, and what is deleted too, behind a delete marker. As MinIO does,
-    /// a listing with a delimiter has folders also where all that is below them is deleted.
+    /// Whether the buckets keep versions: overwritten objects stay, and deleted ones stay behind a
+    /// delete marker. As MinIO does, a listing with a delimiter also has folders in which
+    /// everything is deleted.
     pub versioned: bool,
-    /// Keys that contain this text are refused by DeleteObjects, each by itself.
+    /// DeleteObjects refuses each key that contains this text.
     pub undeletable: Option<String>,
-    /// What is wrong with listings.
+    /// Faults of listings.
     pub listings: Listings,
-    /// What [`When::Chance`](crate::When::Chance) draws with.
+    /// The seed for [`When::Chance`](crate::When::Chance).
     pub seed: u64,
 }
 
@@ -93,7 +95,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// A running server. It listens on 127.0.0.1, runs on threads of its own, and stops when this is dropped.
+/// A running server. It listens on 127.0.0.1, has its own threads, and stops when it is dropped.
 pub struct S3Server {
     address: SocketAddr,
     store: Arc<Store>,
@@ -113,7 +115,7 @@ impl S3Server {
     /// Starts a server on a free port.
     ///
     /// # Errors
-    /// When the port can't be opened or threads can't be started.
+    /// If the port can't be opened or threads can't be started.
     pub fn start(options: ServerOptions) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -153,29 +155,29 @@ impl S3Server {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it was started with.
+    /// The options that it was started with.
     #[must_use]
     pub fn options(&self) -> &ServerOptions {
         &self.store.options
     }
 
-    /// Adds a fault behind those that are there.
+    /// Adds a rule after the existing ones.
     pub fn fault(&self, rule: Rule) {
         self.faults.add(rule);
     }
 
-    /// Ends all faults.
+    /// Removes all rules.
     pub fn heal(&self) {
         self.faults.clear();
     }
 
-    /// How many requests met a fault since the counts were reset.
+    /// How many requests had a fault since the counts were reset.
     #[must_use]
     pub fn faults_met(&self) -> u64 {
         self.faults.hits()
@@ -218,10 +220,10 @@ impl S3Server {
         Some(blob.bytes())
     }
 
-    /// Puts an object there without a request.
+    /// Stores an object without a request.
     ///
     /// # Panics
-    /// When there is no such bucket.
+    /// If there is no such bucket.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         let object = Stored::of(bytes.into());
         let mut state = self.store.state();
@@ -236,7 +238,8 @@ impl S3Server {
         }
     }
 
-    /// Moves the objects whose names contain this text to a storage class, as a lifecycle rule does: from `GLACIER` nothing is read.
+    /// Moves the objects whose names contain this text to a storage class, as a lifecycle rule
+    /// does. Objects in `GLACIER` can't be read.
     pub fn move_to_class(&self, bucket: &str, part: &str, class: &'static str) {
         let mut state = self.store.state();
         let bucket = state.buckets.get_mut(bucket);
@@ -248,7 +251,7 @@ impl S3Server {
         }
     }
 
-    /// How many versions a bucket keeps of objects whose names contain this text, which are no longer current.
+    /// The number of old versions in a bucket of objects whose names contain this text.
     #[must_use]
     pub fn old_versions(&self, bucket: &str, part: &str) -> u64 {
         let state = self.store.state();
@@ -261,10 +264,10 @@ impl S3Server {
         })
     }
 
-    /// Changes one bit of an object's bytes, and nothing of what is known of it: its checksum is then wrong.
+    /// Flips one bit of an object's bytes, but keeps its checksum, which is then wrong.
     ///
     /// # Panics
-    /// When there is no such object, or no such byte in it.
+    /// If there is no such object, or no such byte in it.
     pub fn damage(&self, bucket: &str, key: &str, offset: usize) {
         let mut state = self.store.state();
         let bucket = state.buckets.get_mut(bucket).expect("the bucket exists");
@@ -301,7 +304,7 @@ async fn serve(listener: tokio::net::TcpListener, layer: Layer) {
         let _ = stream.set_nodelay(true);
         let layer = layer.clone();
         tokio::spawn(async move {
-            // What ends a connection is the business of who opened it.
+            // A connection that ends with an error concerns only its client.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .max_buf_size(1 << 20)

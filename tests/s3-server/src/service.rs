@@ -11,13 +11,13 @@ use crate::listing;
 use crate::multipart;
 use crate::store::{Store, Stored, names};
 
-/// Keys in one DeleteObjects, and parts in one object, at the most.
+/// The maximum number of keys in one DeleteObjects, and of parts in one object.
 const MOST_KEYS: usize = 1000;
 
 pub(crate) struct Service(pub(crate) Arc<Store>);
 
 impl Service {
-    /// Stores that know no checksums refuse what names one.
+    /// Stores without checksums refuse requests that name one.
     fn check_headers<T>(&self, request: &S3Request<T>) -> S3Result<()> {
         let unknown = ["x-amz-checksum-", "x-amz-sdk-checksum-"];
         let names_one = (request.headers.keys())
@@ -62,7 +62,7 @@ fn check_same(object: &Stored, if_match: Option<&ETagCondition>) -> S3Result<()>
     }
 }
 
-/// The object that a copy is made of.
+/// The source object of a copy.
 pub(crate) fn copy_source(
     store: &Store,
     source: &CopySource,
@@ -146,7 +146,7 @@ impl S3 for Service {
             body: Some(blob.stream()),
             ..GetObjectOutput::default()
         };
-        // The checksum is the whole object's: with a range there is none.
+        // The checksum covers the whole object, so a range has none.
         let asked = input.checksum_mode.is_some() && !self.0.options.refuse_checksums;
         if asked && range.is_none() {
             with_sum!(output, object.sum);

@@ -25,7 +25,7 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, Stored>,
-    /// How many versions there are of each key that are no longer current, delete markers among them.
+    /// The number of old versions of each key, delete markers included.
     pub(crate) old_versions: BTreeMap<String, u64>,
     /// By key and upload id.
     pub(crate) uploads: BTreeMap<(String, String), Unfinished>,
@@ -39,7 +39,7 @@ pub(crate) struct Stored {
     pub(crate) sum: Sum,
     pub(crate) modified: SystemTime,
     pub(crate) metadata: HashMap<String, String>,
-    /// Where it does not lie in the standard class.
+    /// The storage class, unless it is the standard class.
     pub(crate) class: Option<&'static str>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Unfinished {
 impl Stored {
     pub(crate) fn new(received: Received, metadata: HashMap<String, String>) -> Self {
         Self {
-            // As with S3, the same bytes have the same entity tag; what it is made of is nobody's business.
+            // As with S3, the same bytes have the same entity tag. Its algorithm does not matter.
             etag: format!("{:016x}{:016x}", received.crc64, received.blob.len()),
             blob: received.blob,
             crc64: received.crc64,
@@ -73,7 +73,7 @@ impl Stored {
         Self::new(received, HashMap::new())
     }
 
-    /// Whether it lies in a class that nothing is read from.
+    /// Whether its storage class can't be read.
     pub(crate) fn is_archived(&self) -> bool {
         matches!(self.class, Some("GLACIER" | "DEEP_ARCHIVE"))
     }
@@ -98,7 +98,7 @@ impl Store {
         }
     }
 
-    /// The code by which a delete of many refuses this key.
+    /// The code with which DeleteObjects refuses this key.
     pub(crate) fn refusal_of_delete(&self, key: &str) -> Option<&'static str> {
         let refused = self
             .options
@@ -108,7 +108,7 @@ impl Store {
         refused.then_some("AccessDenied")
     }
 
-    /// What a bucket that keeps versions answers of one.
+    /// The version id that a versioned bucket reports for a new version.
     pub(crate) fn version_id(&self) -> Option<String> {
         (self.options.versioned).then(|| format!("{:032x}", fastrand::u128(..)))
     }
@@ -131,7 +131,7 @@ impl State {
 }
 
 impl Bucket {
-    /// Puts an object there; in a bucket that is `versioned` what was there stays as an old version.
+    /// Stores an object. A `versioned` bucket keeps the previous one as an old version.
     pub(crate) fn insert(&mut self, key: String, object: Stored, versioned: bool) {
         if self.objects.contains_key(&key) && versioned {
             *self.old_versions.entry(key.clone()).or_default() += 1;
@@ -139,7 +139,7 @@ impl Bucket {
         self.objects.insert(key, object);
     }
 
-    /// Removes an object, or, in a bucket that is `versioned`, puts a delete marker in its place, also where none is.
+    /// Removes an object. A `versioned` bucket gets a delete marker, also if there was no object.
     pub(crate) fn remove(&mut self, key: &str, versioned: bool) {
         let there = u64::from(self.objects.remove(key).is_some());
         if versioned {

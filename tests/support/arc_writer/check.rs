@@ -1,4 +1,4 @@
-//! Judges what a backup holds of what a writer wrote while it ran.
+//! Checks a backup against the log of the writer that ran during it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::files::ids_in;
-use super::jobs::{STATE_FOLDER, left_over};
+use super::jobs::{STATE_FOLDER, deleted_at_start};
 use super::log::{Log, Row};
 
 /// The files of a copy, by key.
@@ -20,22 +20,22 @@ pub struct Seen {
     pub begun: SystemTime,
     /// After it had ended.
     pub ended: SystemTime,
-    /// What it says itself: all that was committed before is in it.
+    /// The moment in its manifest: everything committed before is in the backup.
     pub moment: Option<SystemTime>,
 }
 
-/// What a check has looked at.
+/// How much a check has covered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     pub files: usize,
     pub rows: usize,
     /// Jobs that were pending in the backup.
     pub pending: usize,
-    /// Rows that were added or removed while the backup ran.
+    /// Rows that were added or removed during the backup.
     pub undecided: usize,
 }
 
-/// What is wrong, the worst first, each with what was done about that time to the files of its day.
+/// The faults, the worst first, each with the events of that time in its day folder.
 #[derive(Debug)]
 pub struct Faults(pub Vec<(&'static str, String)>);
 
@@ -68,7 +68,7 @@ pub const REMOVED: &str = "removed before";
 pub const LATER: &str = "written afterwards";
 pub const TORN: &str = "torn";
 
-/// Looks at every row of the files of a restored copy, after doing what Arc would do at its start.
+/// Checks every row of a restored copy, after the cleanup that Arc does at its start.
 pub fn check(log: &Log, mut files: Files, seen: &Seen) -> Result<Counts, Faults> {
     let mut counts = Counts::default();
     let mut faults = Vec::new();
@@ -80,7 +80,7 @@ pub fn check(log: &Log, mut files: Files, seen: &Seen) -> Result<Counts, Faults>
         let manifest: Value = serde_json::from_slice(&files.remove(&state).unwrap()).unwrap();
         let output = manifest["output_path"].as_str().unwrap();
         let size = files.get(output).map(|bytes| bytes.len() as u64);
-        for key in left_over(&manifest, size) {
+        for key in deleted_at_start(&manifest, size) {
             files.remove(&key);
         }
         counts.pending += 1;
@@ -127,7 +127,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// A fault for each day folder and kind: its rows, and what was done there.
+    /// The faults of rows, one for each day folder and kind, with the events there.
     fn rows(&self, counts: &mut Counts) -> Vec<(&'static str, String)> {
         let mut faulty: BTreeMap<(&'static str, String), BTreeSet<i64>> = BTreeMap::new();
         let mut fault = |kind, file: &str, id| {
@@ -166,21 +166,22 @@ impl Judge<'_> {
             .collect()
     }
 
-    /// Whether the row had been removed before.
+    /// Whether the row had been removed before the moment of the backup.
     fn gone(&self, row: &Row) -> bool {
         (row.removed_by).is_some_and(|by| self.log.span(by).ended_before(self.moment))
     }
 
-    /// What was done at once is in the backup as a whole or not at all.
+    /// The faults of changes that are in the backup only in part.
     fn torn(&self) -> Vec<(&'static str, String)> {
-        // For each event, how many of its rows that nothing else could have taken out are there, and how many not.
+        // For each event, the number of its rows that are missing and that exist. Rows that another
+        // event may have removed do not count.
         let mut halves: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
         for (id, row) in &self.log.rows {
             let there = usize::from(self.found.contains_key(id));
             let (added, ended) = (self.log.span(row.added_by), self.seen.ended);
             let event = match (row.removed_by).map(|by| (by, self.log.span(by))) {
                 Some((_, removal)) if removal.ended_before(self.seen.begun) => None,
-                // Rows that may not have been there at all say nothing of the removal.
+                // A row that may never have existed proves nothing about its removal.
                 Some((by, removal)) if removal.began < ended => {
                     added.ended_before(self.moment).then_some(by)
                 }

@@ -1,4 +1,4 @@
-//! What a writer's files are called, and what is in them.
+//! Names and content of a writer's files.
 
 use arc_backup::testing::{Column, Values, write_parquet};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::{Ordering, Shared};
 
-/// One of them synced from an edge node.
+/// One of them was synced from an edge node.
 const DATABASES: [&str; 3] = ["iot", "metrics", "rocket-01/telemetry"];
 const MEASUREMENTS: [&str; 8] = [
     "cpu",
@@ -63,18 +63,18 @@ impl Unit {
         format!("{measurement}_20261123_{time}_{number:09}{suffix}.parquet")
     }
 
-    /// A file of an hour that no other has the name of.
+    /// A unique name for a file of an hour.
     pub fn new_file(&self, hour: u32, suffix: &str, number: u64) -> String {
         format!("{}/{}", self.hour(hour), self.name(suffix, number))
     }
 
-    /// The same, of a folder of this unit.
+    /// A unique name for a file in a folder of this unit.
     pub fn new_output(&self, folder: &str, suffix: &str, number: u64) -> String {
         format!("{folder}/{}", self.name(suffix, number))
     }
 }
 
-/// The day folder that a file lies in.
+/// The day folder of a file.
 pub fn day_of(key: &str) -> &str {
     let year = key.find("/2026/").unwrap_or(key.len());
     &key[..key.len().min(year + "/2026/11/20".len())]

@@ -1,4 +1,4 @@
-//! Compaction, as Arc does it, and what Arc does at its start about jobs that were broken off.
+//! Compaction as Arc does it, and Arc's cleanup of interrupted jobs at its start.
 
 use arc_backup_core::{GetOptions, Key, ListOptions, Listed};
 use futures::StreamExt;
@@ -8,11 +8,11 @@ use super::files::{HOURS, Unit, day_of};
 use super::{Killed, Ordering, Shared, Stage};
 
 pub const STATE_FOLDER: &str = "_compaction_state";
-/// As `hourly_min_files` and `daily_min_files` say.
+/// As in `hourly_min_files` and `daily_min_files`.
 const FEWEST_INPUTS: usize = 3;
 const MOST_INPUTS: usize = 12;
 
-/// A job that was decided on.
+/// A job with its inputs.
 struct Job {
     unit: Unit,
     tier: &'static str,
@@ -40,7 +40,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks for a partition with enough files and without a job, from a random one on, and takes its files.
+    /// Starts at a random partition, looks for one with enough files and without a job, and takes
+    /// its files.
     fn due(&self, random: &mut impl FnMut(u64) -> u64) -> Option<Job> {
         let mut model = self.model();
         let (count, first) = (self.units.len() as u64, random(self.units.len() as u64));
@@ -63,7 +64,7 @@ impl Shared {
                     continue;
                 }
                 let mut inputs = model.free(&format!("{partition}/"));
-                // A daily job takes what lies in the hours.
+                // A daily job takes the files in its hours.
                 inputs.retain(|key| tier == "hourly" || !key.ends_with("_daily.parquet"));
                 inputs.truncate(MOST_INPUTS);
                 if inputs.len() < FEWEST_INPUTS {
@@ -85,7 +86,7 @@ impl Shared {
         None
     }
 
-    /// State, output, inputs, state.
+    /// Writes the state and the output, and deletes the inputs and the state.
     async fn run(&self, job: &Job, random: &mut impl FnMut(u64) -> u64) -> Result<(), Killed> {
         let number = self.next_name.fetch_add(1, Ordering::SeqCst);
         let suffix = match job.tier {
@@ -111,7 +112,7 @@ impl Shared {
         });
         let day = &job.unit.day;
 
-        // Some jobs go slowly, so that others overlap with them, and most are over before anybody looks.
+        // Some jobs are slow, so that others overlap with them. Most are over before anybody looks.
         let slowly = random(4) == 0;
         self.turn().await?;
         let event = self.log().begin(day, "state", &state);
@@ -163,14 +164,15 @@ impl Shared {
         Ok(())
     }
 
-    /// What Arc does at its start. Afterwards the storage holds what the model says, or the writer itself is wrong.
+    /// Arc's cleanup at its start. Afterwards the storage equals the model, or the writer itself is
+    /// wrong.
     pub async fn resolve(&self) {
         for (state, manifest) in self.states().await {
             let output = manifest["output_path"].as_str().unwrap().to_owned();
             let day = day_of(&output).to_owned();
             let event = self.log().begin(&day, "resolve", &state);
             let found = self.sink.head(&Key::parse(&output).unwrap()).await.unwrap();
-            for key in left_over(&manifest, found.map(|meta| meta.size)) {
+            for key in deleted_at_start(&manifest, found.map(|meta| meta.size)) {
                 let event = self.log().begin(&day, "resolve: delete", &key);
                 self.delete(&key).await;
                 self.model().files.remove(&key);
@@ -215,8 +217,9 @@ impl Shared {
     }
 }
 
-/// What Arc deletes at its start for a pending job, besides the state file, where its output has this size.
-pub fn left_over(manifest: &Value, output: Option<u64>) -> Vec<String> {
+/// The keys that Arc deletes at its start for a pending job, besides the state file, given the size
+/// of its output.
+pub fn deleted_at_start(manifest: &Value, output: Option<u64>) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     match output {
         None => Vec::new(),

@@ -1,4 +1,4 @@
-//! What a writer did to each row and each file, and when.
+//! The log of a writer: each change of a row or file, with its time.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use super::files::{Unit, day_of};
 use super::now;
 
-/// When something began, and when it was done.
+/// When something began and ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub began: SystemTime,
-    /// `None`: it is under way.
+    /// `None`: it has not ended yet.
     pub ended: Option<SystemTime>,
 }
 
@@ -27,7 +27,7 @@ impl Span {
     }
 }
 
-/// What became of a row.
+/// The history of a row.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The event that added it.
@@ -36,17 +36,17 @@ pub struct Row {
     pub removed_by: Option<usize>,
 }
 
-/// Something done to a file.
+/// A change of a file.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub span: Span,
     pub what: &'static str,
     pub key: String,
-    /// The day folder, also where the file is a state file.
+    /// The day folder, also for a state file.
     pub day: String,
 }
 
-/// All of it.
+/// All rows and events.
 #[derive(Debug, Default)]
 pub struct Log {
     pub rows: HashMap<i64, Row>,
@@ -54,7 +54,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Something begins.
+    /// Records the beginning of an event.
     pub fn begin(&mut self, day: &str, what: &'static str, key: &str) -> usize {
         self.events.push(Event {
             span: Span::begin(),
@@ -65,7 +65,7 @@ impl Log {
         self.events.len() - 1
     }
 
-    /// It is done.
+    /// Records the end of an event.
     pub fn end(&mut self, event: usize) {
         self.events[event].span.ended = Some(now());
     }
@@ -98,7 +98,7 @@ impl Log {
         self.events[event].span
     }
 
-    /// What was done in the day folder of `key` about that time, a line each.
+    /// The events in the day folder of `key` about that time, a line each.
     pub fn around(&self, key: &str, from: SystemTime, to: SystemTime) -> String {
         let (day, margin) = (day_of(key), Duration::from_secs(2));
         let since = |time: SystemTime| match time.duration_since(from) {

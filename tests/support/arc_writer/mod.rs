@@ -1,9 +1,11 @@
-//! A writer that does to a storage what Arc does to it: it adds files, compacts them by the hour and by the day,
-//! rewrites them in place, is killed in the middle of a job, and clears up when it starts again. Every row has an id
-//! of its own, and what became of it when is in the [`log`], by which [`check`] judges what a backup holds.
+//! A writer that changes a storage as Arc does. It adds files, compacts them by the hour and by the
+//! day, and rewrites them in place. It is killed in the middle of a job, and cleans up when it
+//! starts again. Every row has its own id, and the [`log`] records its history. By this log,
+//! [`check`] checks the content of a backup.
 //!
-//! Measurements lie on several days with several hours each, one database is synced from an edge node and has a slash
-//! in its name. Jobs of different partitions overlap; no partition, and no day with one of its hours, has two at once.
+//! Measurements have several days with several hours each. One database is synced from an edge node
+//! and has a slash in its name. Jobs of different partitions overlap. A partition never has two at
+//! once, nor does a day together with one of its hours.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
@@ -30,12 +32,12 @@ use files::Unit;
 use log::Log;
 use pace::Pace;
 
-/// Where in a job a writer is killed, and what that leaves.
+/// Where in a job a writer is killed, named by the files that exist then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The state file and all inputs.
     State,
-    /// The state file, all inputs, and an output of another size than the state file tells.
+    /// The state file, all inputs, and an output of another size than the state file records.
     TornOutput,
     /// The state file, all inputs and the output.
     Output,
@@ -57,12 +59,12 @@ pub const STAGES: [Stage; 5] = [
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub seed: u64,
-    /// Files that are added, rewritten and deleted in a second.
+    /// Files that are added, rewritten and deleted per second.
     pub changes_per_second: u32,
     pub tasks: u64,
 }
 
-/// What a writer has done.
+/// The numbers of a writer's changes.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
     pub changes: u64,
@@ -97,14 +99,14 @@ impl std::fmt::Display for Figures {
 #[derive(Debug)]
 struct Killed;
 
-/// What lies in the storage, and who is at it.
+/// The content of the storage, and the files in use.
 #[derive(Default)]
 struct Model {
     /// The ids in each Parquet file.
     files: BTreeMap<String, Vec<i64>>,
-    /// Files that a job or a rewrite is at.
+    /// Files that a job or a rewrite uses.
     busy: BTreeSet<String>,
-    /// Partitions that a job is at.
+    /// Partitions with a running job.
     jobs: BTreeSet<String>,
     figures: Figures,
     since: Option<Instant>,
@@ -143,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// Waits for its turn to change a file; a writer that was killed changes none.
+    /// Waits for its turn to change a file. A killed writer gets none.
     async fn turn(&self) -> Result<(), Killed> {
         self.pace.turn().await;
         self.changes()
@@ -161,7 +163,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Kills the writer where it was asked for.
+    /// Kills the writer if this stage was requested.
     fn reached(&self, stage: Stage) -> Result<(), Killed> {
         let mut at = self.kill_at.lock().unwrap();
         if *at == Some(stage) {
@@ -197,7 +199,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes some rows of a file, which stays under its path; without any left, the file goes.
+    /// Removes some rows of a file, which keeps its path. A file without rows is deleted.
     async fn rewrite(
         &self,
         unit: &Unit,
@@ -257,7 +259,7 @@ impl Shared {
 }
 
 impl Model {
-    /// The files below a folder that nobody is at.
+    /// The files below a folder that are not in use.
     fn free(&self, folder: &str) -> Vec<String> {
         (self.files.range(folder.to_owned()..))
             .map(|(key, _)| key)
@@ -300,7 +302,7 @@ impl Writer {
         }
     }
 
-    /// Writes so many files as fast as it can, spread over all hours.
+    /// Writes that many files as fast as it can, spread over all hours.
     pub fn fill(&self, files: usize) {
         let shared = &self.shared;
         shared.pace.unbounded(true);
@@ -318,7 +320,7 @@ impl Writer {
         shared.pace.unbounded(false);
     }
 
-    /// Compacts what there is, by the hour and by the day, until there is nothing more to do.
+    /// Compacts by the hour and by the day, until nothing is due.
     pub fn compact_all(&self) {
         self.shared.pace.unbounded(true);
         let jobs = || {
@@ -336,7 +338,7 @@ impl Writer {
         self.shared.pace.unbounded(false);
     }
 
-    /// Removes some rows of so many files.
+    /// Removes some rows of that many files.
     pub fn rewrite(&self, files: u64) {
         let shared = &self.shared;
         shared.pace.unbounded(true);
@@ -349,7 +351,7 @@ impl Writer {
         shared.pace.unbounded(false);
     }
 
-    /// Begins to write, after what Arc does when it starts: what is left of jobs is cleared up.
+    /// Begins to write, after Arc's cleanup of interrupted jobs.
     pub fn start(&mut self) {
         assert!(self.tasks.is_empty());
         self.runtime.block_on(self.shared.resolve());
@@ -364,14 +366,14 @@ impl Writer {
         }
     }
 
-    /// Ends it after the jobs that it is at.
+    /// Stops it after its running jobs.
     pub fn stop(&mut self) {
         let state = &self.shared.state;
         let _ = state.compare_exchange(RUN, FINISH, Ordering::SeqCst, Ordering::SeqCst);
         self.join();
     }
 
-    /// Kills it as soon as a job comes to `stage`.
+    /// Kills it as soon as a job reaches `stage`.
     pub fn kill_at(&self, stage: Stage) {
         *self.shared.kill_at.lock().unwrap() = Some(stage);
     }
@@ -418,7 +420,7 @@ impl Writer {
         }
     }
 
-    /// Judges the files of a restored copy.
+    /// Checks the files of a restored copy.
     pub fn check(&self, files: Files, seen: &Seen) -> Result<Counts, check::Faults> {
         check::check(&self.shared.log(), files, seen)
     }
@@ -434,7 +436,7 @@ impl Writer {
         self.shared.parquet(&ids[..ids.len() / 2])
     }
 
-    /// Every id that is in the storage now. The writer must be at rest.
+    /// Every id that is in the storage now. The writer must be idle.
     pub fn ids(&self) -> BTreeSet<i64> {
         let model = self.shared.model();
         model.files.values().flatten().copied().collect()
@@ -447,7 +449,7 @@ impl Drop for Writer {
     }
 }
 
-/// The time by the clock that the program uses too.
+/// The time by the clock that the program uses, too.
 pub fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -1,10 +1,10 @@
-//! How fast a writer changes files.
+//! The speed of a writer's changes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Gives out turns, so many a second.
+/// A fixed number of turns per second.
 pub struct Pace {
     next: Mutex<Instant>,
     interval: Duration,
@@ -24,14 +24,14 @@ impl Pace {
         self.unbounded.store(unbounded, Ordering::SeqCst);
     }
 
-    /// Waits for a turn. What was missed is made up for, up to half a second of it.
+    /// Waits for a turn. Missed turns of up to half a second are made up for.
     pub async fn turn(&self) {
         if !self.unbounded.load(Ordering::SeqCst) {
             tokio::time::sleep_until(self.next().into()).await;
         }
     }
 
-    /// Takes a turn without waiting for it: whoever comes next waits the longer.
+    /// Takes a turn without waiting, so that the next caller waits longer.
     pub fn turn_at_once(&self) {
         self.next();
     }

@@ -47,7 +47,7 @@ pub fn copy_of(of: &Instance, far: &Place) -> Instance {
     copy
 }
 
-/// Where data and backups are in a test, and an instance with both.
+/// The data and the target of a test, and an instance with both.
 pub fn places(kind: Kind, server: &S3Server, prefix: &str) -> (Instance, Place, Place) {
     let instance = empty_instance();
     let (live, far) = match kind {
@@ -73,7 +73,7 @@ pub fn writer_of(live: &Place, seed: u64) -> Writer {
     let settings = Settings {
         seed,
         changes_per_second: match live.kind {
-            // A view is taken in some ten milliseconds there: without many jobs none would fall into that.
+            // A local snapshot takes some ten milliseconds, so many jobs are needed for an overlap.
             Kind::Local => 200,
             Kind::S3 => 80,
             // It has one core for all.

@@ -1,18 +1,23 @@
-//! Faults by plan: the whole program, with every sink and source wrapped so that one call of them goes wrong.
+//! Faults by plan: the whole program, with every sink and source wrapped so that one call of them
+//! goes wrong.
 //!
-//! A test binary that uses this has `harness = false`, and hands itself over to [`child`] first: run again as a child with
-//! [`CHILD`] set, it *is* the program, with the faults that the environment names.
+//! A test binary that uses this has `harness = false`, and hands itself over to [`child`] first:
+//! run again as a child with [`CHILD`] set, it *is* the program, with the faults that the
+//! environment names.
 //!
-//! - `ARC_TEST_FAULT`: what goes wrong, and at which call: `die:before:17`, `die:after:17`, `error:17`, `error-after:17`
-//!   (whatever came of the call, an error is reported), `unavailable:17`, `throttled:17` (the store gives no answer, or none but
-//!   to slow down), `no-space:17`, `short-read:17` (the body ends early), `flip-read:17`,
-//!   `short-write:17` (half is written, then an error), `flip-write:17`, `delay:500:17`, `late:500:17` (the success is
+//! - `ARC_TEST_FAULT`: what goes wrong, and at which call: `die:before:17`, `die:after:17`,
+//!   `error:17`, `error-after:17` (whatever came of the call, an error is reported),
+//!   `unavailable:17`, `throttled:17` (the store gives no answer, or none but to slow down),
+//!   `no-space:17`, `short-read:17` (the body ends early), `flip-read:17`, `short-write:17` (half
+//!   is written, then an error), `flip-write:17`, `delay:500:17`, `late:500:17` (the success is
 //!   reported 500 ms late). With a `+` behind it, at each call from then on.
-//! - `ARC_TEST_FAULT_CALLS`: only calls whose names begin with one of these are counted: `target.,storage.get`.
-//! - `ARC_TEST_FAULT_TRACE`: a file that each counted call is written to, a line a call: number, name, subject.
+//! - `ARC_TEST_FAULT_CALLS`: only calls whose names begin with one of these are counted:
+//!   `target.,storage.get`.
+//! - `ARC_TEST_FAULT_TRACE`: a file that each counted call is written to, a line a call: number,
+//!   name, subject.
 //!
-//! Calls are named `<place>.<method>`: the place is `storage` (Arc's data), `target` (the target `local`; others
-//! `target-<name>`) or `source-<section>`.
+//! Calls are named `<place>.<method>`: the place is `storage` (Arc's data), `target` (the target
+//! `local`; others `target-<name>`) or `source-<section>`.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -130,7 +135,7 @@ pub enum Fault {
     DieAfter,
     Error,
     ErrorAfter,
-    /// The place can't be reached, or asks to slow down, to the end of all tries.
+    /// The place can't be reached, or asks to slow down, to the end of all attempts.
     Gone(ErrorKind),
     NoSpace,
     ShortRead,

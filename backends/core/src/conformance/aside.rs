@@ -52,7 +52,8 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
         Some(ErrorKind::NotFound),
         "set_aside of what is absent is not NotFound"
     );
-    // The same key once more, with other bytes: the first stays, so this must not fail nor replace it.
+    // The same key once more, with other bytes: the first stays, so this must not fail nor replace
+    // it.
     put(sink, "a/move", b"other bytes").await;
     aside
         .set_aside(&key("a/move"), &one, AsideMode::Move)

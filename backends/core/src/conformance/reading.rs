@@ -41,7 +41,7 @@ pub(super) async fn reads_ranges(sink: &dyn Sink) {
     assert_eq!(got, b"", "a range of an empty object has bytes");
 }
 
-pub(super) async fn tells_a_changed_object(sink: &dyn Sink) {
+pub(super) async fn notices_a_changed_object(sink: &dyn Sink) {
     let first = put(sink, "a", b"first").await;
     let expecting = |etag: Option<String>| GetOptions {
         if_match: etag,

@@ -81,7 +81,7 @@ pub(super) async fn shows_an_object_when_committed(sink: &dyn Sink) {
         .await
         .expect("head finds what was committed");
     let meta = Meta {
-        // The one fact that a store need not tell when it takes an object.
+        // The one fact that a store need not say when it takes an object.
         modified: meta.modified.or(seen.modified),
         ..meta
     };
@@ -94,7 +94,7 @@ pub(super) async fn shows_an_object_when_committed(sink: &dyn Sink) {
     let object = sink.get(&key("a/b"), GetOptions::default()).await;
     let got = object.expect("the object is there").meta;
     assert_eq!(got, meta, "get differs from what commit returned");
-    // A folder is no object.
+    // A folder is not an object.
     assert_eq!(
         head(sink, "a").await,
         None,
@@ -195,7 +195,7 @@ pub(super) async fn creates_only_what_is_new(sink: &dyn Sink) {
     let error = upload
         .commit()
         .await
-        .expect_err("create_new replaces what came meanwhile");
+        .expect_err("create_new replaces what came in between");
     assert_eq!(
         error.kind(),
         ErrorKind::AlreadyExists,
@@ -319,7 +319,7 @@ pub(super) async fn takes_concurrent_writers(sink: &dyn Sink) {
         b"",
         "it is not the last commit that stays"
     );
-    // A folder that comes and goes under a writer is no fault of the writer.
+    // A folder that comes and goes under a writer is not a fault of the writer.
     let churn = (0..64).map(|n| async move {
         let at = format!("p/q/{}", n % 4);
         put(sink, &at, b"x").await;

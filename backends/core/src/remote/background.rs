@@ -5,7 +5,8 @@ use std::future::Future;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-/// Tasks that a drop has begun, or that must come to their end whoever waits for them: an upload is aborted, a lock given back.
+/// Tasks that a drop has begun, or that must come to their end whoever waits for them: an upload is
+/// aborted, a lock given back.
 #[derive(Debug, Default)]
 pub struct Background(TaskTracker);
 
@@ -17,7 +18,8 @@ impl Background {
         }
     }
 
-    /// Does `work` to its end, also where nobody waits for it any more. `None` when that end is not known.
+    /// Does `work` to its end, also where nobody waits for it any more. `None` when that end is not
+    /// known.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

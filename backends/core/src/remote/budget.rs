@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Beat;
+use super::Heartbeat;
 
 /// Bytes are counted in these units: a semaphore counts in 32 bits.
 const UNIT_BYTES: u64 = 4 << 10;
 
 /// A number of bytes that may be held at once, given out in the order of asking.
 ///
-/// A sink has one for writing and one for reading. One operation copies in one direction, so that its copies ask for
-/// the two in one order: two holders that wait for each other would wait for ever.
+/// A sink has one for writing and one for reading. One operation copies in one direction, so that
+/// its copies ask for the two in one order: two holders that wait for each other would wait for
+/// ever.
 #[derive(Debug, Clone)]
 pub struct Budget {
     units: u32,
@@ -37,8 +38,8 @@ impl Budget {
         self.free.available_permits() == self.units as usize
     }
 
-    /// Waits until `bytes` are free and takes them. More than the whole budget is cut to all of it, so that an
-    /// object of any size goes through, alone.
+    /// Waits until `bytes` are free and takes them. More than the whole budget is cut to all of it,
+    /// so that an object of any size goes through, alone.
     pub async fn reserve(&self, bytes: u64) -> Reservation {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES))
             .unwrap_or(u32::MAX)
@@ -50,8 +51,9 @@ impl Budget {
         }
     }
 
-    /// The same, within a request that is watched: waiting for room here is no silence of the store's.
-    pub async fn reserve_beating(&self, bytes: u64, beat: &Beat) -> Reservation {
+    /// The same, within a request that is watched: waiting for room here is not silence of the
+    /// store's.
+    pub async fn reserve_with_heartbeat(&self, bytes: u64, beat: &Heartbeat) -> Reservation {
         let reserved = self.reserve(bytes);
         tokio::pin!(reserved);
         loop {
@@ -61,14 +63,14 @@ impl Budget {
                     beat.wait();
                     return reservation;
                 }
-                () = tokio::time::sleep(BEAT) => beat.wait(),
+                () = tokio::time::sleep(INTERVAL) => beat.wait(),
             }
         }
     }
 }
 
-/// How often who waits for room says that it lives: well below any policy's patience.
-const BEAT: Duration = Duration::from_secs(1);
+/// How often a request that waits for room reports so: well below any policy's limit on silence.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of a [`Budget`], given back when this is dropped.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Reservation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Caller, RetryPolicy};
+    use super::super::{Retrier, RetryPolicy};
     use super::*;
 
     /// A store that is well must not be given up because this program had no room for its bytes.
@@ -99,11 +101,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(300)).await;
             drop(held);
         });
-        let caller = Caller::new(RetryPolicy::default(), 1);
-        let done = caller.call("read", "a", |beat| {
+        let retrier = Retrier::new(RetryPolicy::default(), 1);
+        let done = retrier.call("read", "a", |beat| {
             let budget = budget.clone();
             async move {
-                budget.reserve_beating(1, &beat).await;
+                budget.reserve_with_heartbeat(1, &beat).await;
                 Ok(())
             }
         });

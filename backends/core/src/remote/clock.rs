@@ -10,8 +10,8 @@ pub const SET_CLOCK: &str = "set the clock of this machine, and keep it right wi
 /// requests from 15 minutes on.
 const TOO_FAR: Duration = Duration::from_secs(10 * 60);
 
-/// In words, that this machine's clock is too far from the time `theirs` of a store's answer that
-/// has come `now`; `None` where it is not.
+/// A text that says that this machine's clock is too far from the time `theirs` of a store's answer
+/// that has come `now`; `None` where it is not.
 #[must_use]
 pub fn clock_fault(theirs: SystemTime, now: SystemTime) -> Option<String> {
     let (apart, how) = match now.duration_since(theirs) {

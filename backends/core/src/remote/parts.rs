@@ -14,7 +14,8 @@ use crate::{Error, ErrorKind, Result};
 /// What a store allows, and what is a good part.
 #[derive(Debug, Clone)]
 pub struct PartLimits {
-    /// The size of a part of an object that is not huge. At least what the store takes as the smallest.
+    /// The size of a part of an object that is not huge. At least what the store takes as the
+    /// smallest.
     pub part_bytes: u64,
     /// How many parts an object may have.
     pub most_parts: u64,
@@ -23,9 +24,11 @@ pub struct PartLimits {
 }
 
 impl PartLimits {
-    /// The size of each part of an object of `size` bytes, such that it fits: doubled until it does.
+    /// The size of each part of an object of `size` bytes, such that it fits: doubled until it
+    /// does.
     ///
-    /// Where the size is not known (`None`), or was told wrongly, parts keep this size up to `most_parts` of them.
+    /// Where the size is not known (`None`), or is wrong, parts keep this size up to
+    /// `most_parts` of them.
     #[must_use]
     pub fn part_bytes_for(&self, size: Option<u64>) -> u64 {
         let mut bytes = self.part_bytes.max(1);
@@ -45,16 +48,16 @@ pub trait PartSink: Send + Sync + 'static {
 
 /// The buffers of one upload: one part is filled while others are on their way.
 ///
-/// An object that fits into one part is never given to the [`PartSink`]: [`Parts::finish`] gives its bytes back, for
-/// the store's plain put.
+/// An object that fits into one part is never given to the [`PartSink`]: [`Parts::finish`] gives
+/// its bytes back, for the store's plain put.
 pub struct Parts {
     sink: Arc<dyn PartSink>,
     part_bytes: usize,
     most_parts: u64,
     parallel: usize,
     filling: BytesMut,
-    /// The buffer of a part that has arrived: memory that is asked of the system anew for each part costs more than the copy
-    /// into it.
+    /// The buffer of a part that has arrived: memory that is asked of the system again for each
+    /// part costs more than the copy into it.
     spare: Option<BytesMut>,
     sent: u64,
     total: u64,
@@ -80,7 +83,8 @@ impl Parts {
         size_hint: Option<u64>,
     ) -> Self {
         let part_bytes = limits.part_bytes_for(size_hint);
-        // One is filled while the others are on their way; an object of one part needs no more than itself.
+        // One is filled while the others are on their way; an object of one part needs no more than
+        // itself.
         let wanted = part_bytes.saturating_mul(limits.parallel + 1);
         let reservation = budget
             .reserve(size_hint.map_or(wanted, |size| wanted.min(size)))
@@ -192,7 +196,8 @@ impl Parts {
         Ok(Collected::Parts(self.sent))
     }
 
-    /// Ends the parts that are on their way, and returns when none is: only then can the store's upload be aborted for good.
+    /// Ends the parts that are on their way, and returns when none is: only then can the store's
+    /// upload be aborted for good.
     pub async fn stop(&mut self) {
         for part in &self.on_their_way {
             part.abort();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 
-use super::{Beat, Budget, Caller, Reservation};
+use super::{Budget, Heartbeat, Reservation, Retrier};
 use crate::{ByteStream, Error, ErrorKind, Result};
 
 /// A piece that is handed on at once, at the most: whoever reads may hold one for each object.
@@ -16,18 +16,18 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Opens ranges of one version of one object.
 #[async_trait]
 pub trait RangeReader: Send + Sync + 'static {
-    /// Opens `range` for reading, once, without retries of its own. The body gives exactly these bytes or an error;
-    /// [`ErrorKind::Changed`] when the object is no longer the version it was.
+    /// Opens `range` for reading, once, without retries of its own. The body gives exactly these
+    /// bytes or an error; [`ErrorKind::Changed`] when the object is no longer the version it was.
     ///
-    /// A body that has to hold its bytes back until it has checked them gives empty pieces meanwhile: each is a sign
-    /// of life, and no progress.
+    /// A body that has to hold its bytes back until it has checked them gives empty pieces
+    /// meanwhile: each is a sign of life, and no progress.
     async fn open(&self, range: Range<u64>) -> Result<ByteStream>;
 
-    /// As [`open`](Self::open), for a reader that keeps bytes back, to check them before it hands them on: it beats as
-    /// they arrive, so that a slow body is not taken for a dead one.
+    /// As [`open`](Self::open), for a reader that keeps bytes back, to check them before it hands
+    /// them on: it beats as they arrive, so that a slow body is not taken for a dead one.
     ///
     /// The default is for readers that hand on what comes: each piece is a beat by itself.
-    async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+    async fn open_with_heartbeat(&self, range: Range<u64>, beat: Heartbeat) -> Result<ByteStream> {
         let _ = beat;
         self.open(range).await
     }
@@ -37,7 +37,7 @@ pub trait RangeReader: Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct ReadPlan {
     /// Does the requests.
-    pub caller: Caller,
+    pub retrier: Retrier,
     /// Where the buffers come from.
     pub budget: Budget,
     /// How large a range is where several are read at once.
@@ -48,10 +48,12 @@ pub struct ReadPlan {
     pub subject: String,
 }
 
-/// Reads `range`: a small one as one stream, a large one in several ranges at once, whose bytes come in order.
+/// Reads `range`: a small one as one stream, a large one in several ranges at once, whose bytes
+/// come in order.
 ///
-/// A stream that breaks off is resumed from where it was; a range that gives nothing for as long as the retry policy
-/// bears, or as often, fails. `first` is the body of an answer that is there already, beginning at `range.start`.
+/// A stream that breaks off is resumed from where it was; a range that gives nothing for as long as
+/// the retry policy bears, or as often, fails. `first` is the body of an answer that is there
+/// already, beginning at `range.start`.
 pub fn read_ranges(
     reader: Arc<dyn RangeReader>,
     plan: ReadPlan,
@@ -91,7 +93,8 @@ fn in_order(
         .map(move |start| {
             let range = start..start.saturating_add(step).min(whole.end);
             let (reader, plan, reservation) = (reader.clone(), plan.clone(), reservation.clone());
-            // The answer that is there is cut where the first range ends: the rest of it is another range's.
+            // The answer that is there is cut where the first range ends: the rest of it is another
+            // range's.
             let first = first.take().map(|body| cut(body, range.end - range.start));
             // A task for each, so that all of them move while the first is being consumed.
             let task = AbortOnDrop(tokio::spawn(async move {
@@ -116,7 +119,8 @@ fn in_order(
         })
 }
 
-/// A task that ends when nobody waits for it any more: a reader that is dropped must not go on reading.
+/// A task that ends when nobody waits for it any more: a reader that is dropped must not go on
+/// reading.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<Result<T>>);
 
 impl<T> AbortOnDrop<T> {
@@ -163,9 +167,9 @@ struct Resumed {
     plan: Arc<ReadPlan>,
     range: Range<u64>,
     body: Option<ByteStream>,
-    beat: Beat,
-    /// Tries since the last byte.
-    tries: u32,
+    beat: Heartbeat,
+    /// Attempts since the last byte.
+    attempts: u32,
     /// What a large piece still has.
     rest: Bytes,
     failed: bool,
@@ -182,9 +186,9 @@ fn resumed(
         reader,
         range,
         body: first,
-        beat: plan.caller.beat(),
+        beat: plan.retrier.heartbeat(),
         plan,
-        tries: 0,
+        attempts: 0,
         rest: Bytes::new(),
         failed: false,
     };
@@ -200,7 +204,8 @@ fn resumed(
 
 impl Resumed {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        // Whoever reads may take its time: silence is counted from when the next piece is asked for.
+        // Whoever reads may take its time: silence is counted from when the next piece is asked
+        // for.
         self.beat.wait();
         loop {
             if !self.rest.is_empty() {
@@ -212,7 +217,7 @@ impl Resumed {
             let error = match self.piece().await {
                 Ok(piece) => {
                     if !piece.is_empty() {
-                        self.tries = 0;
+                        self.attempts = 0;
                     }
                     self.range.start += piece.len() as u64;
                     self.rest = piece;
@@ -221,23 +226,23 @@ impl Resumed {
                 Err(error) => error,
             };
             self.body = None;
-            self.tries += 1;
-            let silent = self.plan.caller.is_silent(&self.beat);
-            if silent || !self.plan.caller.may_try_again(&error, self.tries) {
-                return Err(self.plan.caller.given_up(error, self.tries, &self.beat));
+            self.attempts += 1;
+            let silent = self.plan.retrier.is_silent(&self.beat);
+            if silent || !self.plan.retrier.may_try_again(&error, self.attempts) {
+                return Err(self.plan.retrier.given_up(error, self.attempts, &self.beat));
             }
-            self.plan.caller.wait(self.tries, &error).await;
+            self.plan.retrier.wait(self.attempts, &error).await;
         }
     }
 
-    /// The next bytes of the body that is open, or of one that is opened anew.
+    /// The next bytes of the body that is open, or of one that is opened again.
     async fn piece(&mut self) -> Result<Bytes> {
         let (plan, beat, range) = (self.plan.clone(), self.beat.clone(), self.range.clone());
         if self.body.is_none() {
             let opened = plan
-                .caller
+                .retrier
                 .once("read", &plan.subject, &beat, || {
-                    self.reader.open_beating(range.clone(), beat.clone())
+                    self.reader.open_with_heartbeat(range.clone(), beat.clone())
                 })
                 .await?;
             self.body = Some(opened);
@@ -247,7 +252,7 @@ impl Resumed {
         };
         let next = async { body.next().await.transpose() };
         let piece = plan
-            .caller
+            .retrier
             .watched("read", &plan.subject, &beat, next)
             .await?;
         let left = range.end - range.start;
@@ -318,7 +323,7 @@ mod tests {
 
     fn plan() -> ReadPlan {
         ReadPlan {
-            caller: Caller::new(RetryPolicy::default(), 8),
+            retrier: Retrier::new(RetryPolicy::default(), 8),
             budget: Budget::new(1 << 20),
             range_bytes: 10_000,
             parallel: 4,
@@ -361,7 +366,8 @@ mod tests {
         }
     }
 
-    /// Signs of life are no progress: bytes that never come right must end a read, not try for ever.
+    /// Signs of life are no progress: bytes that never come right must end a read, not try for
+    /// ever.
     #[tokio::test(start_paused = true)]
     async fn gives_up_where_only_empty_pieces_come() {
         let reader = Arc::new(Damaged(AtomicU64::new(0)));
@@ -375,7 +381,8 @@ mod tests {
         assert_eq!(reader.0.load(Ordering::Relaxed), 8);
     }
 
-    /// Keeps the whole body back for longer than the policy bears silence, while its bytes trickle in.
+    /// Keeps the whole body back for longer than the policy bears silence, while its bytes trickle
+    /// in.
     struct Checking;
 
     #[async_trait]
@@ -384,7 +391,11 @@ mod tests {
             unreachable!("a reader that beats is opened as one")
         }
 
-        async fn open_beating(&self, range: Range<u64>, beat: Beat) -> Result<ByteStream> {
+        async fn open_with_heartbeat(
+            &self,
+            range: Range<u64>,
+            beat: Heartbeat,
+        ) -> Result<ByteStream> {
             Ok(stream::once(async move {
                 for _ in 0..30 {
                     tokio::time::sleep(std::time::Duration::from_secs(10)).await;

@@ -31,8 +31,8 @@ pub const UNCHECKED_LOCK_LIVES: Duration = Duration::from_secs(60);
 /// A lock that is held.
 ///
 /// Where a lock has to be renewed to stay, its guard does so by itself, but for no longer than
-/// [`UNCHECKED_LOCK_LIVES`] after the last [`check`](LockGuard::check): an operation that hangs, and
-/// checks no more, loses it.
+/// [`UNCHECKED_LOCK_LIVES`] after the last [`check`](LockGuard::check): an operation that hangs,
+/// and checks no more, loses it.
 #[async_trait]
 pub trait LockGuard: Send + Sync {
     /// Succeeds when the lock is still this holder's; [`ErrorKind::Busy`](crate::ErrorKind::Busy)

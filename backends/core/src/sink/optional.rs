@@ -1,8 +1,8 @@
 //! What only some sinks can do: objects that a [`Sink`](crate::Sink) gives where it has them.
 //!
 //! That a sink has the object is the capability; there is nothing else to ask. A method fails with
-//! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) only where that is found out by trying:
-//! by the rights to a store, or by the file system that a folder lies on.
+//! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) only where that is found out by
+//! trying: by the rights to a store, or by the file system that a folder lies on.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::{
 /// that knows the stage's id finds it.
 #[async_trait]
 pub trait StagingArea: Send + Sync {
-    /// Begins to write what will be promoted to `key`; replaces what was staged for it under the same
-    /// id. Fails as [`Sink::begin`](crate::Sink::begin) does where `key` is not replaceable.
+    /// Begins to write what will be promoted to `key`; replaces what was staged for it under the
+    /// same id. Fails as [`Sink::begin`](crate::Sink::begin) does where `key` is not replaceable.
     /// [`WriteOptions::create_new`] has no meaning here.
     async fn begin(
         &self,
@@ -29,21 +29,22 @@ pub trait StagingArea: Send + Sync {
         options: WriteOptions,
     ) -> Result<Box<dyn Upload>>;
 
-    /// Opens what was staged for `key` and never promoted, complete or partial; `None` where there is
-    /// nothing. An interrupted restore is resumed by it.
+    /// Opens what was staged for `key` and never promoted, complete or partial; `None` where there
+    /// is nothing. An interrupted restore is resumed by it.
     async fn open(&self, key: &Key, stage: &OperationId) -> Result<Option<Object>>;
 
-    /// Makes the object that was staged for `key` visible. Atomic; replaces what is there. Fails with
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where nothing is staged, and so when it is
-    /// called again.
+    /// Makes the object that was staged for `key` visible. Atomic; replaces what is there. Fails
+    /// with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where nothing is staged, and so
+    /// when it is called again.
     async fn promote(&self, key: &Key, stage: &OperationId) -> Result<()>;
 
-    /// Removes what was staged for `key`; absent is not an error, so that calling it again is harmless.
+    /// Removes what was staged for `key`; absent is not an error, so that calling it again is
+    /// harmless.
     async fn discard(&self, key: &Key, stage: &OperationId) -> Result<()>;
 }
 
-/// Keeps what an operation replaces or removes, in a place beside the sink's root and outside of what
-/// it lists: a folder for each operation.
+/// Keeps what an operation replaces or removes, in a place beside the sink's root and outside of
+/// what it lists: a folder for each operation.
 ///
 /// All methods are required.
 #[async_trait]
@@ -54,13 +55,13 @@ pub trait AsideStore: Send + Sync {
     async fn prepare(&self, operation: &OperationId, bytes: u64) -> Result<()>;
 
     /// Sets the object `key` aside: as a second name or copy ([`AsideMode::Keep`]), or by moving it
-    /// ([`AsideMode::Move`]). Does nothing when the same object is there already, and keeps both where
-    /// another is. Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when `key` is absent
-    /// and was not moved there before.
+    /// ([`AsideMode::Move`]). Does nothing when the same object is there already, and keeps both
+    /// where another is. Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when `key`
+    /// is absent and was not moved there before.
     async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()>;
 
-    /// Removes all that the operation has set aside; nothing is not an error. It may take long: each
-    /// step is noted in `activity`.
+    /// Removes all that the operation has set aside; nothing is not an error. It may take long:
+    /// each step is noted in `activity`.
     async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()>;
 
     /// What is set aside now, by operation; empty where there is nothing.
@@ -78,23 +79,23 @@ pub trait AsideStore: Send + Sync {
 pub trait SnapshotStore: Send + Sync {
     /// Makes the folder for the snapshot of this operation, which must not exist.
     ///
-    /// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system, or
-    /// the rights to it, do not let it.
+    /// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system,
+    /// or the rights to it, do not let it.
     async fn create(&self, operation: &OperationId) -> Result<Box<dyn SnapshotFolder>>;
 
     /// Removes, or counts, the snapshots of crashed operations. Those in use stay, and don't count.
     async fn discard_leftovers(&self, discard: Discard, activity: &Activity) -> Result<Discarded>;
 }
 
-/// A snapshot of some objects: what is in it keeps its bytes, whatever becomes of the object. Dropping
-/// it removes it, as far as a drop can.
+/// A snapshot of some objects: what is in it keeps its bytes, whatever becomes of the object.
+/// Dropping it removes it, as far as a drop can.
 #[async_trait]
 pub trait SnapshotFolder: Send + Sync {
-    /// Adds the objects, and returns what each is that was added, in the same order; `None` where no
-    /// object is at a key. One that is in the snapshot already is replaced by what it is now.
+    /// Adds the objects, and returns what each is that was added, in the same order; `None` where
+    /// no object is at a key. One that is in the snapshot already is replaced by what it is now.
     ///
-    /// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system, or
-    /// a file's rights, do not let it.
+    /// Fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system,
+    /// or a file's rights, do not let it.
     async fn add(&self, keys: &[Key]) -> Result<Vec<Option<Meta>>>;
 
     /// Opens what was added at `key`; as [`Sink::get`](crate::Sink::get).
@@ -113,11 +114,12 @@ pub trait ServerCopy: Send + Sync {
     /// Where the object `key` lies in its store. Asks nobody.
     fn address(&self, key: &Key) -> Address;
 
-    /// Copies the object at `from`, of this or another sink, to `key`. Atomic; replaces what is there.
+    /// Copies the object at `from`, of this or another sink, to `key`. Atomic; replaces what is
+    /// there.
     ///
-    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when nothing is at `from`, and
-    /// with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when it is in another store, or
-    /// the rights do not let it: the caller then reads and writes.
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when nothing is at `from`,
+    /// and with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when it is in another
+    /// store, or the rights do not let it: the caller then reads and writes.
     async fn copy_from(&self, from: &Address, key: &Key) -> Result<Meta>;
 }
 
@@ -127,9 +129,9 @@ pub trait HardLinks: Send + Sync {
     /// Makes `to` a second name of the object `from`. Atomic; replaces what is there, and may be
     /// called again.
     ///
-    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when nothing is at `from`, and
-    /// with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system does not
-    /// let it: the caller then reads and writes.
+    /// Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when nothing is at `from`,
+    /// and with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system
+    /// does not let it: the caller then reads and writes.
     async fn link(&self, from: &Key, to: &Key) -> Result<Meta>;
 }
 
@@ -143,12 +145,12 @@ pub trait Folders: Send + Sync {
     /// noted in `activity`.
     async fn remove(&self, folder: &Key, activity: &Activity) -> Result<()>;
 
-    /// Renames the folder `from` to `to`, where nothing may be. An absent folder is not an error, so
-    /// that calling it again is harmless.
+    /// Renames the folder `from` to `to`, where nothing may be. An absent folder is not an error,
+    /// so that calling it again is harmless.
     async fn rename(&self, from: &Key, to: &Key) -> Result<()>;
 }
 
-/// Finds what uploads of crashed processes have left.
+/// Finds unfinished uploads of crashed processes.
 #[async_trait]
 pub trait UnfinishedUploads: Send + Sync {
     /// Removes, or counts, unfinished uploads below `folder`, and of an object of that very name
@@ -177,8 +179,8 @@ pub trait ExpiringLocks: Send + Sync {
     /// How long after the last sign of life of its holder a lock is free at the latest.
     fn expiry(&self) -> Duration;
 
-    /// Frees the lock `key`, if it is still held by the holder that gave exactly this text; else does
-    /// nothing. Only for a caller that knows that this holder is dead, and so need not wait until the
-    /// lock expires.
+    /// Frees the lock `key`, if it is still held by the holder that gave exactly this text; else
+    /// does nothing. Only for a caller that knows that this holder is dead, and so need not wait
+    /// until the lock expires.
     async fn free(&self, key: &Key, holder: &str) -> Result<()>;
 }

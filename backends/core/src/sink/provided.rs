@@ -14,9 +14,9 @@ use crate::{
 const BATCH: usize = 1000;
 
 impl dyn Sink {
-    /// Removes everything in `folder`, by [`Folders`](crate::Folders) where the sink has them, else by
-    /// listing and deleting. An absent folder is not an error. It may take long: each step is noted in
-    /// `activity`.
+    /// Removes everything in `folder`, by [`Folders`](crate::Folders) where the sink has them, else
+    /// by listing and deleting. An absent folder is not an error. It may take long: each step is
+    /// noted in `activity`.
     ///
     /// # Errors
     /// The first fault; what was removed until then is gone. Calling it again removes the rest.
@@ -39,13 +39,14 @@ impl dyn Sink {
         self.delete(&batch).await
     }
 
-    /// Moves every object in the folder `from` to the same place in the folder `to`, where nothing is:
-    /// by [`Folders`](crate::Folders) where the sink has them, else by copying, within the store where
-    /// that can be done and as many at once as it takes, and deleting what was copied. An absent folder
-    /// is not an error. It may take long: each step is noted in `activity`.
+    /// Moves every object in the folder `from` to the same place in the folder `to`, where nothing
+    /// is: by [`Folders`](crate::Folders) where the sink has them, else by copying, within the
+    /// store where that can be done and as many at once as it takes, and deleting what was copied.
+    /// An absent folder is not an error. It may take long: each step is noted in `activity`.
     ///
     /// # Errors
-    /// The first fault; each object is at one place at least then, and calling it again moves the rest.
+    /// The first fault; each object is at one place at least then, and calling it again moves the
+    /// rest.
     pub async fn move_tree(&self, from: &Key, to: &Key, activity: &Activity) -> Result<()> {
         if let Some(folders) = self.folders() {
             return folders.rename(from, to).await;
@@ -86,8 +87,8 @@ impl dyn Sink {
     }
 
     /// Makes `to` an object with the bytes of `from`, which do not pass through this process: by a
-    /// [hard link](crate::HardLinks) or a [copy within the store](crate::ServerCopy). Atomic; replaces
-    /// what is there. `None` where that can't be done: the caller then reads and writes.
+    /// [hard link](crate::HardLinks) or a [copy within the store](crate::ServerCopy). Atomic;
+    /// replaces what is there. `None` where that can't be done: the caller then reads and writes.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when nothing is at `from`.
@@ -105,8 +106,8 @@ impl dyn Sink {
         }
     }
 
-    /// The children of `folder`, as [`list_children`](Sink::list_children) has to give them, by a short
-    /// listing for each: for sinks that have nothing but listings in the order of keys.
+    /// The children of `folder`, as [`list_children`](Sink::list_children) has to give them, by a
+    /// short listing for each: for sinks that have nothing but listings in the order of keys.
     ///
     /// # Errors
     /// When the sink can't be listed.
@@ -125,7 +126,8 @@ impl dyn Sink {
                 (None, Some(kind)) => Child::Other(rest.to_owned(), kind),
             };
             options.start_after = Some(match &child {
-                // The last text there is in that folder, but for names that begin with this character.
+                // The last text there is in that folder, but for names that begin with this
+                // character.
                 Child::Folder(name) if children.last() != Some(&child) => {
                     format!("{}{name}/{}", options.prefix, char::MAX)
                 }
@@ -156,8 +158,8 @@ impl dyn Sink {
     }
 
     /// Opens the object by which all that is committed after this call can be made durable: that of
-    /// [`DeferredDurability`](crate::DeferredDurability), or one with nothing to do where every commit
-    /// is durable by itself.
+    /// [`DeferredDurability`](crate::DeferredDurability), or one with nothing to do where every
+    /// commit is durable by itself.
     ///
     /// # Errors
     /// When it can't be opened.

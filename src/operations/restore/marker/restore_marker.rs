@@ -41,7 +41,7 @@ impl<'a> RestoreMarker<'a> {
         // A restore of data needs the answer, and a store that drops one request answers the next.
         // The store's own timeout ends the wait for a dead one.
         let timeout = match context.storage.properties().access {
-            Access::Network if options.data => WRITE_TIMEOUT,
+            Access::Network if options.includes(&Section::Data) => WRITE_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
         // A restore that is cancelled here has changed nothing.
@@ -231,7 +231,7 @@ impl<'a> RestoreMarker<'a> {
 /// The name under which an interrupted restore of the same backup has staged files that this one
 /// can use, by the marker in the state folder. Their bytes are verified before they are used.
 fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<OperationId> {
-    if !options.data || context.storage.staging().is_none() {
+    if !options.includes(&Section::Data) || context.storage.staging().is_none() {
         return None;
     }
     let marker = any_marker(&context.settings)?;

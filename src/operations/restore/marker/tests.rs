@@ -1,5 +1,7 @@
 //! A restore that ends between two sections.
 
+use arc_backup_core::Scope;
+use arc_backup_core::Section;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -144,8 +146,7 @@ impl Scene {
         registry.add_source(move |_| Ok(Some(Arc::new(made.clone()) as Arc<dyn Source>)));
         let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
         let backup = Request::Backup {
-            metadata: false,
-            config: false,
+            scope: Scope::of_sections([Section::Data]),
             require_flush: false,
             target: None,
             id: None,

@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// A limit on requests that halves when the store asks to slow down, and grows back by one for every limit's worth
-/// of requests that went well: what TCP does with packets.
+/// A limit on requests that halves when the store asks to slow down, and grows back by one for
+/// every limit's worth of requests that went well: what TCP does with packets.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct ConcurrencyLimit {
     free: Arc<Semaphore>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<LimitState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimitState {
     most: usize,
     limit: usize,
     /// Permits that were cut while they were in use: taken away when they come back.
@@ -26,22 +26,22 @@ struct State {
 
 /// One request's share. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Permit {
     permit: Option<OwnedSemaphorePermit>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<LimitState>>,
 }
 
 /// Many requests meet the same overload at once: that is one reason to slow down, not many.
 const ONE_OVERLOAD: Duration = Duration::from_millis(500);
 
-impl Pace {
+impl ConcurrencyLimit {
     /// At most `most` requests at once.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let most = most.max(1);
         Self {
             free: Arc::new(Semaphore::new(most)),
-            state: Arc::new(Mutex::new(State {
+            state: Arc::new(Mutex::new(LimitState {
                 most,
                 limit: most,
                 debt: 0,
@@ -57,15 +57,15 @@ impl Pace {
         lock(&self.state).limit
     }
 
-    /// Whether no request is under way, and none has kept its turn.
+    /// Whether no request is under way, and none has kept its permit.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let state = lock(&self.state);
         state.debt == 0 && self.free.available_permits() == state.limit
     }
 
-    pub(super) async fn turn(&self) -> Turn {
-        Turn {
+    pub(super) async fn acquire(&self) -> Permit {
+        Permit {
             permit: self.free.clone().acquire_owned().await.ok(),
             state: self.state.clone(),
         }
@@ -103,7 +103,7 @@ impl Pace {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         if state.debt > 0
@@ -115,7 +115,7 @@ impl Drop for Turn {
     }
 }
 
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+fn lock(state: &Mutex<LimitState>) -> std::sync::MutexGuard<'_, LimitState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -126,23 +126,23 @@ mod tests {
     /// A store that is overloaded must see fewer requests, and a recovered one as many as before.
     #[tokio::test]
     async fn halves_under_load_and_grows_back() {
-        let pace = Pace::new(8);
-        let mut turns = Vec::new();
+        let limit = ConcurrencyLimit::new(8);
+        let mut permits = Vec::new();
         for _ in 0..8 {
-            turns.push(pace.turn().await);
+            permits.push(limit.acquire().await);
         }
-        pace.throttled();
-        pace.throttled();
-        assert_eq!(pace.limit(), 4, "many faults at once are one overload");
-        drop(turns);
+        limit.throttled();
+        limit.throttled();
+        assert_eq!(limit.limit(), 4, "many faults at once are one overload");
+        drop(permits);
         assert_eq!(
-            pace.free.available_permits(),
+            limit.free.available_permits(),
             4,
             "permits in use are cut too"
         );
         for _ in 0..100 {
-            pace.succeeded();
+            limit.succeeded();
         }
-        assert_eq!((pace.limit(), pace.free.available_permits()), (8, 8));
+        assert_eq!((limit.limit(), limit.free.available_permits()), (8, 8));
     }
 }

@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
-fn caller() -> Caller {
-    Caller::new(RetryPolicy::default(), 4)
+fn retrier() -> Retrier {
+    Retrier::new(RetryPolicy::default(), 4)
 }
 
 fn fault(kind: ErrorKind) -> Error {
@@ -14,7 +14,7 @@ fn fault(kind: ErrorKind) -> Error {
 #[tokio::test(start_paused = true)]
 async fn tries_again_until_it_succeeds() {
     let count = AtomicU32::new(0);
-    let done = caller()
+    let done = retrier()
         .call("read", "a", |_| async {
             match count.fetch_add(1, Ordering::Relaxed) {
                 0..7 => Err(fault(ErrorKind::Unavailable).retryable()),
@@ -25,7 +25,8 @@ async fn tries_again_until_it_succeeds() {
     assert_eq!(done.expect("the eighth try succeeds"), 7);
 }
 
-/// What can't heal is not tried again, and what does not heal is given up with the number of tries.
+/// What can't heal is not tried again, and what does not heal is given up with the number of
+/// attempts.
 #[tokio::test(start_paused = true)]
 async fn gives_up() {
     let count = AtomicU32::new(0);
@@ -36,12 +37,12 @@ async fn gives_up() {
             std::future::ready(Err::<(), _>(error()))
         }
     };
-    let denied = caller()
+    let denied = retrier()
         .call("read", "a", attempt(|| fault(ErrorKind::PermissionDenied)))
         .await;
     assert_eq!(count.swap(0, Ordering::Relaxed), 1);
     assert!(denied.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied));
-    let slow = caller()
+    let slow = retrier()
         .call(
             "read",
             "a",
@@ -53,7 +54,7 @@ async fn gives_up() {
     assert!(slow.to_string().contains("tried 8 times"), "{slow}");
 }
 
-/// A name that nobody knows is known a second later at best: half a minute of tries is an
+/// A name that nobody knows is known a second later at best: half a minute of attempts is an
 /// operator's.
 #[tokio::test(start_paused = true)]
 async fn a_fault_may_be_worth_few_tries() {
@@ -63,7 +64,7 @@ async fn a_fault_may_be_worth_few_tries() {
         let error = fault(ErrorKind::Unavailable).with_remedy("correct it");
         std::future::ready(Err::<(), _>(error.retryable_at_most(3)))
     };
-    let error = caller().call("read", "a", attempt).await;
+    let error = retrier().call("read", "a", attempt).await;
     assert_eq!(count.load(Ordering::Relaxed), 3);
     let error = error.expect_err("it never succeeds");
     assert_eq!(error.remedy(), Some("correct it"));
@@ -78,17 +79,17 @@ async fn a_fault_may_be_worth_few_tries() {
 /// for each.
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_is_waited_for_once() {
-    let caller = caller();
+    let retrier = retrier();
     let begun = Instant::now();
     for _ in 0..5 {
-        let dead = caller.call("read", "a", |_| std::future::pending::<Result<()>>());
+        let dead = retrier.call("read", "a", |_| std::future::pending::<Result<()>>());
         dead.await.expect_err("nothing ever comes");
     }
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(90), "{took:?}");
     // It may be there again after a while: then it has its time again.
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let slow = caller.call("read", "a", |_| async {
+    let slow = retrier.call("read", "a", |_| async {
         tokio::time::sleep(Duration::from_secs(15)).await;
         Ok(())
     });
@@ -98,8 +99,8 @@ async fn a_silent_store_is_waited_for_once() {
 /// A process that was stopped for an hour has not waited for the store.
 #[tokio::test(start_paused = true)]
 async fn time_in_which_nobody_polled_is_no_silence() {
-    let caller = caller();
-    let slow = caller.call("read", "a", |_| async {
+    let retrier = retrier();
+    let slow = retrier.call("read", "a", |_| async {
         tokio::time::sleep(Duration::from_secs(3610)).await;
         Ok(())
     });
@@ -115,7 +116,7 @@ async fn time_in_which_nobody_polled_is_no_silence() {
 #[tokio::test(start_paused = true)]
 async fn silence_has_an_end() {
     let begun = Instant::now();
-    let dead = caller()
+    let dead = retrier()
         .call("read", "a", |_| std::future::pending::<Result<()>>())
         .await;
     let error = dead.expect_err("nothing ever comes");
@@ -125,7 +126,7 @@ async fn silence_has_an_end() {
         (Duration::from_secs(59)..Duration::from_secs(65)).contains(&took),
         "{took:?}"
     );
-    let slow = caller()
+    let slow = retrier()
         .call("read", "a", |beat| async move {
             for _ in 0..30 {
                 tokio::time::sleep(Duration::from_secs(10)).await;

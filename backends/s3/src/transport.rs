@@ -3,12 +3,12 @@
 use std::error::Error as StdError;
 
 use arc_backup_core::ErrorKind;
-use arc_backup_core::remote::LOOKUP_TRIES;
+use arc_backup_core::remote::LOOKUP_MAX_ATTEMPTS;
 use aws_credential_types::provider::error::CredentialsError;
 
-use crate::error::innermost;
-use crate::place::Place;
-use crate::verdict::{Verdict, fatal, retry};
+use crate::cause::innermost;
+use crate::destination::Destination;
+use crate::diagnosis::{Diagnosis, fatal, retry};
 
 /// What to do where there are no credentials.
 const SET_KEYS: &str = "set `s3_access_key` and `s3_secret_key`, or give this process credentials of AWS: the variables \
@@ -16,7 +16,7 @@ const SET_KEYS: &str = "set `s3_access_key` and `s3_secret_key`, or give this pr
 
 /// What goes wrong before there is an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum TransportFault {
     Connection,
     /// The name of the host is not found.
     Name,
@@ -28,7 +28,7 @@ pub(crate) enum Way {
     Request,
 }
 
-impl Way {
+impl TransportFault {
     /// Whether there are no credentials, or none at the moment.
     pub(crate) fn of_credentials(error: &(dyn StdError + 'static)) -> Option<Self> {
         let mut next = Some(error);
@@ -48,37 +48,47 @@ impl Way {
     }
 
     /// What it means, by its causes and the status of an answer that can't be read.
-    pub(crate) fn verdict(self, cause: &str, status: u16, place: &Place) -> Verdict {
-        let endpoint = match &place.proxy {
-            Some(proxy) => format!("{} (through the proxy {proxy})", place.endpoint),
-            None => place.endpoint.clone(),
+    pub(crate) fn diagnosis(
+        self,
+        cause: &str,
+        status: u16,
+        destination: &Destination,
+    ) -> Diagnosis {
+        let endpoint = match &destination.proxy {
+            Some(proxy) => format!("{} (through the proxy {proxy})", destination.endpoint),
+            None => destination.endpoint.clone(),
         };
         let innermost = innermost(cause);
-        let hint = place.path_style_hint();
+        let hint = destination.path_style_hint();
         match self {
             Self::Connection => retry(
                 ErrorKind::Unavailable,
                 format!("{endpoint} can't be reached: {innermost}; see `s3_endpoint`, `s3_use_ssl` and the network{hint}"),
-            ),
-            Self::Name => not_found(&innermost, place),
+            )
+            .setting("s3_endpoint"),
+            Self::Name => not_found(&innermost, destination),
             Self::Answer => retry(
                 ErrorKind::Unavailable,
                 format!("an answer of {endpoint} with status {status} can't be read: {innermost}; see `s3_endpoint`{hint}"),
-            ),
+            )
+            .setting("s3_endpoint"),
             Self::Timeout => retry(
                 ErrorKind::Unavailable,
                 format!("{endpoint} does not answer in time; see `s3_endpoint` and the network"),
-            ),
+            )
+            .setting("s3_endpoint"),
             Self::Certificate => fatal(
                 ErrorKind::Unavailable,
                 format!("no trusted TLS with {endpoint}: {innermost}; see `s3_endpoint` and `s3_use_ssl`{hint}"),
-            ),
+            )
+            .setting("s3_endpoint"),
             Self::NoCredentials => fatal(
                 ErrorKind::PermissionDenied,
                 "no credentials: `s3_access_key` and `s3_secret_key` are not set, and neither environment, profile, \
                  web identity nor instance role gives any"
                     .to_owned(),
             )
+            .setting("s3_access_key")
             .remedy(SET_KEYS),
             Self::NoCredentialsNow => retry(
                 ErrorKind::Unavailable,
@@ -87,26 +97,29 @@ impl Way {
                      should give some does not: {innermost}"
                 ),
             )
+            .setting("s3_access_key")
             .remedy(SET_KEYS),
             Self::Request => fatal(ErrorKind::Other, format!("no request can be made: {innermost}")),
         }
     }
 }
 
-/// The verdict on a host that is not found.
-fn not_found(innermost: &str, place: &Place) -> Verdict {
-    let host = &place.host;
-    let (detail, remedy) = if let Some(proxy) = &place.proxy {
+/// The diagnosis of a host that is not found.
+fn not_found(innermost: &str, destination: &Destination) -> Diagnosis {
+    let host = &destination.host;
+    let (detail, setting, remedy) = if let Some(proxy) = &destination.proxy {
         (
             format!("the host of the proxy {proxy} is not found: {innermost}"),
+            None,
             "correct the proxy in the environment (HTTPS_PROXY, HTTP_PROXY), or this machine's name server",
         )
-    } else if place.is_bucket_in_host {
+    } else if destination.is_bucket_in_host {
         (
             format!(
                 "the host `{host}` is not found: {innermost}. The bucket's name stands in front of the endpoint's, as `s3_path_style` is \
                  not true; most stores other than AWS need `s3_path_style = true`"
             ),
+            Some("s3_path_style"),
             "set `s3_path_style = true`, or correct `s3_endpoint`",
         )
     } else {
@@ -114,10 +127,12 @@ fn not_found(innermost: &str, place: &Place) -> Verdict {
             format!(
                 "the host `{host}` is not found: {innermost}; see `s3_endpoint` and this machine's name server"
             ),
+            Some("s3_endpoint"),
             "correct `s3_endpoint` (without one: `s3_region`), or this machine's name server",
         )
     };
     retry(ErrorKind::Unavailable, detail)
-        .at_most(LOOKUP_TRIES)
+        .at_most(LOOKUP_MAX_ATTEMPTS)
+        .setting(setting)
         .remedy(remedy)
 }

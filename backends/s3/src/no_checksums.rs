@@ -8,7 +8,8 @@ use aws_sdk_s3::error::BoxError;
 /// What the names of these headers begin with.
 const CHECKSUM_HEADERS: [&str; 2] = ["x-amz-checksum-", "x-amz-sdk-checksum-"];
 
-/// Takes the headers away from every request before it is signed, also those that the SDK adds by itself.
+/// Takes the headers away from every request before it is signed, also those that the SDK adds by
+/// itself.
 #[derive(Debug)]
 pub(crate) struct NoChecksums;
 

@@ -6,7 +6,7 @@ use crate::config::{S3Checksums, S3Config};
 
 /// Where requests go.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Destination {
     pub(crate) bucket: String,
     pub(crate) region: String,
     /// The endpoint, or AWS.
@@ -24,8 +24,8 @@ pub(crate) struct Place {
     pub(crate) sends_checksums: bool,
 }
 
-impl Place {
-    pub(crate) fn of(config: &S3Config) -> Self {
+impl Destination {
+    pub(crate) fn new(config: &S3Config) -> Self {
         let url = config.url();
         let host = host_of(&url);
         // As the SDK does it: an address has no names in front of it, and of certificates for
@@ -92,11 +92,14 @@ mod tests {
             let mut config = S3Config::new("b-1");
             config.endpoint = endpoint.map(str::to_owned);
             config.path_style = path_style;
-            let place = Place::of(&config);
-            assert_eq!((&*place.host, place.is_bucket_in_host), (host, is_in_host));
+            let destination = Destination::new(&config);
+            assert_eq!(
+                (&*destination.host, destination.is_bucket_in_host),
+                (host, is_in_host)
+            );
         }
         let mut config = S3Config::new("with.dot");
         config.endpoint = Some("https://minio.lan".to_owned());
-        assert_eq!(Place::of(&config).host, "minio.lan");
+        assert_eq!(Destination::new(&config).host, "minio.lan");
     }
 }

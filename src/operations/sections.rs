@@ -1,0 +1,26 @@
+//! Which sections a request is about, as both surfaces ask for them.
+
+use arc_backup_core::{Scope, Section};
+
+/// Which of the sections that every instance has are in a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sections {
+    /// Parquet files and their companions; with them the sections of third parties.
+    pub data: bool,
+    /// SQLite databases.
+    pub metadata: bool,
+    /// `arc.toml`.
+    pub config: bool,
+}
+
+impl From<Sections> for Scope {
+    fn from(sections: Sections) -> Self {
+        let chosen = [
+            (Section::Data, sections.data),
+            (Section::Metadata, sections.metadata),
+            (Section::Config, sections.config),
+        ];
+        let chosen = chosen.into_iter().filter(|(_, is_chosen)| *is_chosen);
+        Self::of_sections(chosen.map(|(section, _)| section))
+    }
+}

@@ -1,0 +1,10 @@
+//! What the files of a backup are checked for.
+
+/// What the files of a backup are checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckFor {
+    /// They are read: objects in an archive tier cannot be.
+    Reading,
+    /// They only have to be there, with the right size.
+    Presence,
+}
