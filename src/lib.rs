@@ -28,6 +28,7 @@
 //! # A backup without the program
 //!
 //! ```no_run
+//! use arc_backup::core::Scope;
 //! use arc_backup::{ArcBackup, Origin, Overrides, Registry, Request, Status, Who};
 //!
 //! # async fn back_up() -> arc_backup::Result<()> {
@@ -35,8 +36,7 @@
 //! let settings = registry.settings(&Overrides::default())?;
 //! let engine = ArcBackup::new(settings, &registry)?;
 //! let request = Request::Backup {
-//!     metadata: true,
-//!     config: true,
+//!     scope: Scope::whole(),
 //!     require_flush: false,
 //!     target: None,
 //!     id: None,
@@ -96,8 +96,8 @@ pub use manifest::BackupId;
 pub use operations::{
     AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, Leftover, ListAnswer, LocalInventory,
     Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase, Problem, ProblemKind,
-    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, SetAside,
-    Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, Sections,
+    SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Summary, Unreadable};

@@ -380,7 +380,7 @@ fn an_operation_without_progress_is_ended() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let said = text(&output);
     for part in [
-        "nothing went on for 2 s",
+        "no progress for 2 s",
         "backup.stall_timeout",
         "copying: ",
         "finishing it",

@@ -228,7 +228,7 @@ fn schedule(seed: u64) {
 
 /// Whether a failed store is the cause, and not a deadlock of the program.
 fn is_of_a_store(error: &str) -> bool {
-    error.contains("tried ") && !error.contains("nothing went on")
+    error.contains("tried ") && !error.contains("no progress for")
 }
 
 /// Guards against a deadlock with all defaults and without faults: copies that nobody polled held

@@ -94,13 +94,13 @@ pub(super) async fn history(
 ) -> Result<u8> {
     let filter = OperationFilter {
         targets: arguments.target.into_iter().collect(),
-        statuses: (arguments.status.as_deref().and_then(Status::of_name))
+        statuses: (arguments.status.as_deref().and_then(Status::from_name))
             .into_iter()
             .collect(),
         operations: (arguments
             .operation
             .as_deref()
-            .and_then(OperationKind::of_name))
+            .and_then(OperationKind::from_name))
         .into_iter()
         .collect(),
         since: arguments.since,

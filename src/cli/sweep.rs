@@ -65,7 +65,7 @@ fn document(sweep: &Sweep, set_aside: &[SetAside], apply: bool, now: Timestamp) 
         "applied": apply,
         "targets": targets,
         "leftovers": leftovers,
-        "snapshots": sweep.views,
+        "snapshots": sweep.snapshots,
         "staged_files": sweep.staged,
         "set_aside": set_aside,
         "faults": sweep.faults,
@@ -115,14 +115,14 @@ fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
         print_stderr!("error: {fault}");
     }
     for (count, what) in [
-        (sweep.views, "leftover snapshots of interrupted backups"),
+        (sweep.snapshots, "leftover snapshots of interrupted backups"),
         (sweep.staged, "staged files of interrupted restores"),
     ] {
         if count > 0 {
             print_line(&format!("beside the data: {count} {what}{removed}"));
         }
     }
-    let is_left = sweep.views + sweep.staged > 0
+    let is_left = sweep.snapshots + sweep.staged > 0
         || (sweep.targets.iter())
             .any(|(_, swept)| !swept.unfinished.is_empty() || swept.temporaries > 0);
     match (is_left, apply) {

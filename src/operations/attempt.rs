@@ -1,7 +1,7 @@
-//! Attempts: an operation has an entry in the history even where it fails before it runs.
+//! Attempts: an operation has an entry in the history even if it fails before it runs.
 //!
-//! What refuses a request is an answer and no attempt: wrong use, an unknown id or target, and
-//! busy. Such a request leaves the history and the status as they are.
+//! A refused request is not an attempt: wrong use, an unknown id or target, a busy instance. It
+//! changes neither the history nor the status.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,20 +15,20 @@ use crate::operations::{ArcBackup, Request, Running, Who};
 use crate::operations::{Operation, OperationKind, Status};
 use crate::{Error, Result};
 
-/// How long the entry may take.
+/// Timeout for writing the entry.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take where the process is asked to end.
+/// The same timeout while the process shuts down.
 const HURRIED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An operation that is about to begin.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    /// What the history says of it.
+    /// The entry in the history.
     pub(crate) operation: Operation,
     pub(crate) started: Timestamp,
-    /// The backup that is made or read.
+    /// The backup that the operation makes or reads.
     pub(crate) id: BackupId,
-    /// Whether the slot was free for it.
+    /// Whether the slot was free for the operation.
     has_slot: AtomicBool,
     who: Who,
 }
@@ -73,15 +73,15 @@ impl Attempt {
         })
     }
 
-    /// Notes that the slot was free: what fails from now on is recorded.
+    /// Notes that the slot was free. From now on a failure is recorded.
     pub(crate) fn has_slot(&self) {
         self.has_slot.store(true, Ordering::Relaxed);
     }
 }
 
 impl ArcBackup {
-    /// Records that an attempt has failed, where it is one. What can't be written is known to this
-    /// process all the same.
+    /// Records a failed attempt, but not a refused request. If the history cannot be written, this
+    /// process still shows the failure in its status.
     pub(crate) async fn record_attempt(&self, attempt: Attempt, error: &Error, status: Status) {
         if error.is_refusal() || !attempt.has_slot.load(Ordering::Relaxed) {
             return;
@@ -99,7 +99,7 @@ impl ArcBackup {
         audit::ended(&ended);
         {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another one may have begun since.
+            // Another operation may have begun since.
             if current.as_ref().is_none_or(|running| running.is_done()) {
                 let own = Running::new(ended.clone(), started, who);
                 own.finish();
@@ -112,23 +112,25 @@ impl ArcBackup {
         };
         match tokio::time::timeout(timeout, self.history.write(ended)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a failed attempt is not kept in the history"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot record a failed attempt in the history");
+            }
             Err(_) => tracing::warn!(
-                "a failed attempt is not kept in the history: another process holds it"
+                "cannot record a failed attempt in the history: another process holds it"
             ),
         }
     }
 
-    /// Records that a request failed before it came to [`start`](Self::start): a command looks for
-    /// the backup before it asks its user. Records nothing for what only refuses the request.
+    /// Records that a request failed before [`start`](Self::start) was called: a command looks for
+    /// the backup before it asks its user. A refused request is not recorded.
     pub async fn record_failure(&self, request: &Request, who: &Who, error: &Error) {
-        // Beside an operation that runs, a failed look-up would be shown in its place.
+        // The status would show the failed look-up instead of the running operation.
         if self.busy().is_some() {
             return;
         }
         if let Ok(attempt) = Attempt::new(self, request, who) {
             attempt.has_slot();
-            // Of what is looked for before a start, only a signal cancels it.
+            // Before the start, only a signal cancels a look-up.
             let status = match error.is_cancelled() {
                 true => Status::Cancelled,
                 false => Status::Failed,
@@ -137,8 +139,8 @@ impl ArcBackup {
         }
     }
 
-    /// Records that the backup of an operation was not found out, as of `latest` in a target that
-    /// gives no answer. Which it would have been is not known: the entry has no backup id.
+    /// Records an operation whose backup could not be determined, such as `latest` in a target that
+    /// does not answer. The entry has no backup id.
     pub async fn record_unresolved(
         &self,
         operation: OperationKind,

@@ -1,8 +1,7 @@
-//! The audit trail: a line in the log where an operation starts, where it ends, and where somebody
-//! cancels it.
+//! The audit trail: a log line for the start, the end and the cancellation of each operation.
 //!
-//! Its target is `arc_backup::audit`. A service writes it by default; a command's own output says
-//! the same.
+//! Its log target is `arc_backup::audit`. A service writes it by default; a command prints the same
+//! facts.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use crate::operations::Origin;
 use crate::operations::{Operation, Status};
 
-/// An operation starts.
+/// Logs the start of an operation.
 pub(crate) fn started(operation: &Operation) {
     tracing::info!(
         target: "arc_backup::audit",
@@ -25,11 +24,11 @@ pub(crate) fn started(operation: &Operation) {
     );
 }
 
-/// An operation has ended, or failed before it began.
+/// Logs the end of an operation, or its failure to start.
 pub(crate) fn ended(operation: &Operation) {
     let seconds = duration(operation).unwrap_or_default().as_secs_f64();
     let rate = (seconds > 0.0).then(|| (operation.processed_bytes as f64 / seconds) as u64);
-    // The level is a part of each place that logs.
+    // A macro: the level of a tracing event is fixed at compile time.
     macro_rules! log {
         ($level:ident, $text:literal) => {
             tracing::$level!(
@@ -58,7 +57,7 @@ pub(crate) fn ended(operation: &Operation) {
     }
 }
 
-/// Somebody asked an operation to end.
+/// Logs a request to cancel an operation.
 pub(crate) fn cancel_requested(
     operation: &str,
     operation_id: &str,

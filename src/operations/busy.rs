@@ -1,4 +1,4 @@
-//! How far the operation is that another one finds the slot taken by.
+//! The progress of the operation that holds the slot, for a busy answer.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::Error;
 use crate::busy::BusyProgress;
 use crate::operations::{ArcBackup, Operation, Status};
 
-/// Timeout for the look into the history: busy is said within a second.
-const LOOK_TIMEOUT: Duration = Duration::from_millis(300);
+/// Timeout for the look-up in the history: a busy answer takes less than a second.
+const LOOKUP_TIMEOUT: Duration = Duration::from_millis(300);
 
 impl From<Operation> for BusyProgress {
     fn from(operation: Operation) -> Self {
@@ -22,8 +22,8 @@ impl From<Operation> for BusyProgress {
 }
 
 impl ArcBackup {
-    /// The same error; one that says busy also says how far that operation is, where it is one of
-    /// this instance.
+    /// Adds the progress of the running operation to [`Error::Busy`], if this instance runs it.
+    /// Other errors are returned unchanged.
     pub(crate) async fn with_progress(&self, error: Error) -> Error {
         let Error::Busy(mut busy) = error else {
             return error;
@@ -35,12 +35,12 @@ impl ArcBackup {
             let running = match own {
                 Some(own) => Some(own),
                 None => {
-                    let look = self.history.get(id.clone());
-                    let found = tokio::time::timeout(LOOK_TIMEOUT, look).await;
+                    let lookup = self.history.get(id.clone());
+                    let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await;
                     found.ok().and_then(Result::ok).flatten()
                 }
             };
-            // An operation that has just ended blocks nobody for long.
+            // An operation that has just ended will release its lock soon.
             busy.progress = running
                 .filter(|operation| operation.status == Status::Running)
                 .map(BusyProgress::from);

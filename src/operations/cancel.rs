@@ -1,7 +1,7 @@
-//! Cancelling the operation that runs on this instance, in whatever process.
+//! Cancelling the operation that runs on this instance, in any process.
 //!
-//! An operation of another process is asked by a file in the state folder, `cancel-<operation
-//! id>.json`. The process that runs it looks for that file twice a second.
+//! The request to another process is a file in the state folder, `cancel-<operation id>.json`. The
+//! process that runs the operation looks for this file twice a second.
 
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,30 +19,31 @@ use crate::operations::{ArcBackup, Operation, Running, Who};
 use crate::repository::Holder;
 use crate::{Error, Result};
 
-/// How often a process looks whether its operation was cancelled by another.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// How often whoever cancelled an operation of another process looks whether it has ended.
+/// How often a process looks for a request to cancel its operation.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the cancelling process checks for the end of the operation.
 const WAIT_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the last line of the history may take to appear, once the operation holds no lock.
+/// Timeout for the last entry in the history, after the lock is released.
 const LAST_LINE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a lock is read whose holder has not yet written who it is, [`WAIT_INTERVAL`] apart.
-const LOOKS: usize = 10;
-/// The largest request that is read.
+/// Attempts to read the holder of a lock, [`WAIT_INTERVAL`] apart: a new holder may not have
+/// written its name yet.
+const MAX_ATTEMPTS: usize = 10;
+/// The maximum size of a request in bytes.
 const LIMIT: u64 = 64 << 10;
 
-/// What is written into the file.
+/// The content of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CancelRequest {
-    /// Who asks: the token's name, or the user's.
+    /// Who cancels: the name of the token or of the user.
     actor: String,
-    /// Where.
+    /// The interface of the request.
     origin: Origin,
-    /// When.
+    /// When it was requested.
     requested_at: Option<Timestamp>,
 }
 
 impl CancelRequest {
-    /// The reason that the operation ends with.
+    /// Returns the reason for the operation's error.
     fn reason(&self) -> String {
         reason(&self.actor)
     }
@@ -52,7 +53,7 @@ fn reason(actor: &str) -> String {
     format!("cancelled by {actor}")
 }
 
-/// The file that asks an operation to end; `None` for an id that has no file's name.
+/// Returns the path of the request; `None` for an invalid operation id.
 fn request_path(folder: &Path, operation_id: &str) -> Option<PathBuf> {
     let is_id = !operation_id.is_empty()
         && operation_id.len() <= 64
@@ -60,20 +61,20 @@ fn request_path(folder: &Path, operation_id: &str) -> Option<PathBuf> {
     is_id.then(|| folder.join(format!("cancel-{operation_id}.json")))
 }
 
-/// Returns when another process cancels the operation, with the reason. Never returns where nobody
-/// does.
+/// Waits for a request to cancel the operation, and returns the reason. Without a request it never
+/// returns.
 pub(crate) async fn requested(folder: &Path, operation: &Operation) -> String {
     let Some(path) = request_path(folder, &operation.operation_id) else {
         return std::future::pending().await;
     };
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let looked_at = path.clone();
-        // On a thread of its own: a disk that hangs must hold up nobody.
+        // On a blocking thread: the disk may hang.
         let read = tokio::task::spawn_blocking(move || read(&looked_at)).await;
         if let Ok(Some(request)) = read {
-            // Only now: whoever stopped waiting for the answer has left the request for the next to
-            // look. One that stays is removed by the next operation.
+            // Not removed by the read: if the caller stops waiting, the next call finds the request
+            // again. The next operation removes a stale one.
             let _ = std::fs::remove_file(&path);
             audit::cancel_requested(
                 operation.operation.as_str(),
@@ -92,7 +93,7 @@ fn read(path: &Path) -> Option<CancelRequest> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path).ok()?;
     file.take(LIMIT).read_to_end(&mut text).ok()?;
-    // Whoever may write here may cancel, whatever the file says.
+    // Anybody who may write here may cancel, even with an invalid file.
     Some(
         serde_json::from_slice(&text).unwrap_or_else(|_| CancelRequest {
             actor: "unknown".to_owned(),
@@ -101,7 +102,7 @@ fn read(path: &Path) -> Option<CancelRequest> {
     )
 }
 
-/// Writes a request. It is there as a whole, or not at all.
+/// Writes a request atomically.
 fn write(path: &Path, request: &CancelRequest) -> std::io::Result<()> {
     let text = serde_json::to_vec(request).expect("plain data is valid JSON");
     let temporary = path.with_extension("tmp");
@@ -113,7 +114,7 @@ fn write(path: &Path, request: &CancelRequest) -> std::io::Result<()> {
     written
 }
 
-/// Removes requests to operations that have ended. With the instance's lock held.
+/// Removes requests to ended operations. The caller holds the instance's lock.
 pub(crate) fn remove_stale(folder: &Path, operation_id: &str) {
     let own = request_path(folder, operation_id);
     let Ok(files) = std::fs::read_dir(folder) else {
@@ -125,40 +126,40 @@ pub(crate) fn remove_stale(folder: &Path, operation_id: &str) {
             name.starts_with("cancel-") && (name.ends_with(".json") || name.ends_with(".tmp"))
         });
         if is_request && Some(file.path()) != own {
-            // The next operation tries again; it is a request to none.
+            // A stale request has no effect; the next operation attempts it again.
             let _ = std::fs::remove_file(file.path());
         }
     }
 }
 
-/// An operation that was asked to end.
+/// An operation that was cancelled and may still be running.
 #[derive(Debug, Clone)]
 pub struct Cancelling {
-    /// `backup`, `restore`, …
+    /// The kind: `backup`, `restore`, …
     pub operation: String,
     /// Its id.
     pub operation_id: String,
-    /// The backup that is made or read, where that is known.
+    /// The backup that is made or read, if it is known.
     pub backup_id: Option<String>,
-    /// Where it runs in this process.
+    /// The operation, if it runs in this process.
     running: Option<Arc<Running>>,
 }
 
-/// What has become of an operation that was asked to end.
+/// The state of a cancelled operation after the wait.
 #[derive(Debug, Clone)]
 pub enum AfterCancel {
-    /// It goes on.
-    GoesOn,
-    /// It has ended, with this entry in the history. A sweep has none.
+    /// It is still running.
+    StillRunning,
+    /// It has ended, with this entry in the history; `None` for a sweep.
     Ended(Option<Box<Operation>>),
 }
 
 impl ArcBackup {
-    /// Asks the operation to end that runs on this instance, in this process or another of this
-    /// host; `None` where none runs.
+    /// Cancels the operation that runs on this instance, in this process or another one on this
+    /// host. Returns `None` if no operation is running.
     ///
     /// # Errors
-    /// When the state folder can't be written, by which another process is asked.
+    /// Fails if the request to another process cannot be written to the state folder.
     pub async fn cancel(&self, who: &Who) -> Result<Option<Cancelling>> {
         let own = self.current().filter(|running| !running.is_done());
         let cancelling = match own {
@@ -195,9 +196,9 @@ impl ArcBackup {
         Ok(Some(cancelling))
     }
 
-    /// Who holds the instance's lock, once it says so.
+    /// Returns the holder of the instance's lock, and waits for its name.
     async fn instance_holder(&self) -> Result<Option<Holder>> {
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(holder) = InstanceLock::holder(&self.lock_path()) else {
                 return Ok(None);
             };
@@ -207,7 +208,7 @@ impl ArcBackup {
             tokio::time::sleep(WAIT_INTERVAL).await;
         }
         Err(Error::Failed(format!(
-            "`{}` does not say which process holds it: end that process itself",
+            "`{}` does not name the process that holds it: end that process with SIGTERM",
             self.lock_path().display()
         )))
     }
@@ -236,17 +237,17 @@ impl ArcBackup {
         })
     }
 
-    /// Returns when an operation that was asked to end has ended, or after `timeout`.
+    /// Waits for the end of a cancelled operation, for at most `timeout`.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn ended(&self, cancelling: &Cancelling, timeout: Duration) -> Result<AfterCancel> {
         let until = Instant::now() + timeout;
         if let Some(running) = &cancelling.running {
             let ended = tokio::time::timeout_at(until, running.wait()).await;
             return Ok(match ended {
                 Ok(operation) => AfterCancel::Ended(Some(Box::new(operation))),
-                Err(_) => AfterCancel::GoesOn,
+                Err(_) => AfterCancel::StillRunning,
             });
         }
         let id = &cancelling.operation_id;
@@ -255,11 +256,11 @@ impl ArcBackup {
         };
         while holds() {
             if Instant::now() >= until {
-                return Ok(AfterCancel::GoesOn);
+                return Ok(AfterCancel::StillRunning);
             }
             tokio::time::sleep(WAIT_INTERVAL).await;
         }
-        // It may have ended without a look at the request.
+        // The operation may have ended without reading the request.
         if let Some(path) = request_path(self.settings.backup.state_folder(), id) {
             let _ = std::fs::remove_file(path);
         }
@@ -273,7 +274,7 @@ impl ArcBackup {
                 return Ok(AfterCancel::Ended(entry.map(Box::new)));
             }
             if Instant::now() >= until {
-                // Its process has died.
+                // The process has died.
                 let entry = self.operation(id).await?;
                 return Ok(AfterCancel::Ended(entry.map(Box::new)));
             }
@@ -286,8 +287,7 @@ impl ArcBackup {
 mod tests {
     use super::*;
 
-    /// What a lock's text names must not become a path elsewhere; and what nobody needs any more
-    /// goes.
+    /// Guards against a path outside the state folder, and against stale requests.
     #[tokio::test]
     async fn requests_lie_in_the_state_folder_and_stale_ones_go() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(read(&own).expect("a request").reason(), "cancelled by ops");
         assert!(
             own.exists(),
-            "whoever stops waiting leaves it to the next look"
+            "a caller that stops waiting leaves it to the next one"
         );
         let operation = Operation {
             operation_id: "20260211-143022-5f0c1d2e".to_owned(),
@@ -319,7 +319,7 @@ mod tests {
         };
         let reason = requested(folder.path(), &operation).await;
         assert_eq!(reason, "cancelled by ops");
-        assert!(!own.exists(), "it is heeded once");
+        assert!(!own.exists(), "it is used once");
         assert!(read(&own).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What every operation is given.
+//! The context of a running operation.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -18,10 +18,10 @@ use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
 use crate::repository::Repository;
 
-/// How many files are copied at once on local disk.
+/// The number of concurrent copies on local disk.
 const CONCURRENCY: usize = 8;
 
-/// What every operation is given.
+/// The context of a running operation: its settings, storages, locks and limits.
 pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) sources: Vec<Arc<dyn Source>>,
@@ -33,17 +33,17 @@ pub(crate) struct Context {
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,
-    /// The Arc of `backup.arc_url`, asked with the configured token, or that of the request.
+    /// The Arc of `backup.arc_url`, with the configured token or that of the request.
     pub(crate) arc: Option<ArcClient>,
-    /// Absent where the target can only be read.
+    /// The target's lock; `None` if the target can only be read.
     pub(crate) lock: Option<Arc<dyn LockGuard>>,
-    /// How long it may take.
+    /// The time limit.
     pub(crate) time: TimeAllowed,
     pub(crate) history: History,
 }
 
 impl Context {
-    /// The operation's scratch folder, made when it is first needed: a deletion must go on a disk that is full.
+    /// Returns the scratch folder. It is created on first use: a deletion must work on a full disk.
     pub(crate) fn scratch(&self) -> Result<&Path> {
         if self.scratch.get().is_none() {
             let made = self.scratch_folders.for_operation(&self.operation_id)?;
@@ -60,7 +60,8 @@ impl Context {
         }
     }
 
-    /// How many files are copied at once: as configured, or what suits the stores; and no more than may be open.
+    /// Returns the number of concurrent copies: the configured one, or the stores' default, within
+    /// the limit on open files.
     fn concurrency(&self) -> usize {
         let wanted = self.settings.backup.concurrency;
         let by_default = || {
@@ -73,8 +74,8 @@ impl Context {
         match wanted {
             Some(wanted) if wanted > most => {
                 self.warn(format!(
-                    "`backup.concurrency` is {wanted}, and {most} files are copied at once: this process may have {limit} files open \
-                     (`ulimit -n`)"
+                    "`backup.concurrency` is {wanted}, but only {most} files are copied at once: this process may have {limit} \
+                     files open (`ulimit -n`)"
                 ));
                 most
             }
@@ -83,7 +84,7 @@ impl Context {
         }
     }
 
-    /// Fails when the operation is to end. Whoever asks goes on with something.
+    /// Fails if the operation was cancelled. Each call counts as progress.
     pub(crate) fn check_cancelled(&self) -> Result<()> {
         self.running.progress.activity().note();
         match self.running.cancel.is_cancelled() {
@@ -92,7 +93,7 @@ impl Context {
         }
     }
 
-    /// Tells the operator of something that is no failure.
+    /// Adds a warning for the operator.
     pub(crate) fn warn(&self, text: String) {
         self.running.update(|operation| operation.add_warning(text));
     }

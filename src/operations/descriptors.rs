@@ -1,15 +1,16 @@
-//! How many files this process may have open.
+//! The limit on open files of this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a file needs that is being copied: itself, its copy, the folders of both, a connection.
+/// Descriptors for one copy: the file, its copy, the folders of both, a connection.
 const OF_A_COPY: u64 = 5;
-/// What everything else needs: databases, locks, the state of the program itself.
+/// Descriptors for everything else: databases, locks, the program's own state.
 const OF_ALL_ELSE: u64 = 32;
-/// The share of the limit that is left to connections of clients: see `api/connections.rs`.
+/// The limit divided by this is reserved for clients' connections: see `api/connections.rs`.
 const OF_CONNECTIONS: u64 = 4;
 
-/// Raises the limit as far as a process may by itself. The usual soft limit of 1,024 is there for programs that use `select`.
+/// Raises the soft limit to the hard limit. The usual soft limit of 1,024 protects programs that
+/// use `select`, and this is not one.
 pub(crate) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -24,7 +25,7 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// The limit, and how many files may be copied at once within it.
+/// Returns the limit, and how many files may be copied at once within it.
 pub(crate) fn copies_at_once() -> (u64, usize) {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let left = limit - limit / OF_CONNECTIONS;

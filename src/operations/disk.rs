@@ -1,32 +1,33 @@
-//! The room of a file system.
+//! The free space of a file system.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The most that a file takes beyond its bytes, half a block on average, as far as it is counted.
+/// The block size that is assumed: a file wastes half a block on average.
 const BLOCK_BYTES: u64 = 4096;
 
-/// The room of a file system, as it is for this process.
+/// The space of a file system, as this process may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// The folder that was asked about, or the one above it that there is.
+    /// The folder that was examined, or the nearest existing folder above it.
     pub(crate) folder: PathBuf,
-    /// The file system, by its number.
+    /// The device number of the file system.
     pub(crate) device: u64,
     /// Bytes that can still be written.
     pub(crate) free_bytes: u64,
-    /// Bytes in all.
+    /// The size of the file system in bytes.
     pub(crate) total_bytes: u64,
-    /// Files that can still be made; `None` where the file system has no such limit.
+    /// Files that can still be created (inodes); `None` if the file system has no such limit.
     pub(crate) free_files: Option<u64>,
 }
 
 impl Room {
-    /// The room at `path`, which need not exist yet; `None` where the file system does not tell.
+    /// Returns the space at `path`, which need not exist yet; `None` if the file system does not
+    /// report its size.
     ///
     /// # Errors
-    /// When no folder above it can be looked at.
+    /// Fails if the nearest existing folder cannot be examined.
     pub(crate) fn at(path: &Path) -> io::Result<Option<Self>> {
         let folder = existing(path);
         let device = std::fs::metadata(folder)?.dev();
@@ -48,15 +49,15 @@ impl Room {
     }
 }
 
-/// The path itself, or the nearest folder above it that exists.
+/// Returns the path itself, or the nearest folder above it that exists.
 pub(crate) fn existing(path: &Path) -> &Path {
     let existing = path.ancestors().find(|path| path.exists());
     let existing = existing.filter(|path| !path.as_os_str().is_empty());
     existing.unwrap_or(Path::new("."))
 }
 
-/// What so many files with so many bytes take of a file system: each begins a block that it does
-/// not fill.
+/// Estimates the space that files of this total size take: each of them leaves its last block
+/// partly empty.
 pub(crate) fn taken(files: u64, bytes: u64) -> u64 {
     bytes.saturating_add(files.saturating_mul(BLOCK_BYTES / 2))
 }
@@ -65,7 +66,7 @@ pub(crate) fn taken(files: u64, bytes: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the answer, to a folder that the first backup makes.
+    /// Guards against a missing answer for a folder that the first backup creates.
     #[test]
     fn a_folder_that_is_not_there_yet_has_the_room_of_the_one_above() {
         let folder = tempfile::tempdir().expect("a folder");

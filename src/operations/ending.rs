@@ -1,8 +1,9 @@
-//! How an operation ends before it is done.
+//! Ending an operation before it is done.
 //!
-//! It is asked to end by a cancel, a signal, `backup.timeout`, the loss of its lock, or because nothing goes on. From then on it has
-//! `backup.stop_timeout` in all: most of it to come to an end by itself and to clean up, then what is left is dropped, and the lock
-//! given back. What it could not clean up is removed, or resumed, by the next operation.
+//! The reason is a cancel, a signal, `backup.timeout`, the loss of its lock, or missing progress.
+//! From then on the operation has `backup.stop_timeout` in all. It uses most of this time to end by
+//! itself and to clean up. Then it is aborted, and its lock is released. The next operation removes
+//! or resumes its leftovers.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -14,21 +15,21 @@ use crate::operations::Running;
 use crate::operations::context::Context;
 use crate::{Error, Result};
 
-/// How the time for ending is divided: what is to be done when, counted from the cancel.
+/// The deadlines of an ending operation, counted from the cancel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StopTimes {
-    /// Work has ended by itself; then it is dropped, and cleaning up begins.
+    /// The work has ended by itself; otherwise it is dropped, and the cleanup begins.
     pub(crate) work: Duration,
-    /// All of the operation has ended, with its cleaning up; then it is aborted.
+    /// The operation has ended with its cleanup; otherwise it is aborted.
     pub(crate) operation: Duration,
-    /// The lock is given back.
+    /// The lock is released.
     pub(crate) lock: Duration,
-    /// The history has its last line.
+    /// The history has its last entry.
     pub(crate) history: Duration,
 }
 
 impl StopTimes {
-    pub(crate) fn of(whole: Duration) -> Self {
+    pub(crate) fn new(whole: Duration) -> Self {
         Self {
             work: whole.mul_f64(0.4),
             operation: whole.mul_f64(0.6),
@@ -38,40 +39,40 @@ impl StopTimes {
     }
 }
 
-/// Whether the process is asked to end: then no operation begins any more.
+/// The shutdown of the process: once requested, no operation starts any more.
 #[derive(Debug, Default)]
 pub(crate) struct Ending {
-    asked: CancellationToken,
+    requested: CancellationToken,
     reason: OnceLock<String>,
 }
 
 impl Ending {
-    pub(crate) fn ask(&self, reason: &str) {
+    pub(crate) fn request(&self, reason: &str) {
         let _ = self.reason.set(reason.to_owned());
-        self.asked.cancel();
+        self.requested.cancel();
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.asked.is_cancelled()
+        self.requested.is_cancelled()
     }
 
-    /// Returns when it is asked to, with the reason.
-    pub(crate) async fn asked(&self) -> String {
-        self.asked.cancelled().await;
+    /// Waits for the shutdown, and returns its reason.
+    pub(crate) async fn requested(&self) -> String {
+        self.requested.cancelled().await;
         let reason = self.reason.get().cloned();
-        reason.unwrap_or_else(|| "the service is ending".to_owned())
+        reason.unwrap_or_else(|| "the service is shutting down".to_owned())
     }
 }
 
 impl Running {
-    /// Returns when it has been cancelled, and so much time has passed since.
+    /// Waits until `time` has passed since the cancel.
     pub(crate) async fn cancelled_for(&self, time: Duration) {
         self.cancel.cancelled().await;
         tokio::time::sleep_until(self.cancelled_at() + time).await;
     }
 
-    /// The error that an operation ends with, for one that its work met: whatever was under way, an operation that was cancelled says
-    /// why it was.
+    /// Returns the error that an operation ends with. For a cancelled operation, that is the reason
+    /// of the cancel and not the error of the interrupted work.
     pub(crate) fn cause_of(&self, error: Error) -> Error {
         match error {
             Error::Storage(error) | Error::Target { error, .. }
@@ -83,7 +84,7 @@ impl Running {
         }
     }
 
-    /// The error of an operation that was cancelled.
+    /// Returns the error of a cancelled operation.
     pub(crate) fn cancelled(&self) -> Error {
         let reason = self.cancel_reason();
         Error::Cancelled(reason.unwrap_or_else(|| "cancelled".to_owned()))
@@ -91,14 +92,14 @@ impl Running {
 }
 
 impl Context {
-    /// What `work` gives. Once the operation is cancelled it has a short time to end by itself, and is dropped then: it may wait for
-    /// something that does not come.
+    /// Returns the result of `work`. After a cancel, `work` has a short time to end by itself. Then
+    /// it is dropped, because it may wait forever.
     pub(crate) async fn or_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let time = StopTimes::of(self.settings.backup.stop_timeout).work;
+        let time = StopTimes::new(self.settings.backup.stop_timeout).work;
         tokio::select! {
             biased;
             done = work => match done.map_err(|error| self.running.cause_of(error)) {
-                // What fails while it is ended fails because of that: a dead store is no news then.
+                // After a cancel, a failed store is not worth a report.
                 Err(error) if self.running.cancel.is_cancelled() && is_of_a_store(&error) => {
                     tracing::debug!(%error, "while it was ended");
                     Err(self.running.cancelled())

@@ -1,4 +1,4 @@
-//! The service behind REST and the command line: one slot, in the process and across processes.
+//! The engine behind REST and the command line: one operation at a time, across processes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,16 +41,16 @@ pub struct ArcBackup {
     pub(crate) current: Mutex<Option<Arc<Running>>>,
     pub(crate) ending: Ending,
     pub(crate) marker_answer: marker::LastAnswer,
-    /// What in the data storage is no data.
+    /// The keys in the data storage that are not data.
     pub(crate) exclusions: Exclusions,
 }
 
-/// A target that can't be listed.
+/// A target that cannot be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetError {
-    /// Its name.
+    /// The target's name.
     pub target: String,
-    /// Why.
+    /// The reason.
     pub detail: String,
 }
 
@@ -59,23 +59,23 @@ pub struct TargetError {
 pub struct ListAnswer {
     /// The backups, newest first.
     pub backups: Vec<Summary>,
-    /// What only looks like one.
+    /// Damaged backups.
     pub damaged: Vec<Damaged>,
-    /// What can't be read now.
+    /// Backups that cannot be read now.
     pub unreadable: Vec<Unreadable>,
-    /// Incomplete copies, newest first; where they were asked for.
+    /// Incomplete copies, newest first; `None` if they were not requested.
     pub incomplete: Option<Vec<Incomplete>>,
-    /// Targets that can't be listed.
+    /// Targets that cannot be listed.
     pub errors: Vec<TargetError>,
-    /// Where the next page begins; where there is one.
+    /// Where the next page begins; `None` on the last page.
     pub next: Option<String>,
 }
 
 impl ArcBackup {
-    /// The service for these settings, with the backends and sources of `registry`.
+    /// Creates the engine for these settings, with the backends and sources of `registry`.
     ///
     /// # Errors
-    /// [`Error::Config`] when a storage or target can't be made of the configuration.
+    /// Returns [`Error::Config`] if the configuration of a storage or target is invalid.
     pub fn new(settings: Settings, registry: &Registry) -> Result<Arc<Self>> {
         let repositories = registry.repositories(&settings)?;
         let named_roots: Vec<_> = (repositories.iter())
@@ -115,7 +115,7 @@ impl ArcBackup {
         }))
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -125,18 +125,18 @@ impl ArcBackup {
         self.settings.backup.state_folder().join("instance.lock")
     }
 
-    /// Arc's data storage.
+    /// Returns Arc's data storage.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Sink> {
         &self.storage
     }
 
-    /// What under the storage root is no data.
+    /// Returns the keys in the data storage that are not data.
     pub(crate) fn exclusions(&self) -> &Exclusions {
         &self.exclusions
     }
 
-    /// The targets, with their settings.
+    /// Returns the targets with their settings.
     pub fn targets(&self) -> impl Iterator<Item = (&TargetSettings, &Repository)> {
         self.settings.targets.iter().filter_map(|target| {
             let found = self
@@ -147,16 +147,20 @@ impl ArcBackup {
         })
     }
 
-    /// Removes, or counts, the views that crashed backups held on to.
-    pub(crate) async fn discard_views(&self, discard: Discard, activity: &Activity) -> Discarded {
+    /// Removes or counts the leftover snapshots of crashed backups.
+    pub(crate) async fn discard_snapshots(
+        &self,
+        discard: Discard,
+        activity: &Activity,
+    ) -> Discarded {
         let mut discarded = Discarded::default();
         for source in &self.sources {
-            discarded.add(source.discard_views(discard, activity).await);
+            discarded.add(source.discard_snapshots(discard, activity).await);
         }
         discarded
     }
 
-    /// The operation that runs in this process, or ran last.
+    /// Returns the operation that runs in this process, or ran last.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Running>> {
         self.current
@@ -165,10 +169,10 @@ impl ArcBackup {
             .clone()
     }
 
-    /// The repository of a target.
+    /// Returns the repository of a target; `None` means the default target.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the targets that there are.
+    /// Returns [`Error::Invalid`] for an unknown target; it lists the known ones.
     pub fn repository(&self, target: Option<&str>) -> Result<&Repository> {
         let name = target.unwrap_or(&self.settings.backup.default_target);
         self.repositories
@@ -185,17 +189,18 @@ impl ArcBackup {
             })
     }
 
-    /// Whether the service is ending.
+    /// Whether the service is shutting down.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.ending.is_cancelled()
     }
 
-    /// Ends the operation that runs, and lets no other begin. Returns when it has ended, and its locks are given back.
+    /// Ends the running operation and prevents new ones. Returns when the operation has ended and
+    /// its locks are released.
     pub async fn close(&self, reason: &str) {
-        self.ending.ask(reason);
+        self.ending.request(reason);
         self.end_running(reason).await;
-        // One that was about to begin has either begun now, or finds the door closed.
+        // An operation that was about to start has started now, or it will be refused.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slot.lock()).await;
         self.end_running(reason).await;
         self.settle().await;
@@ -208,41 +213,41 @@ impl ArcBackup {
         }
     }
 
-    /// The inventory of a backup, in a private local copy. One that was asked for a moment ago is not read from the target again.
+    /// Returns the inventory of a backup in a private local copy. A recent copy is reused.
     ///
     /// # Errors
-    /// [`InventoryFault::Damaged`] says what is wrong with it.
+    /// [`InventoryFault::Damaged`] describes the damage; other errors are those of the target.
     pub async fn inventory(
         &self,
         id: &BackupId,
         target: Option<&str>,
     ) -> Result<Arc<LocalInventory>, InventoryFault> {
         let (repository, loaded) = self.find(id, target).await?;
-        // Arc's own backups have none: theirs is made of a listing, which may change.
+        // Backups that Arc made have no inventory: a listing replaces it, and it may change.
         let name = (loaded.manifest.inventory.as_ref()).map(|of| {
             let (target, sha256) = (repository.name().to_owned(), of.sha256.clone());
             (target, id.to_string(), sha256)
         });
-        if let Some(kept) = name.as_ref().and_then(|name| self.inventories.get(name)) {
-            return Ok(kept);
+        if let Some(cached) = name.as_ref().and_then(|name| self.inventories.get(name)) {
+            return Ok(cached);
         }
         let scratch = self.scratch.for_reading()?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
         let local = Arc::new(LocalInventory { inventory, scratch });
         if let Some(name) = name {
-            self.inventories.keep(name, &local);
+            self.inventories.insert(name, &local);
         }
         Ok(local)
     }
 
-    /// The random name of this instance; `None` before its first backup, and where its state folder
-    /// is lost.
+    /// Returns the random name of this instance; `None` before its first backup, and after the loss
+    /// of its state folder.
     #[must_use]
     pub fn instance(&self) -> Option<String> {
         known_instance_id(self.settings.backup.state_folder())
     }
 
-    /// Who runs an operation on this instance, in whatever process.
+    /// Returns who runs an operation on this instance, in any process.
     #[must_use]
     pub fn busy(&self) -> Option<Holder> {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
@@ -255,25 +260,25 @@ impl ArcBackup {
         InstanceLock::holder(&self.lock_path())
     }
 
-    /// Marks operations as failed that a crash has left `running`. Called with the instance's lock held.
-    pub(crate) async fn settle_interrupted(&self) -> Result<()> {
+    /// Marks crashed operations as failed. The caller holds the instance's lock.
+    pub(crate) async fn mark_crashed(&self) -> Result<()> {
         let in_progress = self.restore_in_progress().await;
         self.history
-            .with(move |file| settle(file, in_progress.as_ref()))
+            .with(move |file| mark_crashed(file, in_progress.as_ref()))
             .await
     }
 
-    /// The operation that runs, or ran last, in whatever process; `None` when nothing has run.
+    /// Returns the operation that runs or ran last, in any process; `None` if there was none yet.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn status(&self) -> Result<Option<Operation>> {
         if let Some(running) = self.current().filter(|running| !running.is_done()) {
             return Ok(Some(self.with_marker(running.snapshot()).await));
         }
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         let last = self.history.list(0, 1).await?.pop();
-        // What this process knows of its own operation is true even where the history could not be written.
+        // This process knows its own operation even if the history could not be written.
         let own = (self.current().map(|running| running.snapshot())).filter(|own| {
             let began = |operation: &Operation| operation.started_at.parse::<Timestamp>().ok();
             last.as_ref().is_none_or(|last| {
@@ -286,7 +291,7 @@ impl ArcBackup {
                 None => None,
             });
         }
-        // With its problems.
+        // A list has no problems; a single entry has them.
         let last = match last {
             Some(last) => self
                 .history
@@ -301,8 +306,8 @@ impl ArcBackup {
         })
     }
 
-    /// A restore that was interrupted while it changed live data. The marker of one that runs says
-    /// no such thing.
+    /// Returns the restore that was interrupted while it changed live data. The marker of a running
+    /// restore does not count.
     pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
         match self
             .busy()
@@ -313,7 +318,7 @@ impl ArcBackup {
         }
     }
 
-    /// A restore that runs says itself what it does; beside anything else, one that was interrupted is named.
+    /// Adds the interrupted restore to the status, unless a restore is running.
     async fn with_marker(&self, mut operation: Operation) -> Operation {
         if (operation.operation, operation.status) != (OperationKind::Restore, Status::Running) {
             operation.restore_in_progress = self.restore_in_progress().await;
@@ -321,14 +326,14 @@ impl ArcBackup {
         operation
     }
 
-    async fn settle_if_free(&self) -> Result<()> {
+    async fn mark_crashed_if_free(&self) -> Result<()> {
         let stale = !self.history.running().await?.is_empty();
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
             let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
-            // Nobody can begin an operation meanwhile, which would be taken for an interrupted one.
+            // No operation can start meanwhile and be mistaken for a crashed one.
             let settled = self.history.with(move |file| {
-                InstanceLock::while_free(&path, || settle(file, in_progress.as_ref()))
+                InstanceLock::while_free(&path, || mark_crashed(file, in_progress.as_ref()))
                     .unwrap_or(Ok(()))
             });
             settled.await?;
@@ -336,34 +341,35 @@ impl ArcBackup {
         Ok(())
     }
 
-    /// Operations, newest first, without their problems.
+    /// Returns operations without their problems, newest first: `limit` of them after the first
+    /// `offset`.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         self.history.list(offset, limit).await
     }
 
-    /// Those operations that `filter` lets through, newest first, without their problems: `limit`
+    /// Returns the operations that `filter` selects, without their problems, newest first: `limit`
     /// of them after the first `offset`.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn find_operations(
         &self,
         filter: &OperationFilter,
         offset: u64,
         limit: u64,
     ) -> Result<OperationPage> {
-        self.settle_if_free().await?;
+        self.mark_crashed_if_free().await?;
         self.history.find(filter.clone(), offset, limit).await
     }
 
-    /// One operation.
+    /// Returns one operation with its problems.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn operation(&self, operation_id: &str) -> Result<Option<Operation>> {
         match self.current() {
             Some(running)
@@ -372,61 +378,60 @@ impl ArcBackup {
                 Ok(Some(running.snapshot()))
             }
             running => {
-                self.settle_if_free().await?;
-                let kept = self.history.get(operation_id.to_owned()).await?;
-                // One whose end could not be written.
+                self.mark_crashed_if_free().await?;
+                let recorded = self.history.get(operation_id.to_owned()).await?;
+                // The end of the own operation may not have reached the history.
                 let own = running.map(|running| running.snapshot());
-                Ok(kept.or(own.filter(|own| own.operation_id == operation_id)))
+                Ok(recorded.or(own.filter(|own| own.operation_id == operation_id)))
             }
         }
     }
 
-    /// What was answered to a request with this key, in the last 24 h.
+    /// Looks up the answer to a request with this key, for 24 h.
     ///
     /// # Errors
-    /// When the history can't be read.
+    /// Fails if the history cannot be read.
     pub async fn recall(&self, request: KeyedRequest) -> Result<Option<KnownKey>> {
         self.history.recall(request).await
     }
 
-    /// Keeps the answer to a request with a key.
+    /// Records the answer to a request with a key.
     ///
     /// # Errors
-    /// When the history can't be written.
+    /// Fails if the history cannot be written.
     pub async fn remember(&self, request: KeyedRequest, answer: String) -> Result<()> {
         self.history.remember(request, answer).await
     }
 
-    /// Returns when what the storage and the targets do in the background has ended, or after a short time: locks that were
-    /// dropped are given back there.
+    /// Waits for the background work of the storage and the targets, such as the release of dropped
+    /// locks; not longer than a second.
     pub async fn settle(&self) {
         let sinks = (self.repositories.iter())
             .map(Repository::sink)
             .chain([&self.storage]);
         let settled = futures::future::join_all(sinks.map(|sink| sink.settle()));
         if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
-            tracing::warn!(
-                "uploads or locks that were given up may be left: they end by themselves"
-            );
+            tracing::warn!("aborted uploads or locks may remain: they expire by themselves");
         }
     }
 }
 
-/// How long what goes on in the background is waited for at the end.
+/// Timeout for background work at the shutdown.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an operation that is about to begin is waited for at the end.
+/// Timeout for an operation that is about to start at the shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Marks operations as failed that a crash has left `running`. `in_progress` is the restore that a marker tells of.
-fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
+/// Marks crashed operations as failed. `in_progress` is the restore that a marker describes.
+fn mark_crashed(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
+    file.fail_unreadable()?;
     for mut operation in file.running()? {
         operation.status = Status::Failed;
         let text = match (operation.operation, in_progress) {
             (OperationKind::Restore, Some(_)) => {
                 "interrupted: run the same restore again to complete it"
             }
-            // Before its first change, or after its last.
-            (OperationKind::Restore, None) => "interrupted: nothing is half restored",
+            // It ended before its first change, or after its last one.
+            (OperationKind::Restore, None) => "interrupted: no file is partly restored",
             _ => "interrupted",
         };
         operation.error = Some(text.to_owned());
@@ -439,7 +444,8 @@ fn settle(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result
     Ok(())
 }
 
-/// The keys in Arc's data storage that are a target's: where both are in one bucket or container. Refuses places that are one.
+/// Returns the keys in Arc's data storage that belong to a target in the same bucket or container.
+/// Refuses two locations that are the same.
 fn shared_with_storage(
     settings: &Settings,
     storage: &Arc<dyn Sink>,
@@ -454,7 +460,7 @@ fn shared_with_storage(
     let refuse = |repository: &Repository, other: &str| {
         let target = (settings.targets.iter()).find(|target| target.name == repository.name());
         Err(Error::Config(format!(
-            "`{}` is the place of {other} ({}): choose another prefix, bucket or container",
+            "`{}` is the location of {other} ({}): choose another prefix, bucket or container",
             target.map_or("a target", |target| &target.key),
             repository.sink().location()
         )))

@@ -1,11 +1,11 @@
-//! Which operations of the history are asked for.
+//! The filter for operations of the history.
 
 use jiff::Timestamp;
 use rusqlite::types::Value as SqlValue;
 
 use crate::operations::{Operation, OperationKind, Status};
 
-/// Which operations are asked for. What is empty excludes none.
+/// Selects operations. An empty field excludes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperationFilter {
     /// Of one of these targets.
@@ -22,21 +22,20 @@ pub struct OperationFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A part of the operations that were asked for.
+/// One page of the selected operations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationPage {
     /// The operations, newest first, without their problems.
     pub operations: Vec<Operation>,
-    /// How many operations the filter lets through, on all pages.
+    /// The number of selected operations on all pages.
     pub total: u64,
 }
 
 impl OperationFilter {
-    /// The condition in SQL on the rows of the history, with its parameters.
+    /// Returns the SQL condition on the rows of the history, with its parameters.
     ///
-    /// The fields are read from the row's document, so a file of any earlier version can be asked.
-    /// A row that is not JSON has no fields: only a filter without conditions on them lets it
-    /// through.
+    /// The fields are read from the row's JSON document, so that files of earlier versions work. A
+    /// row that is not JSON has no fields: only a filter without conditions on fields selects it.
     pub(crate) fn condition(&self) -> (String, Vec<SqlValue>) {
         let mut parts = vec!["TRUE".to_owned()];
         let mut values = Vec::new();
@@ -54,7 +53,7 @@ impl OperationFilter {
         let kinds = self.operations.iter().map(ToString::to_string);
         one_of("operation", kinds.collect());
         one_of("backup_id", self.backup_id.iter().cloned().collect());
-        // `…:05Z` is before `…:05.1Z`, and the letter would be behind the point.
+        // `…:05Z` is before `…:05.1Z`, but `Z` sorts after `.`.
         for (moment, comparison) in [(self.since, ">="), (self.until, "<")] {
             if let Some(moment) = moment {
                 parts.push(format!("rtrim(started_at, 'Z') {comparison} rtrim(?, 'Z')"));
@@ -65,7 +64,7 @@ impl OperationFilter {
     }
 }
 
-/// A field of the row's document; a row that is not JSON has none.
+/// Returns the SQL for a field of the row's JSON document; NULL for a row that is not JSON.
 fn field_of_body(name: &str) -> String {
     format!("CASE WHEN json_valid(body) THEN json_extract(body, '$.{name}') END")
 }
@@ -144,7 +143,7 @@ mod tests {
         let some = OperationFilter::default;
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         for (filter, names) in [
-            // A row that cannot be parsed is shown wherever its fields are not asked for.
+            // A row that cannot be parsed is shown if the filter has no condition on its fields.
             (some(), "xdcba"),
             (
                 OperationFilter {

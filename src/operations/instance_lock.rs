@@ -1,4 +1,4 @@
-//! The lock of this instance, whatever the target: one operation at a time, across processes.
+//! The lock of this instance, for all targets: one operation at a time, across processes.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -9,14 +9,15 @@ use std::time::Duration;
 use crate::repository::Holder;
 use crate::{Error, Result};
 
-/// How often it is tried, 5 ms apart: who only asks whether it is held has it for a moment, and leaves no text.
-const TRIES: u32 = 20;
+/// Attempts to take the lock, 5 ms apart: a process that only checks for a holder locks the file
+/// for a moment.
+const MAX_ATTEMPTS: u32 = 20;
 
-/// The lock, held. Given back when dropped; the kernel gives back that of a process that died.
+/// The held lock. Dropping it releases it; the kernel releases the lock of a dead process.
 pub(crate) struct InstanceLock(File);
 
 impl InstanceLock {
-    /// Takes the lock in the file `path`, which is made when it is missing.
+    /// Takes the lock in the file `path`, and creates the file if it is missing.
     pub(crate) fn take(path: &Path, holder: &Holder) -> Result<Self> {
         let fault = |e| {
             Error::io("lock", path, e)
@@ -36,12 +37,12 @@ impl InstanceLock {
         if let Some(folder) = path.parent() {
             crate::files::give_if_possible(folder, path);
         }
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries < TRIES => {
-                    tries += 1;
+                Err(TryLockError::WouldBlock) if attempts < MAX_ATTEMPTS => {
+                    attempts += 1;
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(TryLockError::WouldBlock) => {
@@ -56,7 +57,8 @@ impl InstanceLock {
         }
         let mut lock = Self(file);
         match lock.write(holder) {
-            // On a full disk the lock holds all the same, without a name: or nothing could be deleted.
+            // On a full disk the lock is held without a holder's name, so that a deletion can free
+            // space.
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {}
             written => written.map_err(fault)?,
         }
@@ -69,20 +71,21 @@ impl InstanceLock {
         self.0.write_all(holder.to_text().as_bytes())
     }
 
-    /// Does `work` while nobody holds the lock in the file `path`, and nobody can take it; `None` where somebody does.
+    /// Runs `work` while nobody can take the lock in the file `path`; returns `None` if somebody
+    /// holds it.
     pub(crate) fn while_free<T>(path: &Path, work: impl FnOnce() -> T) -> Option<T> {
         let file = File::options().read(true).open(path).ok();
         if let Some(file) = &file {
             match file.try_lock_shared() {
                 Err(TryLockError::WouldBlock) => return None,
-                // A file system without locks has no other process that takes one.
+                // On a file system without locks, no other process can hold one.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
         }
         Some(work())
     }
 
-    /// Who holds the lock in the file `path`; `None` when nobody does.
+    /// Returns the holder of the lock in the file `path`; `None` if nobody holds it.
     pub(crate) fn holder(path: &Path) -> Option<Holder> {
         let mut file = File::options().read(true).open(path).ok()?;
         match file.try_lock_shared() {
@@ -94,7 +97,7 @@ impl InstanceLock {
 
 impl Drop for InstanceLock {
     fn drop(&mut self) {
-        // Closing the file would do; unlocking is at once even where a child has it open.
+        // Unlocked explicitly: a child process may still have the file open.
         let _ = self.0.set_len(0);
         let _ = self.0.unlock();
     }
@@ -102,7 +105,7 @@ impl Drop for InstanceLock {
 
 fn read_holder(file: &mut File) -> Holder {
     let mut text = String::new();
-    // A holder that has only just taken the lock has written nothing yet.
+    // The text is empty if the holder has only just taken the lock.
     let _ = file.rewind();
     let _ = file.take(64 << 10).read_to_string(&mut text);
     Holder::from_text(&text)

@@ -1,4 +1,5 @@
-//! Inventories that were read a moment ago: who pages through the files of a backup asks for the same one again and again.
+//! A cache of inventories: a client that pages through the files of a backup requests the same one
+//! many times.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::files::Scratch;
 use crate::manifest::Inventory;
 
-/// How many are kept.
-const KEPT: usize = 4;
-/// For how long: well below the hour after which the folders of listings are taken for those of crashes.
-const AGE: Duration = Duration::from_secs(600);
+/// The number of cached inventories.
+const MAX_CACHED: usize = 4;
+/// How long an inventory is cached. After an hour, the folder of a listing counts as a leftover.
+const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// An inventory in a private local copy, which is removed with it.
+/// An inventory in a private local copy. Dropping it removes the copy.
 #[derive(Debug)]
 pub struct LocalInventory {
     /// The inventory.
@@ -20,38 +21,38 @@ pub struct LocalInventory {
     pub(crate) scratch: Scratch,
 }
 
-/// Which inventory it is: the target, the backup, and the SHA-256 of the file.
+/// Identifies an inventory: the target, the backup, and the SHA-256 of the file.
 pub(crate) type InventoryId = (String, String, String);
 
-/// Those that were read a moment ago, newest last.
+/// The cached inventories, newest last.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inventories(Arc<Mutex<Vec<Kept>>>);
+pub(crate) struct Inventories(Arc<Mutex<Vec<Cached>>>);
 
-/// One that was read then.
-type Kept = (InventoryId, Instant, Arc<LocalInventory>);
+/// A cached inventory, with the moment when it was read.
+type Cached = (InventoryId, Instant, Arc<LocalInventory>);
 
 impl Inventories {
-    /// The inventory of this name, where it is kept, and its file is still there.
+    /// Returns the cached inventory, if its file still exists.
     pub(crate) fn get(&self, id: &InventoryId) -> Option<Arc<LocalInventory>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(_, since, local)| since.elapsed() < AGE && local.path().exists());
-        let found = kept.iter().find(|(other, _, _)| other == id);
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|(_, since, local)| since.elapsed() < MAX_AGE && local.path().exists());
+        let found = cached.iter().find(|(other, _, _)| other == id);
         found.map(|(_, _, local)| local.clone())
     }
 
-    pub(crate) fn keep(&self, id: InventoryId, local: &Arc<LocalInventory>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(other, since, _)| *other != id && since.elapsed() < AGE);
-        if kept.len() >= KEPT {
-            kept.remove(0);
+    pub(crate) fn insert(&self, id: InventoryId, local: &Arc<LocalInventory>) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|(other, since, _)| *other != id && since.elapsed() < MAX_AGE);
+        if cached.len() >= MAX_CACHED {
+            cached.remove(0);
         }
-        kept.push((id, Instant::now(), local.clone()));
-        // They take room, also where nobody asks any more.
+        cached.push((id, Instant::now(), local.clone()));
+        // Cached files take disk space even when no more requests come.
         let all = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(AGE).await;
-            let mut kept = all.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.retain(|(_, since, _)| since.elapsed() < AGE);
+            tokio::time::sleep(MAX_AGE).await;
+            let mut cached = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+            cached.retain(|(_, since, _)| since.elapsed() < MAX_AGE);
         });
     }
 }

@@ -1,9 +1,9 @@
-//! What kind of operation one is.
+//! The kinds of operations.
 
 use crate::operations::named::named;
 
 named! {
-    /// What kind of operation one is.
+    /// The kind of an operation.
     #[derive(Default)]
     pub enum OperationKind {
         /// A backup is made.
@@ -15,7 +15,9 @@ named! {
         Verify = "verify",
         /// A backup is deleted.
         Delete = "delete",
-        /// Leftovers are removed. The history has none of these.
+        /// Leftovers are removed. The history does not record sweeps.
         Sweep = "sweep",
+        /// An operation whose entry in the history cannot be read.
+        Unknown = "unknown",
     }
 }

@@ -1,4 +1,4 @@
-//! Which backups of a list are wanted, and which page of them.
+//! The filter for lists of backups, and their pages.
 
 use jiff::Timestamp;
 
@@ -6,25 +6,25 @@ use crate::manifest::BackupId;
 use crate::operations::ListAnswer;
 use crate::repository::{BackupState, Summary};
 
-/// Which backups of a list are wanted. The default wants all.
+/// Selects backups of a list. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListFilter {
-    /// Only those in this state.
+    /// Selects backups in this state.
     pub state: Option<BackupState>,
-    /// Only those of the instance whose name begins so.
+    /// Selects backups of instances whose name starts with this.
     pub instance: Option<String>,
-    /// Only those that began at this moment or later.
+    /// Selects backups that began at this moment or later.
     pub since: Option<Timestamp>,
-    /// Only those that began at this moment or earlier.
+    /// Selects backups that began at this moment or earlier.
     pub until: Option<Timestamp>,
-    /// Only those behind this place: the `next` of the page before.
+    /// Selects backups after this place: the `next` of the previous page.
     pub start_after: Option<ListPlace>,
-    /// At most so many of the readable ones.
+    /// The maximum number of readable backups.
     pub limit: Option<u64>,
 }
 
-/// A place in a list: behind a backup. In text it is the backup's id and its target,
-/// `backup-…/offsite`; the id alone does too.
+/// A place in a list, after a backup. Its text is the backup's id with its target,
+/// `backup-…/offsite`, or the id alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
     id: BackupId,
@@ -32,7 +32,7 @@ pub struct ListPlace {
 }
 
 impl ListPlace {
-    /// Reads the text of a place.
+    /// Parses the text of a place; `None` if it is invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (id, target) = match text.split_once('/') {
@@ -48,8 +48,9 @@ impl ListPlace {
         backup.backup_id == self.id.as_str() && is_target
     }
 
-    /// Where the page begins. The backup may have gone since: ids name the moment.
-    fn behind(&self, backups: &[Summary]) -> usize {
+    /// Returns the index where the page begins. If the backup was deleted meanwhile, the time in
+    /// its id decides.
+    fn index_after(&self, backups: &[Summary]) -> usize {
         match backups.iter().rposition(|backup| self.is_at(backup)) {
             Some(at) => at + 1,
             None => (backups.iter())
@@ -60,7 +61,7 @@ impl ListPlace {
 }
 
 impl ListAnswer {
-    /// What `filter` wants of it. What can't be read is not counted as a part of a page.
+    /// Returns the part that `filter` selects. Unreadable backups do not count towards the limit.
     #[must_use]
     pub fn filtered(mut self, filter: &ListFilter) -> Self {
         let within = |moment: Option<Timestamp>| {
@@ -69,7 +70,7 @@ impl ListAnswer {
             is_late && is_early
         };
         let of_id = |id: &str| within(BackupId::parse(id).ok().and_then(|id| id.moment()));
-        // What can't be read does not say whose it is.
+        // An unreadable backup does not name its instance.
         let is_of = |instance: Option<&String>| match (&filter.instance, instance) {
             (Some(wanted), Some(instance)) => instance.starts_with(wanted),
             (wanted, _) => wanted.is_none(),
@@ -86,7 +87,7 @@ impl ListAnswer {
             copies.retain(|one| is_in(one.state) && within(one.created_at.parse().ok()));
         }
         if let Some(place) = &filter.start_after {
-            self.backups.drain(..place.behind(&self.backups));
+            self.backups.drain(..place.index_after(&self.backups));
         }
         let limit = (filter.limit).and_then(|limit| usize::try_from(limit).ok());
         if let Some(limit) = limit.filter(|limit| *limit < self.backups.len()) {
@@ -136,7 +137,7 @@ mod tests {
             .collect()
     }
 
-    /// Lost otherwise: a backup between two pages, or one that is on both.
+    /// Guards against a backup that is on no page, or on two.
     #[test]
     fn pages_join_also_where_a_backup_has_gone() {
         let mut filter = ListFilter {
@@ -170,14 +171,14 @@ mod tests {
             state: Some(state),
             ..ListFilter::default()
         };
-        let words = |some: &[&str]| some.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        assert_eq!(of(state(BackupState::Ok)), (words(&["9a", "7a", "6a"]), 0));
-        assert_eq!(of(state(BackupState::Damaged)), (words(&["8a"]), 1));
+        let texts = |some: &[&str]| some.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        assert_eq!(of(state(BackupState::Ok)), (texts(&["9a", "7a", "6a"]), 0));
+        assert_eq!(of(state(BackupState::Damaged)), (texts(&["8a"]), 1));
         let between = ListFilter {
             since: "2026-02-07T00:00:00Z".parse().ok(),
             until: "2026-02-08T12:00:00Z".parse().ok(),
             ..ListFilter::default()
         };
-        assert_eq!(of(between), (words(&["8a", "8b", "7a"]), 0));
+        assert_eq!(of(between), (texts(&["8a", "8b", "7a"]), 0));
     }
 }

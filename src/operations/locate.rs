@@ -1,4 +1,4 @@
-//! Which target holds a backup.
+//! Finding the target that holds a backup.
 
 use std::time::Duration;
 
@@ -11,15 +11,18 @@ use crate::operations::{ArcBackup, ListAnswer, TargetError};
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
-/// How long the other targets may take once one has answered: a dead one holds up no restore from another.
-const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout for the other targets once one has the backup: a dead target must not delay a restore
+/// from another.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl ArcBackup {
-    /// The target that holds the backup, or what is damaged of it, and what it answered: `target`, or the only one.
+    /// Finds the target that holds the backup, and returns the target and its answer. Without
+    /// `target`, all targets are searched. A damaged backup counts as held.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Incomplete`]; [`Error::Invalid`] names the targets when several hold it, and those that
-    /// there are when `target` is none.
+    /// Returns [`Error::NotFound`] or [`Error::Incomplete`] if no target holds the backup.
+    /// [`Error::Invalid`] lists the targets if several hold it, or the known targets if `target` is
+    /// unknown.
     pub async fn locate(
         &self,
         id: &BackupId,
@@ -56,7 +59,7 @@ impl ArcBackup {
         holders.pop().ok_or(fault)
     }
 
-    /// Asks all targets at once: one that is dead holds up nobody who looks for what another has.
+    /// Asks all targets at once, so that a dead target does not delay the answer of another.
     pub(crate) fn ask_all<'a>(
         &'a self,
         id: &BackupId,
@@ -69,10 +72,12 @@ impl ArcBackup {
             .collect()
     }
 
-    /// The backups of all targets, or of one, newest first, and with `all` the incomplete copies. A target that can't be reached hides nothing of the others.
+    /// Lists the backups of all targets, or of one, newest first; with `all`, also the incomplete
+    /// copies. An unreachable target becomes an error in the answer and hides no backup of another
+    /// target.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an unknown target.
+    /// Returns [`Error::Invalid`] for an unknown target.
     pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
         self.check_place()?;
         let repositories: Vec<&Repository> = match target {
@@ -116,11 +121,11 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// The backups of this instance in a target that are not known to be damaged. Those that do not
-    /// say whose they are, as Arc's own, count too.
+    /// Returns the backups of this instance in a target that are not known to be damaged. Backups
+    /// that name no instance, such as Arc's own, count too.
     ///
     /// # Errors
-    /// When the target is unknown or can't be listed.
+    /// Fails if the target is unknown or cannot be listed.
     pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
         let listing = self.repository(Some(target))?.list().await?;
         let own = self.instance();
@@ -133,12 +138,12 @@ impl ArcBackup {
         )
     }
 
-    /// Finds a backup in `target`, or in whichever answers first that it holds it.
+    /// Finds a backup in `target`, or in the first target that answers with it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Incomplete`]; [`Error::Damaged`] when something is there that is no backup;
-    /// [`Error::Unreadable`] when it can't be read now;
-    /// [`Error::Invalid`] for an unknown target.
+    /// Returns [`Error::NotFound`] or [`Error::Incomplete`] if no target holds the backup,
+    /// [`Error::Damaged`] if it is not a valid backup, [`Error::Unreadable`] if it cannot be read
+    /// now, and [`Error::Invalid`] for an unknown target.
     pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
         self.check_place()?;
         match self.find_backup(id, target).await {
@@ -168,7 +173,8 @@ impl ArcBackup {
         Err(fault)
     }
 
-    /// The target that holds the backup, or whatever is left of it: an interrupted deletion is deleted on.
+    /// Finds the target that holds the backup or leftovers of it, so that an interrupted deletion
+    /// can be completed.
     ///
     /// # Errors
     /// As [`locate`](Self::locate).
@@ -189,7 +195,7 @@ impl ArcBackup {
         let mut holders = Vec::new();
         let mut asked = self.ask_all(id);
         while let Some((repository, found)) = asked.next().await {
-            // A target that is dead can't be deleted from, and says so if no other has it.
+            // A dead target is reported below, if no other target holds the backup.
             if is_held(&found) {
                 holders.push(repository);
             }
@@ -211,7 +217,7 @@ impl ArcBackup {
         only(id, &holders)?.ok_or(fault)
     }
 
-    /// Whether the targets hold an incomplete copy of that id.
+    /// Asks the targets whether they hold an incomplete copy with this id.
     async fn incomplete_holders(
         &self,
         id: &BackupId,
@@ -234,7 +240,7 @@ impl ArcBackup {
         answers(asked, |(_, holds)| matches!(holds, Ok(true))).await
     }
 
-    /// The error of who looked for a backup and found none: that there is an incomplete copy, if there is one.
+    /// Turns [`Error::NotFound`] into [`Error::Incomplete`] if there is an incomplete copy.
     async fn or_incomplete(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
         if !matches!(error, Error::NotFound(_)) {
             return error;
@@ -246,10 +252,12 @@ impl ArcBackup {
         }
     }
 
-    /// What a restore can take: a backup, or, where it may, the incomplete copy of that id.
+    /// Finds the backup for a restore; with `allow_incomplete`, also an incomplete copy with this
+    /// id.
     ///
     /// # Errors
-    /// As [`locate`](Self::locate); [`Error::Invalid`] when there is an incomplete copy, and it may not be taken.
+    /// Fails like [`locate`](Self::locate). Returns [`Error::Invalid`] if there is only an
+    /// incomplete copy and `allow_incomplete` is false.
     pub async fn find_to_restore(
         &self,
         id: &BackupId,
@@ -267,7 +275,7 @@ impl ArcBackup {
             match holds {
                 Ok(true) => holders.push(repository),
                 Ok(false) => {}
-                // It may be there: that it is nowhere is not known.
+                // This target may hold the copy, so the answer is not "not found".
                 Err(error) if matches!(fault, Error::NotFound(_)) => fault = error,
                 Err(_) => {}
             }
@@ -284,7 +292,7 @@ impl ArcBackup {
     }
 }
 
-/// What all have answered; once one answer `is_enough`, the others are not waited for long.
+/// Collects the answers. Once one answer `is_enough`, the others have [`OTHERS_TIMEOUT`].
 async fn answers<T>(
     mut asked: FuturesUnordered<BoxFuture<'_, T>>,
     is_enough: impl Fn(&T) -> bool,
@@ -301,18 +309,18 @@ async fn answers<T>(
             return answers;
         };
         if is_enough(&answer) {
-            until.get_or_insert_with(|| tokio::time::Instant::now() + OTHERS_PATIENCE);
+            until.get_or_insert_with(|| tokio::time::Instant::now() + OTHERS_TIMEOUT);
         }
         answers.push(answer);
     }
 }
 
-/// What a target has of a backup; its fault names the target.
+/// Loads a backup from a target. The error names the target.
 async fn load(repository: &Repository, id: &BackupId) -> Result<Loaded> {
     (repository.load(id).await).map_err(|error| repository.named(error))
 }
 
-/// Whether an answer says that a target holds a backup, readable or not.
+/// Whether the target holds the backup, readable or not.
 fn is_held(found: &Result<Loaded>) -> bool {
     matches!(
         found,
@@ -320,7 +328,7 @@ fn is_held(found: &Result<Loaded>) -> bool {
     )
 }
 
-/// The only target of those that hold a backup.
+/// Returns the only holder of a backup; fails if there are several.
 fn only<'a>(id: &BackupId, holders: &[&'a Repository]) -> Result<Option<&'a Repository>> {
     if holders.len() > 1 {
         let mut names: Vec<_> = (holders.iter()).map(|one| one.name()).collect();
@@ -333,7 +341,7 @@ fn only<'a>(id: &BackupId, holders: &[&'a Repository]) -> Result<Option<&'a Repo
     Ok(holders.first().copied())
 }
 
-/// Whether there is anything of that id: what an interrupted deletion left, or an incomplete copy.
+/// Whether the target holds anything with this id: leftovers, or an incomplete copy.
 async fn has_anything(repository: &Repository, id: &BackupId) -> Result<bool> {
     let asked =
         async { Ok(repository.has_anything_of(id).await? || repository.has_incomplete(id).await?) };

@@ -1,7 +1,7 @@
-//! The repository's lock, watched while an operation runs.
+//! Watching the repository's lock while an operation runs.
 //!
-//! A process that slept, or whose store was out of reach, may have lost its lock to another. It must not go on to
-//! write, delete or restore as if it were alone.
+//! A process that slept, or could not reach its store, may have lost its lock to another process.
+//! Then it must not write, delete or restore any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,14 +14,15 @@ use crate::operations::context::Context;
 use crate::repository::Repository;
 use crate::{Error, Result};
 
-/// How often the lock is looked at on local disk, where that costs nothing.
+/// How often the lock is checked on local disk, where a check costs nothing.
 const LOCAL_INTERVAL: Duration = Duration::from_secs(5);
-/// How often elsewhere, where each look is a request: well below the minute after which a silent holder counts as dead.
+/// How often the lock is checked in a store, where a check is a request. A holder that is silent
+/// for a minute counts as dead.
 const REMOTE_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a look may take. A store that does not answer is no proof of a loss.
+/// Timeout for one check. A missing answer does not prove that the lock is lost.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the lock of a target is looked at.
+/// Returns how often the lock of a target is checked.
 pub(crate) fn interval(sink: &dyn Sink) -> Duration {
     match sink.properties().access {
         Access::Direct => LOCAL_INTERVAL,
@@ -29,8 +30,8 @@ pub(crate) fn interval(sink: &dyn Sink) -> Duration {
     }
 }
 
-/// Looks at the lock until `ended`; cancels the operation when it is lost. Looks no more while the operation `is_hung`: a lock that
-/// is not looked at is not kept alive, and so another host may go on.
+/// Checks the lock until `ended`, and ends the operation if the lock is lost. The checks keep the
+/// lock alive. They stop while the operation `is_hung`, so that the lock expires for other hosts.
 pub(crate) async fn watch(
     lock: Option<&dyn LockGuard>,
     repository: &Repository,
@@ -48,7 +49,7 @@ pub(crate) async fn watch(
         if is_hung.load(Ordering::Relaxed) {
             continue;
         }
-        // An operation that has ended waits for no look at its lock.
+        // An ended operation does not wait for a check.
         let checked = tokio::select! {
             () = ended.cancelled() => return,
             checked = tokio::time::timeout(TIMEOUT, lock.check()) => checked,
@@ -63,15 +64,15 @@ pub(crate) async fn watch(
                 running.fail(&text);
                 return;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "whether the lock is held can't be told"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot check the lock"),
             Ok(Ok(())) => {}
-            Err(_) => tracing::warn!("whether the lock is held can't be told: no answer"),
+            Err(_) => tracing::warn!("cannot check the lock: no answer"),
         }
     }
 }
 
 impl Context {
-    /// Fails when the repository's lock is no longer this operation's. There is none where the target can only be read.
+    /// Fails if the repository's lock is lost. There is no lock if the target can only be read.
     pub(crate) async fn check_lock(&self) -> Result<()> {
         let Some(lock) = &self.lock else {
             return Ok(());
@@ -86,7 +87,7 @@ impl Context {
     }
 }
 
-/// That the lock was lost, and to whom, where that can be known.
+/// Describes the loss of the lock, with the new holder if it is known.
 async fn lost(repository: &Repository, error: &CoreError) -> String {
     let holder = match tokio::time::timeout(TIMEOUT, repository.lock_holder()).await {
         Ok(Ok(Some(holder))) => format!("; {holder} has it now"),

@@ -1,4 +1,4 @@
-//! Operations: the one slot, progress, cancel, history; and what each operation does.
+//! Operations: backup, restore, verify, delete and sweep, with their progress and history.
 
 mod attempt;
 mod audit;

@@ -1,4 +1,4 @@
-//! Sets of names: enums whose values are written as words in JSON, in the history and to people.
+//! Enums whose values have names, for JSON, the history and messages.
 
 /// Defines an enum each of whose values has one name.
 macro_rules! named {
@@ -18,10 +18,10 @@ macro_rules! named {
         }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[Self] = &[$( Self::$value ),+];
 
-            /// Its name, as in JSON.
+            /// Returns the name, as in JSON.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -29,9 +29,9 @@ macro_rules! named {
                 }
             }
 
-            /// The one of that name.
+            /// Returns the value with this name.
             #[must_use]
-            pub fn of_name(name: &str) -> Option<Self> {
+            pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.as_str() == name)
             }
         }

@@ -1,4 +1,4 @@
-//! An operation, as the status and the history tell of it.
+//! An operation, as the status and the history show it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::operations::{
 };
 use crate::repository::BackupState;
 
-/// The most warnings that are told one by one.
+/// The maximum number of warnings that are listed.
 const WARNING_LIMIT: usize = 100;
 
-/// A backup, restore, verification or deletion: running, or how it ended.
+/// A backup, restore, verification or deletion, running or ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operation {
@@ -20,25 +20,25 @@ pub struct Operation {
     pub operation_id: String,
     /// The backup that is made or read.
     pub backup_id: String,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
     /// The target that holds the backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// What it is doing: `listing`, `copying`, `applying`, …
+    /// Its phase: `listing`, `copying`, `applying`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     /// Files to go through; grows until everything is listed.
     pub total_files: u64,
     /// Files done.
     pub processed_files: u64,
-    /// Always 0: a file that can't be stored fails the operation.
+    /// Always 0: a file that cannot be stored fails the operation.
     pub skipped_files: u64,
     /// Bytes to go through.
     pub total_bytes: u64,
     /// Bytes done.
     pub processed_bytes: u64,
-    /// Bytes a second so far.
+    /// Bytes per second so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
     /// Seconds that remain at that rate.
@@ -52,22 +52,22 @@ pub struct Operation {
     /// Why it failed, or who cancelled it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The name of the token that asked for it, or the user on the command line.
+    /// The name of the token, or the user on the command line.
     pub actor: String,
-    /// Where it was asked for.
+    /// The interface that it was requested on.
     pub origin: Origin,
-    /// What is wrong, file by file; at most 10,000.
+    /// The problems, by file; at most 10,000.
     pub problems: Vec<Problem>,
-    /// How many problems there are.
+    /// The number of all problems.
     pub problem_count: u64,
-    /// What the operator should know.
+    /// Warnings for the operator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What the configuration names and the backup does not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_included: Vec<String>,
-    /// Backup: whether Arc wrote what it held in memory before its files were listed; absent where
-    /// no `backup.arc_url` is set and Arc is not seen to run.
+    /// Backup: whether Arc flushed its buffers before its files were listed; absent if
+    /// `backup.arc_url` is not set and Arc does not seem to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flushed: Option<bool>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
@@ -76,74 +76,76 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special_sample: Vec<String>,
-    /// Files whose names no key can carry.
+    /// Files with unsupported names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unaddressable_files: Option<u64>,
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
-    /// Files that an interrupted backup had stored already; restore: that an interrupted restore of
-    /// the same backup had staged.
+    /// Backup: reused files of an interrupted backup. Restore: reused staged files of an
+    /// interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,
     /// Their bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_bytes: Option<u64>,
-    /// Backup: where what could be read is kept, as other files could not: an incomplete copy, for emergencies.
+    /// Backup: the location of the incomplete copy, for emergencies. It holds the readable files if
+    /// others could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete_copy: Option<String>,
-    /// Restore and verify: whether the backup has checksums; false for one that Arc itself made.
+    /// Restore and verify: whether the backup has checksums; false for a backup that Arc made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_checksums: Option<bool>,
     /// Backup and verify: the state of the backup afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_state: Option<BackupState>,
-    /// Verification of a sample: what it is a sample of.
+    /// Verification of a sample: the size of the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
-    /// Restore: what it was going to change, by its plan; there once that is made.
+    /// Restore: the planned changes; absent until the plan is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<RestorePlan>,
-    /// Restore: live files that were the same already.
+    /// Restore: live files that were already the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchanged_files: Option<u64>,
-    /// Restore: live files that were moved or copied aside.
+    /// Restore: live files that were set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside_files: Option<u64>,
-    /// Restore: where to.
+    /// Restore: where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside_location: Option<String>,
-    /// Restore: files that Arc wrote meanwhile, which stay.
+    /// Restore: files that Arc wrote meanwhile; they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
-    /// Restore: where what was there before is kept.
+    /// Restore: the locations of replaced files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
-    /// Restore: whether Arc must be restarted to see all of it.
+    /// Restore: whether Arc must be restarted to use the restored files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_required: Option<bool>,
-    /// In the status only: a restore that was interrupted while it changed live data, and has not been completed.
+    /// In the status only: a restore that was interrupted while it changed live data, and that is
+    /// not completed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_in_progress: Option<RestoreInProgress>,
 }
 
-/// What a sample is a sample of. What it reads itself is counted as that of any operation.
+/// The whole of which a sample reads a part. The operation's own counts are those of the part.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The share that was asked for: 0.05 for a twentieth.
+    /// The requested share: 0.05 for a twentieth.
     pub share: f64,
-    /// How many files the backup has.
+    /// The number of files in the backup.
     pub of_files: u64,
     /// Their bytes.
     pub of_bytes: u64,
-    /// How much of the whole the samples have read, this one included, since they last began anew; 1 when all of it.
-    /// Absent while it runs.
+    /// The share that the samples of this round have read, this one included; 1 at the end of a
+    /// round. Absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub covered: Option<f64>,
 }
 
 impl Operation {
-    /// Adds a warning, once; those past the limit are only counted.
+    /// Adds a warning, once. Warnings past the limit are only counted.
     pub(crate) fn add_warning(&mut self, text: String) {
         if self.warnings.contains(&text) {
             return;
@@ -165,7 +167,7 @@ impl Operation {
 mod tests {
     use super::*;
 
-    /// A restore of a million files that each have one must not have a status of gigabytes.
+    /// Guards against a status of gigabytes when each of a million files has a warning.
     #[test]
     fn warnings_are_bounded() {
         let mut operation = Operation::default();

@@ -1,9 +1,9 @@
-//! Where an operation was asked for.
+//! The interface that an operation was requested on.
 
 use crate::operations::named::named;
 
 named! {
-    /// Where an operation was asked for.
+    /// The interface that an operation was requested on.
     #[derive(Default)]
     pub enum Origin {
         /// Over REST.

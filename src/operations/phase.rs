@@ -3,13 +3,13 @@
 use crate::operations::named::named;
 
 named! {
-    /// What an operation is doing.
+    /// The phase of an operation.
     pub enum Phase {
-        /// Backup: leftovers are removed, and the journal is begun.
+        /// Backup: leftovers are removed, and the journal is written.
         Preparing = "preparing",
-        /// Snapshots or files of an operation that ended are removed.
+        /// Snapshots or files of an ended operation are removed.
         CleaningUp = "cleaning up",
-        /// Backup: files of an interrupted one are taken over.
+        /// Backup: files of an interrupted backup are reused.
         Continuing = "continuing",
         /// Backup: Arc is asked to write its buffers.
         Flushing = "flushing",
@@ -25,11 +25,11 @@ named! {
         Checking = "checking",
         /// Restore: files are staged.
         Staging = "staging",
-        /// Restore: files of the backup that need not be restored are read.
+        /// Restore: files of the backup that are live already are verified.
         Verifying = "verifying",
         /// Restore: live files are replaced.
         Applying = "applying",
-        /// Restore: live files are listed once more.
+        /// Restore: the restored files are listed once more.
         FinalCheck = "checking what was restored",
         /// Verify: manifest and inventory are read.
         ReadingInventory = "reading the inventory",

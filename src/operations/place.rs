@@ -1,15 +1,15 @@
-//! Whether this is the place of an instance at all, before anything is made in it.
+//! Checks that an instance is located here, before anything is created.
 
 use crate::config::searched_places;
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result};
 
 impl ArcBackup {
-    /// Fails where no configuration was found and nothing of an instance either: whatever was done
-    /// would be done to `./data` of some folder that Arc does not know.
+    /// Checks that there is a configuration or a sign of an instance. Without both, an operation
+    /// would work on `./data` of a folder that does not belong to Arc.
     ///
     /// # Errors
-    /// [`Error::Config`] says where a configuration was looked for, and how to name another place.
+    /// [`Error::Config`] names the searched paths, and the options for another one.
     pub fn check_place(&self) -> Result<()> {
         let settings = &self.settings;
         let Some(data) = settings.storage.folder() else {
@@ -17,7 +17,7 @@ impl ArcBackup {
         };
         let is_elsewhere = settings.config_exists
             || settings.backup.local_path.is_dir()
-            // Where Arc is about to start for the first time, a volume is there already.
+            // Before Arc's first start, only its volume exists.
             || (data.ancestors().take(2))
                 .any(|folder| !folder.as_os_str().is_empty() && folder.is_dir())
             || settings.targets.len() > 1;
@@ -31,8 +31,8 @@ impl ArcBackup {
         )))
     }
 
-    /// Fails where the first backup of an instance finds no data: before the folder of its state is
-    /// made. Later ones say so themselves, and in the history.
+    /// Fails if the first backup of an instance finds no data, before the state folder is created.
+    /// Later backups fail themselves, with an entry in the history.
     pub(crate) fn check_data(&self, request: &Request) -> Result<()> {
         let settings = &self.settings;
         let is_first = !settings.backup.state_folder().exists();
@@ -58,7 +58,7 @@ impl ArcBackup {
     }
 }
 
-/// What to do where the program runs in the wrong folder.
+/// The remedy for a program that runs in the wrong folder.
 const ELSEWHERE: &str = "run in Arc's working directory (-C DIR), or name the file (--config FILE)";
 
 fn absolute(path: &std::path::Path) -> String {

@@ -11,24 +11,24 @@ pub struct Problem {
     pub path: String,
     /// What kind of problem it is.
     pub kind: ProblemKind,
-    /// The problem in words.
+    /// The description of the problem.
     pub detail: String,
 }
 
 named! {
     /// What kind of problem a file has.
     pub enum ProblemKind {
-        /// The file is not there.
+        /// The file is missing.
         Missing = "missing",
-        /// It has another size than the inventory says.
+        /// Its size differs from the inventory.
         Size = "size",
-        /// Its SHA-256 is not that of the inventory.
+        /// Its SHA-256 differs from the inventory.
         Checksum = "checksum",
-        /// The manifest is damaged, or says something else than the inventory.
+        /// The manifest is damaged, or contradicts the inventory.
         Manifest = "manifest",
         /// The inventory is damaged.
         Inventory = "inventory",
-        /// Nothing names the file, or it changed during the operation.
+        /// The inventory does not list the file, or it changed during the operation.
         Unexpected = "unexpected",
         /// It cannot be read.
         Unreadable = "unreadable",

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The requests for operations.
 
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
@@ -6,31 +6,31 @@ use crate::operations::restore::RestoreOptions;
 use crate::operations::verify::VerifyMode;
 use arc_backup_core::Scope;
 
-/// What to do.
+/// A request for an operation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Request {
     /// Make a backup.
     Backup {
-        /// What to back up.
+        /// The scope of the backup.
         scope: Scope,
-        /// Only where Arc was flushed.
+        /// Fails if Arc cannot be flushed.
         require_flush: bool,
-        /// To this target instead of the default one.
+        /// The target; `None` for the default one.
         target: Option<String>,
-        /// Under this id instead of a new one: for the demo.
+        /// The id of the backup; `None` for a new one. For the demo.
         id: Option<BackupId>,
     },
-    /// Restore one, from this target where several hold it.
+    /// Restore a backup, from this target if several hold it.
     Restore(BackupId, RestoreOptions, Option<String>),
-    /// Verify one, in this target where several hold it.
+    /// Verify a backup, in this target if several hold it.
     Verify(BackupId, VerifyMode, Option<String>),
-    /// Delete one, in this target where several hold it.
+    /// Delete a backup, in this target if several hold it.
     Delete(BackupId, Option<String>),
 }
 
 impl Request {
-    /// The target that it names.
+    /// Returns the target that the request names.
     pub(crate) fn target(&self) -> Option<&str> {
         match self {
             Self::Backup { target, .. }

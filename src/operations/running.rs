@@ -1,4 +1,4 @@
-//! An operation while it runs, and after.
+//! An operation while it runs, and afterwards.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,43 +12,44 @@ use crate::operations::{Operation, Origin, Phase, Status};
 use crate::pipeline::Progress;
 use crate::secret::Secret;
 
-/// Who asked for an operation.
+/// Who requested an operation.
 #[derive(Debug, Clone)]
 pub struct Who {
-    /// The token's name, or the user's.
+    /// The name of the token or of the user.
     pub actor: String,
-    /// Where.
+    /// The interface of the request.
     pub origin: Origin,
-    /// SHA-256 of the token: it may read the status to the end, even when a restored database no longer knows it.
+    /// The SHA-256 of the token. The token may read the status until the end, even if a restored
+    /// database no longer contains it.
     pub fingerprint: Option<[u8; 32]>,
-    /// The token itself, for Arc; not kept longer than the operation runs.
+    /// The token itself, for requests to Arc; only while the operation runs.
     pub token: Option<Secret>,
 }
 
 /// Why an operation ends before it is done.
 #[derive(Debug, Clone)]
 enum Reason {
-    /// Somebody asked for it.
+    /// Somebody cancelled it.
     Request(String),
-    /// It can't go on.
+    /// It cannot continue.
     Fault(String),
 }
 
-/// An operation that runs, or ran, in this process.
+/// An operation that runs or ran in this process.
 #[derive(Debug)]
 pub struct Running {
     operation: Mutex<Operation>,
     started: Timestamp,
-    /// Who asked for it.
+    /// Who requested it.
     pub who: Who,
-    /// How far it is.
+    /// Its progress.
     pub progress: Arc<Progress>,
-    /// Ends it.
+    /// Cancels it.
     pub cancel: CancellationToken,
     reason: Mutex<Option<Reason>>,
-    /// When it was first asked to end.
+    /// When it was first cancelled.
     cancelled_at: OnceLock<Instant>,
-    /// Whether what it makes is there, whatever becomes of the rest.
+    /// Whether its backup is published, even if the rest fails.
     published: AtomicBool,
     done: CancellationToken,
     failure: OnceLock<Error>,
@@ -70,7 +71,7 @@ impl Running {
         })
     }
 
-    /// Changes what the status says.
+    /// Changes the status.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Operation)) {
         change(
             &mut self
@@ -85,7 +86,7 @@ impl Running {
         self.update(|operation| operation.phase = Some(phase));
     }
 
-    /// The operation as it stands now.
+    /// Returns the current state of the operation.
     #[must_use]
     pub fn snapshot(&self) -> Operation {
         let mut operation = self
@@ -102,7 +103,7 @@ impl Running {
             let seconds = Timestamp::now().duration_since(self.started).as_secs_f64();
             if bytes > 0 && seconds > 0.0 {
                 let rate = bytes as f64 / seconds;
-                // Rates and times for people: a float's range is far beyond either.
+                // Estimates for people: a float is exact enough and cannot overflow.
                 operation.bytes_per_second = Some(rate as u64);
                 operation.eta_seconds =
                     Some((total_bytes.saturating_sub(bytes) as f64 / rate).ceil() as u64);
@@ -111,12 +112,12 @@ impl Running {
         operation
     }
 
-    /// Asks it to end: its status is then [`Status::Cancelled`].
+    /// Cancels the operation: its status becomes [`Status::Cancelled`].
     pub fn cancel(&self, reason: &str) {
         self.end(Reason::Request(reason.to_owned()));
     }
 
-    /// Ends it because it can't go on: its status is then [`Status::Failed`].
+    /// Ends the operation because it cannot continue: its status becomes [`Status::Failed`].
     pub(crate) fn fail(&self, reason: &str) {
         self.end(Reason::Fault(reason.to_owned()));
     }
@@ -142,7 +143,7 @@ impl Running {
             .map(|(Reason::Request(text) | Reason::Fault(text))| text)
     }
 
-    /// The status of an operation that ends with this error.
+    /// Returns the status of an operation that ends with this error.
     pub(crate) fn status_of(&self, error: &Error) -> Status {
         match (error.root(), self.reason()) {
             (Error::Cancelled(_), Some(Reason::Request(_))) => Status::Cancelled,
@@ -150,27 +151,27 @@ impl Running {
         }
     }
 
-    /// Notes that what it makes is there.
+    /// Notes that the backup is published.
     pub(crate) fn publish(&self) {
         self.published.store(true, Ordering::SeqCst);
     }
 
-    /// Whether what it makes is there.
+    /// Whether the backup is published.
     pub(crate) fn is_published(&self) -> bool {
         self.published.load(Ordering::SeqCst)
     }
 
-    /// When it was first asked to end; now, where it was not.
+    /// Returns when it was first cancelled; now, if it was not.
     pub(crate) fn cancelled_at(&self) -> Instant {
         *self.cancelled_at.get_or_init(Instant::now)
     }
 
-    /// Notes why it failed.
+    /// Records why it failed.
     pub(crate) fn set_failure(&self, error: Error) {
         let _ = self.failure.set(error);
     }
 
-    /// Why it failed, where it has ended so.
+    /// Returns why it failed; `None` if it did not.
     #[must_use]
     pub fn failure(&self) -> Option<&Error> {
         self.failure.get()
@@ -180,7 +181,7 @@ impl Running {
         self.done.cancel();
     }
 
-    /// Returns when it has ended.
+    /// Waits for the end, and returns the final state.
     pub async fn wait(&self) -> Operation {
         self.done.cancelled().await;
         self.snapshot()

@@ -1,4 +1,4 @@
-//! Folders for what an operation needs on local disk while it runs.
+//! Scratch folders: temporary files of operations on local disk.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::files::Scratch;
 use crate::{Error, Result};
 
-/// Those of operations, one at a time.
+/// Folders of operations, one at a time.
 const OPERATIONS: &str = "operations";
-/// Those of operations that are dead, on their way out.
+/// Folders of dead operations, to be removed.
 const STALE: &str = "stale";
-/// Those of listings, any number at a time.
+/// Folders of listings, any number at a time.
 const READS: &str = "reads";
 
-/// `<state folder>/scratch`.
+/// The folder `<state folder>/scratch`.
 #[derive(Debug, Clone)]
 pub(crate) struct ScratchFolders(PathBuf);
 
@@ -22,18 +22,18 @@ impl ScratchFolders {
         Self(state_folder.join("scratch"))
     }
 
-    /// One for an operation.
+    /// Creates the folder of an operation.
     pub(crate) fn for_operation(&self, operation_id: &str) -> Result<Scratch> {
         create(self.0.join(OPERATIONS).join(operation_id))
     }
 
-    /// One for somebody who only reads.
+    /// Creates a folder for a listing.
     pub(crate) fn for_reading(&self) -> Result<Scratch> {
         create(self.0.join(READS).join(crate::random::random_hex::<8>()?))
     }
 
-    /// Takes those of dead operations out of the way, for [`Stale::remove`]. With the instance's lock held, or found free and
-    /// kept so: then no operation has one in use.
+    /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
+    /// instance's lock or keeps it free, so that no operation uses one.
     pub(crate) fn take_stale(&self) -> Result<Stale> {
         let operations = self.0.join(OPERATIONS);
         let stale = self.0.join(STALE);
@@ -50,8 +50,8 @@ impl ScratchFolders {
         }
     }
 
-    /// Removes those that crashes have left. With the instance's lock held, no operation has one in use; a listing of
-    /// files, which needs no lock, is done with its own long before an hour is over.
+    /// Removes leftover folders. The caller holds the instance's lock, so that no operation uses
+    /// one. A listing takes no lock, but it ends within an hour.
     pub(crate) fn clean(&self) -> Result<()> {
         let operations = self.0.join(OPERATIONS);
         match std::fs::remove_dir_all(&operations) {
@@ -70,7 +70,7 @@ impl ScratchFolders {
                 .ok()
                 .and_then(|time| time.elapsed().ok());
             if age.is_some_and(|age| age > Duration::from_secs(3600)) {
-                // The next operation tries again.
+                // The next operation attempts it again.
                 let _ = std::fs::remove_dir_all(read.path());
             }
         }
@@ -78,13 +78,13 @@ impl ScratchFolders {
     }
 }
 
-/// Scratch folders that nobody has in use.
+/// Scratch folders that nobody uses.
 pub(crate) struct Stale(PathBuf);
 
 impl Stale {
-    /// Removes them.
+    /// Removes the folders.
     pub(crate) fn remove(&self) {
-        // What stays is removed by the next operation.
+        // The next operation removes the rest.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,11 +1,11 @@
-//! Which sections a request is about, as both surfaces ask for them.
+//! The sections of a request, in REST and on the command line.
 
 use arc_backup_core::{Scope, Section};
 
-/// Which of the sections that every instance has are in a scope.
+/// The chosen sections, of those that every instance has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sections {
-    /// Parquet files and their companions; with them the sections of third parties.
+    /// Parquet files and their companions, and the sections of third parties.
     pub data: bool,
     /// SQLite databases.
     pub metadata: bool,

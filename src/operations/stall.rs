@@ -1,4 +1,4 @@
-//! Ending an operation in which nothing goes on.
+//! Ending an operation that makes no progress.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::operations::Phase;
 use crate::operations::Running;
 
-/// Watches whether anything goes on in an operation.
+/// Watches the progress of an operation.
 #[derive(Debug)]
 pub(crate) struct StallWatch {
     timeout: Duration,
@@ -25,8 +25,9 @@ impl StallWatch {
         }
     }
 
-    /// Looks whether something went on since the last look, and ends the operation when nothing has for too long.
-    pub(crate) fn look(&mut self, running: &Running, is_hung: &AtomicBool) {
+    /// Checks for progress since the last call. Ends the operation after `timeout` without
+    /// progress.
+    pub(crate) fn check(&mut self, running: &Running, is_hung: &AtomicBool) {
         let count = running.progress.activity().count();
         if count != self.count {
             self.count = count;
@@ -38,7 +39,7 @@ impl StallWatch {
             return;
         }
         let text = format!(
-            "nothing went on for {} s (`backup.stall_timeout`) while {}",
+            "no progress for {} s (`backup.stall_timeout`) while {}",
             self.timeout.as_secs(),
             running.waits_for()
         );
@@ -48,7 +49,7 @@ impl StallWatch {
 }
 
 impl Running {
-    /// What it does or waits for, in words.
+    /// Describes what the operation does or waits for.
     pub(crate) fn waits_for(&self) -> String {
         let phase = self.snapshot().phase.map_or("running", Phase::as_str);
         match self.progress.under_way() {

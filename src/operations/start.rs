@@ -1,4 +1,4 @@
-//! Starting an operation, and what goes on around it while it runs.
+//! Starting an operation, and the tasks beside it: watching it, and recording its progress.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -37,37 +37,39 @@ use crate::repository::{Journal, Repository};
 use crate::secret::Secret;
 use crate::{Error, Result};
 
-/// How often a running operation is written to the history, for other processes to see.
+/// How often a running operation is written to the history, for other processes.
 const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long giving a lock back may take, where nothing hurries.
+/// Timeout for releasing a lock, unless the operation was cancelled.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an operation that runs is looked at.
+/// How often a running operation is checked.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the last line of the history may take, where nothing hurries.
+/// Timeout for the last entry in the history, unless the operation was cancelled.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an operation that was aborted may take to end.
+/// How long an aborted operation may take to end.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a request waits for the slot before it is told that it is taken: busy is said within a second.
+/// Timeout for the slot: a busy answer takes less than a second.
 const SLOT_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl ArcBackup {
-    /// Starts an operation; it goes on by itself. Its progress is published before this returns.
+    /// Starts an operation, which then runs in the background. Its status is visible before this
+    /// returns.
     ///
-    /// What fails before it runs has an entry in the history all the same, but for what refuses the
-    /// request: see [`Error::is_refusal`]. A backup that comes up busy has none.
+    /// An operation that fails before it runs has an entry in the history. A refused request has
+    /// none: see [`Error::is_refusal`].
     ///
     /// # Errors
-    /// [`Error::Busy`] names the holder; [`Error::NotFound`] and [`Error::Damaged`] when there is no such backup to work with;
-    /// [`Error::Target`] when the target can't be used; [`Error::Cancelled`] where it has not begun within `backup.timeout`, or
-    /// was asked to end before.
+    /// [`Error::Busy`] names the holder of the lock. [`Error::NotFound`] and [`Error::Damaged`]
+    /// mean that there is no such backup to work with. [`Error::Target`] means that the target
+    /// cannot be used. [`Error::Cancelled`] means that the operation did not start within its time
+    /// limit, or was cancelled before.
     pub async fn start(
         self: &Arc<Self>,
         request: impl Into<TimedRequest>,
         mut who: Who,
     ) -> Result<Arc<Running>> {
         let TimedRequest { request, limit } = request.into();
-        // A request that makes no sense is refused as such, whatever else runs.
+        // An invalid request is refused as such even if another operation runs.
         if let Some(target) = request.target() {
             self.repository(Some(target))?;
         }
@@ -77,10 +79,10 @@ impl ArcBackup {
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;
-        let asked = async {
+        let cancelled = async {
             let folder = self.settings.backup.state_folder();
             tokio::select! {
-                reason = self.ending.asked() => reason,
+                reason = self.ending.requested() => reason,
                 reason = cancel::requested(folder, &attempt.operation) => reason,
             }
         };
@@ -96,7 +98,7 @@ impl ArcBackup {
                     error => (error, Status::Failed),
                 })
             }
-            reason = asked => Err((Error::Cancelled(reason), Status::Cancelled)),
+            reason = cancelled => Err((Error::Cancelled(reason), Status::Cancelled)),
         };
         match begun {
             Ok(running) => Ok(running),
@@ -115,7 +117,7 @@ impl ArcBackup {
         attempt: &Attempt,
         time: TimeAllowed,
     ) -> Result<Arc<Running>> {
-        // Another start may be waiting for a dead target's answer.
+        // Another start may be waiting for a dead target.
         let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
             let holder = self.busy();
             return Err(holder
@@ -139,7 +141,7 @@ impl ArcBackup {
         }
         let instance = instance?;
         cancel::remove_stale(self.settings.backup.state_folder(), &operation_id);
-        self.settle_interrupted().await?;
+        self.mark_crashed().await?;
         self.scratch.clean()?;
         let repository = match &request {
             Request::Backup { target, .. } => self.repository(target.as_deref())?,
@@ -152,7 +154,8 @@ impl ArcBackup {
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
             Ok(lock) => Some(lock.into()),
-            // A disaster's credentials may only read, or its file system has no locks: then the instance's own lock is what there is.
+            // After a disaster, the credentials may only read, or the file system may have no
+            // locks. Then the instance's lock is the only one.
             Err(Error::Target { error, .. })
                 if read_only
                     && matches!(
@@ -171,7 +174,7 @@ impl ArcBackup {
         let running = Running::new(operation, attempt.started, who);
         if let Err(error) = self.record_start(&request, &running).await {
             if let Some(lock) = lock {
-                self.give_back(&*lock, &running).await;
+                self.release_lock(&*lock, &running).await;
             }
             return Err(error);
         }
@@ -179,7 +182,7 @@ impl ArcBackup {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
             storage: self.storage.clone(),
-            repository: repository.noting_in(running.progress.activity()),
+            repository: repository.with_activity(running.progress.activity()),
             id,
             scratch_folders: self.scratch.clone(),
             scratch: OnceLock::new(),
@@ -198,20 +201,20 @@ impl ArcBackup {
         Ok(running)
     }
 
-    /// Writes to the history that an operation begins; fails where it must not.
+    /// Records the start in the history. Fails if the operation must not start.
     async fn record_start(&self, request: &Request, running: &Running) -> Result<()> {
         if let Err(error) = self.history.write(running.snapshot()).await {
-            // Deleting is what gives a full disk its room back.
+            // A deletion frees space on a full disk.
             if !matches!(request, Request::Delete(..)) {
                 return Err(error);
             }
-            tracing::warn!(%error, "the deletion is not kept in the history");
+            tracing::warn!(%error, "cannot record the deletion in the history");
         }
         self.check_open()
     }
 
-    async fn give_back(&self, lock: &dyn LockGuard, running: &Running) {
-        let times = StopTimes::of(self.settings.backup.stop_timeout);
+    async fn release_lock(&self, lock: &dyn LockGuard, running: &Running) {
+        let times = StopTimes::new(self.settings.backup.stop_timeout);
         let too_late = async {
             tokio::select! {
                 () = tokio::time::sleep(RELEASE_TIMEOUT) => {}
@@ -222,16 +225,16 @@ impl ArcBackup {
             biased;
             released = lock.release() => {
                 if let Err(error) = released {
-                    tracing::warn!(%error, "the lock was not given back");
+                    tracing::warn!(%error, "cannot release the lock");
                 }
             }
-            () = too_late => tracing::warn!("the lock was not given back in time: it ends by itself"),
+            () = too_late => tracing::warn!("the lock was not released in time: it expires by itself"),
         }
     }
 
     fn check_open(&self) -> Result<()> {
         if self.ending.is_cancelled() {
-            return Err(Error::Cancelled("the service is ending".to_owned()));
+            return Err(Error::Cancelled("the service is shutting down".to_owned()));
         }
         Ok(())
     }
@@ -241,9 +244,10 @@ impl ArcBackup {
         let lock = context.lock.clone();
         let repository = context.repository.clone();
         let time = context.time;
-        let times = StopTimes::of(self.settings.backup.stop_timeout);
+        let times = StopTimes::new(self.settings.backup.stop_timeout);
         let ended = CancellationToken::new();
-        // A panic must end as a failed operation, not as one that runs for ever; and each of these goes on whatever the work does.
+        // In tasks of their own: a panic must fail the operation, and the work must not block the
+        // others.
         let mut work = tokio::spawn(self.clone().work(request, context));
         let record = tokio::spawn(record(self.history.clone(), running.clone(), ended.clone()));
         let watch = tokio::spawn(watch(
@@ -262,31 +266,33 @@ impl ArcBackup {
                 Err(error) => Err(error.into()),
             },
             () = running.cancelled_for(times.operation) => {
-                let words = running.waits_for();
+                let under_way = running.waits_for();
                 is_aborted = true;
                 work.abort();
-                // A thread that waits for a disk may not hear of it.
+                // An abort does not reach a thread that waits for a disk.
                 match tokio::time::timeout(ABORT_TIMEOUT, &mut work).await {
-                    // It came to its end this moment.
+                    // It ended at the last moment.
                     Ok(Ok(result)) => result,
                     _ if running.is_published() => {
                         running.update(|operation| {
-                            operation.add_warning(format!("it was broken off when the backup was there ({words})"));
+                            operation.add_warning(format!(
+                                "it was aborted after the backup had been published ({under_way})"
+                            ));
                         });
                         Ok(())
                     }
-                    _ => Err(self.aborted(&running, &words)),
+                    _ => Err(self.aborted(&running, &under_way)),
                 }
             }
         };
         ended.cancel();
         let _ = watch.await;
-        // What no abort reaches: threads that write. Nobody else may begin before they have ended.
+        // An abort does not stop threads that write. No other operation may start before they end.
         let held = match is_aborted && BlockingJob::under_way() > 0 {
             true => Some((lock, instance)),
             false => {
                 if let Some(lock) = lock {
-                    self.give_back(&*lock, &running).await;
+                    self.release_lock(&*lock, &running).await;
                 }
                 drop(instance);
                 None
@@ -307,11 +313,11 @@ impl ArcBackup {
         last.bytes_per_second = None;
         last.eta_seconds = None;
         let written = async {
-            // In this order, or the last line would be that of an operation that runs.
+            // In this order: the last entry must be that of the ended operation.
             let _ = record.await;
             self.history.write(last.clone()).await
         };
-        // Who holds the history must not hold up the end of what is asked to end.
+        // A process that holds the history must not delay the end of a cancelled operation.
         let timeout = async {
             tokio::select! {
                 () = tokio::time::sleep(RECORD_TIMEOUT) => {}
@@ -324,7 +330,7 @@ impl ArcBackup {
             () = timeout => Err(Error::Failed("another process holds the history".to_owned())),
         };
         if let Err(error) = written {
-            tracing::error!(%error, "the end of an operation is not kept");
+            tracing::error!(%error, "cannot record the end of an operation");
             last.add_warning(error.to_string());
         }
         if let Some((lock, instance)) = held {
@@ -332,7 +338,7 @@ impl ArcBackup {
             let engine = self.clone();
             tokio::spawn(async move {
                 tracing::warn!(
-                    "threads of an operation that was broken off still work: its locks are held until they end"
+                    "threads of an aborted operation are still running: its locks are held until they end"
                 );
                 while BlockingJob::under_way() > 0 {
                     if let Some(lock) = &lock {
@@ -341,28 +347,29 @@ impl ArcBackup {
                     tokio::time::sleep(WATCH_INTERVAL).await;
                 }
                 if let Some(lock) = lock {
-                    engine.give_back(&*lock, &running).await;
+                    engine.release_lock(&*lock, &running).await;
                 }
                 drop(instance);
             });
         }
-        // The slot is free before the status stops saying `running`: who sees the end may start the next at once.
+        // The slot is free before the status changes from `running`: a client that sees the end may
+        // start the next operation at once.
         let gate = self.slot.lock().await;
         running.update(|operation| *operation = last);
         running.finish();
         drop(gate);
     }
 
-    /// The work of an operation.
+    /// Does the work of an operation.
     async fn work(self: Arc<Self>, request: Request, context: Context) -> Result<()> {
         let running = context.running.clone();
-        // After the start has been answered: it may be a million names.
+        // After the answer to the start: there may be a million hard links.
         context.running.phase(Phase::CleaningUp);
         let activity = context.running.progress.activity();
-        let discarded = async { Ok(self.discard_views(Discard::Remove, activity).await) };
+        let discarded = async { Ok(self.discard_snapshots(Discard::Remove, activity).await) };
         for error in context.or_cancelled(discarded).await?.faults {
-            // It takes room, and no more; the next operation tries again.
-            tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+            // A leftover snapshot only takes disk space; the next operation attempts it again.
+            tracing::warn!(%error, "cannot remove a leftover snapshot");
         }
         match request {
             Request::Backup {
@@ -387,29 +394,29 @@ impl ArcBackup {
         }
     }
 
-    /// The error of an operation that did not end by itself when it was asked to.
-    fn aborted(&self, running: &Running, words: &str) -> Error {
+    /// Returns the error of an operation that did not end in time after it was cancelled.
+    fn aborted(&self, running: &Running, under_way: &str) -> Error {
         let Error::Cancelled(reason) = running.cancelled() else {
             return running.cancelled();
         };
         let is_restore = running.snapshot().operation == OperationKind::Restore;
-        // In the state folder alone: a disk that hangs is why this is here.
+        // Only in the state folder: the disk of the data may hang.
         let marker =
             is_restore.then(|| crate::operations::restore::marker::state_marker(&self.settings));
         let left = match marker.flatten() {
             Some(marker) => {
                 format!("the live data is partly restored: {}", marker.remedy())
             }
-            _ => "the next operation removes or resumes what it left".to_owned(),
+            _ => "the next operation removes or resumes its leftovers".to_owned(),
         };
         Error::Cancelled(format!(
-            "{reason}; it did not end within {} s (`backup.stop_timeout`), while {words}, and was broken off: {left}",
+            "{reason}; it did not end within {} s (`backup.stop_timeout`), while {under_way}, and was aborted: {left}",
             self.settings.backup.stop_timeout.as_secs(),
         ))
     }
 }
 
-/// Writes the state of an operation that runs to the history, for other processes to see.
+/// Writes the progress of a running operation to the history, for other processes.
 async fn record(history: History, running: Arc<Running>, ended: CancellationToken) {
     loop {
         tokio::select! {
@@ -418,12 +425,12 @@ async fn record(history: History, running: Arc<Running>, ended: CancellationToke
             () = tokio::time::sleep(HISTORY_INTERVAL) => {}
         }
         if let Err(error) = history.write(running.snapshot()).await {
-            tracing::warn!(%error, "progress is not kept");
+            tracing::warn!(%error, "cannot record progress in the history");
         }
     }
 }
 
-/// Watches an operation that runs: its lock, its time, and whether anything goes on.
+/// Watches a running operation: its lock, its time limit, its progress, and requests to cancel it.
 async fn watch(
     settings: Arc<Settings>,
     repository: Repository,
@@ -444,7 +451,7 @@ async fn watch(
             if allowed.is_over() {
                 running.fail(&format!("it took longer than {allowed}"));
             }
-            stall.look(&running, &is_hung);
+            stall.check(&running, &is_hung);
         }
     };
     let every = lock_watch::interval(&**repository.sink());

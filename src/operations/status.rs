@@ -1,20 +1,19 @@
-//! How an operation stands.
+//! The status of an operation.
 
 use crate::operations::named::named;
 
 named! {
-    /// How an operation stands.
+    /// The status of an operation.
     #[derive(Default)]
     pub enum Status {
-        /// It runs.
+        /// It is running.
         #[default]
         Running = "running",
-        /// It did all it was asked to.
+        /// It succeeded.
         Completed = "completed",
-        /// It did not, and `error` says why.
+        /// It failed; `error` says why.
         Failed = "failed",
-        /// It was asked to end before it was done: by a cancel, or by a signal to its process.
-        /// `error` says by whom.
+        /// It was cancelled by a request, or by a signal to its process; `error` says by whom.
         Cancelled = "cancelled",
     }
 }

@@ -1,4 +1,4 @@
-//! How long an operation may take.
+//! The time limit of an operation.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,34 +7,36 @@ use tokio::time::Instant;
 
 use crate::operations::Request;
 
-/// How long an operation may take.
+/// The time limit of an operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeLimit {
-    /// As the configuration says: `backup.timeout`.
+    /// The configured limit, `backup.timeout`.
     #[default]
     Configured,
-    /// As long as it needs.
+    /// No limit.
     Unlimited,
-    /// So long, as the request says.
+    /// The limit of the request.
     Within(Duration),
 }
 
 impl TimeLimit {
-    /// A limit as a request has it: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` is no
-    /// limit.
+    /// Parses the limit of a request: `90s`, `30m`, `6h`, `1d`, or a number of seconds; `0` means
+    /// no limit.
     ///
     /// # Errors
-    /// What is allowed, in words.
+    /// Returns a description of the allowed values.
     pub fn parse(text: &str) -> Result<Self, String> {
         match crate::times::parse_duration(text) {
             Some(Duration::ZERO) => Ok(Self::Unlimited),
             Some(limit) => Ok(Self::Within(limit)),
-            None => Err("expected a duration such as 90s, 30m, 6h or 1d; 0 is no limit".to_owned()),
+            None => {
+                Err("expected a duration such as 90s, 30m, 6h or 1d; 0 means no limit".to_owned())
+            }
         }
     }
 }
 
-/// A request, and how long its operation may take.
+/// A request with the time limit of its operation.
 #[derive(Debug, Clone)]
 pub struct TimedRequest {
     pub(crate) request: Request,
@@ -48,7 +50,7 @@ impl From<Request> for TimedRequest {
 }
 
 impl TimedRequest {
-    /// What is asked for.
+    /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
@@ -56,7 +58,7 @@ impl TimedRequest {
 }
 
 impl Request {
-    /// The same, with a limit of its own.
+    /// Returns the request with this time limit.
     #[must_use]
     pub fn within(self, limit: TimeLimit) -> TimedRequest {
         TimedRequest {
@@ -66,7 +68,7 @@ impl Request {
     }
 }
 
-/// The limit of an operation that has been asked for. Shown as what set it.
+/// The time limit of a requested operation. Its `Display` names the setting that it comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TimeAllowed {
     total: Option<Duration>,
@@ -75,7 +77,7 @@ pub(crate) struct TimeAllowed {
 }
 
 impl TimeAllowed {
-    /// From now on.
+    /// Starts the time now.
     pub(crate) fn new(limit: TimeLimit, configured: Option<Duration>) -> Self {
         let (total, is_of_request) = match limit {
             TimeLimit::Configured => (configured, false),
@@ -89,16 +91,16 @@ impl TimeAllowed {
         }
     }
 
-    /// What is left of it; `None` where there is no limit.
-    pub(crate) fn left(&self) -> Option<Duration> {
+    /// Returns the remaining time; `None` if there is no limit.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
         Some(self.ends?.saturating_duration_since(Instant::now()))
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.left() == Some(Duration::ZERO)
+        self.remaining() == Some(Duration::ZERO)
     }
 
-    /// What `work` gives; `None` where the time is over before.
+    /// Returns the result of `work`; `None` if the time runs out first.
     pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match self.ends {
             Some(ends) => tokio::time::timeout_at(ends, work).await.ok(),
@@ -121,7 +123,7 @@ impl fmt::Display for TimeAllowed {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: a restore, to a limit that nobody meant.
+    /// Guards against a restore that an unintended limit ends.
     #[test]
     fn limits_are_read_as_they_are_meant() {
         let within = |seconds| Ok(TimeLimit::Within(Duration::from_secs(seconds)));
@@ -134,13 +136,13 @@ mod tests {
         }
         let configured = Some(Duration::from_secs(7200));
         let allowed = TimeAllowed::new(TimeLimit::Unlimited, configured);
-        assert!(allowed.left().is_none() && !allowed.is_over());
+        assert!(allowed.remaining().is_none() && !allowed.is_over());
         let allowed = TimeAllowed::new(TimeLimit::Configured, configured);
-        assert!(allowed.left() > Some(Duration::from_secs(7190)));
+        assert!(allowed.remaining() > Some(Duration::from_secs(7190)));
         assert_eq!(allowed.to_string(), "`backup.timeout` (7200 s)");
         assert!(
             TimeAllowed::new(TimeLimit::Configured, None)
-                .left()
+                .remaining()
                 .is_none()
         );
     }

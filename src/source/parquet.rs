@@ -108,7 +108,7 @@ impl Source for ParquetSource {
         }))
     }
 
-    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+    async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
         let Some(snapshots) = self.storage.snapshots() else {
             return Ok(Discarded::default());
         };

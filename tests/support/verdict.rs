@@ -17,9 +17,9 @@ pub enum Operation {
 const TOLERATED: [(Option<Operation>, &str); 16] = [
     // Leftovers of a crash only use space: the operation warns, and the next one removes them.
     (None, "storage.discard_snapshots"),
-    (None, "source-data.discard_views"),
-    (None, "source-metadata.discard_views"),
-    (None, "source-config.discard_views"),
+    (None, "source-data.discard_snapshots"),
+    (None, "source-metadata.discard_snapshots"),
+    (None, "source-config.discard_snapshots"),
     (Some(Operation::Backup), "storage.release_snapshot"),
     (Some(Operation::Backup), "source-data.release"),
     (Some(Operation::Backup), "source-metadata.release"),

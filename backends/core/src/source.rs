@@ -37,7 +37,7 @@ pub trait Source: Send + Sync + 'static {
     /// begins; another program's views may be in use.
     ///
     /// The default has none.
-    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+    async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
         let _ = (discard, activity);
         Ok(Discarded::default())
     }

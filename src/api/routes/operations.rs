@@ -131,10 +131,10 @@ impl OperationRoutes {
         let filter = OperationFilter {
             targets: values(target.0),
             statuses: (statuses.iter())
-                .filter_map(|status| operations::Status::of_name(status))
+                .filter_map(|status| operations::Status::from_name(status))
                 .collect(),
             operations: (kinds.iter())
-                .filter_map(|kind| OperationKind::of_name(kind))
+                .filter_map(|kind| OperationKind::from_name(kind))
                 .collect(),
             backup_id: match backup_id.0 {
                 Some(id) => Some(BackupId::parse(&id)?.to_string()),

@@ -1,4 +1,4 @@
-//! Incomplete copies: what a backup could store where other files could not be read.
+//! Incomplete copies: the readable files of a source with unreadable ones.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::{Error, Result};
 
-/// Makes the stored files an incomplete copy; returns where it is, in words.
+/// Makes the stored files an incomplete copy, and returns a description of its location.
 pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<String> {
     let repository = &context.repository;
     let mut manifest = collected.manifest(context);
@@ -27,8 +27,8 @@ pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<Stri
         ))
     })?;
     repository.keep_incomplete(&context.id, bytes).await?;
-    // An older copy that lacks all that this one lacks is of no further use: a file that cannot be
-    // read for days must not fill the target.
+    // An older copy that lacks the same files is superseded. Otherwise a file that is unreadable
+    // for days would fill the target.
     for (id, older) in repository.incomplete_manifests().await? {
         if id != context.id && lacks_no_more(&manifest, &older) && manifest.supersedes(&older) {
             repository.remove_incomplete(&id).await?;
@@ -36,13 +36,14 @@ pub(crate) async fn keep(context: &Context, collected: Collected) -> Result<Stri
     }
     repository.end_journal(&context.id).await?;
     Ok(format!(
-        "{}: what could be read, in the target {:?}; restore it with --allow-incomplete",
+        "{}: the readable files, in the target {:?}; restore it with --allow-incomplete",
         context.id,
         repository.name()
     ))
 }
 
-/// Whether all that a copy lacks is lacking in the older one too. Where not all of it is named, that is not known.
+/// Whether the older copy lacks every file that the newer one lacks. False if the list of missing
+/// files is not complete.
 fn lacks_no_more(newer: &Manifest, older: &Manifest) -> bool {
     let paths: BTreeSet<&str> = (older.missing.iter())
         .map(|missing| &*missing.path)
@@ -73,7 +74,7 @@ mod tests {
         }
     }
 
-    /// Guards against losing what the older copy of a dying disk holds, and the newer one lacks.
+    /// Guards against losing files that only the older copy of a dying disk holds.
     #[test]
     fn only_a_copy_that_lacks_no_more_takes_the_place_of_another() {
         let older = copy(&["data/a/1", "data/b/"], 0);
@@ -81,7 +82,7 @@ mod tests {
             (copy(&["data/a/1"], 0), true),
             (copy(&["data/a/1", "data/b/2", "data/b/c/"], 0), true),
             (copy(&["data/a/2"], 0), false),
-            // One place, and all that is in it.
+            // A whole folder.
             (copy(&["data/a/"], 0), false),
             (copy(&["data/a/1"], 1), false),
         ] {

@@ -1,4 +1,4 @@
-//! Taking over what interrupted backups have stored.
+//! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{
     EntityTag, Entry, Error as CoreError, ErrorKind, Frozen, GetOptions, Hasher, InOrder, Key,
@@ -14,9 +14,8 @@ use crate::operations::backup::collected::Collected;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 
-/// Takes over the files that interrupted backups have stored and that are the same still: by their
-/// entity tag in the source, and by their bytes, or, in a store, by the entity tag that it gave
-/// them.
+/// Reuses the unchanged files that interrupted backups have stored. The entity tag in the source
+/// must be the same. The stored copy is checked by its bytes, or in a store by its entity tag.
 pub(crate) async fn reuse(
     context: &Context,
     section: &Section,
@@ -24,7 +23,7 @@ pub(crate) async fn reuse(
     collected: &mut Collected,
 ) -> Result<Inventory> {
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
-    // What is not data is a snapshot, and another one each time.
+    // Each copy of a database or of the configuration is a new snapshot.
     if *section == Section::Data && !collected.unfinished.is_empty() {
         context.running.phase(Phase::Continuing);
         let mut readers = Vec::new();
@@ -51,7 +50,7 @@ pub(crate) async fn reuse(
             async move {
                 let (record, stored) = candidate?;
                 context.check_cancelled()?;
-                let taken = take_over(context, &record, &stored, stop).await?;
+                let taken = reuse_file(context, &record, &stored, stop).await?;
                 Ok::<_, crate::Error>(taken.map(|etag| (record, stored, etag)))
             }
             .boxed()
@@ -79,7 +78,7 @@ pub(crate) async fn reuse(
             ended = taken.beside(handled).await;
         }
         if ended.is_err() {
-            // What is under way is ended, and must not come after the cleaning up.
+            // Pending copies must end before the cleanup.
             stop.cancel();
             while taken.next().await.is_some() {}
         }
@@ -115,8 +114,9 @@ async fn stored_already(entry: &Entry, readers: &mut [StoredReader]) -> Result<O
     Ok(found)
 }
 
-/// Makes a stored file one of this backup, if it is what it should be; returns its entity tag then.
-async fn take_over(
+/// Copies a stored file into this backup if it is intact, and returns the copy's entity tag; `None`
+/// if it cannot be reused.
+async fn reuse_file(
     context: &Context,
     record: &Record,
     stored: &Stored,
@@ -126,8 +126,8 @@ async fn take_over(
     let to = file_key(&context.id, &record.path)?;
     let sink = context.repository.sink();
     let taken = async {
-        // Without a strong tag it is read; and so is what was written, but perhaps not to the disk,
-        // as the power may have gone.
+        // A weak tag does not prove the content, so the copy is read. It is also read if it may not
+        // have reached the disk before a power loss.
         let is_known = sink.properties().entity_tag == EntityTag::Strong
             && sink.deferred_durability().is_none();
         let whole = if is_known {
@@ -146,8 +146,8 @@ async fn take_over(
         Ok(taken) => Ok(taken),
         Err(error) if error.kind() == ErrorKind::Unavailable => Err(error.into()),
         Err(error) => {
-            // It is stored again; a fault of the target shows there.
-            tracing::debug!(%error, "not taken over");
+            // The file is copied again, and a fault of the target shows then.
+            tracing::debug!(%error, "file not reused");
             Ok(None)
         }
     }

@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! Lists what the source has frozen, takes over what interrupted backups have stored of it already,
-//! copies the rest, and lets the source reconcile what was gone or changed when it was opened.
+//! Counts the files of the snapshot, takes over those that interrupted backups have stored, copies
+//! the rest, and lets the source reconcile files that were gone or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,16 +26,15 @@ use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
 use crate::repository::{Repository, file_key};
 use crate::sorted::{Joined, Sorted, in_order, merge_join, union};
 
-/// How often the very same entry is lost before it can't be read.
-const LOST_TIMES: u32 = 4;
-/// How many times a source reconciles lost files.
+/// Attempts to copy the same version of a file before it counts as unreadable.
+const MAX_ATTEMPTS: u32 = 4;
+/// The maximum number of rounds of reconciling and copying.
 const ROUNDS: u32 = 1000;
-/// Of how many files that a store refuses the storage itself is asked whether it still takes our
-/// credentials.
+/// The credentials are checked once per this number of refused files.
 const REFUSALS: u64 = 100;
 
-/// Copies a section, and notes what it is in `collected`. Files of the source that can't be read
-/// are noted as problems; any other fault ends it.
+/// Copies a section, and adds it to `collected`. Files of the source that can't be read are
+/// problems; any other fault ends it.
 pub(crate) async fn copy(
     context: &Context,
     section: &Section,
@@ -64,7 +63,7 @@ pub(crate) async fn copy(
         faults: &mut collected.faults,
         problems: &mut collected.problems,
         lost: Vec::new(),
-        copied_again: BTreeMap::new(),
+        recopied: BTreeMap::new(),
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
@@ -74,13 +73,13 @@ pub(crate) async fn copy(
     let mut gone = BTreeSet::new();
     copying.reconcile(&mut gone).await?;
     if copying.refused > 0 {
-        copying.ask_storage().await?;
+        copying.check_credentials().await?;
     }
-    let again = copying.copied_again;
+    let recopied = copying.recopied;
     let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
     let of_first_copy = union(stored(&copied, false)?, stored(&reused, true)?);
-    let copied_again = stream::iter(again.values().cloned().map(Ok));
-    let mut joined = merge_join(of_first_copy, copied_again);
+    let of_later_copies = stream::iter(recopied.values().cloned().map(Ok));
+    let mut joined = merge_join(of_first_copy, of_later_copies);
     let mut reconciled = 0_u64;
     while let Some(joined) = joined.try_next().await? {
         let (dropped, record) = match joined {
@@ -114,7 +113,7 @@ pub(crate) async fn copy(
     Ok(())
 }
 
-/// Counts the files of a snapshot and their bytes, and checks that each has a place in the backup.
+/// Counts the files of a snapshot and their bytes, and checks that each path is valid in a backup.
 async fn count(context: &Context, section: &Section, frozen: &dyn Frozen) -> Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0_u64);
     let mut entries = in_order(frozen.entries());
@@ -128,7 +127,7 @@ async fn count(context: &Context, section: &Section, frozen: &dyn Frozen) -> Res
     Ok((files, bytes))
 }
 
-/// The record of a stored file, and whether it was taken over from an interrupted backup.
+/// The record of a stored file, and whether it was reused from an interrupted backup.
 struct Stored {
     record: Record,
     is_reused: bool,
@@ -158,16 +157,16 @@ struct Copying<'a> {
     log: &'a mut crate::repository::StoredLog,
     faults: &'a mut WriteFaults,
     problems: &'a mut Problems,
-    /// Entries that were gone or changed when they were opened.
+    /// Entries that were missing or changed when they were opened.
     lost: Vec<(Entry, CopyFault)>,
-    /// Files that the storage refused to give.
+    /// The number of files that the storage refused to read.
     refused: u64,
-    /// What was copied after the source had reconciled it.
-    copied_again: BTreeMap<Key, Record>,
+    /// Files that were copied again after the source had reconciled them.
+    recopied: BTreeMap<Key, Record>,
 }
 
 impl Copying<'_> {
-    /// Copies the entries, into the list `copied`, or else as those that are copied again.
+    /// Copies the entries, and adds them to the list `copied`, or to `recopied` without one.
     async fn run(
         &mut self,
         entries: EntryStream<'_>,
@@ -194,7 +193,7 @@ impl Copying<'_> {
         context.check_cancelled()
     }
 
-    /// Takes note of a copy that has ended.
+    /// Records a copy that has ended.
     async fn handle(
         &mut self,
         outcome: Result<Outcome, CoreError>,
@@ -205,11 +204,11 @@ impl Copying<'_> {
             let record = Record::new(self.section, outcome.entry)?;
             match copied {
                 Some(copied) => {
-                    let noted = self.log.record(&record, outcome.stored.as_deref()).await;
-                    self.faults.check(noted)?;
+                    let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
+                    self.faults.check(recorded)?;
                     copied.push(&record)?;
                 }
-                None => _ = self.copied_again.insert(record.entry.key.clone(), record),
+                None => _ = self.recopied.insert(record.entry.key.clone(), record),
             }
             return Ok(());
         };
@@ -223,17 +222,16 @@ impl Copying<'_> {
         self.note(&outcome.entry, &fault).await
     }
 
-    /// Notes that a file could not be copied; an error where that is not for the source's sake.
+    /// Records that a file could not be copied. Fails if the source is not the cause.
     async fn note(&mut self, entry: &Entry, fault: &CopyFault) -> Result<()> {
         if let CopyFault::Read(error) = fault
             && error.kind() == ErrorKind::PermissionDenied
             && *self.section == Section::Data
             && self.context.storage.properties().access == Access::Network
         {
-            // A store refuses one object, or, once our credentials have ended, all of them: that is
-            // no fault of files.
+            // A store refuses a single object, or all of them once the credentials have expired.
             if self.refused.is_multiple_of(REFUSALS) {
-                self.ask_storage().await?;
+                self.check_credentials().await?;
             }
             self.refused += 1;
         }
@@ -244,32 +242,32 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Fails when the storage no longer takes our credentials.
-    async fn ask_storage(&self) -> Result<()> {
+    /// Fails if the storage no longer accepts the credentials.
+    async fn check_credentials(&self) -> Result<()> {
         Ok(self.context.storage.list_children(None).await.map(drop)?)
     }
 
-    /// Removes the file at a key from the list of those that were copied again.
+    /// Removes a key from the files that were copied again.
     fn forget(&mut self, key: &Key) {
-        if let Some(record) = self.copied_again.remove(key) {
+        if let Some(record) = self.recopied.remove(key) {
             let progress = &self.context.running.progress;
             progress.forget(1, record.entry.size, true);
         }
     }
 
-    /// Lets the source reconcile lost entries, and copies those that it returns, until none is
-    /// lost. `gone` has the keys that are no longer part of the snapshot.
+    /// Lets the source reconcile lost entries and copies the result, until none is lost. Adds keys
+    /// that are no longer part of the snapshot to `gone`.
     async fn reconcile(&mut self, gone: &mut BTreeSet<Key>) -> Result<()> {
         let mut attempts = BTreeMap::new();
         for round in 0.. {
-            // A file that stays in the listing and can't be opened is not going to be.
+            // A file that stays in the listing but cannot be opened is unreadable.
             let mut lost = Vec::new();
             for (entry, fault) in std::mem::take(&mut self.lost) {
                 let count = attempts
                     .entry((entry.key.clone(), entry.etag.clone()))
                     .or_insert(0);
                 *count += 1;
-                if *count >= LOST_TIMES {
+                if *count >= MAX_ATTEMPTS {
                     self.note(&entry, &fault).await?;
                     gone.insert(entry.key);
                 } else {
@@ -301,7 +299,7 @@ impl Copying<'_> {
             }
             for entry in &reconciled.entries {
                 self.forget(&entry.key);
-                // Until it is copied.
+                // Removed again once the entry is copied.
                 gone.insert(entry.key.clone());
                 progress.expect(1, entry.size);
             }
@@ -310,14 +308,14 @@ impl Copying<'_> {
                 again = reconciled.entries.len(),
                 "Arc changed files while they were copied"
             );
-            // A file that is lost again is not the one that was copied before at its key.
+            // The earlier copy at the key of a lost entry is stale.
             gone.extend(
                 keys.into_iter()
-                    .filter(|key| !self.copied_again.contains_key(key)),
+                    .filter(|key| !self.recopied.contains_key(key)),
             );
             let entries = stream::iter(reconciled.entries.into_iter().map(Ok)).boxed();
             self.run(entries, None).await?;
-            for key in self.copied_again.keys() {
+            for key in self.recopied.keys() {
                 gone.remove(key);
             }
         }
@@ -334,7 +332,7 @@ fn is_lost(fault: &CopyFault) -> bool {
     }
 }
 
-/// Removes from the backup what was copied and is no longer part of it.
+/// Removes from the backup the copied files that are no longer part of it.
 async fn remove_gone(context: &Context, section: &Section, gone: &BTreeSet<Key>) -> Result<()> {
     let mut keys = Vec::with_capacity(gone.len());
     for key in gone {
@@ -368,8 +366,8 @@ impl Writer for BackupWriter<'_> {
         let options = WriteOptions {
             size_hint: Some(entry.size),
             modified: entry.modified,
-            // Databases and arc.toml hold secrets: in a backup they are private. Their modes are in
-            // the inventory.
+            // Databases and arc.toml hold secrets: their copies stay private. The inventory records
+            // their modes.
             mode: entry.mode.filter(|_| *self.section == Section::Data),
             ..WriteOptions::default()
         };

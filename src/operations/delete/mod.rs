@@ -1,4 +1,5 @@
-//! Deleting a backup: its manifest first, so that what is half deleted is no backup, then its files.
+//! Deleting a backup: first its manifest, so that a partly deleted backup is not listed, then its
+//! files.
 
 use arc_backup_core::{ErrorKind, ListOptions, Listed};
 use futures::StreamExt;
@@ -8,7 +9,7 @@ use crate::operations::context::Context;
 use crate::repository::{folder, inventory_key};
 use crate::{Error, Result};
 
-/// How many files are deleted between two looks at the cancel.
+/// The number of files that are deleted between two checks for a cancel.
 const BATCH: usize = 1000;
 
 pub(crate) async fn run(context: &Context) -> Result<()> {
@@ -24,14 +25,14 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     })
 }
 
-/// Removes what makes it a backup. Answers whether it is known how much there is besides.
+/// Removes the manifest, and returns whether the number of remaining files is known.
 async fn end_backup(context: &Context) -> Result<bool> {
     let (repository, id) = (&context.repository, &context.id);
     if repository.has_incomplete(id).await? {
         context.check_lock().await?;
         repository.remove_incomplete(id).await?;
     }
-    // What there is to do, where the manifest tells; else it grows as it is found.
+    // The totals, if the manifest has them. Otherwise they grow while the files are listed.
     let known = (repository.load(id).await.ok()).and_then(|loaded| loaded.manifest.inventory);
     if let Some(known) = &known {
         context.running.progress.expect(known.entries, known.bytes);
@@ -45,25 +46,25 @@ async fn end_backup(context: &Context) -> Result<bool> {
     Ok(known.is_some())
 }
 
-/// Removes everything else of it; `expect` where how much that is grows as it is found.
+/// Removes the remaining files. With `expect`, the totals grow while the files are listed.
 async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
     let (repository, id) = (&context.repository, &context.id);
     remove_files(context, expect).await?;
-    // What is no file, and what uploads have left.
+    // Folders, special files and incomplete uploads.
     match repository.remove_backup(id).await {
-        // All that has a name is gone; looking for what has none is a right of its own on S3.
+        // All objects are gone. Listing incomplete uploads is a permission of its own on S3.
         Err(Error::Storage(error))
             if error.kind() == ErrorKind::PermissionDenied
                 && !repository.has_anything_left_of(id).await? =>
         {
-            context.warn(format!("uploads that never ended may be left: {error}"));
+            context.warn(format!("incomplete uploads may remain: {error}"));
         }
         removed => removed?,
     }
     if repository.sink().properties().keeps_deleted {
         context.warn(
-            "the store keeps what was deleted as earlier versions: its room is free when a lifecycle rule removes these \
-             (docs/storage.md)"
+            "the store keeps deleted files as earlier versions: their space is freed when a lifecycle rule removes \
+             these (docs/storage.md)"
                 .to_owned(),
         );
     }
@@ -78,7 +79,7 @@ async fn remove_files(context: &Context, expect: bool) -> Result<()> {
     loop {
         context.check_cancelled()?;
         let (mut keys, mut files, mut bytes) = (Vec::new(), 0, 0);
-        // Listed anew for each batch: what is being deleted is not listed meanwhile.
+        // A new listing for each batch: a listing must not overlap with deletions.
         let mut listing = sink.list(options.clone());
         while keys.len() < BATCH
             && let Some(item) = listing.next().await
@@ -91,7 +92,7 @@ async fn remove_files(context: &Context, expect: bool) -> Result<()> {
                     }
                     keys.push(meta.key);
                 }
-                // Removed with the folder, and never followed.
+                // A link or special file: removed with the folder, and never followed.
                 Ok(Listed::Other { .. }) => {}
                 Err(error) if error.kind() == ErrorKind::Invalid => return Ok(()),
                 Err(error) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! The file of the history. Its calls block.
+//! The file of the history. Its calls block the thread.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -38,7 +38,7 @@ impl HistoryFile {
         ))
     }
 
-    /// Reads with a connection of its own, so that no reader waits for who writes in this process.
+    /// Reads with its own connection, so that no reader waits for a writer of this process.
     pub(crate) fn read<T>(
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -47,7 +47,7 @@ impl HistoryFile {
             return Ok(None);
         }
         let connection = connect(&self.path).map_err(|e| self.fault("open", &e))?;
-        // A process that died, or had no room, may have left an empty file.
+        // A process may have created the file and died, or found the disk full.
         match is_empty(&connection) {
             Ok(false) => {}
             Ok(true) => return Ok(None),
@@ -58,7 +58,7 @@ impl HistoryFile {
             .map_err(|e| self.fault("read", &e))
     }
 
-    /// Changes the file, which is made first where it is not there.
+    /// Changes the file, and creates it first if it does not exist.
     pub(crate) fn change(
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -67,7 +67,7 @@ impl HistoryFile {
             crate::files::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
         let mut connection = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Opened anew when the file is gone: the folder may have been moved away meanwhile.
+        // Reopened if the file is missing: the folder may have been moved away meanwhile.
         if connection.is_none() || !self.path.exists() {
             *connection = Some(open(&self.path).map_err(|e| self.fault("open", &e))?);
         }
@@ -98,20 +98,20 @@ impl HistoryFile {
                 ],
             )?;
             if problems.is_some() {
-                self.forget_old(connection)?;
+                self.delete_old(connection)?;
             }
             Ok(())
         })
     }
 
-    fn forget_old(&self, connection: &Connection) -> rusqlite::Result<()> {
+    fn delete_old(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute(
             "DELETE FROM operations WHERE sequence <=
              (SELECT sequence FROM operations ORDER BY sequence DESC LIMIT 1 OFFSET ?1)",
             [number(self.limits.operations)],
         )?;
         let age = SignedDuration::try_from(self.limits.age).unwrap_or(SignedDuration::MAX);
-        // A clock that is far ahead must not cost what is from before it was.
+        // The newest entry stays even if the clock is far ahead.
         if let Ok(oldest) = Timestamp::now().checked_sub(age) {
             connection.execute(
                 "DELETE FROM operations WHERE started_at < ?1 AND sequence <
@@ -134,7 +134,8 @@ impl HistoryFile {
         Ok(listed(&rows.unwrap_or_default()))
     }
 
-    /// Those that run, or that a crash has left so, oldest first.
+    /// Returns the operations with the status `running`, oldest first. After a crash, such an
+    /// operation no longer runs.
     pub(crate) fn running(&self) -> Result<Vec<Operation>> {
         let rows: Option<Vec<Row>> = self.read(|connection| {
             connection
@@ -148,6 +149,28 @@ impl HistoryFile {
         Ok(rows.iter().filter_map(|row| row.parse().ok()).collect())
     }
 
+    /// Marks operations with the status `running` as failed whose rows cannot be parsed. Their rows
+    /// stay as they are: another version may read them.
+    pub(crate) fn fail_unreadable(&self) -> Result<()> {
+        let rows: Option<Vec<Row>> = self.read(|connection| {
+            connection
+                .prepare(&format!(
+                    "SELECT {COLUMNS} FROM operations WHERE status = 'Running'"
+                ))?
+                .query_map([], Row::read)?
+                .collect()
+        })?;
+        for row in rows.unwrap_or_default() {
+            if row.parse().is_err() {
+                self.change(|connection| {
+                    let change = "UPDATE operations SET status = 'Failed' WHERE operation_id = ?1";
+                    connection.execute(change, [row.id()]).map(|_| ())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn find(
         &self,
         filter: &OperationFilter,
@@ -156,7 +179,7 @@ impl HistoryFile {
     ) -> Result<OperationPage> {
         let (condition, values) = filter.condition();
         let found: Option<(Vec<Row>, i64)> = self.read(|connection| {
-            // One moment for both: an operation may begin between the two.
+            // One transaction for both queries: an operation may begin between them.
             let moment = connection.unchecked_transaction()?;
             let total = moment.query_row(
                 &format!("SELECT count(*) FROM operations WHERE {condition}"),
@@ -181,7 +204,7 @@ impl HistoryFile {
 
     pub(crate) fn get(&self, operation_id: &str) -> Result<Option<Operation>> {
         let row: Option<Option<(Row, Option<String>)>> = self.read(|connection| {
-            // Of a file that nobody has written to since it was made by an earlier version.
+            // A file of an earlier version has no such column until its first change.
             let problems = match has_problems(connection)? {
                 true => "problems",
                 false => "NULL",
@@ -204,7 +227,7 @@ impl HistoryFile {
             match serde_json::from_str(&text) {
                 Ok(problems) => operation.problems = problems,
                 Err(error) => operation.add_warning(format!(
-                    "the list of its problems in the history cannot be read: {error}"
+                    "cannot read the list of its problems in the history: {error}"
                 )),
             }
         }

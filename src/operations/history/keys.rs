@@ -1,5 +1,5 @@
-//! The answers to requests that had an `Idempotency-Key`: the same request is answered the same way
-//! once more, and starts nothing.
+//! The answers to requests with an `Idempotency-Key`: a repeated request gets the same answer and
+//! starts nothing.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,35 +9,35 @@ use crate::operations::history::file::{HistoryFile, number};
 use crate::operations::history::store::History;
 
 /// How long an answer is kept.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// How many answers are kept.
-const KEPT_ANSWERS: u64 = 1000;
+const RETENTION: SignedDuration = SignedDuration::from_hours(24);
+/// The number of answers that are kept.
+const MAX_ANSWERS: u64 = 1000;
 
-/// A request with a key, by what it is told from others.
+/// A request with a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyedRequest {
-    /// Who asks: nobody gets another's answer.
+    /// Who sends the request: nobody gets the answer of another actor.
     pub actor: String,
     /// The key.
     pub key: String,
-    /// What is asked for, as a digest.
+    /// The digest of the request.
     pub request: String,
 }
 
-/// What is known of a key.
+/// What the history has recorded for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownKey {
-    /// The same request had this answer.
+    /// The same request got this answer.
     Same(String),
-    /// Another request had that key.
+    /// Another request had this key.
     Other,
 }
 
 impl History {
-    /// What is known of the key of a request.
+    /// Looks up the key of a request.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// Fails if the file cannot be read.
     pub async fn recall(&self, request: KeyedRequest) -> Result<Option<KnownKey>> {
         self.on(&self.readers, move |file| {
             file.recall(&request, Timestamp::now())
@@ -45,10 +45,10 @@ impl History {
         .await
     }
 
-    /// Keeps the answer to a request for 24 h.
+    /// Records the answer to a request for 24 h.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// Fails if the file cannot be written.
     pub async fn remember(&self, request: KeyedRequest, answer: String) -> Result<()> {
         self.on(&self.writer, move |file| {
             file.remember(&request, &answer, Timestamp::now())
@@ -101,7 +101,7 @@ impl HistoryFile {
             connection.execute(
                 "DELETE FROM idempotency_keys WHERE answered_at <= ?1 OR rowid <=
                  (SELECT rowid FROM idempotency_keys ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
-                params![oldest(now), number(KEPT_ANSWERS)],
+                params![oldest(now), number(MAX_ANSWERS)],
             )?;
             Ok(())
         })
@@ -109,7 +109,7 @@ impl HistoryFile {
 }
 
 fn oldest(now: Timestamp) -> i64 {
-    now.as_second().saturating_sub(KEPT.as_secs())
+    now.as_second().saturating_sub(RETENTION.as_secs())
 }
 
 fn has_keys(connection: &Connection) -> rusqlite::Result<bool> {
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// A second backup otherwise, or another's answer; or a file that grows with each request.
+    /// Guards against a second backup, another actor's answer, and a file that grows forever.
     #[test]
     fn an_answer_is_its_actors_for_a_day_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -160,7 +160,7 @@ mod tests {
         let other = request("a", "k", "two");
         assert_eq!(known(&other, now), Some(KnownKey::Other));
         assert_eq!(known(&request("b", "k", "one"), now), None);
-        for number in 0..=KEPT_ANSWERS {
+        for number in 0..=MAX_ANSWERS {
             let one = request("a", &format!("key-{number}"), "one");
             file.remember(&one, "later", now).expect("written");
         }

@@ -1,8 +1,8 @@
 //! The history of operations, in a SQLite database beside the backups.
 //!
-//! SQLite waits: for a reader that holds the file, for a disk that is slow to sync. None of that may
-//! hold up the service, so every call works on a thread made for that, one that writes and few that
-//! read at once.
+//! SQLite blocks: another process may hold the file, or the disk may be slow to sync. The service
+//! must not block with it. So every call runs on a blocking thread: one writer and a few readers at
+//! once.
 
 mod file;
 mod keys;

@@ -1,11 +1,11 @@
 //! An operation as a row of the history.
 
-use crate::operations::{Operation, Status};
+use crate::operations::{Operation, OperationKind, Status};
 
-/// What is read of a row, in this order.
+/// The columns that [`Row::read`] expects, in this order.
 pub(crate) const COLUMNS: &str = "operation_id, started_at, status, body";
 
-/// An operation as it is stored.
+/// An operation as it is stored in the database.
 pub(crate) struct Row {
     operation_id: String,
     started_at: String,
@@ -23,25 +23,30 @@ impl Row {
         })
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.operation_id
+    }
+
     pub(crate) fn parse(&self) -> serde_json::Result<Operation> {
         serde_json::from_str(&self.body)
     }
 
-    /// The operation; one whose row cannot be parsed says so.
+    /// Returns the operation. If the row cannot be parsed, the operation's error says so.
     pub(crate) fn operation(&self) -> Operation {
         self.parse().unwrap_or_else(|error| Operation {
+            operation: OperationKind::Unknown,
             operation_id: self.operation_id.clone(),
             started_at: self.started_at.clone(),
-            status: Status::of_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
+            status: Status::from_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),
             error: Some(format!(
-                "the row of this operation in the history cannot be read: {error}"
+                "the history's row for this operation cannot be read: {error}"
             )),
             ..Operation::default()
         })
     }
 }
 
-/// The operations of a list, which has them without their problems.
+/// Returns the operations for a list, without their problems.
 pub(crate) fn listed(rows: &[Row]) -> Vec<Operation> {
     (rows.iter().map(Row::operation))
         .map(|operation| Operation {

@@ -1,4 +1,4 @@
-//! The table of the history, and how it is opened.
+//! The schema of the history, and how the file is opened.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::json;
 
-/// How long SQLite waits for whoever holds the file.
+/// How long SQLite waits for a process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
@@ -16,7 +16,7 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
         .open(path)
     {
         use std::os::unix::fs::PermissionsExt;
-        // Names of tokens and paths are nobody else's business. On a foreign file system modes may not exist.
+        // Names of tokens and paths are private. The file system may not support modes.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
         if let Some(folder) = path.parent() {
             crate::files::give_if_possible(folder, path);
@@ -61,10 +61,10 @@ pub(crate) fn has_problems(connection: &Connection) -> rusqlite::Result<bool> {
     )
 }
 
-/// Brings a file of an earlier version up to date, in which the problems of an operation were a part of it.
+/// Migrates a file of an earlier version, which kept the problems in the operation's document.
 fn separate_problems(connection: &Connection) -> rusqlite::Result<()> {
     let change = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have done so meanwhile.
+    // Another process may have migrated the file meanwhile.
     if has_problems(&change)? {
         return Ok(());
     }
@@ -74,7 +74,7 @@ fn separate_problems(connection: &Connection) -> rusqlite::Result<()> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (sequence, body) in rows {
-        // The body as it is, without its problems: fields of other versions stay.
+        // Only the problems are removed: fields of other versions stay.
         let Ok(serde_json::Value::Object(mut body)) = serde_json::from_str(&body) else {
             continue;
         };

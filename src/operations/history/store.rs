@@ -10,10 +10,10 @@ use crate::config::HistoryLimits;
 use crate::operations::history::file::HistoryFile;
 use crate::operations::{Operation, OperationFilter, OperationPage};
 
-/// How many read at once: each takes a thread for as long as it waits.
+/// The number of concurrent readers: each one occupies a thread while it waits.
 const READERS: usize = 4;
 
-/// Operations, each a row, shared by all processes of this instance.
+/// The history of operations, shared by all processes of this instance.
 #[derive(Debug, Clone)]
 pub struct History {
     pub(crate) file: Arc<HistoryFile>,
@@ -22,7 +22,7 @@ pub struct History {
 }
 
 impl History {
-    /// The history in the file `path`, which is made when the first operation is written.
+    /// Creates the history for the file `path`. The first write creates the file.
     #[must_use]
     pub fn new(path: PathBuf, limits: HistoryLimits) -> Self {
         Self {
@@ -40,42 +40,44 @@ impl History {
         let permit = permits.clone().acquire_owned().await;
         let file = self.file.clone();
         let done = tokio::task::spawn_blocking(move || {
-            // Given back by the thread: whoever waits may be gone.
+            // The thread releases the permit: the caller may have stopped waiting.
             let _permit = permit;
             job(&file)
         });
         done.await?
     }
 
-    /// Writes the state of an operation that runs, without its problems; or how it ended, with them, and forgets what is past the
-    /// limits.
+    /// Records an operation. A running operation is recorded without its problems. An ended one is
+    /// recorded with them, and then entries past the limits are deleted.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// Fails if the file cannot be written.
     pub async fn write(&self, operation: Operation) -> Result<()> {
         self.on(&self.writer, move |file| file.write(&operation))
             .await
     }
 
-    /// Operations, newest first, `limit` of them after the first `offset`, without their problems.
+    /// Returns operations without their problems, newest first: `limit` of them after the first
+    /// `offset`.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// Fails if the file cannot be read.
     pub async fn list(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
         self.on(&self.readers, move |file| file.list(offset, limit))
             .await
     }
 
-    /// Operations that run, or that a crash has left so.
+    /// Returns the operations with the status `running`. After a crash, such an operation no longer
+    /// runs.
     pub(crate) async fn running(&self) -> Result<Vec<Operation>> {
         self.on(&self.readers, HistoryFile::running).await
     }
 
-    /// Those operations that `filter` lets through, newest first: `limit` of them after the first
-    /// `offset`, and how many there are.
+    /// Returns the operations that `filter` selects, newest first: `limit` of them after the first
+    /// `offset`, and their total number.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// Fails if the file cannot be read.
     pub async fn find(
         &self,
         filter: OperationFilter,
@@ -86,16 +88,16 @@ impl History {
             .await
     }
 
-    /// One operation, with its problems.
+    /// Returns one operation with its problems.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// Fails if the file cannot be read.
     pub async fn get(&self, operation_id: String) -> Result<Option<Operation>> {
         self.on(&self.readers, move |file| file.get(&operation_id))
             .await
     }
 
-    /// Does what takes several steps, with nobody else of this process who writes.
+    /// Runs a job of several steps. No other task of this process writes meanwhile.
     pub(crate) async fn with<T: Send + 'static>(
         &self,
         job: impl FnOnce(&HistoryFile) -> Result<T> + Send + 'static,

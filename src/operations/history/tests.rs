@@ -1,4 +1,4 @@
-//! What the history keeps, and in which form.
+//! Tests of what the history records, and how.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::History;
+use super::{History, HistoryFile};
 use crate::config::HistoryLimits;
-use crate::operations::{Operation, OperationFilter, Status};
+use crate::operations::{Operation, OperationFilter, OperationKind, Status};
 use crate::operations::{Problem, ProblemKind};
 
 fn operation(number: u64, started: Timestamp) -> Operation {
@@ -35,7 +35,7 @@ fn history(folder: &Path, operations: u64) -> History {
     History::new(folder.join("history.db"), limits)
 }
 
-/// A history that only grows fills the disk; a list with every problem of every operation is gigabytes.
+/// Guards against a history that fills the disk, and a list of gigabytes of problems.
 #[tokio::test]
 async fn old_operations_go_and_lists_come_without_problems() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -89,9 +89,18 @@ async fn a_row_that_cannot_be_parsed_is_shown_as_such() {
         }
     }
     assert_eq!(listed[0].error, None);
+    // It is not taken for a backup that failed, and one that nobody runs does not run for ever.
+    assert_eq!(listed[1].operation, OperationKind::Unknown);
+    let running = "UPDATE operations SET status = 'Running'";
+    file.execute(running, []).expect("changed");
+    let settled = history.with(HistoryFile::fail_unreadable).await;
+    settled.expect("changed");
+    let listed = history.list(0, 9).await.expect("read");
+    let statuses: Vec<_> = listed.iter().skip(1).map(|one| one.status).collect();
+    assert_eq!(statuses, [Status::Failed; 2]);
 }
 
-/// A killed process has left an empty file: no operation could begin any more.
+/// Guards against an empty file of a killed process that prevents every operation.
 #[tokio::test]
 async fn an_empty_file_is_a_history_of_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -104,9 +113,9 @@ async fn an_empty_file_is_a_history_of_nothing() {
     assert_eq!(history.list(0, 9).await.expect("listed").len(), 1);
 }
 
-/// Held up otherwise: the service and the renewal of its lock, by whoever reads the history.
+/// Guards against a reader of the history that blocks the service and the renewal of its lock.
 #[tokio::test(flavor = "current_thread")]
-async fn a_reader_that_holds_the_file_holds_up_no_task() {
+async fn a_reader_that_holds_the_file_blocks_no_task() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = history(folder.path(), 3);
     let written = history.write(operation(1, Timestamp::now())).await;
@@ -119,7 +128,7 @@ async fn a_reader_that_holds_the_file_holds_up_no_task() {
     let mut writing = std::pin::pin!(writing);
     let waits = tokio::time::timeout(Duration::from_millis(200), &mut writing).await;
     assert!(waits.is_err(), "the reader is in the way");
-    // One thread, and it is free: the wait is another's.
+    // The only async thread is free: the wait is on a blocking thread.
     tokio::task::yield_now().await;
     drop(reader);
     writing.await.expect("written when the reader is gone");

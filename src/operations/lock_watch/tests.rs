@@ -1,4 +1,4 @@
-//! Operations that lose their lock.
+//! Tests of operations that lose their lock.
 
 use arc_backup_core::Scope;
 use arc_backup_core::Section;
@@ -26,7 +26,7 @@ use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, 
 use crate::repository::Holder;
 use crate::repository::Repository;
 
-/// A sink in memory whose lock is lost when it is told to, and whose deletions wait for leave.
+/// A sink in memory. A test can take its lock away, and can block its deletions.
 #[derive(Debug, Clone, Default)]
 struct LosingSink {
     inner: MemorySink,
@@ -146,7 +146,7 @@ fn who() -> Who {
     }
 }
 
-/// The service over `folder`, whose target is `sink`.
+/// Creates an engine over `folder` with the target `sink`.
 fn engine(folder: &Path, sink: &LosingSink) -> Arc<ArcBackup> {
     let root = folder.display();
     std::fs::create_dir(folder.join("data")).expect("room");
@@ -188,7 +188,7 @@ async fn backup(engine: &Arc<ArcBackup>) -> BackupId {
     BackupId::parse(&made.backup_id).expect("an id")
 }
 
-/// Lost otherwise: whatever two operations at once do to one repository, each of which believes that it is alone.
+/// Guards against two operations in one repository, each of which assumes that it is alone.
 #[tokio::test]
 async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
     let sink = LosingSink::default();
@@ -208,7 +208,7 @@ async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
         &is_hung,
         &ended,
     );
-    // A store that does not answer has taken nothing from anybody.
+    // A missing answer does not prove that the lock is lost.
     let looked = tokio::time::timeout(Duration::from_millis(50), look).await;
     assert!(looked.is_err() && !running.cancel.is_cancelled());
     sink.unsure.store(false, Ordering::SeqCst);
@@ -226,17 +226,18 @@ async fn a_lock_that_is_lost_cancels_the_operation_and_says_to_whom() {
     for part in ["lock", "`far`", "taken over", "5f0c1d2e"] {
         assert!(reason.contains(part), "{reason}");
     }
-    // An operation that has ended is watched no longer.
+    // The lock of an ended operation is no longer checked.
     ended.cancel();
     let hour = Duration::from_secs(3600);
     watch(Some(&*guard), &repository, &running, hour, &is_hung, &ended).await;
     assert!(
         interval(&sink) > Duration::from_secs(5),
-        "each look is a request"
+        "each check is a request"
     );
 }
 
-/// Lost otherwise: a backup that somebody else is about to reuse or restore; and live data, to a backup that is being deleted.
+/// Guards against deleting a backup that another process reads, and against restoring from a backup
+/// that is being deleted.
 #[tokio::test]
 async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -275,7 +276,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     assert_eq!(std::fs::read(&live).expect("a file"), b"rows");
 }
 
-/// Lost otherwise: the end of a service, or a timeout, that a deletion of a million files does not obey.
+/// Guards against a deletion of a million files that cannot be cancelled.
 #[tokio::test]
 async fn a_deletion_counts_what_it_removes_and_can_be_cancelled() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -301,7 +302,7 @@ async fn a_deletion_counts_what_it_removes_and_can_be_cancelled() {
     assert!(ended.processed_files < 2503, "{}", ended.processed_files);
     let list = engine.list(None, false).await.expect("a listing");
     assert_eq!((list.backups.len(), list.damaged.len()), (0, 0));
-    // It is gone on with.
+    // A second deletion completes the first one.
     let ended = run(&engine, Request::Delete(id, None)).await;
     assert_eq!((ended.error, ended.status), (None, Status::Completed));
     assert_eq!(ended.processed_files, ended.total_files);

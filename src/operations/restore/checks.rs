@@ -1,4 +1,4 @@
-//! What a restore is refused for before it begins, while a request can still be answered with why.
+//! The checks before a restore begins, while the request can still be refused with the reason.
 
 use std::time::Duration;
 
@@ -12,20 +12,21 @@ use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
 use crate::{Error, Result, times};
 
-/// The largest `arc.toml` that is compared.
+/// The maximum size in bytes of an `arc.toml` that is compared.
 const CONFIG_LIMIT: u64 = 16 << 20;
 
 impl ArcBackup {
-    /// The backup that a restore would take, where nothing is against it.
+    /// Checks that a backup may be restored.
     ///
-    /// A backup of another instance, or of data in another place, is not restored over files that
-    /// are there already unless that is asked for ([`RestoreOptions::into_other_instance`]). Which
-    /// instance this is says the state folder: a machine with a copy of another one's `arc.toml`
-    /// has a state folder of its own. A backup whose source is not known (Arc's own), and a restore
-    /// that completes an interrupted one, need no such word.
+    /// A backup of another instance, or of data in another place, must not replace existing files
+    /// unless [`RestoreOptions::into_other_instance`] is set. The state folder identifies the
+    /// instance: a machine with a copy of another one's `arc.toml` has its own state folder. The
+    /// option is not needed for a backup without a known source (Arc's own), or to complete an
+    /// interrupted restore.
     ///
     /// # Errors
-    /// As [`find_to_restore`](Self::find_to_restore); [`Error::Invalid`] says what is against it.
+    /// Fails like [`find_to_restore`](Self::find_to_restore). [`Error::Invalid`] says why the
+    /// restore is refused.
     pub async fn check_restore(
         &self,
         id: &BackupId,
@@ -43,8 +44,7 @@ impl ArcBackup {
     ) -> Result<(Repository, Loaded)> {
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
-                "a restore that leaves out damaged files can't remove live ones, which may hold the same rows: leave \
-                 out --extra-files remove (extra_files), or --skip-damaged (skip_damaged)"
+                "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"
                     .to_owned(),
             ));
         }
@@ -52,7 +52,7 @@ impl ArcBackup {
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
         let interrupted = self.restore_in_progress().await;
-        // Completing it needs no further word; restoring more than it had begun does.
+        // The option is needed again to restore more sections than the interrupted restore did.
         let completes = interrupted.is_some_and(|marker| {
             let begun =
                 |section: Section| marker.sections.iter().any(|one| one == section.as_str());
@@ -70,10 +70,10 @@ impl ArcBackup {
     }
 
     /// Refuses to restore data or databases together with an `arc.toml` that names other places for
-    /// them: they would go where the one in force says, and Arc would look for them where the
-    /// restored one does.
+    /// them. The restore would write to the places in force, but Arc would use those of the
+    /// restored `arc.toml`.
     ///
-    /// A file that is damaged in the backup is none to compare with: the restore itself says so.
+    /// An `arc.toml` that is damaged in the backup is not compared: the restore itself reports it.
     async fn check_places(
         &self,
         repository: &Repository,
@@ -96,7 +96,7 @@ impl ArcBackup {
         let included = &loaded.manifest.databases_included;
         let databases = match (options.includes(&Section::Metadata), included.is_empty()) {
             (false, _) => Vec::new(),
-            // Arc's own backups hold one.
+            // A backup that Arc made holds one database.
             (true, true) => vec!["auth.db_path"],
             (true, false) => included.iter().map(|one| one.setting.as_str()).collect(),
         };
@@ -116,14 +116,14 @@ impl ArcBackup {
         }
         Err(Error::Invalid(format!(
             "the arc.toml of backup {id} names other places than the configuration in force: {}. Arc would not \
-             look where the rest is restored to. Restore in two steps: the configuration with `arc-backup restore {id} \
-             --with-config --no-data --no-metadata` (restore_data and restore_metadata = false), then, under \
-             that, the rest with `arc-backup restore {id}`. Nothing was changed",
+             use the restored files. Restore in two steps: the configuration with `arc-backup restore {id} \
+             --with-config --no-data --no-metadata` (restore_data and restore_metadata = false), then the \
+             rest with `arc-backup restore {id}`. Nothing was changed",
             elsewhere.join("; ")
         )))
     }
 
-    /// The text of `arc.toml` in a backup; `None` where that holds none that is whole.
+    /// Reads `arc.toml` from a backup; `None` if it is missing or damaged.
     async fn config_in(
         &self,
         repository: &Repository,
@@ -165,7 +165,7 @@ impl ArcBackup {
         options: &RestoreOptions,
     ) -> Result<()> {
         let own = self.own_origin();
-        let Some(source) = BackupOrigin::of(&loaded.manifest) else {
+        let Some(source) = BackupOrigin::from_manifest(&loaded.manifest) else {
             return Ok(());
         };
         if options.into_other_instance || !source.is_other_than(&own) {
@@ -180,15 +180,15 @@ impl ArcBackup {
             format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
-            "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, where files are \
-             already there: {}. To replace these with the backup, say so with --into-other-instance \
-             (into_other_instance: true). Nothing was changed",
+            "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, with existing \
+             files: {}. To replace them with the backup, use --into-other-instance (into_other_instance: true). \
+             Nothing was changed",
             manifest.created_at,
             there.join(", "),
         )))
     }
 
-    /// What is live and would be replaced: the data, and databases.
+    /// Describes the live data and databases that the restore would replace.
     async fn files_in_the_way(
         &self,
         loaded: &Loaded,
@@ -216,7 +216,7 @@ impl ArcBackup {
         Ok(there)
     }
 
-    /// Whether there is any file of the data.
+    /// Whether there is any live data.
     async fn has_live_data(&self) -> Result<bool> {
         let mut listing = self.storage.list(ListOptions {
             skip: self.exclusions.keys.clone(),

@@ -1,4 +1,4 @@
-//! A restore that was interrupted, as its marker describes it.
+//! An interrupted restore, as its marker describes it.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use crate::operations::ExtraFilesPolicy;
 
-/// The phase of a marker while files are staged: nothing live has changed.
+/// The phase of a marker while files are staged: no live file has changed.
 pub(crate) const STAGING: &str = "staging";
 /// The phase of a marker while live data changes.
 pub(crate) const APPLYING: &str = "applying";
 
-/// A restore that began to change live data and did not end: running the same restore again completes it.
+/// A restore that began to change live data and did not end. Running the same restore again
+/// completes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RestoreInProgress {
     /// The operation.
@@ -22,10 +23,10 @@ pub struct RestoreInProgress {
     /// The sections that it restores: `data`, `metadata`, `config`, ….
     #[serde(default)]
     pub sections: Vec<String>,
-    /// Those that are restored already.
+    /// The sections that are restored already.
     #[serde(default)]
     pub done: Vec<String>,
-    /// `staging`: nothing live has changed; `applying`: it has.
+    /// `staging`: no live file has changed; `applying`: live files may have changed.
     pub phase: String,
     /// When that phase began, RFC 3339.
     pub written_at: String,
@@ -41,30 +42,29 @@ pub struct RestoreInProgress {
     /// Whether files that are damaged in the backup are omitted.
     #[serde(default)]
     pub skip_damaged: bool,
-    /// The name that its files are staged under: what is staged is used by the next restore of the
-    /// same backup.
+    /// The name of its stage. The next restore of the same backup reuses the staged files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// Runs before this one that were interrupted too, and have set files aside under their own names.
+    /// Earlier interrupted runs, which have set files aside under their own ids.
     #[serde(default)]
     pub earlier: Vec<InterruptedRun>,
-    /// Why the marker on disk cannot be read: which restore it is of, and how far that came, is then not
-    /// known.
+    /// Why the marker on disk cannot be read. The restore and its progress are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
 
-/// A restore that was interrupted and that another one has resumed.
+/// An interrupted restore that another one has resumed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct InterruptedRun {
-    /// The operation: what it has set aside has this name.
+    /// The operation. Its files are set aside under this id.
     pub operation_id: String,
-    /// What it did with live files that the backup does not hold.
+    /// Its policy for live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
 }
 
 impl RestoreInProgress {
-    /// One whose marker cannot be read: a restore of what is restored by default.
+    /// Describes a restore whose marker cannot be read. It is assumed to restore the default
+    /// sections.
     pub(crate) fn unknown(place: &str, written: Option<Timestamp>, reason: &str) -> Self {
         Self {
             operation_id: "unknown".to_owned(),
@@ -83,7 +83,7 @@ impl RestoreInProgress {
         }
     }
 
-    /// The command that completes it.
+    /// Returns the command that completes it.
     #[must_use]
     pub fn command(&self) -> String {
         let mut command = format!("arc-backup restore {}", self.backup_id);
@@ -110,7 +110,7 @@ impl RestoreInProgress {
         command
     }
 
-    /// What to do about it.
+    /// Returns what the operator should do.
     #[must_use]
     pub fn remedy(&self) -> String {
         match &self.unreadable {
@@ -121,7 +121,7 @@ impl RestoreInProgress {
 }
 
 impl fmt::Display for RestoreInProgress {
-    /// What is done and what is not.
+    /// Writes which sections are restored, and which are not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(fault) = &self.unreadable {
             return write!(

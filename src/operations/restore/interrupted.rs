@@ -1,12 +1,12 @@
-//! Whether a restore was interrupted, for callers that only show it.
+//! Finding an interrupted restore, for callers that only show it.
 
 use crate::operations::restore::marker::{merge, state_marker};
 use crate::operations::{ArcBackup, RestoreInProgress};
 
 impl ArcBackup {
-    /// The marker of a restore that was interrupted after its first change, from the state folder
-    /// and from beside the data. A storage that does not answer is waited for a short time, and
-    /// asked again only after a while.
+    /// Returns the marker of a restore that was interrupted after its first change. It is read from
+    /// the state folder and from beside the data. The timeout for the storage is short, and after a
+    /// timeout the next attempt comes only after a while.
     pub async fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         let last_operation = self
             .current()

@@ -1,4 +1,4 @@
-//! What a restore is asked for.
+//! The options of a restore.
 
 use arc_backup_core::{ExtraFiles, Scope, Section};
 
@@ -6,12 +6,12 @@ use arc_backup_core::{ExtraFiles, Scope, Section};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtraFilesPolicy {
-    /// They are moved beside the storage root and kept.
+    /// They are moved beside the storage root.
     #[default]
     SetAside,
     /// They stay: Arc may serve rows twice.
     Keep,
-    /// They are moved aside, and removed after everything else has succeeded.
+    /// They are set aside, and removed after everything else has succeeded.
     Remove,
 }
 
@@ -25,21 +25,22 @@ impl From<ExtraFilesPolicy> for ExtraFiles {
     }
 }
 
-/// What to restore, and how.
+/// The options of a restore: its scope, and how it is done.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
-    /// What to restore: by default data and metadata. Nothing else is listed as extra or changed.
+    /// The scope: by default data and metadata. Files outside of it are neither changed nor listed
+    /// as extra.
     pub scope: Scope,
-    /// Live files that the backup does not hold.
+    /// The policy for live files that the backup does not hold.
     pub extra_files: ExtraFilesPolicy,
-    /// An incomplete copy may be taken, where there is no backup of that id.
+    /// Restores an incomplete copy if there is no backup with this id.
     pub allow_incomplete: bool,
-    /// Read all that will be restored before the first write, also where the data storage can't stage it.
+    /// Reads all files before the first write, even if the data storage cannot stage them.
     pub verify_first: bool,
-    /// What is live here may be replaced by a backup of another instance.
+    /// Replaces live files with a backup of another instance.
     pub into_other_instance: bool,
-    /// Files that are damaged or missing in the backup are left out, and what is live in their
-    /// place stays as it is. Such a restore ends as a failed one all the same.
+    /// Omits files that are damaged or missing in the backup; the live files in their place stay.
+    /// The restore still ends as failed.
     pub skip_damaged: bool,
 }
 
@@ -63,7 +64,7 @@ impl RestoreOptions {
         self.scope.includes(section)
     }
 
-    /// Whether anything is.
+    /// Whether anything is restored.
     #[must_use]
     pub fn includes_any(&self) -> bool {
         [Section::Data, Section::Metadata, Section::Config]
@@ -71,8 +72,8 @@ impl RestoreOptions {
             .any(|section| self.includes(section))
     }
 
-    /// Whether Arc must be restarted to see all of it: it holds databases and the configuration in
-    /// memory.
+    /// Whether Arc must be restarted to use the restored files: it holds databases and the
+    /// configuration in memory.
     #[must_use]
     pub fn needs_restart(&self) -> bool {
         self.includes(&Section::Metadata) || self.includes(&Section::Config)

@@ -1,10 +1,9 @@
-//! What a restore would do: the preview that is shown before it begins.
+//! The preview of a restore, which is shown before it begins.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::Section;
-use arc_backup_core::{Activity, InvalidOperationId, OperationId, Staging};
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, Section, Staging};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -19,21 +18,22 @@ use crate::repository::{Loaded, Repository, own};
 use crate::source::section_of;
 use crate::{Error, Result};
 
-/// Where the data of a backup came from, or where that of this instance is.
+/// Where the data of a backup came from, or where the data of this instance is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupOrigin {
     /// `local`, `s3`, `azure`.
     pub backend: String,
     /// The path or URL, without credentials.
     pub location: String,
-    /// A random name of the instance, kept in its state folder; absent where it has none yet.
+    /// The random name of the instance, from its state folder; absent if it has none yet.
     pub instance: Option<String>,
 }
 
 impl BackupOrigin {
-    /// That of a backup; `None` for one that does not say, as one that Arc made.
+    /// Returns the origin of a backup; `None` if its manifest has none, as in a backup that Arc
+    /// made.
     #[must_use]
-    pub fn of(manifest: &Manifest) -> Option<Self> {
+    pub fn from_manifest(manifest: &Manifest) -> Option<Self> {
         let SourceInfo {
             backend,
             location,
@@ -46,8 +46,8 @@ impl BackupOrigin {
         })
     }
 
-    /// Whether a backup of this is one of other data than `own`: data in another place, or of an
-    /// instance of another name, or of one that is known where this one has no name.
+    /// Whether this is other data than `own`: data in another place, or of another instance. A
+    /// named instance also differs from one without a name.
     #[must_use]
     pub fn is_other_than(&self, own: &Self) -> bool {
         let is_elsewhere = (&self.backend, &self.location) != (&own.backend, &own.location);
@@ -67,18 +67,18 @@ impl std::fmt::Display for BackupOrigin {
     }
 }
 
-/// Where a restore writes to.
+/// The files that a restore writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreDestination {
     /// Arc's data storage, with the name of this instance.
     pub storage: BackupOrigin,
-    /// The databases that are replaced, by their paths.
+    /// The paths of the databases that are replaced.
     pub databases: Vec<String>,
     /// The configuration file that is replaced.
     pub config: Option<String>,
 }
 
-/// What a restore would do.
+/// The preview of a restore.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RestorePreview {
     /// The backup.
@@ -87,36 +87,36 @@ pub struct RestorePreview {
     pub target: String,
     /// When the backup began, RFC 3339.
     pub created_at: String,
-    /// How long ago that was.
+    /// The age of the backup in seconds.
     pub age_seconds: Option<u64>,
-    /// Where its data came from; absent in a backup that Arc made.
+    /// Where its data came from; absent for a backup that Arc made.
     pub source: Option<BackupOrigin>,
-    /// Whether that is known to be another instance, or other data, than is replaced here.
+    /// Whether the backup is known to be of another instance, or of other data.
     pub other_instance: bool,
-    /// Where the restore writes to.
+    /// The files that the restore writes.
     pub destination: RestoreDestination,
-    /// Arc's databases in the backup, where its data is restored.
+    /// Arc's databases in the backup; empty if the data is not restored.
     pub databases: Vec<String>,
-    /// The files of SQLite databases in the backup, where these are restored.
+    /// The files of SQLite databases in the backup; empty if they are not restored.
     pub sqlite_databases: Vec<String>,
-    /// What would change. Absent where it took too long to find out, or could not be.
+    /// The planned changes. Absent if planning failed or took too long.
     pub plan: Option<RestorePlan>,
-    /// Why there is no `plan`, where that is known.
+    /// Why there is no `plan`, if that is known.
     pub plan_error: Option<String>,
-    /// Whether Arc runs, as far as that can be seen; absent where it can't.
+    /// Whether Arc seems to be running; absent if that is unknown.
     pub arc_running: Option<bool>,
-    /// How that was seen.
+    /// The evidence for `arc_running`.
     pub arc_seen: Option<String>,
     /// Whether Arc must be restarted afterwards.
     pub restart_required: bool,
 }
 
 impl ArcBackup {
-    /// What this restore would do. Changes nothing: only the scratch folder is written. The figures
-    /// are left out where they take longer than `limit`.
+    /// Returns the preview of a restore. It changes nothing but its scratch folder. The plan is
+    /// omitted if it takes longer than `limit`.
     ///
     /// # Errors
-    /// As [`find_to_restore`](Self::find_to_restore).
+    /// Fails like [`find_to_restore`](Self::find_to_restore).
     pub async fn preview_restore(
         &self,
         id: &BackupId,
@@ -142,7 +142,7 @@ impl ArcBackup {
             Seen::Unknown => (None, None),
         };
         let own = self.own_origin();
-        let source = BackupOrigin::of(manifest);
+        let source = BackupOrigin::from_manifest(manifest);
         let is_other = |source: &BackupOrigin| source.is_other_than(&own);
         let included = &manifest.databases_included;
         let replaced = self.settings.databases.iter().filter(|database| {
@@ -183,7 +183,7 @@ impl ArcBackup {
         })
     }
 
-    /// Where the data of this instance is, and its name.
+    /// Returns the location of this instance's data, and its name.
     pub(crate) fn own_origin(&self) -> BackupOrigin {
         BackupOrigin {
             backend: self.settings.storage.kind.clone(),
@@ -193,14 +193,14 @@ impl ArcBackup {
     }
 }
 
-/// How long ago a backup began.
+/// Returns the age of a backup in seconds, from its start.
 pub(crate) fn age_seconds(manifest: &Manifest) -> Option<u64> {
     let created: Timestamp = manifest.created_at.parse().ok()?;
     u64::try_from(Timestamp::now().duration_since(created).as_secs()).ok()
 }
 
 impl ArcBackup {
-    /// The plan of a restore; `None` where it takes longer than `limit`.
+    /// Plans a restore; `None` if that takes longer than `limit`.
     async fn restore_figures(
         &self,
         repository: &Repository,
@@ -210,7 +210,7 @@ impl ArcBackup {
         limit: Duration,
     ) -> Result<Option<RestorePlan>> {
         let cancel = CancellationToken::new();
-        // Threads that hash live files end when nobody waits for them.
+        // Dropped with this future: threads that hash live files must end with it.
         let _ended = cancel.clone().drop_guard();
         let plan = self.plan_only(repository, loaded, id, options, cancel);
         match tokio::time::timeout(limit, plan).await {
@@ -246,7 +246,7 @@ impl ArcBackup {
             let staging = Staging {
                 operation_id: preview.clone(),
                 scratch: scratch.path().to_owned(),
-                // Nothing is staged.
+                // A plan stages nothing.
                 stage: preview.clone(),
                 resumes: false,
                 cancel: cancel.clone(),

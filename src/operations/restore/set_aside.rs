@@ -1,4 +1,4 @@
-//! What restores have set aside, in figures. It is the operator's to remove: no operation does.
+//! Counting the files that restores have set aside. No operation removes them; the operator does.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,25 +11,26 @@ use crate::operations::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
 
-/// How long the data storage may take to list what is set aside beside it.
+/// Timeout for listing the files set aside in the data storage.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a restore has set aside in one place.
+/// The files that a restore has set aside in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Where it is, for people.
+    /// The place, for people.
     pub place: String,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
-    /// When that was, where it is known.
+    /// When they were set aside, if that is known.
     pub since: Option<Timestamp>,
 }
 
 impl ArcBackup {
-    /// What restores have set aside: beside the data, or in the targets where that can't be;
-    /// databases and configuration beside the live ones. And what could not be looked at.
+    /// Counts the files that restores have set aside, and returns the failures to do so. Data is
+    /// set aside beside the live data, or in the targets if that is not possible. Databases and the
+    /// configuration are set aside beside the live ones.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
         let listed = match self.storage.aside() {
@@ -54,14 +55,14 @@ impl ArcBackup {
         let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
         let areas = listed.map_err(|_| {
             Error::Failed(format!(
-                "{}: no end within {} s",
+                "{}: timed out after {} s",
                 self.storage.location(),
                 LIST_TIMEOUT.as_secs()
             ))
         })??;
         let place = |area: &str| match OperationId::parse(area) {
             Ok(id) => aside.location(&id),
-            // Not made by this program.
+            // This program did not create it.
             Err(_) => area.to_owned(),
         };
         Ok((areas.into_iter())
@@ -93,14 +94,14 @@ impl ArcBackup {
     }
 }
 
-/// The moment that an operation's id names.
+/// Returns the moment in an operation's id.
 fn moment_of(operation_id: &str) -> Option<Timestamp> {
     let named = operation_id.get(..15)?;
     let moment = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", named).ok()?;
     jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()
 }
 
-/// The files beside `path` that were it before a restore.
+/// Finds the replaced versions of the file at `path`, which are beside it.
 fn beside(path: &Path) -> Vec<SetAside> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Vec::new();
@@ -131,9 +132,9 @@ fn beside(path: &Path) -> Vec<SetAside> {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the room that restores have taken, which nobody else gives back.
+    /// Guards against disk space that replaced files take and nobody sees.
     #[test]
-    fn what_a_database_was_before_is_found_beside_it() {
+    fn replaced_databases_are_found_beside_the_live_one() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in [
             "arc.db",

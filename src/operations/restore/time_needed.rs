@@ -1,9 +1,8 @@
-//! Whether a restore will end in time, by what others have taken before.
+//! Estimating whether a restore will end within its time limit.
 //!
-//! The rate is that of past operations in the history, so it is no more than a guess: another
-//! network, another disk, other sizes of files. It is therefore a warning, before anything is
-//! staged, and never a refusal: what is staged when the time is over is used by the next restore.
-//! Where nothing was measured, nothing is said.
+//! The estimate uses the rate of past operations in the history. The network, the disk and the
+//! sizes of files may differ now. So the result is a warning before anything is staged, and never a
+//! refusal: the next restore reuses the staged files. Without past operations there is no estimate.
 
 use std::time::Duration;
 
@@ -14,21 +13,21 @@ use crate::operations::OperationKind;
 use crate::operations::context::Context;
 use crate::operations::{Operation, Status};
 
-/// How many operations are looked at.
+/// The number of past operations that are read.
 const RECENT: u64 = 200;
-/// What took less, or was smaller, tells nothing of a rate.
+/// The minimum duration and size of an operation for a useful rate.
 const SHORTEST_SECS: f64 = 5.0;
 const SMALLEST_BYTES: u64 = 64 << 20;
 
-/// Warns of a restore that has to go through `bytes` and may not do so in the time that is left.
+/// Warns if a restore of `bytes` may not end within the remaining time.
 pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
-    let Some(left) = context.time.left() else {
+    let Some(remaining) = context.time.remaining() else {
         return Ok(());
     };
     let operations = match context.history.list(0, RECENT).await {
         Ok(operations) => operations,
         Err(error) => {
-            tracing::warn!(%error, "how fast past operations were is not known");
+            tracing::warn!(%error, "cannot read the rate of past operations");
             return Ok(());
         }
     };
@@ -37,26 +36,26 @@ pub(crate) async fn check_time(context: &Context, bytes: u64) -> Result<()> {
     };
     let text = |needed: Duration| {
         format!(
-            "{bytes} bytes take about {} s at the rate of past operations ({} bytes a second), and {} s are left of {}: \
-             allow more with `--timeout` (timeout), or `backup.timeout`; 0 is no limit",
+            "{bytes} bytes take about {} s at the rate of past operations ({} bytes per second), but {} s remain \
+             of {}: allow more with `--timeout` (timeout), or `backup.timeout`; 0 means no limit",
             needed.as_secs(),
             rate as u64,
-            left.as_secs(),
+            remaining.as_secs(),
             context.time
         )
     };
-    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > left) {
+    if let Some(needed) = needed(bytes, rate).filter(|needed| *needed > remaining) {
         context.warn(text(needed));
     }
     Ok(())
 }
 
-/// How long that takes; `None` for longer than can be counted.
+/// Returns the estimated time; `None` if it is too long for a [`Duration`].
 fn needed(bytes: u64, rate: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(bytes as f64 / rate).ok()
 }
 
-/// Bytes a second, by the fastest restore from this target or verification there.
+/// Returns the rate of the fastest restore or verification from this target, in bytes per second.
 fn rate_of(operations: &[Operation], target: &str) -> Option<f64> {
     (operations.iter())
         .filter(|one| [OperationKind::Restore, OperationKind::Verify].contains(&one.operation))
@@ -95,8 +94,7 @@ mod tests {
         }
     }
 
-    /// Guards against: two hours lost to a restore that could not have ended in them, and a warning
-    /// by what measures nothing.
+    /// Guards against a restore that cannot end in time, and against a warning from a useless rate.
     #[test]
     fn the_rate_is_that_of_large_operations_from_the_same_target() {
         let mib = 1 << 20;
@@ -105,7 +103,7 @@ mod tests {
             operation(OperationKind::Restore, "near", 9000 * mib, 10),
             operation(OperationKind::Verify, "far", 300 * mib, 10),
             operation(OperationKind::Restore, "far", 100 * mib, 10),
-            // Too small, and too short, to tell.
+            // Too small, and too short, for a useful rate.
             operation(OperationKind::Restore, "far", 63 * mib, 5),
             operation(OperationKind::Restore, "far", 900 * mib, 4),
         ];

@@ -1,4 +1,4 @@
-//! Removing what interrupted operations have left, on demand.
+//! Removing the leftovers of interrupted operations on demand.
 
 pub(crate) mod startup;
 
@@ -17,39 +17,40 @@ use crate::repository::Holder;
 use crate::repository::{Repository, Swept};
 use crate::{Error, Result};
 
-/// What interrupted operations have left.
+/// The leftovers of interrupted operations.
 #[derive(Debug, Clone, Default)]
 pub struct Sweep {
-    /// In each target, by its name.
+    /// The leftovers in each target, by its name.
     pub targets: Vec<(String, Swept)>,
-    /// How many views of the data that backups held on to; of those to be removed, how many are gone.
-    pub views: u64,
-    /// How many files that restores had staged beside the live ones; likewise.
+    /// The number of leftover snapshots that were found, or removed.
+    pub snapshots: u64,
+    /// The number of staged files that were found, or removed.
     pub staged: u64,
-    /// How large the unfinished backups are; where they are not removed.
+    /// The sizes of unfinished backups; empty if they are removed.
     pub sizes: Vec<Leftover>,
-    /// What could not be looked at or removed beside the live data, and why.
+    /// Failures to examine or remove leftovers beside the live data.
     pub faults: Vec<String>,
 }
 
-/// How much an interrupted operation has left of a backup.
+/// The size of an unfinished backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The target.
     pub target: String,
     /// The backup.
     pub backup_id: String,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
 }
 
 impl ArcBackup {
-    /// What interrupted operations have left in the targets; removed with `apply`, as is what they left beside the live data.
+    /// Finds the leftovers in the targets and beside the live data; with `apply`, removes them.
     ///
     /// # Errors
-    /// [`Error::Busy`] when an operation runs; [`Error::Cancelled`] when it is cancelled by another process.
+    /// Returns [`Error::Busy`] if an operation runs, and [`Error::Cancelled`] if another process
+    /// cancels the sweep.
     pub async fn sweep(&self, apply: bool) -> Result<Sweep> {
         match self.sweep_all(apply).await {
             Err(error) => Err(self.with_progress(error).await),
@@ -89,9 +90,9 @@ impl ArcBackup {
         let mut all = Vec::new();
         for repository in &self.repositories {
             let swept = match sweep_one(repository, apply, holder).await {
-                // Who is busy is told with the exit code for it.
+                // A busy target has an exit code of its own.
                 Err(error @ Error::Busy(_)) => return Err(error),
-                // One dead target keeps nothing of the others from being swept.
+                // A dead target must not prevent the sweep of the others.
                 Err(error) => Swept {
                     faults: vec![error.to_string()],
                     ..Swept::default()
@@ -117,22 +118,22 @@ impl ArcBackup {
         if apply && let Err(error) = self.scratch.clean() {
             sweep.faults.push(error.to_string());
         }
-        let views = self.discard_views(discard, &Activity::default()).await;
-        sweep.views = views.count;
+        let snapshots = self.discard_snapshots(discard, &Activity::default()).await;
+        sweep.snapshots = snapshots.count;
         let staged = staging::discard_all_staged(&self.settings, &self.sources, discard).await;
         let staged = staged.unwrap_or_else(|error| {
             sweep.faults.push(error.to_string());
             Discarded::default()
         });
         sweep.staged = staged.count;
-        let faults = views.faults.into_iter().chain(staged.faults);
+        let faults = snapshots.faults.into_iter().chain(staged.faults);
         sweep.faults.extend(faults.map(|error| error.to_string()));
         Ok(sweep)
     }
 }
 
 impl ArcBackup {
-    /// How large what was found is. What can't be listed is left out.
+    /// Returns the sizes of the unfinished backups. Those that cannot be listed are omitted.
     async fn leftovers(&self, swept: &[(String, Swept)]) -> Vec<Leftover> {
         let mut sizes = Vec::new();
         for (target, swept) in swept {
@@ -147,7 +148,7 @@ impl ArcBackup {
                         files,
                         bytes,
                     }),
-                    Err(error) => tracing::warn!(%error, "leftovers can't be counted"),
+                    Err(error) => tracing::warn!(%error, "cannot count leftovers"),
                 }
             }
         }
@@ -163,7 +164,7 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
                 swept.unfinished.extend(found.unfinished);
                 swept.left.extend(found.left);
                 swept.faults.extend(found.faults);
-                // Of the right to delete, both say the same.
+                // Both report the same missing permission to delete.
                 swept.faults.dedup();
             }
             Err(error) => swept.faults.push(error.to_string()),
@@ -188,14 +189,14 @@ async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Res
     }
 }
 
-/// Looks at a lock until it is lost: one that nobody looks at is not kept alive.
+/// Checks a lock until it is lost. Each check also keeps the lock alive.
 async fn lost(lock: &dyn LockGuard, every: Duration) -> CoreError {
     loop {
         tokio::time::sleep(every).await;
         match lock.check().await {
             Err(error) if error.kind() == ErrorKind::Busy => return error,
-            // No answer is no proof of a loss.
-            Err(error) => tracing::warn!(%error, "whether the lock is held can't be told"),
+            // A missing answer does not prove that the lock is lost.
+            Err(error) => tracing::warn!(%error, "cannot check the lock"),
             Ok(()) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What a killed operation has left on this machine, removed when the service starts.
+//! Removing the leftovers of a killed operation on this machine when the service starts.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::operations::ArcBackup;
 use crate::operations::instance_lock::InstanceLock;
 
 impl ArcBackup {
-    /// Removes the second names of the data and the scratch files that a killed backup has left, which take room until they go: what
-    /// Arc has deleted since is not freed before.
+    /// Removes the snapshots and scratch files of a killed backup. Until then they take disk space:
+    /// files that Arc has deleted since are not freed.
     ///
-    /// Goes on by itself, and keeps nobody waiting: where an operation runs, in whatever process, its own are in use and stay, and one
-    /// that starts meanwhile finds the instance's lock free.
+    /// Runs in the background. If an operation is running, its files are in use, and nothing is
+    /// removed. An operation that starts meanwhile does not wait.
     pub fn clean_up_at_start(self: &Arc<Self>) {
         let engine = self.clone();
         tokio::spawn(async move {
             let looking = engine.clone();
             let stale = tokio::task::spawn_blocking(move || {
-                // Nobody can begin an operation while the names are changed.
+                // No operation can start while the folders are renamed.
                 InstanceLock::while_free(&looking.lock_path(), || looking.scratch.take_stale())
             });
             match stale.await {
@@ -26,17 +26,17 @@ impl ArcBackup {
                     let _ = tokio::task::spawn_blocking(move || stale.remove()).await;
                 }
                 Ok(Some(Err(error))) => {
-                    tracing::warn!(%error, "scratch files of a killed operation stay until the next one");
+                    tracing::warn!(%error, "cannot remove leftover scratch files: the next operation removes them");
                 }
-                // An operation runs, which has cleaned up.
+                // An operation is running: it has cleaned up.
                 Ok(None) | Err(_) => return,
             }
             for error in engine
-                .discard_views(Discard::Remove, &Activity::default())
+                .discard_snapshots(Discard::Remove, &Activity::default())
                 .await
                 .faults
             {
-                tracing::warn!(%error, "what an interrupted backup held on to can't be removed");
+                tracing::warn!(%error, "cannot remove a leftover snapshot");
             }
         });
     }

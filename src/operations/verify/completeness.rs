@@ -1,6 +1,5 @@
 //! Whether everything that the inventory names is there, with its size, and nothing else.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
@@ -69,29 +68,21 @@ pub(crate) async fn check(
         expected(context, inventory, scope)?,
         found(context, &prefix, scope, &odd),
     );
-    // Folders, with a `/` at the end, and files that can't be read: whether what lies there is
-    // missing is not known.
-    let mut unreadable = BTreeSet::new();
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
-        add_odd(problems, &odd, &mut unreadable);
+        add_odd(problems, &odd);
         match joined {
-            Joined::Left(Expected { record, bytes }) => {
-                let mut folders = record
-                    .path
-                    .match_indices('/')
-                    .map(|(at, _)| &record.path[..=at]);
-                let is_unreadable = unreadable.contains(record.path.as_str())
-                    || folders.any(|folder| unreadable.contains(folder));
-                if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, purpose).await?;
-                } else if !is_unreadable {
-                    check_file(context, problems, &record, None, purpose).await?;
+            Joined::Left(Expected { record, held_by }) => match held_by {
+                HeldBy::Other(meta) => {
+                    check_file(context, problems, &record, meta, purpose).await?
                 }
-            }
-            Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), purpose).await?,
-                Bytes::Elsewhere(meta) => {
+                // In a folder that can't be read: whether it is missing is not known.
+                HeldBy::This if problems.damaged().contains(&record.path) => {}
+                HeldBy::This => check_file(context, problems, &record, None, purpose).await?,
+            },
+            Joined::Both(Expected { record, held_by }, Found { path, meta }) => match held_by {
+                HeldBy::This => check_file(context, problems, &record, Some(meta), purpose).await?,
+                HeldBy::Other(meta) => {
                     check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
@@ -104,21 +95,21 @@ pub(crate) async fn check(
         }
     }
     drop(joined);
-    add_odd(problems, &odd, &mut unreadable);
+    add_odd(problems, &odd);
     Ok(())
 }
 
-/// A record, and where its bytes lie.
+/// A record, and the backup that holds its bytes.
 struct Expected {
     record: Record,
-    bytes: Bytes,
+    held_by: HeldBy,
 }
 
-enum Bytes {
-    /// In this backup.
-    Here,
-    /// In another backup: the object there; `None` where it is missing.
-    Elsewhere(Option<Meta>),
+enum HeldBy {
+    /// The backup itself.
+    This,
+    /// Another one, with the object there; `None` where it is missing.
+    Other(Option<Meta>),
 }
 
 impl Sorted for Expected {
@@ -157,12 +148,12 @@ fn expected<'a>(
         Err(_) => true,
     });
     Ok(stream::iter(in_scope).and_then(async |record| {
-        let (holder, key) = location_of(&context.id, &record)?;
-        let bytes = match holder == context.id {
-            true => Bytes::Here,
-            false => Bytes::Elsewhere(context.repository.sink().head(&key).await?),
+        let (id, key) = location_of(&context.id, &record)?;
+        let held_by = match id == context.id {
+            true => HeldBy::This,
+            false => HeldBy::Other(context.repository.sink().head(&key).await?),
         };
-        Ok(Expected { record, bytes })
+        Ok(Expected { record, held_by })
     }))
 }
 
@@ -176,7 +167,9 @@ fn found<'a>(
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let is_in_scope = move |path: &str| {
         let name = path.split('/').next().unwrap_or_default();
-        Section::parse(name).is_ok_and(|section| scope.includes(&section))
+        // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
+        let section = Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()));
+        scope.includes(&section)
     };
     let add = |item| {
         odd.lock()
@@ -216,15 +209,13 @@ fn found<'a>(
     })
 }
 
-/// Adds what was listed so far and is not an object to `problems`, and what can't be read to
-/// `unreadable`.
-fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>, unreadable: &mut BTreeSet<String>) {
+/// Adds what was listed so far and is not an object, or can't be read, to `problems`.
+fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>) {
     let items = std::mem::take(&mut *odd.lock().unwrap_or_else(PoisonError::into_inner));
     for item in items {
         match item {
             Odd::Unreadable(path, error) => {
                 problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
-                unreadable.insert(path);
             }
             Odd::Other(path, kind) => {
                 let text = format!("is {}", kind.as_str());

@@ -1,4 +1,4 @@
-//! Loading a backup that is read: its manifest, its inventory, and whether its files are there.
+//! Loading a backup: its manifest, its inventory, and the check of its files.
 
 use arc_backup_core::Scope;
 
@@ -12,8 +12,8 @@ use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
 
-/// Reads the manifest and inventory of the operation's backup, adding to `problems` what is wrong
-/// with either. Only files in `scope` are looked for.
+/// Reads the manifest and inventory of the operation's backup, and checks that the files in `scope`
+/// exist. Damage is added to `problems`; `None` if the manifest or the inventory is damaged.
 pub(crate) async fn load(
     context: &Context,
     problems: &mut Problems,

@@ -1,15 +1,16 @@
-//! How thorough a verification is.
+//! The modes of a verification.
 
 use crate::operations::verify::check_for::CheckFor;
 
-/// How much of a backup is read.
+/// How much of a backup a verification reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum VerifyMode {
     /// Every byte.
     Full,
-    /// None: every file is there, with its size, and nothing else.
+    /// No bytes: only the listing is compared with the inventory.
     Quick,
-    /// A share of the files, 0.05 for a twentieth: those whose turn it is, so that samples in turn read all.
+    /// A share of the files, 0.05 for a twentieth. Consecutive samples read different files, and
+    /// all of them in turn.
     Sample(f64),
 }
 

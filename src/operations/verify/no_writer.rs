@@ -1,11 +1,11 @@
-//! A destination that keeps nothing: files are read and hashed only.
+//! A writer without a destination: files are only read and hashed.
 
 use arc_backup_core::{Entry, Error as CoreError, Upload};
 use async_trait::async_trait;
 
 use crate::pipeline::Writer;
 
-/// Reads and hashes only.
+/// Writes nothing: files are only read and hashed.
 pub(crate) struct NoWriter;
 
 #[async_trait]

@@ -19,20 +19,21 @@ use crate::pipeline::Reader;
 use crate::repository::{BackupState, LastVerified, Note, SampleCursor};
 use crate::{Error, Result};
 
-/// What a verification found.
+/// The outcome of a verification.
 pub(crate) struct VerifyOutcome {
     /// The state of the backup afterwards.
     state: BackupState,
-    /// How much of the backup the samples have read, this one included, where this was one.
+    /// The share that the samples of this round have read, this one included; `None` if this was
+    /// not a sample.
     covered: Option<f64>,
     problems: Problems,
 }
 
 impl VerifyOutcome {
-    /// Reports it to the status.
+    /// Reports the outcome to the status.
     ///
     /// # Errors
-    /// Where the backup has problems.
+    /// Fails if the backup has problems.
     pub(crate) fn report(self, running: &Running) -> Result<()> {
         running.update(|operation| {
             operation.backup_state = Some(self.state);
@@ -44,14 +45,14 @@ impl VerifyOutcome {
     }
 }
 
-/// Verifies a backup: continues after the first fault and names every one.
+/// Verifies a backup. Continues after the first problem and records all of them.
 pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
     let mut note = read_note(context).await;
     let run = match mode {
-        VerifyMode::Sample(share) => Some(Run::of(cursor(context, &note).await, share)),
+        VerifyMode::Sample(share) => Some(Run::new(cursor(context, &note).await, share)),
         VerifyMode::Full | VerifyMode::Quick => None,
     };
-    // A verification that was interrupted says nothing of the backup.
+    // Recorded only after a complete run: an interrupted verification proves nothing.
     let mut problems = Problems::new(&context.running);
     examine(context, &mut problems, mode, run.as_ref()).await?;
     note.add_verification(LastVerified {
@@ -66,7 +67,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
     if let Some(run) = &run {
         note.sample = Some(run.next);
     }
-    if let Err(error) = keep_note(context, &note).await {
+    if let Err(error) = record_note(context, &note).await {
         context.warn(format!(
             "cannot record the verification result in the target: {error}"
         ));
@@ -78,7 +79,7 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
     })
 }
 
-/// The note of the backup; an empty one where there is none that can be read.
+/// Reads the note of the backup; an empty one if it is missing or unreadable.
 async fn read_note(context: &Context) -> Note {
     match context.repository.note(&context.id).await {
         Ok(note) => note.unwrap_or_default(),
@@ -92,7 +93,7 @@ async fn read_note(context: &Context) -> Note {
 /// Where the sample begins. Where that cannot be recorded the samples are random, or each would read
 /// the same files.
 async fn cursor(context: &Context, note: &Note) -> SampleCursor {
-    let Err(error) = keep_note(context, note).await else {
+    let Err(error) = record_note(context, note).await else {
         return note.sample.unwrap_or_default();
     };
     context.warn(format!(
@@ -105,7 +106,7 @@ async fn cursor(context: &Context, note: &Note) -> SampleCursor {
     }
 }
 
-async fn keep_note(context: &Context, note: &Note) -> Result<()> {
+async fn record_note(context: &Context, note: &Note) -> Result<()> {
     match &context.lock {
         Some(lock) => lock.check().await?,
         None => return Err(Error::Failed("it can only be read".to_owned())),
@@ -135,7 +136,7 @@ async fn examine(
     Ok(())
 }
 
-/// Opens the databases of a backup without checksums: SQLite's own check is what there is.
+/// Checks the databases of a backup without checksums with SQLite's integrity check.
 async fn check_databases(
     context: &Context,
     problems: &mut Problems,
@@ -179,11 +180,11 @@ async fn read(
     mode: VerifyMode,
     run: Option<&Run>,
 ) -> Result<()> {
-    // What is wrong with those is known.
+    // Files with known damage are not read again.
     let damaged = problems.damaged();
     let span = run.map(|run| run.span);
     let drawn = move |record: &Record| match span {
-        Some(span) => span.holds(&record.path),
+        Some(span) => span.contains(&record.path),
         None => mode == VerifyMode::Full,
     };
     let (mut files, mut bytes) = (0, 0);
@@ -206,7 +207,7 @@ async fn read(
         });
     }
     if mode == VerifyMode::Quick {
-        // Looked at, and not read.
+        // Listed, and not read.
         context.running.progress.expect(files, 0);
         context.running.progress.add_files(files);
         return Ok(());
@@ -214,7 +215,7 @@ async fn read(
     context.running.phase(Phase::Reading);
     let records = inventory.records()?.filter_map(move |record| match record {
         Ok(record) if !drawn(&record) || damaged.contains(&record.path) => None,
-        // The engine's key is the whole path.
+        // The key is the whole path in the backup.
         Ok(record) => Some(Ok(Entry {
             key: record.path,
             ..record.entry

@@ -1,14 +1,14 @@
-//! Which files a sample reads, so that samples after each other read all of them.
+//! Choosing the files of a sample, so that consecutive samples read all files.
 //!
-//! Each path has a position on a circle of 2^32, by its hash. A sample takes the span that begins where the last one
-//! ended. Samples of 1/n read every file once in n runs, and then begin anew; files that have come and gone between two
-//! backups shift nobody's turn, as each position is its path's own.
+//! Each path has a position on a circle of 2^32, by its hash. A sample reads the span that begins
+//! where the last one ended. Samples of 1/n read every file once in n runs, and then start over.
+//! Added and removed files do not move the others, because a position depends only on its path.
 
 use arc_backup_core::Digest;
 
 use crate::repository::SampleCursor;
 
-/// How many positions there are.
+/// The number of positions.
 const CIRCLE: u64 = 1 << 32;
 
 /// The positions of one run.
@@ -18,26 +18,26 @@ pub(crate) struct Span {
     width: u64,
 }
 
-/// One run, and where it leaves the samples.
+/// One run, and the state after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Run {
-    /// What it reads.
+    /// The positions that it reads.
     pub(crate) span: Span,
-    /// Whose turn is next.
+    /// Where the next run begins.
     pub(crate) next: SampleCursor,
-    /// How much of the whole will have been read after it, since the samples began anew.
+    /// x.
     pub(crate) covered: f64,
 }
 
 impl Run {
     /// The run of `share` whose turn it is.
-    pub(crate) fn of(cursor: SampleCursor, share: f64) -> Self {
+    pub(crate) fn new(cursor: SampleCursor, share: f64) -> Self {
         // A share is more than 0 and at most 1; a float's 53 bits hold every position.
         let width = ((share * CIRCLE as f64).ceil() as u64).clamp(1, CIRCLE);
         let left = CIRCLE - cursor.covered.min(CIRCLE - 1);
         let beyond = width.saturating_sub(left);
-        // Each run of a round was rounded up by less than one position. What that adds up to is not read again, so that
-        // the next round begins where this one did.
+        // Each run of a round is rounded up by less than one position. The excess is not read
+        // again, so that the next round begins where this one did.
         let rounding = CIRCLE.div_ceil(width);
         let (width, beyond) = if beyond < rounding {
             (width.min(left), 0)
@@ -65,13 +65,13 @@ impl Run {
 }
 
 impl Span {
-    /// Whether it is the turn of the file at `path`.
-    pub(crate) fn holds(self, path: &str) -> bool {
+    /// Whether the file at `path` is in the span.
+    pub(crate) fn contains(self, path: &str) -> bool {
         u64::from(position(path).wrapping_sub(self.start)) < self.width
     }
 }
 
-/// Where a path, or any text, stands on the circle.
+/// Returns the position of a path, or of any text, on the circle.
 pub(crate) fn position(text: &str) -> u32 {
     let digest = Digest::of(text.as_bytes());
     let [a, b, c, d, ..] = *digest.as_bytes();
@@ -93,18 +93,18 @@ mod tests {
         let paths = paths();
         let (mut counts, mut covered) = (vec![0; paths.len()], 0.0);
         for _ in 0..runs {
-            let run = Run::of(cursor, share);
+            let run = Run::new(cursor, share);
             for (count, path) in counts.iter_mut().zip(&paths) {
-                *count += u32::from(run.span.holds(path));
+                *count += u32::from(run.span.contains(path));
             }
             (cursor, covered) = (run.next, run.covered);
         }
         (counts, cursor, covered)
     }
 
-    /// Lost otherwise: the files that no sample ever reads, while the samples say that all is well.
+    /// Guards against files that no sample ever reads while every sample succeeds.
     #[test]
-    fn n_samples_of_one_nth_read_every_file_once_and_begin_anew() {
+    fn n_samples_of_one_nth_read_every_file_once_and_start_over() {
         for runs in [1, 2, 3, 4, 6, 7, 10, 20, 33, 100, 997] {
             for next in [0, 1, 12_345, u32::MAX] {
                 let cursor = SampleCursor { next, covered: 0 };
@@ -117,9 +117,9 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: files between the samples of a share that does not divide the whole.
+    /// Guards against skipped files when the share does not divide the whole.
     #[test]
-    fn samples_of_an_odd_share_leave_nothing_out() {
+    fn samples_of_an_odd_share_omit_no_file() {
         for (share, runs) in [(0.3, 4), (0.15, 7), (0.999, 2), (0.051, 20), (0.333, 4)] {
             let cursor = SampleCursor {
                 next: 4_000_000_000,
@@ -129,27 +129,27 @@ mod tests {
             assert!(covered < 1.0 && counts.contains(&0), "{share}");
             let (counts, after, covered) = read(cursor, share, runs);
             assert!(covered == 1.0 && !counts.contains(&0), "{share}");
-            // What the last one read beyond the end counts for the next round.
+            // The excess of the last run counts towards the next round.
             assert!(after.covered > 0, "{share}");
             let (counts, _, _) = read(cursor, share, 2 * runs);
             let (most, least) = (counts.iter().max(), counts.iter().min());
             assert!(most.unwrap_or(&9) - least.unwrap_or(&0) <= 1, "{share}");
         }
-        // Shares may change between runs, and a note may say anything.
+        // Shares may change between runs, and a note may hold any value.
         for covered in [0, 1, CIRCLE / 2, CIRCLE - 1, CIRCLE, u64::MAX] {
             for share in [f64::MIN_POSITIVE, 0.5, 1.0] {
-                let run = Run::of(SampleCursor { next: 7, covered }, share);
+                let run = Run::new(SampleCursor { next: 7, covered }, share);
                 assert!((1..=CIRCLE).contains(&run.span.width), "{covered} {share}");
                 assert!(run.next.covered < CIRCLE, "{covered} {share}");
             }
         }
-        let whole = Run::of(
+        let whole = Run::new(
             SampleCursor {
                 next: 9,
                 covered: 5,
             },
             1.0,
         );
-        assert!(paths().iter().all(|path| whole.span.holds(path)));
+        assert!(paths().iter().all(|path| whole.span.contains(path)));
     }
 }

@@ -59,10 +59,10 @@ impl Source for FaultySource {
         Ok(wrapped(restore, &self.plan, &self.place, ""))
     }
 
-    async fn discard_views(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
-        let work = self.inner.discard_views(discard, activity);
+    async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
+        let work = self.inner.discard_snapshots(discard, activity);
         self.plan
-            .around(&self.place, "discard_views", "", work)
+            .around(&self.place, "discard_snapshots", "", work)
             .await
     }
 
