@@ -1,4 +1,4 @@
-//! Backs up and restores an Arc time-series database: Parquet files, SQLite metadata and `arc.toml`.
+//! Backs up and restores an Arc time-series database: Parquet files, SQLite metadata, `arc.toml`.
 //!
 //! The program `arc-backup` is this library with the built-in backends. It is a command line and a
 //! REST service over one engine, [`ArcBackup`].

@@ -1,8 +1,8 @@
 //! What the document says of fields and parameters beyond their types: formats, patterns, bounds
 //! and sets of words.
 //!
-//! It is added here and not to the types: poem-openapi would check it itself, and refuse in words
-//! that are not Arc's.
+//! It is added here and not to the types: poem-openapi would check it itself, with other
+//! messages than Arc's.
 
 use serde_json::{Map, Value, json};
 

@@ -117,11 +117,6 @@ pub(super) fn error_body(error: impl Into<String>) -> ErrorBody {
 }
 
 impl ApiError {
-    /// A task that panicked.
-    pub(super) fn task(error: tokio::task::JoinError) -> Self {
-        Self::Internal(Json(error_body(format!("internal error: {error}"))))
-    }
-
     /// The request makes no sense.
     pub(super) fn bad(error: &str, detail: impl Into<Option<String>>) -> Self {
         Self::BadRequest(Json(ErrorBody {

@@ -86,7 +86,7 @@ pub(super) async fn begin(
 ) -> Result<Arc<Running>, ApiError> {
     let (engine, request) = (shared.engine.clone(), request.into());
     let started = tokio::spawn(async move { engine.start(request, who).await });
-    Ok(started.await.map_err(ApiError::task)??)
+    Ok(started.await.map_err(crate::Error::from)??)
 }
 
 /// Starts an operation. With a key: only where no request with that key has started one.
@@ -131,5 +131,5 @@ pub(super) async fn start(
         }
         Ok(answered(answer))
     });
-    started.await.map_err(ApiError::task)?
+    started.await.map_err(crate::Error::from)?
 }

@@ -46,7 +46,7 @@ fn grants(permissions: &str, wanted: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the line between readers and those who may overwrite the database.
+    /// Guards against: readers that may overwrite the database.
     #[test]
     fn admin_is_one_whole_element() {
         for yes in [

@@ -77,7 +77,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: dated tokens, refused too early or let in too late.
+    /// Guards against: tokens that end too early or too late.
     #[test]
     fn every_form_is_the_moment_it_says() {
         let whole: Timestamp = "2036-11-20T18:06:42Z".parse().expect("a moment");
@@ -98,7 +98,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: fail-closed, where an end that nobody can read means no end.
+    /// Guards against: an unreadable end that counts as no end.
     #[test]
     fn what_is_no_moment_is_past() {
         for text in [
@@ -122,7 +122,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: the boundary, a token good in the very moment of its end.
+    /// Guards against: a token that is accepted at the moment of its end.
     #[test]
     fn a_token_ends_at_its_end() {
         let end: Timestamp = "2026-11-23T18:06:43Z".parse().expect("a moment");

@@ -125,8 +125,7 @@ mod tests {
         fs::metadata(path).expect("it exists").permissions().mode() & 0o777
     }
 
-    /// Lost otherwise: the token itself, to whoever reads the disk, or the only way in, printed
-    /// twice or never.
+    /// Guards against: a token that can be read from the disk, or is shown twice or never.
     #[test]
     fn a_token_is_made_once_and_kept_as_a_hash_only() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -156,8 +155,7 @@ mod tests {
         );
     }
 
-    /// Lost otherwise: the way out of a damaged file: a fault that names it, in place of a locked
-    /// door.
+    /// Guards against: a damaged file that no error names.
     #[test]
     fn a_damaged_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");

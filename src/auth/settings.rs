@@ -49,7 +49,7 @@ impl fmt::Debug for AuthSettings {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: the bootstrap token, to whatever log prints the settings.
+    /// Guards against: a bootstrap token in a log that prints the settings.
     #[test]
     fn debug_redacts_the_bootstrap_token() {
         let settings = AuthSettings {

@@ -57,7 +57,7 @@ pub(crate) fn is_acceptable(token: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Lost otherwise: clients that authenticate to Arc in one of its ways and not to us.
+    /// Guards against: clients that can authenticate to Arc and not to this service.
     #[test]
     fn token_is_found_in_arcs_order() {
         let cases = [
@@ -83,15 +83,14 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: every look-up, which finds a row by this prefix.
+    /// Guards against: a prefix by which no row is found.
     #[test]
     fn prefix_is_arcs() {
         let token = "sample-admin-token-0123456789abcdef0123456789";
         assert_eq!(prefix(&fingerprint(token)), "13b74645f0456592");
     }
 
-    /// Lost otherwise: a bound on what a stranger makes us hash, and bcrypt's blindness after a
-    /// NUL.
+    /// Guards against: unlimited hashing for strangers, and bcrypt's stop at a NUL.
     #[test]
     fn oversized_and_nul_tokens_are_refused() {
         assert!(is_acceptable(&"x".repeat(1024)));

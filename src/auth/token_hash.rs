@@ -144,8 +144,7 @@ mod tests {
             .matches(token)
     }
 
-    /// Lost otherwise: whole generations of Arc's tokens, or the difference between right and wrong
-    /// ones.
+    /// Guards against: refusing whole generations of Arc's tokens, and accepting wrong ones.
     #[test]
     fn all_three_forms_match_their_token_only() {
         let pbkdf2 = format!("$pbkdf2-sha256$600000${SALT}${KEY}");
@@ -160,8 +159,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: refusal of a damaged or planted hash that matches too much or takes for
-    /// ever.
+    /// Guards against: a damaged or planted hash that matches too much or takes for ever.
     #[test]
     fn malformed_hashes_are_no_hashes() {
         let long_zeros = "0".repeat(80);
@@ -197,7 +195,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: entry with the token that we made ourselves.
+    /// Guards against: refusing the token that the service generated.
     #[test]
     fn a_derived_hash_is_in_arcs_form_and_salted() {
         let first = TokenHash::derive("token").expect("random bytes");

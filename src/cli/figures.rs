@@ -1,4 +1,4 @@
-//! Figures in words: sizes, rates, ages.
+//! Figures for people: sizes, rates, ages.
 
 use std::time::Duration;
 

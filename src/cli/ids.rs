@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// Lost otherwise: live data, to a backup that was not meant.
+    /// Guards against: overwriting live data with another backup than the one that was meant.
     #[test]
     fn a_name_means_one_backup_or_is_refused() {
         let of = |text: &str| choose(text, None, None, &answer());
@@ -202,7 +202,8 @@ mod tests {
         assert!(choose(LATEST, None, None, &bad).is_err());
     }
 
-    /// Lost otherwise: production's data on a test machine, or a new host's first restore.
+    /// Guards against: production's data on a test machine, and a refused first restore on a new
+    /// host.
     #[test]
     fn the_latest_is_of_this_instance() {
         let mut answer = answer();

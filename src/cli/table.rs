@@ -16,7 +16,7 @@ const NOTE_LINES: usize = 4;
 pub(super) struct Column {
     header: &'static str,
     is_right: bool,
-    /// Columns that may go where there is no room, the highest first; 0 stays.
+    /// Columns that may be dropped where the line is too long, the highest first; 0 stays.
     drop: u8,
     can_shrink: bool,
 }
@@ -40,7 +40,7 @@ pub(super) const fn right(header: &'static str) -> Column {
 }
 
 impl Column {
-    /// The same, which goes where there is no room; that with the highest `order` goes first.
+    /// The same, dropped where the line is too long; the one with the highest `order` goes first.
     pub(super) const fn or_drop(self, order: u8) -> Self {
         Self {
             drop: order,
@@ -48,7 +48,7 @@ impl Column {
         }
     }
 
-    /// The same, whose texts are cut where there is no room.
+    /// The same, with its texts cut where the line is too long.
     pub(super) const fn or_shrink(self) -> Self {
         Self {
             can_shrink: true,
@@ -233,7 +233,7 @@ mod tests {
         );
     }
 
-    /// A line that the terminal breaks is no table.
+    /// Guards against: lines that the terminal breaks.
     #[test]
     fn no_line_is_wider_than_100_columns() {
         let mut table = table();

@@ -72,7 +72,7 @@ impl Column {
 /// `tags` names the columns that are tags: Arc notes them in the file's metadata.
 ///
 /// A file that is there is overwritten; the parent folder must exist. Columns of unequal lengths
-/// are an error, and what was written by then is no Parquet file.
+/// are an error, and the file written by then is not a Parquet file.
 pub fn write_parquet(path: &Path, columns: &[Column], tags: &[&str]) -> Result<u64, DemoError> {
     let failed = DemoError::parquet("write", path);
     let schema = schema(columns).map_err(&failed)?;

@@ -71,7 +71,7 @@ impl FileRoutes {
                 limit,
             )
         });
-        let page = page.await.map_err(ApiError::task)?;
+        let page = page.await.map_err(crate::Error::from)?;
         Ok(Json(page?))
     }
 }

@@ -36,10 +36,8 @@ impl ServiceRoutes {
         // In a task of its own: a client that hangs up must leave no probe behind.
         let engine = shared.engine.clone();
         let report = tokio::spawn(async move { crate::doctor::examine(&engine).await });
-        report
-            .await
-            .map(|report| Json(report.into()))
-            .map_err(ApiError::task)
+        let report = report.await.map_err(crate::Error::from)?;
+        Ok(Json(report.into()))
     }
 
     /// Whether the service answers

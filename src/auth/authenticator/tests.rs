@@ -92,7 +92,7 @@ async fn answer(authenticator: &Authenticator, token: &str) -> (u16, String) {
     }
 }
 
-/// Lost otherwise: agreement with Arc on who may do what, for tokens that Arc itself made.
+/// Guards against: permissions that differ from Arc's for a token that Arc made.
 #[tokio::test]
 async fn every_sample_token_gets_arcs_answer() {
     let sample = Sample::new();
@@ -129,8 +129,7 @@ async fn every_sample_token_gets_arcs_answer() {
     assert!(authenticator.ensure_token().expect("readable").is_none());
 }
 
-/// Lost otherwise: the line between who may ask whether the backups are in order and who may
-/// restore.
+/// Guards against: a token for monitoring that may restore.
 #[tokio::test]
 async fn readers_and_the_monitoring_token_may_ask_and_nothing_else() {
     let sample = Sample::new();
@@ -156,7 +155,8 @@ async fn readers_and_the_monitoring_token_may_ask_and_nothing_else() {
     assert_eq!(missing, Err(Denied::Missing));
 }
 
-/// Lost otherwise: `auth.enabled = false`, or the name in the history of whoever acts under it.
+/// Guards against: `auth.enabled = false` without effect, or a history without a name for such
+/// requests.
 #[tokio::test]
 async fn with_authentication_off_everybody_is_anonymous() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -182,7 +182,7 @@ async fn with_authentication_off_everybody_is_anonymous() {
     );
 }
 
-/// Lost otherwise: the way in where there is no database, or its closing once there is one.
+/// Guards against: no way in where there is no database, or one that stays open once there is one.
 #[tokio::test]
 async fn a_generated_token_counts_until_the_database_has_tokens() {
     let sample = Sample::new();
@@ -204,8 +204,8 @@ async fn a_generated_token_counts_until_the_database_has_tokens() {
     assert_eq!(answer(&restarted, ADMIN).await.0, 200);
 }
 
-/// Lost otherwise: entry with the bootstrap token in a disaster, or a second key beside it that
-/// nobody asked for.
+/// Guards against: a bootstrap token that is refused in a disaster, and a second token that nobody
+/// asked for.
 #[tokio::test]
 async fn the_bootstrap_token_stands_in_for_a_lost_database() {
     let sample = Sample::new();
@@ -224,8 +224,8 @@ async fn the_bootstrap_token_stands_in_for_a_lost_database() {
     assert_eq!(answer(&authenticator, ADMIN).await.0, 401);
 }
 
-/// Lost otherwise: fail-closed: a lock on the database as a way in for the bootstrap token, or a
-/// good token refused on after the lock is gone.
+/// Guards against: a locked database that lets the bootstrap token in, and a good token that stays
+/// refused after the lock is gone.
 #[tokio::test]
 async fn a_locked_database_lets_nobody_in_and_is_not_remembered() {
     let sample = Sample::new();
@@ -243,7 +243,7 @@ async fn a_locked_database_lets_nobody_in_and_is_not_remembered() {
     assert_eq!(answer(&authenticator, ADMIN).await.0, 200);
 }
 
-/// Lost otherwise: the cache (a hash for every request), or revocation (a token good for ever).
+/// Guards against: a hash for every request, and a revoked token that is good for ever.
 #[tokio::test]
 async fn a_revoked_token_is_refused_after_ttl_or_forget() {
     let sample = Sample::new();
@@ -271,7 +271,7 @@ async fn a_revoked_token_is_refused_after_ttl_or_forget() {
     assert_eq!(answer(&kept, ADMIN).await.0, 401);
 }
 
-/// Lost otherwise: the expiry of a token in use, which the cache would outlast by minutes.
+/// Guards against: a cached token that is accepted after its expiry.
 #[tokio::test]
 async fn a_token_is_refused_once_expired_however_long_the_ttl() {
     let sample = Sample::new();
@@ -285,7 +285,7 @@ async fn a_token_is_refused_once_expired_however_long_the_ttl() {
     assert_eq!(answer(&authenticator, LEGACY_SHA256).await.0, 401);
 }
 
-/// Lost otherwise: rotation: the old token, good on because it once matched the row's former hash.
+/// Guards against: an old token that is accepted because it once matched the row's former hash.
 #[tokio::test]
 async fn a_changed_hash_is_checked_again() {
     let sample = Sample::new();
@@ -295,8 +295,8 @@ async fn a_changed_hash_is_checked_again() {
     assert_eq!(answer(&authenticator, LEGACY_SHA256).await.0, 401);
 }
 
-/// Lost otherwise: what a wrong token costs its sender, and that nothing tells one refusal from
-/// another.
+/// Guards against: wrong tokens that cost their sender nothing, and refusals that differ from each
+/// other.
 #[tokio::test]
 async fn every_refusal_takes_its_time() {
     let sample = Sample::new();
@@ -311,8 +311,7 @@ async fn every_refusal_takes_its_time() {
     }
 }
 
-/// Lost otherwise: the service, to whoever sends wrong tokens: good ones, cached or new, wait
-/// behind the flood.
+/// Guards against: a flood of wrong tokens that makes good ones wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_wrong_tokens_locks_no_good_one_out() {
     let sample = Sample::new();
@@ -343,7 +342,7 @@ async fn a_flood_of_wrong_tokens_locks_no_good_one_out() {
     }
 }
 
-/// Lost otherwise: single flight: as many hashes as requests, and all of them slow.
+/// Guards against: as many slow hashes as there are requests with one token.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_with_one_token_are_one_check() {
     let sample = Sample::new();
@@ -366,7 +365,7 @@ async fn many_requests_with_one_token_are_one_check() {
     );
 }
 
-/// Lost otherwise: the work of a check whose client hung up, and with it the bound on work.
+/// Guards against: a client that hangs up and so evades the limit on work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abandoned_check_ends_and_serves_the_next() {
     let sample = Sample::new();

@@ -33,7 +33,7 @@ fn numbered(number: usize) -> [u8; 32] {
     fingerprint
 }
 
-/// Lost otherwise: `auth.cache_ttl`: a revoked token good for ever, or every request a look-up.
+/// Guards against: a revoked token that is good for ever, and a look-up for every request.
 #[test]
 fn a_good_verdict_lasts_for_the_ttl() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -45,7 +45,7 @@ fn a_good_verdict_lasts_for_the_ttl() {
     assert_eq!(cache.get(&[8; 32], now), None);
 }
 
-/// Lost otherwise: the expiry of a token that is in use.
+/// Guards against: a token in use that outlives its expiry.
 #[test]
 fn a_good_verdict_ends_with_the_token() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -59,7 +59,7 @@ fn a_good_verdict_ends_with_the_token() {
     assert_eq!(cache.get(&TOKEN, later(now, Duration::from_secs(5))), None);
 }
 
-/// Lost otherwise: the moment for which a wrong token costs no work, or its end.
+/// Guards against: a repeated wrong token that costs work, and a refusal that never ends.
 #[test]
 fn a_refusal_lasts_for_a_moment() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -74,8 +74,7 @@ fn a_refusal_lasts_for_a_moment() {
     assert_eq!(cache.proof(&TOKEN), None);
 }
 
-/// Lost otherwise: memory, to whoever sends wrong tokens, or the good verdicts, pushed out by wrong
-/// ones.
+/// Guards against: wrong tokens that fill the memory or push out good verdicts.
 #[test]
 fn refusals_are_bounded_and_never_evict_a_good_verdict() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -91,7 +90,7 @@ fn refusals_are_bounded_and_never_evict_a_good_verdict() {
     assert_eq!(cache.get(&numbered(0), now), Some(Verdict::Refused));
 }
 
-/// Lost otherwise: a bound on good verdicts, or the newest of them.
+/// Guards against: a cache of good verdicts without a limit, or one that drops the newest.
 #[test]
 fn good_verdicts_are_bounded_and_the_oldest_goes() {
     let (cache, now) = (Cache::new(TTL), Moment::now());
@@ -104,8 +103,7 @@ fn good_verdicts_are_bounded_and_the_oldest_goes() {
     assert!(cache.get(&numbered(CAPACITY), now).is_some());
 }
 
-/// Lost otherwise: revocations that a restored database brings, undone by a check that began
-/// before.
+/// Guards against: revocations of a restored database that an earlier check undoes.
 #[test]
 fn forget_drops_all_and_what_began_before() {
     let (cache, now) = (Cache::new(TTL), Moment::now());

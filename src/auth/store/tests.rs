@@ -34,7 +34,8 @@ fn names(path: &Path) -> Option<Vec<String>> {
     rows(path).map(|rows| rows.into_iter().map(|row| row.name).collect())
 }
 
-/// Lost otherwise: who is let in: rows of other prefixes or disabled ones, or legacy ones left out.
+/// Guards against: accepting rows of other prefixes or disabled ones, and omitting rows without a
+/// prefix.
 #[test]
 fn prefix_and_legacy_rows_that_are_enabled_are_candidates() {
     let (_folder, path) = database(&format!(
@@ -51,7 +52,7 @@ fn prefix_and_legacy_rows_that_are_enabled_are_candidates() {
     assert_eq!(found, [("mine", true), ("old", false)]);
 }
 
-/// Lost otherwise: values that no Arc writes making a token stronger or longer-lived than it is.
+/// Guards against: unusual values that make a token stronger or longer-lived.
 #[test]
 fn odd_values_never_let_more_in() {
     let (_folder, path) = database(&format!(
@@ -85,7 +86,7 @@ fn odd_values_never_let_more_in() {
     );
 }
 
-/// Lost otherwise: every token of an Arc too old to have prefixes.
+/// Guards against: refusing every token of an Arc without prefixes.
 #[test]
 fn without_a_prefix_column_all_rows_are_candidates() {
     let (_folder, path) = database(
@@ -96,8 +97,8 @@ fn without_a_prefix_column_all_rows_are_candidates() {
     assert!(rows.len() == 1 && rows[0].name == "a" && !rows[0].is_likely);
 }
 
-/// Lost otherwise: fail-closed, where a table that can't be judged counts as empty and the
-/// bootstrap token is let in.
+/// Guards against: a table that can't be judged and counts as empty, so that the bootstrap token is
+/// accepted.
 #[test]
 fn a_table_without_expiry_is_an_error() {
     let (_folder, path) = database(
@@ -116,7 +117,7 @@ fn a_table_without_expiry_is_an_error() {
     ));
 }
 
-/// Lost otherwise: entry to a restore just where the database is what has to be restored.
+/// Guards against: no way to start a restore when the database is damaged.
 #[test]
 fn missing_garbage_and_empty_databases_have_no_tokens() {
     let (folder, empty) = database(ARC_SCHEMA);
@@ -133,7 +134,7 @@ fn missing_garbage_and_empty_databases_have_no_tokens() {
     }
 }
 
-/// Lost otherwise: fail-closed, where disabling every token opens the door to the bootstrap token.
+/// Guards against: a bootstrap token that is accepted because every other token is disabled.
 #[test]
 fn disabled_tokens_are_tokens() {
     let (_folder, path) = database(&format!(
@@ -143,7 +144,7 @@ fn disabled_tokens_are_tokens() {
     assert!(has_tokens(&path, &LogThrottle::default()).expect("readable"));
 }
 
-/// Lost otherwise: the difference between a busy database and one without tokens.
+/// Guards against: a busy database that counts as one without tokens.
 #[test]
 fn a_locked_database_is_an_error_after_a_while() {
     let (_folder, path) = database(&format!(
@@ -159,7 +160,7 @@ fn a_locked_database_is_an_error_after_a_while() {
     assert!(names(&path).is_some());
 }
 
-/// Lost otherwise: tokens of an Arc that runs (its latest rows are in `-wal`).
+/// Guards against: missing the latest tokens of a running Arc, which are in `-wal`.
 #[test]
 fn a_live_wal_is_read() {
     let (_folder, path) = database(&format!("PRAGMA journal_mode = wal; {ARC_SCHEMA}"));
@@ -173,8 +174,8 @@ fn a_live_wal_is_read() {
     assert_eq!(names(&path), Some(vec!["new".to_owned()]));
 }
 
-/// Lost otherwise: authentication over a read-only mount, or revocations that only the unreadable
-/// `-wal` knows.
+/// Guards against: no authentication on a read-only mount, and missing the revocations in an
+/// unreadable `-wal`.
 #[test]
 fn without_shm_a_settled_database_is_read_as_immutable() {
     let (_folder, path) = database(&format!(
@@ -194,7 +195,7 @@ fn without_shm_a_settled_database_is_read_as_immutable() {
     assert!(matches!(error, AuthError::Database { .. }), "{error}");
 }
 
-/// Lost otherwise: fail-closed and an answer at all, where the path is a folder.
+/// Guards against: no answer, or access, where the path is a folder.
 #[test]
 fn a_folder_is_an_error() {
     let (folder, _path) = database(ARC_SCHEMA);
