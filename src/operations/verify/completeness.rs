@@ -182,7 +182,7 @@ fn found<'a>(
     let add = |item| {
         odd.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(item)
+            .push(item);
     };
     let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
     listing.filter_map(move |item| {
