@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_backup::pipeline::{Plan, Reader, Writer};
+use arc_backup::testing::{Plan, Reader, Writer};
 use arc_backup_core::{
     Body, Entry, Error, GetOptions, Key, MemorySink, Sink, Upload, WriteOptions,
 };

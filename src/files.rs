@@ -64,15 +64,16 @@ pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> Result<(), CoreError
     sync_folder(path)
 }
 
-/// Writes `text` to the new private file `path`, durably. Returns `false` where there is one already,
-/// which stays: of two processes that write it at the same time, one wins.
+/// Writes `text` to the new private file `path`, durably. Returns `false` where there is one
+/// already, which stays: of two processes that write it at the same time, one wins.
 pub(crate) fn create_atomically(path: &Path, text: &[u8]) -> io::Result<bool> {
     let temporary = with_suffix(path, &format!("-{}.tmp", std::process::id()));
     let create = || {
         let mut file = create_file(&temporary)?;
         file.write_all(text)?;
         sync_file(&file)?;
-        // A link never replaces an existing file; where there are no links, a rename is the next best.
+        // A link never replaces an existing file; where there are no links, a rename is the next
+        // best.
         match std::fs::hard_link(&temporary, path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

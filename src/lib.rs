@@ -1,45 +1,105 @@
-//! `arc-backup` backs up and restores an Arc time-series database: Parquet files, SQLite metadata and `arc.toml`.
+//! Backs up and restores an Arc time-series database: Parquet files, SQLite metadata and `arc.toml`.
 //!
-//! It is one binary, a REST service and a command line over this library, and a framework: a third party adds
-//! a kind of thing to back up ([`arc_backup_core::Source`]) or a place to put it ([`arc_backup_core::Sink`]) to the
-//! [`Registry`] and calls [`main`].
+//! The program `arc-backup` is this library with the built-in backends. It is a command line and a
+//! REST service over one engine, [`ArcBackup`].
 //!
-//! - [`config`]: `arc.toml` and environment
-//! - [`source`]: what is backed up
-//! - [`pipeline`]: the one copy engine
-//! - [`manifest`], [`repository`]: what a backup is, and the backups in a target
-//! - [`operations`]: backup, restore, verify, delete; the one slot, progress, history
-//! - [`check`]: whether there are backups as there should be, for monitoring
-//! - [`doctor`]: whether all of it can work
-//! - [`auth`], [`api`], [`cli`]: the surfaces
+//! # A program with a storage of your own
+//!
+//! A third party adds a place to put backups ([`core::Sink`]) or a kind of data to back up
+//! ([`core::Source`]) to the [`Registry`] and calls [`main`]:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//!
+//! use arc_backup::Registry;
+//! use arc_backup::core::{MemorySink, Sink};
+//!
+//! fn main() -> ExitCode {
+//!     let mut registry = Registry::new();
+//!     // A target with `type = "memory"` in `arc.toml` is such a sink now.
+//!     registry.add_sink("memory", |_, _| {
+//!         Ok(Arc::new(MemorySink::default()) as Arc<dyn Sink>)
+//!     });
+//!     arc_backup::main(registry)
+//! }
+//! ```
+//!
+//! # A backup without the program
+//!
+//! ```no_run
+//! use arc_backup::core::Scope;
+//! use arc_backup::{ArcBackup, Origin, Overrides, Registry, Request, Status, Who};
+//!
+//! # async fn back_up() -> arc_backup::Result<()> {
+//! let registry = Registry::new();
+//! let settings = registry.settings(&Overrides::default())?;
+//! let engine = ArcBackup::new(settings, &registry)?;
+//! let request = Request::Backup {
+//!     scope: Scope::whole(),
+//!     require_flush: false,
+//!     target: None,
+//!     id: None,
+//! };
+//! let who = Who {
+//!     actor: "nightly".to_owned(),
+//!     origin: Origin::Cli,
+//!     fingerprint: None,
+//!     token: None,
+//! };
+//! let ended = engine.start(request, who).await?.wait().await;
+//! assert_eq!(ended.status, Status::Completed, "{:?}", ended.error);
+//! # Ok(())
+//! # }
+//! ```
 
-pub mod api;
+mod api;
 mod arc;
-pub mod auth;
+mod auth;
 mod busy;
-pub mod check;
-pub mod cli;
-pub mod config;
-pub mod demo;
-pub mod doctor;
+mod check;
+mod cli;
+mod config;
+mod demo;
+mod doctor;
 mod error;
 mod files;
 mod holder;
-pub mod manifest;
+mod manifest;
 mod nearest;
-pub mod operations;
+mod operations;
 mod own_folder;
-pub mod pipeline;
+mod pipeline;
 mod random;
 mod registry;
-pub mod repository;
+mod repository;
 mod secret;
 mod sorted;
-pub mod source;
+mod source;
+#[doc(hidden)]
+pub mod testing;
 mod times;
 mod unreadable_state;
 
+#[doc(no_inline)]
+pub use arc_backup_core as core;
+
+pub use busy::Busy;
 pub use cli::main;
+pub use config::{
+    BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings, TargetSettings, Values,
+    Warning,
+};
 pub use error::{Error, Result};
+pub use holder::{Holder, ProcessIdentity};
+pub use manifest::BackupId;
+pub use operations::{
+    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, Leftover, ListAnswer, LocalInventory,
+    Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase, Problem, ProblemKind,
+    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, Sections,
+    SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+};
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
+pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Summary, Unreadable};
+pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

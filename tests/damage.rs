@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use arc_backup::manifest::{Manifest, seal};
+use arc_backup::testing::{Manifest, seal};
 use serde_json::Value;
 use support::{
     ARC_OLD, Instance, change_live, data_file, has_problem, make_fifo, refused, text, timely,
@@ -380,4 +380,27 @@ fn more_missing_files_than_are_listed_are_counted_once() {
         error.contains(&format!("(and {} more)", FILES - 1)),
         "{error}"
     );
+}
+
+/// Guards against entries that a verification does not see, since no section has their name.
+#[test]
+fn entries_with_unsupported_names_beside_the_sections_are_reported() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let folder = instance.backup_folder(&id);
+    std::fs::write(folder.join("odd\\name"), b"x").unwrap();
+    std::fs::create_dir(folder.join("bad\\dir")).unwrap();
+    std::fs::write(folder.join("bad\\dir/f"), b"x").unwrap();
+    let (code, operation) = instance.json(&["verify", &id]);
+    assert_eq!(
+        (code, &operation["problem_count"]),
+        (1, &2.into()),
+        "{operation}"
+    );
+    assert_eq!(operation["backup_state"], "damaged");
+    for name in ["odd\\name", "bad\\dir"] {
+        let problems = operation["problems"].to_string();
+        assert!(problems.contains(&name.replace('\\', "\\\\")), "{problems}");
+    }
+    refused(&instance, &id, "", "odd names");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arc_backup::source::{Exclusions, ParquetSource};
+use arc_backup::testing::{Exclusions, ParquetSource};
 use arc_backup_core::{
     Activity, Child, Digest, EntityTag, Entry, ExtraFiles, GetOptions, Key, ListOptions,
     ListStream, LockOutcome, MemorySink, Meta, Object, OperationId, RestoreSummary, Result, Sink,

@@ -12,8 +12,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_backup::config::Database;
-use arc_backup::source::SqliteSource;
+use arc_backup::testing::{Database, SqliteSource};
 use arc_backup_core::{Freeze, OperationId, Source};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use support::Instance;

@@ -15,12 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_backup::config::Overrides;
-use arc_backup::manifest::BackupId;
-use arc_backup::operations::{
-    ArcBackup, Operation, Request, RestoreOptions, Running, Status, VerifyMode, Who,
+use arc_backup::{
+    ArcBackup, BackupId, Error, Operation, Overrides, Registry, Request, RestoreOptions, Running,
+    Status, VerifyMode, Who,
 };
-use arc_backup::{Error, Registry};
 use arc_backup_core::{Key, Sink, WriteOptions};
 use simulated::{Conditions, Limits, Simulated};
 
@@ -67,7 +65,7 @@ impl Instance {
     async fn begin(&self, request: Request) -> Result<Arc<Running>, Error> {
         let who = Who {
             actor: "test".to_owned(),
-            origin: arc_backup::operations::Origin::Cli,
+            origin: arc_backup::Origin::Cli,
             fingerprint: None,
             token: None,
         };
@@ -330,7 +328,7 @@ async fn every_operation(
             .iter()
             .all(|(_, swept)| swept.faults.is_empty())
     );
-    let report = arc_backup::doctor::examine(&instance.engine).await;
+    let report = arc_backup::testing::examine(&instance.engine).await;
     // Its measurement moves some MiB, 4 KiB at a time here: that exceeds its timeout.
     let checks = (report.checks.iter())
         .filter(|check| check.subject.contains("target") && check.check != "reach");

@@ -199,9 +199,9 @@ impl ApiError {
             success: Some(false),
             ..error_body(denied.to_string())
         });
-        match denied {
-            Denied::NotAdmin(_) | Denied::NotReader(_) => Self::Forbidden(body),
-            Denied::Missing | Denied::Invalid => Self::Unauthorized(body),
+        match denied.status() {
+            403 => Self::Forbidden(body),
+            _ => Self::Unauthorized(body),
         }
     }
 }

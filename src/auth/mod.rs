@@ -28,7 +28,6 @@ mod token_hash;
 mod token_sources;
 
 pub use authenticator::Authenticator;
-pub use error::AuthError;
 pub use identity::{Denied, Identity};
 pub use settings::AuthSettings;
 pub use token::{fingerprint, token_from_parts};

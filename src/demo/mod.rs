@@ -25,7 +25,6 @@ mod series;
 mod tests;
 mod token;
 
-pub use error::DemoError;
-pub use instance::{DemoInstance, make_instance};
+pub use instance::make_instance;
 pub use options::DemoOptions;
 pub use parquet::{Column, Values, count_rows, write_parquet};

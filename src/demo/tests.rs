@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{DemoError, DemoInstance, DemoOptions, count_rows, make_instance};
+use super::error::DemoError;
+use super::instance::DemoInstance;
+use super::{DemoOptions, count_rows, make_instance};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/instance");
 

@@ -7,7 +7,7 @@ use crate::config::Backends;
 /// The setting and remedy for a fault of the storage whose settings are in `table`.
 pub(super) fn explain(backends: &Backends, table: &str, error: &CoreError) -> (String, String) {
     let setting =
-        setting(backends, error).map_or_else(|| table.to_owned(), |name| format!("{table}.{name}"));
+        (error.setting()).map_or_else(|| table.to_owned(), |name| format!("{table}.{name}"));
     if let Some(remedy) = error.remedy() {
         return (setting, in_table(backends, table, remedy));
     }
@@ -29,14 +29,6 @@ pub(super) fn explain(backends: &Backends, table: &str, error: &CoreError) -> (S
         _ => format!("see `{setting}`"),
     };
     (setting, remedy)
-}
-
-/// The setting that the fault names.
-fn setting(backends: &Backends, error: &CoreError) -> Option<String> {
-    let text = error.to_string();
-    let names = text.split('`').skip(1).step_by(2);
-    let mut names = names.filter_map(|name| name.split(' ').next());
-    (names.find(|name| backends.is_storage_key(name))).map(str::to_owned)
 }
 
 /// A remedy with the whole names of its settings, and with the variables of those that are secrets.

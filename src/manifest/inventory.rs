@@ -2,8 +2,8 @@
 //!
 //! It is streamed, never held whole. A reader first brings it into a private local file, checking
 //! every line and the digest on the way, and then reads that copy as often as it needs: nothing can
-//! change in between. On the way it is also noted where the lines of each section are, so that a
-//! section is read without the others.
+//! change in between. The offsets of each section are kept too, so that a section is read
+//! without the others.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -37,7 +37,7 @@ pub struct Inventory {
 /// What is wrong with an inventory.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryFault {
-    /// It is not what the manifest says, or not readable as an inventory.
+    /// It is not the one that the manifest names, or not readable as an inventory.
     #[error("inventory.jsonl {0}")]
     Damaged(String),
     /// It could not be read, or not be kept.

@@ -24,7 +24,7 @@ pub fn seal(manifest: &mut Manifest) -> serde_json::Result<Vec<u8>> {
     Ok(text.into_bytes())
 }
 
-/// Whether `bytes` are what was sealed with `digest`: no reader has to serialise anything again.
+/// Whether `bytes` are those that were sealed with `digest`; they are not serialised again.
 #[must_use]
 pub fn is_sealed(bytes: &[u8], digest: &str) -> bool {
     if digest.parse::<Digest>().is_err() {

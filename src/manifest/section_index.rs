@@ -1,4 +1,4 @@
-//! Where the lines of each section lie in a list of records, and what they add up to.
+//! The place and the totals of each section in a list of records.
 
 use arc_backup_core::{Key, Section};
 

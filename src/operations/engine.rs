@@ -423,6 +423,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Marks crashed operations as failed. `in_progress` is the restore that a marker describes.
 fn mark_crashed(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
+    file.fail_unreadable()?;
     for mut operation in file.running()? {
         operation.status = Status::Failed;
         let text = match (operation.operation, in_progress) {

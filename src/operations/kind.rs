@@ -17,5 +17,7 @@ named! {
         Delete = "delete",
         /// Leftovers are removed. The history does not record sweeps.
         Sweep = "sweep",
+        /// An operation whose entry in the history cannot be read.
+        Unknown = "unknown",
     }
 }

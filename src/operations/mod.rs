@@ -47,7 +47,7 @@ pub use cancel::{AfterCancel, Cancelling};
 pub(crate) use disk::{Room, existing, taken};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use filter::{OperationFilter, OperationPage};
-pub use history::{History, KeyedRequest, KnownKey};
+pub use history::{KeyedRequest, KnownKey};
 pub use inventories::LocalInventory;
 pub use kind::OperationKind;
 pub use list_filter::{ListFilter, ListPlace};

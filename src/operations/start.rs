@@ -182,7 +182,7 @@ impl ArcBackup {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
             storage: self.storage.clone(),
-            repository: repository.noting_in(running.progress.activity()),
+            repository: repository.with_activity(running.progress.activity()),
             id,
             scratch_folders: self.scratch.clone(),
             scratch: OnceLock::new(),

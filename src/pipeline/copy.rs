@@ -34,9 +34,8 @@ pub trait Reader: Send + Sync {
     /// Opens `entry`.
     async fn open(&self, entry: &Entry) -> Result<Body, Error>;
 
-    /// Opens it once more, after its bytes were not what they should be, or broke off. A reader
-    /// that has other checksums than the digest asks for them then: what was damaged on the way
-    /// shows there, and what is damaged where it is kept does not.
+    /// Opens it again, after its bytes were wrong or broke off. A reader with checksums of its own
+    /// uses them then: they show damage on the way, and not damage in the store.
     ///
     /// The default opens it as before.
     async fn open_again(&self, entry: &Entry) -> Result<Body, Error> {
@@ -348,7 +347,7 @@ fn stamp(file: &File) -> Option<Stamp> {
     Some((meta.len(), meta.modified().ok()?))
 }
 
-/// Fails when an open file was rewritten in place since it was `was`: what was read of it is
+/// Fails when an open file was rewritten in place since it was `was`: the bytes read are
 /// neither the old file nor the new one, and where it has as many bytes, nothing else shows that.
 fn check_unchanged(file: &File, was: Option<Stamp>, key: &str) -> Result<(), CopyFault> {
     if was.is_none() || stamp(file) == was {

@@ -19,7 +19,7 @@ pub enum CopyFault {
         key: String,
         /// How many were expected.
         expected: u64,
-        /// How many there were; one more than expected stands for any number above.
+        /// How many there were; one more than expected means any number above.
         found: u64,
     },
     /// The bytes are not the ones they should be.
@@ -42,7 +42,7 @@ impl CopyFault {
     pub(super) fn may_heal(&self) -> bool {
         match self {
             Self::Read(error) | Self::Write(error) => error.is_retryable(),
-            // A sink may leave it to us to find what was damaged on the way.
+            // A sink may not find damage on the way by itself.
             Self::Checksum { .. } => true,
             Self::Size { .. } | Self::Cancelled => false,
         }

@@ -9,7 +9,7 @@ mod fault;
 mod pieces;
 mod progress;
 
-pub use copy::{Copies, Outcome, Plan, Reader, Writer};
+pub use copy::{Outcome, Plan, Reader, Writer};
 pub use fault::CopyFault;
 pub use pieces::pieces;
 pub use progress::Progress;

@@ -1,4 +1,4 @@
-//! How far a copy is, and what it is at.
+//! How far a copy is, and which files it copies.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,20 +13,21 @@ pub struct Progress {
     total_bytes: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
-    /// Everything that goes on.
+    /// Steps of any kind.
     activity: Activity,
     under_way: Mutex<BTreeMap<u64, (String, &'static str)>>,
 }
 
 impl Progress {
-    /// Adds to what there is to do.
+    /// Adds files and bytes that are to be copied.
     pub fn expect(&self, files: u64, bytes: u64) {
         self.total_files.fetch_add(files, Ordering::Relaxed);
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.activity.note();
     }
 
-    /// Takes back that there was something to do, and, if it was done, that.
+    /// Subtracts files and bytes that are not to be copied any more, and, where they were, from
+    /// those that are done.
     pub fn forget(&self, files: u64, bytes: u64, done: bool) {
         self.total_files.fetch_sub(files, Ordering::Relaxed);
         self.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -37,18 +38,18 @@ impl Progress {
         self.activity.note();
     }
 
-    /// Notes bytes as done.
+    /// Counts bytes as done.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.activity.note();
     }
 
-    /// Takes back bytes that are copied again.
+    /// Subtracts bytes that are copied again.
     pub fn take_back(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Notes files as done.
+    /// Counts files as done.
     pub fn add_files(&self, files: u64) {
         self.files.fetch_add(files, Ordering::Relaxed);
         self.activity.note();
@@ -79,13 +80,13 @@ impl Progress {
         .map(|n| n.load(Ordering::Relaxed))
     }
 
-    /// Where everything is noted that goes on.
+    /// The counter of steps of any kind.
     #[must_use]
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    /// Notes that something is done to the file at `key`, until what this returns is dropped.
+    /// Records that the file at `key` is being copied, until the returned guard is dropped.
     pub(super) fn begin(&self, key: &str) -> UnderWay<'_> {
         let mut under_way = self.files_under_way();
         let number = under_way.last_key_value().map_or(0, |(last, _)| last + 1);

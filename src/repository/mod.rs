@@ -27,4 +27,4 @@ pub(crate) use stored::{StoredLog, StoredReader};
 pub use target::Repository;
 
 pub use crate::UnreadableState;
-pub use crate::holder::{Holder, ProcessIdentity};
+pub use crate::holder::Holder;

@@ -1,4 +1,4 @@
-//! Removing a backup, and finding out what is left of one.
+//! Removing a backup, and finding its leftovers.
 
 use arc_backup_core::{Child, Discard, ErrorKind, Key, ListOptions, Listed};
 use futures::StreamExt;

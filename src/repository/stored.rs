@@ -24,7 +24,7 @@ const RECORDS_PER_OBJECT: usize = 500;
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 /// The largest object that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
-/// The field of a record that holds the entity tag of what was stored.
+/// The field of a record that has the entity tag of the stored object.
 const STORED: &str = "stored";
 
 /// Records which files were stored.

@@ -15,7 +15,7 @@ pub struct Repository {
     pub(super) sink: Arc<dyn Sink>,
     /// The whole target, where `sink` is only a part of it.
     pub(super) target: Option<Arc<dyn Sink>>,
-    /// Where steps are noted.
+    /// Counts the steps that long requests take.
     pub(super) activity: Activity,
 }
 
@@ -31,9 +31,9 @@ impl Repository {
         }
     }
 
-    /// The same, noting its steps there.
+    /// The same, counting its steps in `activity`.
     #[must_use]
-    pub(crate) fn noting_in(&self, activity: &Activity) -> Self {
+    pub(crate) fn with_activity(&self, activity: &Activity) -> Self {
         Self {
             activity: activity.clone(),
             ..self.clone()

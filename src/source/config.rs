@@ -138,7 +138,8 @@ struct Planned {
     entry: Entry,
     /// Where the live file really is.
     path: PathBuf,
-    /// Whether the live file is replaced: not where it has the same bytes, and can't be renamed over.
+    /// Whether the live file is replaced: not where it has the same bytes, and can't be renamed
+    /// over.
     is_needed: bool,
     staged: Option<Staged>,
 }
@@ -147,8 +148,8 @@ struct Planned {
 #[derive(Clone)]
 struct Staged {
     path: PathBuf,
-    /// How it replaces the live file; `None` where that turned out to have the same bytes, and can't
-    /// be renamed over.
+    /// How it replaces the live file; `None` where that turned out to have the same bytes, and
+    /// can't be renamed over.
     how: Option<Replacement>,
 }
 

@@ -223,7 +223,7 @@ mod tests {
         // Neither is whole: it may be that the output was not there yet when its place was looked
         // at.
         assert_eq!(decided(&["b"], false), None);
-        // Nothing moves, and there is no output: what is there is what there is.
+        // Nothing changes, and there is no output: the remaining inputs are kept.
         assert_eq!(decided(&["b"], true).as_deref(), Some("b"));
         // An output that is not whole replaces nothing.
         let mut half = job("o", &["a", "b"]);
@@ -248,7 +248,7 @@ mod tests {
         );
         assert_eq!(decided(&["a", "b", "day", "o"]).as_deref(), Some("day"));
         assert_eq!(decided(&["day"]).as_deref(), Some("day"));
-        // An output that is not whole is no input either, unless what it was made of is there.
+        // An output that is not whole does not count as an input, unless its own inputs are there.
         let mut half = jobs.clone();
         half[0].output_size = Some(2);
         let decided = |listed: &[&str]| kept(&half, listed, true).map(|k| k.join(" "));

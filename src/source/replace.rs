@@ -1,7 +1,7 @@
 //! Replacing a file by another one, also where none can be renamed over it: a single file that is
 //! mounted into a container, a file in a folder that can't be written.
 //!
-//! [`check`] finds out, before anything changes, what can't be done at all.
+//! [`check`] finds out, before anything changes, that a file can't be replaced at all.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind as IoKind};
@@ -157,7 +157,7 @@ impl Attributes {
         });
         let modified = (self.modified).map_or(Ok(()), |time| file.set_modified(time));
         for error in [mode, modified].into_iter().filter_map(io::Result::err) {
-            tracing::warn!(%error, path = %path.display(), "its mode or time is not what it was in the backup");
+            tracing::warn!(%error, path = %path.display(), "cannot set its mode or time to those of the backup");
         }
     }
 }

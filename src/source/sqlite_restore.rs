@@ -56,7 +56,7 @@ impl SqliteRestore {
                 ErrorKind::Invalid,
                 "restore",
                 format!("metadata/{}", entry.key),
-                "the configuration names no database of this name: add its key to arc.toml, or restore without metadata",
+                "the configuration does not name this database: add its key to arc.toml, or restore without metadata",
             )
         })
     }

@@ -1,4 +1,4 @@
-//! Making durable what was written.
+//! Making written files durable.
 
 use std::time::Duration;
 

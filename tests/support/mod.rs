@@ -206,7 +206,7 @@ pub fn rows(data: &Path) -> BTreeMap<String, u64> {
     for file in files(data).iter().filter(|file| file.ends_with(".parquet")) {
         let measurement = file.splitn(3, '/').take(2).collect::<Vec<_>>().join(".");
         *rows.entry(measurement).or_default() +=
-            arc_backup::demo::count_rows(&data.join(file)).unwrap();
+            arc_backup::testing::count_rows(&data.join(file)).unwrap();
     }
     rows
 }

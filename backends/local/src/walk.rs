@@ -206,6 +206,8 @@ impl Level {
             }
         }
         names.sort_unstable();
+        // A file that is replaced by a rename may be read twice.
+        names.dedup();
         Ok(Self {
             folder,
             path,
@@ -225,11 +227,9 @@ impl Level {
         let opened = self.folder.child(name);
         match opened.and_then(|folder| Level::read(folder, path.clone(), filter)) {
             Ok(level) => Ok(Step::Down(level)),
-            Err(Errno::NOENT) => Ok(Step::Nothing),
-            // It was replaced since its name was read: by a link or a file.
-            Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
-                self.row(name, path[..path.len() - 1].to_owned())
-            }
+            // It was removed, or replaced by a link or a file, since its name was read. Here would be
+            // the wrong place for that one: `a` comes before `a-b`, and `a/` behind it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => Ok(Step::Nothing),
             Err(errno) => Err((path, errno.into())),
         }
     }

@@ -67,14 +67,6 @@ impl Collected {
         (context.running).update(|operation| operation.not_included.clone_from(&self.not_included));
     }
 
-    /// Whether Arc wrote its buffers, as the last flush says.
-    pub(crate) fn set_flushed(&mut self, context: &Context, flushed: Option<bool>) {
-        self.flushed = flushed;
-        context
-            .running
-            .update(|operation| operation.flushed = flushed);
-    }
-
     /// Warns of a section without files: a wrong prefix or bucket shows as no data at all, where on
     /// local disk the folder would be missing.
     pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) {

@@ -25,7 +25,8 @@ pub(crate) enum Flush {
 }
 
 /// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to
-/// run. Returns whether the buffers were flushed; `None` where no Arc is known.
+/// run. Returns whether the buffers were flushed, which is reported to the status also where that
+/// ends the backup; `None` where no Arc is known.
 pub(crate) async fn run(context: &Context, flush: Flush) -> Result<Option<bool>> {
     let Some(arc) = &context.arc else {
         return without_url(context, flush);
@@ -35,6 +36,8 @@ pub(crate) async fn run(context: &Context, flush: Flush) -> Result<Option<bool>>
         answered = arc.flush() => answered,
         () = context.running.cancel.cancelled() => return Err(context.running.cancelled()),
     };
+    let flushed = answered.is_ok();
+    (context.running).update(|operation| operation.flushed = Some(flushed));
     match (answered, flush) {
         (Ok(()), _) => Ok(Some(true)),
         (Err(error), Flush::Required) => Err(required(&error.to_string())),
@@ -53,6 +56,7 @@ fn without_url(context: &Context, flush: Flush) -> Result<Option<bool>> {
         return Err(required(&format!("{seen}: {SET_URL}")));
     }
     if let Some(seen) = seen {
+        (context.running).update(|operation| operation.flushed = Some(false));
         context.warn(format!("{NOT_FLUSHED}: {seen}; {SET_URL}"));
         return Ok(Some(false));
     }

@@ -77,6 +77,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     };
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
+    BackupOutcome::Published.report(&context.running)?;
     if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
         tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
     }
@@ -214,8 +215,7 @@ async fn store(
         context.check_cancelled()?;
         context.running.phase(Phase::Listing);
         if section == Section::Data {
-            let flushed = flush::run(context, flush).await?;
-            collected.set_flushed(context, flushed);
+            collected.flushed = flush::run(context, flush).await?;
         }
         let freeze = Freeze {
             operation_id: context.operation_id.clone(),

@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! The steps: list the snapshot, reuse the files that interrupted backups have stored, and copy the
-//! rest. Then the source reconciles the files that were missing or changed when they were opened.
+//! Counts the files of the snapshot, takes over those that interrupted backups have stored, copies
+//! the rest, and lets the source reconcile files that were gone or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,8 @@ const ROUNDS: u32 = 1000;
 /// The credentials are checked once per this number of refused files.
 const REFUSALS: u64 = 100;
 
-/// Copies a section, and records its files in `collected`. Unreadable files of the source are
-/// recorded as problems; any other fault ends the copy.
+/// Copies a section, and adds it to `collected`. Files of the source that can't be read are
+/// problems; any other fault ends it.
 pub(crate) async fn copy(
     context: &Context,
     section: &Section,
@@ -204,8 +204,8 @@ impl Copying<'_> {
             let record = Record::new(self.section, outcome.entry)?;
             match copied {
                 Some(copied) => {
-                    let noted = self.log.record(&record, outcome.stored.as_deref()).await;
-                    self.faults.check(noted)?;
+                    let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
+                    self.faults.check(recorded)?;
                     copied.push(&record)?;
                 }
                 None => _ = self.recopied.insert(record.entry.key.clone(), record),
@@ -332,7 +332,7 @@ fn is_lost(fault: &CopyFault) -> bool {
     }
 }
 
-/// Removes copied files that are no longer part of the backup.
+/// Removes from the backup the copied files that are no longer part of it.
 async fn remove_gone(context: &Context, section: &Section, gone: &BTreeSet<Key>) -> Result<()> {
     let mut keys = Vec::with_capacity(gone.len());
     for key in gone {

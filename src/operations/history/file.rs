@@ -149,6 +149,28 @@ impl HistoryFile {
         Ok(rows.iter().filter_map(|row| row.parse().ok()).collect())
     }
 
+    /// Marks operations with the status `running` as failed whose rows cannot be parsed. Their rows
+    /// stay as they are: another version may read them.
+    pub(crate) fn fail_unreadable(&self) -> Result<()> {
+        let rows: Option<Vec<Row>> = self.read(|connection| {
+            connection
+                .prepare(&format!(
+                    "SELECT {COLUMNS} FROM operations WHERE status = 'Running'"
+                ))?
+                .query_map([], Row::read)?
+                .collect()
+        })?;
+        for row in rows.unwrap_or_default() {
+            if row.parse().is_err() {
+                self.change(|connection| {
+                    let change = "UPDATE operations SET status = 'Failed' WHERE operation_id = ?1";
+                    connection.execute(change, [row.id()]).map(|_| ())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn find(
         &self,
         filter: &OperationFilter,

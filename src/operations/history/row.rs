@@ -1,6 +1,6 @@
 //! An operation as a row of the history.
 
-use crate::operations::{Operation, Status};
+use crate::operations::{Operation, OperationKind, Status};
 
 /// The columns that [`Row::read`] expects, in this order.
 pub(crate) const COLUMNS: &str = "operation_id, started_at, status, body";
@@ -23,6 +23,10 @@ impl Row {
         })
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.operation_id
+    }
+
     pub(crate) fn parse(&self) -> serde_json::Result<Operation> {
         serde_json::from_str(&self.body)
     }
@@ -30,6 +34,7 @@ impl Row {
     /// Returns the operation. If the row cannot be parsed, the operation's error says so.
     pub(crate) fn operation(&self) -> Operation {
         self.parse().unwrap_or_else(|error| Operation {
+            operation: OperationKind::Unknown,
             operation_id: self.operation_id.clone(),
             started_at: self.started_at.clone(),
             status: Status::from_name(&self.status.to_lowercase()).unwrap_or(Status::Failed),

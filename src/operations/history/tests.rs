@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::History;
+use super::{History, HistoryFile};
 use crate::config::HistoryLimits;
-use crate::operations::{Operation, OperationFilter, Status};
+use crate::operations::{Operation, OperationFilter, OperationKind, Status};
 use crate::operations::{Problem, ProblemKind};
 
 fn operation(number: u64, started: Timestamp) -> Operation {
@@ -89,6 +89,15 @@ async fn a_row_that_cannot_be_parsed_is_shown_as_such() {
         }
     }
     assert_eq!(listed[0].error, None);
+    // It is not taken for a backup that failed, and one that nobody runs does not run for ever.
+    assert_eq!(listed[1].operation, OperationKind::Unknown);
+    let running = "UPDATE operations SET status = 'Running'";
+    file.execute(running, []).expect("changed");
+    let settled = history.with(HistoryFile::fail_unreadable).await;
+    settled.expect("changed");
+    let listed = history.list(0, 9).await.expect("read");
+    let statuses: Vec<_> = listed.iter().skip(1).map(|one| one.status).collect();
+    assert_eq!(statuses, [Status::Failed; 2]);
 }
 
 /// Guards against an empty file of a killed process that prevents every operation.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::Section;
-use arc_backup_core::{Activity, InvalidOperationId, OperationId, Staging};
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, Section, Staging};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 

@@ -135,6 +135,8 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
              restore again)",
         )?;
     }
+    (context.running)
+        .update(|operation| operation.restart_required = Some(outcome.restart_required));
     marker
         .remove(parts.iter().any(RestoredSection::changes_data))
         .await?;
@@ -151,7 +153,7 @@ async fn with_remedy(
     error: Error,
 ) -> Error {
     let is_damaged = !problems.damaged().is_empty() && !options.skip_damaged;
-    if !is_damaged || !matches!(error.root(), Error::Failed(_)) {
+    if !is_damaged || error.is_cancelled() {
         return error;
     }
     match damaged::remedy(context).await {
@@ -320,7 +322,7 @@ async fn abort_all(
 /// the disk is full, or a write failed.
 fn is_worth_resuming(problems: &Problems, options: &RestoreOptions, error: &Error) -> bool {
     let is_of_disk = matches!(
-        error.root(),
+        error,
         Error::Storage(error) if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled)
     );
     // On request, damaged files are omitted.

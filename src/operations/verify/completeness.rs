@@ -1,6 +1,5 @@
-//! Checking that a backup holds the files of its inventory, with their sizes, and no others.
+//! Whether everything that the inventory names is there, with its size, and nothing else.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
@@ -23,26 +22,25 @@ async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Met
     if purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
-    // A listing does not show whether an archived object is temporarily restored.
+    // A listing does not show that an object was restored for a while.
     match context.repository.sink().head(&meta.key).await? {
         Some(there) if there.archived => Err(archived(path).into()),
         _ => Ok(()),
     }
 }
 
-/// Returns the error for a file in an archive tier.
+/// The error for a file of a backup that lies in an archive tier.
 fn archived(path: &str) -> CoreError {
     CoreError::new(
         ErrorKind::Archived,
         "read",
         path,
-        "it is in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there \
-         first, then run this again (docs/storage.md)",
+        "it lies in an archive tier of the store: restore (S3) or rehydrate (Azure) the objects of this backup there first, then \
+         run this again (docs/storage.md)",
     )
 }
 
-/// Returns the error for a file that was in an archive tier when it was read. Its bytes are not
-/// damaged.
+/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
 pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
@@ -52,11 +50,11 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     }
 }
 
-/// Compares the backup's listing with its inventory, both in byte order, and adds differences to
+/// Compares the backup's listing with its inventory, both in byte order, and adds what differs to
 /// `problems`.
 ///
 /// # Errors
-/// Returns [`ErrorKind::Archived`] for the first file that must be read and is in an archive tier.
+/// [`ErrorKind::Archived`] for the first file that is to be read and lies in an archive tier.
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
@@ -70,56 +68,48 @@ pub(crate) async fn check(
         expected(context, inventory, scope)?,
         found(context, &prefix, scope, &odd),
     );
-    // Folders, with a `/` at the end, and files that cannot be read. Files there are not reported
-    // as missing.
-    let mut unreadable = BTreeSet::new();
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
-        add_odd(problems, &odd, &mut unreadable);
+        add_odd(problems, &odd);
         match joined {
-            Joined::Left(Expected { record, bytes }) => {
-                let mut folders = record
-                    .path
-                    .match_indices('/')
-                    .map(|(at, _)| &record.path[..=at]);
-                let is_unreadable = unreadable.contains(record.path.as_str())
-                    || folders.any(|folder| unreadable.contains(folder));
-                if let Bytes::Elsewhere(meta) = bytes {
-                    check_file(context, problems, &record, meta, purpose).await?;
-                } else if !is_unreadable {
-                    check_file(context, problems, &record, None, purpose).await?;
+            Joined::Left(Expected { record, held_by }) => match held_by {
+                HeldBy::Other(meta) => {
+                    check_file(context, problems, &record, meta, purpose).await?
                 }
-            }
-            Joined::Both(Expected { record, bytes }, Found { path, meta }) => match bytes {
-                Bytes::Here => check_file(context, problems, &record, Some(meta), purpose).await?,
-                Bytes::Elsewhere(meta) => {
+                // In a folder that can't be read: whether it is missing is not known.
+                HeldBy::This if problems.damaged().contains(&record.path) => {}
+                HeldBy::This => check_file(context, problems, &record, None, purpose).await?,
+            },
+            Joined::Both(Expected { record, held_by }, Found { path, meta }) => match held_by {
+                HeldBy::This => check_file(context, problems, &record, Some(meta), purpose).await?,
+                HeldBy::Other(meta) => {
                     check_file(context, problems, &record, meta, purpose).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
             },
             Joined::Right(Found { path, .. }) => {
-                let text = "it is not in the inventory";
+                let text = "the inventory does not name it";
                 problems.add(path, ProblemKind::Unexpected, text);
             }
         }
     }
     drop(joined);
-    add_odd(problems, &odd, &mut unreadable);
+    add_odd(problems, &odd);
     Ok(())
 }
 
-/// A record, and where its bytes are.
+/// A record, and the backup that holds its bytes.
 struct Expected {
     record: Record,
-    bytes: Bytes,
+    held_by: HeldBy,
 }
 
-enum Bytes {
-    /// In this backup.
-    Here,
-    /// In another backup: the object there; `None` if it is missing.
-    Elsewhere(Option<Meta>),
+enum HeldBy {
+    /// The backup itself.
+    This,
+    /// Another one, with the object there; `None` where it is missing.
+    Other(Option<Meta>),
 }
 
 impl Sorted for Expected {
@@ -140,13 +130,13 @@ impl Sorted for Found {
     }
 }
 
-/// An entry of the backup's folder that is not an object, or cannot be read; by its path there.
+/// Something in the backup's folder that is not an object, or can't be read; by its path there.
 enum Odd {
     Unreadable(String, CoreError),
     Other(String, OtherKind),
 }
 
-/// Returns the records in scope.
+/// The records in scope.
 fn expected<'a>(
     context: &'a Context,
     inventory: &Inventory,
@@ -158,16 +148,16 @@ fn expected<'a>(
         Err(_) => true,
     });
     Ok(stream::iter(in_scope).and_then(async |record| {
-        let (holder, key) = location_of(&context.id, &record)?;
-        let bytes = match holder == context.id {
-            true => Bytes::Here,
-            false => Bytes::Elsewhere(context.repository.sink().head(&key).await?),
+        let (id, key) = location_of(&context.id, &record)?;
+        let held_by = match id == context.id {
+            true => HeldBy::This,
+            false => HeldBy::Other(context.repository.sink().head(&key).await?),
         };
-        Ok(Expected { record, bytes })
+        Ok(Expected { record, held_by })
     }))
 }
 
-/// Returns the objects in scope. Other entries are added to `odd`.
+/// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
     context: &'a Context,
     prefix: &'a str,
@@ -177,7 +167,9 @@ fn found<'a>(
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let is_in_scope = move |path: &str| {
         let name = path.split('/').next().unwrap_or_default();
-        Section::parse(name).is_ok_and(|section| scope.includes(&section))
+        // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
+        let section = Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()));
+        scope.includes(&section)
     };
     let add = |item| {
         odd.lock()
@@ -217,14 +209,13 @@ fn found<'a>(
     })
 }
 
-/// Adds the entries of `odd` to `problems`, and the unreadable ones also to `unreadable`.
-fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>, unreadable: &mut BTreeSet<String>) {
+/// Adds what was listed so far and is not an object, or can't be read, to `problems`.
+fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>) {
     let items = std::mem::take(&mut *odd.lock().unwrap_or_else(PoisonError::into_inner));
     for item in items {
         match item {
             Odd::Unreadable(path, error) => {
                 problems.add_damaged(&path, ProblemKind::Unreadable, error.to_string());
-                unreadable.insert(path);
             }
             Odd::Other(path, kind) => {
                 let text = format!("is {}", kind.as_str());
@@ -257,7 +248,7 @@ async fn check_file(
     check_tier(purpose, context, &record.path, &meta).await
 }
 
-/// Compares the manifest's counts with the inventory: Arc's tools use the manifest's counts.
+/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
 pub(crate) fn check_counts(
     problems: &mut Problems,
     loaded: &Loaded,
@@ -281,7 +272,7 @@ pub(crate) fn check_counts(
     Ok(())
 }
 
-/// Checks the counts of a backup that Arc made: it has no inventory.
+/// For a backup that Arc made, its manifest's counts are what there is to check.
 pub(crate) fn check_arcs_counts(
     problems: &mut Problems,
     loaded: &Loaded,

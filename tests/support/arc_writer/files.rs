@@ -1,6 +1,6 @@
 //! Names and content of a writer's files.
 
-use arc_backup::demo::{Column, Values, write_parquet};
+use arc_backup::testing::{Column, Values, write_parquet};
 use bytes::Bytes;
 use parquet::column::reader::ColumnReader;
 use parquet::file::reader::{FileReader, SerializedFileReader};

@@ -169,11 +169,11 @@ impl<'a> RestoreMarker<'a> {
         }
         // This can be done without: a store that no longer answers is not waited for.
         let beside = BesideData(&self.context.storage);
-        let noted = tokio::select! {
-            noted = tokio::time::timeout(ANSWER_TIMEOUT, beside.write(&text)) => noted,
+        let written = tokio::select! {
+            written = tokio::time::timeout(ANSWER_TIMEOUT, beside.write(&text)) => written,
             () = self.context.running.cancel.cancelled() => return,
         };
-        if let Ok(Err(error)) = noted {
+        if let Ok(Err(error)) = written {
             tracing::warn!(%error, "cannot record beside the data which sections are restored");
         }
     }
@@ -197,12 +197,16 @@ impl<'a> RestoreMarker<'a> {
         serde_json::to_vec(&marker).expect("plain data is valid JSON")
     }
 
-    /// Removes the marker where this operation has written it and nothing live has changed.
+    /// Removes the marker where nothing live has changed: one that this operation has written, or that
+    /// of the staged files that it has taken over.
     pub(crate) async fn remove_own(&self) -> Result<()> {
         let settings = &self.context.settings;
-        let text = std::fs::read(marker_path(settings)).unwrap_or_default();
-        let marker = serde_json::from_slice::<RestoreInProgress>(&text);
-        if matches!(marker, Ok(marker) if marker.operation_id == *self.context.operation_id) {
+        let is_own = any_marker(settings).is_some_and(|marker| {
+            let stage = self.resumed.as_ref().map(ToString::to_string);
+            marker.operation_id == *self.context.operation_id
+                || marker.phase == STAGING && stage.is_some() && marker.stage == stage
+        });
+        if is_own {
             remove_marker(settings)?;
         }
         // Without reading it: a marker that was just written may not be visible yet, and no other
