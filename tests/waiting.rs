@@ -363,7 +363,7 @@ fn a_dead_store_does_not_delay_the_end_of_an_operation() {
             while running
                 .snapshot()
                 .phase
-                .map(arc_backup::operations::Phase::as_str)
+                .map(arc_backup::Phase::as_str)
                 != Some(phase)
             {
                 assert!(!running.is_done(), "no phase {phase}");
