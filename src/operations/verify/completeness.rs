@@ -40,7 +40,8 @@ fn archived(path: &str) -> CoreError {
     )
 }
 
-/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+/// The error for a file that turned out to lie in an archive tier when it was read, which is no
+/// fault of its bytes.
 pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
@@ -248,7 +249,8 @@ async fn check_file(
     check_tier(purpose, context, &record.path, &meta).await
 }
 
-/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the
+/// manifest's counts.
 pub(crate) fn check_counts(
     problems: &mut Problems,
     loaded: &Loaded,
