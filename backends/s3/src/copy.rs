@@ -11,9 +11,6 @@ use crate::error::RequestFault;
 use crate::multipart::{Multipart, Part};
 use crate::store::{Store, length, odd_answer, quoted};
 
-/// The place of all that AWS keeps.
-pub(crate) const AWS: &str = "aws";
-
 /// How many parts of one object are copied at once.
 const PARALLEL: usize = 8;
 
@@ -87,27 +84,6 @@ pub(crate) fn address_store(store: &Store) -> String {
         None => "default credentials".to_owned(),
     };
     format!("s3 {} {who}", store.destination.endpoint)
-}
-
-/// The host, whatever the keys and the spelling. The names of AWS's buckets are the same in all
-/// regions.
-pub(crate) fn address_place(store: &Store) -> String {
-    let Some(endpoint) = &store.config.endpoint else {
-        return AWS.to_owned();
-    };
-    let endpoint = endpoint.to_ascii_lowercase();
-    let host = endpoint
-        .split_once("://")
-        .map_or(endpoint.as_str(), |(_, rest)| rest);
-    let host = host
-        .trim_end_matches('/')
-        .trim_end_matches(":443")
-        .trim_end_matches(":80");
-    if host.ends_with(".amazonaws.com") {
-        AWS.to_owned()
-    } else {
-        host.to_owned()
-    }
 }
 
 /// The facts of what is to be copied; `None` when it is absent.

@@ -18,6 +18,7 @@
 //! - `read`, `body`, `checksum`, `no_checksums`, `upload`, `multipart`, `unfinished`, `list`,
 //!   `delete`, `copy`, `aside`, `lock`: one concern each.
 
+mod address;
 mod aside;
 mod body;
 mod call;

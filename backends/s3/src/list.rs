@@ -10,8 +10,8 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use futures::{StreamExt, stream};
 
+use crate::address::{AWS, address_place};
 use crate::call::Call;
-use crate::copy::{AWS, address_place};
 use crate::store::{Store, size};
 
 /// Sorts behind whatever a key may have in its place.
@@ -309,8 +309,7 @@ pub(crate) fn text(name: Option<&str>, encoded: bool) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The first names that start with `prefix`, at most a page of them: for who removes what it is
-/// told.
+/// The first names that start with `prefix`, at most a page of them. The caller removes them.
 pub(crate) async fn first_names(store: &Store, prefix: &str) -> Result<Vec<String>> {
     let subject = store.url(prefix);
     let mut order = Order::default();

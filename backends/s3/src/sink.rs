@@ -14,7 +14,7 @@ use crate::aside::S3Aside;
 use crate::config::S3Config;
 use crate::store::Store;
 use crate::upload::S3Upload;
-use crate::{copy, delete, list, lock, read, unfinished};
+use crate::{address, copy, delete, list, lock, read, unfinished};
 
 /// A bucket, or a prefix in one, as a [`Sink`].
 ///
@@ -121,7 +121,7 @@ impl ServerCopy for S3Sink {
     fn address(&self, key: &Key) -> Address {
         Address {
             store: copy::address_store(&self.store),
-            place: copy::address_place(&self.store),
+            place: address::address_place(&self.store),
             path: format!("{}/{}", self.store.bucket(), self.store.name(key)),
         }
     }

@@ -10,8 +10,7 @@ use arc_backup_core::{
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
-use super::MAX_ATTEMPTS;
-use super::record::{Condition, Record, look, put, remove};
+use super::record::{Condition, MAX_ATTEMPTS, Record, look, put, remove};
 use crate::lock_state::lock_of;
 use crate::store::Store;
 

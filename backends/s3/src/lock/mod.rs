@@ -20,10 +20,7 @@ use crate::S3Config;
 use crate::lock_state::lock_of;
 use crate::store::{Store, nonce};
 use held::held;
-use record::{Condition, Record, There, look, put};
-
-/// How often a lock is tried again that has changed in between.
-const MAX_ATTEMPTS: u32 = 5;
+use record::{Condition, MAX_ATTEMPTS, Record, There, look, put};
 
 /// By how much the difference of two times of a store may be too large: each is cut to whole
 /// seconds.

@@ -11,13 +11,15 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::MAX_ATTEMPTS;
 use crate::call::Call;
 use crate::checksum::Sum;
 use crate::delete::send_delete;
 use crate::error::RequestFault;
 use crate::lock_state::lock_of;
 use crate::store::{Store, odd_answer, quoted, unquoted};
+
+/// How often a lock is tried again that has changed in between.
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
 
 /// What the object of a lock holds, as JSON.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
