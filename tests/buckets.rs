@@ -96,7 +96,7 @@ fn a_backup_deleted_from_a_versioned_bucket_is_gone() {
         assert!(again.contains("no backup"), "{arguments:?}: {again}");
     }
     let swept = instance.ok(&["sweep"]);
-    assert!(swept.contains("nothing is left"), "{swept}");
+    assert!(swept.contains("no leftovers"), "{swept}");
 }
 
 /// Guards against the same warning after every deletion, also where the space was freed.

@@ -83,7 +83,7 @@ fn assert_marker_is_respected(instance: &Instance, id: &str) {
     let refused = instance.run(&["restore", id, "--yes", "--no-data"]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(
-        text(&refused).contains("leaves out a part"),
+        text(&refused).contains("omits a part"),
         "{}",
         text(&refused)
     );

@@ -160,11 +160,7 @@ fn arc_toml_that_can_not_be_written_is_refused_before_the_first_change_and_can_b
     let without = [&ELSEWHERE[..], &["restore", &id, "--yes"]].concat();
     let output = instance.run(&without);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(
-        text(&output).contains("leaves out a part"),
-        "{}",
-        text(&output)
-    );
+    assert!(text(&output).contains("omits a part"), "{}", text(&output));
     let ended = done(&instance, &disk, &without);
     assert!(
         ended["warnings"]

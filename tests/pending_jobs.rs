@@ -73,7 +73,7 @@ fn an_output_of_another_size_is_reported() {
     assert!(
         warnings.contains("temperature_1_b1_daily.parquet")
             && warnings.contains("10 bytes")
-            && warnings.contains("rows may be there twice"),
+            && warnings.contains("rows may be duplicated"),
         "{warnings}"
     );
     let instance = with_job("rows of bo", &state("12", &["a"]));

@@ -360,7 +360,7 @@ fn a_dead_store_does_not_delay_the_end_of_an_operation() {
             fill(storage.objects(), 60, |_| 6000).await;
             let instance = Instance::new(Arc::new(storage), Arc::new(target), "");
             let running = instance.begin(backup()).await.unwrap();
-            while running.snapshot().phase.map(|phase| phase.as_str()) != Some(phase) {
+            while running.snapshot().phase.map(arc_backup::Phase::as_str) != Some(phase) {
                 assert!(!running.is_done(), "no phase {phase}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

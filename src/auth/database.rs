@@ -42,7 +42,8 @@ pub(crate) fn read<T>(
         path: path.to_owned(),
         source,
     };
-    // An absolute path: SQLite would take `file:...` for a URI and `:memory:` for an empty database.
+    // An absolute path: SQLite would take `file:...` for a URI and `:memory:` for an empty
+    // database.
     let absolute = std::path::absolute(path).map_err(file_error)?;
     match fs::metadata(&absolute) {
         Ok(metadata) if metadata.is_file() => {}

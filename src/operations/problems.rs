@@ -30,7 +30,8 @@ impl PathSet {
 }
 
 /// What an operation has found wrong so far: how many problems there are, the first of them to be
-/// shown, and every damaged file. Each problem is reported to the status; nothing is read from there.
+/// shown, and every damaged file. Each problem is reported to the status; nothing is read from
+/// there.
 #[derive(Debug)]
 pub(crate) struct Problems {
     running: Arc<Running>,

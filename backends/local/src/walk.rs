@@ -227,8 +227,8 @@ impl Level {
         let opened = self.folder.child(name);
         match opened.and_then(|folder| Level::read(folder, path.clone(), filter)) {
             Ok(level) => Ok(Step::Down(level)),
-            // It was removed, or replaced by a link or a file, since its name was read. Here would be
-            // the wrong place for that one: `a` comes before `a-b`, and `a/` behind it.
+            // It was removed, or replaced by a link or a file, since its name was read. Here would
+            // be the wrong place for that one: `a` comes before `a-b`, and `a/` behind it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => Ok(Step::Nothing),
             Err(errno) => Err((path, errno.into())),
         }

@@ -12,8 +12,8 @@
 //! - `config`: what Arc's settings mean. `sink`: the [`S3Sink`] itself.
 //! - `store`: the client and what every request needs. `destination`: where requests go, for
 //!   messages.
-//! - `call`, `error`, `transport`, `cause`, `diagnosis`: what answers mean, and faults before there is
-//!   one.
+//! - `call`, `error`, `transport`, `cause`, `diagnosis`: what answers mean, and faults before there
+//!   is one.
 //! - `lock_state`, `under_way`, `versions`: what a sink remembers.
 //! - `read`, `body`, `checksum`, `no_checksums`, `upload`, `multipart`, `unfinished`, `list`,
 //!   `delete`, `copy`, `aside`, `lock`: one concern each.

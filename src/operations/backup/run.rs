@@ -151,8 +151,8 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 }
 
 /// Keeps of a failed backup what is of use: an incomplete copy, where only files of the source were
-/// at fault, and returns where it is; else the files that the next backup can reuse. Nothing is kept
-/// on a full disk, or where nothing was stored.
+/// at fault, and returns where it is; else the files that the next backup can reuse. Nothing is
+/// kept on a full disk, or where nothing was stored.
 async fn clean_up(
     context: &Context,
     mut collected: Collected,
@@ -162,8 +162,8 @@ async fn clean_up(
     if let Some(lock) = &context.lock
         && matches!(lock.check().await, Err(error) if error.kind() == ErrorKind::Busy)
     {
-        // Another process may have swept the files stored so far, and their journal. Files that came
-        // later have no journal and are of use to nobody; they are under this backup's own id.
+        // Another process may have swept the files stored so far, and their journal. Files that
+        // came later have no journal and are of use to nobody; they are under this backup's own id.
         repository.sweep_one(&context.id, false).await?;
     } else if collected.faults.lost_stored_files() {
         for id in unfinished.iter().chain([&context.id]) {

@@ -20,8 +20,9 @@ impl WriteFaults {
         }
     }
 
-    /// Records a fault of writing to the target. A full one gets its room back. A disk that fails to
-    /// write reports that once, to whoever asks first, and then serves the lost bytes from memory.
+    /// Records a fault of writing to the target. A full one gets its room back. A disk that fails
+    /// to write reports that once, to whoever asks first, and then serves the lost bytes from
+    /// memory.
     pub(crate) fn record(&mut self, fault: &CoreError) {
         match fault.kind() {
             ErrorKind::NoSpace => self.has_lost_files = true,

@@ -74,8 +74,8 @@ pub(crate) fn counts(
     Ok((whole, damaged))
 }
 
-/// Reads all files that are to be restored, before anything is planned, so that every damaged file is
-/// known and omitted everywhere.
+/// Reads all files that are to be restored, before anything is planned, so that every damaged file
+/// is known and omitted everywhere.
 ///
 /// # Errors
 /// Where every file is damaged, or the target does not answer.

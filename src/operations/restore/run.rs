@@ -1,8 +1,8 @@
 //! The steps of a restore.
 //!
 //! Everything is checked, and every file that will change is staged and verified, before the first
-//! live byte changes. From then on a restore marker in the state folder and beside the data says so,
-//! and running the same restore again completes it.
+//! live byte changes. From then on a restore marker in the state folder and beside the data says
+//! so, and running the same restore again completes it.
 
 use std::time::Duration;
 
@@ -162,8 +162,8 @@ async fn with_remedy(
     }
 }
 
-/// Waits until Arc is idle, and fails where this restore must not continue: its last step may be the
-/// removal of the files set aside.
+/// Waits until Arc is idle, and fails where this restore must not continue: its last step may be
+/// the removal of the files set aside.
 async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Result<()> {
     arc.settle().await?;
     context.check_cancelled()?;
@@ -278,9 +278,9 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
     Ok(())
 }
 
-/// Removes staged files, or leaves them for the next restore of the same backup and returns how many
-/// these are. The marker of a restore that was interrupted while it changed live data stays: only a
-/// restore that completes removes it.
+/// Removes staged files, or leaves them for the next restore of the same backup and returns how
+/// many these are. The marker of a restore that was interrupted while it changed live data stays:
+/// only a restore that completes removes it.
 async fn abort_all(
     problems: &Problems,
     options: &RestoreOptions,
@@ -303,8 +303,8 @@ async fn abort_all(
             }
         }
     }
-    // Staged files of an earlier run are known by the marker alone: they were not listed yet, or are
-    // still of use.
+    // Staged files of an earlier run are known by the marker alone: they were not listed yet, or
+    // are still of use.
     let has_data = parts.iter().any(|part| part.section == Section::Data);
     let keeps_earlier = marker.resumes_staging() && (is_of_use || !has_data);
     if cleaned
@@ -363,7 +363,8 @@ async fn apply(
             }
             part.restore.apply().await.map_err(Error::from)
         };
-        // Said before it is so, since the restore may be aborted: from then on Arc's memory is stale.
+        // Said before it is so, since the restore may be aborted: from then on Arc's memory is
+        // stale.
         if part.needs_restart() {
             context
                 .running

@@ -40,7 +40,8 @@ fn archived(path: &str) -> CoreError {
     )
 }
 
-/// The error for a file that turned out to lie in an archive tier when it was read, which is no fault of its bytes.
+/// The error for a file that turned out to lie in an archive tier when it was read, which is no
+/// fault of its bytes.
 pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
     match fault {
         CopyFault::Read(error) if error.kind() == ErrorKind::Archived => {
@@ -74,7 +75,7 @@ pub(crate) async fn check(
         match joined {
             Joined::Left(Expected { record, held_by }) => match held_by {
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?
+                    check_file(context, problems, &record, meta, purpose).await?;
                 }
                 // In a folder that can't be read: whether it is missing is not known.
                 HeldBy::This if problems.damaged().contains(&record.path) => {}
@@ -174,7 +175,7 @@ fn found<'a>(
     let add = |item| {
         odd.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(item)
+            .push(item);
     };
     let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
     listing.filter_map(move |item| {
@@ -248,7 +249,8 @@ async fn check_file(
     check_tier(purpose, context, &record.path, &meta).await
 }
 
-/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the manifest's counts.
+/// What the manifest says of the files must be what the inventory lists: Arc's tools go by the
+/// manifest's counts.
 pub(crate) fn check_counts(
     problems: &mut Problems,
     loaded: &Loaded,

@@ -90,8 +90,8 @@ async fn read_note(context: &Context) -> Note {
     }
 }
 
-/// Where the sample begins. Where that cannot be recorded the samples are random, or each would read
-/// the same files.
+/// Where the sample begins. Where that cannot be recorded the samples are random, or each would
+/// read the same files.
 async fn cursor(context: &Context, note: &Note) -> SampleCursor {
     let Err(error) = record_note(context, note).await else {
         return note.sample.unwrap_or_default();

@@ -197,8 +197,8 @@ impl<'a> RestoreMarker<'a> {
         serde_json::to_vec(&marker).expect("plain data is valid JSON")
     }
 
-    /// Removes the marker where nothing live has changed: one that this operation has written, or that
-    /// of the staged files that it has taken over.
+    /// Removes the marker where nothing live has changed: one that this operation has written, or
+    /// that of the staged files that it has taken over.
     pub(crate) async fn remove_own(&self) -> Result<()> {
         let settings = &self.context.settings;
         let is_own = any_marker(settings).is_some_and(|marker| {

@@ -196,8 +196,8 @@ impl Scene {
     }
 }
 
-/// Guards against: a restore that ended between two sections, and does not say which part of the live
-/// data is old and which is new.
+/// Guards against: a restore that ended between two sections, and does not say which part of the
+/// live data is old and which is new.
 #[tokio::test]
 async fn the_marker_says_which_sections_are_restored() {
     let scene = Scene::new().await;
@@ -238,8 +238,8 @@ async fn the_marker_says_which_sections_are_restored() {
     assert_eq!(scene.engine.restore_in_progress().await, None);
 }
 
-/// Guards against: files that the first of two runs has set aside, and that are neither reported nor
-/// removed.
+/// Guards against: files that the first of two runs has set aside, and that are neither reported
+/// nor removed.
 #[tokio::test]
 async fn files_set_aside_by_an_interrupted_run_are_reported_or_removed_by_the_next() {
     for policy in [ExtraFilesPolicy::SetAside, ExtraFilesPolicy::Remove] {
