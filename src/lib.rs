@@ -92,7 +92,7 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::BackupId;
+pub use manifest::{BackupId, InventoryFault};
 pub use operations::{
     AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, Leftover, ListAnswer, LocalInventory,
     Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase, Problem, ProblemKind,
