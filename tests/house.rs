@@ -1,8 +1,8 @@
 //! The source tree itself: which file imports which, how long files are, which words they use.
 //!
-//! The import graph is made from the text of the sources: every path that begins at `crate`, `super`,
-//! `self` or at an imported name is followed, through re-exports, to the file that defines it. A
-//! `pub use` is a table of contents and no import.
+//! The import graph is made from the text of the sources: every path that begins at `crate`,
+//! `super`, `self` or at an imported name is followed, through re-exports, to the file that defines
+//! it. A `pub use` is a table of contents and no import.
 
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 

@@ -1,6 +1,6 @@
 //! Objects that are set aside.
 
-use super::{children, id, key, list_all, put, put_all, read};
+use super::calls::{children, id, key, list_all, put, put_all, read};
 use crate::{Activity, AsideMode, Child, ErrorKind, Sink};
 
 pub(super) async fn sets_aside(sink: &dyn Sink) {

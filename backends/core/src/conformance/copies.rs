@@ -1,6 +1,6 @@
 //! Copies within the store, second names and moved folders.
 
-use super::{head, key, list_all, put, read};
+use super::calls::{head, key, list_all, put, read};
 use crate::{Activity, ErrorKind, Sink};
 
 pub(super) async fn copies_within_the_store(sink: &dyn Sink) {

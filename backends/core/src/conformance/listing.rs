@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 
-use super::{children, key, list, list_all, put_all, read};
+use super::calls::{children, key, list, list_all, put_all, read};
 use crate::{Child, ListOptions, Sink};
 
 pub(super) async fn carries_odd_keys(sink: &dyn Sink) {

@@ -1,6 +1,6 @@
 //! Locks.
 
-use super::key;
+use super::calls::key;
 use crate::{LockOutcome, Sink};
 
 pub(super) async fn locks(sink: &dyn Sink) {

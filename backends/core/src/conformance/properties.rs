@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{head, put, put_with, read};
+use super::calls::{head, put, put_with, read};
 use crate::{EntityTag, Sink, WriteOptions};
 
 pub(super) async fn keeps_attributes(sink: &dyn Sink) {

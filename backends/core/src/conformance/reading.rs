@@ -1,6 +1,6 @@
 //! Objects are read in part, and only if they are still the same.
 
-use super::{key, pattern, put, read_with};
+use super::calls::{key, pattern, put, read_with};
 use crate::{ErrorKind, GetOptions, Sink};
 
 pub(super) async fn reads_ranges(sink: &dyn Sink) {

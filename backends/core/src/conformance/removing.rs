@@ -1,6 +1,6 @@
 //! Removing takes what it is asked to and nothing else.
 
-use super::{children, key, list_all, put, put_all};
+use super::calls::{children, key, list_all, put, put_all};
 use crate::{Activity, Child, Sink};
 
 pub(super) async fn deletes(sink: &dyn Sink) {

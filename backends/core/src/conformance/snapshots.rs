@@ -1,6 +1,6 @@
 //! Snapshots of objects.
 
-use super::{id, key, list_all, put};
+use super::calls::{id, key, list_all, put};
 use crate::{Activity, Discard, ErrorKind, GetOptions, Meta, Sink};
 
 pub(super) async fn holds_a_snapshot(sink: &dyn Sink) {

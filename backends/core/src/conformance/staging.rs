@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{children, expect_absent, id, key, list_all, read};
+use super::calls::{children, expect_absent, id, key, list_all, read};
 use crate::{Discard, ErrorKind, Sink, WriteOptions};
 
 pub(super) async fn stages(sink: &dyn Sink) {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use futures::{TryStreamExt, future};
 
-use super::{
+use super::calls::{
     begin, children, expect_absent, head, key, list, list_all, pattern, put, put_with, read,
 };
 use crate::{
