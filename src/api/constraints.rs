@@ -125,7 +125,11 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
-        ("Operation", "operation") => names(&OPERATIONS, OperationKind::as_str),
+        ("Operation", "operation") => {
+            // And what a row of the history is that cannot be read.
+            let kinds = [&OPERATIONS[..], &[OperationKind::Unknown]].concat();
+            names(&kinds, OperationKind::as_str)
+        }
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),
