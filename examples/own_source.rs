@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_backup::Registry;
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, OperationId, Restore,
-    RestoreSummary, Result, Sink, Source, SourceReport, Staging, StagingArea, Upload, WriteOptions,
+    Body, Entry, EntryStream, Error, ErrorKind, Key, OperationId, Restore, RestoreSummary, Result,
+    Sink, Snapshot, SnapshotRequest, Source, SourceReport, Staging, StagingArea, Upload,
+    WriteOptions,
 };
 use arc_backup_local::{LocalConfig, LocalSink};
 use async_trait::async_trait;
@@ -41,9 +42,9 @@ impl Source for RunbookSource {
         "runbook"
     }
 
-    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         // A copy is a snapshot that does not change. The folder is removed with the operation.
-        let copy = freeze.scratch.join("runbook");
+        let copy = request.scratch.join("runbook");
         let size = std::fs::copy(&self.path, &copy).map_err(|e| self.fault("read", e))?;
         let mut entry = Entry::new(Key::parse("runbook.md").expect("a fixed name"), size);
         entry.modified = std::fs::metadata(&self.path)
@@ -76,7 +77,7 @@ struct RunbookView {
 }
 
 #[async_trait]
-impl Frozen for RunbookView {
+impl Snapshot for RunbookView {
     fn entries(&self) -> EntryStream<'_> {
         stream::iter([Ok(self.entry.clone())]).boxed()
     }

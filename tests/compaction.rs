@@ -120,8 +120,8 @@ fn nothing_is_left(instance: &Instance, live: &Place) {
 fn no_snapshot_is_left(instance: &Instance) {
     let children = std::fs::read_dir(instance.path("data")).unwrap();
     let names = children.map(|child| child.unwrap().file_name().into_string().unwrap());
-    let frozen: Vec<_> = names.filter(|name| name.contains("freeze")).collect();
-    assert_eq!(frozen, Vec::<String>::new());
+    let snapshots: Vec<_> = names.filter(|name| name.contains("freeze")).collect();
+    assert_eq!(snapshots, Vec::<String>::new());
 }
 
 /// Makes backup after backup while the writer writes, and checks every row of each.

@@ -69,8 +69,8 @@ fn a_killed_backup_is_resumed() {
     many(&instance);
     let (output, _) = faulty(&instance, "die:before:1100", "target.begin", &["backup"]);
     assert_eq!(output.status.code(), None, "{}", text(&output));
-    let frozen = named_like(&instance.path("data"), &["-freeze-"]);
-    assert!(!frozen.is_empty(), "nothing was frozen");
+    let kept = named_like(&instance.path("data"), &["-freeze-"]);
+    assert!(!kept.is_empty(), "no snapshot was kept");
     assert_eq!(listed(&instance, "killed"), Vec::<String>::new());
     let left = folders(&instance);
     assert_eq!(left.len(), 1, "{left:?}");

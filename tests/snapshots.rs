@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_backup::testing::{Database, SqliteSource};
-use arc_backup_core::{Freeze, OperationId, Source};
+use arc_backup_core::{OperationId, SnapshotRequest, Source};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use support::Instance;
 
@@ -246,14 +246,14 @@ fn assert_none_lacks(found: [i64; 2], before: [i64; 2], case: &str) {
 /// Takes a snapshot as a backup does. Returns its path and how long that took.
 fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let freeze = Freeze {
+    let request = SnapshotRequest {
         operation_id: OperationId::parse("test").unwrap(),
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: arc_backup_core::Activity::default(),
     };
     let begun = Instant::now();
-    runtime.block_on(source.freeze(freeze)).unwrap();
+    runtime.block_on(source.snapshot(request)).unwrap();
     (scratch.join("arc.db"), begun.elapsed())
 }
 

@@ -12,7 +12,7 @@ use super::examples::{answer, request_example};
 use super::idempotency::{HEADER, KEY_LIMIT};
 
 /// The error statuses that each operation can answer.
-const ERRORS: [(&str, &[u16]); 14] = [
+const ERRORS: &[(&str, &[u16])] = &[
     (
         "create_backup",
         &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key,
-    Restore, RestoreSummary, Result, Section, Source, SourceReport, Staging, Upload,
+    Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Key, Restore,
+    RestoreSummary, Result, Section, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -57,7 +58,7 @@ impl Source for ConfigSource {
         Section::Config.as_str()
     }
 
-    async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn snapshot(&self, _request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         let entries = if self.exists {
             let meta = std::fs::metadata(&self.path).map_err(|e| self.io("read", e))?;
             vec![Entry {
@@ -68,7 +69,7 @@ impl Source for ConfigSource {
         } else {
             Vec::new()
         };
-        Ok(Box::new(FrozenConfig {
+        Ok(Box::new(ConfigSnapshot {
             source: self.clone(),
             entries,
         }))
@@ -92,13 +93,13 @@ pub(crate) fn check_config_place(path: &Path, operation_id: &str) -> Result<()> 
     replace::check(&real_place(path)?, operation_id).map(drop)
 }
 
-struct FrozenConfig {
+struct ConfigSnapshot {
     source: ConfigSource,
     entries: Vec<Entry>,
 }
 
 #[async_trait]
-impl Frozen for FrozenConfig {
+impl Snapshot for ConfigSnapshot {
     fn entries(&self) -> EntryStream<'_> {
         stream::iter(self.entries.iter().cloned().map(Ok)).boxed()
     }

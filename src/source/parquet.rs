@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_backup_core::{
-    Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen,
-    GetOptions, Key, Meta, Origin, OtherKind, Reconciled, Restore, Result, Section, Sink,
-    SnapshotFolder, Source, SourceReport, Staging,
+    Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, GetOptions, Key,
+    Meta, Origin, OtherKind, Reconciled, Restore, Result, Section, Sink, Snapshot, SnapshotFolder,
+    SnapshotRequest, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -49,7 +49,7 @@ impl Source for ParquetSource {
         Section::Data.as_str()
     }
 
-    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         if let Some(root) = self.storage.properties().local_path
             && !root.is_dir()
         {
@@ -62,7 +62,7 @@ impl Source for ParquetSource {
             ));
         }
         let snapshot = match self.storage.snapshots() {
-            Some(snapshots) => match snapshots.create(&freeze.operation_id).await {
+            Some(snapshots) => match snapshots.create(&request.operation_id).await {
                 Ok(snapshot) => Some(snapshot),
                 Err(error) if error.kind() == ErrorKind::Unsupported => {
                     tracing::debug!(%error, "the data is copied from its place");
@@ -72,30 +72,30 @@ impl Source for ParquetSource {
             },
             None => None,
         };
-        let frozen = match (
-            self.list_settled(snapshot.as_deref(), &freeze).await,
+        let taken = match (
+            self.list_settled(snapshot.as_deref(), &request).await,
             snapshot,
         ) {
             // Found only with the first file: another file system, or files of another owner.
             (Err(error), Some(snapshot)) if error.kind() == ErrorKind::Unsupported => {
                 tracing::debug!(%error, "the data is copied from its place");
-                snapshot.release(&freeze.activity).await?;
-                (self.list_settled(None, &freeze).await?, None)
+                snapshot.release(&request.activity).await?;
+                (self.list_settled(None, &request).await?, None)
             }
             (Err(error), Some(snapshot)) => {
-                snapshot.release(&freeze.activity).await?;
+                snapshot.release(&request.activity).await?;
                 return Err(error);
             }
             (listing, snapshot) => (listing?, snapshot),
         };
-        let ((settler, listing, mut report), snapshot) = frozen;
+        let ((settler, listing, mut report), snapshot) = taken;
         let method = if snapshot.is_some() {
             "hard-links"
         } else {
             "settled-listing"
         };
         report.method = Some(method.to_owned());
-        Ok(Box::new(FrozenData {
+        Ok(Box::new(DataSnapshot {
             settler,
             snapshot,
             listed: listing.listed,
@@ -142,13 +142,13 @@ impl ParquetSource {
     async fn list_settled(
         &self,
         snapshot: Option<&dyn SnapshotFolder>,
-        freeze: &Freeze,
+        request: &SnapshotRequest,
     ) -> Result<(Settler, SettledListing, SourceReport)> {
         let settler = Settler {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
-            cancel: freeze.cancel.clone(),
-            activity: freeze.activity.clone(),
+            cancel: request.cancel.clone(),
+            activity: request.activity.clone(),
             root: root_of(&*self.storage)?,
             warnings: Arc::default(),
             unreadable: Arc::default(),
@@ -160,7 +160,7 @@ impl ParquetSource {
         });
         report.moment = Some(SystemTime::now());
         let report = Mutex::new(report);
-        let path = freeze.scratch.join("data.listed");
+        let path = request.scratch.join("data.listed");
         let listing = settler
             .list_settled(snapshot, &path, &|path, kind| {
                 note_other(
@@ -190,7 +190,7 @@ fn note_other(report: &mut SourceReport, path: String, kind: OtherKind) {
 }
 
 /// A settled snapshot of the data: of hard links, or with each file read only as it was listed.
-struct FrozenData {
+struct DataSnapshot {
     settler: Settler,
     snapshot: Option<Box<dyn SnapshotFolder>>,
     /// The first listing.
@@ -199,7 +199,7 @@ struct FrozenData {
     report: SourceReport,
 }
 
-/// What a snapshot has besides its first listing; changed by [`Frozen::reconcile`].
+/// What a snapshot has besides its first listing; changed by [`Snapshot::reconcile`].
 struct Changing {
     settled: BTreeMap<String, Files>,
     states: Files,
@@ -207,7 +207,7 @@ struct Changing {
 }
 
 #[async_trait]
-impl Frozen for FrozenData {
+impl Snapshot for DataSnapshot {
     fn entries(&self) -> EntryStream<'_> {
         let begun = async move {
             let changing = self.changing.lock().await;
@@ -306,7 +306,7 @@ impl Frozen for FrozenData {
     }
 }
 
-impl FrozenData {
+impl DataSnapshot {
     /// The files that the snapshot has of these units, with their sizes and entity tags.
     async fn files_of(
         &self,

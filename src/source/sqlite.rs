@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use arc_backup_core::{
-    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, Restore,
-    Result, Section, Source, SourceReport, Staging,
+    Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Key, Restore, Result, Section,
+    Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -38,10 +38,10 @@ impl Source for SqliteSource {
         Section::Metadata.as_str()
     }
 
-    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         let mut snapshots = Snapshots {
             entries: Vec::new(),
-            folder: freeze.scratch.clone(),
+            folder: request.scratch.clone(),
             report: SourceReport::default(),
         };
         for database in &self.databases {
@@ -76,8 +76,8 @@ impl Source for SqliteSource {
                     return Err(file_error("read", &database.path, error));
                 }
             };
-            let (live, to) = (database.path.clone(), freeze.scratch.join(&database.file));
-            let (cancel, activity) = (freeze.cancel.clone(), freeze.activity.clone());
+            let (live, to) = (database.path.clone(), request.scratch.join(&database.file));
+            let (cancel, activity) = (request.cancel.clone(), request.activity.clone());
             let file = to.clone();
             tokio::task::spawn_blocking(move || snapshot(&live, &to, &cancel, &activity))
                 .await
@@ -129,7 +129,7 @@ struct Snapshots {
 }
 
 #[async_trait]
-impl Frozen for Snapshots {
+impl Snapshot for Snapshots {
     fn entries(&self) -> EntryStream<'_> {
         stream::iter(self.entries.iter().cloned().map(Ok)).boxed()
     }

@@ -68,6 +68,6 @@ pub use sink::{
     UNCHECKED_LOCK_LIVES, UnfinishedUploads, Upload,
 };
 pub use source::{
-    EntryStream, ExtraFiles, Freeze, Frozen, Origin, Reconciled, Restore, RestoreSummary, Source,
-    SourceReport, Staging,
+    EntryStream, ExtraFiles, Origin, Reconciled, Restore, RestoreSummary, Snapshot,
+    SnapshotRequest, Source, SourceReport, Staging,
 };

@@ -16,25 +16,25 @@ pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
 
 /// Something that a backup is made of: Parquet files, a database, a configuration file.
 ///
-/// [`section`](Source::section), [`freeze`](Source::freeze) and [`restore`](Source::restore) are
-/// required. A source has a section, which is its folder in every backup. A backup
-/// [freezes](Source::freeze) a view and copies its entries; a restore opens [`Restore`] and gives
-/// them back.
+/// [`section`](Source::section), [`snapshot`](Source::snapshot) and [`restore`](Source::restore)
+/// are required. A source has a section, which is its folder in every backup. A backup takes a
+/// [`Snapshot`] and copies its entries; a restore opens [`Restore`] and gives them back.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// The name of the section: one segment of a key, the same for ever, as backups are read by it.
     fn section(&self) -> &str;
 
-    /// Takes a view that does not change while it is copied, or that at least notices when it does.
+    /// Takes a snapshot that does not change while it is copied, or that at least notices when it
+    /// does.
     ///
-    /// Leaves nothing behind when it fails. What it needs room for goes to [`Freeze::scratch`].
-    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>>;
+    /// Leaves nothing behind when it fails. Its files go to [`SnapshotRequest::scratch`].
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>>;
 
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
 
-    /// Removes, or counts, the views that crashed operations held on to. Called before an operation
-    /// begins; another program's views may be in use.
+    /// Removes, or counts, the snapshots of crashed operations. Called before an operation begins;
+    /// another program's snapshots may be in use.
     ///
     /// The default has none.
     async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
@@ -52,9 +52,9 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// What a source is given to make its view.
+/// What a source needs to take a snapshot.
 #[derive(Debug, Clone)]
-pub struct Freeze {
+pub struct SnapshotRequest {
     /// The operation that this is part of.
     pub operation_id: OperationId,
     /// A private folder on local disk that exists, and that is removed after the operation.
@@ -65,11 +65,11 @@ pub struct Freeze {
     pub activity: Activity,
 }
 
-/// A view of a source that does not change.
+/// The consistent data of a source, as a backup copies it.
 #[async_trait]
-pub trait Frozen: Send + Sync {
+pub trait Snapshot: Send + Sync {
     /// The entries, each once, in byte order of their keys. May be called again, and gives the same
-    /// as long as [`reconcile`](Frozen::reconcile) was not called.
+    /// as long as [`reconcile`](Snapshot::reconcile) was not called.
     fn entries(&self) -> EntryStream<'_>;
 
     /// Opens an entry for reading. Fails with [`crate::ErrorKind::Changed`] or
@@ -77,23 +77,23 @@ pub trait Frozen: Send + Sync {
     /// file notices by itself when that is changed in between.
     async fn open(&self, entry: &Entry) -> Result<Body>;
 
-    /// Takes up that entries were gone or changed when they were [opened](Frozen::open): looks
-    /// again at what belongs together with them, and returns how the view differs now from what
-    /// [`entries`](Frozen::entries) gave. `None` where that is not this view's way: then the
-    /// entries are lost.
+    /// Takes up that entries were gone or changed when they were [opened](Snapshot::open): looks
+    /// again at what belongs together with them, and returns how the snapshot differs now from what
+    /// [`entries`](Snapshot::entries) gave. `None` where the source can't do that: then the entries
+    /// are lost.
     async fn reconcile(&self, lost: &[Key]) -> Result<Option<Reconciled>> {
         let _ = lost;
         Ok(None)
     }
 
-    /// What there is to say of this view; complete when all entries have been read.
+    /// What there is to say of this snapshot; complete when all entries have been read.
     fn report(&self) -> SourceReport;
 
-    /// Gives up the view and everything it holds.
+    /// Releases the snapshot and everything that it holds.
     async fn release(self: Box<Self>) -> Result<()>;
 }
 
-/// How a view differs from what it was, as [`Frozen::reconcile`] gives it.
+/// How a snapshot differs from what it was, as [`Snapshot::reconcile`] gives it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Keys that no longer belong to it, whether they were copied or not.
@@ -103,16 +103,16 @@ pub struct Reconciled {
     pub entries: Vec<Entry>,
 }
 
-/// What a source says of a view, for the manifest and the status.
+/// What a source says of a snapshot, for the manifest and the status.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SourceReport {
     /// Where the data came from, without credentials.
     pub origin: Option<Origin>,
-    /// How the view was taken: `hard-links`, `settled-listing`, … `None` for a source whose files
+    /// How the snapshot was taken: `hard-links`, `settled-listing`, … `None` for a source whose files
     /// nobody changes meanwhile.
     pub method: Option<String>,
-    /// The moment that it speaks for: what was committed before it is in the view.
+    /// The moment that it speaks for: what was committed before it is in the snapshot.
     pub moment: Option<SystemTime>,
     /// Links, FIFOs, sockets and devices, which a backup does not hold.
     pub special_files: u64,
@@ -123,13 +123,13 @@ pub struct SourceReport {
     /// The first of them, by path.
     pub unaddressable_sample: Vec<String>,
     /// What could not be looked at, by its path in the section, a folder with a `/` at its end, and
-    /// why: the view lacks it, and a backup of it is not complete.
+    /// why: the snapshot lacks it, and a backup of it is not complete.
     pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
     /// What else the operator should know of it.
     pub warnings: Vec<String>,
-    /// For each entry that stands for a setting, the key in the configuration: `arc.db` →
+    /// For each entry that a setting names, the key in the configuration: `arc.db` →
     /// `auth.db_path`.
     pub settings: BTreeMap<String, String>,
 }

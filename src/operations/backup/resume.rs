@@ -1,8 +1,8 @@
 //! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{
-    EntityTag, Entry, Error as CoreError, ErrorKind, Frozen, GetOptions, Hasher, InOrder, Key,
-    Section,
+    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key, Section,
+    Snapshot,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::repository::{StoredReader, file_key};
 pub(crate) async fn reuse(
     context: &Context,
     section: &Section,
-    frozen: &dyn Frozen,
+    snapshot: &dyn Snapshot,
     collected: &mut Collected,
 ) -> Result<Inventory> {
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
@@ -33,7 +33,7 @@ pub(crate) async fn reuse(
         let token = context.running.cancel.child_token();
         let stop = &token;
         let candidates = stream::try_unfold(
-            (frozen.entries(), readers),
+            (snapshot.entries(), readers),
             async |(mut entries, mut readers)| {
                 while !stop.is_cancelled()
                     && let Some(entry) = entries.try_next().await?

@@ -3,7 +3,7 @@
 use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, Freeze, Section, Source};
+use arc_backup_core::{ErrorKind, Section, SnapshotRequest, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -217,16 +217,16 @@ async fn store(
         if section == Section::Data {
             collected.flushed = flush::run(context, flush).await?;
         }
-        let freeze = Freeze {
+        let request = SnapshotRequest {
             operation_id: context.operation_id.clone(),
             scratch: context.scratch()?.to_owned(),
             cancel: context.running.cancel.clone(),
             activity: context.running.progress.activity().clone(),
         };
-        let frozen = source.freeze(freeze).await?;
-        let copied = section::copy(context, &section, &*frozen, collected).await;
-        let report = frozen.report();
-        if let Err(error) = frozen.release().await {
+        let snapshot = source.snapshot(request).await?;
+        let copied = section::copy(context, &section, &*snapshot, collected).await;
+        let report = snapshot.report();
+        if let Err(error) = snapshot.release().await {
             // It takes room, and no more; the next operation tries again.
             tracing::warn!(%error, "cannot remove the snapshot");
         }

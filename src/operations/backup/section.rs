@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Frozen, Key, Section, Upload,
-    WriteOptions,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Key, Section, Snapshot,
+    Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -38,12 +38,12 @@ const REFUSALS: u64 = 100;
 pub(crate) async fn copy(
     context: &Context,
     section: &Section,
-    frozen: &dyn Frozen,
+    snapshot: &dyn Snapshot,
     collected: &mut Collected,
 ) -> Result<()> {
-    let (files, bytes) = count(context, section, frozen).await?;
+    let (files, bytes) = count(context, section, snapshot).await?;
     collected.faults.check(collected.log.next_run().await)?;
-    let reused = reuse(context, section, frozen, collected).await?;
+    let reused = reuse(context, section, snapshot, collected).await?;
     collected.faults.check(collected.log.next_run().await)?;
     let have = reused.summary();
     let left = (
@@ -58,7 +58,7 @@ pub(crate) async fn copy(
     let mut copying = Copying {
         context,
         section,
-        frozen,
+        snapshot,
         log: &mut collected.log,
         faults: &mut collected.faults,
         problems: &mut collected.problems,
@@ -67,7 +67,7 @@ pub(crate) async fn copy(
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
-    let entries = difference(frozen.entries(), entries_of(&reused)?);
+    let entries = difference(snapshot.entries(), entries_of(&reused)?);
     copying.run(entries, Some(&mut copied)).await?;
     let copied = copied.finish()?;
     let mut gone = BTreeSet::new();
@@ -114,9 +114,13 @@ pub(crate) async fn copy(
 }
 
 /// Counts the files of a snapshot and their bytes, and checks that each path is valid in a backup.
-async fn count(context: &Context, section: &Section, frozen: &dyn Frozen) -> Result<(u64, u64)> {
+async fn count(
+    context: &Context,
+    section: &Section,
+    snapshot: &dyn Snapshot,
+) -> Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0_u64);
-    let mut entries = in_order(frozen.entries());
+    let mut entries = in_order(snapshot.entries());
     while let Some(entry) = entries.try_next().await? {
         context.check_cancelled()?;
         context.running.progress.expect(1, entry.size);
@@ -153,7 +157,7 @@ fn stored(
 struct Copying<'a> {
     context: &'a Context,
     section: &'a Section,
-    frozen: &'a dyn Frozen,
+    snapshot: &'a dyn Snapshot,
     log: &'a mut crate::repository::StoredLog,
     faults: &'a mut WriteFaults,
     problems: &'a mut Problems,
@@ -178,7 +182,7 @@ impl Copying<'_> {
             folder: format!("{}/{}", context.id, self.section),
             section: self.section,
         };
-        let reader = FrozenReader(self.frozen);
+        let reader = SnapshotReader(self.snapshot);
         let plan = context.plan();
         let mut copies = plan.run(entries, &reader, &writer);
         let mut ended = Ok(());
@@ -280,7 +284,7 @@ impl Copying<'_> {
             self.context.check_cancelled()?;
             let keys: Vec<Key> = lost.iter().map(|(entry, _)| entry.key.clone()).collect();
             let reconciled = match round {
-                0..ROUNDS => self.frozen.reconcile(&keys).await?,
+                0..ROUNDS => self.snapshot.reconcile(&keys).await?,
                 _ => None,
             };
             let Some(reconciled) = reconciled else {
@@ -344,10 +348,10 @@ async fn remove_gone(context: &Context, section: &Section, gone: &BTreeSet<Key>)
     Ok(())
 }
 
-struct FrozenReader<'a>(&'a dyn Frozen);
+struct SnapshotReader<'a>(&'a dyn Snapshot);
 
 #[async_trait]
-impl Reader for FrozenReader<'_> {
+impl Reader for SnapshotReader<'_> {
     async fn open(&self, entry: &Entry) -> Result<Body, CoreError> {
         self.0.open(entry).await
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Body, Discard, Discarded, Entry, EntryStream, Freeze, Frozen, Key, Reconciled,
-    Restore, RestoreSummary, Result, Source, SourceReport, Staging, Upload,
+    Activity, Body, Discard, Discarded, Entry, EntryStream, Key, Reconciled, Restore,
+    RestoreSummary, Result, Snapshot, SnapshotRequest, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 
@@ -47,10 +47,10 @@ impl Source for FaultySource {
         self.inner.section()
     }
 
-    async fn freeze(&self, freeze: Freeze) -> Result<Box<dyn Frozen>> {
-        let work = self.inner.freeze(freeze);
-        let frozen = self.plan.around(&self.place, "freeze", "", work).await?;
-        Ok(wrapped(frozen, &self.plan, &self.place, ""))
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
+        let work = self.inner.snapshot(request);
+        let snapshot = self.plan.around(&self.place, "snapshot", "", work).await?;
+        Ok(wrapped(snapshot, &self.plan, &self.place, ""))
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
@@ -86,7 +86,7 @@ fn entries<'a>(
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl Frozen for Wrapped<dyn Frozen> {
+impl Snapshot for Wrapped<dyn Snapshot> {
     fn entries(&self) -> EntryStream<'_> {
         entries(&self.plan, &self.place, "entries", self.inner.entries())
     }

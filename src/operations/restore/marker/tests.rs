@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, Freeze, Frozen, Key, MemorySink, Restore,
-    RestoreSummary, Result, Sink, Source, SourceReport, Staging, Upload, WriteOptions,
+    Body, Entry, EntryStream, Error, ErrorKind, Key, MemorySink, Restore, RestoreSummary, Result,
+    Sink, Snapshot, SnapshotRequest, Source, SourceReport, Staging, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -37,7 +37,7 @@ impl Source for Stubborn {
     fn section(&self) -> &str {
         "extra"
     }
-    async fn freeze(&self, _freeze: Freeze) -> Result<Box<dyn Frozen>> {
+    async fn snapshot(&self, _request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         Ok(Box::new(self.clone()))
     }
     async fn restore(&self, _staging: Staging) -> Result<Box<dyn Restore>> {
@@ -46,7 +46,7 @@ impl Source for Stubborn {
 }
 
 #[async_trait]
-impl Frozen for Stubborn {
+impl Snapshot for Stubborn {
     fn entries(&self) -> EntryStream<'_> {
         stream::iter([Ok(entry())]).boxed()
     }
