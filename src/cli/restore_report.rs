@@ -100,8 +100,11 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
     let set_aside = operation.set_aside_files.unwrap_or_default();
     match &operation.set_aside_location {
         _ if set_aside == 0 => {}
-        Some(location) => row("set aside", &format!("{set_aside} files, in {location}")),
-        None => row("removed", &format!("{set_aside} replaced files")),
+        Some(location) => row(
+            "set aside",
+            &format!("{}, in {location}", files(set_aside, "")),
+        ),
+        None => row("removed", &files(set_aside, "replaced ")),
     }
     for location in &operation.kept {
         row("set aside", location);
@@ -109,7 +112,7 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
     if let Some(appeared) = operation.appeared_files.filter(|count| *count > 0) {
         row(
             "kept",
-            &format!("{appeared} files that Arc wrote during the restore"),
+            &format!("{} that Arc wrote during the restore", files(appeared, "")),
         );
     }
     if operation.restart_required == Some(true) {
@@ -172,6 +175,14 @@ fn wrap(lines: &mut Vec<String>, name: &str, text: &str) {
     lines.push(line);
 }
 
+/// `1 file`, `3 replaced files`.
+fn files(count: u64, kind: &str) -> String {
+    match count {
+        1 => format!("1 {kind}file"),
+        _ => format!("{count} {kind}files"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +222,6 @@ mod tests {
         };
         assert_eq!(figures(&lines), figures(&outcome));
         assert!(outcome.contains(&"  set aside     3 files, in /aside".to_owned()));
+        assert_eq!(files(1, "replaced "), "1 replaced file");
     }
 }

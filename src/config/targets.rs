@@ -19,12 +19,12 @@ pub struct TargetSettings {
 }
 
 /// The target of `backup.local_path`.
-const DEFAULT: &str = "local";
+const BUILT_IN: &str = "local";
 
 impl TargetSettings {
     /// Whether it is the target of `backup.local_path`, which there always is.
-    pub(crate) fn is_default(&self) -> bool {
-        self.name == DEFAULT
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.name == BUILT_IN
     }
 }
 
@@ -36,9 +36,9 @@ pub(super) fn targets(
     backends: &Backends,
 ) -> Result<Vec<TargetSettings>> {
     let mut targets = BTreeMap::from([(
-        DEFAULT.to_owned(),
+        BUILT_IN.to_owned(),
         TargetSettings {
-            name: DEFAULT.to_owned(),
+            name: BUILT_IN.to_owned(),
             kind: "local".to_owned(),
             key: "backup".to_owned(),
         },
@@ -60,7 +60,7 @@ pub(super) fn targets(
                 "`{key}`: a target's name has letters, digits, `-` and `_` only"
             )));
         }
-        if name == DEFAULT {
+        if name == BUILT_IN {
             return Err(Error::Config(
                 "`backup.targets.local`: the name `local` is that of `backup.local_path`; give the target another name"
                     .to_owned(),

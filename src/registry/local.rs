@@ -44,7 +44,7 @@ mod sinks {
 
     pub(super) fn target(target: &TargetSettings, settings: &Settings) -> Result<Arc<dyn Sink>> {
         let root =
-            if target.is_default() {
+            if target.is_built_in() {
                 settings.backup.local_path.clone()
             } else {
                 let key = format!("{}.local_path", target.key);

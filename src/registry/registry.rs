@@ -116,7 +116,7 @@ impl Registry {
     pub(crate) fn repositories(&self, settings: &Settings) -> Result<Vec<Repository>> {
         (settings.targets.iter())
             // In a build without local disk, the default target is omitted.
-            .filter(|target| !target.is_default() || self.sinks.contains_key(&target.kind))
+            .filter(|target| !target.is_built_in() || self.sinks.contains_key(&target.kind))
             .map(|target| {
                 let Some(make) = self.sinks.get(&target.kind) else {
                     return Err(self.unknown(&format!("{}.type", target.key), &target.kind));
