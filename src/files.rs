@@ -69,7 +69,15 @@ pub(crate) fn write_atomically(path: &Path, text: &[u8]) -> Result<(), CoreError
 pub(crate) fn create_atomically(path: &Path, text: &[u8]) -> io::Result<bool> {
     let temporary = with_suffix(path, &format!("-{}.tmp", std::process::id()));
     let create = || {
-        let mut file = create_file(&temporary)?;
+        // One that a process of the same number has left, or is writing in another container: its
+        // bytes must not change.
+        let _ = std::fs::remove_file(&temporary);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        give_if_possible(folder_of(&temporary), &temporary);
         file.write_all(text)?;
         sync_file(&file)?;
         // A link never replaces an existing file; where there are no links, a rename is the next

@@ -39,6 +39,10 @@ pub(super) async fn status(
 }
 
 fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
+    if operation.operation == OperationKind::Unknown {
+        let error = operation.error.as_deref().unwrap_or_default();
+        return vec![format!("operation {}: {error}", operation.operation_id)];
+    }
     let status = word(operation.status);
     let mut lines = vec![format!(
         "{} {}{}: {status}{}",
@@ -128,7 +132,9 @@ pub(super) async fn history(
         right("TOOK"),
     ]);
     for operation in &operations {
-        let took = figures::took(operation, now).map_or_else(String::new, times::short);
+        let is_known = operation.operation != OperationKind::Unknown;
+        let took = figures::took(operation, now).filter(|_| is_known);
+        let took = took.map_or_else(String::new, times::short);
         table.row([
             operation.operation_id.clone(),
             figures::utc(&operation.started_at),
@@ -139,13 +145,15 @@ pub(super) async fn history(
             figures::size(operation.processed_bytes),
             took,
         ]);
-        table.note(&format!(
-            "{}{}, by {} ({})",
-            operation.backup_id,
-            place(operation),
-            operation.actor,
-            operation.origin
-        ));
+        if is_known {
+            table.note(&format!(
+                "{}{}, by {} ({})",
+                operation.backup_id,
+                place(operation),
+                operation.actor,
+                operation.origin
+            ));
+        }
         if let Some(error) = &operation.error {
             table.note(&format!("error: {error}"));
         }

@@ -104,7 +104,7 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
             "set aside",
             &format!("{}, in {location}", files(set_aside, "")),
         ),
-        None => row("removed", &files(set_aside, "replaced ")),
+        None => row("removed", &files(set_aside, "replaced or extra ")),
     }
     for location in &operation.kept {
         row("set aside", location);
@@ -123,9 +123,12 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
 
 /// The figures of a plan: what is to change, or has changed.
 fn add_plan(lines: &mut Vec<String>, plan: &RestorePlan) {
-    let replaced = match plan.replaced_files {
-        0 => String::new(),
-        count => format!(" ({count} in place of live files, set aside)"),
+    let replaced = match (plan.replaced_files, plan.extra_files_policy) {
+        (0, _) => String::new(),
+        (count, ExtraFilesPolicy::Remove) => format!(
+            " ({count} in place of live files; those of the data are removed, databases set aside)"
+        ),
+        (count, _) => format!(" ({count} in place of live files, set aside)"),
     };
     let extra = match (plan.extra_files, plan.extra_files_policy) {
         (0, _) => String::new(),
@@ -175,7 +178,7 @@ fn wrap(lines: &mut Vec<String>, name: &str, text: &str) {
     lines.push(line);
 }
 
-/// `1 file`, `3 replaced files`.
+/// `1 file`, `3 extra files`.
 fn files(count: u64, kind: &str) -> String {
     match count {
         1 => format!("1 {kind}file"),
@@ -222,6 +225,6 @@ mod tests {
         };
         assert_eq!(figures(&lines), figures(&outcome));
         assert!(outcome.contains(&"  set aside     3 files, in /aside".to_owned()));
-        assert_eq!(files(1, "replaced "), "1 replaced file");
+        assert_eq!(files(1, "extra "), "1 extra file");
     }
 }

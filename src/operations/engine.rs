@@ -327,7 +327,7 @@ impl ArcBackup {
     }
 
     async fn mark_crashed_if_free(&self) -> Result<()> {
-        let stale = !self.history.running().await?.is_empty();
+        let stale = self.history.has_running().await?;
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
             let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);

@@ -48,11 +48,16 @@ impl OperationFilter {
             values.extend(texts.into_iter().map(SqlValue::Text));
         };
         one_of("target", self.targets.clone());
-        let statuses = self.statuses.iter().map(ToString::to_string);
-        one_of("status", statuses.collect());
         let kinds = self.operations.iter().map(ToString::to_string);
         one_of("operation", kinds.collect());
         one_of("backup_id", self.backup_id.iter().cloned().collect());
+        if !self.statuses.is_empty() {
+            // The column: that of a row which cannot be parsed is corrected there alone.
+            let marks = vec!["?"; self.statuses.len()].join(", ");
+            parts.push(format!("lower(status) IN ({marks})"));
+            let statuses = self.statuses.iter().map(ToString::to_string);
+            values.extend(statuses.map(SqlValue::Text));
+        }
         // `…:05Z` is before `…:05.1Z`, but `Z` sorts after `.`.
         for (moment, comparison) in [(self.since, ">="), (self.until, "<")] {
             if let Some(moment) = moment {

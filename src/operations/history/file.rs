@@ -149,6 +149,18 @@ impl HistoryFile {
         Ok(rows.iter().filter_map(|row| row.parse().ok()).collect())
     }
 
+    /// Returns whether any operation has the status `running`, also one whose row cannot be parsed.
+    pub(crate) fn has_running(&self) -> Result<bool> {
+        let found: Option<bool> = self.read(|connection| {
+            connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM operations WHERE status = 'Running')",
+                [],
+                |row| row.get(0),
+            )
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// Marks operations with the status `running` as failed whose rows cannot be parsed. Their rows
     /// stay as they are: another version may read them.
     pub(crate) fn fail_unreadable(&self) -> Result<()> {

@@ -67,10 +67,10 @@ impl History {
             .await
     }
 
-    /// Returns the operations with the status `running`. After a crash, such an operation no longer
-    /// runs.
-    pub(crate) async fn running(&self) -> Result<Vec<Operation>> {
-        self.on(&self.readers, HistoryFile::running).await
+    /// Returns whether any operation has the status `running`. After a crash, such an operation no
+    /// longer runs.
+    pub(crate) async fn has_running(&self) -> Result<bool> {
+        self.on(&self.readers, HistoryFile::has_running).await
     }
 
     /// Returns the operations that `filter` selects, newest first: `limit` of them after the first

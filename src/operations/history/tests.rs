@@ -98,6 +98,13 @@ async fn a_row_that_cannot_be_parsed_is_shown_as_such() {
     let listed = history.list(0, 9).await.expect("read");
     let statuses: Vec<_> = listed.iter().skip(1).map(|one| one.status).collect();
     assert_eq!(statuses, [Status::Failed; 2]);
+    let failed = OperationFilter {
+        statuses: vec![Status::Failed],
+        ..OperationFilter::default()
+    };
+    let failed = history.find(failed, 0, 9).await.expect("read");
+    assert_eq!(failed.operations, listed[1..]);
+    assert!(history.has_running().await.expect("read"), "the readable one");
 }
 
 /// Guards against an empty file of a killed process that prevents every operation.

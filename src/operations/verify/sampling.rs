@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) span: Span,
     /// Where the next run begins.
     pub(crate) next: SampleCursor,
-    /// x.
+    /// The share of the backup that this round has read after the run; 1 at its end.
     pub(crate) covered: f64,
 }
 
