@@ -104,7 +104,10 @@ async fn a_row_that_cannot_be_parsed_is_shown_as_such() {
     };
     let failed = history.find(failed, 0, 9).await.expect("read");
     assert_eq!(failed.operations, listed[1..]);
-    assert!(history.has_running().await.expect("read"), "the readable one");
+    assert!(
+        history.has_running().await.expect("read"),
+        "the readable one"
+    );
 }
 
 /// Guards against an empty file of a killed process that prevents every operation.
