@@ -118,7 +118,7 @@ fn backups_have_short_names_and_the_last_good_one_is_not_deleted_in_passing() {
     };
     refused(&["show", "backup-2"], 2, &[&first, &second, ARC_OLD]);
     refused(&["verify", "19991231"], 1, &["19991231"]);
-    refused(&["delete", "latest", "--yes"], 2, &["name the ids"]);
+    refused(&["delete", "latest", "--yes"], 2, &["give the ids"]);
     // Damage of the newest backup makes the one before it the latest.
     let victim = support::data_file(&instance.backup_folder(&second));
     std::fs::remove_file(instance.backup_folder(&second).join(victim)).unwrap();
