@@ -48,8 +48,8 @@ const FATES: [Fate; 4] = [
     Fate::StartsMeanwhile,
 ];
 
-/// Runs a backup; `meanwhile` is called after it has begun.
-fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnce()) -> Made {
+/// Runs a backup; `when_begun` is called after it has begun.
+fn backup(instance: &Instance, target: &str, method: &str, when_begun: impl FnOnce()) -> Made {
     let begun = now();
     let clock = Instant::now();
     let child = (instance.command(&["--json", "backup", "--target", target]))
@@ -57,7 +57,7 @@ fn backup(instance: &Instance, target: &str, method: &str, meanwhile: impl FnOnc
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    meanwhile();
+    when_begun();
     let output = child.wait_with_output().unwrap();
     let (took, ended) = (clock.elapsed(), now());
     assert!(output.status.success(), "{}", text(&output));

@@ -272,14 +272,14 @@ fn snapshots(count: usize) -> f64 {
         needed_by: Some("auth.db_path".to_owned()),
     }]);
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    let (mut commits, mut busy, mut meanwhile) = (0, 0, 0);
+    let (mut commits, mut busy, mut during) = (0, 0, 0);
     while with.len() < count {
         let writing = writers(&path, &connection);
         for _ in 0..5 {
             let scratch = tempfile::tempdir().unwrap();
             let before = numbers(&connection);
             let (file, took) = snapshot(&source, scratch.path());
-            meanwhile += numbers(&connection).iter().sum::<i64>() - before.iter().sum::<i64>();
+            during += numbers(&connection).iter().sum::<i64>() - before.iter().sum::<i64>();
             let case = format!("snapshot {}", with.len());
             assert_none_lacks(written(&file), before, &case);
             with.push(took);
@@ -302,9 +302,9 @@ fn snapshots(count: usize) -> f64 {
             without.push(took);
         }
     }
-    assert!(meanwhile > 0, "nobody wrote while a snapshot was taken");
+    assert!(during > 0, "nobody wrote while a snapshot was taken");
     println!(
-        "{count} snapshots under two writers; {commits} commits, {meanwhile} of them meanwhile, {busy} times busy"
+        "{count} snapshots under two writers; {commits} commits, {during} of them during a snapshot, {busy} times busy"
     );
     let mut worst = 0.0_f64;
     for percent in [50, 90, 99, 100] {

@@ -1,7 +1,7 @@
 //! Arc's own configuration, and ours in the same file.
 //!
-//! `arc.toml` is found where Arc finds it, overridden by `ARC_…` variables as Arc does, and becomes
-//! [`Settings`] in one step: after that nothing is checked again.
+//! `arc.toml` is found where Arc finds it, and overridden by `ARC_…` variables as Arc does. It
+//! becomes [`Settings`] in one step: after that nothing is checked again.
 
 mod arc_server;
 mod backends;

@@ -331,7 +331,7 @@ impl ArcBackup {
         let runs_here = self.current().is_some_and(|running| !running.is_done());
         if stale && !runs_here {
             let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
-            // No operation can start meanwhile and be mistaken for a crashed one.
+            // No operation can start here and be mistaken for a crashed one.
             let settled = self.history.with(move |file| {
                 InstanceLock::while_free(&path, || mark_crashed(file, in_progress.as_ref()))
                     .unwrap_or(Ok(()))

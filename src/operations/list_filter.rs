@@ -48,7 +48,7 @@ impl ListPlace {
         backup.backup_id == self.id.as_str() && is_target
     }
 
-    /// Returns the index where the page begins. If the backup was deleted meanwhile, the time in
+    /// Returns the index where the page begins. If the backup was deleted since, the time in
     /// its id decides.
     fn index_after(&self, backups: &[Summary]) -> usize {
         match backups.iter().rposition(|backup| self.is_at(backup)) {

@@ -114,7 +114,7 @@ pub struct Operation {
     /// Restore: where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside_location: Option<String>,
-    /// Restore: files that Arc wrote meanwhile; they stay.
+    /// Restore: files that Arc wrote during it; they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
     /// Restore: the locations of replaced files.

@@ -24,8 +24,8 @@ pub struct Exclusions {
 impl Exclusions {
     /// Whether `key` does not belong to the data.
     ///
-    /// Arc's temporary files (`.arc-*.tmp`, `*.part`, `.tmp/…`, `.sync-staging/…`) are excluded,
-    /// and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
+    /// Arc's temporary files (`.arc-*.tmp`, `*.part`, `.tmp/…`, `.sync-staging/…`) are
+    /// excluded, and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
     #[must_use]
     pub fn exclude(&self, key: &str) -> bool {
         let within = |folder: &str| {

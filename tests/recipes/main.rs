@@ -1,7 +1,7 @@
 //! The recipes of `docs/` work as they are written: their files and commands, in their order.
 //!
-//! Some details differ. Absolute paths (`/srv/…`) lie in a temporary folder. Keys are those of the
-//! test's S3 server, and a variable sets its endpoint. `systemctl` only records its calls.
+//! Some details differ. Absolute paths (`/srv/…`) lie in a temporary folder. Keys are those of
+//! the test's S3 server, and a variable sets its endpoint. `systemctl` only records its calls.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod machine;

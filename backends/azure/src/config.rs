@@ -9,7 +9,8 @@ use arc_backup_core::{Error, ErrorKind, Proxies, Result};
 /// The settings of an [`AzureSink`](crate::AzureSink), as they stand in `arc.toml` and the
 /// environment.
 ///
-/// The first eight are Arc's own (`azure_…`) and a target's prefix; an empty text counts as absent.
+/// The first eight are Arc's own (`azure_…`) and a target's prefix. An empty text is as good as
+/// none.
 /// Credentials are taken in this order: connection string, SAS, account key, managed identity, and
 /// without any of them the chain of the environment (workload identity, client secret, managed
 /// identity, developer tools).

@@ -1,7 +1,7 @@
 //! Locks between processes and hosts: a lease on a blob that holds the text of who has it.
 //!
 //! The store's clock ends the lease of a holder that died, and no write of ours but the holder's
-//! own is let through meanwhile. The holder renews it in the background, and asks the store, never
+//! own is let through before. The holder renews it in the background, and asks the store, never
 //! its own memory, whether it still has it.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,7 +12,7 @@ use futures::stream::FuturesOrdered;
 ///
 /// Whoever handles an output may wait for something that the futures under way hold: a request's
 /// turn, room in a buffer. In a loop over [`buffered`](futures::StreamExt::buffered) nobody polls
-/// them meanwhile, and it waits for itself for ever. So each `await` between two outputs goes
+/// them during that, and it waits for itself for ever. So each `await` between two outputs goes
 /// through [`beside`](InOrder::beside), which polls everything that has begun: the futures, and the
 /// stream itself.
 ///
@@ -49,7 +49,7 @@ impl<'a, F: Future> InOrder<'a, F> {
         poll_fn(|cx| self.under_way.poll_output(&mut self.work, cx)).await
     }
 
-    /// Waits for `future`, and meanwhile polls everything that has begun.
+    /// Waits for `future`, and also polls everything that has begun.
     pub async fn beside<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|cx| {
@@ -71,7 +71,7 @@ struct UnderWay<F: Future> {
     ended: VecDeque<F::Output>,
     /// Came from the stream when there was no room for it.
     next: Option<F>,
-    /// The stream is at work at its next item: it may hold something meanwhile.
+    /// The stream is at work at its next item: it may hold something.
     stream_is_busy: bool,
 }
 

@@ -110,7 +110,7 @@ pub struct SourceReport {
     /// Where the data came from, without credentials.
     pub origin: Option<Origin>,
     /// How the snapshot was taken: `hard-links`, `settled-listing`, … `None` for a source whose
-    /// files nobody changes meanwhile.
+    /// files nobody changes.
     pub method: Option<String>,
     /// The moment that it speaks for: what was committed before it is in the snapshot.
     pub moment: Option<SystemTime>,

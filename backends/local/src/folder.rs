@@ -311,8 +311,8 @@ impl Folder {
         Ok(names)
     }
 
-    /// Everything in this folder by name, in no order, with its kind; without what vanished
-    /// meanwhile.
+    /// Everything in this folder by name, in no order, with its kind; without entries that
+    /// vanish while it is read.
     pub(crate) fn kinds(
         &self,
     ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Kind), Errno>>, Errno> {

@@ -167,7 +167,7 @@ impl LockGuard for LocalLock {
                 return Ok(());
             }
             Err(DiskFault::Busy(
-                "its file was removed or replaced meanwhile".to_owned(),
+                "its file was removed or replaced by another process".to_owned(),
             ))
         })
         .await

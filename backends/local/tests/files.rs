@@ -257,8 +257,7 @@ async fn a_body_is_an_open_file() {
     assert_eq!(object.body.collect(10, "a").await.unwrap(), b"3456789");
 }
 
-/// Lost if it fails: a listing that ends in an error because Arc's compaction deleted a folder
-/// meanwhile.
+/// Guards against a listing that ends in an error because Arc's compaction deletes a folder.
 #[tokio::test]
 async fn what_vanishes_during_a_listing_is_no_error() {
     let place = Place::new();

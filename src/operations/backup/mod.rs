@@ -1,7 +1,7 @@
 //! Making a backup.
 //!
-//! Order of writes: journal → databases → file listing → files → config → inventory → everything
-//! durable → lock checked → `manifest.json`, with which the backup exists.
+//! Order of writes: journal → databases → file listing → files → config → inventory →
+//! everything durable → lock checked → `manifest.json`, with which the backup exists.
 
 pub(crate) mod collected;
 pub(crate) mod flush;

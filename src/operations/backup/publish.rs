@@ -1,8 +1,8 @@
 //! The publish protocol: a backup exists once its manifest does.
 //!
-//! Inventory stored → everything durable → lock checked → manifest sealed and stored → lock checked
-//! again. Where the lock is lost meanwhile, the manifest is removed: another process may have swept
-//! the files.
+//! Inventory stored → everything durable → lock checked → manifest sealed and stored → lock
+//! checked again. If the lock was lost in between, the manifest is removed: another process may
+//! have swept the files.
 
 use std::fs::File;
 

@@ -67,7 +67,7 @@ impl HistoryFile {
             crate::files::create_folder(folder).map_err(|e| Error::io("create", folder, e))?;
         }
         let mut connection = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Reopened if the file is missing: the folder may have been moved away meanwhile.
+        // Reopened if the file is missing: the folder may have been moved away.
         if connection.is_none() || !self.path.exists() {
             *connection = Some(open(&self.path).map_err(|e| self.fault("open", &e))?);
         }

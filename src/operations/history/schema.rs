@@ -64,7 +64,7 @@ pub(crate) fn has_problems(connection: &Connection) -> rusqlite::Result<bool> {
 /// Migrates a file of an earlier version, which kept the problems in the operation's document.
 fn separate_problems(connection: &Connection) -> rusqlite::Result<()> {
     let change = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have migrated the file meanwhile.
+    // Another process may have migrated the file already.
     if has_problems(&change)? {
         return Ok(());
     }

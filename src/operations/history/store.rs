@@ -97,7 +97,7 @@ impl History {
             .await
     }
 
-    /// Runs a job of several steps. No other task of this process writes meanwhile.
+    /// Runs a job of several steps. No other task of this process writes during it.
     pub(crate) async fn with<T: Send + 'static>(
         &self,
         job: impl FnOnce(&HistoryFile) -> Result<T> + Send + 'static,

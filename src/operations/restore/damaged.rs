@@ -98,7 +98,7 @@ pub(crate) async fn find_all(
     let reader = context.repository.reader(&context.id, inventory)?;
     for section in &sections {
         let reader = reader.section(section);
-        // Problems found meanwhile are of entries that have passed.
+        // Problems found here are of entries that have passed.
         let entries = whole_entries(problems, inventory, section)?;
         let plan = context.plan();
         let mut copies = plan.run(entries, &reader, &NoWriter);

@@ -12,7 +12,7 @@ impl ArcBackup {
     /// files that Arc has deleted since are not freed.
     ///
     /// Runs in the background. If an operation is running, its files are in use, and nothing is
-    /// removed. An operation that starts meanwhile does not wait.
+    /// removed. An operation that starts then does not wait.
     pub fn clean_up_at_start(self: &Arc<Self>) {
         let engine = self.clone();
         tokio::spawn(async move {

@@ -20,7 +20,7 @@ pub trait RangeReader: Send + Sync + 'static {
     /// bytes or an error; [`ErrorKind::Changed`] when the object is no longer the version it was.
     ///
     /// A body that has to hold its bytes back until it has checked them gives empty pieces
-    /// meanwhile: each is a sign of life, and no progress.
+    /// until then: each is a sign of life, and no progress.
     async fn open(&self, range: Range<u64>) -> Result<ByteStream>;
 
     /// As [`open`](Self::open), for a reader that keeps bytes back, to check them before it hands
