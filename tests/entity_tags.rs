@@ -77,6 +77,7 @@ async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreS
         aside: None,
         earlier: Vec::new(),
         untouched: Arc::default(),
+        scope: arc_backup_core::Scope::whole(),
     };
     let source = ParquetSource::new(Arc::new(Tagged(sink, tag)), "test", Exclusions::default());
     let restore = source.restore(staging).await.unwrap();

@@ -251,6 +251,7 @@ fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: arc_backup_core::Activity::default(),
+        scope: arc_backup_core::Scope::whole(),
     };
     let begun = Instant::now();
     runtime.block_on(source.snapshot(request)).unwrap();

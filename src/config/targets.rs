@@ -16,6 +16,9 @@ pub struct TargetSettings {
     pub kind: String,
     /// The key of its table: `backup.targets.offsite`.
     pub key: String,
+    /// Databases whose backups go to this target, from `databases` in its table. The default target
+    /// has all others.
+    pub databases: Vec<String>,
 }
 
 /// The target of `backup.local_path`.
@@ -41,6 +44,7 @@ pub(super) fn targets(
             name: BUILT_IN.to_owned(),
             kind: "local".to_owned(),
             key: "backup".to_owned(),
+            databases: Vec::new(),
         },
     )]);
     let mut variables = std::collections::BTreeSet::new();
@@ -78,7 +82,14 @@ pub(super) fn targets(
             )));
         };
         let kind = kind.trim().to_ascii_lowercase();
-        targets.insert(name.clone(), TargetSettings { name, kind, key });
+        let databases = values.names(&format!("{key}.databases"))?;
+        let target = TargetSettings {
+            name: name.clone(),
+            kind,
+            key,
+            databases,
+        };
+        targets.insert(name, target);
     }
     Ok(targets.into_values().collect())
 }

@@ -132,6 +132,25 @@ impl Values {
         }
     }
 
+    /// Names: an array, or a text that is split at commas. Empty ones are omitted.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the key when it has another type.
+    pub fn names(&self, key: &str) -> Result<Vec<String>> {
+        let expected = "an array of names, or a text of names with commas between them";
+        let names = match self.get(key) {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.split(',').map(str::to_owned).collect(),
+            Some(Value::Array(items)) => (items.into_iter())
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| self.wrong(key, expected))?,
+            Some(_) => return Err(self.wrong(key, expected)),
+        };
+        let names = names.iter().map(|name| name.trim().to_owned());
+        Ok(names.filter(|name| !name.is_empty()).collect())
+    }
+
     /// A path, with its default.
     ///
     /// # Errors

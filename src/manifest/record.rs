@@ -1,6 +1,6 @@
 //! A line of `inventory.jsonl`: one file of a backup.
 
-use arc_backup_core::{Entry, Key, Section};
+use arc_backup_core::{Entry, Key, Section, Tier};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,9 @@ pub(super) struct Line {
     etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored_in: Option<String>,
+    /// Absent where the file is in Arc's storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
 }
 
 impl Record {
@@ -77,6 +80,7 @@ impl Record {
             mode: self.entry.mode,
             etag: self.entry.etag.clone(),
             stored_in: self.stored_in.as_ref().map(ToString::to_string),
+            tier: (self.entry.tier != Tier::Hot).then(|| self.entry.tier.as_str().to_owned()),
         }
     }
 
@@ -102,6 +106,13 @@ impl Record {
             None if has_checksums => return Err(format!("of `{path}` has no sha256")),
             None => None,
         };
+        let tier = match line.tier.as_deref() {
+            None => Tier::Hot,
+            Some(name) => [Tier::Hot, Tier::Cold]
+                .into_iter()
+                .find(|tier| tier.as_str() == name)
+                .ok_or_else(|| format!("of `{path}` has an unknown tier {name:?}"))?,
+        };
         let stored_in = (line.stored_in.as_deref())
             .map(BackupId::parse)
             .transpose()
@@ -114,6 +125,7 @@ impl Record {
                 modified: line.modified.map(system_time),
                 mode: line.mode,
                 etag: line.etag,
+                tier,
             },
             path,
             stored_in,

@@ -55,9 +55,41 @@ pub struct Manifest {
     /// Whether it holds `arc.toml`.
     #[serde(default)]
     pub has_config: bool,
+    /// Bytes of files that were in the cold tier, and are in the backup.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold_size_bytes: u64,
+    /// How many these are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold_files: u64,
+    /// Files of the cold tier that are not in the backup, as it could not be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cold_files_excluded: u64,
+    /// The databases that were asked for, sorted: the backup has their data and nothing else of the
+    /// data. Empty where it has all.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub scope: Vec<String>,
+    /// The instance that made it, as Arc 27.01 names it: `cluster.name`, or the UUID in
+    /// `.arc-backup-instance-id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_instance_id: Option<String>,
     /// The target it was written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// All targets that have a part of this backup, a *leg*, with a manifest of its own. Empty
+    /// where one target has all of it.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub run_targets: Vec<String>,
+    /// Whether this leg is the one in the default target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_default_target: Option<bool>,
     /// The version of the layout; absent in a backup that Arc made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<u32>,

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     Activity, Entry, EntryStream, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta,
-    OtherKind, Result, Section, Sink, SnapshotFolder,
+    OtherKind, Result, Section, Sink, SnapshotFolder, Tier,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -362,6 +362,7 @@ pub(super) fn entry(meta: Meta) -> Entry {
         modified: meta.modified,
         mode: meta.mode,
         etag: meta.etag,
+        tier: Tier::Hot,
     }
 }
 

@@ -19,6 +19,29 @@ pub struct Entry {
     pub mode: Option<u32>,
     /// Its entity tag, where its storage has one; opaque.
     pub etag: Option<String>,
+    /// Where it is live: in Arc's storage, or in its cold tier.
+    pub tier: Tier,
+}
+
+/// One of the two storages that Arc's data may be in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Arc's storage.
+    #[default]
+    Hot,
+    /// The cold tier: another storage, with the same keys.
+    Cold,
+}
+
+impl Tier {
+    /// Its name in Arc's table `tier_files`, and in an inventory.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Cold => "cold",
+        }
+    }
 }
 
 impl Entry {
@@ -32,6 +55,7 @@ impl Entry {
             modified: None,
             mode: None,
             etag: None,
+            tier: Tier::Hot,
         }
     }
 }

@@ -47,7 +47,7 @@ pub use buffered::BufferedUpload;
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use discard::{Discard, Discarded};
-pub use entry::Entry;
+pub use entry::{Entry, Tier};
 pub use error::{Error, ErrorKind, Result};
 pub use in_order::InOrder;
 pub use key::{InvalidKey, Key};
@@ -60,7 +60,7 @@ pub use operation_id::{InvalidOperationId, OperationId};
 pub use properties::{Access, EntityTag, SinkProperties};
 #[cfg(feature = "remote")]
 pub use proxy::Proxies;
-pub use scope::Scope;
+pub use scope::{Databases, Scope, database_of};
 pub use section::{InvalidSection, Section};
 pub use sink::{
     AsideStore, DeferredDurability, Durability, ExpiringLocks, Folders, HardLinks, LockGuard,

@@ -9,8 +9,11 @@ use crate::{Key, Section};
 /// [`contains`](Scope::contains) is the one place that decides. What is out of scope is never
 /// listed as extra, never set aside and never removed.
 ///
-/// A scope limits the sections, and within the section `data` the folders. Databases, measurements,
-/// globs over paths and ranges of time are not part of it yet.
+/// A scope limits the sections, and within the section `data` the databases and the folders.
+/// Measurements, globs over paths and ranges of time are not part of it yet.
+///
+/// A database of a scope is the first segment of a path, as Arc 27.01 counts them. It comes with
+/// its companions: `_schema/<database>/` and `_compaction_state/<tier>/<database>/`.
 ///
 /// ```
 /// use arc_backup_core::{Key, Scope, Section};
@@ -26,8 +29,65 @@ use crate::{Key, Section};
 pub struct Scope {
     /// `None`: all.
     sections: Option<BTreeSet<Section>>,
+    /// Databases of the section `data`.
+    databases: Databases,
     /// Folders of the section `data`; `None`: all of it.
     folders: Option<BTreeSet<Key>>,
+}
+
+/// Which databases are in a scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Databases {
+    /// All of them, and files that belong to no database.
+    #[default]
+    All,
+    /// These, and nothing that belongs to no database.
+    Only(BTreeSet<String>),
+    /// All but these, and files that belong to no database.
+    Except(BTreeSet<String>),
+}
+
+impl Databases {
+    /// Whether the data file at `key` belongs to one of them.
+    #[must_use]
+    pub fn contain(&self, key: &str) -> bool {
+        let is_named = |names: &BTreeSet<String>| {
+            database_of(key).is_some_and(|database| names.contains(database))
+        };
+        match self {
+            Self::All => true,
+            Self::Only(names) => is_named(names),
+            Self::Except(names) => !is_named(names),
+        }
+    }
+}
+
+/// The folder of the anchors of schemas, under the storage root.
+const SCHEMAS: &str = "_schema";
+/// The folder of the states of compaction jobs, under the storage root.
+const COMPACTION_STATES: &str = "_compaction_state";
+
+/// The database that the data file at `key` belongs to: the first segment of its path, or, of a
+/// companion, the segment that names it. `None` for a file of no database.
+///
+/// ```
+/// use arc_backup_core::database_of;
+/// assert_eq!(database_of("iot/cpu/2026/01/02/03/a.parquet"), Some("iot"));
+/// assert_eq!(database_of("_schema/iot/cpu.parquet"), Some("iot"));
+/// assert_eq!(database_of("_compaction_state/hourly/iot/x.json"), Some("iot"));
+/// assert_eq!(database_of("_schema/cpu.parquet"), None);
+/// assert_eq!(database_of("a.parquet"), None);
+/// ```
+#[must_use]
+pub fn database_of(key: &str) -> Option<&str> {
+    let mut segments = key.split('/');
+    let name = match segments.next()? {
+        SCHEMAS => segments.next()?,
+        COMPACTION_STATES => segments.nth(1)?,
+        first => first,
+    };
+    // The last segment is the name of the file.
+    segments.next().map(|_| name)
 }
 
 impl Scope {
@@ -43,8 +103,23 @@ impl Scope {
     pub fn of_sections(sections: impl IntoIterator<Item = Section>) -> Self {
         Self {
             sections: Some(sections.into_iter().collect()),
-            folders: None,
+            ..Self::default()
         }
+    }
+
+    /// The same scope, but of the section `data` these databases only. The other sections stay as
+    /// they are, but those of third parties: what belongs to a database there is not known, and
+    /// they are in scope only when they are named.
+    #[must_use]
+    pub fn of_databases(mut self, databases: Databases) -> Self {
+        self.databases = databases;
+        self
+    }
+
+    /// The databases in scope.
+    #[must_use]
+    pub fn databases(&self) -> &Databases {
+        &self.databases
     }
 
     /// The same scope, but of the section `data` these folders only. The other sections stay as
@@ -59,7 +134,7 @@ impl Scope {
     /// Whether nothing is out of scope.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.sections.is_none() && self.folders.is_none()
+        self.sections.is_none() && self.has_all_data()
     }
 
     /// Whether the section, or some of it, is in scope.
@@ -70,9 +145,7 @@ impl Scope {
             None => true,
         };
         match section {
-            Section::Other(_) if self.folders.is_some() => {
-                self.sections.is_some() && named(section)
-            }
+            Section::Other(_) if !self.has_all_data() => self.sections.is_some() && named(section),
             Section::Other(_) => named(section) || named(&Section::Data),
             _ => named(section),
         }
@@ -82,12 +155,15 @@ impl Scope {
     #[must_use]
     pub fn contains(&self, section: &Section, key: &Key) -> bool {
         self.includes(section)
-            && match (section, &self.folders) {
-                (Section::Data, Some(folders)) => {
-                    folders.iter().any(|folder| key.is_within(folder))
-                }
-                _ => true,
-            }
+            && (*section != Section::Data
+                || (self.databases.contain(key)
+                    && (self.folders.as_ref())
+                        .is_none_or(|folders| folders.iter().any(|folder| key.is_within(folder)))))
+    }
+
+    /// Whether no data is out of scope, as far as the section is in it.
+    fn has_all_data(&self) -> bool {
+        self.folders.is_none() && self.databases == Databases::All
     }
 }
 
@@ -122,6 +198,32 @@ mod tests {
         assert!(!data.includes(&Section::Config));
         assert!(!Scope::of_sections([Section::Metadata]).includes(&other()));
         assert!(Scope::of_sections([other()]).includes(&other()));
+    }
+
+    #[test]
+    fn databases_come_with_their_companions_and_nothing_else() {
+        let named = || BTreeSet::from(["iot".to_owned(), "spoke1".to_owned()]);
+        let only = Scope::whole().of_databases(Databases::Only(named()));
+        let except = Scope::whole().of_databases(Databases::Except(named()));
+        for (at, expected) in [
+            ("iot/cpu/2026/a.parquet", true),
+            ("iot/a.parquet", true),
+            ("iot", false),
+            ("iot2/cpu/a.parquet", false),
+            ("spoke1/telemetry/cpu/a.parquet", true),
+            ("_schema/iot/cpu.parquet", true),
+            ("_schema/cpu.parquet", false),
+            ("_schema/web/iot.parquet", false),
+            ("_compaction_state/daily/iot/a.json", true),
+            ("_compaction_state/iot/web/a.json", false),
+            ("_compaction_state/iot/a.json", false),
+        ] {
+            assert_eq!(only.contains(&Section::Data, &key(at)), expected, "{at}");
+            assert_eq!(except.contains(&Section::Data, &key(at)), !expected, "{at}");
+        }
+        assert!(only.contains(&Section::Metadata, &key("arc.db")));
+        assert!(!only.includes(&other()) && !except.includes(&other()));
+        assert!(!only.is_whole());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Activity, Body, Discard, Discarded, Entry, Key, OperationId, Result, Sink, Upload};
+use crate::{
+    Activity, Body, Discard, Discarded, Entry, Key, OperationId, Result, Scope, Sink, Upload,
+};
 
 /// A stream of entries, in byte order of their keys.
 pub type EntryStream<'a> = BoxStream<'a, Result<Entry>>;
@@ -63,6 +65,8 @@ pub struct SnapshotRequest {
     pub cancel: CancellationToken,
     /// Where each step is noted.
     pub activity: Activity,
+    /// What is wanted: a source gives no entry that is out of scope.
+    pub scope: Scope,
 }
 
 /// The consistent data of a source, as a backup copies it.
@@ -169,6 +173,9 @@ pub struct Staging {
     /// Keys that are left as they are, whatever is live there: the backup has had them, and can't
     /// give them back. They are neither among the entries nor extra.
     pub untouched: Arc<BTreeSet<Key>>,
+    /// What is restored: nothing that is live and out of scope is read, listed as extra or changed.
+    /// The entries are all in scope.
+    pub scope: Scope,
 }
 
 /// What becomes of live files that the backup does not hold.

@@ -102,18 +102,20 @@ struct ManifestSchema {
     skipped_overlong_keys: Option<u64>,
     /// By Arc: Iceberg metadata files that it skipped.
     skipped_metadata_files: Option<u64>,
-    /// By Arc: the databases in the backup, where these are not all.
+    /// The databases that were asked for, sorted; absent where it has all of them.
     scope: Option<Vec<String>>,
-    /// By Arc: every target that holds a part of the same backup.
+    /// All targets that hold a part of the same backup.
     run_targets: Option<Vec<String>>,
-    /// By Arc: whether this part is in the default target.
+    /// Whether this part is the one in the default target.
     is_default_target: Option<bool>,
-    /// By Arc: the instance that made it.
+    /// The instance that made it, as Arc 27.01 names it.
     owner_instance_id: Option<String>,
-    /// By Arc: files of the cold tier, which it holds too.
+    /// Files of the cold tier, which it holds too.
     cold_files: Option<u64>,
-    /// By Arc: their size in bytes.
+    /// Their size in bytes.
     cold_size_bytes: Option<u64>,
+    /// Files of the cold tier that it does not hold, as they could not be read.
+    cold_files_excluded: Option<u64>,
     /// By Arc: an Iceberg warehouse outside the storage root.
     iceberg_warehouse: Option<WarehouseSchema>,
 }

@@ -222,6 +222,7 @@ async fn store(
             scratch: context.scratch()?.to_owned(),
             cancel: context.running.cancel.clone(),
             activity: context.running.progress.activity().clone(),
+            scope: scope.clone(),
         };
         let snapshot = source.snapshot(request).await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;

@@ -164,5 +164,6 @@ fn staging(
             })
             .collect::<Result<_, CoreError>>()?,
         untouched: Arc::default(),
+        scope: options.scope.clone(),
     })
 }

@@ -255,6 +255,7 @@ impl ArcBackup {
                 aside: Some((repository.target_sink().clone(), own("before-restore"))),
                 earlier: Vec::new(),
                 untouched: Arc::default(),
+                scope: options.scope.clone(),
             };
             let restore = source.restore(staging).await?;
             plan.add(&restore.plan(section_entries(&inventory, section)?).await?);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, ListOptions, Listed, Meta, OtherKind, Scope, Section,
+    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -145,7 +145,7 @@ fn expected<'a>(
 ) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
     let records = inventory.records()?;
     let in_scope = records.filter(|record| match record {
-        Ok(record) => scope.includes(&record.section()),
+        Ok(record) => scope.contains(&record.section(), &record.entry.key),
         Err(_) => true,
     });
     Ok(stream::iter(in_scope).and_then(async |record| {
@@ -167,10 +167,13 @@ fn found<'a>(
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
     let own = [manifest_key(&context.id), inventory_key(&context.id)];
     let is_in_scope = move |path: &str| {
-        let name = path.split('/').next().unwrap_or_default();
+        let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
         let section = Section::parse(name).unwrap_or_else(|_| Section::Other(name.to_owned()));
-        scope.includes(&section)
+        match Key::parse(rest) {
+            Ok(key) => scope.contains(&section, &key),
+            Err(_) => scope.includes(&section),
+        }
     };
     let add = |item| {
         odd.lock()

@@ -87,14 +87,7 @@ async fn a_file_that_is_rewritten_while_it_is_read_is_not_copied() {
                 into: into.clone(),
                 text: Mutex::new(text),
             };
-            let entry = Entry {
-                key: Key::parse("a").expect("a key"),
-                size: 3,
-                sha256: None,
-                modified: None,
-                mode: None,
-                etag: None,
-            };
+            let entry = Entry::new(Key::parse("a").expect("a key"), 3);
             let reader = One(path.clone());
             let copied = plan.copy(&entry, &reader, &writer, &plan.cancel).await;
             let changed = matches!(&copied, Err(CopyFault::Read(error)) if error.kind() == ErrorKind::Changed);

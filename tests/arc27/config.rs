@@ -1,0 +1,1 @@
+//! What stops Arc 27.01 from starting, its keys, and `arc.toml` without secrets.

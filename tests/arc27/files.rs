@@ -1,0 +1,1 @@
+//! Arc's list of files with checksums, owners, and the Iceberg warehouse.

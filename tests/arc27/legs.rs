@@ -1,0 +1,1 @@
+//! Backups whose databases go to several targets.

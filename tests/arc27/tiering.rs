@@ -1,0 +1,1 @@
+//! The cold tier, clusters, and databases that Arc has staged.
