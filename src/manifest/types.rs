@@ -1,5 +1,6 @@
 //! The fields of `manifest.json`.
 
+use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -158,14 +159,25 @@ impl Manifest {
         }
     }
 
+    /// The databases whose data it has.
+    #[must_use]
+    pub fn covered_databases(&self) -> Databases {
+        match self.scope.is_empty() {
+            true => Databases::All,
+            false => Databases::Only(self.scope.iter().cloned().collect()),
+        }
+    }
+
     /// Whether this backup, which is newer, makes `other` unnecessary: it is of the same storage,
-    /// and has files in each section in which `other` has some. The caller knows which is newer, as
-    /// it holds the target's lock: the times in manifests may be of clocks that were set back.
+    /// has the same databases or more, and has files in each section in which `other` has some. The
+    /// caller knows which is newer, as it holds the target's lock: the times in manifests may be of
+    /// clocks that were set back.
     #[must_use]
     pub fn supersedes(&self, other: &Self) -> bool {
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
         let has = |name: &str| (self.sections.iter()).any(|one| one.name == name && one.files > 0);
-        same && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
+        let covers = (self.covered_databases()).cover(&other.covered_databases());
+        same && covers && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
     }
 
     /// Whether Arc itself made the backup: it has none of `format`, `inventory` and `sha256`, not

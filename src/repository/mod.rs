@@ -15,6 +15,7 @@ mod stored;
 mod target;
 
 pub use incomplete::Incomplete;
+pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{file_key, folder, inventory_key, location_of, manifest_key, own};
 pub(crate) use listing::newest_first;

@@ -128,6 +128,7 @@ async fn examine(
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());
         }
+        completeness::check_scope(problems, &loaded, &inventory)?;
         read(context, problems, &inventory, mode, run).await?;
         if !loaded.sealed && mode == VerifyMode::Full {
             check_databases(context, problems, &inventory).await?;
