@@ -100,8 +100,9 @@ fn choose(
     }
 }
 
-/// The newest backup of this instance that has all databases and is not known to be damaged, and the target that holds
-/// it. Where it has none there, as on a new host, that of the only other instance.
+/// The newest backup of this instance that has all databases and is not known to be damaged, and
+/// the target that holds it. Where it has none there, as on a new host, that of the only other
+/// instance.
 fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Result<Named> {
     let good: Vec<_> = answer
         .backups

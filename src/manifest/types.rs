@@ -307,3 +307,46 @@ where
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(scope: &[&str], sections: &[&str]) -> Manifest {
+        Manifest {
+            scope: scope.iter().map(|&name| name.to_owned()).collect(),
+            source: Some(SourceInfo {
+                backend: "local".to_owned(),
+                location: "/data".to_owned(),
+                instance: Some("one".to_owned()),
+            }),
+            sections: (sections.iter())
+                .map(|&name| SectionTotals {
+                    name: name.to_owned(),
+                    files: 1,
+                    bytes: 1,
+                })
+                .collect(),
+            ..Manifest::default()
+        }
+    }
+
+    /// Guards against: the only copy of a dying disk that goes when one database is backed up.
+    #[test]
+    fn a_backup_of_some_databases_supersedes_none_of_more() {
+        let whole = of(&[], &["data", "metadata"]);
+        let iot = of(&["iot"], &["data"]);
+        let both = of(&["iot", "web"], &["data"]);
+        for (newer, older, supersedes) in [
+            (&whole, &whole, true),
+            (&whole, &iot, true),
+            (&iot, &whole, false),
+            (&iot, &iot, true),
+            (&both, &iot, true),
+            (&iot, &both, false),
+            (&iot, &of(&[], &["data"]), false),
+        ] {
+            assert_eq!(newer.supersedes(older), supersedes, "{newer:?} {older:?}");
+        }
+    }
+}

@@ -121,8 +121,8 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// Returns the backups of this instance in a target that have all databases and are not known to
-    /// be damaged. Backups that name no instance, such as Arc's own, count too.
+    /// Returns the backups of this instance in a target that have all databases and are not known
+    /// to be damaged. Backups that name no instance, such as Arc's own, count too.
     ///
     /// # Errors
     /// Fails if the target is unknown or cannot be listed.

@@ -39,7 +39,6 @@ impl ArcBackup {
 
     /// Finds the backup and checks that it may be restored; returns the target, the backup, and the
     /// options within what the backup is of.
-
     pub(crate) async fn find_and_check(
         &self,
         id: &BackupId,

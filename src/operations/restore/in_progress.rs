@@ -230,3 +230,45 @@ impl fmt::Display for RestoreInProgress {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(names: &[&str]) -> Scope {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        Scope::of_sections([Section::Data]).of_databases(Databases::Only(names))
+    }
+
+    /// Guards against: an interrupted restore that a smaller one takes for completed.
+    #[test]
+    fn a_marker_has_the_scope_of_all_that_is_to_be_completed() {
+        let mut marker = RestoreInProgress::unknown("here", None, "not JSON");
+        let whole = Scope::of_sections([Section::Data]);
+        assert_eq!(
+            marker.data_scope(),
+            whole,
+            "what is not known is everything"
+        );
+        let except = Databases::Except(BTreeSet::from(["iot".to_owned()]));
+        let folder = Key::parse("iot/cpu").expect("a key");
+        for scope in [
+            whole.clone(),
+            only(&["iot", "web"]),
+            whole.clone().of_databases(except),
+            whole.clone().within([folder]),
+        ] {
+            marker.set_data_scope(&scope);
+            let text = serde_json::to_string(&marker).expect("plain data");
+            let read: RestoreInProgress = serde_json::from_str(&text).expect("a marker");
+            assert_eq!(read.data_scope(), scope, "{text}");
+        }
+        marker.set_data_scope(&only(&["iot"]));
+        marker.add_data_scope(&only(&["web"]));
+        assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        marker.add_data_scope(&only(&["web"]));
+        assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        marker.add_data_scope(&whole);
+        assert_eq!(marker.data_scope(), whole);
+    }
+}

@@ -35,7 +35,7 @@ fn made(instance: &Instance, arguments: &[&str]) -> (String, u64) {
 }
 
 /// Guards against: a backup of one database that removes what the interrupted one of all has
-/// stored, so that this begins anew.
+/// stored, so that everything is copied again.
 #[test]
 fn a_scoped_backup_reuses_an_interrupted_one_and_leaves_it() {
     let instance = small();

@@ -162,7 +162,7 @@ fn the_pages_restore_of_a_scoped_backup_has_no_noise() {
     assert!(named_like(&instance.path("data"), &["arc.db.before-restore"]).is_empty());
 }
 
-/// Guards against: a file of another database in a scoped backup, which nobody is told of.
+/// Guards against: a file of another database in a scoped backup, which no verification finds.
 #[test]
 fn a_file_out_of_the_scope_of_the_backup_does_not_verify() {
     let instance = small();

@@ -11,6 +11,7 @@ use crate::stores::{
 };
 use crate::support::Service;
 use arc_backup_test_azurite::Azurite;
+use arc_backup_test_s3::{Fault, Rule, Verb};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -140,4 +141,24 @@ fn every_other_database_is_there_byte_for_byte() {
     for kind in KINDS {
         restored_within(kind);
     }
+}
+
+/// Guards against: a 202 for a database that nobody could look for, or "unknown database" where the
+/// storage is at fault.
+#[test]
+fn a_storage_that_refuses_the_list_is_named_and_nothing_starts() {
+    let (instance, server) = (small(), s3_server());
+    let storage = Place::s3(&server, "data", "live/arc");
+    let far = target(Kind::Local, &instance, &server);
+    configure(&instance, &storage, &far);
+    put_all(&storage.sink, &small_files());
+    let service = instance.serve();
+    server.fault(Rule::new(Fault::Deny).verb(Verb::ListObjects));
+    let answer = service.post("/api/v1/backup", r#"{"databases":["iot"]}"#);
+    assert_eq!(answer.status, 500, "{}", answer.text);
+    assert!(!answer.text.contains("no database"), "{}", answer.text);
+    assert_ne!(
+        service.get("/api/v1/backup/status").json()["status"],
+        "running"
+    );
 }
