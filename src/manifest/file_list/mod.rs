@@ -16,8 +16,10 @@ pub const FILE_LIST: &str = "manifest-files.json";
 /// The version of the list that is read and written.
 const VERSION: u64 = 1;
 
-/// Whether the file at `key` of the section `data` is a Parquet file of a database: Arc lists these.
-/// What else lies under `data/` (job states, schema anchors, Iceberg metadata) may be absent.
+/// Whether the file at `key` of the section `data` is a Parquet file of a database.
+///
+/// Arc lists these. What else lies under `data/` (job states, schema anchors, Iceberg metadata) may
+/// be absent.
 #[must_use]
 pub fn is_data_file(key: &str) -> bool {
     key.ends_with(".parquet") && !key.starts_with('_')
