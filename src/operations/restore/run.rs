@@ -19,6 +19,7 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
+use crate::operations::restore::unfinished_jobs;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
@@ -213,6 +214,7 @@ async fn prepare<'a>(
         // The files are read again to be restored: progress counts that.
         context.running.progress.restart();
     }
+    let inventory = decide_jobs(context, problems, &loaded, inventory).await?;
     // Before live files are listed, and again before they are changed.
     let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),
@@ -238,6 +240,30 @@ async fn prepare<'a>(
     let changes_data = parts.iter().any(RestoredSection::changes_data);
     marker.applying(&names_of(&sections), changes_data).await?;
     Ok((inventory, arc))
+}
+
+/// Omits files of Arc's own backup whose rows are in others, and reports that.
+async fn decide_jobs(
+    context: &Context,
+    problems: &Problems,
+    loaded: &Loaded,
+    inventory: Inventory,
+) -> Result<Inventory> {
+    let (inventory, omitted) = unfinished_jobs::decide(
+        &context.repository,
+        &context.id,
+        loaded,
+        inventory,
+        &problems.damaged(),
+        context.scratch()?,
+    )
+    .await?;
+    for warning in omitted.text().into_iter().chain(omitted.warnings) {
+        context.warn(warning);
+    }
+    let inputs = Some(omitted.inputs).filter(|inputs| *inputs > 0);
+    (context.running).update(|operation| operation.consumed_inputs_skipped = inputs);
+    Ok(inventory)
 }
 
 /// Refuses to omit damaged files where the backup does not list its data files: live versions of
