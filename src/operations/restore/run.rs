@@ -9,8 +9,10 @@ use std::time::Duration;
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
 use crate::manifest::Inventory;
+use crate::names::shortened;
 use crate::operations::Phase;
 use crate::operations::context::Context;
+use crate::operations::entries::section_records;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
@@ -21,6 +23,7 @@ use crate::operations::restore::restored_section::{RestoredSection, copy_needed}
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::completeness::out_of_scope;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
@@ -207,6 +210,7 @@ async fn prepare<'a>(
             "the manifest has changed since the restore began: run it again".to_owned(),
         ));
     }
+    check_outside(context, options, &loaded, &inventory)?;
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {
@@ -279,6 +283,35 @@ fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded
         "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: add \
          --extra-files keep (extra_files)",
     )
+}
+
+/// Warns of data files that are not of the databases that the backup is said to be of; refuses to
+/// restore where no file is.
+fn check_outside(
+    context: &Context,
+    options: &RestoreOptions,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let mut outside = out_of_scope(loaded, inventory)?;
+    let Some(first) = outside.next().transpose()? else {
+        return Ok(());
+    };
+    if !options.includes(&Section::Data) {
+        return Ok(());
+    }
+    let text = format!(
+        "the backup is of {}, and has {} files of other databases, such as `{}`",
+        shortened(&loaded.manifest.scope),
+        outside.count() + 1,
+        first.path
+    );
+    let mut inside = section_records(inventory, &Section::Data, &options.scope)?;
+    if inside.next().transpose()?.is_none() {
+        return Err(Error::Failed(format!("{text}, and none of its own")));
+    }
+    context.warn(format!("{text}: they are not restored"));
+    Ok(())
 }
 
 /// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.
