@@ -6,6 +6,7 @@
 mod arc_server;
 mod backends;
 mod backup;
+mod cluster;
 mod databases;
 mod environment;
 mod keys;

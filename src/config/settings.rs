@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::backends::Backends;
 use super::backup::BackupSettings;
+use super::cluster::ClusterSettings;
 use super::databases::{Database, databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub config_exists: bool,
     /// Arc's data storage.
     pub storage: StorageSettings,
+    /// The cluster that Arc is a node of.
+    pub(crate) cluster: Option<ClusterSettings>,
     /// Arc's databases.
     pub databases: Vec<Database>,
     /// Who may use the service.
@@ -135,6 +138,7 @@ impl Settings {
         };
         let storage = StorageSettings::read(&values, &backends)?;
         Ok(Self {
+            cluster: ClusterSettings::read(&values)?,
             databases: databases(&values)?,
             not_included: not_included(&values, &storage, config_exists)?,
             config_path,
@@ -194,7 +198,16 @@ impl Settings {
         ];
         paths.extend(target_roots.iter().cloned());
         for database in &self.databases {
-            for suffix in ["", "-wal", "-shm", "-journal"] {
+            // The last two are restores that Arc has staged, or has rejected.
+            for suffix in [
+                "",
+                "-wal",
+                "-shm",
+                "-journal",
+                ".pending-restore",
+                ".pending-restore.rejected",
+                ".rejected",
+            ] {
                 paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }

@@ -1,1 +1,4 @@
-//! The cold tier, clusters, and databases that Arc has staged.
+//! Arc's cold tier, restores that Arc has staged, and nodes of clusters.
+
+mod cluster;
+mod pending;

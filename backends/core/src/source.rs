@@ -273,7 +273,10 @@ pub struct RestoreSummary {
     pub replaced_files: u64,
     /// Live files that the backup does not hold.
     pub extra_files: u64,
-    /// Bytes of these that an interrupted restore may have staged, and that need not be copied
+    /// Entries that were hot in the backup, and are live in the cold tier, where they stay. They
+    /// are among the unchanged ones.
+    pub cold_files_skipped_already_cold: u64,
+    /// Bytes of those needed that an interrupted restore may have staged: they need not be copied
     /// again.
     pub staged_bytes: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are

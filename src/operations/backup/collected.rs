@@ -6,7 +6,7 @@ use arc_backup_core::{Section, SourceReport};
 use jiff::Timestamp;
 
 use crate::manifest::{
-    self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
+    self, BackupId, ClusterInfo, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo,
 };
 use crate::operations::backup::write_faults::WriteFaults;
@@ -173,6 +173,10 @@ impl Collected {
             unaddressable_sample,
             special_files,
             special_sample,
+            cluster: (context.settings.cluster.as_ref()).map(|cluster| ClusterInfo {
+                name: cluster.name.clone(),
+                node_storage: true,
+            }),
             has_metadata: has(&Section::Metadata),
             has_iceberg_catalog: included
                 .iter()

@@ -106,12 +106,17 @@ fn beside(path: &Path) -> Vec<SetAside> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Vec::new();
     };
-    let start = format!("{name}.before-restore");
+    // Those of the file itself, and of a restore of it that Arc had staged.
+    let starts = ["", ".pending-restore"].map(|of| format!("{name}{of}.before-restore"));
     let children = std::fs::read_dir(folder_of(path))
         .into_iter()
         .flatten()
         .flatten();
-    let kept = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
+    let kept = children.filter(|child| {
+        let name = child.file_name();
+        let name = name.to_string_lossy();
+        starts.iter().any(|start| name.starts_with(start))
+    });
     let mut found: Vec<_> = kept
         .filter_map(|child| {
             let meta = child.metadata().ok().filter(std::fs::Metadata::is_file)?;
@@ -140,12 +145,14 @@ mod tests {
             "arc.db",
             "arc.db.before-restore",
             "arc.db.before-restore.20260211-143022-a1b2c3d4",
+            "arc.db.pending-restore",
+            "arc.db.pending-restore.before-restore",
             "other.db.before-restore",
         ] {
             std::fs::write(folder.path().join(name), "12345").expect("written");
         }
         let found = beside(&folder.path().join("arc.db"));
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
         assert!(
             found
                 .iter()

@@ -1,0 +1,27 @@
+//! Whether Arc is a node of a cluster.
+
+use super::values::Values;
+use crate::Result;
+
+/// The cluster that Arc is a node of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// `cluster.name`.
+    pub name: Option<String>,
+}
+
+impl ClusterSettings {
+    /// The cluster of `[cluster]`; `None` unless `cluster.enabled` is true.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub(super) fn read(values: &Values) -> Result<Option<Self>> {
+        if !values.bool("cluster.enabled", false)? {
+            return Ok(None);
+        }
+        let name = values.text("cluster.name")?;
+        Ok(Some(Self {
+            name: name.filter(|name| !name.trim().is_empty()),
+        }))
+    }
+}
