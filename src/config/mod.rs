@@ -19,6 +19,7 @@ mod state;
 mod storage;
 mod tables;
 mod targets;
+mod tiering;
 mod values;
 mod warning;
 
@@ -34,5 +35,6 @@ pub(crate) use places::{Compared, differences};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;
 pub use targets::TargetSettings;
+pub(crate) use tiering::COLD;
 pub use values::Values;
 pub use warning::Warning;

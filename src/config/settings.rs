@@ -14,6 +14,7 @@ use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::storage::StorageSettings;
 use super::targets::{TargetSettings, targets};
+use super::tiering::TieringSettings;
 use super::values::Values;
 use super::warning::Warning;
 use crate::{Error, Result};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub config_exists: bool,
     /// Arc's data storage.
     pub storage: StorageSettings,
+    /// Arc's tiered storage.
+    pub(crate) tiering: TieringSettings,
     /// The cluster that Arc is a node of.
     pub(crate) cluster: Option<ClusterSettings>,
     /// Arc's databases.
@@ -100,6 +103,8 @@ impl Settings {
             "retention",
             "continuous_query",
             "iceberg",
+            "tiered_storage",
+            "tiered_storage.cold",
         ] {
             values.check_table(table)?;
         }
@@ -137,10 +142,12 @@ impl Settings {
             state_dir: backup.state_folder().to_owned(),
         };
         let storage = StorageSettings::read(&values, &backends)?;
+        let tiering = TieringSettings::read(&values, &backends)?;
         Ok(Self {
             cluster: ClusterSettings::read(&values)?,
             databases: databases(&values)?,
-            not_included: not_included(&values, &storage, config_exists)?,
+            not_included: not_included(&values, &storage, &tiering, config_exists)?,
+            tiering,
             config_path,
             config_exists,
             storage,
@@ -197,6 +204,8 @@ impl Settings {
             self.config_path.clone(),
         ];
         paths.extend(target_roots.iter().cloned());
+        // A cold tier on local disk.
+        paths.extend(self.tiering.local_path.iter().cloned());
         for database in &self.databases {
             // The last two are restores that Arc has staged, or has rejected.
             for suffix in [

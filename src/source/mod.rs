@@ -1,6 +1,10 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
 mod aside;
+mod cold_places;
+mod cold_restore;
+mod cold_snapshot;
+mod cold_tier;
 mod compaction;
 mod companions;
 mod config;
@@ -21,6 +25,9 @@ mod sqlite_restore;
 mod staged_file;
 mod steps;
 mod sync;
+mod tier_changes;
+mod tier_rows;
+mod tiering;
 mod units;
 
 pub(crate) use compaction::{JOB_STATES, is_job_state, is_readable_state};
@@ -33,3 +40,4 @@ pub(crate) use section::section_of;
 pub(crate) use snapshot::{check_file, describe_database};
 pub use sqlite::SqliteSource;
 pub(crate) use sync::sync;
+pub use tiering::Tiering;

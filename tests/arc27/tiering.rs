@@ -1,4 +1,8 @@
 //! Arc's cold tier, restores that Arc has staged, and nodes of clusters.
 
+mod backed_up;
 mod cluster;
+mod moved;
+mod moving;
 mod pending;
+mod tiers;

@@ -131,6 +131,8 @@ pub struct SourceReport {
     pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
+    /// Files of Arc's cold tier that are not in the snapshot.
+    pub cold_files_excluded: u64,
     /// What else the operator should know of it.
     pub warnings: Vec<String>,
     /// For each entry that a setting names, the key in the configuration: `arc.db` →
