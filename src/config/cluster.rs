@@ -6,7 +6,7 @@ use crate::Result;
 /// The cluster that Arc is a node of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// `cluster.name`.
+    /// `cluster.name`, or `cluster.cluster_name`.
     pub name: Option<String>,
 }
 
@@ -19,9 +19,13 @@ impl ClusterSettings {
         if !values.bool("cluster.enabled", false)? {
             return Ok(None);
         }
-        let name = values.text("cluster.name")?;
+        // The second is the key of Arc 26.09.
+        let names = [
+            values.text("cluster.name")?,
+            values.text("cluster.cluster_name")?,
+        ];
         Ok(Some(Self {
-            name: name.filter(|name| !name.trim().is_empty()),
+            name: (names.into_iter().flatten()).find(|name| !name.trim().is_empty()),
         }))
     }
 }

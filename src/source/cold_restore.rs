@@ -1,8 +1,8 @@
 //! Restoring files of two tiers: which of the two each goes to, and what Arc's rows say then.
 //!
 //! A key must be in one tier only: Arc reads both, and its rows would be served twice. A file that
-//! has moved to the cold tier since the backup stays there, where it is the same; a file that was in
-//! the cold tier goes back to it.
+//! has moved to the cold tier since the backup stays there, where it is the same. A file that was
+//! in the cold tier goes back to it.
 
 use std::sync::atomic::Ordering;
 
@@ -114,8 +114,8 @@ impl ParquetRestore {
         })
     }
 
-    /// Whether the object in the cold tier has the bytes of the entry. Without a checksum, and in an
-    /// archive tier, the size decides, as it does in Arc.
+    /// Whether the object in the cold tier has the bytes of the entry. Without a checksum, and in
+    /// an archive tier, the size decides, as it does in Arc.
     async fn is_same_in_cold(&self, entry: &Entry, object: &Meta) -> Result<bool> {
         if object.size != entry.size {
             return Ok(false);
@@ -245,8 +245,8 @@ impl ParquetRestore {
         Ok(())
     }
 
-    /// Makes Arc's rows say where each file is now, after the objects are there and the databases are
-    /// restored.
+    /// Makes Arc's rows say where each file is now, after the objects are there and the databases
+    /// are restored.
     pub(super) async fn correct_rows(&self) -> Result<()> {
         let Some(tiering) = &self.cold.tiering else {
             return Ok(());

@@ -1,9 +1,9 @@
 //! The cold tier in a snapshot of the data.
 //!
-//! Arc moves a file in this order: object in the cold tier, row in `tier_files`, hot file removed. So
-//! the hot files are listed first: each file is in at least one of the two listings. A file in both
-//! is taken once, from the tier that its row names. A hot file that is gone when it is opened may
-//! have moved, and is then looked for in the cold tier.
+//! Arc moves a file in this order: object in the cold tier, row in `tier_files`, hot file removed.
+//! So the hot files are listed first: each file is in at least one of the two listings. A file in
+//! both is taken once, from the tier that its row names. A hot file that is gone when it is opened
+//! may have moved, and is then looked for in the cold tier.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -109,8 +109,8 @@ impl ColdSnapshot {
         locked(&self.changing).not_hot.contains(key)
     }
 
-    /// Looks again for `lost` files that were taken from the cold tier; returns these, each as it is
-    /// now.
+    /// Looks again for `lost` files that were taken from the cold tier; returns these, each as it
+    /// is now.
     pub(super) async fn look_again(&self, lost: &[Key]) -> Result<BTreeMap<Key, Option<Entry>>> {
         let lost: BTreeSet<&Key> = lost.iter().collect();
         let mut of_cold: BTreeSet<Key> = {
@@ -143,8 +143,8 @@ impl ColdSnapshot {
         Ok(now)
     }
 
-    /// The object of a hot file that is gone, where it has moved to the cold tier; it belongs to the
-    /// snapshot from then on.
+    /// The object of a hot file that is gone, where it has moved to the cold tier; it belongs to
+    /// the snapshot from then on.
     pub(super) async fn moved(&self, key: &Key) -> Result<Option<Entry>> {
         let Some(meta) = self.sink.head(key).await? else {
             return Ok(None);

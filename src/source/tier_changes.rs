@@ -1,5 +1,4 @@
-//! Changing rows of `tier_files` after a restore, so that Arc finds each file in the tier that it is
-//! in.
+//! Changing rows of `tier_files` after a restore, so that Arc finds each file in its tier.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
+use super::contents::partition_of;
 use super::snapshot::{BUSY_LIMIT, open_live, sqlite_error};
 use super::tier_rows::{RowsFault, check_columns};
 
@@ -117,7 +117,7 @@ fn change_row(
     // no folder of a time has no row.
     let mut segments = key.split('/');
     let (Some(database), Some(measurement), Some(partition_time)) =
-        (segments.next(), segments.next(), partition_time(key))
+        (segments.next(), segments.next(), partition_of(key))
     else {
         return Ok(0);
     };
@@ -130,7 +130,7 @@ fn change_row(
         key,
         database,
         measurement,
-        partition_time,
+        with_zone(partition_time),
         tier,
         size,
         with_zone(created.unwrap_or(now)),
@@ -146,21 +146,6 @@ fn at_second(time: Timestamp) -> String {
 /// As Arc writes a moment: `2036-11-20 18:06:42.823682213+00:00`.
 fn with_zone(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S%.f+00:00").to_string()
-}
-
-/// The moment that the folder of a file is of, as Arc writes it: `YYYY/MM/DD`, and an hour where it
-/// has one.
-fn partition_time(key: &str) -> Option<String> {
-    let segments: Vec<&str> = key.split('/').collect();
-    let digits =
-        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let at = segments
-        .windows(3)
-        .position(|w| digits(w[0], 4) && digits(w[1], 2) && digits(w[2], 2))?;
-    let [year, month, day] = [segments[at], segments[at + 1], segments[at + 2]];
-    let hour = segments.get(at + 3).filter(|hour| digits(hour, 2));
-    let hour = hour.copied().unwrap_or("00");
-    Some(format!("{year}-{month}-{day} {hour}:00:00+00:00"))
 }
 
 #[cfg(test)]

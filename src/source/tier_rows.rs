@@ -1,8 +1,8 @@
 //! The table `tier_files` in Arc's database: which files are in the cold tier.
 //!
-//! Arc 27.01 has a row for each file: `path` (its key), `database`, `measurement`, `partition_time`,
-//! `tier` (`hot` or `cold`), `size_bytes`, `created_at`, `migrated_at`. A row with `quarantined_at` is
-//! of a file that Arc leaves alone, and so does this.
+//! Arc 27.01 has a row for each file: `path` (its key), `database`, `measurement`,
+//! `partition_time`, `tier` (`hot` or `cold`), `size_bytes`, `created_at`, `migrated_at`. One with
+//! `quarantined_at` is of a file that Arc leaves alone, and so does this.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};

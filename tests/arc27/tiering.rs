@@ -2,6 +2,7 @@
 
 mod backed_up;
 mod cluster;
+mod interrupted;
 mod moved;
 mod moving;
 mod pending;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use arc_backup_core::Digest;
 use serde_json::{Value, json};
 
 use super::tiers::Tiered;
 use crate::stores::{KINDS, Kind, contents, delete, keys, put, s3_server};
-use crate::support::{change_live, text};
+use crate::support::{ARC_NEW, change_live, files, text};
 
 /// A sample of which every third file is cold, and its keys there.
 fn tiered(kind: Kind) -> (Tiered, Vec<String>) {
@@ -213,4 +214,63 @@ fn a_cold_tier_that_can_not_be_read_fails_the_backup() {
         .instance
         .configure("[arc_backup]\ninclude_cold_tier = false\n");
     tiered.instance.ok(&["backup"]);
+}
+
+/// Guards against a backup by Arc 27.01 whose cold files are restored hot beside a cold tier,
+/// or omitted without one.
+#[test]
+fn a_backup_by_arc_is_restored_to_the_tiers_of_its_list() {
+    for is_off in [false, true] {
+        let tiered = Tiered::new(Kind::Local, &s3_server());
+        let folder = tiered.instance.backup_folder(ARC_NEW);
+        let mut moved = Vec::new();
+        let listed: Vec<Value> = (files(&folder.join("data")).into_iter().enumerate())
+            .filter(|(_, name)| name.ends_with(".parquet"))
+            .map(|(number, name)| {
+                let bytes = std::fs::read(folder.join("data").join(&name)).unwrap();
+                let mut line = json!({
+                    "path": name, "sha256": Digest::of(&bytes).to_string(), "size_bytes": bytes.len(),
+                    "database": "iot", "measurement": "m", "partition_time": "2026-11-20T00:00:00Z",
+                    "created_at": "2026-11-23T18:10:19Z",
+                });
+                if number % 3 == 0 && !name.starts_with('_') {
+                    line["tier"] = json!("cold");
+                    moved.push(name);
+                }
+                line
+            })
+            .collect();
+        let list = json!({"version": 1, "files": listed}).to_string();
+        std::fs::write(folder.join("manifest-files.json"), list).unwrap();
+        let before = tiered.served();
+        if is_off {
+            switch_off(&tiered);
+        }
+        restore(&tiered, ARC_NEW, &["--no-metadata"]);
+        assert!(tiered.served() == before, "{is_off}");
+        let expected = if is_off { Vec::new() } else { moved };
+        assert_eq!(keys(&tiered.cold.sink), expected, "{is_off}");
+        assert!(tiered.cold_rows().iter().eq(&expected), "{is_off}");
+        restore(&tiered, ARC_NEW, &["--no-metadata"]);
+        assert!(tiered.served() == before, "{is_off}");
+    }
+}
+
+/// Guards against a backup that completes without objects that only the store can bring back, and a
+/// restore that fails because of them.
+#[test]
+fn archived_objects_fail_a_backup_and_are_compared_by_their_sizes() {
+    let server = s3_server();
+    let tiered = Tiered::new(Kind::S3, &server);
+    let (id, before) = (tiered.instance.backup(), tiered.served());
+    let moved: Vec<_> = tiered.parquet().into_iter().take(3).collect();
+    tiered.migrate(&moved);
+    server.move_to_class("data", &moved[0], "GLACIER");
+    let said = text(&tiered.instance.run(&["backup"]));
+    assert!(said.contains(&moved[0]) && said.contains("archive"), "{said}");
+    let done = restore(&tiered, &id, &["--no-metadata"]);
+    assert_eq!(done["cold_files_skipped_already_cold"], 3, "{done}");
+    assert!(done["warnings"].to_string().contains("1 files of the cold tier are in an archive"));
+    server.move_to_class("data", &moved[0], "STANDARD");
+    assert!(tiered.served() == before);
 }

@@ -8,7 +8,7 @@ use arc_backup_test_azurite::Azurite;
 use arc_backup_test_s3::S3Server;
 use rusqlite::Connection;
 
-use crate::stores::{Kind, Place, contents, delete, keys, put};
+use crate::stores::{Kind, Place, contents, delete, keys, put, storage};
 use crate::support::Instance;
 
 /// Arc's table.
@@ -34,19 +34,32 @@ pub fn cold_place(kind: Kind, instance: &Instance, server: &S3Server) -> Place {
 }
 
 impl Tiered {
-    /// The sample with a cold tier of this kind; all its files are hot.
+    /// The sample with a cold tier of this kind; all its files are hot, on local disk.
     pub fn new(kind: Kind, server: &S3Server) -> Self {
+        Self::on(Kind::Local, kind, server)
+    }
+
+    /// The same with its hot files in a storage of another kind.
+    pub fn on(hot: Kind, kind: Kind, server: &S3Server) -> Self {
         let instance = Instance::new();
         let cold = cold_place(kind, &instance, server);
+        let hot = storage(hot, &instance, server, true);
+        if hot.kind != Kind::Local {
+            let path = instance.path("arc.toml");
+            let old = "backend = \"local\"\nlocal_path = \"./data/arc\"\n";
+            let new = format!("backend = \"{}\"\n{}", hot.name(), hot.config);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(old));
+            std::fs::write(path, text.replace(old, &new)).unwrap();
+        }
         instance.configure(&format!(
             "[tiered_storage]\nenabled = true\n[tiered_storage.cold]\nenabled = true\nbackend = \"{}\"\n{}",
             cold.name(),
             cold.config
         ));
-        let hot = Place::local(&instance, "data/arc").sink;
         let tiered = Self {
             instance,
-            hot,
+            hot: hot.sink,
             cold,
         };
         tiered.make_rows();
