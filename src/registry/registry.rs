@@ -141,15 +141,20 @@ impl Registry {
     pub(crate) fn sources(
         &self,
         settings: &Settings,
-        storage: Arc<dyn Sink>,
-        exclusions: Exclusions,
+        storage: &Arc<dyn Sink>,
+        cold: Option<&Arc<dyn Sink>>,
+        exclusions: &Exclusions,
     ) -> Result<Vec<Arc<dyn Source>>> {
         let tiering = Tiering {
             database: settings.auth.db_path.clone(),
-            cold: self.cold(settings)?,
+            cold: cold.cloned(),
             include_cold: settings.tiering.include_cold_tier,
         };
-        let data = ParquetSource::new(storage, settings.storage.kind.as_str(), exclusions);
+        let data = ParquetSource::new(
+            storage.clone(),
+            settings.storage.kind.as_str(),
+            exclusions.clone(),
+        );
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(data.with_tiering(tiering)),
             Arc::new(SqliteSource::new(settings.databases.clone())),

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Error, ErrorKind, Key, ListOptions, Listed, Meta, Result, Scope, Section, Sink,
-    Staging,
+    Activity, Error, ErrorKind, Key, ListOptions, Listed, Meta, Result, Scope, Sink, Staging,
 };
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -60,7 +59,7 @@ pub(super) async fn places(
     let of_rows = filter.clone();
     let keys = keys.try_filter(move |key| std::future::ready(of_rows(key)));
     let objects = match &tiering.cold {
-        Some(cold) => listed(cold, &staging.activity, filter),
+        Some(cold) => listed(cold, &staging.scope, &staging.activity, filter),
         None => stream::empty().boxed(),
     };
     let places = merge_join(keys, objects).map_ok(|joined| match joined {
@@ -107,7 +106,7 @@ fn in_scope(scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
         keys: Vec::new(),
     };
     move |key: &Key| {
-        key.len() <= LONGEST_KEY && !exclusions.exclude(key) && scope.contains(&Section::Data, key)
+        key.len() <= LONGEST_KEY && !exclusions.exclude(key) && scope.contains_data(key)
     }
 }
 
@@ -119,7 +118,12 @@ fn for_restore(staging: &Staging) -> Filter {
 
 /// The live objects of the cold tier that this restore looks at.
 pub(super) fn objects(cold: &Arc<dyn Sink>, staging: &Staging) -> BoxStream<'static, Result<Meta>> {
-    listed(cold, &staging.activity, for_restore(staging))
+    listed(
+        cold,
+        &staging.scope,
+        &staging.activity,
+        for_restore(staging),
+    )
 }
 
 /// The objects of the cold tier that are data in the scope.
@@ -128,16 +132,23 @@ pub(super) fn objects_in(
     scope: &Scope,
     activity: &Activity,
 ) -> BoxStream<'static, Result<Meta>> {
-    listed(cold, activity, Arc::new(in_scope(scope)))
+    listed(cold, scope, activity, Arc::new(in_scope(scope)))
 }
 
 fn listed(
     cold: &Arc<dyn Sink>,
+    scope: &Scope,
     activity: &Activity,
     filter: Filter,
 ) -> BoxStream<'static, Result<Meta>> {
-    let activity = activity.clone();
-    cold.list(ListOptions::default())
+    let (cold, activity) = (cold.clone(), activity.clone());
+    stream::iter(scope.data_prefixes())
+        .flat_map(move |prefix| {
+            cold.list(ListOptions {
+                prefix,
+                ..ListOptions::default()
+            })
+        })
         .inspect(move |_| activity.note())
         .try_filter_map(move |item| {
             std::future::ready(Ok(match item {

@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arc_backup_core::{
-    Body, Entry, EntryStream, Error, ErrorKind, GetOptions, Key, Meta, Result, Scope, Section,
-    Sink, SnapshotRequest, SourceReport, Tier,
+    Body, Entry, EntryStream, Error, ErrorKind, GetOptions, Key, Meta, Result, Section, Sink,
+    SnapshotRequest, SourceReport, Tier,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
 use super::cold_places::objects_in;
+use super::compaction::{is_output, unit_of};
 use super::settle::{entries_of, entry, locked, to_core};
 use super::tier_rows::{ColdRows, count_cold_rows};
 use super::tiering::Tiering;
@@ -44,19 +46,36 @@ struct Changing {
 }
 
 impl ColdSnapshot {
+    /// The files that are cold before the hot ones are listed; `None` where that is not known, or
+    /// not of use.
+    pub(super) async fn rows_before(
+        tiering: Option<&Tiering>,
+        request: &SnapshotRequest,
+    ) -> Result<Option<ColdRows>> {
+        let Some(tiering) = tiering.filter(|one| one.cold.is_some() && one.include_cold) else {
+            return Ok(None);
+        };
+        let path = request.scratch.join("data.cold-before");
+        Ok(ColdRows::read(&tiering.database, path).await?.ok())
+    }
+
     /// Lists the cold tier beside the `hot` entries of a snapshot; `None` where a backup is not to
     /// hold it, or Arc has none. What there is to say goes to `report`.
+    ///
+    /// Also returns units whose hot files must be listed again: they were listed before a
+    /// compaction whose output has moved since. Its inputs would be in the snapshot too.
     pub(super) async fn take(
         tiering: Option<&Tiering>,
         request: &SnapshotRequest,
         hot: EntryStream<'_>,
+        before: Option<&ColdRows>,
         report: &mut SourceReport,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<(Self, BTreeSet<String>)>> {
         let Some((tiering, sink)) = tiering.and_then(|one| Some((one, one.cold.clone()?))) else {
             return Ok(None);
         };
         if !tiering.include_cold {
-            match count_cold_rows(&tiering.database).await? {
+            match count_cold_rows(&tiering.database, &request.scope).await? {
                 Ok(count) => report.cold_files_excluded = count,
                 Err(fault) => report.warnings.push(format!(
                     "how many files of the cold tier are omitted is not known ({}: {fault})",
@@ -73,16 +92,17 @@ impl ColdSnapshot {
                 None
             }
         };
-        let taken = list(&sink, request, hot, rows.as_ref(), report).await;
-        let (listed, not_hot) = taken.map_err(|error| with_remedy(&sink, error))?;
-        Ok(Some(Self {
+        let taken = list(&sink, request, hot, (rows.as_ref(), before), report).await;
+        let taken = taken.map_err(|error| with_remedy(&sink, error))?;
+        let snapshot = Self {
             sink,
-            listed,
+            listed: taken.listed,
             changing: Mutex::new(Changing {
-                not_hot,
+                not_hot: taken.not_hot,
                 ..Changing::default()
             }),
-        }))
+        };
+        Ok(Some((snapshot, taken.units)))
     }
 
     /// The entries of the snapshot: the `hot` ones and those of the cold tier.
@@ -155,24 +175,36 @@ impl ColdSnapshot {
     }
 }
 
-/// Lists the cold tier; returns its entries, and the hot files that they replace.
+/// What a listing of the cold tier gives.
+struct Taken {
+    listed: Inventory,
+    /// The hot files that its files replace.
+    not_hot: BTreeSet<Key>,
+    /// Units with the output of a compaction that was not cold before.
+    units: BTreeSet<String>,
+}
+
+/// Lists the cold tier beside the hot files. `rows` are those of now, and those from before the hot
+/// files were listed.
 async fn list(
     sink: &Arc<dyn Sink>,
     request: &SnapshotRequest,
     hot: EntryStream<'_>,
-    rows: Option<&ColdRows>,
+    (rows, before): (Option<&ColdRows>, Option<&ColdRows>),
     report: &mut SourceReport,
-) -> Result<(Inventory, BTreeSet<Key>)> {
+) -> Result<Taken> {
     let path = request.scratch.join("data.cold");
     let mut spool = Spool::create(&path).map_err(to_core)?;
-    let keys = match rows {
-        Some(rows) => stream::iter(rows.keys()?).boxed(),
-        None => stream::empty().boxed(),
+    let keys_of = |rows: Option<&ColdRows>| -> Result<BoxStream<'static, Result<Key>>> {
+        Ok(match rows {
+            Some(rows) => stream::iter(rows.keys()?).boxed(),
+            None => stream::empty().boxed(),
+        })
     };
-    let in_scope = |scope: &Scope, key: &Key| scope.contains(&Section::Data, key);
     let objects = objects_in(sink, &request.scope, &request.activity);
-    let mut joined = merge_join(merge_join(hot, objects), keys);
-    let mut not_hot = BTreeSet::new();
+    let joined = merge_join(merge_join(hot, objects), keys_of(rows)?);
+    let mut joined = merge_join(joined, keys_of(before)?);
+    let (mut not_hot, mut units) = (BTreeSet::new(), BTreeSet::new());
     let (mut both, mut missing) = (Named::default(), Named::default());
     let mut count = 0_u64;
     while let Some(joined) = joined.try_next().await? {
@@ -185,7 +217,8 @@ async fn list(
                 "cancelled",
             ));
         }
-        let (files, row) = joined.into_sides();
+        let (at_key, was_cold) = joined.into_sides();
+        let (files, row) = at_key.map_or((None, None), Joined::into_sides);
         let (hot, object) = files.map_or((None, None), Joined::into_sides);
         let object = match (hot, object, row) {
             (Some(hot), Some(_), None) => {
@@ -196,8 +229,13 @@ async fn list(
                 not_hot.insert(hot.key);
                 object
             }
-            (None, Some(object), _) => object,
-            (None, None, Some(key)) if in_scope(&request.scope, &key) => {
+            (None, Some(object), _) => {
+                if before.is_some() && was_cold.is_none() && is_output(&object.key) {
+                    units.insert(unit_of(&object.key).to_owned());
+                }
+                object
+            }
+            (None, None, Some(key)) if request.scope.contains_data(&key) => {
                 missing.add(&key);
                 continue;
             }
@@ -216,10 +254,11 @@ async fn list(
     ] {
         report.warnings.extend(named.into_text(what));
     }
-    Ok((
-        spool.finish().map_err(to_core)?.without_checksums(),
+    Ok(Taken {
+        listed: spool.finish().map_err(to_core)?.without_checksums(),
         not_hot,
-    ))
+        units,
+    })
 }
 
 fn cold_entry(meta: Meta) -> Entry {

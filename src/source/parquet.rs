@@ -72,6 +72,7 @@ impl Source for ParquetSource {
                 "the storage root (`storage.local_path`) is not a folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
+        let before = ColdSnapshot::rows_before(self.tiering.as_ref(), &request).await?;
         let snapshot = match self.storage.snapshots() {
             Some(snapshots) => match snapshots.create(&request.operation_id).await {
                 Ok(snapshot) => Some(snapshot),
@@ -120,15 +121,21 @@ impl Source for ParquetSource {
         };
         // After the hot files: a file that moves in between is in both listings, and not in none.
         let mut report = std::mem::take(&mut taken.report);
+        let tiering = self.tiering.as_ref();
         let hot = taken.hot_entries();
-        let cold = ColdSnapshot::take(self.tiering.as_ref(), &request, hot, &mut report).await;
+        let cold = ColdSnapshot::take(tiering, &request, hot, before.as_ref(), &mut report).await;
         taken.report = report;
-        match cold {
-            Ok(cold) => taken.cold = cold,
-            Err(error) => {
-                Box::new(taken).release().await?;
-                return Err(error);
+        let added = match cold {
+            Ok(None) => Ok(()),
+            Ok(Some((cold, units))) => {
+                taken.cold = Some(cold);
+                taken.list_again(units).await
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = added {
+            Box::new(taken).release().await?;
+            return Err(error);
         }
         Ok(Box::new(taken))
     }
@@ -173,6 +180,7 @@ impl ParquetSource {
         let settler = Settler {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
+            scope: request.scope.clone(),
             cancel: request.cancel.clone(),
             activity: request.activity.clone(),
             root: root_of(&*self.storage)?,
@@ -278,6 +286,70 @@ impl Snapshot for DataSnapshot {
                 units.insert(unit_of(key).to_owned());
             }
         }
+        let settled = self.settle_again(changing, units, lost, in_cold).await?;
+        Ok(settled.map(|mut reconciled| {
+            reconciled.gone.extend(gone);
+            reconciled
+        }))
+    }
+
+    fn report(&self) -> SourceReport {
+        let mut report = self.report.clone();
+        report
+            .warnings
+            .extend(locked(&self.settler.warnings).iter().cloned());
+        report
+            .unreadable
+            .clone_from(&locked(&self.settler.unreadable));
+        report
+    }
+
+    async fn release(self: Box<Self>) -> Result<()> {
+        match self.snapshot {
+            Some(snapshot) => snapshot.release(&self.settler.activity).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl DataSnapshot {
+    /// The entries of the hot files.
+    fn hot_entries(&self) -> EntryStream<'_> {
+        let begun = async move {
+            let changing = self.changing.lock().await;
+            let again: BTreeMap<Key, Meta> = (changing.settled.values().flatten())
+                .chain(&changing.states)
+                .map(|(key, meta)| (key.clone(), meta.clone()))
+                .collect();
+            let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
+            let first = entries_of(&self.listed)?
+                .try_filter(move |entry| std::future::ready(!units.contains(unit_of(&entry.key))));
+            let again = stream::iter(again.into_values().map(|meta| Ok(entry(meta))));
+            Ok(union(first, again))
+        };
+        stream::once(begun).try_flatten().boxed()
+    }
+
+    /// Lists units again that were listed too early. Nothing of them has been copied yet.
+    async fn list_again(&self, units: BTreeSet<String>) -> Result<()> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let changing = &mut *self.changing.lock().await;
+        let settled = self.settle_again(changing, units, &[], BTreeMap::new());
+        settled.await.map(drop)
+    }
+
+    /// Settles units again, and returns how they differ from what they were. `in_cold` are those of
+    /// the `lost` files that were taken from the cold tier, each as it is now.
+    async fn settle_again(
+        &self,
+        changing: &mut Changing,
+        units: BTreeSet<String>,
+        lost: &[Key],
+        in_cold: BTreeMap<Key, Option<Entry>>,
+    ) -> Result<Option<Reconciled>> {
+        let mut gone = Vec::new();
         let mut were = self.files_of(&units, &changing.settled).await?;
         let settled =
             (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
@@ -339,43 +411,6 @@ impl Snapshot for DataSnapshot {
             stays
         });
         Ok(Some(Reconciled { gone, entries }))
-    }
-
-    fn report(&self) -> SourceReport {
-        let mut report = self.report.clone();
-        report
-            .warnings
-            .extend(locked(&self.settler.warnings).iter().cloned());
-        report
-            .unreadable
-            .clone_from(&locked(&self.settler.unreadable));
-        report
-    }
-
-    async fn release(self: Box<Self>) -> Result<()> {
-        match self.snapshot {
-            Some(snapshot) => snapshot.release(&self.settler.activity).await,
-            None => Ok(()),
-        }
-    }
-}
-
-impl DataSnapshot {
-    /// The entries of the hot files.
-    fn hot_entries(&self) -> EntryStream<'_> {
-        let begun = async move {
-            let changing = self.changing.lock().await;
-            let again: BTreeMap<Key, Meta> = (changing.settled.values().flatten())
-                .chain(&changing.states)
-                .map(|(key, meta)| (key.clone(), meta.clone()))
-                .collect();
-            let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
-            let first = entries_of(&self.listed)?
-                .try_filter(move |entry| std::future::ready(!units.contains(unit_of(&entry.key))));
-            let again = stream::iter(again.into_values().map(|meta| Ok(entry(meta))));
-            Ok(union(first, again))
-        };
-        stream::once(begun).try_flatten().boxed()
     }
 
     /// The files that the snapshot has of these units, with their sizes and entity tags.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{BlockingJob, Error, ErrorKind, Key, Result};
+use arc_backup_core::{BlockingJob, Error, ErrorKind, Key, Result, Scope};
 use rusqlite::Connection;
 
 use super::snapshot::open_readable;
@@ -175,14 +175,17 @@ fn each_cold_row(
     read().map_err(|e| RowsFault::of(&e))
 }
 
-/// How many rows say `cold`.
-pub(super) async fn count_cold_rows(database: &Path) -> Result<Result<u64, RowsFault>> {
-    let database = database.to_owned();
+/// How many rows of files in the scope say `cold`.
+pub(super) async fn count_cold_rows(
+    database: &Path,
+    scope: &Scope,
+) -> Result<Result<u64, RowsFault>> {
+    let (database, scope) = (database.to_owned(), scope.clone());
     blocking(move || {
         let mut count = 0;
         let counted = open(&database).and_then(|connection| {
-            each_cold_row(&connection, &mut |_| {
-                count += 1;
+            each_cold_row(&connection, &mut |key| {
+                count += u64::from(scope.contains_data(key));
                 Ok(())
             })
         });

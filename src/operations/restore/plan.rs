@@ -23,19 +23,10 @@ pub struct RestorePlan {
     pub bytes_to_write: u64,
     /// Files that have moved to the cold tier since the backup: they stay there, and are not
     /// written.
-    #[serde(skip_serializing_if = "is_zero")]
     pub cold_files_skipped_already_cold: u64,
     /// What the operator should know before it begins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-}
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl RestorePlan {

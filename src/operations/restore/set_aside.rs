@@ -1,9 +1,10 @@
 //! Counting the files that restores have set aside. No operation removes them; the operator does.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId};
+use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId, Sink};
 use jiff::Timestamp;
 
 use crate::files::folder_of;
@@ -33,13 +34,21 @@ impl ArcBackup {
     /// configuration are set aside beside the live ones.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
-        let listed = match self.storage.aside() {
-            Some(aside) => self.set_aside_beside(aside).await,
-            None => self.set_aside_in_targets().await,
-        };
-        match listed {
-            Ok(more) => found.extend(more),
-            Err(error) => faults.push(error),
+        let storages = [&self.storage].into_iter().chain(&self.cold);
+        let mut in_targets = false;
+        for storage in storages {
+            let listed = match storage.aside() {
+                Some(aside) => set_aside_beside(storage, aside).await,
+                None if in_targets => continue,
+                None => {
+                    in_targets = true;
+                    self.set_aside_in_targets().await
+                }
+            };
+            match listed {
+                Ok(more) => found.extend(more),
+                Err(error) => faults.push(error),
+            }
         }
         let settings = self.settings.clone();
         let looked = tokio::task::spawn_blocking(move || {
@@ -49,30 +58,6 @@ impl ArcBackup {
         });
         found.extend(looked.await.unwrap_or_default());
         (found, faults)
-    }
-
-    async fn set_aside_beside(&self, aside: &dyn AsideStore) -> Result<Vec<SetAside>> {
-        let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
-        let areas = listed.map_err(|_| {
-            Error::Failed(format!(
-                "{}: timed out after {} s",
-                self.storage.location(),
-                LIST_TIMEOUT.as_secs()
-            ))
-        })??;
-        let place = |area: &str| match OperationId::parse(area) {
-            Ok(id) => aside.location(&id),
-            // This program did not create it.
-            Err(_) => area.to_owned(),
-        };
-        Ok((areas.into_iter())
-            .map(|area| SetAside {
-                place: place(&area.area),
-                files: area.files,
-                bytes: area.bytes,
-                since: moment_of(&area.area),
-            })
-            .collect())
     }
 
     async fn set_aside_in_targets(&self) -> Result<Vec<SetAside>> {
@@ -92,6 +77,33 @@ impl ArcBackup {
         }
         Ok(found)
     }
+}
+
+async fn set_aside_beside(
+    storage: &Arc<dyn Sink>,
+    aside: &dyn AsideStore,
+) -> Result<Vec<SetAside>> {
+    let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
+    let areas = listed.map_err(|_| {
+        Error::Failed(format!(
+            "{}: timed out after {} s",
+            storage.location(),
+            LIST_TIMEOUT.as_secs()
+        ))
+    })??;
+    let place = |area: &str| match OperationId::parse(area) {
+        Ok(id) => aside.location(&id),
+        // This program did not create it.
+        Err(_) => area.to_owned(),
+    };
+    Ok((areas.into_iter())
+        .map(|area| SetAside {
+            place: place(&area.area),
+            files: area.files,
+            bytes: area.bytes,
+            since: moment_of(&area.area),
+        })
+        .collect())
 }
 
 /// Returns the moment in an operation's id.

@@ -267,10 +267,50 @@ fn archived_objects_fail_a_backup_and_are_compared_by_their_sizes() {
     tiered.migrate(&moved);
     server.move_to_class("data", &moved[0], "GLACIER");
     let said = text(&tiered.instance.run(&["backup"]));
-    assert!(said.contains(&moved[0]) && said.contains("archive"), "{said}");
+    assert!(
+        said.contains(&moved[0]) && said.contains("archive"),
+        "{said}"
+    );
     let done = restore(&tiered, &id, &["--no-metadata"]);
     assert_eq!(done["cold_files_skipped_already_cold"], 3, "{done}");
-    assert!(done["warnings"].to_string().contains("1 files of the cold tier are in an archive"));
+    assert!(
+        done["warnings"]
+            .to_string()
+            .contains("1 files of the cold tier are in an archive")
+    );
     server.move_to_class("data", &moved[0], "STANDARD");
+    assert!(tiered.served() == before);
+}
+
+/// Guards against cold files of another database that a backup or restore of one takes or moves.
+#[test]
+fn cold_files_of_databases_out_of_scope_are_left_alone() {
+    let (tiered, _) = tiered(Kind::Local);
+    let before = tiered.served();
+    let whole = contents(&tiered.cold.sink);
+    let id = tiered.instance.ok(&["backup", "--database", "iot"]);
+    let (_, shown) = tiered.instance.json(&["show", &id]);
+    let of_iot = whole.keys().filter(|key| key.starts_with("iot/")).count();
+    assert!(of_iot > 0 && of_iot < whole.len());
+    assert_eq!(shown["cold_files"], of_iot, "{shown}");
+    let first = |start: &str| {
+        whole
+            .keys()
+            .find(|key| key.starts_with(start))
+            .unwrap()
+            .clone()
+    };
+    let (in_scope, other) = (first("iot/"), first("metrics/"));
+    delete(&tiered.cold.sink, &[&in_scope]);
+    put(&tiered.cold.sink, &other, b"other");
+    let later = other.replace(".parquet", "_later.parquet");
+    put(&tiered.cold.sink, &later, b"later");
+    restore(&tiered, &id, &[]);
+    let now = contents(&tiered.cold.sink);
+    assert_eq!(now[&other], b"other");
+    assert_eq!(now[&later], b"later");
+    delete(&tiered.cold.sink, &[&later]);
+    put(&tiered.cold.sink, &other, &whole[&other]);
+    assert!(contents(&tiered.cold.sink) == whole);
     assert!(tiered.served() == before);
 }

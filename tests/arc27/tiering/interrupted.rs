@@ -56,15 +56,26 @@ fn both_tiers_may_be_in_stores() {
         delete(&tiered.hot, &[&rest[7]]);
         delete(&tiered.cold.sink, &[&moved[0]]);
         put(&tiered.cold.sink, &moved[1], b"other");
-        let (code, done) = tiered.instance.json(&["restore", &id, "--yes", "--no-metadata"]);
+        let (code, done) = tiered
+            .instance
+            .json(&["restore", &id, "--yes", "--no-metadata"]);
         assert_eq!(code, 0, "{hot:?}: {done}");
-        assert_eq!(done["cold_files_skipped_already_cold"], 5, "{hot:?}: {done}");
+        assert_eq!(
+            done["cold_files_skipped_already_cold"], 5,
+            "{hot:?}: {done}"
+        );
         assert!(tiered.served() == before, "{hot:?}");
         let hot_now = contents(&tiered.hot);
-        assert!(hot_now.iter().all(|(key, bytes)| tiers.0[key] == *bytes), "{hot:?}");
+        assert!(
+            hot_now.iter().all(|(key, bytes)| tiers.0[key] == *bytes),
+            "{hot:?}"
+        );
         assert_eq!(hot_now.len(), tiers.0.len() - 5, "{hot:?}");
         let cold_now = contents(&tiered.cold.sink);
-        assert!(tiers.1.iter().all(|(key, bytes)| cold_now[key] == *bytes), "{hot:?}");
+        assert!(
+            tiers.1.iter().all(|(key, bytes)| cold_now[key] == *bytes),
+            "{hot:?}"
+        );
         assert_eq!(cold_now.len(), tiers.1.len() + 5, "{hot:?}");
     }
 }
