@@ -142,6 +142,10 @@ pub(crate) struct Operation {
     pub(in crate::api) plan: Option<RestorePlan>,
     /// Restore: live files that were the same already.
     pub(in crate::api) unchanged_files: Option<u64>,
+    /// Restore: files that have moved to the cold tier since the backup, and stayed there.
+    pub(in crate::api) cold_files_skipped_already_cold: Option<u64>,
+    /// Backup: files of the cold tier that it does not hold.
+    pub(in crate::api) cold_files_excluded: Option<u64>,
     /// Restore: live files that were set aside.
     pub(in crate::api) set_aside_files: Option<u64>,
     /// Restore: where to.
@@ -200,6 +204,8 @@ impl From<operations::Operation> for Operation {
             sample,
             plan,
             unchanged_files,
+            cold_files_skipped_already_cold,
+            cold_files_excluded,
             set_aside_files,
             set_aside_location,
             appeared_files,
@@ -245,6 +251,8 @@ impl From<operations::Operation> for Operation {
             sample: sample.map(Into::into),
             plan: plan.map(Into::into),
             unchanged_files,
+            cold_files_skipped_already_cold,
+            cold_files_excluded,
             set_aside_files,
             set_aside_location,
             appeared_files,

@@ -2,6 +2,7 @@
 
 pub(crate) mod arc_idle;
 pub(crate) mod checks;
+mod cluster;
 pub(crate) mod damaged;
 pub(crate) mod disk_space;
 pub(crate) mod in_progress;

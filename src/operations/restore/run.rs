@@ -59,6 +59,8 @@ impl RestoreOutcome {
         running.update(|operation| {
             operation.kept.clone_from(&summary.kept);
             operation.unchanged_files = Some(summary.unchanged_files);
+            operation.cold_files_skipped_already_cold =
+                Some(summary.cold_files_skipped_already_cold).filter(|count| *count > 0);
             operation.set_aside_files = Some(summary.set_aside_files);
             operation
                 .set_aside_location
@@ -79,6 +81,7 @@ impl RestoreOutcome {
         let all = &mut self.summary;
         all.kept.extend(part.kept);
         all.unchanged_files += part.unchanged_files;
+        all.cold_files_skipped_already_cold += part.cold_files_skipped_already_cold;
         all.set_aside_files += part.set_aside_files;
         all.appeared_files += part.appeared_files;
         if part.set_aside_location.is_some() {
