@@ -63,6 +63,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 database_count: 2,
                 target: "local".to_owned(),
                 instance: Some(INSTANCE.to_owned()),
+                owner_instance_id: Some("6a1f9d0e-3b2c-4d5e-8f90-112233445566".to_owned()),
                 source_location: Some("local /var/lib/arc/data".to_owned()),
                 state: BackupState::Ok,
                 has_checksums: true,
@@ -84,6 +85,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             unreadable: Vec::new(),
             incomplete: None,
             errors: Vec::new(),
+            foreign_backups: None,
             next: None,
         }
         .to_json(),

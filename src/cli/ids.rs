@@ -105,7 +105,7 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
     let good: Vec<_> = answer
         .backups
         .iter()
-        .filter(|one| one.state.is_good())
+        .filter(|one| one.state.is_good() && !one.is_foreign)
         .collect();
     let is_own = |one: &&&Summary| own.is_some() && one.instance.as_deref() == own;
     // Those that Arc itself made do not say whose they are.
@@ -128,8 +128,13 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
         None => {
             let place = target.map_or_else(String::new, |target| format!(" in target {target}"));
             good.first().ok_or_else(|| {
+                let is_foreign = |one: &Summary| one.is_foreign && one.state.is_good();
+                let hint = match answer.backups.iter().any(is_foreign) {
+                    true => "`arc-backup list --include-foreign` shows those of other instances: give the id",
+                    false => "see `arc-backup list --all`",
+                };
                 Error::Failed(format!(
-                    "there is no `latest`: no good backup{place}; see `arc-backup list --all`"
+                    "there is no `latest`: no good backup{place}; {hint}"
                 ))
             })?
         }

@@ -19,12 +19,14 @@ mod storage;
 mod tables;
 mod targets;
 mod values;
+mod warehouse;
 mod warning;
 
 pub use arc_server::ArcServer;
 pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
 pub use backup::{BackupSettings, HistoryLimits};
 pub use databases::Database;
+pub(crate) use databases::real_path;
 pub(crate) use keys::unknown_target;
 #[cfg(test)]
 pub(crate) use keys::{BACKUP_KEYS, OWN_KEYS};
@@ -34,4 +36,5 @@ pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;
 pub use targets::TargetSettings;
 pub use values::Values;
+pub(crate) use warehouse::Warehouse;
 pub use warning::Warning;

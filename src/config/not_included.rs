@@ -3,6 +3,7 @@
 use super::storage::StorageSettings;
 use super::tables::ARC_TABLES;
 use super::values::Values;
+use super::warehouse::Warehouse;
 use crate::Result;
 
 /// Files of Arc's whose keys name them, from its `internal/config/config.go` (26.09).
@@ -28,13 +29,8 @@ pub(super) fn not_included(
     {
         list.push("tiered_storage.cold: the cold tier is another storage".to_owned());
     }
-    if values.bool("iceberg.enabled", false)?
-        && let Some(warehouse) = values.text("iceberg.warehouse")?
-        && !storage.contains(&warehouse)
-    {
-        list.push(format!(
-            "iceberg.warehouse: `{warehouse}` lies outside of the storage root"
-        ));
+    if let Warehouse::Elsewhere { reason } = Warehouse::read(values, storage)? {
+        list.push(format!("iceberg.warehouse: {reason}"));
     }
     if values.bool("wal.enabled", false)? {
         let folder = (values.text("wal.directory")?).unwrap_or_else(|| "./data/wal".to_owned());
@@ -129,14 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn a_warehouse_in_the_storage_is_in_the_backup() {
+    fn a_warehouse_in_the_storage_or_in_a_folder_is_in_the_backup() {
         let folder = || StorageRoot::Folder("/srv/arc".into());
         let uri = |uri: &str| StorageRoot::Uri(uri.to_owned());
         for (root, warehouse, is_inside) in [
             (folder(), "/srv/arc", true),
             (folder(), "/srv/arc/lake", true),
             (folder(), "file:///srv/arc/lake", true),
-            (folder(), "/srv/arc2", false),
+            (folder(), "/srv/arc2", true),
+            (folder(), "/srv", false),
             (folder(), "s3://b/of/arc", false),
             (uri("s3://b/of/arc"), "s3://b/of/arc", true),
             (uri("s3://b/of/arc"), "s3://b/of/arc/lake/", true),

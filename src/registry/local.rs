@@ -1,5 +1,10 @@
 //! Local disk.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_backup_core::Sink;
+
 use super::backend_kind::BackendKind;
 #[cfg(feature = "local")]
 use super::backend_kind::Constructors;
@@ -30,9 +35,20 @@ pub(super) const LOCAL: BackendKind = BackendKind {
     constructors: None,
 };
 
+/// The files in a folder; `None` in a build without local disk.
+pub(super) fn folder(path: &Path) -> Option<Arc<dyn Sink>> {
+    #[cfg(feature = "local")]
+    return Some(sinks::folder(path));
+    #[cfg(not(feature = "local"))]
+    return {
+        let _ = path;
+        None
+    };
+}
+
 #[cfg(feature = "local")]
 mod sinks {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use arc_backup_core::Sink;
@@ -57,9 +73,15 @@ mod sinks {
     }
 
     pub(super) fn storage(settings: &Settings) -> Result<Arc<dyn Sink>> {
-        let root = settings.values.path("storage.local_path", STORAGE)?;
-        let mut config = LocalConfig::new(root);
+        Ok(folder(
+            &settings.values.path("storage.local_path", STORAGE)?,
+        ))
+    }
+
+    /// Arc's own folders: new ones in them get its modes.
+    pub(super) fn folder(path: &Path) -> Arc<dyn Sink> {
+        let mut config = LocalConfig::new(path.to_owned());
         config.folders_like_root = true;
-        Ok(Arc::new(LocalSink::new(config)))
+        Arc::new(LocalSink::new(config))
     }
 }

@@ -1,11 +1,13 @@
 //! The kinds of sinks by their names, the sources, and what wraps them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_backup_core::{Sink, Source};
 
 use super::backends;
+use super::warehouse::warehouse;
 use crate::config::{Overrides, Settings, TargetSettings};
 use crate::repository::Repository;
 use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource};
@@ -143,6 +145,7 @@ impl Registry {
         settings: &Settings,
         storage: Arc<dyn Sink>,
         exclusions: Exclusions,
+        target_roots: &[PathBuf],
     ) -> Result<Vec<Arc<dyn Source>>> {
         let mut sources: Vec<Arc<dyn Source>> = vec![
             Arc::new(ParquetSource::new(
@@ -156,6 +159,7 @@ impl Registry {
                     .keep_in(settings.backup.state_folder()),
             ),
         ];
+        sources.extend(warehouse(settings, target_roots)?);
         for make in &self.sources {
             if let Some(source) = make(settings)? {
                 let section = source.section();

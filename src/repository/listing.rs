@@ -32,6 +32,11 @@ pub struct Summary {
     pub target: String,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
     pub instance: Option<String>,
+    /// The instance that made it, as Arc 27.01 names it. Absent in backups of earlier releases.
+    pub owner_instance_id: Option<String>,
+    /// Whether that is known to be another instance than this one. A target does not know: the
+    /// engine says so.
+    pub is_foreign: bool,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub source_location: Option<String>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
@@ -63,6 +68,8 @@ impl Summary {
             database_count: 1,
             target: target.to_owned(),
             instance: None,
+            owner_instance_id: None,
+            is_foreign: false,
             source_location: None,
             state,
             has_checksums: true,
@@ -204,6 +211,8 @@ impl Repository {
             database_count: manifest.databases.len() as u64,
             target: self.name().to_owned(),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
+            owner_instance_id: manifest.owner_instance_id.clone(),
+            is_foreign: false,
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
             state,

@@ -21,6 +21,7 @@ mod staged_file;
 mod steps;
 mod sync;
 mod units;
+mod warehouse;
 mod without_checksums;
 
 pub(crate) use compaction::{JOB_STATES, is_job_state, is_readable_state};
@@ -33,3 +34,5 @@ pub(crate) use section::section_of;
 pub(crate) use snapshot::{check_file, describe_database};
 pub use sqlite::SqliteSource;
 pub(crate) use sync::sync;
+pub(crate) use warehouse::ICEBERG;
+pub use warehouse::WarehouseSource;

@@ -28,6 +28,7 @@ const LARGE_BYTES: u64 = 5 << 20;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
+    section: &'static str,
     pub(super) storage: Arc<dyn Sink>,
     /// The files that interrupted runs have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
@@ -51,7 +52,12 @@ pub(super) struct ParquetRestore {
 }
 
 impl ParquetRestore {
-    pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
+    pub(super) fn new(
+        section: &'static str,
+        storage: Arc<dyn Sink>,
+        exclusions: Exclusions,
+        staging: Staging,
+    ) -> Self {
         let aside = Aside::new(
             storage.clone(),
             &staging.operation_id,
@@ -70,6 +76,7 @@ impl ParquetRestore {
             })
             .collect();
         Self {
+            section,
             earlier,
             aside,
             aside_bytes: AtomicU64::new(0),
@@ -77,7 +84,7 @@ impl ParquetRestore {
             aside_files: AtomicU64::new(0),
             storage,
             exclusions,
-            steps: Steps::new(staging.scratch.join("data.steps")),
+            steps: Steps::new(staging.scratch.join(format!("{section}.steps"))),
             staging,
             summary: Mutex::default(),
             without_checksums: WithoutChecksums::default(),
@@ -204,12 +211,12 @@ impl ParquetRestore {
                 return Err(Error::new(
                     ErrorKind::Invalid,
                     "restore",
-                    format!("data/{}", entry.key),
+                    format!("{}/{}", self.section, entry.key),
                     text,
                 ));
             }
             // Arc's own backups hold everything that was under its root.
-            let text = format!("`data/{}` was not restored: {text}", entry.key);
+            let text = format!("`{}/{}` was not restored: {text}", self.section, entry.key);
             self.summary().warnings.push(text);
             return Ok(());
         }
@@ -254,7 +261,7 @@ impl Restore for ParquetRestore {
                 return Err(Error::new(
                     ErrorKind::Cancelled,
                     "restore",
-                    "data",
+                    self.section,
                     "cancelled",
                 ));
             }
@@ -391,7 +398,7 @@ impl Restore for ParquetRestore {
                 }
             };
             if let Some((key, text)) = problem {
-                (self.summary().problems).push((format!("data/{key}"), text));
+                (self.summary().problems).push((format!("{}/{key}", self.section), text));
             }
         }
         drop(joined);

@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use arc_backup_core::{Section, SourceReport};
 use jiff::Timestamp;
 
+use crate::config::Warehouse;
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo,
 };
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
+use crate::operations::owner::Owner;
 use crate::operations::problems::Problems;
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
-use crate::source::Contents;
+use crate::source::{Contents, ICEBERG};
 
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
     started: Timestamp,
+    owner: Owner,
     pub(crate) inventories: BTreeMap<Section, Inventory>,
     pub(crate) contents: Contents,
     reports: BTreeMap<Section, SourceReport>,
@@ -46,8 +49,13 @@ pub(crate) struct Collected {
 
 impl Collected {
     pub(crate) fn new(context: &Context, unfinished: Vec<BackupId>) -> Self {
+        let owner = Owner::of(&context.settings);
+        if let Some(fault) = &owner.fault {
+            context.warn(fault.clone());
+        }
         Self {
             started: Timestamp::now(),
+            owner,
             inventories: BTreeMap::new(),
             contents: Contents::default(),
             reports: BTreeMap::new(),
@@ -146,6 +154,25 @@ impl Collected {
         )
     }
 
+    /// What Arc's manifest says of a warehouse outside the storage root.
+    fn warehouse(&self, context: &Context) -> Option<serde_json::Value> {
+        let files = self.inventories.get(&Section::Other(ICEBERG.to_owned()))?;
+        let settings = &context.settings;
+        let Ok(Warehouse::Folder { path, configured }) =
+            Warehouse::read(&settings.values, &settings.storage)
+        else {
+            return None;
+        };
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let summary = files.summary();
+        Some(serde_json::json!({
+            "path": path.display().to_string(),
+            "configured_path": configured,
+            "file_count": summary.entries,
+            "size_bytes": summary.bytes,
+        }))
+    }
+
     /// The manifest, without its inventory.
     pub(crate) fn manifest(&self, context: &Context) -> Manifest {
         let started = self.started;
@@ -181,6 +208,8 @@ impl Collected {
                 .iter()
                 .any(|database| database.file == "iceberg-catalog.db"),
             has_config: has(&Section::Config),
+            owner_instance_id: self.owner.id.clone(),
+            iceberg_warehouse: self.warehouse(context),
             target: Some(context.repository.name().to_owned()),
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),

@@ -19,6 +19,7 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
+use crate::operations::skipped::Skipped;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
@@ -214,7 +215,7 @@ async fn prepare<'a>(
         false => None,
     };
     let sections = sections_to_restore(&inventory, options);
-    check_sections(context, options, &inventory, &sections)?;
+    let sections = check_sections(context, options, &inventory, sections)?;
     check_covers_interrupted(marker, &sections)?;
     plan(
         context, problems, options, &inventory, marker, &sections, parts,
@@ -253,6 +254,15 @@ fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded
 /// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.
 fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let manifest = &loaded.manifest;
+    if Skipped::of(manifest).files > 0
+        && options.includes(&Section::Data)
+        && options.extra_files == ExtraFilesPolicy::Remove
+    {
+        return Err(Error::Invalid(
+            "Arc skipped files when it made this backup, and they may be live: extra_files = remove would remove those"
+                .to_owned(),
+        ));
+    }
     if manifest.missing_files == 0 {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
+use crate::operations::skipped::Skipped;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::completeness;
 use crate::repository::Loaded;
@@ -46,6 +47,9 @@ pub(crate) async fn load(
         .update(|operation| operation.has_checksums = Some(loaded.has_checksums));
     context.running.phase(Phase::Checking);
     completeness::check(context, problems, &loaded, &inventory, scope, purpose).await?;
+    if let Some(warning) = Skipped::of(&loaded.manifest).warning() {
+        context.warn(warning);
+    }
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

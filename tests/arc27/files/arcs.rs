@@ -133,6 +133,8 @@ fn a_wrong_checksum_a_missing_and_an_extra_file_are_named_and_nothing_is_restore
             "{kind}: {}",
             text(&quick)
         );
+        let sample = instance.run(&["verify", ARC_NEW, "--sample", "100%"]);
+        assert_eq!(sample.status.code(), Some(1), "{kind}: {}", text(&sample));
         change_live(&instance);
         refused(&instance, ARC_NEW, &named, kind);
         assert_eq!(listed(&instance, ARC_NEW)["state"], "damaged", "{kind}");
