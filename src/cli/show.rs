@@ -10,10 +10,9 @@ use super::output::{escaped, print_line};
 use super::table::{Table, left, right};
 use super::{figures, ids, json};
 use crate::api::types::manifest_answer;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Skipped};
 use crate::operations::ArcBackup;
 use crate::operations::owner::Owner;
-use crate::operations::skipped::Skipped;
 use crate::repository::{BackupState, LastVerified, Loaded, Note};
 use crate::{Result, times};
 

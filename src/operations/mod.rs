@@ -34,7 +34,6 @@ mod restore;
 mod running;
 mod scratch;
 mod sections;
-pub(crate) mod skipped;
 mod stall;
 mod start;
 mod status;

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 
 use super::{BackupState, LastVerified, Loaded, Note, Repository};
 use crate::UnreadableState;
-use crate::manifest::BackupId;
+use crate::manifest::{BackupId, Skipped};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
@@ -39,6 +39,10 @@ pub struct Summary {
     pub is_foreign: bool,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub source_location: Option<String>,
+    /// Files with unsupported names, which the backup does not hold.
+    pub unaddressable_files: u64,
+    /// Files that Arc skipped when it made the backup.
+    pub skipped: Skipped,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub state: BackupState,
     /// Whether it has checksums: false for a backup that Arc before 27.01 made.
@@ -71,6 +75,8 @@ impl Summary {
             owner_instance_id: None,
             is_foreign: false,
             source_location: None,
+            unaddressable_files: 0,
+            skipped: Skipped::default(),
             state,
             has_checksums: true,
             files: None,
@@ -215,6 +221,8 @@ impl Repository {
             is_foreign: false,
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
+            unaddressable_files: manifest.unaddressable_files,
+            skipped: Skipped::of(manifest),
             state,
             has_checksums: loaded.has_checksums,
             files: inventory.map(|inventory| inventory.entries),

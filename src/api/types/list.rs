@@ -81,6 +81,12 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) owner_instance_id: Option<String>,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub(in crate::api) source_location: Option<String>,
+    /// Files with unsupported names, which the backup does not hold; absent where there are none.
+    pub(in crate::api) unaddressable_files: Option<u64>,
+    /// By Arc: files that it skipped, and the backup does not hold.
+    pub(in crate::api) skipped_files: Option<u64>,
+    /// By Arc: Iceberg metadata files that it skipped.
+    pub(in crate::api) skipped_metadata_files: Option<u64>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub(in crate::api) state: BackupState,
     /// Whether it has checksums: false for a backup that Arc made.
@@ -111,6 +117,8 @@ impl From<repository::Summary> for Summary {
             owner_instance_id,
             is_foreign: _,
             source_location,
+            unaddressable_files,
+            skipped,
             state,
             has_checksums,
             files,
@@ -119,6 +127,7 @@ impl From<repository::Summary> for Summary {
             last_full,
             last_failed,
         } = summary;
+        let unless_none = |count: u64| Some(count).filter(|count| *count > 0);
         Self {
             backup_id,
             created_at,
@@ -130,6 +139,9 @@ impl From<repository::Summary> for Summary {
             instance,
             owner_instance_id,
             source_location,
+            unaddressable_files: unless_none(unaddressable_files),
+            skipped_files: unless_none(skipped.files),
+            skipped_metadata_files: unless_none(skipped.metadata_files),
             state: state.into(),
             has_checksums,
             files,

@@ -11,6 +11,7 @@ use crate::operations::owner::Owner;
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
+use crate::source::ICEBERG;
 use crate::{Error, Result, times};
 
 /// The maximum size in bytes of an `arc.toml` that is compared.
@@ -104,6 +105,8 @@ impl ArcBackup {
         let compared = Compared {
             backends: &self.settings.backends,
             data: options.includes(&Section::Data),
+            warehouse: options.includes(&Section::Other(ICEBERG.to_owned()))
+                && loaded.manifest.iceberg_warehouse.is_some(),
             databases,
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {

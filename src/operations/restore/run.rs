@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
-use crate::manifest::Inventory;
+use crate::manifest::{Inventory, Skipped};
 use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
@@ -19,7 +19,6 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
-use crate::operations::skipped::Skipped;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};

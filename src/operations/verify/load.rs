@@ -2,12 +2,11 @@
 
 use arc_backup_core::Scope;
 
-use crate::manifest::{Inventory, InventoryFault};
+use crate::manifest::{Inventory, InventoryFault, Skipped};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::skipped::Skipped;
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::completeness;
 use crate::repository::Loaded;

@@ -142,6 +142,8 @@ fn our_backups_hold_the_warehouse_and_bring_it_back() {
     // Nothing is left beside it but what was set aside.
     let beside = files(&instance.path("lake.before-restore"));
     assert_eq!(beside.len(), 1, "{beside:?}");
+    let swept = text(&instance.run(&["sweep"]));
+    assert!(swept.contains("lake.before-restore"), "{swept}");
 
     // A backup of databases alone leaves it.
     std::fs::write(lake.join(METADATA), "changed").unwrap();
@@ -180,6 +182,12 @@ fn files_that_arc_skipped_are_shown_and_warned_of_and_no_damage() {
         manifest["skipped_overlong_keys"] = 2.into();
         manifest["skipped_metadata_files"] = 1.into();
     });
+    let (_, list) = instance.json(&["list"]);
+    let row = &list["backups"][0];
+    assert_eq!(
+        (&row["skipped_files"], &row["skipped_metadata_files"]),
+        (&json!(3), &json!(1))
+    );
     let shown = instance.ok(&["show", ARC_NEW]);
     for named in [
         "3 files, skipped by Arc (iot/a.parquet",

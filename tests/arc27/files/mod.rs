@@ -4,6 +4,7 @@ mod arcs;
 mod iceberg;
 mod ours;
 mod owners;
+mod stores;
 
 /// The SHA-256 of `bytes`, in hex digits.
 fn sha256(bytes: &[u8]) -> String {

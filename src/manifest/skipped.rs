@@ -2,25 +2,27 @@
 
 use serde_json::{Map, Value};
 
-use crate::manifest::Manifest;
+use super::Manifest;
 
 /// How many files Arc skipped, by its manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Skipped {
+pub struct Skipped {
     /// Files of the data that could not be read.
-    pub(crate) files: u64,
+    pub files: u64,
     /// Files whose names are too long for a key.
-    pub(crate) overlong_keys: u64,
+    pub overlong_keys: u64,
     /// Iceberg metadata files.
-    pub(crate) metadata_files: u64,
+    pub metadata_files: u64,
     /// Files of the Iceberg warehouse.
-    pub(crate) warehouse_files: u64,
+    pub warehouse_files: u64,
     /// The first of them.
-    pub(crate) sample: Vec<String>,
+    pub sample: Vec<String>,
 }
 
 impl Skipped {
-    pub(crate) fn of(manifest: &Manifest) -> Self {
+    /// Those of a backup with this manifest; none where Arc did not make it.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
         let number = |fields: &Map<String, Value>, name: &str| {
             fields.get(name).and_then(Value::as_u64).unwrap_or(0)
         };
@@ -40,7 +42,8 @@ impl Skipped {
     }
 
     /// Each kind that there is, with its number, for people.
-    pub(crate) fn kinds(&self) -> Vec<String> {
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
         [
             (self.files, "files"),
             (self.overlong_keys, "files with names that are too long"),
@@ -54,7 +57,8 @@ impl Skipped {
     }
 
     /// The first `limit` of them, for people; empty where Arc names none.
-    pub(crate) fn first(&self, limit: usize) -> String {
+    #[must_use]
+    pub fn first(&self, limit: usize) -> String {
         let named: Vec<_> = self.sample.iter().take(limit).map(String::as_str).collect();
         match named.is_empty() {
             true => String::new(),
@@ -63,7 +67,8 @@ impl Skipped {
     }
 
     /// What a verification or restore warns of.
-    pub(crate) fn warning(&self) -> Option<String> {
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
         let kinds = self.kinds();
         (!kinds.is_empty()).then(|| {
             format!(
