@@ -105,9 +105,11 @@ fn fields(
             fields.push((name, verified(Some(done), now)));
         }
     }
+    fields.extend([("created", created), ("target", target.to_owned())]);
+    if !manifest.scope.is_empty() {
+        fields.push(("scope", manifest.scope.join(", ")));
+    }
     fields.extend([
-        ("created", created),
-        ("target", target.to_owned()),
         (
             "size",
             match &manifest.inventory {

@@ -28,6 +28,8 @@ pub struct Summary {
     pub total_size_bytes: u64,
     /// How many databases.
     pub database_count: u64,
+    /// The databases that were asked for, sorted; empty where it has all of them.
+    pub scope: Vec<String>,
     /// The target that holds it.
     pub target: String,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
@@ -59,6 +61,14 @@ pub struct Summary {
     pub last_failed: Option<LastVerified>,
 }
 
+impl Summary {
+    /// Whether it has all databases: only such a backup brings a whole instance back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.scope.is_empty()
+    }
+}
+
 #[cfg(test)]
 impl Summary {
     /// One for tests, of a file.
@@ -70,6 +80,7 @@ impl Summary {
             total_files: 1,
             total_size_bytes: 1,
             database_count: 1,
+            scope: Vec::new(),
             target: target.to_owned(),
             instance: None,
             owner_instance_id: None,
@@ -215,6 +226,7 @@ impl Repository {
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
+            scope: manifest.scope.clone(),
             target: self.name().to_owned(),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
             owner_instance_id: manifest.owner_instance_id.clone(),

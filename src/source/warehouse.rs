@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Restore, Result,
-    Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    Scope, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -39,6 +39,11 @@ impl Source for WarehouseSource {
     }
 
     async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
+        // No part of it belongs to a database, by which a scope limits the data.
+        let request = SnapshotRequest {
+            scope: Scope::whole(),
+            ..request
+        };
         // Arc makes the folder with the first table.
         match self.folder.is_dir() {
             true => self.files.snapshot(request).await,
@@ -49,6 +54,10 @@ impl Source for WarehouseSource {
     }
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
+        let staging = Staging {
+            scope: Scope::whole(),
+            ..staging
+        };
         self.files.restore(staging).await
     }
 
