@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warehouse_in_the_storage_or_in_a_folder_is_in_the_backup() {
+    fn a_warehouse_in_the_storage_is_in_the_backup() {
         let folder = || StorageRoot::Folder("/srv/arc".into());
         let uri = |uri: &str| StorageRoot::Uri(uri.to_owned());
         for (root, warehouse, is_inside) in [
