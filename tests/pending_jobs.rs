@@ -172,7 +172,7 @@ fn an_unfinished_job_in_a_backup_by_arc_is_decided_by_the_restore() {
         // Run again, it finds nothing to do.
         let (code, again) = instance.json(&arguments);
         assert_eq!(
-            (code, again["plan"]["files_written"].as_u64()),
+            (code, again["plan"]["written_files"].as_u64()),
             (0, Some(0)),
             "{again}"
         );

@@ -239,12 +239,13 @@ impl ArcBackup {
             Err(InventoryFault::Other(error)) => return Err(error),
             Err(fault) => return Err(Error::Failed(fault.to_string())),
         };
+        let none_damaged = PathSet::default();
         let decided = unfinished_jobs::decide(
             repository,
             id,
             loaded,
             inventory,
-            &PathSet::default(),
+            &none_damaged,
             scratch.path(),
         );
         let (inventory, _) = decided.await?;
