@@ -37,14 +37,15 @@ pub(super) const LOCAL: BackendKind = BackendKind {
 };
 
 /// The files in a folder; `None` in a build without local disk.
+#[cfg(feature = "local")]
 pub(super) fn folder(path: &Path) -> Option<Arc<dyn Sink>> {
-    #[cfg(feature = "local")]
-    return Some(sinks::folder(path));
-    #[cfg(not(feature = "local"))]
-    return {
-        let _ = path;
-        None
-    };
+    Some(sinks::folder(path))
+}
+
+/// The files in a folder; `None` in a build without local disk.
+#[cfg(not(feature = "local"))]
+pub(super) fn folder(_: &Path) -> Option<Arc<dyn Sink>> {
+    None
 }
 
 #[cfg(feature = "local")]
