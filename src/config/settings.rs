@@ -1,6 +1,6 @@
 //! Validated settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::backends::Backends;
@@ -200,16 +200,27 @@ impl Settings {
         }
         // Files that `fsck` found, at the root of a volume: only the superuser may read them.
         let of_file_system = std::iter::once("lost+found".to_owned());
-        let named = paths.iter().filter_map(|path| {
-            let inside = real_path(path)
-                .strip_prefix(&root)
-                .ok()?
-                .to_str()?
-                .to_owned();
-            (!inside.is_empty()).then_some(inside)
-        });
+        let named = paths.iter().filter_map(|path| key_under(&root, path));
         named.chain(of_file_system).collect()
     }
+
+    /// The key of the folder of Arc's compaction for temporary files, where it lies under the
+    /// storage root.
+    #[must_use]
+    pub fn compaction_key(&self) -> Option<String> {
+        let root = real_path(self.storage.folder()?);
+        key_under(&root, COMPACTION.as_ref())
+    }
+}
+
+/// The folder of Arc 27.01's compaction for temporary files.
+const COMPACTION: &str = "./data/compaction";
+
+/// The key of a path that lies under a storage root, not at it.
+fn key_under(root: &Path, path: &Path) -> Option<String> {
+    let path = real_path(path);
+    let inside = path.strip_prefix(root).ok()?.to_str()?;
+    (!inside.is_empty()).then(|| inside.to_owned())
 }
 
 #[cfg(test)]

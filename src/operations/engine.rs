@@ -97,6 +97,7 @@ impl ArcBackup {
             keys: excluded,
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
+            compaction: settings.compaction_key(),
         };
         let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
         Ok(Arc::new(Self {

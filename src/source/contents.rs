@@ -19,6 +19,9 @@ pub struct Exclusions {
     /// Keys of files and folders that are something else: the backups folder, databases,
     /// `arc.toml`.
     pub keys: Vec<String>,
+    /// The folder of Arc's compaction for temporary files, where it lies under the storage root. It
+    /// may be a database of the same name too.
+    pub compaction: Option<String>,
 }
 
 impl Exclusions {
@@ -28,14 +31,12 @@ impl Exclusions {
     /// excluded, and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
     #[must_use]
     pub fn exclude(&self, key: &str) -> bool {
-        let within = |folder: &str| {
-            key.strip_prefix(folder)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let within = |folder: &str| is_within(key, folder);
         if [".tmp", ".sync-staging"]
             .iter()
             .any(|folder| within(folder))
             || self.keys.iter().any(|k| within(k))
+            || self.is_of_compaction(key)
         {
             return true;
         }
@@ -53,6 +54,31 @@ impl Exclusions {
                 segment.starts_with(".arc-backup") || segment.contains(".before-restore")
             })
     }
+}
+
+impl Exclusions {
+    /// Whether `key` is a temporary file of Arc's compaction: in its folder, and without the date
+    /// that a file of a database has in its path.
+    #[must_use]
+    pub fn is_of_compaction(&self, key: &str) -> bool {
+        let segments: Vec<&str> = key.split('/').collect();
+        (self.compaction.as_ref()).is_some_and(|folder| is_within(key, folder))
+            && date_of(&segments).is_none()
+    }
+}
+
+fn is_within(key: &str, folder: &str) -> bool {
+    key.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Where the date is in a path.
+fn date_of(segments: &[&str]) -> Option<usize> {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    segments
+        .windows(3)
+        .position(|w| digits(w[0], 4) && digits(w[1], 2) && digits(w[2], 2))
 }
 
 /// Counts files by what they are.
@@ -119,12 +145,7 @@ fn measurement_of(key: &str) -> Option<(String, &str)> {
         return None;
     }
     let segments: Vec<&str> = key.split('/').collect();
-    let digits =
-        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let date = segments
-        .windows(3)
-        .position(|w| digits(w[0], 4) && digits(w[1], 2) && digits(w[2], 2));
-    match date {
+    match date_of(&segments) {
         Some(at) if at >= 2 => Some((segments[..at - 1].join("/"), segments[at - 1])),
         // Without a date: as Arc counts them.
         None if segments.len() >= 3 => Some((segments[0].to_owned(), segments[1])),
@@ -162,6 +183,7 @@ mod tests {
         let exclusions = Exclusions {
             backups: true,
             keys: vec!["backups".to_owned(), "arc.db".to_owned()],
+            compaction: Some("compaction".to_owned()),
         };
         for out in [
             ".tmp/a",
@@ -173,11 +195,15 @@ mod tests {
             "a/.arc-backup-1.tmp",
             "arc.db.before-restore",
             "x.before-restore.op-1/a",
+            "compaction/job-1/a.parquet",
+            "compaction",
             "far/backup-20260211-143022-a1b2c3d4/data/iot/a.parquet",
         ] {
             assert!(exclusions.exclude(out), "{out}");
         }
         for data in [
+            "compaction/cpu/2026/11/20/00/a.parquet",
+            "compaction2/job-1/a.parquet",
             "iot/.tmpx/a.parquet",
             "backups2/a",
             "arc.db2",

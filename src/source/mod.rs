@@ -12,6 +12,7 @@ mod parquet_restore;
 mod parquet_same;
 mod put_back;
 mod replace;
+mod rewrite;
 mod section;
 mod settle;
 mod snapshot;

@@ -196,6 +196,14 @@ impl ParquetRestore {
     }
 
     async fn compare(&self, entry: Entry, live: Option<&Meta>) -> Result<()> {
+        if self.exclusions.is_of_compaction(&entry.key) {
+            // Earlier releases backed it up, where it lies under the storage root.
+            self.summary().warnings.push(format!(
+                "`data/{}` was not restored: it is a temporary file of Arc's compaction",
+                entry.key
+            ));
+            return Ok(());
+        }
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
             let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
