@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
+use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
 
@@ -24,19 +25,25 @@ pub(super) async fn run(
         Command::Backup {
             no_metadata,
             no_config,
+            include_config,
             require_flush,
             target,
             busy,
             timeout,
         } => {
             let settings = &engine.settings().backup;
+            let config = match no_config {
+                true => IncludeConfig::Omitted,
+                false => include_config.unwrap_or(settings.include_config),
+            };
             let request = Request::Backup {
                 scope: Scope::from(Sections {
                     data: true,
                     metadata: settings.include_metadata && !no_metadata,
-                    config: settings.include_config && !no_config,
+                    config: config.includes(),
                 }),
                 require_flush: settings.require_flush || require_flush,
+                secrets: config.secrets(),
                 target,
                 id: None,
             };

@@ -151,6 +151,10 @@ fn fields(
             fields.push(("not included", format!("{count} {what}")));
         }
     }
+    if !manifest.config_redacted.is_empty() {
+        let names = manifest.config_redacted.join(", ");
+        fields.push(("not included", format!("secrets of arc.toml: {names}")));
+    }
     let omitted = manifest.not_included.iter();
     fields.extend(omitted.map(|text| ("not included", text.clone())));
     fields

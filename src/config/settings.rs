@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::arc_27::{newer_keys, refusals};
 use super::backends::Backends;
 use super::backup::BackupSettings;
 use super::databases::{Database, databases, real_path};
@@ -11,8 +12,10 @@ use super::keys::{misspelt, unknown_target};
 use super::location::search;
 use super::monitor::monitor_token;
 use super::not_included::not_included;
+use super::own_table::both_set;
+use super::placeholder::unfilled;
 use super::storage::StorageSettings;
-use super::targets::{TargetSettings, targets};
+use super::targets::{TargetSettings, check_databases, targets};
 use super::values::Values;
 use super::warning::Warning;
 use crate::{Error, Result};
@@ -94,30 +97,39 @@ impl Settings {
             "backup",
             "backup.targets",
             "arc_backup",
+            "arc_backup.targets",
             "retention",
             "continuous_query",
             "iceberg",
         ] {
             values.check_table(table)?;
         }
-        for target in values.keys("backup.targets") {
-            values.check_table(&format!("backup.targets.{target}"))?;
+        for table in ["backup.targets", "arc_backup.targets"] {
+            for target in values.keys(table) {
+                values.check_table(&format!("{table}.{target}"))?;
+            }
         }
         let names = target_names(&values)?;
         read_secret_files(&mut values, &names, &backends)?;
         let targets = targets(&values, &names, &backends)?;
         let mut warnings = misspelt(&values, &names, &backends);
-        let backup = BackupSettings::read(&values, &mut warnings)?;
+        warnings.extend(both_set(&values));
+        warnings.extend(unfilled(&values));
+        warnings.extend(refusals(&values, &backends)?);
+        warnings.extend(newer_keys(&values, &backends)?);
+        let backup = BackupSettings::read(&values, &names, &mut warnings)?;
         if !targets
             .iter()
             .any(|target| target.name == backup.default_target)
         {
             let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
             return Err(Error::Config(format!(
-                "`backup.default_target` names an {}",
+                "`{}` names an {}",
+                values.own("default_target"),
                 unknown_target(&values, &backends, &backup.default_target, &known)
             )));
         }
+        check_databases(&targets, &backup.default_target)?;
         let bootstrap = values.text("auth.bootstrap_token")?;
         if bootstrap.as_ref().is_some_and(|token| token.len() < 32) {
             warnings.push(Warning::new(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use arc_backup_core::Key;
+
 use super::backends::Backends;
 use super::environment::in_variables;
 use super::values::{Values, variable};
@@ -23,30 +25,40 @@ pub struct TargetSettings {
 
 /// The target of `backup.local_path`.
 const BUILT_IN: &str = "local";
+/// The tables with the key `local_path` of the built-in target.
+const TABLES: [&str; 2] = ["backup", "arc_backup"];
+/// How the name of a database cannot begin: such folders are Arc's own, or hidden.
+const NOT_FIRST: [char; 2] = ['_', '.'];
 
 impl TargetSettings {
-    /// Whether it is the target of `backup.local_path`, which there always is.
+    /// Whether it is the target of `backup.local_path`, which has no table of its own.
     pub(crate) fn is_built_in(&self) -> bool {
-        self.name == BUILT_IN
+        TABLES.contains(&self.key.as_str())
     }
 }
 
-/// `backup.local_path` as the target `local`, then `[backup.targets.<name>]` and what the
+/// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is there;
+/// else under `[backup.targets]`.
+pub(super) fn table_of(values: &Values, name: &str) -> String {
+    let own = format!("arc_backup.targets.{name}");
+    match values.in_file(&own) {
+        Some(_) => own,
+        None => format!("backup.targets.{name}"),
+    }
+}
+
+/// `backup.local_path` as the target `local`, then the targets that have a table, and what the
 /// environment announces.
+///
+/// A target with the name `local` and a table takes the place of the built-in one. There is none
+/// either where `local_path` is empty and others exist, or where another target is in its folder:
+/// Arc does not use `local_path` once `default_target` is set.
 pub(super) fn targets(
     values: &Values,
     names: &[String],
     backends: &Backends,
 ) -> Result<Vec<TargetSettings>> {
-    let mut targets = BTreeMap::from([(
-        BUILT_IN.to_owned(),
-        TargetSettings {
-            name: BUILT_IN.to_owned(),
-            kind: "local".to_owned(),
-            key: "backup".to_owned(),
-            databases: Vec::new(),
-        },
-    )]);
+    let mut targets = BTreeMap::new();
     let mut variables = std::collections::BTreeSet::new();
     for name in names.iter().cloned() {
         if !variables.insert(in_variables(&name)) {
@@ -54,42 +66,109 @@ pub(super) fn targets(
                 "`backup.targets.{name}`: another target has a name that differs only in case, `-` and `_`: they would share their variables"
             )));
         }
-        let key = format!("backup.targets.{name}");
-        let valid = !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !valid {
-            return Err(Error::Config(format!(
-                "`{key}`: a target's name has letters, digits, `-` and `_` only"
-            )));
-        }
-        if name == BUILT_IN {
-            return Err(Error::Config(
-                "`backup.targets.local`: the name `local` is that of `backup.local_path`; give the target another name"
-                    .to_owned(),
-            ));
-        }
-        let Some(kind) = values.text(&format!("{key}.type"))? else {
-            let missing = if values.keys("backup.targets").contains(&name) {
-                format!("{key}.type")
-            } else {
-                variable(&format!("{key}.type"))
-            };
-            return Err(Error::Config(format!(
-                "`{missing}` is missing: it says what kind of target it is ({})",
-                backends.names()
-            )));
-        };
-        let kind = kind.trim().to_ascii_lowercase();
-        let databases = values.names(&format!("{key}.databases"))?;
-        let target = TargetSettings {
-            name: name.clone(),
-            kind,
-            key,
-            databases,
-        };
+        let target = target(values, name.clone(), backends)?;
         targets.insert(name, target);
     }
+    if let Some(target) = built_in(values, &targets, backends)? {
+        targets.entry(target.name.clone()).or_insert(target);
+    }
     Ok(targets.into_values().collect())
+}
+
+fn target(values: &Values, name: String, backends: &Backends) -> Result<TargetSettings> {
+    let key = table_of(values, &name);
+    let valid = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if !valid {
+        return Err(Error::Config(format!(
+            "`{key}`: a target's name has letters, digits, `-` and `_` only"
+        )));
+    }
+    let Some(kind) = values.text(&format!("{key}.type"))? else {
+        let missing = match values.in_file(&key) {
+            Some(_) => format!("{key}.type"),
+            None => variable(&format!("{key}.type")),
+        };
+        return Err(Error::Config(format!(
+            "`{missing}` is missing: it says what kind of target it is ({})",
+            backends.names()
+        )));
+    };
+    let mut databases = values.names(&format!("{key}.databases"))?;
+    databases.sort();
+    databases.dedup();
+    Ok(TargetSettings {
+        name,
+        kind: kind.trim().to_ascii_lowercase(),
+        key,
+        databases,
+    })
+}
+
+fn built_in(
+    values: &Values,
+    others: &BTreeMap<String, TargetSettings>,
+    backends: &Backends,
+) -> Result<Option<TargetSettings>> {
+    let key = values.own("local_path");
+    if !others.is_empty() && is_empty(values, &key)? {
+        return Ok(None);
+    }
+    let default = values.text(&values.own("default_target"))?;
+    if default.is_some_and(|name| name != BUILT_IN) {
+        let path = super::backup::local_path(values, others.keys())?;
+        let folder = super::backends::StorePlace::of_folder(&path);
+        for other in others.values() {
+            if let Some(kind) = backends.find(&other.kind)
+                && (kind.store)(values, &other.key)?.as_ref() == Some(&folder)
+            {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(TargetSettings {
+        name: BUILT_IN.to_owned(),
+        kind: "local".to_owned(),
+        key: key.trim_end_matches(".local_path").to_owned(),
+        databases: Vec::new(),
+    }))
+}
+
+/// Whether a path is set, to nothing.
+pub(super) fn is_empty(values: &Values, key: &str) -> Result<bool> {
+    Ok(values.text(key)?.is_some_and(|path| path.trim().is_empty()))
+}
+
+/// Refuses databases that would go to two targets, and names that no database can have.
+pub(super) fn check_databases(targets: &[TargetSettings], default_target: &str) -> Result<()> {
+    let mut known: BTreeMap<&str, &TargetSettings> = BTreeMap::new();
+    for target in targets {
+        let key = &target.key;
+        for database in &target.databases {
+            let is_name = Key::parse(database).is_ok()
+                && !database.contains('/')
+                && !database.starts_with(NOT_FIRST);
+            if !is_name {
+                return Err(Error::Config(format!(
+                    "`{key}.databases` names {database:?}, which cannot be a database: a name there is the first part of a path \
+                     under the storage root"
+                )));
+            }
+            if target.name == default_target {
+                return Err(Error::Config(format!(
+                    "`{key}.databases` names {database:?}, and `default_target` is {default_target:?}: the default target has \
+                     all databases that no other target names; remove `{key}.databases`"
+                )));
+            }
+            if let Some(other) = known.insert(database, target) {
+                return Err(Error::Config(format!(
+                    "`{}.databases` and `{key}.databases` both name {database:?}: a database goes to one target",
+                    other.key
+                )));
+            }
+        }
+    }
+    Ok(())
 }

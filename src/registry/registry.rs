@@ -153,7 +153,8 @@ impl Registry {
             Arc::new(SqliteSource::new(settings.databases.clone())),
             Arc::new(
                 ConfigSource::new(settings.config_path.clone(), settings.config_exists)
-                    .keep_in(settings.backup.state_folder()),
+                    .keep_in(settings.backup.state_folder())
+                    .with_secrets(settings.backends.secrets()),
             ),
         ];
         for make in &self.sources {

@@ -11,6 +11,7 @@ mod parquet;
 mod parquet_restore;
 mod parquet_same;
 mod put_back;
+mod redaction;
 mod replace;
 mod rewrite;
 mod section;

@@ -20,6 +20,7 @@ use super::super::tag::Tag;
 use super::super::types::{
     BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
 };
+use crate::config;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who};
 
@@ -45,12 +46,15 @@ impl BackupRoutes {
     ) -> Result<Started, ApiError> {
         let settings = &shared.engine.settings().backup;
         let limit = limit(request.fields.timeout.as_deref())?;
+        let config = (request.fields.include_config)
+            .map_or(settings.include_config, config::IncludeConfig::from);
         let wanted = Request::Backup {
             scope: Scope::from(Sections {
                 data: true,
                 metadata: (request.fields.include_metadata).unwrap_or(settings.include_metadata),
-                config: (request.fields.include_config).unwrap_or(settings.include_config),
+                config: config.includes(),
             }),
+            secrets: config.secrets(),
             require_flush: request
                 .fields
                 .require_flush
