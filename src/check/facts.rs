@@ -87,7 +87,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
     }
 }
 
-/// The last backup to a target that has ended, with whatever result.
+/// The last backup of all databases to a target that has ended, with whatever result.
 fn last_attempt(
     history: &[Operation],
     repository: &Repository,
@@ -96,6 +96,7 @@ fn last_attempt(
     let last = history.iter().find(|operation| {
         operation.operation == OperationKind::Backup
             && operation.status != Status::Running
+            && operation.scope.is_empty()
             && operation.target.as_deref().unwrap_or(default_target) == repository.name()
     })?;
     Some(LastAttempt {

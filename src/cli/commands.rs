@@ -1,7 +1,7 @@
 //! The commands that do one thing and end.
 
 use crate::operations::Sections;
-use arc_backup_core::Scope;
+use arc_backup_core::{Databases, Scope};
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
@@ -13,7 +13,7 @@ use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sw
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Request};
+use crate::operations::{ArcBackup, Request, check_database_names};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -23,6 +23,8 @@ pub(super) async fn run(
 ) -> Result<u8> {
     match command {
         Command::Backup {
+            databases,
+            with_config,
             no_metadata,
             no_config,
             include_config,
@@ -32,16 +34,27 @@ pub(super) async fn run(
             timeout,
         } => {
             let settings = &engine.settings().backup;
-            let config = match no_config {
-                true => IncludeConfig::Omitted,
-                false => include_config.unwrap_or(settings.include_config),
+            let databases = match databases.is_empty() {
+                true => Databases::All,
+                false => Databases::Only(check_database_names(databases)?),
+            };
+            let is_whole = databases == Databases::All;
+            let config = match include_config {
+                _ if no_config => IncludeConfig::Omitted,
+                Some(wanted) => wanted,
+                None if with_config && !settings.include_config.includes() => {
+                    IncludeConfig::ByTarget
+                }
+                None if with_config || is_whole => settings.include_config,
+                None => IncludeConfig::Omitted,
+            };
+            let sections = Sections {
+                data: true,
+                metadata: settings.include_metadata && !no_metadata && is_whole,
+                config: config.includes(),
             };
             let request = Request::Backup {
-                scope: Scope::from(Sections {
-                    data: true,
-                    metadata: settings.include_metadata && !no_metadata,
-                    config: config.includes(),
-                }),
+                scope: Scope::from(sections).of_databases(databases),
                 require_flush: settings.require_flush || require_flush,
                 secrets: config.secrets(),
                 target,

@@ -98,9 +98,11 @@ fn fields(
             fields.push((name, verified(Some(done), now)));
         }
     }
+    fields.extend([("created", created), ("target", target.to_owned())]);
+    if !manifest.scope.is_empty() {
+        fields.push(("scope", manifest.scope.join(", ")));
+    }
     fields.extend([
-        ("created", created),
-        ("target", target.to_owned()),
         (
             "size",
             match &manifest.inventory {
@@ -114,9 +116,10 @@ fn fields(
         ),
         (
             "checksums",
-            match loaded.sealed {
-                true => "SHA-256 of every file".to_owned(),
-                false => "none: the backup was made by Arc".to_owned(),
+            match (loaded.sealed, loaded.has_checksums) {
+                (true, _) => "SHA-256 of every file".to_owned(),
+                (false, true) => "SHA-256 of every data file, by Arc".to_owned(),
+                (false, false) => "none: the backup was made by Arc".to_owned(),
             },
         ),
     ]);

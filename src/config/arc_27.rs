@@ -7,7 +7,8 @@
 use super::backends::{Backends, Overlap, StorePlace};
 use super::environment::{LONGEST_NAME, announced, in_variables};
 use super::targets::is_empty;
-use super::values::{Values, variable};
+use super::values::Values;
+use super::variables::variable;
 use super::warning::Warning;
 use crate::Result;
 

@@ -163,7 +163,7 @@ impl Backends {
         let name = key.rsplit('.').next().unwrap_or(key);
         self.secrets()
             .contains(&name)
-            .then(|| super::values::variable(key))
+            .then(|| super::variables::variable(key))
     }
 }
 

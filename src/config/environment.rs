@@ -5,7 +5,8 @@ use std::io::Read;
 
 use super::backends::Backends;
 use super::targets::table_of;
-use super::values::{Values, separate_variable, variable};
+use super::values::Values;
+use super::variables::{separate_variable, variable};
 use crate::{Error, Result};
 
 /// The variable that announces targets, as Arc 27.01 reads it.

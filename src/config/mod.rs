@@ -22,6 +22,7 @@ mod storage;
 mod tables;
 mod targets;
 mod values;
+mod variables;
 mod warning;
 
 pub use arc_server::ArcServer;

@@ -1,7 +1,8 @@
 //! What is in the place of a secret in an `arc.toml` without secrets: the name of the variable that
 //! gives it.
 
-use super::values::{Values, variable};
+use super::values::Values;
+use super::variables::variable;
 use super::warning::Warning;
 
 /// The variable of the value at `path`, and what is in its place: `${ARC_STORAGE_S3_SECRET_KEY}`.

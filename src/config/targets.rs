@@ -6,7 +6,8 @@ use arc_backup_core::Key;
 
 use super::backends::Backends;
 use super::environment::in_variables;
-use super::values::{Values, variable};
+use super::values::Values;
+use super::variables::variable;
 use crate::{Error, Result};
 
 /// A configured backup destination.

@@ -121,8 +121,8 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// Returns the backups of this instance in a target that are not known to be damaged. Backups
-    /// that name no instance, such as Arc's own, count too.
+    /// Returns the backups of this instance in a target that have all databases and are not known
+    /// to be damaged. Backups that name no instance, such as Arc's own, count too.
     ///
     /// # Errors
     /// Fails if the target is unknown or cannot be listed.
@@ -132,7 +132,7 @@ impl ArcBackup {
         let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
         let backups = listing.backups.iter();
         Ok(
-            (backups.filter(|one| one.state.is_good() && is_own(&one.instance)))
+            (backups.filter(|one| one.state.is_good() && one.is_whole() && is_own(&one.instance)))
                 .filter_map(|one| BackupId::parse(&one.backup_id).ok())
                 .collect(),
         )

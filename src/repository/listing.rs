@@ -28,6 +28,8 @@ pub struct Summary {
     pub total_size_bytes: u64,
     /// How many databases.
     pub database_count: u64,
+    /// The databases that were asked for, sorted; empty where it has all of them.
+    pub scope: Vec<String>,
     /// The target that holds it.
     pub target: String,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
@@ -36,7 +38,7 @@ pub struct Summary {
     pub source_location: Option<String>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub state: BackupState,
-    /// Whether it has checksums: false for a backup that Arc itself made.
+    /// Whether it has checksums: false for a backup that Arc before 27.01 made.
     pub has_checksums: bool,
     /// All its files, databases and configuration too; absent in a backup that Arc itself made.
     pub files: Option<u64>,
@@ -50,6 +52,14 @@ pub struct Summary {
     pub last_failed: Option<LastVerified>,
 }
 
+impl Summary {
+    /// Whether it has all databases: only such a backup brings a whole instance back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.scope.is_empty()
+    }
+}
+
 #[cfg(test)]
 impl Summary {
     /// One for tests, of a file.
@@ -61,6 +71,7 @@ impl Summary {
             total_files: 1,
             total_size_bytes: 1,
             database_count: 1,
+            scope: Vec::new(),
             target: target.to_owned(),
             instance: None,
             source_location: None,
@@ -202,12 +213,13 @@ impl Repository {
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
+            scope: manifest.scope.clone(),
             target: self.name().to_owned(),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
             state,
-            has_checksums: loaded.sealed,
+            has_checksums: loaded.has_checksums,
             files: inventory.map(|inventory| inventory.entries),
             bytes: inventory.map(|inventory| inventory.bytes),
             last_full: note.last_full.as_ref().filter(|one| is_other(one)).cloned(),

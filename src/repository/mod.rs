@@ -1,5 +1,6 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
+mod arcs_inventory;
 mod incomplete;
 mod incomplete_view;
 mod journal;
@@ -15,8 +16,11 @@ mod stored;
 mod target;
 
 pub use incomplete::Incomplete;
+pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
-pub(crate) use layout::{file_key, folder, inventory_key, location_of, manifest_key, own};
+pub(crate) use layout::{
+    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own,
+};
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Listing, Summary, Unreadable};
 pub use notes::{LastVerified, Note, SampleCursor};

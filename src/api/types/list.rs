@@ -66,6 +66,9 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) total_size_bytes: u64,
     /// How many databases.
     pub(in crate::api) database_count: u64,
+    /// The databases that were asked for, sorted; absent where it has all of them.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// The target that holds it.
     pub(in crate::api) target: String,
     /// The instance that made it: a random name. Absent in a backup that Arc made.
@@ -97,6 +100,7 @@ impl From<repository::Summary> for Summary {
             total_files,
             total_size_bytes,
             database_count,
+            scope,
             target,
             instance,
             source_location,
@@ -115,6 +119,7 @@ impl From<repository::Summary> for Summary {
             total_files,
             total_size_bytes,
             database_count,
+            scope,
             target,
             instance,
             source_location,
@@ -214,6 +219,9 @@ pub(in crate::api) struct Incomplete {
     pub(in crate::api) target: String,
     /// Always `incomplete`.
     pub(in crate::api) state: BackupState,
+    /// The databases that were asked for, sorted; absent where all were.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// Parquet files of databases that it holds.
     pub(in crate::api) total_files: u64,
     /// Their size in bytes.
@@ -238,6 +246,7 @@ impl From<repository::Incomplete> for Incomplete {
             created_at,
             target,
             state,
+            scope,
             total_files,
             total_size_bytes,
             files,
@@ -251,6 +260,7 @@ impl From<repository::Incomplete> for Incomplete {
             created_at,
             target,
             state: state.into(),
+            scope,
             total_files,
             total_size_bytes,
             files,

@@ -71,6 +71,9 @@ pub(crate) struct Operation {
     pub(in crate::api) status: Status,
     /// The target that holds the backup.
     pub(in crate::api) target: Option<String>,
+    /// Backup and restore: the databases that it is limited to, sorted; absent where it is not.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// What it is doing: `listing`, `copying`, `applying`, …
     pub(in crate::api) phase: Option<String>,
     /// Files to process; grows until everything is listed.
@@ -163,6 +166,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status,
             target,
+            scope,
             phase,
             total_files,
             processed_files,
@@ -206,6 +210,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status: status.into(),
             target,
+            scope,
             phase: phase.map(|phase| phase.to_string()),
             total_files,
             processed_files,

@@ -15,7 +15,7 @@ use crate::operations::backup::{incomplete, omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
-use crate::repository::BackupState;
+use crate::repository::{BackupState, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
 
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         flush::run(context, flush).await?;
     }
     let unfinished = context.or_cancelled(prepare(context)).await?;
-    let mut collected = Collected::new(context, unfinished.clone());
+    let mut collected = Collected::new(context, scope, ids(&unfinished));
     let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
@@ -78,7 +78,10 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
-    if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
+    if let Err(error) = context
+        .or_cancelled(tidy(context, &manifest, &unfinished))
+        .await
+    {
         tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
     }
     Ok(BackupOutcome::Published)
@@ -86,13 +89,16 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
+async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let unfinished = repository.resumable().await?;
     warn_of_faults(
         context,
-        repository.sweep_except(true, &unfinished).await?.faults,
+        repository
+            .sweep_except(true, &ids(&unfinished))
+            .await?
+            .faults,
     );
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
@@ -119,14 +125,19 @@ async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
 }
 
 /// Removes what is superseded by a backup that was just published.
-async fn tidy(context: &Context, manifest: &Manifest) -> Result<()> {
+async fn tidy(context: &Context, manifest: &Manifest, unfinished: &[Unfinished]) -> Result<()> {
     let repository = &context.repository;
     if let Err(error) = repository.end_journal(&context.id).await {
         tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
     }
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
-    match repository.sweep(true).await {
+    // The next backup of more databases resumes those that this one does not replace.
+    let covered = manifest.covered_databases();
+    let others = unfinished
+        .iter()
+        .filter(|one| !covered.cover(&one.databases));
+    match repository.sweep_except(true, &ids(others)).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
@@ -140,6 +151,10 @@ async fn tidy(context: &Context, manifest: &Manifest) -> Result<()> {
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
     Ok(())
+}
+
+fn ids<'a>(unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Vec<BackupId> {
+    unfinished.into_iter().map(|one| one.id.clone()).collect()
 }
 
 fn warn_of_faults(context: &Context, faults: Vec<String>) {
@@ -156,7 +171,7 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 async fn clean_up(
     context: &Context,
     mut collected: Collected,
-    unfinished: &[BackupId],
+    unfinished: &[Unfinished],
 ) -> Result<Option<String>> {
     let repository = &context.repository;
     if let Some(lock) = &context.lock
@@ -166,7 +181,7 @@ async fn clean_up(
         // came later have no journal and are of use to nobody; they are under this backup's own id.
         repository.sweep_one(&context.id, false).await?;
     } else if collected.faults.lost_stored_files() {
-        for id in unfinished.iter().chain([&context.id]) {
+        for id in ids(unfinished).iter().chain([&context.id]) {
             repository.sweep_one(id, false).await?;
         }
     } else if collected.no_room {
@@ -235,7 +250,7 @@ async fn store(
         }
         copied?;
         collected.add_report(context, &section, report);
-        collected.warn_if_empty(context, &section);
+        collected.warn_if_empty(context, &section)?;
     }
     store_inventory(context, collected, &*durability).await
 }

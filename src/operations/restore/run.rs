@@ -201,6 +201,11 @@ async fn prepare<'a>(
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
+    if options.within_backup(&loaded.manifest).scope != options.scope {
+        return Err(Error::Failed(
+            "the manifest has changed since the restore began: run it again".to_owned(),
+        ));
+    }
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {
@@ -210,7 +215,7 @@ async fn prepare<'a>(
     }
     // Before live files are listed, and again before they are changed.
     let arc = match options.includes(&Section::Data) {
-        true => Some(RunningArc::await_quiet(context, &inventory).await?),
+        true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),
         false => None,
     };
     let sections = sections_to_restore(&inventory, options);
@@ -235,13 +240,13 @@ async fn prepare<'a>(
     Ok((inventory, arc))
 }
 
-/// Refuses to omit damaged files where the backup does not list its files: live versions of missing
-/// ones would be set aside.
+/// Refuses to omit damaged files where the backup does not list its data files: live versions of
+/// missing ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
     let sets_aside =
         options.includes(&Section::Data) && options.extra_files != ExtraFilesPolicy::Keep;
-    if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
+    if !options.skip_damaged || loaded.has_checksums || !is_short || !sets_aside {
         return Ok(());
     }
     problems.failure(

@@ -3,17 +3,19 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section,
+    Databases, Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope,
+    Section,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::manifest::{Inventory, Record};
+use crate::manifest::{FILE_LIST, Inventory, Record, is_data_file};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
+use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
-use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
+use crate::repository::{Loaded, file_list_key, folder, inventory_key, location_of, manifest_key};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
@@ -59,15 +61,20 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
+    loaded: &Loaded,
     inventory: &Inventory,
     scope: &Scope,
     purpose: CheckFor,
 ) -> Result<()> {
+    let list = match loaded.sealed {
+        true => "the inventory",
+        false => FILE_LIST,
+    };
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
     let mut joined = merge_join(
         expected(context, inventory, scope)?,
-        found(context, &prefix, scope, &odd),
+        found(context, loaded, &prefix, scope, &odd),
     );
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
@@ -90,7 +97,7 @@ pub(crate) async fn check(
                 }
             },
             Joined::Right(Found { path, .. }) => {
-                let text = "the inventory does not name it";
+                let text = format!("{list} does not name it");
                 problems.add(path, ProblemKind::Unexpected, text);
             }
         }
@@ -141,31 +148,32 @@ enum Odd {
 fn expected<'a>(
     context: &'a Context,
     inventory: &Inventory,
-    scope: &'a Scope,
+    scope: &Scope,
 ) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
-    let records = inventory.records()?;
-    let in_scope = records.filter(|record| match record {
-        Ok(record) => scope.contains(&record.section(), &record.entry.key),
-        Err(_) => true,
-    });
-    Ok(stream::iter(in_scope).and_then(async |record| {
-        let (id, key) = location_of(&context.id, &record)?;
-        let held_by = match id == context.id {
-            true => HeldBy::This,
-            false => HeldBy::Other(context.repository.sink().head(&key).await?),
-        };
-        Ok(Expected { record, held_by })
-    }))
+    Ok(
+        stream::iter(records_in(inventory, scope)?).and_then(async |record| {
+            let (id, key) = location_of(&context.id, &record)?;
+            let held_by = match id == context.id {
+                true => HeldBy::This,
+                false => HeldBy::Other(context.repository.sink().head(&key).await?),
+            };
+            Ok(Expected { record, held_by })
+        }),
+    )
 }
 
 /// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
     context: &'a Context,
+    loaded: &Loaded,
     prefix: &'a str,
     scope: &'a Scope,
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
-    let own = [manifest_key(&context.id), inventory_key(&context.id)];
+    let mut own = vec![manifest_key(&context.id), inventory_key(&context.id)];
+    if !loaded.sealed || loaded.manifest.file_list.is_some() {
+        own.push(file_list_key(&context.id));
+    }
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
@@ -277,6 +285,26 @@ pub(crate) fn check_counts(
     Ok(())
 }
 
+/// A backup of some databases has no files of others: a restore of it does not touch those.
+pub(crate) fn check_scope(
+    problems: &mut Problems,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let covered = loaded.manifest.covered_databases();
+    if covered == Databases::All {
+        return Ok(());
+    }
+    for record in inventory.records_of(&Section::Data)? {
+        let record = record?;
+        if !covered.contain(&record.entry.key) {
+            let text = "its database is not in the scope of the backup: no restore uses it";
+            problems.add(record.path.as_str(), ProblemKind::Unexpected, text);
+        }
+    }
+    Ok(())
+}
+
 /// For a backup that Arc made, its manifest's counts are what there is to check.
 pub(crate) fn check_arcs_counts(
     problems: &mut Problems,
@@ -286,7 +314,7 @@ pub(crate) fn check_arcs_counts(
     let (mut files, mut bytes) = (0_u64, 0_u64);
     for record in inventory.records_of(&Section::Data)? {
         let entry = record?.entry;
-        if entry.key.ends_with(".parquet") && !entry.key.starts_with('_') {
+        if is_data_file(&entry.key) {
             files += 1;
             bytes = bytes.saturating_add(entry.size);
         }
