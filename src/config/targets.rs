@@ -173,3 +173,67 @@ pub(super) fn check_databases(targets: &[TargetSettings], default_target: &str) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::backends::samples;
+    use crate::config::environment::target_names;
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Vec<TargetSettings>> {
+        let environment = (environment.iter()).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let values = Values::parse(text, "arc.toml", environment)?;
+        targets(&values, &target_names(&values)?, &samples::backends())
+    }
+
+    /// Guards against: a database that goes to another target than the configuration says.
+    #[test]
+    fn databases_come_from_an_array_a_text_or_a_variable() {
+        let text = "[backup.targets.a]\ntype = \"s3\"\ndatabases = [\"web\", \"iot\", \"iot\"]\n\
+                    [backup.targets.b]\ntype = \"s3\"\ndatabases = \"x, y\"\n\
+                    [backup.targets.c]\ntype = \"s3\"\ndatabases = \"file\"\n";
+        let variables = [
+            ("ARC_BACKUP_TARGET_NAMES", "d"),
+            ("ARC_BACKUP_TARGETS_C_DATABASES", "p,q"),
+            ("ARC_BACKUP_TARGETS_D_TYPE", "s3"),
+            ("ARC_BACKUP_TARGETS_D_DATABASES", "z"),
+        ];
+        let found = read(text, &variables).expect("valid");
+        let of: Vec<_> = (found.iter())
+            .map(|target| format!("{}: {}", target.name, target.databases.join(" ")))
+            .collect();
+        assert_eq!(of, ["a: iot web", "b: x y", "c: p q", "d: z", "local: "]);
+        assert!(check_databases(&found, "local").is_ok());
+        let error = check_databases(&found, "b").expect_err("the default target");
+        assert!(error.to_string().contains("`backup.targets.b.databases`"));
+        let twice = [("ARC_BACKUP_TARGETS_C_DATABASES", "x")];
+        let error = check_databases(&read(text, &twice).expect("valid"), "local");
+        let error = error.expect_err("two targets").to_string();
+        for named in [
+            "`backup.targets.b.databases`",
+            "`backup.targets.c.databases`",
+        ] {
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    /// Guards against: two targets in one folder, where Arc knows one; and none that is in force.
+    #[test]
+    fn the_built_in_target_gives_way_to_one_in_its_place() {
+        let names = |text: &str| -> Vec<String> {
+            let found = read(text, &[]).expect(text);
+            found.into_iter().map(|target| target.key).collect()
+        };
+        let near = "[backup.targets.near]\ntype = \"local\"\nlocal_path = \"data/./backups\"\n";
+        let default = "[backup]\ndefault_target = \"near\"\n";
+        assert_eq!(names(""), ["backup"]);
+        assert_eq!(names(&format!("{default}{near}")), ["backup.targets.near"]);
+        assert_eq!(names(near), ["backup", "backup.targets.near"]);
+        let elsewhere = format!("{default}local_path = \"./x\"\n{near}");
+        assert_eq!(names(&elsewhere), ["backup", "backup.targets.near"]);
+        let empty = format!("[backup]\nlocal_path = \"\"\n{near}");
+        assert_eq!(names(&empty), ["backup.targets.near"]);
+        let own = "[arc_backup]\nlocal_path = \"./y\"\n";
+        assert_eq!(names(own), ["arc_backup"]);
+    }
+}

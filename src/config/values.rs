@@ -410,22 +410,18 @@ mod tests {
         let in_force = |name: &str, environment: &[(&str, &str)]| {
             let read = values(text, environment);
             let key = read.own(name);
-            (key.clone(), read.get(&key).expect("set").to_string())
+            (key.clone(), read.get(&key).expect("set"))
         };
-        let own = |name: &str, value: &str| (format!("arc_backup.{name}"), value.to_owned());
-        assert_eq!(in_force("timeout", &[]), own("timeout", "2"));
+        let own = |name: &str, value: Value| (format!("arc_backup.{name}"), value);
+        let text_of = |text: &str| Value::String(text.to_owned());
+        assert_eq!(in_force("timeout", &[]), own("timeout", Value::Integer(2)));
         let ours = [("ARC_BACKUP_TIMEOUT", "3")];
-        assert_eq!(in_force("timeout", &ours), own("timeout", "\"3\""));
+        assert_eq!(in_force("timeout", &ours), own("timeout", text_of("3")));
+        let key = "default_target";
         let of_arc = [("ARC_BACKUP_DEFAULT_TARGET", "c")];
-        assert_eq!(
-            in_force("default_target", &of_arc),
-            own("default_target", "\"b\"")
-        );
+        assert_eq!(in_force(key, &of_arc), own(key, text_of("b")));
         let alone = [("ARC_ARC_BACKUP_DEFAULT_TARGET", "d")];
-        assert_eq!(
-            in_force("default_target", &alone),
-            own("default_target", "\"d\"")
-        );
+        assert_eq!(in_force(key, &alone), own(key, text_of("d")));
         let read = values("", &ours);
         assert_eq!(read.own("timeout"), "backup.timeout");
         let read = values("", &[("ARC_ARC_BACKUP_ENABLED", "true")]);
