@@ -5,10 +5,10 @@
 //! is found elsewhere.
 
 use super::backends::{Backends, Overlap, StorePlace};
-use super::environment::{LONGEST_NAME, announced, in_variables};
-use super::targets::is_empty;
+use super::backups_folder::{BACKUPS, is_empty};
+use super::environment::{LONGEST_NAME, announced};
 use super::values::Values;
-use super::variables::variable;
+use super::variables::{in_variables, variable};
 use super::warning::Warning;
 use crate::Result;
 
@@ -243,7 +243,7 @@ fn places(values: &Values, targets: &[String], backends: &Backends) -> Result<Ve
     let key = "backup.local_path";
     let has_default = !kind("backup.default_target", "")?.trim().is_empty();
     if !has_default && !is_empty(values, key)? {
-        let path = values.path(key, super::backup::BACKUPS)?;
+        let path = values.path(key, BACKUPS)?;
         places.push(Some(Place {
             setting: key.to_owned(),
             what: "the folder of backups".to_owned(),

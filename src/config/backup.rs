@@ -6,13 +6,10 @@ use std::time::Duration;
 use arc_backup_core::Secrets;
 
 use super::arc_server::{ArcServer, arc_server};
-use super::targets::is_empty;
+use super::backups_folder::local_path;
 use super::values::Values;
 use super::warning::Warning;
 use crate::Result;
-
-/// The folder of backups where none is configured.
-pub(super) const BACKUPS: &str = "./data/backups";
 
 /// What a backup does with `arc.toml`, unless the request says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,22 +166,6 @@ impl BackupSettings {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         }
-    }
-}
-
-/// `backup.local_path`. Where it is empty and there are targets, Arc starts and does not use it;
-/// then it is Arc's default, for the state folder.
-///
-/// # Errors
-/// [`Error::Config`](crate::Error::Config) where it is empty and there is no target.
-pub(super) fn local_path<'a>(
-    values: &Values,
-    mut targets: impl Iterator<Item = &'a String>,
-) -> Result<PathBuf> {
-    let key = values.own("local_path");
-    match targets.next() {
-        Some(_) if is_empty(values, &key)? => Ok(PathBuf::from(BACKUPS)),
-        _ => values.path(&key, BACKUPS),
     }
 }
 

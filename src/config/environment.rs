@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::backends::Backends;
-use super::targets::table_of;
 use super::values::Values;
-use super::variables::{separate_variable, variable};
+use super::variables::{in_variables, separate_variable, variable};
 use crate::{Error, Result};
 
 /// The variable that announces targets, as Arc 27.01 reads it.
@@ -79,11 +78,6 @@ pub(super) fn announced(values: &Values) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A target's name as its variables have it.
-pub(super) fn in_variables(name: &str) -> String {
-    name.to_ascii_uppercase().replace('-', "_")
-}
-
 /// The fields that variables of a target may end in.
 pub(super) fn fields(backends: &Backends) -> Vec<String> {
     let keys = backends.target_keys();
@@ -129,7 +123,7 @@ pub(super) fn read_secret_files(
     backends: &Backends,
 ) -> Result<()> {
     let secrets = backends.secrets();
-    let targets = names.iter().map(|name| table_of(values, name));
+    let targets = names.iter().map(|name| values.target_table(name));
     let targets: Vec<_> = targets.collect();
     let of_stores = std::iter::once("storage".to_owned())
         .chain(targets)

@@ -1,10 +1,10 @@
 //! The keys that are known, and what looks like a misspelling of one.
 
 use super::backends::Backends;
-use super::environment::{TARGET_NAMES, fields, in_variables, names_in_file, unannounced};
+use super::environment::{TARGET_NAMES, fields, names_in_file, unannounced};
 use super::tables::ARC_TABLES;
-use super::targets::table_of;
 use super::values::Values;
+use super::variables::in_variables;
 use super::warning::Warning;
 use crate::nearest::nearest;
 
@@ -101,7 +101,7 @@ pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends)
         .map(|key| unknown("storage.", &key, &of_storage));
     warnings.extend(in_storage);
     for target in names_in_file(values) {
-        let table = table_of(values, &target);
+        let table = values.target_table(&target);
         if !is_described(values, backends, &table) {
             continue;
         }
@@ -189,7 +189,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
             continue;
         };
         let known = fields(backends);
-        let table = table_of(values, target);
+        let table = values.target_table(target);
         if known.contains(&field) || !is_described(values, backends, &table) {
             continue;
         }

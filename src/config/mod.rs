@@ -7,6 +7,7 @@ mod arc_27;
 mod arc_server;
 mod backends;
 mod backup;
+mod backups_folder;
 mod databases;
 mod environment;
 mod keys;

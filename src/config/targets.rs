@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use arc_backup_core::Key;
 
-use super::backends::Backends;
-use super::environment::in_variables;
+use super::backends::{Backends, StorePlace};
+use super::backups_folder::{is_empty, local_path};
 use super::values::Values;
-use super::variables::variable;
+use super::variables::{in_variables, variable};
 use crate::{Error, Result};
 
 /// A configured backup destination.
@@ -35,16 +35,6 @@ impl TargetSettings {
     /// Whether it is the target of `backup.local_path`, which has no table of its own.
     pub(crate) fn is_built_in(&self) -> bool {
         TABLES.contains(&self.key.as_str())
-    }
-}
-
-/// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is there;
-/// else under `[backup.targets]`.
-pub(super) fn table_of(values: &Values, name: &str) -> String {
-    let own = format!("arc_backup.targets.{name}");
-    match values.in_file(&own) {
-        Some(_) => own,
-        None => format!("backup.targets.{name}"),
     }
 }
 
@@ -77,7 +67,7 @@ pub(super) fn targets(
 }
 
 fn target(values: &Values, name: String, backends: &Backends) -> Result<TargetSettings> {
-    let key = table_of(values, &name);
+    let key = values.target_table(&name);
     let valid = !name.is_empty()
         && name
             .chars()
@@ -119,8 +109,8 @@ fn built_in(
     }
     let default = values.text(&values.own("default_target"))?;
     if default.is_some_and(|name| name != BUILT_IN) {
-        let path = super::backup::local_path(values, others.keys())?;
-        let folder = super::backends::StorePlace::of_folder(&path);
+        let path = local_path(values, others.keys())?;
+        let folder = StorePlace::of_folder(&path);
         for other in others.values() {
             if let Some(kind) = backends.find(&other.kind)
                 && (kind.store)(values, &other.key)?.as_ref() == Some(&folder)
@@ -135,11 +125,6 @@ fn built_in(
         key: key.trim_end_matches(".local_path").to_owned(),
         databases: Vec::new(),
     }))
-}
-
-/// Whether a path is set, to nothing.
-pub(super) fn is_empty(values: &Values, key: &str) -> Result<bool> {
-    Ok(values.text(key)?.is_some_and(|path| path.trim().is_empty()))
 }
 
 /// Refuses databases that would go to two targets, and names that no database can have.

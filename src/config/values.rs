@@ -157,6 +157,16 @@ impl Values {
         if is_set { own } else { shared }
     }
 
+    /// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is there;
+    /// else under `[backup.targets]`.
+    pub(super) fn target_table(&self, name: &str) -> String {
+        let own = format!("arc_backup.targets.{name}");
+        match self.in_file(&own) {
+            Some(_) => own,
+            None => format!("backup.targets.{name}"),
+        }
+    }
+
     pub(super) fn wrong(&self, key: &str, allowed: &str) -> Error {
         let from = if let Some((name, _)) = self.override_of(key) {
             format!("`{name}`")
@@ -402,8 +412,8 @@ mod tests {
         assert_eq!(read.text("storage.local_path").expect("absent"), None);
     }
 
-    /// Guards against: a variable that is set for Arc, and moves our backups; a variable of ours that
-    /// does nothing because the key is in the other table.
+    /// Guards against: a variable that is set for Arc, and moves our backups; a variable of ours
+    /// that does nothing because the key is in the other table.
     #[test]
     fn variables_of_ours_count_in_both_tables_and_those_of_arc_in_its_own() {
         let text = "[backup]\ntimeout = 1\ndefault_target = \"a\"\n[arc_backup]\ntimeout = 2\ndefault_target = \"b\"\n";

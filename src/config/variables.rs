@@ -26,3 +26,8 @@ pub(super) fn separate_variable(key: &str) -> Option<String> {
 fn plain_variable(key: &str) -> String {
     format!("ARC_{}", key.to_ascii_uppercase().replace(['.', '-'], "_"))
 }
+
+/// A target's name as its variables have it.
+pub(super) fn in_variables(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}

@@ -30,7 +30,17 @@ fn version_of(key: &str) -> Option<(&str, Option<u64>)> {
         stem = before;
     }
     // Only Arc's data files are rewritten: they lie in a day folder or below.
-    (unit_of(key).len() < stem.len()).then_some((stem, last))
+    is_day(unit_of(key)).then_some((stem, last))
+}
+
+/// Whether a folder is that of a day: `…/YYYY/MM/DD`.
+fn is_day(folder: &str) -> bool {
+    let mut segments = folder.rsplit('/');
+    [2, 2, 4].into_iter().all(|digits| {
+        segments.next().is_some_and(|segment| {
+            segment.len() == digits && segment.bytes().all(|b| b.is_ascii_digit())
+        })
+    })
 }
 
 /// The versions of files that are there beside an older version: a backup has the older one, as if

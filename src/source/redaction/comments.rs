@@ -18,7 +18,7 @@ pub(super) fn redacted_comments(
     secrets: &[String],
 ) -> Vec<(Range<usize>, String)> {
     let mut edits = Vec::new();
-    // What ends a value that goes on in the next comments.
+    // What ends a value that continues in the next comments.
     let mut open: Option<&str> = None;
     for token in Source::new(text).lex() {
         let span = token.span().start()..token.span().end();

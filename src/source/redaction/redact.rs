@@ -33,13 +33,17 @@ pub(in crate::source) fn redact(text: &str, known: &[&str]) -> Result<Redacted, 
     let mut variables = BTreeSet::new();
     let mut edits = redacted_comments(text, known, &secrets);
     for leaf in &leaves {
+        let (variable, placeholder) = placeholder(&leaf.names());
+        if leaf.text == placeholder {
+            variables.insert(variable);
+            continue;
+        }
         // A value that has another one's secret in it is one, too.
         let shows = leaf.kind == LeafKind::Text
             && (secrets.iter()).any(|secret| leaf.text.contains(secret.as_str()));
         if !shows && !is_secret(leaf, known) {
             continue;
         }
-        let (variable, placeholder) = placeholder(&leaf.names());
         edits.push((leaf.span.clone(), format!("\"{placeholder}\"")));
         variables.insert(variable);
     }

@@ -153,7 +153,7 @@ fn a_remote_target_has_no_secret_and_a_restore_brings_them_back() {
 
 /// Guards against: a new host that starts with `${…}` for a password, and nobody said so.
 #[test]
-fn a_new_host_is_told_which_secrets_to_set() {
+fn a_new_host_is_warned_which_secrets_to_set() {
     let server = s3_server();
     let place = Place::s3(&server, "backups", "arc");
     let instance = instance(&place);

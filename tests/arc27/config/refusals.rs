@@ -426,7 +426,7 @@ fn the_doctor_lists_what_stops_arc_27() {
     );
     assert!(found(&report)[0].1.contains("[backup.targets.off_site]"));
     let service = instance.serve();
-    let answer = service.get("/api/v1/backup/doctor");
+    let answer = service.post("/api/v1/backup/doctor", "");
     assert_eq!(found(&answer.json()), found(&report));
     // The backups are where they were after the target is renamed.
     let id = instance.ok(&["backup", "--target", "off-site"]);
