@@ -10,7 +10,7 @@ use crate::nearest::nearest;
 
 /// The keys under `[backup]` that are read, Arc's and ours; any other there is a misspelling. Each
 /// may stand under `[arc_backup]` too, a table that Arc ignores.
-pub(crate) const BACKUP_KEYS: [&str; 20] = [
+pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -24,6 +24,7 @@ pub(crate) const BACKUP_KEYS: [&str; 20] = [
     "history_age",
     "include_config",
     "include_metadata",
+    "include_cold_tier",
     "require_flush",
     "state_path",
     "default_target",

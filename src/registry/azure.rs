@@ -4,6 +4,8 @@ use super::backend_kind::BackendKind;
 #[cfg(feature = "azure")]
 use super::backend_kind::Constructors;
 use crate::Result;
+#[cfg(feature = "azure")]
+use crate::config::COLD;
 use crate::config::{BackendDescription, PlaceForm, StorageRoot, StorePlace, Values, prefix_path};
 
 /// Azure Blob Storage.
@@ -56,6 +58,7 @@ pub(super) const AZURE: BackendKind = BackendKind {
     constructors: Some(Constructors {
         target: |target, settings| sinks::sink(&settings.values, &target.key),
         storage: sinks::storage,
+        cold: |settings| sinks::sink(&settings.values, COLD),
     }),
     #[cfg(not(feature = "azure"))]
     constructors: None,
