@@ -38,6 +38,7 @@
 //! let request = Request::Backup {
 //!     scope: Scope::whole(),
 //!     require_flush: false,
+//!     secrets: None,
 //!     target: None,
 //!     id: None,
 //! };
@@ -88,8 +89,8 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings, TargetSettings, Values,
-    Warning,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, Settings, StorageSettings,
+    TargetSettings, Values, Warning,
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};

@@ -191,6 +191,10 @@ fn fields(
         let text = format!("{kind}, skipped by Arc{}", skipped.first(3));
         fields.push(("not included", text));
     }
+    if !manifest.config_redacted.is_empty() {
+        let names = manifest.config_redacted.join(", ");
+        fields.push(("not included", format!("secrets of arc.toml: {names}")));
+    }
     let omitted = manifest.not_included.iter();
     fields.extend(omitted.map(|text| ("not included", text.clone())));
     fields

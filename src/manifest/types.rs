@@ -56,6 +56,9 @@ pub struct Manifest {
     /// Whether it holds `arc.toml`.
     #[serde(default)]
     pub has_config: bool,
+    /// The names of the variables that are in the place of secrets in `arc.toml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_redacted: Vec<String>,
     /// Bytes of files that were in the cold tier, and are in the backup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_size_bytes: u64,

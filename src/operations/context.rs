@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{LockGuard, OperationId, Sink, Source};
+use arc_backup_core::{LockGuard, OperationId, Secrets, Sink, Source};
 
 use crate::Result;
 use crate::arc::ArcClient;
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,
     pub(crate) operation_id: OperationId,
+    /// Whether a backup has the secrets of `arc.toml`; `None`: only on local disk.
+    pub(crate) secrets: Option<Secrets>,
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,

@@ -102,6 +102,7 @@ impl ArcBackup {
             keys: excluded,
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
+            compaction: settings.compaction_key(),
         };
         let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
         Ok(Arc::new(Self {

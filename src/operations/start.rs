@@ -193,6 +193,10 @@ impl ArcBackup {
             scratch: OnceLock::new(),
             operation_id: OperationId::parse(&operation_id)
                 .map_err(InvalidOperationId::into_error)?,
+            secrets: match request {
+                Request::Backup { secrets, .. } => secrets,
+                _ => None,
+            },
             running: running.clone(),
             arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
             lock,

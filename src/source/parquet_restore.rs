@@ -234,7 +234,7 @@ impl ParquetRestore {
         };
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
-            let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
+            let text = "its place holds something else in this configuration (backups, a database, arc.toml, a temporary file)";
             if entry.sha256.is_some() && self.exclusions.is_taken(&entry.key) {
                 return Err(Error::new(
                     ErrorKind::Invalid,

@@ -20,6 +20,7 @@ use super::super::tag::Tag;
 use super::super::types::{
     BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
 };
+use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who, check_database_names};
 
@@ -60,16 +61,21 @@ impl BackupRoutes {
                     .to_owned(),
             ));
         }
-        let default = |setting: bool| setting && !is_scoped;
+        let config = match request.fields.include_config {
+            Some(wanted) => wanted.into(),
+            None if is_scoped => IncludeConfig::Omitted,
+            None => settings.include_config,
+        };
         let sections = Sections {
             data: true,
             metadata: (request.fields.include_metadata)
-                .unwrap_or(default(settings.include_metadata)),
-            config: (request.fields.include_config).unwrap_or(default(settings.include_config)),
+                .unwrap_or(settings.include_metadata && !is_scoped),
+            config: config.includes(),
         };
         let wanted = Request::Backup {
             scope: Scope::from(sections)
                 .of_databases(databases.map_or(Databases::All, Databases::Only)),
+            secrets: config.secrets(),
             require_flush: request
                 .fields
                 .require_flush

@@ -73,6 +73,8 @@ struct ManifestSchema {
     databases_included: Option<Vec<DatabaseFileSchema>>,
     /// What the configuration names and this backup does not hold.
     not_included: Option<Vec<String>>,
+    /// The names of the variables that are in the place of secrets in `arc.toml`.
+    config_redacted: Option<Vec<String>>,
     /// Whether one of the SQLite databases is the Iceberg catalog.
     has_iceberg_catalog: Option<bool>,
     /// Other files of the data: schema anchors, Iceberg metadata, …

@@ -243,6 +243,7 @@ impl Collected {
             has_config: has(&Section::Config),
             owner_instance_id: self.owner.id.clone(),
             iceberg_warehouse: self.warehouse(context),
+            config_redacted: report(&Section::Config).redacted,
             target: Some(context.repository.name().to_owned()),
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),

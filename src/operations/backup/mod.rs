@@ -11,6 +11,7 @@ pub(crate) mod omitted;
 pub(crate) mod publish;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod secrets;
 pub(crate) mod section;
 pub(crate) mod write_faults;
 

@@ -11,7 +11,7 @@ use crate::operations::Running;
 use crate::operations::backup::collected::Collected;
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
-use crate::operations::backup::{incomplete, omitted, section};
+use crate::operations::backup::{incomplete, omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
@@ -228,6 +228,7 @@ async fn store(
     let durability = context.repository.sink().durability().await?;
     let omitted = omitted::on_request(&context.settings, scope);
     collected.add_not_included(context, omitted);
+    let secrets = secrets::of(context, scope);
     let mut sources: Vec<(Section, &Arc<dyn Source>)> = (context.sources.iter())
         .map(|source| (section_of(&**source), source))
         .filter(|(section, _)| scope.includes(section))
@@ -245,6 +246,7 @@ async fn store(
             cancel: context.running.cancel.clone(),
             activity: context.running.progress.activity().clone(),
             scope: scope.clone(),
+            secrets,
         };
         let snapshot = source.snapshot(request).await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;
