@@ -26,12 +26,14 @@ mod targets;
 mod tiering;
 mod values;
 mod variables;
+mod warehouse;
 mod warning;
 
 pub use arc_server::ArcServer;
 pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot, StorePlace, prefix_path};
 pub use backup::{BackupSettings, HistoryLimits, IncludeConfig};
 pub use databases::Database;
+pub(crate) use databases::real_path;
 #[cfg(test)]
 pub(crate) use keys::BACKUP_KEYS;
 pub(crate) use keys::unknown_target;
@@ -43,4 +45,5 @@ pub use storage::StorageSettings;
 pub use targets::TargetSettings;
 pub(crate) use tiering::COLD;
 pub use values::Values;
+pub(crate) use warehouse::Warehouse;
 pub use warning::Warning;

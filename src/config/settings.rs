@@ -206,9 +206,15 @@ impl Settings {
     /// The keys under the storage root that are not data: backups, databases, state, `arc.toml`.
     #[must_use]
     pub fn excluded_keys(&self, target_roots: &[PathBuf]) -> Vec<String> {
-        let Some(root) = self.storage.folder().map(real_path) else {
-            return Vec::new();
-        };
+        match self.storage.folder().map(real_path) {
+            Some(root) => self.keys_within(&root, target_roots),
+            None => Vec::new(),
+        }
+    }
+
+    /// The keys under the folder `root` that belong to something else: backups, databases, state,
+    /// `arc.toml`.
+    pub(crate) fn keys_within(&self, root: &Path, target_roots: &[PathBuf]) -> Vec<String> {
         let mut paths = vec![
             self.backup.local_path.clone(),
             self.backup.state_folder().to_owned(),
@@ -234,7 +240,7 @@ impl Settings {
         }
         // Files that `fsck` found, at the root of a volume: only the superuser may read them.
         let of_file_system = std::iter::once("lost+found".to_owned());
-        let named = paths.iter().filter_map(|path| key_under(&root, path));
+        let named = paths.iter().filter_map(|path| key_under(root, path));
         named.chain(of_file_system).collect()
     }
 

@@ -69,6 +69,8 @@ pub struct ListAnswer {
     pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that cannot be listed.
     pub errors: Vec<TargetError>,
+    /// How many backups of other instances a filter has hidden.
+    pub foreign_backups: u64,
     /// Where the next page begins; `None` on the last page.
     pub next: Option<String>,
 }
@@ -102,7 +104,7 @@ impl ArcBackup {
             backups: storage.properties().local_path.is_none(),
             compaction: settings.compaction_key(),
         };
-        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions)?;
+        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
