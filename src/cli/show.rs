@@ -186,14 +186,14 @@ fn fields(
             fields.push(("not included", format!("{count} {what}")));
         }
     }
+    if !manifest.config_redacted.is_empty() {
+        let names = manifest.config_redacted.join(", ");
+        fields.push(("not included", format!("secrets of arc.toml: {names}")));
+    }
     let skipped = Skipped::of(manifest);
     for kind in skipped.kinds() {
         let text = format!("{kind}, skipped by Arc{}", skipped.first(3));
         fields.push(("not included", text));
-    }
-    if !manifest.config_redacted.is_empty() {
-        let names = manifest.config_redacted.join(", ");
-        fields.push(("not included", format!("secrets of arc.toml: {names}")));
     }
     let omitted = manifest.not_included.iter();
     fields.extend(omitted.map(|text| ("not included", text.clone())));

@@ -157,8 +157,8 @@ impl Values {
         if is_set { own } else { shared }
     }
 
-    /// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is there;
-    /// else under `[backup.targets]`.
+    /// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is
+    /// there; else under `[backup.targets]`.
     pub(super) fn target_table(&self, name: &str) -> String {
         let own = format!("arc_backup.targets.{name}");
         match self.in_file(&own) {

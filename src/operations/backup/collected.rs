@@ -241,9 +241,9 @@ impl Collected {
                 .iter()
                 .any(|database| database.file == "iceberg-catalog.db"),
             has_config: has(&Section::Config),
+            config_redacted: report(&Section::Config).redacted,
             owner_instance_id: self.owner.id.clone(),
             iceberg_warehouse: self.warehouse(context),
-            config_redacted: report(&Section::Config).redacted,
             target: Some(context.repository.name().to_owned()),
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
