@@ -199,10 +199,31 @@ fn a_file_in_both_tiers_is_backed_up_once() {
 fn a_cold_tier_that_can_not_be_read_fails_the_backup() {
     let server = s3_server();
     let tiered = Tiered::new(Kind::S3, &server);
+    let of_cold_tier = || {
+        let (_, report) = tiered.instance.json(&["doctor"]);
+        let all = report["checks"].as_array().unwrap().clone();
+        let cold = all
+            .into_iter()
+            .filter(|check| check["subject"] == "cold tier");
+        cold.collect::<Vec<_>>()
+    };
+    let checks = of_cold_tier();
+    assert!(
+        !checks.is_empty() && checks.iter().all(|check| check["ok"] == true),
+        "{checks:?}"
+    );
     let config = std::fs::read_to_string(tiered.instance.path("arc.toml")).unwrap();
     let broken = config.replace("s3_bucket = \"data\"", "s3_bucket = \"absent\"");
     assert!(broken != config);
     std::fs::write(tiered.instance.path("arc.toml"), broken).unwrap();
+    let checks = of_cold_tier();
+    let is_named = |check: &Value| {
+        check["ok"] == false
+            && check["setting"]
+                .to_string()
+                .contains("tiered_storage.cold.")
+    };
+    assert!(checks.iter().any(is_named), "{checks:?}");
     let output = tiered.instance.run(&["backup"]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
