@@ -127,6 +127,10 @@ pub struct Operation {
     /// Restore: files that Arc wrote during it; they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
+    /// Restore of a backup that Arc made during a compaction: inputs of jobs that are not restored,
+    /// as their output has the same rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumed_inputs_skipped: Option<u64>,
     /// Restore: the locations of replaced files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,

@@ -31,7 +31,7 @@ mod tiering;
 mod units;
 mod without_checksums;
 
-pub(crate) use compaction::{JOB_STATES, is_job_state, is_readable_state};
+pub(crate) use compaction::{JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_readable_state};
 pub use config::ConfigSource;
 pub(crate) use config::check_config_place;
 pub use contents::{Contents, Exclusions};

@@ -12,7 +12,8 @@ pub(in crate::api) struct DeletedBody {
     pub(in crate::api) message: String,
     /// The backup.
     pub(in crate::api) backup_id: String,
-    /// What the operator should know: that the target holds no good backup now.
+    /// What the operator should know: that the target holds no good backup of all databases
+    /// now.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) warnings: Vec<String>,
 }

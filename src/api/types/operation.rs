@@ -152,6 +152,9 @@ pub(crate) struct Operation {
     pub(in crate::api) set_aside_location: Option<String>,
     /// Restore: files that Arc wrote during the restore, which stay.
     pub(in crate::api) appeared_files: Option<u64>,
+    /// Restore of a backup that Arc made during a compaction: inputs of jobs that are not restored,
+    /// as their output has the same rows.
+    pub(in crate::api) consumed_inputs_skipped: Option<u64>,
     /// Restore: where earlier files are kept.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) kept: Vec<String>,
@@ -206,6 +209,7 @@ impl From<operations::Operation> for Operation {
             set_aside_files,
             set_aside_location,
             appeared_files,
+            consumed_inputs_skipped,
             kept,
             restart_required,
             restore_in_progress,
@@ -252,6 +256,7 @@ impl From<operations::Operation> for Operation {
             set_aside_files,
             set_aside_location,
             appeared_files,
+            consumed_inputs_skipped,
             kept,
             restart_required,
             restore_in_progress: restore_in_progress.map(Into::into),

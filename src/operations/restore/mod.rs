@@ -17,6 +17,7 @@ mod run;
 pub(crate) mod set_aside;
 pub(crate) mod staging;
 pub(crate) mod time_needed;
+mod unfinished_jobs;
 
 pub use in_progress::{InterruptedRun, RestoreInProgress};
 pub use options::{ExtraFilesPolicy, RestoreOptions};
