@@ -10,6 +10,7 @@ mod inventory;
 mod record;
 mod seal;
 mod section_index;
+mod skipped;
 mod spool;
 mod types;
 
@@ -18,6 +19,7 @@ pub use id::BackupId;
 pub use inventory::{INVENTORY, Inventory, InventoryFault};
 pub use record::Record;
 pub use seal::{is_sealed, seal};
+pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
     ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,

@@ -69,6 +69,8 @@ pub struct ListAnswer {
     pub incomplete: Option<Vec<Incomplete>>,
     /// Targets that cannot be listed.
     pub errors: Vec<TargetError>,
+    /// How many backups of other instances a filter has hidden.
+    pub foreign_backups: u64,
     /// Where the next page begins; `None` on the last page.
     pub next: Option<String>,
 }
@@ -101,7 +103,7 @@ impl ArcBackup {
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
         };
-        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions)?;
+        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),

@@ -7,6 +7,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use crate::manifest::BackupId;
+use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, ListAnswer, TargetError};
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
@@ -93,13 +94,17 @@ impl ArcBackup {
             Ok::<_, Error>((listing, incomplete))
         });
         let listings = join_all(listings).await;
+        let owner = Owner::of(&self.settings);
         let mut answer = ListAnswer {
             incomplete: all.then(Vec::new),
             ..ListAnswer::default()
         };
         for (repository, listing) in repositories.iter().zip(listings) {
             match listing {
-                Ok((listing, incomplete)) => {
+                Ok((mut listing, incomplete)) => {
+                    for backup in &mut listing.backups {
+                        backup.is_foreign = owner.is_foreign(backup);
+                    }
                     answer
                         .incomplete
                         .iter_mut()
@@ -128,11 +133,12 @@ impl ArcBackup {
     /// Fails if the target is unknown or cannot be listed.
     pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
         let listing = self.repository(Some(target))?.list().await?;
-        let own = self.instance();
+        let (own, owner) = (self.instance(), Owner::of(&self.settings));
         let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
         let backups = listing.backups.iter();
         Ok(
             (backups.filter(|one| one.state.is_good() && one.is_whole() && is_own(&one.instance)))
+                .filter(|one| !owner.is_foreign(one))
                 .filter_map(|one| BackupId::parse(&one.backup_id).ok())
                 .collect(),
         )

@@ -25,6 +25,7 @@ mod lock_watch;
 mod named;
 mod operation;
 mod origin;
+pub(crate) mod owner;
 mod phase;
 mod place;
 mod problem;
