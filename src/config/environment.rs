@@ -248,6 +248,11 @@ mod tests {
             assert_eq!(found.as_deref(), Some(secret));
             assert!(!format!("{read:?}").contains("hush"));
         }
+        let of_cold_tier = "ARC_TIERED_STORAGE_COLD_S3_SECRET_KEY_FILE";
+        let mut read = values("", &[(of_cold_tier, &*file("secret", b"hush\n"))]);
+        read_secret_files(&mut read, &[], &samples::backends()).expect("readable");
+        let found = read.text("tiered_storage.cold.s3_secret_key");
+        assert_eq!(found.expect("a text").as_deref(), Some("hush"));
         let absent = folder.path().join("absent").display().to_string();
         for path in [file("empty", b"\n"), file("binary", b"\xff\xfe"), absent] {
             let mut read = values("", &[(name, &*path)]);

@@ -300,6 +300,7 @@ impl Restore for ParquetRestore {
             self.decide(entry, live, cold).await?;
         }
         drop(joined);
+        self.summary().extra_files += self.cold.extra();
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);

@@ -181,6 +181,9 @@ pub struct Staging {
     pub activity: Activity,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
+    /// Whether live files of the cold tier that the backup does not hold stay in any case: it lacks
+    /// some that were there.
+    pub keeps_extra_cold: bool,
     /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a
     /// folder in the target that holds the backup, in which each operation has one of its own name.
     pub aside: Option<(Arc<dyn Sink>, Key)>,
