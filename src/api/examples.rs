@@ -50,6 +50,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("delete_backup", "200") => DeletedBody {
             message: "Backup deleted".to_owned(),
             backup_id: ID.to_owned(),
+            targets: vec!["local".to_owned()],
             warnings: Vec::new(),
         }
         .to_json(),
@@ -62,6 +63,8 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 total_size_bytes: 5_368_709_120,
                 database_count: 2,
                 target: "local".to_owned(),
+                targets: vec!["local".to_owned()],
+                partial_view: false,
                 instance: Some(INSTANCE.to_owned()),
                 source_location: Some("local /var/lib/arc/data".to_owned()),
                 state: BackupState::Ok,
@@ -83,7 +86,9 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             damaged: Vec::new(),
             unreadable: Vec::new(),
             incomplete: None,
+            incomplete_runs: Vec::new(),
             errors: Vec::new(),
+            unreachable_targets: Vec::new(),
             next: None,
         }
         .to_json(),
@@ -263,6 +268,7 @@ fn running() -> Operation {
         backup_id: ID.to_owned(),
         status: Status::Running,
         target: Some("local".to_owned()),
+        targets: None,
         phase: Some("copying".to_owned()),
         total_files: 1200,
         processed_files: 450,

@@ -61,6 +61,18 @@ fn print(target: &str, loaded: &Loaded, note: &Note) {
     }
 }
 
+/// The target; of a backup over several targets, all of them, or that it is only a leg.
+fn place(target: &str, loaded: &Loaded) -> String {
+    let Some(run) = loaded.manifest.run() else {
+        return target.to_owned();
+    };
+    let targets = run.targets.into_iter().collect::<Vec<_>>().join(", ");
+    match loaded.raw.get("targets") {
+        Some(_) => targets,
+        None => format!("{target}: only a leg of a backup over the targets {targets}"),
+    }
+}
+
 fn fields(
     target: &str,
     loaded: &Loaded,
@@ -100,7 +112,7 @@ fn fields(
     }
     fields.extend([
         ("created", created),
-        ("target", target.to_owned()),
+        ("target", place(target, loaded)),
         (
             "size",
             match &manifest.inventory {

@@ -6,7 +6,11 @@
 
 mod id;
 mod inventory;
+mod leg_index;
+mod merge;
+mod merged;
 mod record;
+mod run;
 mod seal;
 mod section_index;
 mod spool;
@@ -14,7 +18,10 @@ mod types;
 
 pub use id::BackupId;
 pub use inventory::{Inventory, InventoryFault};
+pub use leg_index::LegIndex;
+pub(crate) use merged::merged;
 pub use record::Record;
+pub use run::Run;
 pub use seal::{is_sealed, seal};
 pub use spool::Spool;
 pub use types::{

@@ -19,7 +19,7 @@ use crate::operations::restore::marker;
 use crate::operations::running::Running;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::{
-    KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
+    IncompleteRun, KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
 };
 use crate::operations::{Operation, Status};
 use crate::registry::Registry;
@@ -65,8 +65,12 @@ pub struct ListAnswer {
     pub unreadable: Vec<Unreadable>,
     /// Incomplete copies, newest first; `None` if they were not requested.
     pub incomplete: Option<Vec<Incomplete>>,
+    /// Backups over several targets of which a leg is missing, newest first.
+    pub incomplete_runs: Vec<IncompleteRun>,
     /// Targets that cannot be listed.
     pub errors: Vec<TargetError>,
+    /// Their names, and those of targets that hold legs and are not configured here.
+    pub unreachable_targets: Vec<String>,
     /// Where the next page begins; `None` on the last page.
     pub next: Option<String>,
 }

@@ -4,9 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{
-    BlockingJob, Discard, ErrorKind, InvalidOperationId, LockGuard, OperationId,
-};
+use arc_backup_core::{BlockingJob, Discard, InvalidOperationId, LockGuard, OperationId};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +22,7 @@ use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::history::History;
 use crate::operations::instance_lock::InstanceLock;
+use crate::operations::legs::locks;
 use crate::operations::lock_watch;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
@@ -144,31 +143,18 @@ impl ArcBackup {
         self.mark_crashed().await?;
         self.scratch.clean()?;
         let repository = match &request {
-            Request::Backup { target, .. } => self.repository(target.as_deref())?,
+            Request::Backup { target, .. } => self.repository(target.as_deref())?.clone(),
             Request::Restore(id, options, target) => {
-                &self.find_and_check(id, options, target.as_deref()).await?.0
+                self.find_and_check(id, options, target.as_deref()).await?.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
-            Ok(lock) => Some(lock.into()),
-            // After a disaster, the credentials may only read, or the file system may have no
-            // locks. Then the instance's lock is the only one.
-            Err(Error::Target { error, .. })
-                if read_only
-                    && matches!(
-                        error.kind(),
-                        ErrorKind::PermissionDenied | ErrorKind::Unsupported
-                    ) =>
-            {
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let lock = locks::take(&repository, &holder, read_only).await?;
         let operation = Operation {
             target: Some(repository.name().to_owned()),
+            targets: locks::names_of_legs(&repository),
             ..attempt.operation.clone()
         };
         let running = Running::new(operation, attempt.started, who);
@@ -454,7 +440,7 @@ async fn watch(
             stall.check(&running, &is_hung);
         }
     };
-    let every = lock_watch::interval(&**repository.sink());
+    let every = lock_watch::interval_of(&repository);
     let lock = lock_watch::watch(
         lock.as_deref(),
         &repository,

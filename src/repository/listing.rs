@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 
 use super::{BackupState, LastVerified, Loaded, Note, Repository};
 use crate::UnreadableState;
-use crate::manifest::BackupId;
+use crate::manifest::{BackupId, Manifest, Run};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
@@ -28,8 +28,14 @@ pub struct Summary {
     pub total_size_bytes: u64,
     /// How many databases.
     pub database_count: u64,
-    /// The target that holds it.
+    /// The target that holds it; of a run, the default one.
     pub target: String,
+    /// All targets that hold it, or a leg of it.
+    pub targets: Vec<String>,
+    /// Whether legs of it could not be read, so that the figures are those of the others.
+    pub partial_view: bool,
+    /// What says that it is only a leg, where it is one.
+    pub leg: Option<Leg>,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
     pub instance: Option<String>,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
@@ -50,6 +56,30 @@ pub struct Summary {
     pub last_failed: Option<LastVerified>,
 }
 
+/// What the manifest of a leg says of its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// The run.
+    pub run: Run,
+    /// Whether it is the one in the default target.
+    pub is_default: bool,
+    /// Why it is no leg of the run, if it is none: it is that of another target.
+    pub fault: Option<String>,
+}
+
+impl Leg {
+    /// What the manifest of a backup in `target` says; `None` where it is whole by itself.
+    #[must_use]
+    pub fn of(target: &str, manifest: &Manifest) -> Option<Self> {
+        let run = manifest.run()?;
+        Some(Self {
+            is_default: manifest.is_default_leg(),
+            fault: manifest.check_leg(target, &run).err(),
+            run,
+        })
+    }
+}
+
 #[cfg(test)]
 impl Summary {
     /// One for tests, of a file.
@@ -62,6 +92,9 @@ impl Summary {
             total_size_bytes: 1,
             database_count: 1,
             target: target.to_owned(),
+            targets: vec![target.to_owned()],
+            partial_view: false,
+            leg: None,
             instance: None,
             source_location: None,
             state,
@@ -203,6 +236,9 @@ impl Repository {
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
             target: self.name().to_owned(),
+            targets: vec![self.name().to_owned()],
+            partial_view: false,
+            leg: Leg::of(self.name(), manifest),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),

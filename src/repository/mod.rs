@@ -4,6 +4,7 @@ mod incomplete;
 mod incomplete_view;
 mod journal;
 mod layout;
+mod legs;
 mod listing;
 mod lock;
 mod notes;
@@ -16,9 +17,12 @@ mod target;
 
 pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
-pub(crate) use layout::{file_key, folder, inventory_key, location_of, manifest_key, own};
+pub(crate) use layout::{
+    file_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
+};
+pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;
-pub use listing::{Damaged, Listing, Summary, Unreadable};
+pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
 pub use notes::{LastVerified, Note, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;

@@ -21,8 +21,13 @@ pub(crate) struct BackupList {
     /// With `all`: incomplete copies of sources with files that could not be read, newest first.
     #[oai(skip_serializing_if_is_none)]
     pub(in crate::api) incomplete: Option<Vec<Incomplete>>,
+    /// Backups over several targets of which a leg is missing although its target answers, newest
+    /// first. They can't be restored.
+    pub(in crate::api) incomplete_runs: Vec<IncompleteRun>,
     /// Targets that can't be listed.
     pub(in crate::api) errors: Vec<TargetError>,
+    /// Their names, and those of targets that hold legs and are not configured here.
+    pub(in crate::api) unreachable_targets: Vec<String>,
     /// The `start_after` of the next page; absent on the last.
     #[oai(skip_serializing_if_is_none)]
     pub(in crate::api) next: Option<String>,
@@ -35,7 +40,9 @@ impl From<ListAnswer> for BackupList {
             damaged,
             unreadable,
             incomplete,
+            incomplete_runs,
             errors,
+            unreachable_targets,
             next,
         } = answer;
         Self {
@@ -44,7 +51,9 @@ impl From<ListAnswer> for BackupList {
             damaged: damaged.into_iter().map(Into::into).collect(),
             unreadable: unreadable.into_iter().map(Into::into).collect(),
             incomplete: incomplete.map(|copies| copies.into_iter().map(Into::into).collect()),
+            incomplete_runs: incomplete_runs.into_iter().map(Into::into).collect(),
             errors: errors.into_iter().map(Into::into).collect(),
+            unreachable_targets,
             next,
         }
     }
@@ -66,8 +75,12 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) total_size_bytes: u64,
     /// How many databases.
     pub(in crate::api) database_count: u64,
-    /// The target that holds it.
+    /// The target that holds it; of a backup over several targets, the default one.
     pub(in crate::api) target: String,
+    /// All targets that hold it, or a leg of it.
+    pub(in crate::api) targets: Vec<String>,
+    /// Whether legs of it could not be read: then the figures are those of the others.
+    pub(in crate::api) partial_view: bool,
     /// The instance that made it: a random name. Absent in a backup that Arc made.
     pub(in crate::api) instance: Option<String>,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
@@ -98,6 +111,9 @@ impl From<repository::Summary> for Summary {
             total_size_bytes,
             database_count,
             target,
+            targets,
+            partial_view,
+            leg: _,
             instance,
             source_location,
             state,
@@ -116,6 +132,8 @@ impl From<repository::Summary> for Summary {
             total_size_bytes,
             database_count,
             target,
+            targets,
+            partial_view,
             instance,
             source_location,
             state: state.into(),
@@ -258,6 +276,36 @@ impl From<repository::Incomplete> for Incomplete {
             missing_files,
             missing,
             lacks,
+        }
+    }
+}
+
+/// A backup over several targets of which a leg is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::api) struct IncompleteRun {
+    /// The backup's id.
+    pub(in crate::api) backup_id: String,
+    /// The targets that hold a leg.
+    pub(in crate::api) targets: Vec<String>,
+    /// The targets that should hold one, and do not.
+    pub(in crate::api) missing_targets: Vec<String>,
+    /// What is wrong, and what to do.
+    pub(in crate::api) detail: String,
+}
+
+impl From<operations::IncompleteRun> for IncompleteRun {
+    fn from(run: operations::IncompleteRun) -> Self {
+        let operations::IncompleteRun {
+            backup_id,
+            targets,
+            missing_targets,
+            detail,
+        } = run;
+        Self {
+            backup_id,
+            targets,
+            missing_targets,
+            detail,
         }
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Operation {
     pub(in crate::api) status: Status,
     /// The target that holds the backup.
     pub(in crate::api) target: Option<String>,
+    /// Of a backup over several targets: all that hold a leg of it.
+    pub(in crate::api) targets: Option<Vec<String>>,
     /// What it is doing: `listing`, `copying`, `applying`, …
     pub(in crate::api) phase: Option<String>,
     /// Files to process; grows until everything is listed.
@@ -163,6 +165,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status,
             target,
+            targets,
             phase,
             total_files,
             processed_files,
@@ -206,6 +209,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status: status.into(),
             target,
+            targets: (!targets.is_empty()).then_some(targets),
             phase: phase.map(|phase| phase.to_string()),
             total_files,
             processed_files,

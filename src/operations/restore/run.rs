@@ -11,6 +11,7 @@ use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 use crate::manifest::Inventory;
 use crate::operations::Phase;
 use crate::operations::context::Context;
+use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
@@ -201,6 +202,7 @@ async fn prepare<'a>(
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
+    check_whole(&context.repository, &context.id, &loaded)?;
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {

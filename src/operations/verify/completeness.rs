@@ -13,17 +13,19 @@ use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
-use crate::repository::{Loaded, folder, inventory_key, location_of, manifest_key};
+use crate::repository::{
+    Loaded, Repository, folder, inventory_key, location_of, manifest_key, run_index_key,
+};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if purpose == CheckFor::Presence || !meta.archived {
+async fn check_tier(part: &Part<'_>, path: &str, meta: &Meta) -> Result<()> {
+    if part.purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
     // A listing does not show that an object was restored for a while.
-    match context.repository.sink().head(&meta.key).await? {
+    match part.repository.sink().head(&meta.key).await? {
         Some(there) if there.archived => Err(archived(path).into()),
         _ => Ok(()),
     }
@@ -63,11 +65,44 @@ pub(crate) async fn check(
     scope: &Scope,
     purpose: CheckFor,
 ) -> Result<()> {
+    let part = |repository| Part {
+        context,
+        repository,
+        purpose,
+    };
+    let legs = context.repository.legs();
+    if legs.is_empty() {
+        let all = |_: &Record| true;
+        return check_part(&part(&context.repository), problems, inventory, scope, all).await;
+    }
+    for (number, leg) in legs.iter().enumerate() {
+        let is_here = |record: &Record| inventory.legs().leg_of(&record.path) == number;
+        let checked = check_part(&part(leg), problems, inventory, scope, is_here).await;
+        checked.map_err(|error| leg.named(error))?;
+    }
+    Ok(())
+}
+
+/// What one target holds: the backup, or a leg of it.
+struct Part<'a> {
+    context: &'a Context,
+    repository: &'a Repository,
+    purpose: CheckFor,
+}
+
+async fn check_part(
+    part: &Part<'_>,
+    problems: &mut Problems,
+    inventory: &Inventory,
+    scope: &Scope,
+    is_here: impl Fn(&Record) -> bool + Send,
+) -> Result<()> {
+    let context = part.context;
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
     let mut joined = merge_join(
-        expected(context, inventory, scope)?,
-        found(context, &prefix, scope, &odd),
+        expected(part, inventory, scope, is_here)?,
+        found(part, &prefix, scope, &odd),
     );
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
@@ -75,22 +110,28 @@ pub(crate) async fn check(
         match joined {
             Joined::Left(Expected { record, held_by }) => match held_by {
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?;
+                    check_file(part, problems, &record, meta).await?;
                 }
                 // In a folder that can't be read: whether it is missing is not known.
                 HeldBy::This if problems.damaged().contains(&record.path) => {}
-                HeldBy::This => check_file(context, problems, &record, None, purpose).await?,
+                HeldBy::This => check_file(part, problems, &record, None).await?,
             },
             Joined::Both(Expected { record, held_by }, Found { path, meta }) => match held_by {
-                HeldBy::This => check_file(context, problems, &record, Some(meta), purpose).await?,
+                HeldBy::This => check_file(part, problems, &record, Some(meta)).await?,
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?;
+                    check_file(part, problems, &record, meta).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
             },
             Joined::Right(Found { path, .. }) => {
-                let text = "the inventory does not name it";
+                let text = match context.repository.legs() {
+                    [] => "the inventory does not name it".to_owned(),
+                    _ => format!(
+                        "the inventory of {} does not name it",
+                        part.repository.label()
+                    ),
+                };
                 problems.add(path, ProblemKind::Unexpected, text);
             }
         }
@@ -138,21 +179,22 @@ enum Odd {
 }
 
 /// The records in scope.
-fn expected<'a>(
-    context: &'a Context,
+fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
+    part: &'a Part<'_>,
     inventory: &Inventory,
     scope: &'a Scope,
-) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
+    is_here: F,
+) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a, F>> {
     let records = inventory.records()?;
-    let in_scope = records.filter(|record| match record {
-        Ok(record) => scope.contains(&record.section(), &record.entry.key),
+    let in_scope = records.filter(move |record| match record {
+        Ok(record) => scope.contains(&record.section(), &record.entry.key) && is_here(record),
         Err(_) => true,
     });
     Ok(stream::iter(in_scope).and_then(async |record| {
-        let (id, key) = location_of(&context.id, &record)?;
-        let held_by = match id == context.id {
+        let (id, key) = location_of(&part.context.id, &record)?;
+        let held_by = match id == part.context.id {
             true => HeldBy::This,
-            false => HeldBy::Other(context.repository.sink().head(&key).await?),
+            false => HeldBy::Other(part.repository.sink().head(&key).await?),
         };
         Ok(Expected { record, held_by })
     }))
@@ -160,12 +202,13 @@ fn expected<'a>(
 
 /// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
-    context: &'a Context,
+    part: &'a Part<'_>,
     prefix: &'a str,
     scope: &'a Scope,
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
-    let own = [manifest_key(&context.id), inventory_key(&context.id)];
+    let id = &part.context.id;
+    let own = [manifest_key(id), inventory_key(id), run_index_key(id)];
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
@@ -180,7 +223,7 @@ fn found<'a>(
             .unwrap_or_else(PoisonError::into_inner)
             .push(item);
     };
-    let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
+    let listing = (part.repository.sink()).list(ListOptions::within(&folder(id)));
     listing.filter_map(move |item| {
         let path_of = |subject: &str| subject.strip_prefix(prefix).map(str::to_owned);
         let found = match item {
@@ -231,11 +274,10 @@ fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>) {
 
 /// Checks that the object with a record's bytes exists, has their size, and can be read.
 async fn check_file(
-    context: &Context,
+    part: &Part<'_>,
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -249,7 +291,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(purpose, context, &record.path, &meta).await
+    check_tier(part, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the

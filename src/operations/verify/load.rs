@@ -47,6 +47,11 @@ pub(crate) async fn load(
     context
         .running
         .update(|operation| operation.has_checksums = Some(loaded.sealed));
+    let legs = context.repository.legs().iter();
+    problems.name_legs(
+        legs.map(|leg| leg.name().to_owned()).collect(),
+        inventory.legs(),
+    );
     context.running.phase(Phase::Checking);
     completeness::check(context, problems, &inventory, scope, purpose).await?;
     if loaded.sealed {

@@ -124,6 +124,13 @@ async fn examine(
     if let Some((loaded, inventory)) =
         load(context, problems, &Scope::whole(), mode.checks_for()).await?
     {
+        if loaded.manifest.is_leg() && context.repository.legs().is_empty() {
+            context.warn(format!(
+                "this is only the leg in {} of a backup over the targets {}",
+                context.repository.label(),
+                loaded.manifest.run_targets.join(", ")
+            ));
+        }
         if !loaded.sealed {
             let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
             context.warn(text.to_owned());

@@ -1,1 +1,3 @@
 //! Backups whose databases go to several targets.
+
+mod arc;
