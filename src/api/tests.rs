@@ -327,6 +327,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         owner_instance_id: Some(text()),
         target: Some(text()),
         run_targets: vec![text()],
+        run_inventories: BTreeMap::from([(text(), text())]),
         is_default_target: Some(true),
         format: Some(1),
         tool: Some(text()),
@@ -370,6 +371,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
     let mut body = serde_json::to_value(manifest).expect("plain data");
     body["has_checksums"] = true.into();
     body["state"] = "ok".into();
+    body["targets"] = vec![text()].into();
     let answer = |body: &Value| Answer {
         status: 200,
         text: body.to_string(),

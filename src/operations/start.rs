@@ -143,7 +143,9 @@ impl ArcBackup {
         self.mark_crashed().await?;
         self.scratch.clean()?;
         let repository = match &request {
-            Request::Backup { target, .. } => self.repository(target.as_deref())?.clone(),
+            Request::Backup { target, scope, .. } => {
+                self.repository_for(target.as_deref(), scope)?
+            }
             Request::Restore(id, options, target) => {
                 self.find_and_check(id, options, target.as_deref()).await?.0
             }
@@ -179,6 +181,8 @@ impl ArcBackup {
             lock,
             time,
             history: self.history.clone(),
+            repositories: self.repositories.clone(),
+            default_target: None,
         };
         audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
@@ -367,7 +371,11 @@ impl ArcBackup {
                     true => Flush::Required,
                     false => Flush::Wanted,
                 };
-                backup::run(&context, &scope, flush).await?.report(&running)
+                let made = match context.repository.legs().is_empty() {
+                    true => backup::run(&context, &scope, flush).await?,
+                    false => backup::legs::run(&context, &scope, flush).await?,
+                };
+                made.report(&running)
             }
             Request::Restore(_, options, _) => {
                 restore::run(&context, &options).await?.report(&running)
@@ -471,6 +479,7 @@ impl Context {
             pid: holder.pid,
             host: holder.host,
             started_at: Timestamp::now(),
+            default_target: self.default_target.clone(),
         }
     }
 }

@@ -6,6 +6,8 @@
 pub(crate) mod collected;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
+pub(crate) mod leg_snapshot;
+pub(crate) mod legs;
 pub(crate) mod omitted;
 pub(crate) mod publish;
 pub(crate) mod resume;

@@ -13,6 +13,7 @@ use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
 use crate::operations::backup::{incomplete, omitted, section};
 use crate::operations::context::Context;
+use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
 use crate::repository::BackupState;
@@ -78,7 +79,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
-    if let Err(error) = context.or_cancelled(tidy(context, &manifest)).await {
+    if let Err(error) = context.or_cancelled(tidy(context, Some(&manifest))).await {
         tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
     }
     Ok(BackupOutcome::Published)
@@ -86,14 +87,13 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
+pub(crate) async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
+    let dead = dead::find(&context.repositories, repository, true).await?;
     let unfinished = repository.resumable().await?;
-    warn_of_faults(
-        context,
-        repository.sweep_except(true, &unfinished).await?.faults,
-    );
+    let kept = [&unfinished[..], &dead.unknown].concat();
+    warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
         warn_of_faults(context, vec![error.to_string()]);
@@ -118,18 +118,23 @@ async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     Ok(unfinished)
 }
 
-/// Removes what is superseded by a backup that was just published.
-async fn tidy(context: &Context, manifest: &Manifest) -> Result<()> {
+/// Removes what is superseded by a backup that was just published. Without its manifest, which is
+/// so for a leg, that is no incomplete copy.
+pub(crate) async fn tidy(context: &Context, manifest: Option<&Manifest>) -> Result<()> {
     let repository = &context.repository;
     if let Err(error) = repository.end_journal(&context.id).await {
         tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
     }
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
-    match repository.sweep(true).await {
+    let dead = dead::find(&context.repositories, repository, true).await?;
+    match repository.sweep_except(true, &dead.unknown).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
+    let Some(manifest) = manifest else {
+        return Ok(());
+    };
     // Incomplete copies are for the time without a backup.
     match repository.remove_incomplete_before(manifest).await {
         Ok(0) => {}
@@ -153,7 +158,7 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 /// Keeps of a failed backup what is of use: an incomplete copy, where only files of the source were
 /// at fault, and returns where it is; else the files that the next backup can reuse. Nothing is
 /// kept on a full disk, or where nothing was stored.
-async fn clean_up(
+pub(crate) async fn clean_up(
     context: &Context,
     mut collected: Collected,
     unfinished: &[BackupId],

@@ -1,5 +1,7 @@
-//! Backups over several targets: putting their legs together, and listing them.
+//! Backups over several targets: routing, putting their legs together, and listing them.
 
 pub(crate) mod assemble;
+pub(crate) mod dead;
 pub(crate) mod grouping;
 pub(crate) mod locks;
+pub(crate) mod routing;
