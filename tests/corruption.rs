@@ -74,7 +74,9 @@ type Tree = BTreeMap<String, (Vec<u8>, u32, i128)>;
 
 fn damage(kind: &str, folder: &Path, whole: &Tree, random: &mut impl FnMut(u64) -> u64) -> Fault {
     let stored: Vec<_> = (whole.keys())
-        .filter(|path| !["manifest.json", "inventory.jsonl"].contains(&path.as_str()))
+        .filter(|path| {
+            !["manifest.json", "inventory.jsonl", "manifest-files.json"].contains(&path.as_str())
+        })
         .collect();
     let mut any = |below: usize| usize::try_from(random(below as u64)).unwrap();
     let mut paths = BTreeSet::new();

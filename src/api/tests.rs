@@ -293,6 +293,11 @@ async fn a_targets_fault_is_not_the_services_own() {
 #[test]
 fn every_field_of_a_manifest_is_in_the_document() {
     let text = || "a text".to_owned();
+    let reference = || InventoryRef {
+        entries: 1,
+        bytes: 1,
+        sha256: "0".repeat(64),
+    };
     // Whole, without a rest by default: a field that is new has to come here.
     let manifest = Manifest {
         version: text(),
@@ -360,11 +365,8 @@ fn every_field_of_a_manifest_is_in_the_document() {
             path: text(),
             detail: text(),
         }],
-        inventory: Some(InventoryRef {
-            entries: 1,
-            bytes: 1,
-            sha256: "0".repeat(64),
-        }),
+        file_list: Some(reference()),
+        inventory: Some(reference()),
         sha256: Some("0".repeat(64)),
         unknown: Map::new(),
     };

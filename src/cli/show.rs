@@ -126,9 +126,10 @@ fn fields(
         ),
         (
             "checksums",
-            match loaded.sealed {
-                true => "SHA-256 of every file".to_owned(),
-                false => "none: the backup was made by Arc".to_owned(),
+            match (loaded.sealed, loaded.has_checksums) {
+                (true, _) => "SHA-256 of every file".to_owned(),
+                (false, true) => "SHA-256 of every data file, by Arc".to_owned(),
+                (false, false) => "none: the backup was made by Arc".to_owned(),
             },
         ),
     ]);

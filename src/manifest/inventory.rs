@@ -19,6 +19,8 @@ use super::{InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
+/// The name of the inventory, beside the manifest.
+pub const INVENTORY: &str = "inventory.jsonl";
 /// The longest line that is read: a key of 1,024 bytes, each escaped in six, and the other fields.
 const LINE_LIMIT: usize = 16 << 10;
 /// How much is read at once.
@@ -41,11 +43,22 @@ pub struct Inventory {
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryFault {
     /// It is not the one that the manifest names, or not readable as an inventory.
-    #[error("inventory.jsonl {0}")]
-    Damaged(String),
+    #[error("{list} {detail}")]
+    Damaged {
+        /// The list: [`INVENTORY`], or [`FILE_LIST`](super::FILE_LIST).
+        list: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// It could not be read, or not be kept.
     #[error(transparent)]
     Other(#[from] Error),
+}
+
+impl From<arc_backup_core::Error> for InventoryFault {
+    fn from(error: arc_backup_core::Error) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 impl Inventory {
@@ -89,11 +102,14 @@ impl Inventory {
         path: &Path,
         activity: &Activity,
     ) -> Result<Self, InventoryFault> {
-        let damaged = |text: String| InventoryFault::Damaged(text);
+        let damaged = |detail: String| InventoryFault::Damaged {
+            list: INVENTORY,
+            detail,
+        };
         let mut copy = BufWriter::new(create_file(path).map_err(|e| Error::io("write", path, e))?);
         let mut check = LineCheck::default();
         let mut hasher = Hasher::new();
-        let mut pieces = crate::pipeline::pieces(body, "inventory.jsonl");
+        let mut pieces = crate::pipeline::pieces(body, INVENTORY);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(Error::from)?;
             activity.note();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
 
-use super::{Inventory, InventoryFault, LegIndex, Record, Spool};
+use super::{INVENTORY, Inventory, InventoryFault, LegIndex, Record, Spool};
 use crate::{Error, Result};
 
 impl Inventory {
@@ -26,11 +26,15 @@ impl Inventory {
         let mut last: Option<(String, usize)> = None;
         while let Some(Reverse(Head { path, leg, record })) = next.pop() {
             if let Some((_, other)) = last.filter(|(last, _)| *last == path) {
-                return Err(InventoryFault::Damaged(format!(
+                let detail = format!(
                     "names `{path}` in two legs (number {} and {})",
                     other + 1,
                     leg + 1
-                )));
+                );
+                return Err(InventoryFault::Damaged {
+                    list: INVENTORY,
+                    detail,
+                });
             }
             index.add(&path, leg);
             spool.push(&record.0)?;

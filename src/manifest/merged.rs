@@ -35,7 +35,7 @@ const LISTS: &[&str] = &[
 /// Facts that are so for the run where they are so for a leg.
 const FLAGS: &[&str] = &["has_metadata", "has_config", "has_iceberg_catalog"];
 /// Facts of a single leg.
-const OF_A_LEG: &[&str] = &["inventory", "sha256", "is_default_target"];
+const OF_A_LEG: &[&str] = &["inventory", "file_list", "sha256", "is_default_target"];
 
 /// The manifest of a run, as a document: that of its first leg, which is the default one, with the
 /// figures of all, and their names in `targets`.
@@ -165,7 +165,7 @@ mod tests {
             "total_files": 2, "total_size_bytes": 20, "has_metadata": is_default,
             "databases": [{"name": database, "file_count": 2, "size_bytes": 20, "measurements": null}],
             "target": target, "run_targets": ["a", "b"], "is_default_target": is_default,
-            "scope": scope, "sections": null,
+            "scope": scope,
         })
     }
 

@@ -4,6 +4,7 @@
 //! digest over its own bytes. The inventory has a line a file; it is the only list that a restore
 //! or a verification goes by.
 
+mod file_list;
 mod id;
 mod inventory;
 mod leg_index;
@@ -16,8 +17,9 @@ mod section_index;
 mod spool;
 mod types;
 
+pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
-pub use inventory::{Inventory, InventoryFault};
+pub use inventory::{INVENTORY, Inventory, InventoryFault};
 pub use leg_index::LegIndex;
 pub(crate) use merged::merged;
 pub use record::Record;

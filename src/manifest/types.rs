@@ -136,6 +136,10 @@ pub struct Manifest {
     /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
+    /// The list of the data files that Arc reads, `manifest-files.json`, with what it must be.
+    /// Backups of earlier releases have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_list: Option<InventoryRef>,
     /// The inventory that belongs to this manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryRef>,

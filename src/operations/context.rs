@@ -94,8 +94,9 @@ impl Context {
     fn concurrency(&self) -> usize {
         let wanted = self.settings.backup.concurrency;
         let by_default = || {
-            [self.repository.sink(), &self.storage]
-                .iter()
+            let parts = self.repository.parts();
+            (parts.iter().map(|part| part.sink()))
+                .chain([&self.storage])
                 .filter_map(|sink| sink.properties().concurrency)
                 .fold(CONCURRENCY, usize::max)
         };

@@ -96,7 +96,8 @@ pub struct Operation {
     /// others could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete_copy: Option<String>,
-    /// Restore and verify: whether the backup has checksums; false for a backup that Arc made.
+    /// Restore and verify: whether the backup has checksums; false for a backup that
+    /// Arc before 27.01 made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_checksums: Option<bool>,
     /// Backup and verify: the state of the backup afterwards.

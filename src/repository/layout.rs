@@ -2,7 +2,7 @@
 
 use arc_backup_core::Key;
 
-use crate::manifest::{BackupId, Record};
+use crate::manifest::{BackupId, FILE_LIST, INVENTORY, Record};
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
@@ -23,7 +23,12 @@ pub(crate) fn manifest_key(id: &BackupId) -> Key {
 
 /// The inventory of a backup.
 pub(crate) fn inventory_key(id: &BackupId) -> Key {
-    Key::parse(&format!("{id}/inventory.jsonl")).expect("an id is a valid key")
+    Key::parse(&format!("{id}/{INVENTORY}")).expect("an id is a valid key")
+}
+
+/// The list of a backup's files that Arc reads.
+pub(crate) fn file_list_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/{FILE_LIST}")).expect("an id is a valid key")
 }
 
 /// The index of a run, which Arc keeps beside the manifest of the default leg.

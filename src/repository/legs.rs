@@ -44,9 +44,14 @@ impl Repository {
                 Some(all)
             },
         );
+        // That of the first: each leg has a list of its own.
+        manifest.file_list = legs
+            .first()
+            .and_then(|(_, leg)| leg.manifest.file_list.clone());
         Ok(Loaded {
             manifest,
             raw,
+            has_checksums: legs.iter().all(|(_, leg)| leg.has_checksums),
             sealed: legs.iter().all(|(_, leg)| leg.sealed),
         })
     }
@@ -72,9 +77,10 @@ impl Repository {
             crate::files::create_folder(&folder).map_err(|e| Error::io("create", &folder, e))?;
             let list = repository.inventory_of_one(id, leg, &folder).await;
             lists.push(list.map_err(|fault| match fault {
-                InventoryFault::Damaged(detail) => {
-                    InventoryFault::Damaged(format!("in {}: {detail}", repository.label()))
-                }
+                InventoryFault::Damaged { list, detail } => InventoryFault::Damaged {
+                    list,
+                    detail: format!("in {}: {detail}", repository.label()),
+                },
                 other @ InventoryFault::Other(_) => other,
             })?);
         }

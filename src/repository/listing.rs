@@ -42,7 +42,7 @@ pub struct Summary {
     pub source_location: Option<String>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub state: BackupState,
-    /// Whether it has checksums: false for a backup that Arc itself made.
+    /// Whether it has checksums: false for a backup that Arc before 27.01 made.
     pub has_checksums: bool,
     /// All its files, databases and configuration too; absent in a backup that Arc itself made.
     pub files: Option<u64>,
@@ -243,7 +243,7 @@ impl Repository {
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
             state,
-            has_checksums: loaded.sealed,
+            has_checksums: loaded.has_checksums,
             files: inventory.map(|inventory| inventory.entries),
             bytes: inventory.map(|inventory| inventory.bytes),
             last_full: note.last_full.as_ref().filter(|one| is_other(one)).cloned(),

@@ -1,5 +1,6 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
+mod arcs_inventory;
 mod incomplete;
 mod incomplete_view;
 mod journal;
@@ -19,7 +20,7 @@ mod target;
 pub use incomplete::Incomplete;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
-    file_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
+    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;

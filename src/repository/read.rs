@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use arc_backup_core::{Child, Entry, ErrorKind, GetOptions, Key, ListOptions, Listed, Section};
-use futures::StreamExt;
+use arc_backup_core::{Child, ErrorKind, GetOptions};
 use serde_json::Value;
 
 use super::Repository;
 use super::layout::{folder, inventory_key, manifest_key};
-use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest, Record, Spool};
+use crate::manifest::{self, BackupId, INVENTORY, Inventory, InventoryFault, Manifest};
 use crate::{Error, Result, UnreadableState};
 
 /// A manifest that was read and checked.
@@ -18,8 +17,11 @@ pub struct Loaded {
     pub manifest: Manifest,
     /// All of it, as it stands in the file.
     pub raw: Value,
-    /// Whether it has checksums: false for a backup that Arc made.
+    /// Whether it is one of ours, with a digest over the manifest and an inventory: false for a
+    /// backup that Arc made.
     pub sealed: bool,
+    /// Whether it has checksums for its data files: false for a backup that Arc before 27.01 made.
+    pub has_checksums: bool,
 }
 
 impl Repository {
@@ -68,13 +70,14 @@ impl Repository {
                 });
             }
         };
-        let loaded = check_manifest(id, &bytes).map_err(damaged)?;
+        let mut loaded = check_manifest(id, &bytes).map_err(damaged)?;
         // Arc writes no inventory: the seal was removed from a manifest of ours.
         if loaded.manifest.inventory.is_none() && self.has_inventory(id).await? {
             return Err(damaged(
                 "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
             ));
         }
+        loaded.has_checksums = loaded.sealed || self.has_file_list(id).await?;
         Ok(loaded)
     }
 
@@ -124,7 +127,7 @@ impl Repository {
     ) -> Result<Inventory, InventoryFault> {
         let path = scratch.join(format!("{id}.inventory"));
         let Some(expected) = &loaded.manifest.inventory else {
-            return self.arcs_inventory(id, &path).await;
+            return self.arcs_inventory(id, loaded, &path).await;
         };
         match self
             .sink()
@@ -132,51 +135,14 @@ impl Repository {
             .await
         {
             Ok(object) => Inventory::receive(object.body, expected, &path, &self.activity).await,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => Err(
-                InventoryFault::Damaged(format!("can't be read: {}", error.detail())),
-            ),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
+                Err(InventoryFault::Damaged {
+                    list: INVENTORY,
+                    detail: format!("can't be read: {}", error.detail()),
+                })
+            }
             Err(error) => Err(self.named(error.into()).into()),
         }
-    }
-
-    async fn arcs_inventory(
-        &self,
-        id: &BackupId,
-        path: &Path,
-    ) -> Result<Inventory, InventoryFault> {
-        let mut spool = Spool::create(path)?;
-        let prefix = format!("{id}/");
-        let mut listing = self.sink().list(ListOptions::within(&folder(id)));
-        while let Some(item) = listing.next().await {
-            match item.map_err(|error| self.named(error.into()))? {
-                Listed::Object(meta) => {
-                    let Some(rest) = meta.key.strip_prefix(prefix.as_str()) else {
-                        continue;
-                    };
-                    let Some((section, key)) = rest.split_once('/') else {
-                        continue;
-                    };
-                    let entry = Entry {
-                        modified: meta.modified,
-                        mode: meta.mode,
-                        ..Entry::new(
-                            Key::parse(key).map_err(|e| InventoryFault::Damaged(e.to_string()))?,
-                            meta.size,
-                        )
-                    };
-                    let section = Section::parse(section)
-                        .map_err(|e| InventoryFault::Damaged(e.to_string()))?;
-                    spool.push(&Record::new(&section, entry)?)?;
-                }
-                Listed::Other { path, kind } => {
-                    return Err(InventoryFault::Damaged(format!(
-                        "can't be made: `{path}` is {}",
-                        kind.as_str()
-                    )));
-                }
-            }
-        }
-        Ok(spool.finish()?.without_checksums())
     }
 }
 
@@ -217,5 +183,6 @@ fn check_manifest(id: &BackupId, bytes: &[u8]) -> Result<Loaded, String> {
         manifest,
         raw,
         sealed,
+        has_checksums: sealed,
     })
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use arc_backup_core::Key;
+use jiff::Timestamp;
 
-use crate::manifest::{BackupId, DatabaseTotals, MeasurementTotals};
+use crate::manifest::{BackupId, DatabaseTotals, MeasurementTotals, is_data_file};
 
 /// The longest key that still is one in a backup, behind `{backup_id}/data/`, and in the target's
 /// `.arc-backup/before-restore/{operation_id}/`.
@@ -28,22 +29,7 @@ impl Exclusions {
     /// excluded, and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
     #[must_use]
     pub fn exclude(&self, key: &str) -> bool {
-        let within = |folder: &str| {
-            key.strip_prefix(folder)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if [".tmp", ".sync-staging"]
-            .iter()
-            .any(|folder| within(folder))
-            || self.keys.iter().any(|k| within(k))
-        {
-            return true;
-        }
-        if self.backups
-            && key
-                .split('/')
-                .any(|segment| BackupId::parse(segment).is_ok())
-        {
+        if is_within(key, ".tmp") || is_within(key, ".sync-staging") || self.is_taken(key) {
             return true;
         }
         let name = key.rsplit('/').next().unwrap_or(key);
@@ -53,6 +39,19 @@ impl Exclusions {
                 segment.starts_with(".arc-backup") || segment.contains(".before-restore")
             })
     }
+
+    /// Whether the place of `key` holds something else in this configuration: backups, a database,
+    /// `arc.toml`.
+    pub(super) fn is_taken(&self, key: &str) -> bool {
+        let is_backup = |segment| BackupId::parse(segment).is_ok();
+        self.keys.iter().any(|taken| is_within(key, taken))
+            || self.backups && key.split('/').any(is_backup)
+    }
+}
+
+fn is_within(key: &str, folder: &str) -> bool {
+    key.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Counts files by what they are.
@@ -114,22 +113,43 @@ impl Contents {
 ///
 /// They stand before the date (`YYYY/MM/DD`), not at fixed places: a database synced from an edge
 /// node holds a slash.
-fn measurement_of(key: &str) -> Option<(String, &str)> {
-    if !key.ends_with(".parquet") || key.starts_with('_') {
+pub(crate) fn measurement_of(key: &str) -> Option<(String, &str)> {
+    if !is_data_file(key) {
         return None;
     }
     let segments: Vec<&str> = key.split('/').collect();
-    let digits =
-        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let date = segments
-        .windows(3)
-        .position(|w| digits(w[0], 4) && digits(w[1], 2) && digits(w[2], 2));
-    match date {
+    match date_in(&segments) {
         Some(at) if at >= 2 => Some((segments[..at - 1].join("/"), segments[at - 1])),
         // Without a date: as Arc counts them.
         None if segments.len() >= 3 => Some((segments[0].to_owned(), segments[1])),
         _ => None,
     }
+}
+
+/// The hour or day that the Parquet file at `key` has rows of, by its folder.
+pub(crate) fn partition_of(key: &str) -> Option<Timestamp> {
+    let segments: Vec<&str> = key.split('/').collect();
+    let at = date_in(&segments)?;
+    let number = |at: usize| segments.get(at)?.parse::<i16>().ok();
+    let is_hour = |text: &&&str| is_number(text, 2) && at + 4 < segments.len();
+    let hour = (segments.get(at + 3).filter(is_hour)).map_or(Some(0), |hour| hour.parse().ok());
+    let part = |at| number(at).and_then(|part| i8::try_from(part).ok());
+    let date = jiff::civil::Date::new(number(at)?, part(at + 1)?, part(at + 2)?).ok()?;
+    let moment =
+        jiff::civil::Time::new(hour?, 0, 0, 0)
+            .ok()?
+            .on(date.year(), date.month(), date.day());
+    jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()
+}
+
+/// Where the date (`YYYY/MM/DD`) begins in a path.
+fn date_in(segments: &[&str]) -> Option<usize> {
+    let is_date = |w: &[&str]| is_number(w[0], 4) && is_number(w[1], 2) && is_number(w[2], 2);
+    segments.windows(3).position(is_date)
+}
+
+fn is_number(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -154,6 +174,32 @@ mod tests {
         );
         assert_eq!(of("_schema/iot/cpu.parquet"), None);
         assert_eq!(of("iot/cpu/metadata/v1.metadata.json"), None);
+    }
+
+    /// Guards against: a partition that Arc takes for another one, or a moment that Go can't read.
+    #[test]
+    fn partitions_are_hours_or_days_of_the_path() {
+        for (key, expected) in [
+            (
+                "iot/cpu/2026/11/20/05/a.parquet",
+                Some("2026-11-20T05:00:00Z"),
+            ),
+            (
+                "iot/cpu/2026/11/20/a_b1_daily.parquet",
+                Some("2026-11-20T00:00:00Z"),
+            ),
+            (
+                "rocket/x/cpu/2026/11/20/23/a.parquet",
+                Some("2026-11-20T23:00:00Z"),
+            ),
+            ("iot/cpu/2026/11/20/99/a.parquet", None),
+            ("iot/cpu/2026/13/20/05/a.parquet", None),
+            ("iot/cpu/2026/11/20/05", Some("2026-11-20T00:00:00Z")),
+            ("iot/cpu/a.parquet", None),
+        ] {
+            let found = partition_of(key).map(|moment| moment.to_string());
+            assert_eq!(found.as_deref(), expected, "{key}");
+        }
     }
 
     /// A temporary in a backup would come back as data; an omitted measurement would be lost.

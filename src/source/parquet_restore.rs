@@ -20,6 +20,7 @@ use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
+use super::without_checksums::WithoutChecksums;
 use crate::sorted::{Joined, merge_join};
 
 /// The smallest object that is uploaded in parts: S3's smallest part.
@@ -41,8 +42,8 @@ pub(super) struct ParquetRestore {
     pub(super) staged_bytes: AtomicU64,
     /// Files that were set aside so far.
     pub(super) aside_files: AtomicU64,
-    /// Whether the backup has no checksums.
-    pub(super) lacks_checksums: AtomicBool,
+    /// Which files of the backup have no checksums.
+    pub(super) without_checksums: WithoutChecksums,
     /// Whether a file was found with another modification time than it was given: its file system
     /// keeps none, or rounds them.
     pub(super) has_other_times: AtomicBool,
@@ -79,7 +80,7 @@ impl ParquetRestore {
             steps: Steps::new(staging.scratch.join("data.steps")),
             staging,
             summary: Mutex::default(),
-            lacks_checksums: AtomicBool::new(false),
+            without_checksums: WithoutChecksums::default(),
             has_other_times: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
         }
@@ -199,7 +200,7 @@ impl ParquetRestore {
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
             let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
-            if entry.sha256.is_some() {
+            if entry.sha256.is_some() && self.exclusions.is_taken(&entry.key) {
                 return Err(Error::new(
                     ErrorKind::Invalid,
                     "restore",
@@ -213,7 +214,7 @@ impl ParquetRestore {
             return Ok(());
         }
         if entry.sha256.is_none() {
-            self.lacks_checksums.store(true, Ordering::Relaxed);
+            self.without_checksums.add(&entry.key);
         }
         let same = match live {
             Some(live) => self.is_same(&entry, live).await?,
@@ -312,10 +313,10 @@ impl Restore for ParquetRestore {
     }
 
     async fn staged(&self, entry: &Entry) -> Result<()> {
-        // A backup that Arc made has no checksums: only now is it known whether the live file is
-        // the same.
+        // Of a file that Arc backed up without a checksum, only now is it known whether the live
+        // one is the same.
         if let Some(area) = self.storage.staging()
-            && self.lacks_checksums.load(Ordering::Relaxed)
+            && self.without_checksums.has(&entry.key)
             && let Some(live) = self.storage.head(&entry.key).await?
             && self.is_same(entry, &live).await?
         {

@@ -43,7 +43,7 @@ impl ParquetRestore {
         let rewritten = match step.action {
             Action::Same => step.etag.is_some() && step.etag != live.etag,
             // A live file that was found to be the same only then keeps its own time.
-            _ if self.lacks_checksums.load(Ordering::Relaxed) => false,
+            _ if self.without_checksums.has(&step.key) => false,
             _ if self.has_other_times.load(Ordering::Relaxed) => false,
             _ => {
                 self.storage.properties().keeps_attributes

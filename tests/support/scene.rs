@@ -136,6 +136,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
         };
         add("manifest.json");
         add("inventory.jsonl");
+        add("manifest-files.json");
         for line in std::fs::read_to_string(folder.join("inventory.jsonl"))
             .unwrap()
             .lines()

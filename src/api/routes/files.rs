@@ -55,9 +55,9 @@ impl FileRoutes {
             .inventory(&id, target.as_deref())
             .await
             .map_err(|fault| match fault {
-                InventoryFault::Damaged(detail) => ApiError::from(crate::Error::Damaged {
+                InventoryFault::Damaged { list, detail } => ApiError::from(crate::Error::Damaged {
                     id: id.to_string(),
-                    detail: format!("inventory.jsonl {detail}"),
+                    detail: format!("{list} {detail}"),
                 }),
                 InventoryFault::Other(error) => error.into(),
             })?;

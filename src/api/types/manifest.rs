@@ -39,7 +39,7 @@ struct ManifestSchema {
     target: String,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     state: BackupState,
-    /// Whether it has checksums: false for a backup that Arc itself made.
+    /// Whether it has checksums: false for a backup that Arc before 27.01 made.
     has_checksums: bool,
     /// All its files, databases and configuration too; absent in a backup that Arc made.
     files: Option<u64>,
@@ -53,6 +53,9 @@ struct ManifestSchema {
     last_failed: Option<LastVerified>,
     /// The version of the layout; absent in a backup that Arc made.
     format: Option<u32>,
+    /// The list of the data files that Arc reads, `manifest-files.json`; absent in a backup of an
+    /// earlier release, or of Arc.
+    file_list: Option<InventorySchema>,
     /// Its inventory.
     inventory: Option<InventorySchema>,
     /// What wrote it: `arc-backup 0.1.0`.
@@ -142,16 +145,16 @@ struct WarehouseSchema {
     skipped_files: Option<u64>,
 }
 
-/// The inventory of a backup.
+/// A list of a backup's files: its inventory, or the list that Arc reads.
 #[derive(Object)]
 #[oai(rename = "InventoryReference")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
 struct InventorySchema {
-    /// Its lines.
+    /// Its files.
     entries: u64,
     /// The sum of the sizes in it, in bytes.
     bytes: u64,
-    /// The SHA-256 of `inventory.jsonl`.
+    /// The SHA-256 of the file.
     sha256: String,
 }
 
@@ -310,7 +313,7 @@ pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Val
             "state".to_owned(),
             repository::BackupState::of(note).as_str().into(),
         );
-        fields.insert("has_checksums".to_owned(), loaded.sealed.into());
+        fields.insert("has_checksums".to_owned(), loaded.has_checksums.into());
         if let Some(inventory) = &loaded.manifest.inventory {
             fields.insert("files".to_owned(), inventory.entries.into());
             fields.insert("bytes".to_owned(), inventory.bytes.into());

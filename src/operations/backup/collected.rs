@@ -38,6 +38,8 @@ pub(crate) struct Collected {
     pub(crate) faults: WriteFaults,
     /// Whether it was found, before anything was copied, that the target has no room.
     pub(crate) no_room: bool,
+    /// The list of the data files that Arc reads, once it is stored.
+    pub(crate) file_list: Option<InventoryRef>,
     /// The list of all files, where everything that could be read is stored and some could not.
     pub(crate) incomplete_inventory: Option<InventoryRef>,
     /// The run, where this is a leg.
@@ -70,6 +72,7 @@ impl Collected {
             log: StoredLog::new(&context.repository, &context.id),
             faults: WriteFaults::new(&**context.repository.sink()),
             no_room: false,
+            file_list: None,
             incomplete_inventory: None,
             run: None,
         }
@@ -223,6 +226,7 @@ impl Collected {
                 .collect(),
             databases_included: included,
             not_included: self.not_included.clone(),
+            file_list: self.file_list.clone(),
             ..Manifest::default()
         }
     }

@@ -56,9 +56,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     let made = make(context, scope, flush, &mut legs).await;
     if let Err(error) = made {
         context.running.phase(Phase::CleaningUp);
-        for leg in legs {
-            abandon(leg).await;
-        }
+        abandon(legs).await;
         return Err(error);
     }
     // The backup exists, whatever becomes of the cleanup.
@@ -91,9 +89,7 @@ async fn begin(context: &Context) -> Result<Vec<Leg>> {
                 });
             }
             Err(error) => {
-                for leg in legs {
-                    abandon(leg).await;
-                }
+                abandon(legs).await;
                 return Err(error);
             }
         }
@@ -101,20 +97,25 @@ async fn begin(context: &Context) -> Result<Vec<Leg>> {
     Ok(legs)
 }
 
-/// Keeps of a leg what the next backup can use, and removes the rest. There are no incomplete
+/// Keeps of the legs what the next backup can use, and removes the rest. There are no incomplete
 /// copies of legs: one would pass for a copy of the whole.
-async fn abandon(mut leg: Leg) {
-    leg.collected.incomplete_inventory = None;
-    let unfinished = leg.collected.unfinished.clone();
-    let removed = async {
-        leg.context
-            .repository
-            .remove_manifest(&leg.context.id)
-            .await?;
-        clean_up(&leg.context, leg.collected, &unfinished).await
-    };
-    if let Err(fault) = removed.await {
-        tracing::warn!(error = %fault, "the next backup removes or reuses the files of the failed one");
+async fn abandon(legs: Vec<Leg>) {
+    for (number, mut leg) in legs.into_iter().enumerate() {
+        let repository = &leg.context.repository;
+        if let Err(fault) = repository.remove_manifest(&leg.context.id).await {
+            tracing::warn!(error = %fault, "the next backup removes the manifest of the failed one");
+            // A write that failed may have been stored all the same: then the run is whole, and the
+            // next operation finds that out by this manifest.
+            match number {
+                0 => return,
+                _ => continue,
+            }
+        }
+        leg.collected.incomplete_inventory = None;
+        let unfinished = leg.collected.unfinished.clone();
+        if let Err(fault) = clean_up(&leg.context, leg.collected, &unfinished).await {
+            tracing::warn!(error = %fault, "the next backup removes or reuses the files of the failed one");
+        }
     }
 }
 
@@ -134,7 +135,7 @@ async fn make(context: &Context, scope: &Scope, flush: Flush, legs: &mut Vec<Leg
     Ok(())
 }
 
-/// Tells each leg of the others.
+/// Names all legs in each of them.
 fn name_run(legs: &mut [Leg], inventories: &[InventoryRef]) {
     if legs.len() < 2 {
         return;

@@ -1,22 +1,24 @@
 //! The publish protocol: a backup exists once its manifest does.
 //!
-//! Inventory stored → everything durable → lock checked → manifest sealed and stored → lock
-//! checked again. If the lock was lost in between, the manifest is removed: another process may
-//! have swept the files.
+//! Inventory and Arc's list of files stored → everything durable → lock checked → manifest sealed
+//! and stored → lock checked again. If the lock was lost in between, the manifest is removed:
+//! another process may have swept the files.
 
 use std::fs::File;
+use std::path::Path;
 
 use arc_backup_core::{Activity, Body, Durability, Key, WriteOptions};
 use futures::StreamExt;
 
-use crate::manifest::{self, Inventory, InventoryRef, Manifest};
+use crate::manifest::{self, FILE_LIST, Inventory, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
+use crate::operations::backup::file_list;
 use crate::operations::context::Context;
-use crate::repository::{Repository, inventory_key, manifest_key};
+use crate::repository::{Repository, file_list_key, inventory_key, manifest_key};
 use crate::{Error, Result};
 
-/// Stores the inventory and makes durable all that the backup is made of.
+/// Stores the inventory and Arc's list of files, and makes durable all that the backup is made of.
 ///
 /// # Errors
 /// Where a file of the source could not be read: then `collected` has the list of those that could.
@@ -29,8 +31,14 @@ pub(crate) async fn store_inventory(
     let activity = context.running.progress.activity();
     let inventory = join_inventories(context, collected)?;
     let key = inventory_key(&context.id);
-    let stored = put_file(&context.repository, &key, &inventory, activity).await;
+    let stored = put_file(&context.repository, &key, inventory.path(), activity).await;
     collected.faults.check(stored)?;
+    let path = context.scratch()?.join(FILE_LIST);
+    let file_list = file_list::write(context, &inventory, &path)?;
+    let key = file_list_key(&context.id);
+    let stored = put_file(&context.repository, &key, &path, activity).await;
+    collected.faults.check(stored)?;
+    collected.file_list = Some(file_list);
     let durable = crate::source::sync(durability, activity).await;
     collected.faults.check_durability(durable)?;
     if !collected.problems.is_empty() {
@@ -81,10 +89,9 @@ fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventor
 async fn put_file(
     repository: &Repository,
     key: &Key,
-    inventory: &Inventory,
+    path: &Path,
     activity: &Activity,
 ) -> Result<()> {
-    let path = inventory.path();
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
     let len = file
         .metadata()

@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::repository::{Repository, folder, inventory_key};
+use crate::repository::{Repository, file_list_key, folder, inventory_key};
 use crate::{Error, Result};
 
 /// The number of files that are deleted between two checks for a cancel.
@@ -96,7 +96,7 @@ async fn remove_rest(context: &Context, repository: &Repository, expect: bool) -
 /// Deletes the files batch by batch.
 async fn remove_files(context: &Context, repository: &Repository, expect: bool) -> Result<()> {
     let sink = repository.sink();
-    let inventory = inventory_key(&context.id);
+    let lists = [inventory_key(&context.id), file_list_key(&context.id)];
     let mut options = ListOptions::within(&folder(&context.id));
     loop {
         context.check_cancelled()?;
@@ -108,7 +108,7 @@ async fn remove_files(context: &Context, repository: &Repository, expect: bool) 
         {
             match item {
                 Ok(Listed::Object(meta)) => {
-                    if meta.key != inventory {
+                    if !lists.contains(&meta.key) {
                         files += 1;
                         bytes += meta.size;
                     }

@@ -133,7 +133,7 @@ impl ArcBackup {
         let scratch = self.scratch.for_reading()?;
         let inventory = match repository.inventory(id, loaded, scratch.path()).await {
             Ok(inventory) => inventory,
-            Err(InventoryFault::Damaged(_)) => return Ok(None),
+            Err(InventoryFault::Damaged { .. }) => return Ok(None),
             Err(InventoryFault::Other(error)) => return Err(error),
         };
         for record in inventory.records_of(&Section::Config)? {

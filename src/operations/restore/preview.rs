@@ -230,10 +230,8 @@ impl ArcBackup {
         let scratch = self.scratch.for_reading()?;
         let inventory = match repository.inventory(id, loaded, scratch.path()).await {
             Ok(inventory) => inventory,
-            Err(InventoryFault::Damaged(detail)) => {
-                return Err(Error::Failed(format!("inventory.jsonl {detail}")));
-            }
             Err(InventoryFault::Other(error)) => return Err(error),
+            Err(fault) => return Err(Error::Failed(fault.to_string())),
         };
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;

@@ -237,13 +237,13 @@ async fn prepare<'a>(
     Ok((inventory, arc))
 }
 
-/// Refuses to omit damaged files where the backup does not list its files: live versions of missing
-/// ones would be set aside.
+/// Refuses to omit damaged files where the backup does not list its data files: live versions of
+/// missing ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let is_short = !problems.is_empty();
     let sets_aside =
         options.includes(&Section::Data) && options.extra_files != ExtraFilesPolicy::Keep;
-    if !options.skip_damaged || loaded.sealed || !is_short || !sets_aside {
+    if !options.skip_damaged || loaded.has_checksums || !is_short || !sets_aside {
         return Ok(());
     }
     problems.failure(

@@ -7,14 +7,15 @@ use arc_backup_core::{
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::manifest::{Inventory, Record};
+use crate::manifest::{FILE_LIST, Inventory, Record, is_data_file};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
 use crate::repository::{
-    Loaded, Repository, folder, inventory_key, location_of, manifest_key, run_index_key,
+    Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
+    run_index_key,
 };
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::{Error, Result};
@@ -61,6 +62,7 @@ pub(crate) fn archived_fault(path: &str, fault: &CopyFault) -> Option<Error> {
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
+    loaded: &Loaded,
     inventory: &Inventory,
     scope: &Scope,
     purpose: CheckFor,
@@ -68,6 +70,7 @@ pub(crate) async fn check(
     let part = |repository| Part {
         context,
         repository,
+        loaded,
         purpose,
     };
     let legs = context.repository.legs();
@@ -87,6 +90,7 @@ pub(crate) async fn check(
 struct Part<'a> {
     context: &'a Context,
     repository: &'a Repository,
+    loaded: &'a Loaded,
     purpose: CheckFor,
 }
 
@@ -98,6 +102,10 @@ async fn check_part(
     is_here: impl Fn(&Record) -> bool + Send,
 ) -> Result<()> {
     let context = part.context;
+    let list = match part.loaded.sealed {
+        true => "the inventory",
+        false => FILE_LIST,
+    };
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
     let mut joined = merge_join(
@@ -126,11 +134,8 @@ async fn check_part(
             },
             Joined::Right(Found { path, .. }) => {
                 let text = match context.repository.legs() {
-                    [] => "the inventory does not name it".to_owned(),
-                    _ => format!(
-                        "the inventory of {} does not name it",
-                        part.repository.label()
-                    ),
+                    [] => format!("{list} does not name it"),
+                    _ => format!("{list} of {} does not name it", part.repository.label()),
                 };
                 problems.add(path, ProblemKind::Unexpected, text);
             }
@@ -207,8 +212,15 @@ fn found<'a>(
     scope: &'a Scope,
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
-    let id = &part.context.id;
-    let own = [manifest_key(id), inventory_key(id), run_index_key(id)];
+    let (id, loaded) = (&part.context.id, part.loaded);
+    let mut own = vec![manifest_key(id), inventory_key(id)];
+    // Of a run, each leg has one where the first has one.
+    if !loaded.sealed || loaded.manifest.file_list.is_some() {
+        own.push(file_list_key(id));
+    }
+    if loaded.manifest.is_leg() {
+        own.push(run_index_key(id));
+    }
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
@@ -328,7 +340,7 @@ pub(crate) fn check_arcs_counts(
     let (mut files, mut bytes) = (0_u64, 0_u64);
     for record in inventory.records_of(&Section::Data)? {
         let entry = record?.entry;
-        if entry.key.ends_with(".parquet") && !entry.key.starts_with('_') {
+        if is_data_file(&entry.key) {
             files += 1;
             bytes = bytes.saturating_add(entry.size);
         }

@@ -34,26 +34,23 @@ pub(crate) async fn load(
         .await
     {
         Ok(inventory) => inventory,
-        Err(InventoryFault::Damaged(detail)) => {
-            problems.add(
-                "inventory.jsonl",
-                ProblemKind::Inventory,
-                format!("inventory.jsonl {detail}"),
-            );
+        Err(InventoryFault::Damaged { list, detail }) => {
+            let detail = format!("{list} {detail}");
+            problems.add(list, ProblemKind::Inventory, detail);
             return Ok(None);
         }
         Err(InventoryFault::Other(error)) => return Err(error),
     };
     context
         .running
-        .update(|operation| operation.has_checksums = Some(loaded.sealed));
+        .update(|operation| operation.has_checksums = Some(loaded.has_checksums));
     let legs = context.repository.legs().iter();
     problems.name_legs(
         legs.map(|leg| leg.name().to_owned()).collect(),
         inventory.legs(),
     );
     context.running.phase(Phase::Checking);
-    completeness::check(context, problems, &inventory, scope, purpose).await?;
+    completeness::check(context, problems, &loaded, &inventory, scope, purpose).await?;
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

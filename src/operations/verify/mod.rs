@@ -2,6 +2,7 @@
 
 pub(crate) mod check_for;
 pub(crate) mod completeness;
+mod file_list;
 pub(crate) mod load;
 mod mode;
 pub(crate) mod no_writer;

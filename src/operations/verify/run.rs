@@ -10,6 +10,7 @@ use crate::operations::context::Context;
 use crate::operations::entries::to_core;
 use crate::operations::problems::Problems;
 use crate::operations::verify::completeness;
+use crate::operations::verify::file_list;
 use crate::operations::verify::load::load;
 use crate::operations::verify::mode::VerifyMode;
 use crate::operations::verify::no_writer::NoWriter;
@@ -132,9 +133,17 @@ async fn examine(
             ));
         }
         if !loaded.sealed {
-            let text = "Arc itself made this backup: it has no checksums, only its counts could be checked";
+            let text = match loaded.has_checksums {
+                true => {
+                    "Arc itself made this backup: of its files, only those of the data have checksums"
+                }
+                false => {
+                    "Arc itself made this backup: it has no checksums, only its counts could be checked"
+                }
+            };
             context.warn(text.to_owned());
         }
+        file_list::check(context, problems, &loaded, mode.checks_for()).await?;
         read(context, problems, &inventory, mode, run).await?;
         if !loaded.sealed && mode == VerifyMode::Full {
             check_databases(context, problems, &inventory).await?;

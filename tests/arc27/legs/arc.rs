@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use arc_backup_core::Digest;
 use serde_json::{Value, json};
 
+use crate::stores::{Place, SECRETS, s3_server};
 use crate::support::{ARC_NEW, Instance, change_live, copy_tree, files, text, tree};
 
 const ID: &str = "backup-20270112-030000-0000a1b2";
@@ -71,7 +73,26 @@ fn write_leg(instance: &Instance, target: &str, run_targets: &[&str], databases:
         });
         std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
     }
+    write_file_list(&folder);
     write_manifest(&folder, &manifest);
+}
+
+/// Writes Arc's list of the files of a leg, with their checksums.
+fn write_file_list(folder: &Path) {
+    let data = folder.join("data");
+    let listed: Vec<Value> = (files(&data).iter())
+        .map(|path| {
+            let bytes = std::fs::read(data.join(path)).unwrap();
+            let segments: Vec<_> = path.split('/').collect();
+            json!({
+                "path": path, "sha256": Digest::of(&bytes).to_string(), "size_bytes": bytes.len(),
+                "database": segments[0], "measurement": segments[1],
+                "partition_time": "2026-11-23T18:00:00Z", "created_at": "2026-11-23T18:05:00Z",
+            })
+        })
+        .collect();
+    let list = json!({"version": 1, "files": listed});
+    std::fs::write(folder.join("manifest-files.json"), list.to_string()).unwrap();
 }
 
 fn write_manifest(folder: &Path, manifest: &Value) {
@@ -271,18 +292,13 @@ fn damage_in_a_leg_is_found_and_names_its_target() {
         1,
         &["nothing was changed"],
     );
-    std::fs::write(leg.join("data/iot/stray.parquet"), b"x").unwrap();
-    std::fs::copy(
-        instance.path("near").join(ID).join("metadata/arc.db"),
-        leg.join("metadata.db"),
-    )
-    .unwrap();
     // The same path in two legs: it is not known which one is right.
     let twice = files(&instance.path("near").join(ID));
     let twice = twice.iter().find(|path| path.starts_with("data/")).unwrap();
     let copy = leg.join(twice);
     std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
     std::fs::copy(instance.path("near").join(ID).join(twice), copy).unwrap();
+    write_file_list(&leg);
     refused(&instance, &["verify", ID], 1, &["in two legs"]);
     refused(
         &instance,
@@ -439,15 +455,19 @@ fn a_leg_in_a_target_that_is_not_configured_is_named() {
     assert!(bytes(&instance) == before);
 }
 
-/// Guards against: a restore, or a deletion, of half a run while a store does not answer.
+/// Guards against: a restore, or a deletion, of half a run while a store refuses to answer.
 #[test]
 fn a_run_with_an_unreachable_leg_is_listed_and_refused() {
+    let server = s3_server();
     let instance = run();
     let text = std::fs::read_to_string(instance.path("arc.toml")).unwrap();
+    let place = Place::s3(&server, "backups", "arc");
+    let refusing = place
+        .config
+        .replace(SECRETS[0], "another/Key+that-is-not-known");
     let dead = text.replace(
         "type = \"local\"\nlocal_path = \"./far\"",
-        "type = \"s3\"\ns3_bucket = \"b\"\ns3_endpoint = \"http://127.0.0.1:1\"\ns3_access_key = \"a\"\n\
-         s3_secret_key = \"b\"\ns3_path_style = true",
+        &format!("type = \"s3\"\n{refusing}"),
     );
     assert_ne!(dead, text);
     std::fs::write(instance.path("arc.toml"), dead).unwrap();
@@ -456,27 +476,18 @@ fn a_run_with_an_unreachable_leg_is_listed_and_refused() {
     assert_eq!((code, &one["partial_view"]), (0, &json!(true)), "{list}");
     assert_eq!(one["targets"], json!(["far", "near"]));
     assert_eq!(list["unreachable_targets"], json!(["far"]));
-    refused(
-        &instance,
-        &["restore", ID, "--yes"],
-        1,
-        &["far", "all legs are needed"],
-    );
-    refused(
-        &instance,
-        &["delete", ID, "--yes", "--even-last"],
-        1,
-        &["far", "nothing was deleted"],
-    );
+    let needed = ["far", "all legs are needed"];
+    refused(&instance, &["restore", ID, "--yes"], 1, &needed);
+    refused(&instance, &["verify", ID], 1, &needed);
+    let nothing = ["far", "nothing was deleted"];
+    let delete = ["delete", ID, "--yes", "--even-last"];
+    refused(&instance, &delete, 1, &nothing);
     instance.ok(&["show", ID, "--target", "near"]);
-    instance.ok(&["delete", ID, "--yes", "--even-last", "--target", "near"]);
+    instance.ok(&[&delete[..], &["--target", "near"]].concat());
     std::fs::write(instance.path("arc.toml"), text).unwrap();
     let (_, list) = instance.json(&["list"]);
-    assert_eq!(
-        list["incomplete_runs"][0]["missing_targets"],
-        json!(["near"]),
-        "{list}"
-    );
+    let missing = &list["incomplete_runs"][0]["missing_targets"];
+    assert_eq!(*missing, json!(["near"]), "{list}");
     instance.ok(&["delete", ID, "--yes"]);
     assert!(!instance.path("far").join(ID).exists());
 }

@@ -1,0 +1,128 @@
+//! Writing a file list, one file at a time.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use arc_backup_core::{Digest, Hasher, Tier};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::VERSION;
+use crate::files::create_file;
+use crate::manifest::InventoryRef;
+use crate::{Error, Result};
+
+/// The moment that Go writes where there is none.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// A file of the list, as it is written.
+#[derive(Debug, Clone)]
+pub struct ListedFile<'a> {
+    /// Its key under the storage root.
+    pub path: &'a str,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its database; empty where it belongs to none.
+    pub database: &'a str,
+    /// Its measurement; empty where it belongs to none.
+    pub measurement: &'a str,
+    /// The hour or day of its rows, by its path.
+    pub partition_time: Option<Timestamp>,
+    /// When it was last modified.
+    pub created_at: Option<Timestamp>,
+    /// Where it was live.
+    pub tier: Tier,
+}
+
+/// The JSON of a file, with Arc's fields in Arc's order.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a str,
+    sha256: String,
+    size_bytes: u64,
+    database: &'a str,
+    measurement: &'a str,
+    partition_time: String,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
+}
+
+/// A file list in a local file, being written.
+#[derive(Debug)]
+pub struct FileListWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: Hasher,
+    entries: u64,
+    bytes: u64,
+}
+
+impl FileListWriter {
+    /// A new one at `path`.
+    ///
+    /// # Errors
+    /// When the file can't be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = create_file(path).map_err(|e| Error::io("write", path, e))?;
+        let mut list = Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+            hasher: Hasher::new(),
+            entries: 0,
+            bytes: 0,
+        };
+        list.write(format!("{{\"version\":{VERSION},\"files\":[").as_bytes())?;
+        Ok(list)
+    }
+
+    /// Appends a file.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn push(&mut self, file: &ListedFile<'_>) -> Result<()> {
+        let time = |time: Option<Timestamp>| time.map_or(NO_TIME.to_owned(), |t| t.to_string());
+        let line = Line {
+            path: file.path,
+            sha256: file.sha256.to_string(),
+            size_bytes: file.size_bytes,
+            database: file.database,
+            measurement: file.measurement,
+            partition_time: time(file.partition_time),
+            created_at: time(file.created_at),
+            tier: (file.tier != Tier::Hot).then(|| file.tier.as_str()),
+        };
+        let mut text = match self.entries {
+            0 => b"\n".to_vec(),
+            _ => b",\n".to_vec(),
+        };
+        serde_json::to_writer(&mut text, &line)
+            .map_err(|e| Error::Failed(format!("cannot list `{}`: {e}", file.path)))?;
+        self.write(&text)?;
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(file.size_bytes);
+        Ok(())
+    }
+
+    /// Ends the list, and returns what a manifest says of it.
+    ///
+    /// # Errors
+    /// When the last of it can't be written.
+    pub fn finish(mut self) -> Result<InventoryRef> {
+        self.write(b"\n]}\n")?;
+        (self.file.flush()).map_err(|e| Error::io("write", &self.path, e))?;
+        Ok(InventoryRef {
+            entries: self.entries,
+            bytes: self.bytes,
+            sha256: self.hasher.finish().to_string(),
+        })
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        self.hasher.update(text);
+        (self.file.write_all(text)).map_err(|e| Error::io("write", &self.path, e))
+    }
+}

@@ -1,1 +1,0 @@
-//! Arc's list of files with checksums, owners, and the Iceberg warehouse.

@@ -1,0 +1,9 @@
+//! Arc's list of files with checksums, owners, and the Iceberg warehouse.
+
+mod arcs;
+mod ours;
+
+/// The SHA-256 of `bytes`, in hex digits.
+fn sha256(bytes: &[u8]) -> String {
+    arc_backup::core::Digest::of(bytes).to_string()
+}
