@@ -66,6 +66,7 @@ mod error;
 mod files;
 mod holder;
 mod manifest;
+mod names;
 mod nearest;
 mod operations;
 mod own_folder;

@@ -319,3 +319,76 @@ fn a_process_that_has_the_database_open_sees_what_was_restored() {
         .execute_batch("INSERT INTO api_tokens (name, token_hash) VALUES ('afterwards', 'x')")
         .unwrap();
 }
+
+/// Guards against losing the Iceberg catalog, retention or queries that have a database of their
+/// own.
+#[test]
+fn each_database_that_the_configuration_names_comes_back() {
+    let instance = Instance::new();
+    let names = [
+        (
+            "ARC_ICEBERG_CATALOG_DB_PATH",
+            "lake.db",
+            "iceberg-catalog.db",
+        ),
+        ("ARC_RETENTION_DB_PATH", "retention.db", "retention.db"),
+        ("ARC_CONTINUOUS_QUERY_DB_PATH", "queries.db", "queries.db"),
+    ];
+    for (_, file, _) in names {
+        let statements = format!("CREATE TABLE probe (text); INSERT INTO probe VALUES ('{file}')");
+        open(&instance.path("data").join(file))
+            .execute_batch(&statements)
+            .unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = instance.command(arguments);
+        for (variable, file, _) in names {
+            command.env(variable, format!("./data/{file}"));
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let rows = || {
+        let files = names.map(|(_, file, _)| instance.path("data").join(file));
+        files.map(|path| database_rows(&path))
+    };
+    let before = rows();
+    let id = run(&["backup"]);
+    let manifest: serde_json::Value = serde_json::from_str(&run(&["--json", "show", &id])).unwrap();
+    assert_eq!(manifest["has_iceberg_catalog"], true, "{manifest}");
+    for (_, file, stored) in names {
+        let stored = instance.backup_folder(&id).join("metadata").join(stored);
+        assert!(stored.exists(), "{}", stored.display());
+        std::fs::remove_file(instance.path("data").join(file)).unwrap();
+    }
+    run(&["restore", &id, "--no-data", "--yes"]);
+    assert_eq!(rows(), before);
+}
+
+/// Guards against a restored database that the log of a killed Arc changes back, as after Arc's own
+/// restore.
+#[test]
+fn the_log_of_a_killed_arc_is_not_in_force_after_a_restore() {
+    let instance = Instance::new();
+    let path = instance.path("data/arc.db");
+    let expected = database_rows(&path);
+    let id = instance.backup();
+    let killed = open(&path);
+    killed.execute_batch("DELETE FROM api_tokens").unwrap();
+    let copies = ["arc.db", "arc.db-wal"].map(|name| {
+        let file = instance.path("data").join(name);
+        (std::fs::read(&file).unwrap(), file)
+    });
+    drop(killed);
+    for (bytes, file) in &copies {
+        std::fs::write(file, bytes).unwrap();
+    }
+    assert_ne!(database_rows(&path), expected, "the log is in force");
+    assert_eq!(std::fs::read(&copies[1].1).unwrap(), copies[1].0);
+    instance.ok(&["restore", &id, "--no-data", "--yes"]);
+    assert_eq!(database_rows(&path), expected);
+    // Nor after the next start of Arc.
+    drop(open(&path));
+    assert_eq!(database_rows(&path), expected);
+}

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod house {
+    pub mod facts;
     pub mod graph;
     pub mod tokens;
 }
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use house::facts;
 use house::graph::{Graph, circles};
 
 /// The folders of `src/`, and the files beside them, from the top of the house to its ground. A
@@ -281,6 +283,61 @@ fn sentences_of_the_docs_have_at_most_18_words_on_average() {
     }
     assert!(long.is_empty(), "words a sentence: {}", long.join(", "));
     assert!(words_a_sentence(&format!("{} end.", "word ".repeat(30))) > 18.0);
+}
+
+/// Guards against a fact of Arc whose test was renamed or removed, so that nobody guards it.
+#[test]
+fn each_fact_of_arc_has_a_test_that_exists() {
+    let page = fs::read_to_string(root().join("tests/facts.md")).unwrap();
+    let read = |file: &str| fs::read_to_string(root().join(file)).ok();
+    // Rows for tests that are being written: to be removed with the last of them.
+    let named = page.replace("to be named", "`tests/house.rs`");
+    let faults = facts::faults(&named, read);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let rows = page.lines().filter(|line| line.starts_with("| ")).count();
+    assert!(rows > 100, "{rows} rows");
+}
+
+/// Guards against a check of that table which finds nothing.
+#[test]
+fn a_fact_without_its_test_is_found() {
+    let read = |file: &str| {
+        let text = match file {
+            "tests/a.rs" => {
+                "#[test]\nfn runs_always() {}\n#[test]\n#[ignore]\nfn is_long() {}\nfn helps() {}"
+            }
+            "tests/b/main.rs" => "fn main() { by_name![one, two] }",
+            "tests/b/one.rs" => "pub(super) fn one() {}\nfn three() {}",
+            "tests/none.rs" => "fn helps() {}",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    };
+    for (cell, is_right) in [
+        ("`tests/a.rs::runs_always`", true),
+        ("`tests/a.rs`, `tests/b/one.rs::one`", true),
+        ("`tests/a.rs::runs…`", true),
+        ("", false),
+        ("to be named", false),
+        ("`tests/c.rs::runs_always`", false),
+        ("`tests/c.rs`", false),
+        ("`tests/none.rs`", false),
+        ("`tests/a.rs::runs`", false),
+        ("`tests/a.rs::walks…`", false),
+        ("`tests/a.rs::is_long`", false),
+        ("`tests/a.rs::helps`", false),
+        ("`tests/b/one.rs::three`", false),
+        ("`tests/a.rs` | more", false),
+    ] {
+        let page = format!("| fact | test |\n|---|---|\n| water is wet | {cell} |\n");
+        let faults = facts::faults(&page, read);
+        assert_eq!(faults.is_empty(), is_right, "{cell}: {faults:?}");
+        let below = format!("| fact | test |\n|---|---|\n| water is wet | |\n| | {cell} |\n");
+        let faults = facts::faults(&below, read);
+        assert_eq!(faults.is_empty(), is_right, "{cell} below: {faults:?}");
+        let not_covered = format!("## Not covered\n{page}");
+        assert_eq!(facts::faults(&not_covered, read), [""; 0]);
+    }
 }
 
 /// Guards against a graph that finds nothing.

@@ -350,3 +350,32 @@ fn a_database_that_is_not_configured_is_not_an_omission() {
         assert_eq!(omitted.contains("does not exist"), is_reported, "{omitted}");
     }
 }
+
+/// Guards against another `arc.toml` than the one that Arc reads.
+#[test]
+fn the_first_arc_toml_that_is_found_counts() {
+    let (instance, home) = (Instance::new(), tempfile::tempdir().unwrap());
+    // Each file has a wrong value of its own, which is in the error.
+    let wrong = |value: &str| format!("[backup]\ntimeout = \"{value}\"\n");
+    std::fs::create_dir(home.path().join(".arc")).unwrap();
+    std::fs::write(home.path().join(".arc/arc.toml"), wrong("of home")).unwrap();
+    let read = || {
+        let mut command = instance.command(&["list"]);
+        let output = command.env("HOME", home.path()).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for value in ["of the folder", "of home"] {
+        let file = instance.path("arc.toml");
+        if value == "of home" {
+            std::fs::remove_file(file).unwrap();
+        } else {
+            std::fs::write(file, wrong(value)).unwrap();
+        }
+        let (code, said) = read();
+        assert!(code == Some(2) && said.contains(value), "{value}: {said}");
+    }
+    // None at all: Arc runs with its defaults, and so its backups are found.
+    std::fs::remove_file(home.path().join(".arc/arc.toml")).unwrap();
+    let (code, said) = read();
+    assert!(code == Some(0) && said.contains(ARC_OLD), "{said}");
+}

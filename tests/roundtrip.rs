@@ -156,3 +156,43 @@ fn a_backup_without_data_files_restores_to_none_and_sets_aside_what_is_live() {
     let aside = tree(operation["set_aside_location"].as_str().unwrap().as_ref());
     assert!(aside.into_iter().collect::<Vec<_>>() == live);
 }
+
+/// Guards against losing what lies beside the data, and counting it as data of a database.
+#[test]
+fn companions_of_the_data_come_back_and_belong_to_no_database() {
+    let instance = Instance::new();
+    let companions = [
+        "_schema/iot/temperature.parquet",
+        "iot/temperature/metadata/00001-a.metadata.json",
+        "iot/temperature/metadata/snap-1.avro",
+        "iot/temperature/metadata/statistics.puffin",
+        "iot/temperature/metadata/version-hint.text",
+        "_compaction_state/hourly/iot/job.json",
+    ];
+    let outputs = [
+        "edge/site/fan/2026/11/20/03/fan_20261120_030000_000000001_b1_compacted.parquet",
+        "edge/site/fan/2026/11/20/fan_20261120_040000_000000002_b1_daily.parquet",
+    ];
+    let temporary = "iot/temperature/2026/11/20/00/.arc-1.tmp";
+    for key in (companions.iter().chain(&outputs)).chain([&temporary]) {
+        let path = instance.path("data/arc").join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, if key.contains("_state") { "{}" } else { key }).unwrap();
+    }
+    let mut before = instance.live();
+    assert!(before.remove(temporary).is_some());
+    let id = instance.backup();
+    let (_, manifest) = instance.json(&["show", &id]);
+    let count = |field: &str| manifest[field].as_u64().unwrap();
+    assert_eq!(count("total_files"), 105 + 2, "{manifest}");
+    assert_eq!(count("auxiliary_files"), 5, "{manifest}");
+    assert_eq!(count("compaction_state_files"), 1, "{manifest}");
+    let databases = manifest["databases"].as_array().unwrap();
+    let names: Vec<_> = databases.iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["edge/site", "iot", "metrics"]);
+    assert_eq!(databases[0]["measurements"][0]["name"], "fan", "{manifest}");
+    assert_eq!(databases[0]["file_count"], 2, "{manifest}");
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    instance.ok(&["restore", &id, "--yes"]);
+    assert!(instance.live() == before);
+}

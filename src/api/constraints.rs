@@ -125,6 +125,10 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
+        ("CreateBackup", "databases") => json!({
+            "minItems": 1, "maxItems": 256, "uniqueItems": true,
+            "items": {"type": "string", "pattern": "^[^_./\\\\][^/\\\\]*$"},
+        }),
         ("Operation", "operation") => {
             // And what a row of the history is that cannot be read.
             let kinds = [&OPERATIONS[..], &[OperationKind::Unknown]].concat();

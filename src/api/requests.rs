@@ -8,9 +8,12 @@ use super::types::ExtraFilesPolicy;
 /// What to back up.
 #[derive(Debug, Default, Object)]
 pub(super) struct CreateBackup {
-    /// Include the SQLite databases. Default: `backup.include_metadata`, else true.
+    /// Back up only the data of these databases: the first folders of their files. Default: all.
+    pub(super) databases: Option<Vec<String>>,
+    /// Include the SQLite databases. Default: `backup.include_metadata`, else true. With
+    /// `databases` false, and it must not be true.
     pub(super) include_metadata: Option<bool>,
-    /// Include `arc.toml`. Default: `backup.include_config`, else true.
+    /// Include `arc.toml`. Default: `backup.include_config`, else true; with `databases` false.
     pub(super) include_config: Option<bool>,
     /// Fail before anything is copied if Arc could not be flushed. Default:
     /// `backup.require_flush`, else false.

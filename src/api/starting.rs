@@ -13,6 +13,7 @@ use super::shared::Shared;
 use super::types::{Accepted, POLL_AFTER_SECS, Started, location};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
+use crate::operations::OperationKind;
 use crate::operations::Origin;
 use crate::operations::{
     Operation, Request, RestoreOptions, RestorePreview, Running, TimeLimit, TimedRequest, Who,
@@ -33,11 +34,17 @@ pub(super) fn accepted(
     restart_required: Option<bool>,
     warnings: Vec<String>,
 ) -> Accepted {
+    let scope = match operation.operation {
+        OperationKind::Backup => operation.scope.clone(),
+        _ => Vec::new(),
+    };
     Accepted {
         message: message.into(),
         status: "running".to_owned(),
         backup_id: operation.backup_id.clone(),
         operation_id: operation.operation_id.clone(),
+        databases: scope.clone(),
+        scope,
         restart_required,
         restore: None,
         warnings,

@@ -119,8 +119,11 @@ fn of_listing(
         _ => true,
     };
     let backups: Vec<_> = listing.backups.iter().filter(is_own).collect();
+    let scoped = (backups.iter())
+        .filter(|backup| backup.state.is_good() && !backup.is_whole())
+        .count();
     let good: Vec<_> = (backups.iter().copied())
-        .filter(|backup| backup.state.is_good())
+        .filter(|backup| backup.state.is_good() && backup.is_whole())
         .map(|backup| (moment(backup), backup))
         .collect();
     let latest = now + CLOCK_TOLERANCE;
@@ -145,6 +148,13 @@ fn of_listing(
             findings.push(Finding(text, age > options.max_age));
         }
         _ => findings.push(Finding("no good backup".to_owned(), true)),
+    }
+    if scoped > 0 {
+        let text = match scoped {
+            1 => "1 backup of some databases does not count".to_owned(),
+            _ => format!("{scoped} backups of some databases do not count"),
+        };
+        findings.push(Finding(text, false));
     }
     let damaged = (backups.iter().filter(|backup| !backup.state.is_good()))
         .map(|backup| (moment(backup), &backup.backup_id, "is damaged"));

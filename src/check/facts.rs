@@ -117,7 +117,7 @@ async fn without_incomplete_runs<'a>(
     repositories.into_iter().zip(listings).take(asked).collect()
 }
 
-/// The last backup to a target that has ended, with whatever result.
+/// The last backup of all databases to a target that has ended, with whatever result.
 fn last_attempt(
     history: &[Operation],
     repository: &Repository,
@@ -126,11 +126,9 @@ fn last_attempt(
     let last = history.iter().find(|operation| {
         operation.operation == OperationKind::Backup
             && operation.status != Status::Running
+            && operation.scope.is_empty()
             && (operation.target.as_deref().unwrap_or(default_target) == repository.name()
-                || operation
-                    .targets
-                    .iter()
-                    .any(|name| name == repository.name()))
+                || (operation.targets.iter()).any(|name| name == repository.name()))
     })?;
     Some(LastAttempt {
         started_at: last.started_at.parse().ok()?,

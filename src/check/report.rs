@@ -50,7 +50,7 @@ pub struct TargetCheck {
     pub detail: String,
     /// What is wrong, each for people.
     pub faults: Vec<String>,
-    /// How many good backups it holds: readable, and not known to be damaged.
+    /// How many good backups it holds: of all databases, readable, and not known to be damaged.
     pub backups: u64,
     /// The newest of them.
     pub newest: Option<String>,

@@ -46,6 +46,13 @@ pub(super) enum Command {
     },
     /// Make a backup, and print its id.
     Backup {
+        /// Back up only the data of this database, without SQLite databases and arc.toml; may be
+        /// given several times.
+        #[arg(long = "database", value_name = "NAME")]
+        databases: Vec<String>,
+        /// With --database: include arc.toml.
+        #[arg(long, requires = "databases", conflicts_with = "no_config")]
+        with_config: bool,
         /// Omit the SQLite databases.
         #[arg(long)]
         no_metadata: bool,

@@ -1,7 +1,7 @@
 //! The commands that do one thing and end.
 
 use crate::operations::Sections;
-use arc_backup_core::Scope;
+use arc_backup_core::{Databases, Scope};
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
@@ -12,7 +12,7 @@ use super::waiting::while_busy;
 use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Request};
+use crate::operations::{ArcBackup, Request, check_database_names};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -22,6 +22,8 @@ pub(super) async fn run(
 ) -> Result<u8> {
     match command {
         Command::Backup {
+            databases,
+            with_config,
             no_metadata,
             no_config,
             require_flush,
@@ -30,12 +32,18 @@ pub(super) async fn run(
             timeout,
         } => {
             let settings = &engine.settings().backup;
+            let databases = match databases.is_empty() {
+                true => Databases::All,
+                false => Databases::Only(check_database_names(databases)?),
+            };
+            let is_whole = databases == Databases::All;
+            let sections = Sections {
+                data: true,
+                metadata: settings.include_metadata && !no_metadata && is_whole,
+                config: with_config || settings.include_config && !no_config && is_whole,
+            };
             let request = Request::Backup {
-                scope: Scope::from(Sections {
-                    data: true,
-                    metadata: settings.include_metadata && !no_metadata,
-                    config: settings.include_config && !no_config,
-                }),
+                scope: Scope::from(sections).of_databases(databases),
                 require_flush: settings.require_flush || require_flush,
                 target,
                 id: None,

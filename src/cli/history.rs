@@ -12,6 +12,7 @@ use super::signals::Signals;
 use super::table::{Table, left, right};
 use super::{figures, json};
 use crate::api::types;
+use crate::names::shortened;
 use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Status};
 use crate::{Result, times};
 
@@ -54,6 +55,9 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
             _ => String::new(),
         },
     )];
+    if !operation.scope.is_empty() {
+        lines.push(format!("databases {}", operation.scope.join(", ")));
+    }
     lines.push(match operation.status {
         Status::Running => progress(operation),
         _ => figures::figures(operation, now),
@@ -146,8 +150,12 @@ pub(super) async fn history(
             took,
         ]);
         if is_known {
+            let scope = match operation.scope.is_empty() {
+                true => String::new(),
+                false => format!(" of {}", shortened(&operation.scope)),
+            };
             table.note(&format!(
-                "{}{}, by {} ({})",
+                "{}{scope}{}, by {} ({})",
                 operation.backup_id,
                 place(operation),
                 operation.actor,

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::manifest::BackupId;
+use crate::names::shortened;
 use crate::operations::{ArcBackup, ListAnswer};
 use crate::repository::Summary;
 use crate::{Error, Result};
 
-/// The newest good backup.
+/// The newest good backup of all databases.
 pub(super) const LATEST: &str = "latest";
 /// The most ids that a refusal names.
 const NAMED: usize = 10;
@@ -100,13 +101,14 @@ fn choose(
     }
 }
 
-/// The newest backup of this instance that is not known to be damaged, and the target that holds
-/// it. Where it has none there, as on a new host, that of the only other instance.
+/// The newest backup of this instance that has all databases and is not known to be damaged, and
+/// the target that holds it. Where it has none there, as on a new host, that of the only other
+/// instance.
 fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Result<Named> {
     let good: Vec<_> = answer
         .backups
         .iter()
-        .filter(|one| one.state.is_good() && !one.partial_view)
+        .filter(|one| one.state.is_good() && one.is_whole() && !one.partial_view)
         .collect();
     let is_own = |one: &&&Summary| own.is_some() && one.instance.as_deref() == own;
     // Those that Arc itself made do not say whose they are.
@@ -129,9 +131,18 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
         None => {
             let place = target.map_or_else(String::new, |target| format!(" in target {target}"));
             good.first().ok_or_else(|| {
-                Error::Failed(format!(
-                    "there is no `latest`: no good backup{place}; see `arc-backup list --all`"
-                ))
+                let scoped = answer.backups.iter().find(|one| one.state.is_good());
+                Error::Failed(match scoped {
+                    None => format!(
+                        "there is no `latest`: no good backup{place}; see `arc-backup list --all`"
+                    ),
+                    Some(scoped) => format!(
+                        "there is no `latest`: no good backup{place} has all databases; give the id \
+                         of one of some, such as {} (of {})",
+                        scoped.backup_id,
+                        shortened(&scoped.scope)
+                    ),
+                })
             })?
         }
     };
@@ -202,6 +213,26 @@ mod tests {
         let mut bad = answer();
         bad.backups.truncate(1);
         assert!(choose(LATEST, None, None, &bad).is_err());
+    }
+
+    /// Guards against: a restore of `latest` that brings back one database of many.
+    #[test]
+    fn the_latest_has_all_databases() {
+        let mut answer = answer();
+        answer.backups[1].scope = vec!["iot".to_owned()];
+        let latest = choose(LATEST, None, None, &answer).expect("there is one");
+        assert_eq!(latest.target.as_deref(), Some("a"));
+        for backup in &mut answer.backups {
+            backup.scope = vec!["iot".to_owned()];
+        }
+        let error = choose(LATEST, None, None, &answer).expect_err("none has all");
+        let text = error.to_string();
+        assert!(
+            text.contains("backup-20260209-120000-0000000a (of iot)"),
+            "{text}"
+        );
+        // By its id it can be named.
+        assert!(choose("20260210", None, None, &answer).is_ok());
     }
 
     /// Guards against: production's data on a test machine, and a refused first restore on a new

@@ -14,6 +14,7 @@ use super::table::{Table, left, right};
 use crate::Result;
 use crate::api::types;
 use crate::manifest::BackupId;
+use crate::names::shortened;
 use crate::operations::{ArcBackup, ListAnswer, ListFilter};
 use crate::repository::{BackupState, Incomplete, LastVerified, Summary};
 
@@ -74,6 +75,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         right("SIZE"),
         left("STATE"),
         left("INSTANCE"),
+        left("SCOPE").or_shrink(),
         left("TARGET").or_shrink(),
     ]);
     let instances: BTreeSet<_> = (answer.backups.iter())
@@ -99,7 +101,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             place,
             &backup.created_at,
             figures,
-            [state, instance],
+            [state, instance, shortened(&backup.scope)],
             now,
         ));
         if backup.partial_view {
@@ -126,7 +128,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             place,
             &copy.created_at,
             figures,
-            [state, String::new()],
+            [state, String::new(), shortened(&copy.scope)],
             now,
         ));
         name_missing(&mut table, copy);
@@ -138,7 +140,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         let created = created.map_or_else(String::new, |moment| moment.to_string());
         let targets = run.targets.join(", ");
         let figures = [String::new(), String::new()];
-        let state = ["INCOMPLETE".to_owned(), String::new()];
+        let state = ["INCOMPLETE".to_owned(), String::new(), String::new()];
         table.row(cells(
             (&run.backup_id, &targets),
             &created,
@@ -156,7 +158,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         let created = BackupId::parse(id).ok().and_then(|id| id.moment());
         let created = created.map_or_else(String::new, |moment| moment.to_string());
         let figures = [String::new(), String::new()];
-        let state = [state.to_owned(), String::new()];
+        let state = [state.to_owned(), String::new(), String::new()];
         table.row(cells((id, target), &created, figures, state, now));
         table.note(detail);
     }
@@ -175,9 +177,9 @@ fn cells(
     (id, target): (&str, &str),
     created: &str,
     [files, size]: [String; 2],
-    [state, instance]: [String; 2],
+    [state, instance, scope]: [String; 3],
     now: Timestamp,
-) -> [String; 8] {
+) -> [String; 9] {
     [
         id.to_owned(),
         figures::utc(created),
@@ -186,6 +188,7 @@ fn cells(
         size,
         state,
         instance,
+        scope,
         target.to_owned(),
     ]
 }

@@ -62,6 +62,10 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
     if let Some(path) = &destination.config {
         row("", path);
     }
+    if !preview.scope.is_empty() {
+        let scope = preview.scope.join(", ");
+        row("scope", &format!("{scope}: no other database is touched"));
+    }
     if !preview.databases.is_empty() {
         row("databases", &preview.databases.join(", "));
     }

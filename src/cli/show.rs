@@ -110,9 +110,11 @@ fn fields(
             fields.push((name, verified(Some(done), now)));
         }
     }
+    fields.extend([("created", created), ("target", place(target, loaded))]);
+    if !manifest.scope.is_empty() {
+        fields.push(("scope", manifest.scope.join(", ")));
+    }
     fields.extend([
-        ("created", created),
-        ("target", place(target, loaded)),
         (
             "size",
             match &manifest.inventory {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -168,14 +169,25 @@ impl Manifest {
         }
     }
 
+    /// The databases whose data it has.
+    #[must_use]
+    pub fn covered_databases(&self) -> Databases {
+        match self.scope.is_empty() {
+            true => Databases::All,
+            false => Databases::Only(self.scope.iter().cloned().collect()),
+        }
+    }
+
     /// Whether this backup, which is newer, makes `other` unnecessary: it is of the same storage,
-    /// and has files in each section in which `other` has some. The caller knows which is newer, as
-    /// it holds the target's lock: the times in manifests may be of clocks that were set back.
+    /// has the same databases or more, and has files in each section in which `other` has some. The
+    /// caller knows which is newer, as it holds the target's lock: the times in manifests may be of
+    /// clocks that were set back.
     #[must_use]
     pub fn supersedes(&self, other: &Self) -> bool {
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
         let has = |name: &str| (self.sections.iter()).any(|one| one.name == name && one.files > 0);
-        same && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
+        let covers = (self.covered_databases()).cover(&other.covered_databases());
+        same && covers && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
     }
 
     /// Whether Arc itself made the backup: it has none of `format`, `inventory` and `sha256`, not
@@ -304,4 +316,47 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(scope: &[&str], sections: &[&str]) -> Manifest {
+        Manifest {
+            scope: scope.iter().map(|&name| name.to_owned()).collect(),
+            source: Some(SourceInfo {
+                backend: "local".to_owned(),
+                location: "/data".to_owned(),
+                instance: Some("one".to_owned()),
+            }),
+            sections: (sections.iter())
+                .map(|&name| SectionTotals {
+                    name: name.to_owned(),
+                    files: 1,
+                    bytes: 1,
+                })
+                .collect(),
+            ..Manifest::default()
+        }
+    }
+
+    /// Guards against: the only copy of a dying disk that goes when one database is backed up.
+    #[test]
+    fn a_backup_of_some_databases_supersedes_none_of_more() {
+        let whole = of(&[], &["data", "metadata"]);
+        let iot = of(&["iot"], &["data"]);
+        let both = of(&["iot", "web"], &["data"]);
+        for (newer, older, supersedes) in [
+            (&whole, &whole, true),
+            (&whole, &iot, true),
+            (&iot, &whole, false),
+            (&iot, &iot, true),
+            (&both, &iot, true),
+            (&iot, &both, false),
+            (&iot, &of(&[], &["data"]), false),
+        ] {
+            assert_eq!(newer.supersedes(older), supersedes, "{newer:?} {older:?}");
+        }
+    }
 }

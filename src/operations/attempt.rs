@@ -56,6 +56,7 @@ impl Attempt {
             operation_id,
             backup_id: id.to_string(),
             target: target.cloned(),
+            scope: request.databases(),
             started_at: started.to_string(),
             actor: who.actor.clone(),
             origin: who.origin,

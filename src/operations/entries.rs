@@ -1,6 +1,6 @@
 //! Lists of entries, as streams.
 
-use arc_backup_core::{EntryStream, Error as CoreError, ErrorKind, Section};
+use arc_backup_core::{EntryStream, Error as CoreError, ErrorKind, Scope, Section};
 use futures::{StreamExt, stream};
 
 use crate::manifest::{Inventory, Record};
@@ -12,12 +12,40 @@ pub(crate) fn entries_of(list: &Inventory) -> Result<EntryStream<'static>> {
     Ok(entries(list.records()?))
 }
 
-/// The entries of one section of a backup's inventory.
+/// The entries in scope of one section of a backup's inventory.
 pub(crate) fn section_entries(
     inventory: &Inventory,
     section: &Section,
+    scope: &Scope,
 ) -> Result<EntryStream<'static>> {
-    Ok(entries(inventory.records_of(section)?))
+    Ok(entries(section_records(inventory, section, scope)?))
+}
+
+/// The records in scope of one section of a backup's inventory.
+pub(crate) fn section_records(
+    inventory: &Inventory,
+    section: &Section,
+    scope: &Scope,
+) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+    let (records, scope) = (inventory.records_of(section)?, scope.clone());
+    Ok(records.filter(move |record| is_in(&scope, record)))
+}
+
+/// The records in scope of a backup's inventory.
+pub(crate) fn records_in(
+    inventory: &Inventory,
+    scope: &Scope,
+) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+    let (records, scope) = (inventory.records()?, scope.clone());
+    Ok(records.filter(move |record| is_in(&scope, record)))
+}
+
+/// An error is passed on.
+fn is_in(scope: &Scope, record: &Result<Record>) -> bool {
+    match record {
+        Ok(record) => scope.contains(&record.section(), &record.entry.key),
+        Err(_) => true,
+    }
 }
 
 fn entries(records: impl Iterator<Item = Result<Record>> + Send + 'static) -> EntryStream<'static> {

@@ -109,8 +109,9 @@ impl ArcBackup {
             .any(|holder| holder.backup_id.as_deref() == Some(&*run.backup_id) && !holder.is_dead())
     }
 
-    /// Returns the backups of this instance in a target that are not known to be damaged. Backups
-    /// that name no instance, such as Arc's own, count too. A leg counts if its run is whole.
+    /// Returns the backups of this instance in a target that have all databases and are not known
+    /// to be damaged. Backups that name no instance, such as Arc's own, count too. A leg counts if
+    /// its run is whole.
     ///
     /// # Errors
     /// Fails if the target is unknown or cannot be listed.
@@ -140,6 +141,7 @@ impl ArcBackup {
                 let run = (all.iter().filter(|run| run.leg.is_some())).find(is_whole);
                 if let Some(run) = run.filter(|_| leg.fault.is_none()) {
                     one.state = run.state;
+                    one.scope.clone_from(&run.scope);
                     return true;
                 }
                 false

@@ -6,6 +6,7 @@ mod backup;
 mod busy;
 mod cancel;
 mod context;
+mod databases;
 mod delete;
 pub(crate) mod descriptors;
 mod disk;
@@ -46,6 +47,7 @@ pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
 pub use cancel::{AfterCancel, Cancelling};
 
+pub use databases::check_database_names;
 pub(crate) use disk::{Room, existing, taken};
 pub use engine::{ArcBackup, ListAnswer, TargetError};
 pub use filter::{OperationFilter, OperationPage};

@@ -3,6 +3,7 @@
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
+use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
 use arc_backup_core::Scope;
 
@@ -37,6 +38,15 @@ impl Request {
             | Self::Restore(_, _, target)
             | Self::Verify(_, _, target)
             | Self::Delete(_, target) => target.as_deref(),
+        }
+    }
+
+    /// Returns the databases that it is limited to, sorted; empty if it is not.
+    pub(crate) fn databases(&self) -> Vec<String> {
+        match self {
+            Self::Backup { scope, .. } => named_databases(scope),
+            Self::Restore(_, options, _) => options.named_databases(),
+            Self::Verify(..) | Self::Delete(..) => Vec::new(),
         }
     }
 

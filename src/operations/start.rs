@@ -110,7 +110,7 @@ impl ArcBackup {
 
     async fn begin(
         self: &Arc<Self>,
-        request: Request,
+        mut request: Request,
         who: Who,
         token: Option<Secret>,
         attempt: &Attempt,
@@ -140,14 +140,17 @@ impl ArcBackup {
         }
         let instance = instance?;
         cancel::remove_stale(self.settings.backup.state_folder(), &operation_id);
+        self.check_databases(&request).await?;
         self.mark_crashed().await?;
         self.scratch.clean()?;
-        let repository = match &request {
+        let repository = match &mut request {
             Request::Backup { target, scope, .. } => {
                 self.repository_for(target.as_deref(), scope)?
             }
             Request::Restore(id, options, target) => {
-                self.find_and_check(id, options, target.as_deref()).await?.0
+                let found = self.find_and_check(id, options, target.as_deref()).await?;
+                options.clone_from(&found.2);
+                found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
@@ -157,6 +160,7 @@ impl ArcBackup {
         let operation = Operation {
             target: Some(repository.name().to_owned()),
             targets: locks::names_of_legs(&repository),
+            scope: request.databases(),
             ..attempt.operation.clone()
         };
         let running = Running::new(operation, attempt.started, who);
@@ -479,6 +483,7 @@ impl Context {
             pid: holder.pid,
             host: holder.host,
             started_at: Timestamp::now(),
+            scope: self.running.snapshot().scope,
             default_target: self.default_target.clone(),
         }
     }

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::backends;
 use super::registry::Registry;
 use crate::config::{BACKUP_KEYS, OWN_KEYS, Overrides, Settings};
@@ -53,5 +55,60 @@ fn a_storage_is_of_the_first_name_of_its_kind() {
         ("[storage]\nbackend = \" azblob \"\n", "azure"),
     ] {
         assert_eq!(settings(text).storage.kind, kind);
+    }
+}
+
+/// Guards against another place, or an open service, where `arc.toml` leaves a key to its default.
+#[test]
+fn without_a_key_the_default_is_that_of_arc() {
+    let read = settings("");
+    assert_eq!(read.storage.folder(), Some(Path::new("./data/arc")));
+    assert!(read.auth.enabled && read.backup.enabled);
+    assert_eq!(read.auth.db_path, Path::new("./data/arc.db"));
+    assert_eq!(read.auth.cache_ttl.as_secs(), 300);
+    assert_eq!(read.auth.bootstrap_token, None);
+    assert_eq!(read.backup.local_path, Path::new("./data/backups"));
+    assert!(read.backup.include_metadata);
+    let databases: Vec<_> = read.databases.iter().map(|one| &*one.path).collect();
+    assert_eq!(
+        databases,
+        [Path::new("./data/arc.db")],
+        "one for all four keys"
+    );
+    // The Iceberg warehouse is in the storage, and so in the backup.
+    let lake = settings("[iceberg]\nenabled = true\n").not_included;
+    assert!(!lake.concat().contains("iceberg.warehouse"), "{lake:?}");
+    // A database of its own does not move the others: their default is a literal path.
+    let read = settings("[auth]\ndb_path = \"./x/tokens.db\"\n");
+    let databases: Vec<_> = read.databases.iter().map(|one| &*one.path).collect();
+    assert_eq!(databases, ["./x/tokens.db", "./data/arc.db"].map(Path::new));
+}
+
+/// Guards against a store that is asked without TLS, or by another region, where no key says so.
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn without_a_key_s3_is_asked_with_tls() {
+    for (lines, place) in [
+        ("", "https://minio:9000"),
+        ("s3_use_ssl = false\n", "http://minio:9000"),
+    ] {
+        let read = settings(&format!(
+            "[storage]\nbackend = \"minio\"\ns3_bucket = \"b\"\ns3_endpoint = \"minio:9000\"\n{lines}"
+        ));
+        let storage = Registry::new().storage(&read).expect("a valid storage");
+        let location = storage.location();
+        assert!(location.ends_with(place), "{location}");
+    }
+}
+
+/// Guards against a short token that Arc refuses and this service accepts.
+#[test]
+fn a_bootstrap_token_has_32_characters_at_least() {
+    for (length, is_used) in [(31, false), (32, true)] {
+        let token = "t".repeat(length);
+        let read = settings(&format!("[auth]\nbootstrap_token = \"{token}\"\n"));
+        assert_eq!(read.auth.bootstrap_token.is_some(), is_used, "{length}");
+        let warned = (read.warnings.iter()).any(|one| one.setting == "auth.bootstrap_token");
+        assert_eq!(warned, !is_used, "{length}");
     }
 }

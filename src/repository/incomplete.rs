@@ -32,6 +32,8 @@ pub struct Incomplete {
     pub target: String,
     /// Always `incomplete`.
     pub state: BackupState,
+    /// The databases that were asked for, sorted; empty where all were.
+    pub scope: Vec<String>,
     /// Parquet files of databases that it holds.
     pub total_files: u64,
     /// Their size in bytes.
@@ -112,6 +114,7 @@ impl Repository {
             created_at: manifest.created_at.clone(),
             target: self.name.clone(),
             state: BackupState::Incomplete,
+            scope: manifest.scope.clone(),
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             files: manifest.inventory.as_ref().map(|all| all.entries),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::{Child, Discard, Discarded, ErrorKind, Key};
+use arc_backup_core::{Child, Databases, Discard, Discarded, ErrorKind, Key};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,14 +28,14 @@ pub struct Journal {
     pub host: String,
     /// When it began.
     pub started_at: Timestamp,
+    /// The databases that a backup is limited to; empty if it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
     /// The target of the default leg, where the backup is another leg: its manifest is written
     /// after this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_target: Option<String>,
 }
-
-/// The largest journal that is read, in bytes.
-const JOURNAL_LIMIT: u64 = 64 << 10;
 
 /// The suffix of the marker that a journal ended.
 const ENDED: &str = ".ended";
@@ -44,8 +44,19 @@ fn ended_key(id: &BackupId) -> Key {
     own(&format!("journal/{id}{ENDED}"))
 }
 
-/// How many unfinished backups are resumed at most; older ones are removed.
+/// How many unfinished backups are resumed at most, of those of all databases and of those of some
+/// each; older ones are removed.
 const MAX_RESUMED: usize = 3;
+/// The largest journal that is read, in bytes.
+const JOURNAL_LIMIT: u64 = 1 << 20;
+
+/// An unfinished backup that can be resumed.
+#[derive(Debug, Clone)]
+pub(crate) struct Unfinished {
+    pub(crate) id: BackupId,
+    /// The databases that it was to be of.
+    pub(crate) databases: Databases,
+}
 
 /// What a sweep found, and removed if it was asked to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -176,17 +187,45 @@ impl Repository {
     }
 
     /// The unfinished backups that can be resumed, newest first: they have a log of the files that
-    /// they stored. At most [`MAX_RESUMED`] of them.
-    pub(crate) async fn resumable(&self) -> Result<Vec<BackupId>> {
+    /// they stored. At most [`MAX_RESUMED`] of all databases, and as many of some.
+    pub(crate) async fn resumable(&self) -> Result<Vec<Unfinished>> {
         let journals = self.journals().await?;
         let mut resumable = Vec::new();
         let found: Vec<_> = journals.with_log.intersection(&journals.open).collect();
+        let (mut whole, mut scoped) = (0, 0);
         for id in found.into_iter().rev() {
-            if resumable.len() < MAX_RESUMED && !self.is_published(id).await? {
-                resumable.push(id.clone());
+            if whole == MAX_RESUMED && scoped == MAX_RESUMED {
+                break;
+            }
+            if self.is_published(id).await? {
+                continue;
+            }
+            let databases = self.databases_of_journal(id).await?;
+            let count = match databases {
+                Databases::All => &mut whole,
+                _ => &mut scoped,
+            };
+            if *count < MAX_RESUMED {
+                *count += 1;
+                let id = id.clone();
+                resumable.push(Unfinished { id, databases });
             }
         }
         Ok(resumable)
+    }
+
+    /// The databases that an unfinished backup was to be of: all, where its journal can't be read.
+    async fn databases_of_journal(&self, id: &BackupId) -> Result<Databases> {
+        let key = own(&format!("journal/{id}.json"));
+        let text = match self.read_small(&key, JOURNAL_LIMIT).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
+            read => read.ok().flatten().unwrap_or_default(),
+        };
+        let scope = serde_json::from_slice::<Journal>(&text).map(|journal| journal.scope);
+        Ok(match scope.unwrap_or_default() {
+            none if none.is_empty() => Databases::All,
+            some => Databases::Only(some.into_iter().collect()),
+        })
     }
 
     /// Finishes or removes what a journal names as unfinished, and nothing else. The caller holds

@@ -28,6 +28,8 @@ pub struct Summary {
     pub total_size_bytes: u64,
     /// How many databases.
     pub database_count: u64,
+    /// The databases that were asked for, sorted; empty where it has all of them.
+    pub scope: Vec<String>,
     /// The target that holds it; of a run, the default one.
     pub target: String,
     /// All targets that hold it, or a leg of it.
@@ -80,6 +82,14 @@ impl Leg {
     }
 }
 
+impl Summary {
+    /// Whether it has all databases: only such a backup brings a whole instance back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.scope.is_empty()
+    }
+}
+
 #[cfg(test)]
 impl Summary {
     /// One for tests, of a file.
@@ -91,6 +101,7 @@ impl Summary {
             total_files: 1,
             total_size_bytes: 1,
             database_count: 1,
+            scope: Vec::new(),
             target: target.to_owned(),
             targets: vec![target.to_owned()],
             partial_view: false,
@@ -235,6 +246,7 @@ impl Repository {
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
+            scope: manifest.scope.clone(),
             target: self.name().to_owned(),
             targets: vec![self.name().to_owned()],
             partial_view: false,

@@ -18,6 +18,7 @@ mod stored;
 mod target;
 
 pub use incomplete::Incomplete;
+pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
     file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,

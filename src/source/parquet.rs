@@ -147,6 +147,7 @@ impl ParquetSource {
         let settler = Settler {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
+            scope: request.scope.clone(),
             cancel: request.cancel.clone(),
             activity: request.activity.clone(),
             root: root_of(&*self.storage)?,

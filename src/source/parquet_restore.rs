@@ -90,23 +90,28 @@ impl ParquetRestore {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The live files that belong to the data.
+    /// The live files that belong to the data and are in scope.
     fn live(&self) -> BoxStream<'static, Result<Meta>> {
         let exclusions = self.exclusions.clone();
-        let options = ListOptions {
-            skip: exclusions.keys.clone(),
-            ..ListOptions::default()
-        };
         let activity = self.staging.activity.clone();
         let untouched = self.staging.untouched.clone();
-        self.storage
-            .list(options)
+        let scope = self.staging.scope.clone();
+        let (storage, skip) = (self.storage.clone(), exclusions.keys.clone());
+        stream::iter(scope.data_prefixes())
+            .flat_map(move |prefix| {
+                storage.list(ListOptions {
+                    prefix,
+                    skip: skip.clone(),
+                    ..ListOptions::default()
+                })
+            })
             .inspect(move |_| activity.note())
             .try_filter_map(move |item| {
                 let live = match item {
                     // A file that no backup can hold is left as it is.
                     Listed::Object(meta)
                         if meta.key.len() <= LONGEST_KEY
+                            && scope.contains_data(&meta.key)
                             && !exclusions.exclude(&meta.key)
                             && !untouched.contains(&meta.key) =>
                     {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     Activity, Entry, EntryStream, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta,
-    OtherKind, Result, Section, Sink, SnapshotFolder, Tier,
+    OtherKind, Result, Scope, Section, Sink, SnapshotFolder, Tier,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ const MOST_WARNINGS: usize = 100;
 pub(super) struct Settler {
     pub(super) storage: Arc<dyn Sink>,
     pub(super) exclusions: Exclusions,
+    /// What is wanted of the data.
+    pub(super) scope: Scope,
     pub(super) cancel: CancellationToken,
     pub(super) activity: Activity,
     /// The root on local disk as it was at the beginning, by device and inode: a volume that is
@@ -99,7 +101,9 @@ impl Settler {
         self.compare(&listed, &before, &after, &mut unsettled)
             .await?;
         for job in before.and(&after) {
-            unsettled.extend(job.units().map(str::to_owned));
+            let files = std::iter::once(&job.output).chain(job.inputs());
+            let in_scope = files.filter(|key| self.scope.contains_data(key));
+            unsettled.extend(in_scope.map(|key| unit_of(key).to_owned()));
         }
         let mut jobs = after;
         let settled = self.settle(unsettled, snapshot, &mut jobs).await?;
@@ -115,7 +119,9 @@ impl Settler {
         }
         for (key, reason) in jobs.unreadable() {
             // One that is being written at this moment is of a job that began after the snapshot.
-            if seen.0.get(key).map(|(meta, _)| meta) != jobs.0.get(key).map(|(meta, _)| meta) {
+            let is_same =
+                seen.0.get(key).map(|(meta, _)| meta) == jobs.0.get(key).map(|(meta, _)| meta);
+            if !is_same || !self.scope.contains_data(key) {
                 continue;
             }
             self.warn(format!(
@@ -165,6 +171,14 @@ impl Settler {
         Ok(())
     }
 
+    /// Lists all that may be in scope, in byte order.
+    fn list_scope(&self) -> ListStream {
+        let settler = self.clone();
+        (stream::iter(self.scope.data_prefixes()))
+            .flat_map(move |prefix| settler.list(prefix))
+            .boxed()
+    }
+
     pub(super) fn list(&self, prefix: String) -> ListStream {
         self.readable(self.storage.list(ListOptions {
             prefix,
@@ -175,7 +189,7 @@ impl Settler {
 
     /// The rows of a listing without the places that can't be read, which are recorded.
     fn readable(&self, listing: ListStream) -> ListStream {
-        let (exclusions, unreadable) = (self.exclusions.clone(), self.unreadable.clone());
+        let (settler, unreadable) = (self.clone(), self.unreadable.clone());
         let activity = self.activity.clone();
         listing
             .inspect(move |_| activity.note())
@@ -192,7 +206,8 @@ impl Settler {
                                 true => format!("{path}x"),
                                 false => path.to_owned(),
                             };
-                            if !exclusions.exclude(&inside) {
+                            let is_wanted = settler.scope.contains_data(path);
+                            if is_wanted && !settler.exclusions.exclude(&inside) {
                                 unreadable.insert(path.to_owned(), error.detail().to_owned());
                             }
                             None
@@ -211,7 +226,12 @@ impl Settler {
     }
 
     pub(super) fn belongs(&self, key: &str) -> bool {
-        key.len() <= LONGEST_KEY && !self.exclusions.exclude(key)
+        key.len() <= LONGEST_KEY && self.is_wanted(key)
+    }
+
+    /// Whether what is at `path` is data and in scope.
+    fn is_wanted(&self, path: &str) -> bool {
+        self.scope.contains_data(path) && !self.exclusions.exclude(path)
     }
 
     async fn list_all(
@@ -224,12 +244,12 @@ impl Settler {
         let mut spool = Spool::create(path).map_err(to_core)?;
         let mut states = Files::new();
         let mut batch = Vec::new();
-        let mut listing = self.list(String::new());
+        let mut listing = self.list_scope();
         loop {
             let item = listing.try_next().await?;
             let ended = item.is_none();
             match item {
-                Some(Listed::Object(meta)) if self.exclusions.exclude(&meta.key) => {}
+                Some(Listed::Object(meta)) if !self.is_wanted(&meta.key) => {}
                 Some(Listed::Object(meta)) if meta.key.len() > LONGEST_KEY => {
                     report_other(meta.key.to_string(), OtherKind::Unaddressable);
                 }
@@ -237,7 +257,7 @@ impl Settler {
                     states.insert(meta.key.clone(), meta);
                 }
                 Some(Listed::Object(meta)) => batch.push(meta),
-                Some(Listed::Other { path, kind }) if !self.exclusions.exclude(&path) => {
+                Some(Listed::Other { path, kind }) if self.is_wanted(&path) => {
                     report_other(path, kind);
                 }
                 Some(Listed::Other { .. }) | None => {}
@@ -278,7 +298,7 @@ impl Settler {
         unsettled: &mut BTreeSet<String>,
     ) -> Result<()> {
         let outputs: BTreeSet<&str> = (before.and(after)).map(|job| &*job.output).collect();
-        let listing = self.list(String::new()).try_filter_map(|item| {
+        let listing = self.list_scope().try_filter_map(|item| {
             std::future::ready(Ok(match item {
                 Listed::Object(meta) if self.belongs(&meta.key) && !is_job_state(&meta.key) => {
                     Some(meta)

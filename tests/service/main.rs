@@ -1,6 +1,7 @@
 //! The REST surface, as Arc's documentation page and its own answers describe it.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+mod arc_client;
 mod document;
 #[path = "../support/mod.rs"]
 mod support;
@@ -101,6 +102,7 @@ fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
             (Some("backup"), Some("completed"))
         );
         let id = accepted.json()["backup_id"].as_str().unwrap().to_owned();
+        assert_eq!(status["backup_id"], id.as_str(), "published before the 202");
         let list = service.get(&at("")).json();
         assert_eq!(list["backups"][0]["backup_id"], id.as_str(), "newest first");
         for field in [
@@ -113,10 +115,11 @@ fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
         ] {
             assert!(!list["backups"][0][field].is_null(), "{field}");
         }
-        assert_eq!(
-            service.get(&at(&format!("/{id}"))).json()["total_files"],
-            105
-        );
+        let manifest = service.get(&at(&format!("/{id}"))).json();
+        assert_eq!(manifest["total_files"], 105);
+        // Without a body, all of it.
+        assert_eq!(manifest["has_metadata"], true);
+        assert_eq!(manifest["has_config"], true);
         let files = service
             .get(&format!(
                 "/api/v1/backup/{id}/files?prefix=data/metrics/&limit=5"
@@ -134,7 +137,10 @@ fn each_case_answers_as_arc_does_with_and_without_a_trailing_slash() {
         assert_answer(
             &accepted,
             202,
-            &json!({"message": "Restore started", "backup_id": id, "status": "running"}),
+            &json!({
+                "message": "Restore started", "backup_id": id, "status": "running",
+                "restart_required": true,
+            }),
         );
         assert_eq!(service.wait()["status"], "completed");
         let deleted = service.delete(&at(&format!("/{id}")));

@@ -60,6 +60,40 @@ impl Databases {
             Self::Except(names) => !is_named(names),
         }
     }
+
+    /// Those that are in both.
+    ///
+    /// ```
+    /// use arc_backup_core::Databases;
+    /// let only = |names: &[&str]| Databases::Only(names.iter().map(|&n| n.to_owned()).collect());
+    /// assert_eq!(only(&["iot", "web"]).and(&only(&["iot"])), only(&["iot"]));
+    /// assert_eq!(only(&["iot"]).and(&Databases::All), only(&["iot"]));
+    /// ```
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, other) => other.clone(),
+            (one, Self::All) => one.clone(),
+            (Self::Only(a), Self::Only(b)) => Self::Only(a & b),
+            (Self::Only(a), Self::Except(b)) | (Self::Except(b), Self::Only(a)) => {
+                Self::Only(a - b)
+            }
+            (Self::Except(a), Self::Except(b)) => Self::Except(a | b),
+        }
+    }
+
+    /// Whether each of the other ones is one of these.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Only(a), Self::Only(b)) => b.is_subset(a),
+            (Self::Only(_), Self::All | Self::Except(_)) => false,
+            (Self::Except(a), Self::Only(b)) => a.is_disjoint(b),
+            (Self::Except(a), Self::Except(b)) => a.is_subset(b),
+            (Self::Except(a), Self::All) => a.is_empty(),
+        }
+    }
 }
 
 /// The folder of the anchors of schemas, under the storage root.
@@ -88,6 +122,12 @@ pub fn database_of(key: &str) -> Option<&str> {
     };
     // The last segment is the name of the file.
     segments.next().map(|_| name)
+}
+
+/// Whether `path` lies in the folder, or is it.
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Scope {
@@ -154,11 +194,82 @@ impl Scope {
     /// Whether the entry at `key` of `section` is in scope.
     #[must_use]
     pub fn contains(&self, section: &Section, key: &Key) -> bool {
-        self.includes(section)
-            && (*section != Section::Data
-                || (self.databases.contain(key)
-                    && (self.folders.as_ref())
-                        .is_none_or(|folders| folders.iter().any(|folder| key.is_within(folder)))))
+        self.includes(section) && (*section != Section::Data || self.contains_data(key))
+    }
+
+    /// Whether the data file at `path` is in scope, as far as data is at all. The path of a folder
+    /// ends in `/`: it is in scope when a file in it may be. It need not be a valid key.
+    #[must_use]
+    pub fn contains_data(&self, path: &str) -> bool {
+        if path.is_empty() || path.ends_with('/') {
+            return self.reaches(path);
+        }
+        let is_in = |folder: &Key| is_within(path, folder);
+        self.databases.contain(path)
+            && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_in))
+    }
+
+    /// Whether a file in this folder of the data may be in scope.
+    fn reaches(&self, folder: &str) -> bool {
+        // A file may lie in any folder below it.
+        let of_databases = match database_of(&format!("{folder}x")) {
+            Some(_) => self.databases.contain(&format!("{folder}x")),
+            None => true,
+        };
+        let is_near = |one: &Key| is_within(folder, one) || format!("{one}/").starts_with(folder);
+        of_databases && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_near))
+    }
+
+    /// What the keys of data files in scope begin with, in byte order; no prefix begins with
+    /// another one. A listing of these finds every file in scope, and may find others.
+    #[must_use]
+    pub fn data_prefixes(&self) -> Vec<String> {
+        let mut all: Vec<String> = match (&self.databases, &self.folders) {
+            (Databases::Only(names), _) => (names.iter())
+                .filter(|name| !name.is_empty() && !name.contains('/'))
+                .flat_map(|name| [format!("{name}/"), format!("{SCHEMAS}/{name}/")])
+                .chain([format!("{COMPACTION_STATES}/")])
+                .collect(),
+            (_, Some(folders)) => folders.iter().map(Key::to_string).collect(),
+            (_, None) => vec![String::new()],
+        };
+        all.sort_unstable();
+        all.dedup_by(|next, prefix| next.starts_with(prefix.as_str()));
+        all
+    }
+
+    /// The same scope, but of the section `data` only what is in these databases too.
+    #[must_use]
+    pub fn and_databases(mut self, databases: &Databases) -> Self {
+        self.databases = self.databases.and(databases);
+        self
+    }
+
+    /// The same scope without this section. Where it names none, it names data, metadata and
+    /// configuration from now on.
+    #[must_use]
+    pub fn without(mut self, section: &Section) -> Self {
+        let all = || BTreeSet::from([Section::Data, Section::Metadata, Section::Config]);
+        self.sections.get_or_insert_with(all).remove(section);
+        self
+    }
+
+    /// Whether each data file that is in the other scope is in this one.
+    #[must_use]
+    pub fn covers_data_of(&self, other: &Self) -> bool {
+        let has = |folders: &BTreeSet<Key>, one: &Key| folders.iter().any(|f| one.is_within(f));
+        let folders = match (&self.folders, &other.folders) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(these), Some(others)) => others.iter().all(|one| has(these, one)),
+        };
+        folders && self.databases.cover(&other.databases)
+    }
+
+    /// The folders that the data is limited to; `None` for all of it.
+    #[must_use]
+    pub fn folders(&self) -> Option<&BTreeSet<Key>> {
+        self.folders.as_ref()
     }
 
     /// Whether no data is out of scope, as far as the section is in it.
@@ -198,6 +309,10 @@ mod tests {
         assert!(!data.includes(&Section::Config));
         assert!(!Scope::of_sections([Section::Metadata]).includes(&other()));
         assert!(Scope::of_sections([other()]).includes(&other()));
+        let less = data.without(&Section::Metadata);
+        assert!(less.includes(&Section::Data) && !less.includes(&Section::Metadata));
+        let less = Scope::whole().without(&Section::Metadata);
+        assert!(less.includes(&Section::Config) && !less.includes(&Section::Metadata));
     }
 
     #[test]
@@ -224,6 +339,93 @@ mod tests {
         assert!(only.contains(&Section::Metadata, &key("arc.db")));
         assert!(!only.includes(&other()) && !except.includes(&other()));
         assert!(!only.is_whole());
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// Guards against: a restore of more than the backup holds, or than the request asked for.
+    #[test]
+    fn two_choices_of_databases_are_joined_and_compared() {
+        let only = |of: &[&str]| Databases::Only(names(of));
+        let except = |of: &[&str]| Databases::Except(names(of));
+        let all = [
+            Databases::All,
+            only(&[]),
+            only(&["a"]),
+            only(&["a", "b"]),
+            except(&[]),
+            except(&["a"]),
+            except(&["b", "c"]),
+        ];
+        // One that none of them names is as good as all the others together.
+        let keys = ["a/x", "b/x", "c/x", "other/x", "x"];
+        for one in &all {
+            for other in &all {
+                let both = one.and(other);
+                for key in keys {
+                    let expected = one.contain(key) && other.contain(key);
+                    assert_eq!(both.contain(key), expected, "{one:?} {other:?} {key}");
+                }
+                let covers = keys
+                    .iter()
+                    .all(|key| one.contain(key) || !other.contain(key));
+                assert_eq!(one.cover(other), covers, "{one:?} {other:?}");
+            }
+        }
+        let whole = Scope::whole();
+        let part = Scope::whole().within([key("iot/cpu")]);
+        let wider = Scope::whole().within([key("iot")]);
+        assert!(whole.covers_data_of(&part) && !part.covers_data_of(&whole));
+        assert!(wider.covers_data_of(&part) && !part.covers_data_of(&wider));
+    }
+
+    /// Guards against: a listing that misses files in scope, or that has one twice.
+    #[test]
+    fn prefixes_reach_every_file_in_scope_once_and_in_order() {
+        let whole = Scope::whole();
+        assert_eq!(whole.data_prefixes(), [""]);
+        let only = |of: &[&str]| Scope::whole().of_databases(Databases::Only(names(of)));
+        assert_eq!(
+            only(&["b", "b-c", "", "b/c"]).data_prefixes(),
+            [
+                "_compaction_state/",
+                "_schema/b-c/",
+                "_schema/b/",
+                "b-c/",
+                "b/"
+            ]
+        );
+        let except = Scope::whole().of_databases(Databases::Except(names(&["b"])));
+        assert_eq!(except.data_prefixes(), [""]);
+        let folders = Scope::whole().within([key("b/cpu"), key("b"), key("a")]);
+        assert_eq!(folders.data_prefixes(), ["a", "b"]);
+        assert!(Scope::whole().within([]).data_prefixes().is_empty());
+    }
+
+    /// Guards against: a folder that can't be read, and is taken for one of no importance.
+    #[test]
+    fn a_folder_is_in_scope_when_a_file_in_it_may_be() {
+        let only = Scope::whole().of_databases(Databases::Only(names(&["b"])));
+        let within = Scope::whole().within([key("b/cpu")]);
+        for (folder, is_in, is_within) in [
+            ("", true, true),
+            ("b/", true, true),
+            ("b/mem/", true, false),
+            ("b/cpu/2026/", true, true),
+            ("a/", false, false),
+            ("_schema/", true, false),
+            ("_schema/a/", false, false),
+            ("_schema/b/", true, false),
+            ("_compaction_state/", true, false),
+            ("_compaction_state/daily/", true, false),
+            ("_compaction_state/daily/b/", true, false),
+            ("_compaction_state/daily/a/", false, false),
+        ] {
+            assert_eq!(only.contains_data(folder), is_in, "{folder}");
+            assert_eq!(within.contains_data(folder), is_within, "{folder}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Endpoints that make, list, show, verify and delete backups.
 
 use crate::operations::Sections;
-use arc_backup_core::Scope;
+use arc_backup_core::{Databases, Scope};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::super::types::{
     BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
 };
 use crate::manifest::BackupId;
-use crate::operations::{Operation, Request, VerifyMode, Who};
+use crate::operations::{Operation, Request, VerifyMode, Who, check_database_names};
 
 /// The endpoints of backups.
 pub(in crate::api) struct BackupRoutes;
@@ -45,12 +45,31 @@ impl BackupRoutes {
     ) -> Result<Started, ApiError> {
         let settings = &shared.engine.settings().backup;
         let limit = limit(request.fields.timeout.as_deref())?;
+        let refuse = |detail: String| ApiError::bad("Invalid request body", detail);
+        let databases = (request
+            .fields
+            .databases
+            .map(check_database_names)
+            .transpose())
+        .map_err(|error| refuse(error.to_string()))?;
+        let is_scoped = databases.is_some();
+        if is_scoped && request.fields.include_metadata == Some(true) {
+            return Err(refuse(
+                "include_metadata can't be true together with databases: the SQLite databases are of \
+                 all databases"
+                    .to_owned(),
+            ));
+        }
+        let default = |setting: bool| setting && !is_scoped;
+        let sections = Sections {
+            data: true,
+            metadata: (request.fields.include_metadata)
+                .unwrap_or(default(settings.include_metadata)),
+            config: (request.fields.include_config).unwrap_or(default(settings.include_config)),
+        };
         let wanted = Request::Backup {
-            scope: Scope::from(Sections {
-                data: true,
-                metadata: (request.fields.include_metadata).unwrap_or(settings.include_metadata),
-                config: (request.fields.include_config).unwrap_or(settings.include_config),
-            }),
+            scope: Scope::from(sections)
+                .of_databases(databases.map_or(Databases::All, Databases::Only)),
             require_flush: request
                 .fields
                 .require_flush

@@ -67,6 +67,8 @@ impl RestoreRoutes {
         let restart = Some(options.needs_restart());
         let limit = limit(fields.timeout.as_deref())?;
         let preview = preview(&shared, &id, &options, fields.target.as_deref()).await;
+        // A backup of some databases has no SQLite databases to restart Arc for.
+        let restart = (preview.as_ref()).map_or(restart, |preview| Some(preview.restart_required));
         let wanted = Request::Restore(id, options, fields.target);
         let Started::Accepted(mut accepted, location, retry_after) = start(
             &shared,

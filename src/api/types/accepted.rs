@@ -17,6 +17,12 @@ pub(in crate::api) struct Accepted {
     pub(in crate::api) backup_id: String,
     /// The operation, for `GET /api/v1/backup/operations/{operation_id}`.
     pub(in crate::api) operation_id: String,
+    /// Backup: the databases that were asked for, sorted; absent where all are backed up.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) databases: Vec<String>,
+    /// The same, under the name that lists and manifests have for it.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// Whether Arc must be restarted afterwards.
     pub(in crate::api) restart_required: Option<bool>,
     /// Restore: where the backup comes from, where it goes, and what changes.

@@ -75,6 +75,9 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) total_size_bytes: u64,
     /// How many databases.
     pub(in crate::api) database_count: u64,
+    /// The databases that were asked for, sorted; absent where it has all of them.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// The target that holds it; of a backup over several targets, the default one.
     pub(in crate::api) target: String,
     /// All targets that hold it, or a leg of it.
@@ -110,6 +113,7 @@ impl From<repository::Summary> for Summary {
             total_files,
             total_size_bytes,
             database_count,
+            scope,
             target,
             targets,
             partial_view,
@@ -131,6 +135,7 @@ impl From<repository::Summary> for Summary {
             total_files,
             total_size_bytes,
             database_count,
+            scope,
             target,
             targets,
             partial_view,
@@ -232,6 +237,9 @@ pub(in crate::api) struct Incomplete {
     pub(in crate::api) target: String,
     /// Always `incomplete`.
     pub(in crate::api) state: BackupState,
+    /// The databases that were asked for, sorted; absent where all were.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// Parquet files of databases that it holds.
     pub(in crate::api) total_files: u64,
     /// Their size in bytes.
@@ -256,6 +264,7 @@ impl From<repository::Incomplete> for Incomplete {
             created_at,
             target,
             state,
+            scope,
             total_files,
             total_size_bytes,
             files,
@@ -269,6 +278,7 @@ impl From<repository::Incomplete> for Incomplete {
             created_at,
             target,
             state: state.into(),
+            scope,
             total_files,
             total_size_bytes,
             files,

@@ -73,6 +73,9 @@ pub(crate) struct Operation {
     pub(in crate::api) target: Option<String>,
     /// Of a backup over several targets: all that hold a leg of it.
     pub(in crate::api) targets: Option<Vec<String>>,
+    /// Backup and restore: the databases that it is limited to, sorted; absent where it is not.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// What it is doing: `listing`, `copying`, `applying`, …
     pub(in crate::api) phase: Option<String>,
     /// Files to process; grows until everything is listed.
@@ -166,6 +169,7 @@ impl From<operations::Operation> for Operation {
             status,
             target,
             targets,
+            scope,
             phase,
             total_files,
             processed_files,
@@ -210,6 +214,7 @@ impl From<operations::Operation> for Operation {
             status: status.into(),
             target,
             targets: (!targets.is_empty()).then_some(targets),
+            scope,
             phase: phase.map(|phase| phase.to_string()),
             total_files,
             processed_files,

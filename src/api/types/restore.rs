@@ -147,6 +147,10 @@ pub(in crate::api) struct RestorePreview {
     pub(in crate::api) other_instance: bool,
     /// Where the restore writes to.
     pub(in crate::api) destination: RestoreDestination,
+    /// The databases that the restore is limited to, as the backup has no others, sorted; absent
+    /// where it is not limited. No other database is touched.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) scope: Vec<String>,
     /// Arc's databases in the backup, where its data is restored.
     pub(in crate::api) databases: Vec<String>,
     /// The files of SQLite databases in the backup, where these are restored.
@@ -173,6 +177,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             source,
             other_instance,
             destination,
+            scope,
             databases,
             sqlite_databases,
             plan,
@@ -189,6 +194,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             source: source.map(Into::into),
             other_instance,
             destination: destination.into(),
+            scope,
             databases,
             sqlite_databases,
             plan: plan.map(Into::into),

@@ -16,7 +16,10 @@ pub(in crate::api) struct RestoreInProgress {
     /// The sections that it restores: `data`, `metadata`, `config`, ….
     #[oai(default)]
     pub(in crate::api) sections: Vec<String>,
-    /// Those of them that are restored.
+    /// The databases that its restore of data is limited to; absent where it is not.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) databases: Vec<String>,
+    /// The sections that are restored.
     #[oai(default)]
     pub(in crate::api) done: Vec<String>,
     /// `staging`: nothing live has changed; `applying`: it has.
@@ -49,6 +52,10 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             operation_id,
             backup_id,
             sections,
+            databases,
+            // Not of a restore that a request can ask for.
+            except_databases: _,
+            folders: _,
             done,
             phase,
             written_at,
@@ -65,6 +72,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             operation_id,
             backup_id,
             sections,
+            databases,
             done,
             phase,
             written_at,

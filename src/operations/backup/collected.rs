@@ -1,10 +1,11 @@
 //! What a backup has collected so far: the value from which its manifest is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use arc_backup_core::{Section, SourceReport};
+use arc_backup_core::{Scope, Section, SourceReport, database_of};
 use jiff::Timestamp;
 
+use crate::Result;
 use crate::manifest::{
     self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo,
@@ -12,6 +13,7 @@ use crate::manifest::{
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
+use crate::operations::sections::named_databases;
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
 use crate::source::Contents;
@@ -19,6 +21,8 @@ use crate::source::Contents;
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
     pub(crate) started: Timestamp,
+    /// The databases that it is limited to, sorted; empty if it is not.
+    databases: Vec<String>,
     pub(crate) inventories: BTreeMap<Section, Inventory>,
     pub(crate) contents: Contents,
     reports: BTreeMap<Section, SourceReport>,
@@ -58,9 +62,10 @@ pub(crate) struct OfRun {
 }
 
 impl Collected {
-    pub(crate) fn new(context: &Context, unfinished: Vec<BackupId>) -> Self {
+    pub(crate) fn new(context: &Context, scope: &Scope, unfinished: Vec<BackupId>) -> Self {
         Self {
             started: Timestamp::now(),
+            databases: named_databases(scope),
             inventories: BTreeMap::new(),
             contents: Contents::default(),
             reports: BTreeMap::new(),
@@ -84,17 +89,33 @@ impl Collected {
         (context.running).update(|operation| operation.not_included.clone_from(&self.not_included));
     }
 
-    /// Warns of a section without files: a wrong prefix or bucket shows as no data at all, where on
-    /// local disk the folder would be missing.
-    pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) {
-        let is_empty =
-            (self.inventories.get(section)).is_some_and(|list| list.summary().entries == 0);
-        if *section == Section::Data && is_empty {
+    /// Warns of data without files: a wrong prefix or bucket shows as no data at all, where on
+    /// local disk the folder would be missing. So does a database that was dropped.
+    pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) -> Result<()> {
+        let Some(list) = (self.inventories.get(section)).filter(|_| *section == Section::Data)
+        else {
+            return Ok(());
+        };
+        let mut empty: BTreeSet<&str> = self.databases.iter().map(String::as_str).collect();
+        if !empty.is_empty() {
+            for record in list.records()? {
+                if let Some(database) = database_of(&record?.entry.key) {
+                    empty.remove(database);
+                }
+            }
+            for database in empty {
+                context.warn(format!(
+                    "database {database:?} has no files in {}: the backup has none of it",
+                    context.storage.location()
+                ));
+            }
+        } else if list.summary().entries == 0 {
             context.warn(format!(
                 "the data storage is empty ({}): is that the place that Arc uses?",
                 context.storage.location()
             ));
         }
+        Ok(())
     }
 
     /// Reports how much was reused.
@@ -181,6 +202,7 @@ impl Collected {
             backup_id: context.id.to_string(),
             created_at: started.to_string(),
             backup_type: "full".to_owned(),
+            scope: self.databases.clone(),
             databases: self.contents.databases(),
             total_files: self.contents.parquet_files,
             total_size_bytes: self.contents.parquet_bytes,

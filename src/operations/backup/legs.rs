@@ -15,11 +15,12 @@ use crate::operations::backup::collected::{Collected, OfRun};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::leg_snapshot::LegSnapshot;
 use crate::operations::backup::publish::{publish, store_inventory};
-use crate::operations::backup::run::{BackupOutcome, clean_up, prepare, tidy};
+use crate::operations::backup::run::{BackupOutcome, clean_up, ids, prepare, tidy};
 use crate::operations::backup::{omitted, section};
 use crate::operations::context::Context;
 use crate::operations::legs::routing::databases_of;
-use crate::repository::RunIndex;
+use crate::operations::sections::named_databases;
+use crate::repository::{RunIndex, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
 
@@ -27,6 +28,8 @@ use crate::{Error, Result};
 struct Leg {
     context: Context,
     databases: Databases,
+    /// Interrupted backups whose files are used again.
+    unfinished: Vec<Unfinished>,
     collected: Collected,
 }
 
@@ -52,7 +55,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
-    let mut legs = begin(context).await?;
+    let mut legs = begin(context, scope).await?;
     let made = make(context, scope, flush, &mut legs).await;
     if let Err(error) = made {
         context.running.phase(Phase::CleaningUp);
@@ -62,8 +65,13 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
+    let covered = match &named_databases(scope)[..] {
+        [] => Databases::All,
+        some => Databases::Only(some.iter().cloned().collect()),
+    };
     for leg in &legs {
-        if let Err(error) = context.or_cancelled(tidy(&leg.context, None)).await {
+        let tidied = tidy(&leg.context, None, &covered, &leg.unfinished);
+        if let Err(error) = context.or_cancelled(tidied).await {
             tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
         }
     }
@@ -71,18 +79,19 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 }
 
 /// Prepares all targets, and begins the journals there.
-async fn begin(context: &Context) -> Result<Vec<Leg>> {
+async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
     let mut legs: Vec<Leg> = Vec::new();
     for (number, repository) in context.repository.legs().iter().enumerate() {
         let leg = context.for_leg(repository, number)?;
         let prepared = context.or_cancelled(prepare(&leg)).await;
         match prepared.map_err(|error| repository.named(error)) {
             Ok(unfinished) => {
-                let mut collected = Collected::new(&leg, unfinished);
+                let mut collected = Collected::new(&leg, scope, ids(&unfinished));
                 if let Some(first) = legs.first() {
                     collected.started = first.collected.started;
                 }
                 legs.push(Leg {
+                    unfinished,
                     databases: databases_of(&context.settings, repository.name()),
                     context: leg,
                     collected,
@@ -112,8 +121,7 @@ async fn abandon(legs: Vec<Leg>) {
             }
         }
         leg.collected.incomplete_inventory = None;
-        let unfinished = leg.collected.unfinished.clone();
-        if let Err(fault) = clean_up(&leg.context, leg.collected, &unfinished).await {
+        if let Err(fault) = clean_up(&leg.context, leg.collected, &leg.unfinished).await {
             tracing::warn!(error = %fault, "the next backup removes or reuses the files of the failed one");
         }
     }
@@ -204,7 +212,7 @@ async fn store(
     }
     report_reused(context, legs);
     if legs.iter().all(|leg| !leg.has_data()) {
-        legs[0].collected.warn_if_empty(context, &Section::Data);
+        (legs[0].collected).warn_if_empty(context, &Section::Data)?;
     }
     let mut inventories = Vec::new();
     for leg in legs.iter_mut() {
@@ -250,6 +258,7 @@ async fn store_section(
             context: own,
             collected,
             databases,
+            ..
         } = leg;
         let part = LegSnapshot {
             snapshot: &*snapshot,

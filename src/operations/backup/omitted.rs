@@ -3,9 +3,23 @@
 use arc_backup_core::{Scope, Section};
 
 use crate::config::Settings;
+use crate::names::shortened;
+use crate::operations::sections::named_databases;
 
 /// What `scope` omits, each with its configuration key.
 pub(crate) fn on_request(settings: &Settings, scope: &Scope) -> Vec<String> {
+    let databases = named_databases(scope);
+    if !databases.is_empty() {
+        let config = match scope.includes(&Section::Config) {
+            true => "",
+            false => " and the configuration",
+        };
+        return vec![format!(
+            "this is a backup of the data of {} only: other databases, the SQLite databases{config} are \
+             not in it",
+            shortened(&databases)
+        )];
+    }
     let mut omitted = Vec::new();
     if !scope.includes(&Section::Metadata) {
         // A database that no setting asks for, and that is not there, is not omitted.

@@ -3,7 +3,7 @@
 use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, Section, SnapshotRequest, Source};
+use arc_backup_core::{Databases, ErrorKind, Section, SnapshotRequest, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -16,7 +16,7 @@ use crate::operations::context::Context;
 use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
-use crate::repository::BackupState;
+use crate::repository::{BackupState, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         flush::run(context, flush).await?;
     }
     let unfinished = context.or_cancelled(prepare(context)).await?;
-    let mut collected = Collected::new(context, unfinished.clone());
+    let mut collected = Collected::new(context, scope, ids(&unfinished));
     let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
@@ -79,7 +79,11 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
-    if let Err(error) = context.or_cancelled(tidy(context, Some(&manifest))).await {
+    let covered = manifest.covered_databases();
+    if let Err(error) = context
+        .or_cancelled(tidy(context, Some(&manifest), &covered, &unfinished))
+        .await
+    {
         tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
     }
     Ok(BackupOutcome::Published)
@@ -87,12 +91,12 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-pub(crate) async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
+pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let dead = dead::find(&context.repositories, repository, true).await?;
     let unfinished = repository.resumable().await?;
-    let kept = [&unfinished[..], &dead.unknown].concat();
+    let kept = [ids(&unfinished), dead.unknown].concat();
     warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
@@ -118,9 +122,14 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     Ok(unfinished)
 }
 
-/// Removes what is superseded by a backup that was just published. Without its manifest, which is
-/// so for a leg, that is no incomplete copy.
-pub(crate) async fn tidy(context: &Context, manifest: Option<&Manifest>) -> Result<()> {
+/// Removes what is superseded by a backup of these databases that was just published. Without its
+/// manifest, which is so for a leg, that is no incomplete copy.
+pub(crate) async fn tidy(
+    context: &Context,
+    manifest: Option<&Manifest>,
+    covered: &Databases,
+    unfinished: &[Unfinished],
+) -> Result<()> {
     let repository = &context.repository;
     if let Err(error) = repository.end_journal(&context.id).await {
         tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
@@ -128,7 +137,12 @@ pub(crate) async fn tidy(context: &Context, manifest: Option<&Manifest>) -> Resu
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
     let dead = dead::find(&context.repositories, repository, true).await?;
-    match repository.sweep_except(true, &dead.unknown).await {
+    // The next backup of more databases resumes those that this one does not replace.
+    let others = unfinished
+        .iter()
+        .filter(|one| !covered.cover(&one.databases));
+    let kept = [ids(others), dead.unknown].concat();
+    match repository.sweep_except(true, &kept).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
@@ -147,6 +161,10 @@ pub(crate) async fn tidy(context: &Context, manifest: Option<&Manifest>) -> Resu
     Ok(())
 }
 
+pub(crate) fn ids<'a>(unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Vec<BackupId> {
+    unfinished.into_iter().map(|one| one.id.clone()).collect()
+}
+
 fn warn_of_faults(context: &Context, faults: Vec<String>) {
     for fault in faults {
         context.warn(format!(
@@ -161,7 +179,7 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 pub(crate) async fn clean_up(
     context: &Context,
     mut collected: Collected,
-    unfinished: &[BackupId],
+    unfinished: &[Unfinished],
 ) -> Result<Option<String>> {
     let repository = &context.repository;
     if let Some(lock) = &context.lock
@@ -171,7 +189,7 @@ pub(crate) async fn clean_up(
         // came later have no journal and are of use to nobody; they are under this backup's own id.
         repository.sweep_one(&context.id, false).await?;
     } else if collected.faults.lost_stored_files() {
-        for id in unfinished.iter().chain([&context.id]) {
+        for id in ids(unfinished).iter().chain([&context.id]) {
             repository.sweep_one(id, false).await?;
         }
     } else if collected.no_room {
@@ -238,7 +256,7 @@ async fn store(
         }
         copied?;
         collected.add_report(context, &section, report);
-        collected.warn_if_empty(context, &section);
+        collected.warn_if_empty(context, &section)?;
     }
     store_inventory(context, collected, &*durability).await
 }

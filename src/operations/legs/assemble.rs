@@ -83,6 +83,11 @@ impl ArcBackup {
                 }
             }
         }
+        let default = legs.iter().find(|leg| leg.is_default_leg());
+        let default = default.and_then(|leg| leg.target.as_deref());
+        if let Some(at) = left.iter().position(|one| Some(one.name()) == default) {
+            left[..=at].rotate_right(1);
+        }
         Repository::of_legs(left).ok_or_else(|| Error::NotFound(id.to_string()))
     }
 }

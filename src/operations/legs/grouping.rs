@@ -99,6 +99,9 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
     if let Some(at) = legs.iter().position(is_default) {
         legs.swap(0, at);
     }
+    let is_of_all = legs
+        .first()
+        .is_some_and(|one| is_default(one) && one.is_whole());
     let mut all = legs.into_iter();
     let mut one = all.next()?;
     for leg in all {
@@ -108,11 +111,19 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
         one.files = one.files.zip(leg.files).map(|(a, b)| a + b);
         one.bytes = (one.bytes.zip(leg.bytes)).map(|(a, b)| a.saturating_add(b));
         one.has_checksums &= leg.has_checksums;
+        one.scope.extend(leg.scope);
         one.state = worse(one.state, leg.state);
         one.last_failed = one.last_failed.or(leg.last_failed);
         one.last_verified = older(one.last_verified, leg.last_verified);
         one.last_full = older(one.last_full, leg.last_full);
     }
+    // What the default leg says decides: the slice of another leg is not a scope.
+    one.scope = match is_of_all {
+        true => Vec::new(),
+        false => (one.scope.into_iter().collect::<BTreeSet<_>>())
+            .into_iter()
+            .collect(),
+    };
     one.targets = run.targets.iter().cloned().collect();
     one.partial_view = is_partial;
     Some(one)
@@ -156,6 +167,7 @@ pub(crate) fn keep_whole_runs<E>(listings: &mut [(String, Result<Listing, E>)]) 
             let is_leg_of_it = leg.fault.is_none();
             whole.filter(|_| is_leg_of_it).is_some_and(|run| {
                 one.state = run.state;
+                one.scope.clone_from(&run.scope);
                 one.last_verified.clone_from(&run.last_verified);
                 one.last_full.clone_from(&run.last_full);
                 true

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use arc_backup_core::{Key, ListOptions, Listed, Section};
+use arc_backup_core::{Key, ListOptions, Listed, Scope, Section, database_of};
 use futures::StreamExt;
 
 use crate::arc::{ArcClient, ArcProcess, CompactionStatus};
@@ -57,6 +57,8 @@ struct Job {
 /// The compaction of Arc, as far as a restore can see it.
 pub(crate) struct RunningArc<'a> {
     context: &'a Context,
+    /// What is restored: jobs of other databases change none of it.
+    scope: Scope,
     /// The files in the backup that are states of compaction jobs.
     known: BTreeSet<Key>,
     /// Arc's answer before the restore was planned.
@@ -66,9 +68,14 @@ pub(crate) struct RunningArc<'a> {
 impl<'a> RunningArc<'a> {
     /// Waits until no compaction job runs, before the restore is planned. Fails when that takes too
     /// long.
-    pub(crate) async fn await_quiet(context: &'a Context, inventory: &Inventory) -> Result<Self> {
+    pub(crate) async fn await_quiet(
+        context: &'a Context,
+        inventory: &Inventory,
+        scope: &Scope,
+    ) -> Result<Self> {
         let mut arc = Self {
             context,
+            scope: scope.clone(),
             known: states_of(inventory)?,
             before: None,
         };
@@ -270,6 +277,10 @@ impl<'a> RunningArc<'a> {
             let Listed::Object(meta) = item? else {
                 continue;
             };
+            // A state that belongs to no database may be of any job.
+            if database_of(&meta.key).is_some() && !self.scope.contains_data(&meta.key) {
+                continue;
+            }
             let age = meta.modified.and_then(|modified| modified.elapsed().ok());
             let age = age.unwrap_or_default();
             if !meta.key.ends_with(".json") || self.known.contains(&meta.key) && age >= orphaned {

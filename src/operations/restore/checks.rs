@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use arc_backup_core::{Digest, ErrorKind, ListOptions, Listed, Section};
+use arc_backup_core::{Databases, Digest, ErrorKind, ListOptions, Listed, Scope, Section};
 use futures::StreamExt;
 
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
+use crate::names::shortened;
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
@@ -36,12 +37,14 @@ impl ArcBackup {
         self.find_and_check(id, options, target).await.map(drop)
     }
 
+    /// Finds the backup and checks that it may be restored; returns the target, the backup, and the
+    /// options within what the backup is of.
     pub(crate) async fn find_and_check(
         &self,
         id: &BackupId,
         options: &RestoreOptions,
         target: Option<&str>,
-    ) -> Result<(Repository, Loaded)> {
+    ) -> Result<(Repository, Loaded, RestoreOptions)> {
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
                 "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"
@@ -51,22 +54,27 @@ impl ArcBackup {
         let (repository, loaded) = self
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
+        let options = options.within_backup(&loaded.manifest);
+        check_scope(id, &loaded, &options)?;
         let interrupted = self.restore_in_progress().await;
         // The option is needed again to restore more sections than the interrupted restore did.
         let completes = interrupted.is_some_and(|marker| {
             let begun =
                 |section: Section| marker.sections.iter().any(|one| one == section.as_str());
+            let has_begun_data =
+                begun(Section::Data) && (marker.data_scope()).covers_data_of(&options.scope);
             marker.backup_id == id.as_str()
-                && (!options.includes(&Section::Data) || begun(Section::Data))
+                && (!options.includes(&Section::Data) || has_begun_data)
                 && (!options.includes(&Section::Metadata) || begun(Section::Metadata))
                 && (!options.includes(&Section::Config) || begun(Section::Config))
         });
         if completes {
-            return Ok((repository, loaded));
+            return Ok((repository, loaded, options));
         }
-        self.check_places(&repository, &loaded, id, options).await?;
-        self.check_instance(id, &loaded, options).await?;
-        Ok((repository, loaded))
+        self.check_places(&repository, &loaded, id, &options)
+            .await?;
+        self.check_instance(id, &loaded, &options).await?;
+        Ok((repository, loaded, options))
     }
 
     /// Refuses to restore data or databases together with an `arc.toml` that names other places for
@@ -195,7 +203,7 @@ impl ArcBackup {
         options: &RestoreOptions,
     ) -> Result<Vec<String>> {
         let mut there = Vec::new();
-        if options.includes(&Section::Data) && self.has_live_data().await? {
+        if options.includes(&Section::Data) && self.has_live_data(&options.scope).await? {
             there.push(format!("data in {}", self.storage.location()));
         }
         if options.includes(&Section::Metadata) {
@@ -216,19 +224,35 @@ impl ArcBackup {
         Ok(there)
     }
 
-    /// Whether there is any live data.
-    async fn has_live_data(&self) -> Result<bool> {
-        let mut listing = self.storage.list(ListOptions {
-            skip: self.exclusions.keys.clone(),
-            ..ListOptions::default()
-        });
-        while let Some(item) = listing.next().await {
-            if let Listed::Object(meta) = item?
-                && !self.exclusions.exclude(&meta.key)
-            {
-                return Ok(true);
+    /// Whether there is any live data in scope.
+    async fn has_live_data(&self, scope: &Scope) -> Result<bool> {
+        for prefix in scope.data_prefixes() {
+            let mut listing = self.storage.list(ListOptions {
+                prefix,
+                skip: self.exclusions.keys.clone(),
+                ..ListOptions::default()
+            });
+            while let Some(item) = listing.next().await {
+                if let Listed::Object(meta) = item?
+                    && scope.contains_data(&meta.key)
+                    && !self.exclusions.exclude(&meta.key)
+                {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
+}
+
+/// Refuses a restore that would restore nothing.
+fn check_scope(id: &BackupId, loaded: &Loaded, options: &RestoreOptions) -> Result<()> {
+    let is_empty = matches!(options.scope.databases(), Databases::Only(names) if names.is_empty());
+    if options.includes_any() && !is_empty {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "there is nothing to restore: backup {id} has only the data of {}",
+        shortened(&loaded.manifest.scope)
+    )))
 }

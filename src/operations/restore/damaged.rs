@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{EntryStream, Key, Section};
+use arc_backup_core::{EntryStream, Key, Scope, Section};
 use futures::StreamExt;
 
 use crate::manifest::Inventory;
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::operations::entries::section_entries;
+use crate::operations::entries::{records_in, section_entries};
 use crate::operations::problems::Problems;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::verify::completeness::archived_fault;
@@ -20,14 +20,15 @@ use crate::{Error, Result};
 /// Timeout of the look for other backups.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The entries of a section that are not known to be damaged.
+/// The entries of a section that are in scope and not known to be damaged.
 pub(crate) fn whole_entries<'a>(
     problems: &Problems,
     inventory: &Inventory,
     section: &'a Section,
+    scope: &Scope,
 ) -> Result<EntryStream<'a>> {
     let damaged = problems.damaged();
-    let whole = section_entries(inventory, section)?.filter(move |entry| {
+    let whole = section_entries(inventory, section, scope)?.filter(move |entry| {
         let is_whole = match entry {
             Ok(entry) => !damaged.contains(&format!("{section}/{}", entry.key)),
             Err(_) => true,
@@ -62,13 +63,10 @@ pub(crate) fn counts(
 ) -> Result<(u64, u64)> {
     let known = problems.damaged();
     let (mut whole, mut damaged) = (0, 0);
-    for record in inventory.records()? {
-        let record = record?;
-        if options.includes(&record.section()) {
-            match known.contains(&record.path) {
-                true => damaged += 1,
-                false => whole += 1,
-            }
+    for record in records_in(inventory, &options.scope)? {
+        match known.contains(&record?.path) {
+            true => damaged += 1,
+            false => whole += 1,
         }
     }
     Ok((whole, damaged))
@@ -88,9 +86,9 @@ pub(crate) async fn find_all(
     context.running.phase(Phase::Verifying);
     let damaged = problems.damaged();
     let mut sections = BTreeSet::new();
-    for record in inventory.records()? {
+    for record in records_in(inventory, &options.scope)? {
         let record = record?;
-        if options.includes(&record.section()) && !damaged.contains(&record.path) {
+        if !damaged.contains(&record.path) {
             context.running.progress.expect(1, record.entry.size);
             sections.insert(record.section());
         }
@@ -99,7 +97,7 @@ pub(crate) async fn find_all(
     for section in &sections {
         let reader = reader.section(section);
         // Problems found here are of entries that have passed.
-        let entries = whole_entries(problems, inventory, section)?;
+        let entries = whole_entries(problems, inventory, section, &options.scope)?;
         let plan = context.plan();
         let mut copies = plan.run(entries, &reader, &NoWriter);
         while let Some(outcome) = copies.next().await {

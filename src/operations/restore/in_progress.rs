@@ -1,10 +1,12 @@
 //! An interrupted restore, as its marker describes it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use arc_backup_core::Section;
+use arc_backup_core::{Databases, Key, Scope, Section};
 use jiff::Timestamp;
 
+use crate::names::shortened;
 use crate::operations::ExtraFilesPolicy;
 
 /// The phase of a marker while files are staged: no live file has changed.
@@ -23,6 +25,15 @@ pub struct RestoreInProgress {
     /// The sections that it restores: `data`, `metadata`, `config`, ….
     #[serde(default)]
     pub sections: Vec<String>,
+    /// The databases that the restore of data is limited to; empty if it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
+    /// The databases that it does not restore, where it restores all others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_databases: Vec<String>,
+    /// The folders that the restore of data is limited to; `None` if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<Vec<String>>,
     /// The sections that are restored already.
     #[serde(default)]
     pub done: Vec<String>,
@@ -70,6 +81,9 @@ impl RestoreInProgress {
             operation_id: "unknown".to_owned(),
             backup_id: "unknown".to_owned(),
             sections: vec![Section::Data.to_string(), Section::Metadata.to_string()],
+            databases: Vec::new(),
+            except_databases: Vec::new(),
+            folders: None,
             done: Vec::new(),
             phase: APPLYING.to_owned(),
             target: None,
@@ -80,6 +94,66 @@ impl RestoreInProgress {
             earlier: Vec::new(),
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),
+        }
+    }
+
+    /// Returns the scope of the data that it restores. Whatever the marker does not say is in it.
+    #[must_use]
+    pub fn data_scope(&self) -> Scope {
+        let names = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        let scope = Scope::of_sections([Section::Data]).of_databases(
+            match (&self.databases[..], &self.except_databases[..]) {
+                ([], []) => Databases::All,
+                ([], except) => Databases::Except(names(except)),
+                (only, _) => Databases::Only(names(only)),
+            },
+        );
+        let folders = |all: &Vec<String>| all.iter().map(|one| Key::parse(one).ok()).collect();
+        match self.folders.as_ref().and_then(folders) {
+            Some(folders) => {
+                let folders: Vec<Key> = folders;
+                scope.within(folders)
+            }
+            None => scope,
+        }
+    }
+
+    /// Takes up the scope of the data that it restores.
+    pub(crate) fn set_data_scope(&mut self, scope: &Scope) {
+        let (only, except) = match scope.databases() {
+            Databases::All => (BTreeSet::new(), BTreeSet::new()),
+            Databases::Only(names) => (names.clone(), BTreeSet::new()),
+            Databases::Except(names) => (BTreeSet::new(), names.clone()),
+        };
+        self.databases = only.into_iter().collect();
+        self.except_databases = except.into_iter().collect();
+        self.folders = (scope.folders()).map(|all| all.iter().map(Key::to_string).collect());
+    }
+
+    /// Takes up that a restore of data in the other scope has to be completed too.
+    pub(crate) fn add_data_scope(&mut self, other: &Scope) {
+        let own = self.data_scope();
+        if own.covers_data_of(other) {
+            return;
+        }
+        let both = match (own.databases(), other.databases()) {
+            _ if other.covers_data_of(&own) => other.clone(),
+            (Databases::Only(a), Databases::Only(b))
+                if own.folders().is_none() && other.folders().is_none() =>
+            {
+                Scope::whole().of_databases(Databases::Only(a | b))
+            }
+            _ => Scope::whole(),
+        };
+        self.set_data_scope(&both);
+    }
+
+    /// Describes the databases whose data it restores: ` (databases iot, web)`.
+    fn of_databases(&self) -> String {
+        match (&self.databases[..], &self.except_databases[..]) {
+            ([], []) => String::new(),
+            ([], except) => format!(" (all databases but {})", shortened(except)),
+            (only, _) => format!(" (databases {})", shortened(only)),
         }
     }
 
@@ -141,16 +215,60 @@ impl fmt::Display for RestoreInProgress {
         if incomplete.is_empty() {
             return write!(
                 f,
-                "a restore of {} restored all files but did not finish: live data may have changed since",
-                self.backup_id
+                "a restore of {}{} restored all files but did not finish: live data may have changed since",
+                self.backup_id,
+                self.of_databases()
             );
         }
         write!(
             f,
-            "a restore of {} was interrupted while it changed live data: restored: {}; incomplete: {}",
+            "a restore of {}{} was interrupted while it changed live data: restored: {}; incomplete: {}",
             self.backup_id,
+            self.of_databases(),
             list(done),
             list(incomplete),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(names: &[&str]) -> Scope {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        Scope::of_sections([Section::Data]).of_databases(Databases::Only(names))
+    }
+
+    /// Guards against: an interrupted restore that a smaller one takes for completed.
+    #[test]
+    fn a_marker_has_the_scope_of_all_that_is_to_be_completed() {
+        let mut marker = RestoreInProgress::unknown("here", None, "not JSON");
+        let whole = Scope::of_sections([Section::Data]);
+        assert_eq!(
+            marker.data_scope(),
+            whole,
+            "what is not known is everything"
+        );
+        let except = Databases::Except(BTreeSet::from(["iot".to_owned()]));
+        let folder = Key::parse("iot/cpu").expect("a key");
+        for scope in [
+            whole.clone(),
+            only(&["iot", "web"]),
+            whole.clone().of_databases(except),
+            whole.clone().within([folder]),
+        ] {
+            marker.set_data_scope(&scope);
+            let text = serde_json::to_string(&marker).expect("plain data");
+            let read: RestoreInProgress = serde_json::from_str(&text).expect("a marker");
+            assert_eq!(read.data_scope(), scope, "{text}");
+        }
+        marker.set_data_scope(&only(&["iot"]));
+        marker.add_data_scope(&only(&["web"]));
+        assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        marker.add_data_scope(&only(&["web"]));
+        assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        marker.add_data_scope(&whole);
+        assert_eq!(marker.data_scope(), whole);
     }
 }

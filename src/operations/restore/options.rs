@@ -1,6 +1,9 @@
 //! The options of a restore.
 
-use arc_backup_core::{ExtraFiles, Scope, Section};
+use arc_backup_core::{Databases, ExtraFiles, Scope, Section};
+
+use crate::manifest::Manifest;
+use crate::operations::sections::named_databases;
 
 /// What becomes of live files that the backup does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -58,10 +61,31 @@ impl Default for RestoreOptions {
 }
 
 impl RestoreOptions {
+    /// The same, within what the backup is of: a restore of a backup of some databases changes
+    /// nothing else. Such a backup seldom has SQLite databases: they are not expected of it.
+    #[must_use]
+    pub(crate) fn within_backup(&self, manifest: &Manifest) -> Self {
+        let covered = manifest.covered_databases();
+        let mut scope = self.scope.clone().and_databases(&covered);
+        if covered != Databases::All && !manifest.has_metadata {
+            scope = scope.without(&Section::Metadata);
+        }
+        Self {
+            scope,
+            ..self.clone()
+        }
+    }
+
     /// Whether the section, or a part of it, is restored.
     #[must_use]
     pub fn includes(&self, section: &Section) -> bool {
         self.scope.includes(section)
+    }
+
+    /// The databases that the restore of data is limited to, sorted; empty if it is not.
+    #[must_use]
+    pub(crate) fn named_databases(&self) -> Vec<String> {
+        named_databases(&self.scope)
     }
 
     /// Whether anything is restored.

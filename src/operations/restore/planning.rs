@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
 
 use crate::manifest::Inventory;
+use crate::names::shortened;
 use crate::operations::context::Context;
+use crate::operations::entries::section_records;
 use crate::operations::problems::Problems;
 use crate::operations::restore::damaged::{damaged_keys, whole_entries};
 use crate::operations::restore::disk_space::check_room;
@@ -44,10 +46,16 @@ pub(crate) fn check_sections(
 ) -> Result<()> {
     let id = &context.id;
     let is_empty = |section: &Section| inventory.totals_of(section).0 == 0;
-    if options.includes(&Section::Data) && is_empty(&Section::Data) {
-        context.warn(format!(
-            "backup `{id}` holds no data files: after this restore there are none"
-        ));
+    let mut data = section_records(inventory, &Section::Data, &options.scope)?;
+    if options.includes(&Section::Data) && data.next().transpose()?.is_none() {
+        let scope = options.named_databases();
+        context.warn(match scope.is_empty() {
+            true => format!("backup `{id}` holds no data files: after this restore there are none"),
+            false => format!(
+                "backup `{id}` holds no data files of {}: after this restore there are none",
+                shortened(&scope)
+            ),
+        });
     }
     for (wanted, section) in [
         (options.includes(&Section::Metadata), Section::Metadata),
@@ -88,7 +96,7 @@ pub(crate) async fn plan(
     let mut plan = RestorePlan::new(options.extra_files);
     let reader = context.repository.reader(&context.id, inventory)?;
     for section in sections {
-        expect(context, problems, inventory, section)?;
+        expect(context, problems, options, inventory, section)?;
     }
     for section in sections {
         let mut sources = context.sources.iter();
@@ -100,7 +108,7 @@ pub(crate) async fn plan(
             ..staging(context, options, marker)?
         };
         let restore = source.restore(staging).await?;
-        let entries = whole_entries(problems, inventory, section)?;
+        let entries = whole_entries(problems, inventory, section, &options.scope)?;
         let summary = restore.plan(entries).await?;
         plan.add(&summary);
         staged_bytes += summary.staged_bytes;
@@ -126,11 +134,12 @@ pub(crate) async fn plan(
 fn expect(
     context: &Context,
     problems: &Problems,
+    options: &RestoreOptions,
     inventory: &Inventory,
     section: &Section,
 ) -> Result<()> {
     let damaged = problems.damaged();
-    for record in inventory.records_of(section)? {
+    for record in section_records(inventory, section, &options.scope)? {
         let record = record?;
         if !damaged.contains(&record.path) {
             context.running.progress.expect(1, record.entry.size);

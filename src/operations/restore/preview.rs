@@ -95,6 +95,8 @@ pub struct RestorePreview {
     pub other_instance: bool,
     /// The files that the restore writes.
     pub destination: RestoreDestination,
+    /// The databases that the restore is limited to, sorted; empty if it is not.
+    pub scope: Vec<String>,
     /// Arc's databases in the backup; empty if the data is not restored.
     pub databases: Vec<String>,
     /// The files of SQLite databases in the backup; empty if they are not restored.
@@ -128,6 +130,7 @@ impl ArcBackup {
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
         let manifest = &loaded.manifest;
+        let options = &options.within_backup(manifest);
         let (figures, seen) = futures::join!(
             self.restore_figures(&repository, &loaded, id, options, limit),
             look_for_arc(&self.settings),
@@ -167,6 +170,7 @@ impl ArcBackup {
                     .then(|| absolute(&self.settings.config_path)),
                 storage: own,
             },
+            scope: options.named_databases(),
             databases: match options.includes(&Section::Data) {
                 true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
                 false => Vec::new(),
@@ -256,7 +260,8 @@ impl ArcBackup {
                 scope: options.scope.clone(),
             };
             let restore = source.restore(staging).await?;
-            plan.add(&restore.plan(section_entries(&inventory, section)?).await?);
+            let entries = section_entries(&inventory, section, &options.scope)?;
+            plan.add(&restore.plan(entries).await?);
         }
         Ok(plan)
     }

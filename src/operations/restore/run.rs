@@ -203,6 +203,11 @@ async fn prepare<'a>(
         return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
     check_whole(&context.repository, &context.id, &loaded)?;
+    if options.within_backup(&loaded.manifest).scope != options.scope {
+        return Err(Error::Failed(
+            "the manifest has changed since the restore began: run it again".to_owned(),
+        ));
+    }
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {
@@ -212,7 +217,7 @@ async fn prepare<'a>(
     }
     // Before live files are listed, and again before they are changed.
     let arc = match options.includes(&Section::Data) {
-        true => Some(RunningArc::await_quiet(context, &inventory).await?),
+        true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),
         false => None,
     };
     let sections = sections_to_restore(&inventory, options);

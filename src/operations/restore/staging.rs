@@ -93,7 +93,7 @@ pub(crate) async fn stage(
         // Staged files are verified; others are verified as they are written, unless that is too
         // late.
         let all = options.verify_first && part.restore.changes_while_staging();
-        verify_before(context, problems, inventory, part, all).await?;
+        verify_before(context, problems, options, inventory, part, all).await?;
     }
     for part in parts {
         part.restore.ready().await?;
@@ -106,11 +106,12 @@ pub(crate) async fn stage(
 async fn verify_before(
     context: &Context,
     problems: &mut Problems,
+    options: &RestoreOptions,
     inventory: &Inventory,
     part: &RestoredSection,
     all: bool,
 ) -> Result<()> {
-    let entries = section_entries(inventory, &part.section)?;
+    let entries = section_entries(inventory, &part.section, &options.scope)?;
     let entries = if all {
         // These are read once more when they are written.
         context

@@ -3,13 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section,
+    Databases, Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope,
+    Section,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::manifest::{FILE_LIST, Inventory, Record, is_data_file};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
+use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
@@ -187,15 +189,15 @@ enum Odd {
 fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
     part: &'a Part<'_>,
     inventory: &Inventory,
-    scope: &'a Scope,
+    scope: &Scope,
     is_here: F,
 ) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a, F>> {
-    let records = inventory.records()?;
-    let in_scope = records.filter(move |record| match record {
-        Ok(record) => scope.contains(&record.section(), &record.entry.key) && is_here(record),
+    let records = records_in(inventory, scope)?;
+    let in_part = records.filter(move |record| match record {
+        Ok(record) => is_here(record),
         Err(_) => true,
     });
-    Ok(stream::iter(in_scope).and_then(async |record| {
+    Ok(stream::iter(in_part).and_then(async |record| {
         let (id, key) = location_of(&part.context.id, &record)?;
         let held_by = match id == part.context.id {
             true => HeldBy::This,
@@ -327,6 +329,26 @@ pub(crate) fn check_counts(
             says.0, says.1, lists.0, lists.1
         );
         problems.add("manifest.json", ProblemKind::Manifest, text);
+    }
+    Ok(())
+}
+
+/// A backup of some databases has no files of others: a restore of it does not touch those.
+pub(crate) fn check_scope(
+    problems: &mut Problems,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let covered = loaded.manifest.covered_databases();
+    if covered == Databases::All {
+        return Ok(());
+    }
+    for record in inventory.records_of(&Section::Data)? {
+        let record = record?;
+        if !covered.contain(&record.entry.key) {
+            let text = "its database is not in the scope of the backup: no restore uses it";
+            problems.add(record.path.as_str(), ProblemKind::Unexpected, text);
+        }
     }
     Ok(())
 }

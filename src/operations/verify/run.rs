@@ -143,6 +143,7 @@ async fn examine(
             };
             context.warn(text.to_owned());
         }
+        completeness::check_scope(problems, &loaded, &inventory)?;
         file_list::check(context, problems, &loaded, mode.checks_for()).await?;
         read(context, problems, &inventory, mode, run).await?;
         if !loaded.sealed && mode == VerifyMode::Full {

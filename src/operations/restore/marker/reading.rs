@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::Sink;
+use arc_backup_core::{Section, Sink};
 use jiff::{SignedDuration, Timestamp};
 
 use super::places::{BesideData, read_file, remove_file};
@@ -95,6 +95,17 @@ pub(crate) fn merge(
         }
         (state, beside) => return state.or(beside),
     };
+    let has_data = |of: &RestoreInProgress| {
+        of.sections
+            .iter()
+            .any(|one| *one == *Section::Data.as_str())
+    };
+    if has_data(&other) && !other.done.iter().any(|one| *one == *Section::Data.as_str()) {
+        match has_data(&marker) {
+            true => marker.add_data_scope(&other.data_scope()),
+            false => marker.set_data_scope(&other.data_scope()),
+        }
+    }
     for section in &other.sections {
         if !other.done.contains(section) && !marker.sections.contains(section) {
             marker.sections.push(section.clone());

@@ -179,10 +179,13 @@ impl<'a> RestoreMarker<'a> {
     }
 
     fn text(&self, phase: &str, sections: &[String], done: &[String]) -> Vec<u8> {
-        let marker = RestoreInProgress {
+        let mut marker = RestoreInProgress {
             operation_id: self.context.operation_id.to_string(),
             backup_id: self.context.id.to_string(),
             sections: sections.to_vec(),
+            databases: Vec::new(),
+            except_databases: Vec::new(),
+            folders: None,
             done: done.to_vec(),
             phase: phase.to_owned(),
             written_at: Timestamp::now().to_string(),
@@ -194,6 +197,7 @@ impl<'a> RestoreMarker<'a> {
             earlier: self.earlier(),
             unreadable: None,
         };
+        marker.set_data_scope(&self.options.scope);
         serde_json::to_vec(&marker).expect("plain data is valid JSON")
     }
 
@@ -241,7 +245,9 @@ fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<Operatio
     let marker = any_marker(&context.settings)?;
     let is_same = marker.backup_id == context.id.as_str()
         && marker.target.as_deref() == Some(context.repository.name());
-    let stage = marker.stage.filter(|_| is_same)?;
+    // Staged files out of scope would stay where nothing names them.
+    let covers = options.scope.covers_data_of(&marker.data_scope());
+    let stage = marker.stage.filter(|_| is_same && covers)?;
     OperationId::parse(&stage).ok()
 }
 
@@ -270,6 +276,15 @@ pub(crate) fn check_covers_interrupted(
         context.warn(format!(
             "{interrupted}; arc.toml stays as it is, as it can't be replaced: {error}"
         ));
+    }
+    let data = Section::Data.as_str();
+    let of = interrupted.data_scope();
+    let mut omitted: Vec<_> = omitted.into_iter().map(str::to_owned).collect();
+    if (interrupted.sections.iter()).any(|one| one == data)
+        && sections.contains(&Section::Data)
+        && !marker.options.scope.covers_data_of(&of)
+    {
+        omitted.push("data of other databases".to_owned());
     }
     if omitted.is_empty() {
         return Ok(());

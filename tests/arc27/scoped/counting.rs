@@ -1,0 +1,44 @@
+//! What a backup of some databases is not counted as: the newest, a good one, a younger copy.
+
+use super::{backup_of, fails, small};
+
+/// Guards against: a restore of `latest`, or a check, that takes one database for the instance.
+#[test]
+fn the_latest_the_check_and_the_last_good_one_have_all_databases() {
+    let instance = small();
+    let scoped = backup_of(&instance, "iot");
+    let said = fails(&instance, &["restore", "latest", "--yes"], 1);
+    assert!(
+        said.contains(&scoped) && said.contains("(of iot)"),
+        "{said}"
+    );
+    let said = fails(&instance, &["check"], 1);
+    assert!(said.contains("no good backup"), "{said}");
+    assert!(
+        said.contains("1 backup of some databases does not count"),
+        "{said}"
+    );
+
+    let whole = instance.backup();
+    let newer = backup_of(&instance, "iot");
+    let (code, check) = instance.json(&["check"]);
+    assert_eq!(code, 0, "{check}");
+    assert_eq!(check["targets"][0]["newest"], whole.as_str(), "{check}");
+    assert_eq!(check["targets"][0]["backups"], 1, "{check}");
+    assert!(
+        check["line"]
+            .to_string()
+            .contains("2 backups of some databases"),
+        "{check}"
+    );
+    let (_, shown) = instance.json(&["show", "latest"]);
+    assert_eq!(shown["backup_id"], whole.as_str(), "{shown}");
+    fails(&instance, &["check", "--min-backups", "2"], 1);
+
+    // The last whole one is guarded, a scoped one is not.
+    let said = fails(&instance, &["delete", &whole, "--yes"], 2);
+    assert!(said.contains("no good backup"), "{said}");
+    instance.ok(&["delete", &newer, "--yes"]);
+    instance.ok(&["delete", &whole, "--yes", "--even-last"]);
+    instance.ok(&["delete", &scoped, "--yes"]);
+}

@@ -1,0 +1,117 @@
+//! Backups and restores that were interrupted, and others of another scope after them.
+
+use std::path::Path;
+
+use super::{backup_of, fails, held, put, small};
+use crate::support::{Instance, named_like};
+
+const STATE: &str = "data/backups/.arc-backup";
+
+/// Makes of a backup what a killed one leaves: files, a journal, and a log of the files.
+fn interrupt(instance: &Instance, id: &str, scope: &[&str]) {
+    let folder = instance.backup_folder(id);
+    let log = std::fs::read(folder.join("inventory.jsonl")).unwrap();
+    for file in ["manifest.json", "inventory.jsonl"] {
+        std::fs::remove_file(folder.join(file)).unwrap();
+    }
+    let mut journal = serde_json::json!({
+        "operation": "backup", "backup_id": id, "operation_id": "20270115-030000-0a1b2c3d",
+        "pid": 1, "host": "elsewhere", "started_at": "2027-01-15T03:00:00Z",
+    });
+    if !scope.is_empty() {
+        journal["scope"] = serde_json::json!(scope);
+    }
+    let journals = instance.path(STATE).join("journal");
+    std::fs::create_dir_all(journals.join(id)).unwrap();
+    std::fs::write(journals.join(id).join("0000-00000000.jsonl"), log).unwrap();
+    std::fs::write(journals.join(format!("{id}.json")), journal.to_string()).unwrap();
+}
+
+fn made(instance: &Instance, arguments: &[&str]) -> (String, u64) {
+    let (code, done) = instance.json(arguments);
+    assert_eq!(code, 0, "{done}");
+    let reused = done["reused_files"].as_u64().unwrap_or_default();
+    (done["backup_id"].as_str().unwrap().to_owned(), reused)
+}
+
+/// Guards against: a backup of one database that removes what the interrupted one of all has
+/// stored, so that everything is copied again.
+#[test]
+fn a_scoped_backup_reuses_an_interrupted_one_and_leaves_it() {
+    let instance = small();
+    let whole = instance.backup();
+    let files = held(&instance, &whole).len() as u64;
+    interrupt(&instance, &whole, &[]);
+    let (scoped, reused) = made(&instance, &["backup", "--database", "iot"]);
+    assert_eq!(reused, 6);
+    assert_eq!(held(&instance, &scoped).len(), 6);
+    assert_eq!(held(&instance, &whole).len() as u64, files);
+    // One of the same scope, or of less, has no more use.
+    interrupt(&instance, &scoped, &["iot"]);
+    let (again, reused) = made(&instance, &["backup", "--database", "iot"]);
+    assert_eq!(reused, 6);
+    assert!(!instance.backup_folder(&scoped).exists());
+    assert_eq!(held(&instance, &whole).len() as u64, files);
+    instance.ok(&["verify", &again]);
+    let (last, reused) = made(&instance, &["backup"]);
+    assert_eq!(reused, files);
+    assert!(!instance.backup_folder(&whole).exists());
+    instance.ok(&["verify", &last]);
+    let journals = std::fs::read_dir(instance.path(STATE).join("journal"));
+    assert_eq!(journals.map_or(0, Iterator::count), 0);
+}
+
+/// Writes the marker of a restore that was killed while it changed live data.
+fn mark(instance: &Instance, id: &str, databases: &[&str]) {
+    let marker = serde_json::json!({
+        "operation_id": "20270115-040000-0a1b2c3d", "backup_id": id, "sections": ["data"],
+        "databases": databases, "phase": "applying", "written_at": "2027-01-15T04:00:00Z",
+        "target": "local",
+    });
+    let path = instance.path(STATE).join("restore-in-progress.json");
+    std::fs::write(path, marker.to_string()).unwrap();
+}
+
+fn is_marked(instance: &Instance) -> bool {
+    let marks = ["restore-in-progress.json", "arc-backup-restore.json"];
+    !named_like(&instance.path("data"), &marks).is_empty()
+}
+
+/// Guards against: half a database that no restore completes, as one of another database has taken
+/// the marker away.
+#[test]
+fn an_interrupted_scoped_restore_is_completed_by_one_that_covers_it() {
+    let instance = small();
+    let whole = instance.backup();
+    let (iot, web) = (backup_of(&instance, "iot"), backup_of(&instance, "web"));
+    mark(&instance, &iot, &["iot"]);
+    put(&instance, "iot/cpu/half.parquet", b"half");
+    put(&instance, "web/cpu/2027/01/14/00/a.parquet", b"newer");
+    let before = instance.live();
+    let said = fails(&instance, &["restore", &web, "--yes"], 1);
+    assert!(said.contains("data of other databases"), "{said}");
+    assert!(
+        said.contains(&format!("arc-backup restore {iot}")),
+        "{said}"
+    );
+    assert!(said.contains("(databases iot)"), "{said}");
+    assert!(instance.live() == before && is_marked(&instance));
+    let (_, status) = instance.json(&["status"]);
+    let marker = &status["restore_in_progress"];
+    assert_eq!(marker["databases"], serde_json::json!(["iot"]), "{status}");
+
+    instance.ok(&["restore", &iot, "--yes", "--no-metadata"]);
+    assert!(!is_marked(&instance));
+    let newer = std::fs::read(instance.path("data/arc/web/cpu/2027/01/14/00/a.parquet"));
+    assert_eq!(newer.unwrap(), b"newer", "the other database is as it was");
+    assert!(!instance.path("data/arc/iot/cpu/half.parquet").exists());
+
+    // One of all databases covers it too; an older marker is of all.
+    mark(&instance, &iot, &["iot"]);
+    instance.ok(&["restore", &whole, "--yes", "--no-metadata"]);
+    assert!(!is_marked(&instance));
+    mark(&instance, &whole, &[]);
+    let said = fails(&instance, &["restore", &iot, "--yes"], 1);
+    assert!(said.contains("data of other databases"), "{said}");
+    assert!(Path::new(&instance.backup_folder(&iot)).exists());
+}

@@ -1,0 +1,153 @@
+//! Any sequence of backups and restores of some databases leaves the others untouched.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{database, put, small};
+use crate::support::{Instance, files, tree, xorshift};
+
+type Tree = BTreeMap<String, (Vec<u8>, u32, i128)>;
+
+const DATABASES: [&str; 5] = ["iot", "web", "web-2", "spoke1", "new"];
+
+/// A backup, the databases that it is of (none: all), and the data when it was made.
+struct Made {
+    id: String,
+    scope: Vec<String>,
+    data: Tree,
+}
+
+impl Made {
+    fn covers(&self, key: &str) -> bool {
+        self.scope.is_empty()
+            || database(key).is_some_and(|name| self.scope.iter().any(|one| one == name))
+    }
+
+    fn part(&self, data: &Tree, is_in: bool) -> Tree {
+        let mut data = data.clone();
+        data.retain(|key, _| self.covers(key) == is_in);
+        data
+    }
+}
+
+fn live(instance: &Instance) -> Tree {
+    tree(&instance.path("data/arc"))
+}
+
+fn change(instance: &Instance, random: &mut impl FnMut(u64) -> u64, step: u64) {
+    let root = instance.path("data/arc");
+    let all = files(&root);
+    let pick = |random: &mut dyn FnMut(u64) -> u64| DATABASES[random(5) as usize];
+    match random(6) {
+        0 if !all.is_empty() => {
+            let gone = &all[random(all.len() as u64) as usize];
+            std::fs::remove_file(root.join(gone)).unwrap();
+        }
+        1 if !all.is_empty() => {
+            let key = &all[random(all.len() as u64) as usize];
+            put(
+                instance,
+                key,
+                format!("rewritten in step {step}").as_bytes(),
+            );
+        }
+        // A whole database is dropped.
+        2 => _ = std::fs::remove_dir_all(root.join(pick(random))),
+        3 => {
+            let name = pick(random);
+            let key = format!("_schema/{name}/s{}.parquet", random(3));
+            put(instance, &key, format!("step {step}").as_bytes());
+        }
+        4 => put(
+            instance,
+            &format!("of-none-{step}.parquet"),
+            b"of no database",
+        ),
+        _ => {
+            let name = pick(random);
+            let hour = random(4);
+            let key = format!("{name}/cpu/2027/01/14/0{hour}/s{}.parquet", random(4));
+            put(instance, &key, format!("rows of step {step}").as_bytes());
+        }
+    }
+}
+
+fn back_up(instance: &Instance, random: &mut impl FnMut(u64) -> u64) -> Made {
+    let data = live(instance);
+    let root = instance.path("data/arc");
+    let mut scope: Vec<String> = (DATABASES.iter())
+        .filter(|name| root.join(name).is_dir() && random(3) == 0)
+        .map(|&name| name.to_owned())
+        .collect();
+    if random(4) == 0 {
+        scope.clear();
+    }
+    let mut arguments = vec!["backup", "--no-metadata"];
+    for name in &scope {
+        arguments.extend(["--database", name]);
+    }
+    let id = instance.ok(&arguments);
+    Made { id, scope, data }
+}
+
+fn restore(instance: &Instance, made: &Made, policy: &str) -> serde_json::Value {
+    let arguments = [
+        "restore",
+        &made.id,
+        "--yes",
+        "--no-metadata",
+        "--extra-files",
+        policy,
+    ];
+    let (code, ended) = instance.json(&arguments);
+    assert_eq!(code, 0, "{ended}");
+    ended
+}
+
+fn sequence(seed: u64) {
+    let instance = small();
+    let mut random = xorshift(seed | 1);
+    let mut all = vec![back_up(&instance, &mut random)];
+    for step in 0..30 {
+        match random(4) {
+            0 => all.push(back_up(&instance, &mut random)),
+            1 | 2 => change(&instance, &mut random, step),
+            _ => {
+                let made = &all[random(all.len() as u64) as usize];
+                let policy = ["set-aside", "remove", "keep"][random(3) as usize];
+                let case = format!("step {step}: {} {:?} {policy}", made.id, made.scope);
+                let before = live(&instance);
+                restore(&instance, made, policy);
+                let after = live(&instance);
+                assert!(
+                    made.part(&before, false) == made.part(&after, false),
+                    "{case}: what is out of scope has changed"
+                );
+                let (wanted, now) = (made.part(&made.data, true), made.part(&after, true));
+                if policy == "keep" {
+                    assert!(wanted.iter().all(|(key, file)| now.get(key) == Some(file)));
+                } else {
+                    assert!(wanted == now, "{case}: not what was backed up");
+                }
+                let again = restore(&instance, made, policy);
+                assert_eq!(again["plan"]["written_files"], 0, "{case}: {again}");
+                assert!(
+                    live(&instance) == after,
+                    "{case}: a second time changes something"
+                );
+            }
+        }
+    }
+}
+
+/// Guards against: a sequence of operations after which data of another database is lost or old.
+#[test]
+fn what_is_out_of_scope_stays_whatever_the_sequence() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let given = std::env::var("ARC_TEST_SEED").ok();
+    let seed = given.map_or(u64::from(now.subsec_nanos()), |seed| seed.parse().unwrap());
+    println!("ARC_TEST_SEED={seed}");
+    for round in 0..3 {
+        sequence(seed.wrapping_add(round * 7919));
+    }
+}
