@@ -1,7 +1,7 @@
 //! Walks over sorted lists, as streams: inventories, listings and the lists that a source gives are
 //! all in byte order.
 
-use arc_backup_core::{Entry, Error, ErrorKind, Meta};
+use arc_backup_core::{Entry, Error, ErrorKind, Key, Meta};
 use futures::stream::{self, BoxStream, Fuse};
 use futures::{Stream, StreamExt};
 
@@ -23,6 +23,12 @@ impl Sorted for Meta {
     }
 }
 
+impl Sorted for Key {
+    fn sort_key(&self) -> &str {
+        self
+    }
+}
+
 /// What two sorted lists have at one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Joined<L, R> {
@@ -32,6 +38,26 @@ pub(crate) enum Joined<L, R> {
     Right(R),
     /// Both have it.
     Both(L, R),
+}
+
+impl<L, R> Joined<L, R> {
+    /// What each list has.
+    pub(crate) fn into_sides(self) -> (Option<L>, Option<R>) {
+        match self {
+            Self::Left(left) => (Some(left), None),
+            Self::Right(right) => (None, Some(right)),
+            Self::Both(left, right) => (Some(left), Some(right)),
+        }
+    }
+}
+
+impl<L: Sorted, R: Sorted> Sorted for Joined<L, R> {
+    fn sort_key(&self) -> &str {
+        match self {
+            Self::Left(left) | Self::Both(left, _) => left.sort_key(),
+            Self::Right(right) => right.sort_key(),
+        }
+    }
 }
 
 /// Walks two sorted lists at once: what they have at each key, in the order of the keys.

@@ -138,6 +138,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),
         ("RestoreInProgress", "phase") => json!({"enum": ["staging", "applying"]}),
+        // `replace` is refused: on a standalone instance by its name, on a cluster as any restore.
+        ("RestoreBackup", "mode") => json!({"enum": ["merge", "replace"]}),
         ("RestoreBackup", "confirm") => json!({"enum": [true]}),
         // Of the two ways to say it, only the inline one can be nullable.
         ("RestoreBackup", "extra_files") => json!({

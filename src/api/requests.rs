@@ -42,6 +42,9 @@ pub(super) struct RestoreBackup {
     pub(super) restore_config: Option<bool>,
     /// Must be true: live data is overwritten.
     pub(super) confirm: Option<bool>,
+    /// How Arc 27.01 restores on a cluster: `merge` (default) or `replace`. A standalone instance
+    /// takes `merge` only.
+    pub(super) mode: Option<String>,
     /// What becomes of live files that the backup does not hold. Default `set_aside`.
     pub(super) extra_files: Option<ExtraFilesPolicy>,
     /// Restore an incomplete copy if there is no backup of that id. Default false.

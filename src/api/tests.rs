@@ -25,8 +25,8 @@ use crate::Registry;
 use crate::auth::Authenticator;
 use crate::config::Overrides;
 use crate::manifest::{
-    Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest, MeasurementTotals,
-    MissingFile, SectionTotals, SourceInfo,
+    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest,
+    MeasurementTotals, MissingFile, SectionTotals, SourceInfo,
 };
 use crate::operations::ArcBackup;
 
@@ -328,6 +328,10 @@ fn every_field_of_a_manifest_is_in_the_document() {
         cold_size_bytes: 1,
         cold_files: 1,
         cold_files_excluded: 1,
+        cluster: Some(ClusterInfo {
+            name: Some(text()),
+            node_storage: true,
+        }),
         scope: vec![text()],
         owner_instance_id: Some(text()),
         target: Some(text()),

@@ -147,6 +147,9 @@ fn of_listing(
             );
             findings.push(Finding(text, age > options.max_age));
         }
+        _ if scoped > 0 => {
+            findings.push(Finding("no good backup of all databases".to_owned(), true));
+        }
         _ => findings.push(Finding("no good backup".to_owned(), true)),
     }
     if scoped > 0 {

@@ -260,7 +260,7 @@ pub(super) struct DeleteArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
-    /// With --yes: delete even if the target holds no good backup then.
+    /// With --yes: delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].

@@ -46,10 +46,11 @@ pub(super) async fn run(
             let place = left_without.join(", ");
             if arguments.yes {
                 return Err(Error::Invalid(format!(
-                    "nothing was deleted: target {place} would hold no good backup then; use --even-last to delete it anyway"
+                    "nothing was deleted: target {place} would hold no good backup of all databases then; use --even-last to delete it anyway"
                 )));
             }
-            question = format!("Target {place} holds no good backup then. {question}");
+            question =
+                format!("Target {place} holds no good backup of all databases then. {question}");
         }
     }
     confirm(arguments.yes, question, signals).await?;

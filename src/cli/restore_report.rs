@@ -73,7 +73,12 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
         row("SQLite", &preview.sqlite_databases.join(", "));
     }
     match (&preview.plan, &preview.plan_error) {
-        (Some(plan), _) => add_plan(&mut lines, plan),
+        (Some(plan), _) => {
+            add_plan(&mut lines, plan);
+            for warning in &plan.warnings {
+                wrap(&mut lines, "warning", warning);
+            }
+        }
         (None, Some(error)) => row("files", &format!("not known: {error}")),
         (None, None) => row("files", "not known yet: counting takes longer"),
     }
@@ -145,13 +150,18 @@ fn add_plan(lines: &mut Vec<String>, plan: &RestorePlan) {
             format!("; live and not in the backup: {count}, {what}")
         }
     };
-    let files = format!(
+    let written = format!(
         "{} written{replaced}{extra}; {} unchanged",
         plan.written_files, plan.unchanged_files
     );
-    wrap(lines, "files", &files);
+    wrap(lines, "files", &written);
     let bytes = format!("{} written", figures::size(plan.bytes_to_write));
     wrap(lines, "bytes", &bytes);
+    if plan.cold_files_skipped_already_cold > 0 {
+        let cold = files(plan.cold_files_skipped_already_cold, "");
+        let text = format!("{cold} moved there since the backup, and stay there");
+        wrap(lines, "cold tier", &text);
+    }
 }
 
 fn arc(preview: &RestorePreview) -> String {

@@ -145,6 +145,20 @@ fn fields(
             fields.push(("instance", instance.clone()));
         }
     }
+    if let Some(cluster) = &manifest.cluster {
+        let name = cluster.name.as_deref().unwrap_or("(no name)");
+        let text = format!("{name}: the storage of one node, without the state of the cluster");
+        fields.push(("cluster", text));
+    }
+    if manifest.cold_files > 0 {
+        let size = figures::size(manifest.cold_size_bytes);
+        let text = format!("{} files, {size}, are in the backup", manifest.cold_files);
+        fields.push(("cold tier", text));
+    }
+    if manifest.cold_files_excluded > 0 {
+        let text = format!("{} files of the cold tier", manifest.cold_files_excluded);
+        fields.push(("not included", text));
+    }
     if let Some(moment) = &manifest.consistency {
         let flushed = match moment.flushed {
             Some(true) => "Arc was flushed before",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::backends::Backends;
+use super::tiering::COLD;
 use super::values::{Values, variable};
 use crate::{Error, Result};
 
@@ -99,7 +100,9 @@ pub(super) fn read_secret_files(
 ) -> Result<()> {
     let secrets = backends.secrets();
     let targets = names.iter().map(|name| format!("backup.targets.{name}"));
-    let of_stores = std::iter::once("storage".to_owned())
+    let of_stores = ["storage", COLD]
+        .map(str::to_owned)
+        .into_iter()
         .chain(targets)
         .flat_map(|table| (secrets.iter()).map(move |key| format!("{table}.{key}")));
     let keys = of_stores.chain(

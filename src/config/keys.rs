@@ -31,7 +31,7 @@ pub(crate) const BACKUP_KEYS: [&str; 19] = [
 ];
 
 /// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
-pub(crate) const OWN_KEYS: [&str; 2] = ["check_max_age", "monitor_token"];
+pub(crate) const OWN_KEYS: [&str; 3] = ["check_max_age", "include_cold_tier", "monitor_token"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [

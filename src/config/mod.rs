@@ -6,6 +6,7 @@
 mod arc_server;
 mod backends;
 mod backup;
+mod cluster;
 mod databases;
 mod environment;
 mod keys;
@@ -18,6 +19,7 @@ mod state;
 mod storage;
 mod tables;
 mod targets;
+mod tiering;
 mod values;
 mod warning;
 
@@ -33,5 +35,6 @@ pub(crate) use places::{Compared, differences};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;
 pub use targets::TargetSettings;
+pub(crate) use tiering::COLD;
 pub use values::Values;
 pub use warning::Warning;

@@ -2,6 +2,7 @@
 
 use super::storage::StorageSettings;
 use super::tables::ARC_TABLES;
+use super::tiering::TieringSettings;
 use super::values::Values;
 use crate::Result;
 
@@ -20,13 +21,15 @@ const FILES: [(&str, &str); 7] = [
 pub(super) fn not_included(
     values: &Values,
     storage: &StorageSettings,
+    tiering: &TieringSettings,
     config_exists: bool,
 ) -> Result<Vec<String>> {
     let mut list = Vec::new();
-    if values.bool("tiered_storage.enabled", false)?
-        && values.bool("tiered_storage.cold.enabled", false)?
-    {
-        list.push("tiered_storage.cold: the cold tier is another storage".to_owned());
+    if tiering.cold_kind.is_some() && !tiering.include_cold_tier {
+        list.push(
+            "tiered_storage.cold: `arc_backup.include_cold_tier` is false: files of the cold tier are omitted"
+                .to_owned(),
+        );
     }
     if values.bool("iceberg.enabled", false)?
         && let Some(warehouse) = values.text("iceberg.warehouse")?
@@ -78,12 +81,14 @@ pub(super) fn not_included(
 mod tests {
     use super::*;
     use crate::config::backends::StorageRoot;
+    use crate::config::backends::samples::backends;
 
     fn keys(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
         let environment =
             (environment.iter()).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let values = Values::parse(text, "arc.toml", environment).expect("valid TOML");
-        let list = not_included(&values, &storage(), true).expect("valid");
+        let tiering = TieringSettings::read(&values, &backends()).expect("valid");
+        let list = not_included(&values, &storage(), &tiering, true).expect("valid");
         (list.iter())
             .map(|text| text.split(": ").next().unwrap_or_default().to_owned())
             .collect()
@@ -105,6 +110,10 @@ mod tests {
             ("[tiered_storage]\nenabled = true\n", &[]),
             (
                 "[tiered_storage]\nenabled = true\n[tiered_storage.cold]\nenabled = true\n",
+                &[],
+            ),
+            (
+                "[tiered_storage]\nenabled = true\n[tiered_storage.cold]\nenabled = true\n[arc_backup]\ninclude_cold_tier = false\n",
                 &["tiered_storage.cold"],
             ),
             ("[tiered_storage.cold]\nenabled = true\n", &[]),
@@ -148,7 +157,8 @@ mod tests {
             let storage = StorageSettings { root, ..storage() };
             let text = format!("[iceberg]\nenabled = true\nwarehouse = \"{warehouse}\"\n");
             let values = Values::parse(&text, "arc.toml", []).expect("valid TOML");
-            let list = not_included(&values, &storage, true).expect("valid");
+            let list =
+                not_included(&values, &storage, &TieringSettings::default(), true).expect("valid");
             let is_omitted = list
                 .iter()
                 .any(|line| line.starts_with("iceberg.warehouse"));
@@ -173,7 +183,9 @@ mod tests {
             "arc.toml",
             environment.map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let list = not_included(&values.expect("valid TOML"), &storage(), false).expect("valid");
+        let tiering = TieringSettings::default();
+        let values = values.expect("valid TOML");
+        let list = not_included(&values, &storage(), &tiering, false).expect("valid");
         assert_eq!(
             list,
             [

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::backends::Backends;
 use super::backup::BackupSettings;
+use super::cluster::ClusterSettings;
 use super::databases::{Database, databases, real_path};
 use super::environment::{read_secret_files, target_names};
 use super::keys::{misspelt, unknown_target};
@@ -13,6 +14,7 @@ use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::storage::StorageSettings;
 use super::targets::{TargetSettings, targets};
+use super::tiering::TieringSettings;
 use super::values::Values;
 use super::warning::Warning;
 use crate::{Error, Result};
@@ -35,6 +37,10 @@ pub struct Settings {
     pub config_exists: bool,
     /// Arc's data storage.
     pub storage: StorageSettings,
+    /// Arc's tiered storage.
+    pub(crate) tiering: TieringSettings,
+    /// The cluster that Arc is a node of.
+    pub(crate) cluster: Option<ClusterSettings>,
     /// Arc's databases.
     pub databases: Vec<Database>,
     /// Who may use the service.
@@ -97,6 +103,8 @@ impl Settings {
             "retention",
             "continuous_query",
             "iceberg",
+            "tiered_storage",
+            "tiered_storage.cold",
         ] {
             values.check_table(table)?;
         }
@@ -134,9 +142,12 @@ impl Settings {
             state_dir: backup.state_folder().to_owned(),
         };
         let storage = StorageSettings::read(&values, &backends)?;
+        let tiering = TieringSettings::read(&values, &backends)?;
         Ok(Self {
+            cluster: ClusterSettings::read(&values)?,
             databases: databases(&values)?,
-            not_included: not_included(&values, &storage, config_exists)?,
+            not_included: not_included(&values, &storage, &tiering, config_exists)?,
+            tiering,
             config_path,
             config_exists,
             storage,
@@ -193,8 +204,19 @@ impl Settings {
             self.config_path.clone(),
         ];
         paths.extend(target_roots.iter().cloned());
+        // A cold tier on local disk.
+        paths.extend(self.tiering.local_path.iter().cloned());
         for database in &self.databases {
-            for suffix in ["", "-wal", "-shm", "-journal"] {
+            // The last two are restores that Arc has staged, or has rejected.
+            for suffix in [
+                "",
+                "-wal",
+                "-shm",
+                "-journal",
+                ".pending-restore",
+                ".pending-restore.rejected",
+                ".rejected",
+            ] {
                 paths.push(crate::files::with_suffix(&database.path, suffix));
             }
         }

@@ -25,6 +25,10 @@ pub async fn examine(engine: &ArcBackup) -> Report {
         engine.storage().clone(),
         None,
     );
+    let cold = engine.cold.iter().map(|cold| {
+        let (subject, table) = ("cold tier".to_owned(), "tiered_storage.cold".to_owned());
+        (subject, table, cold.clone(), None)
+    });
     let targets = engine.targets().map(|(target, repository)| {
         (
             format!("target {}", target.name),
@@ -34,7 +38,7 @@ pub async fn examine(engine: &ArcBackup) -> Report {
         )
     });
     let backends = &engine.settings().backends;
-    let probes = std::iter::once(data).chain(targets);
+    let probes = std::iter::once(data).chain(cold).chain(targets);
     let probes = probes.map(async |(subject, table, sink, repository)| {
         probe::Probe::new(&subject, &table, backends, &sink, repository)
             .run()

@@ -1,7 +1,7 @@
 //! What is on this machine: configuration, state folder, databases.
 
 use super::check::Check;
-use crate::config::searched_places;
+use crate::config::{Database, searched_places};
 use crate::operations::ArcBackup;
 
 /// What to do where the program runs in the wrong folder.
@@ -109,6 +109,23 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
             Err(error) => Check::bad(&subject, "read", error.to_string()),
         };
         checks.push(check);
+        checks.extend(pending(&subject, &database));
     }
     checks
+}
+
+/// Restores of a database that Arc has staged itself.
+fn pending(subject: &str, database: &Database) -> Vec<Check> {
+    let found = crate::source::pending_restores(&database.path);
+    let checks = found.into_iter().map(|path| {
+        let text = format!(
+            "{}: Arc has staged a restore of its own: it is put in force at Arc's next start",
+            path.display()
+        );
+        Check::warn(subject, "pending restore", text).look_at(
+            database.setting.as_str(),
+            "restart Arc to put it in force, or remove the file; a restore of metadata moves it away",
+        )
+    });
+    checks.collect()
 }

@@ -27,6 +27,6 @@ pub use run::Run;
 pub use seal::{is_sealed, seal};
 pub use spool::Spool;
 pub use types::{
-    Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef, MANIFEST_LIMIT, Manifest,
-    MeasurementTotals, MissingFile, SectionTotals, SourceInfo,
+    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,
+    MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, SectionTotals, SourceInfo,
 };

@@ -67,6 +67,9 @@ pub struct Manifest {
     /// Files of the cold tier that are not in the backup, as it could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_files_excluded: u64,
+    /// The cluster that the instance is a node of; absent where it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterInfo>,
     /// The databases that were asked for, sorted: the backup has their data and nothing else of the
     /// data. Empty where it has all.
     #[serde(
@@ -252,6 +255,17 @@ pub struct DatabaseIncluded {
     pub file: String,
     /// The configuration key that names the live one.
     pub setting: String,
+}
+
+/// What a backup of a node of a cluster is of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    /// The name of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it holds the storage of one node, and not the state of the cluster: always true.
+    #[serde(default)]
+    pub node_storage: bool,
 }
 
 /// What the inventory must be.

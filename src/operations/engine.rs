@@ -33,6 +33,8 @@ pub struct ArcBackup {
     pub(crate) settings: Arc<Settings>,
     pub(crate) sources: Vec<Arc<dyn Source>>,
     pub(crate) storage: Arc<dyn Sink>,
+    /// Arc's cold tier, where it has one.
+    pub(crate) cold: Option<Arc<dyn Sink>>,
     pub(crate) repositories: Vec<Repository>,
     pub(crate) history: History,
     pub(crate) scratch: ScratchFolders,
@@ -95,6 +97,7 @@ impl ArcBackup {
         settings.check_apart(&named_roots)?;
         let roots: Vec<_> = named_roots.into_iter().map(|(_, root)| root).collect();
         let storage = registry.storage(&settings)?;
+        let cold = registry.cold(&settings)?;
         let mut excluded = settings.excluded_keys(&roots);
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
         let exclusions = Exclusions {
@@ -102,7 +105,7 @@ impl ArcBackup {
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
         };
-        let sources = registry.sources(&settings, storage.clone(), exclusions.clone())?;
+        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
@@ -110,6 +113,7 @@ impl ArcBackup {
             settings: Arc::new(settings),
             sources,
             storage,
+            cold,
             repositories,
             slot: tokio::sync::Mutex::default(),
             current: Mutex::default(),
@@ -412,7 +416,8 @@ impl ArcBackup {
     pub async fn settle(&self) {
         let sinks = (self.repositories.iter())
             .map(Repository::sink)
-            .chain([&self.storage]);
+            .chain([&self.storage])
+            .chain(&self.cold);
         let settled = futures::future::join_all(sinks.map(|sink| sink.settle()));
         if tokio::time::timeout(SETTLE_TIMEOUT, settled).await.is_err() {
             tracing::warn!("aborted uploads or locks may remain: they expire by themselves");

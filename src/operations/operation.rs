@@ -115,6 +115,12 @@ pub struct Operation {
     /// Restore: live files that were already the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchanged_files: Option<u64>,
+    /// Restore: files that have moved to the cold tier since the backup, and stayed there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_files_skipped_already_cold: Option<u64>,
+    /// Backup: files of the cold tier that it does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_files_excluded: Option<u64>,
     /// Restore: live files that were set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside_files: Option<u64>,
@@ -124,6 +130,10 @@ pub struct Operation {
     /// Restore: files that Arc wrote during it; they stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub appeared_files: Option<u64>,
+    /// Restore of a backup that Arc made during a compaction: inputs of jobs that are not restored,
+    /// as their output has the same rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumed_inputs_skipped: Option<u64>,
     /// Restore: the locations of replaced files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,

@@ -3,6 +3,8 @@
 use super::backend_kind::BackendKind;
 #[cfg(feature = "azure")]
 use super::backend_kind::Constructors;
+#[cfg(feature = "azure")]
+use crate::config::COLD;
 use crate::config::{BackendDescription, PlaceForm, StorageRoot};
 
 /// Azure Blob Storage.
@@ -41,6 +43,7 @@ pub(super) const AZURE: BackendKind = BackendKind {
     constructors: Some(Constructors {
         target: |target, settings| sinks::sink(&settings.values, &target.key),
         storage: sinks::storage,
+        cold: |settings| sinks::sink(&settings.values, COLD),
     }),
     #[cfg(not(feature = "azure"))]
     constructors: None,

@@ -22,6 +22,8 @@ pub(super) struct Constructors {
     pub(super) target: fn(&TargetSettings, &Settings) -> Result<Arc<dyn Sink>>,
     /// The sink of Arc's data storage.
     pub(super) storage: fn(&Settings) -> Result<Arc<dyn Sink>>,
+    /// The sink of Arc's cold tier.
+    pub(super) cold: fn(&Settings) -> Result<Arc<dyn Sink>>,
 }
 
 /// A backend's fault of configuration, with the table that its setting is in.

@@ -25,6 +25,7 @@ pub(super) const LOCAL: BackendKind = BackendKind {
     constructors: Some(Constructors {
         target: sinks::target,
         storage: sinks::storage,
+        cold: sinks::cold,
     }),
     #[cfg(not(feature = "local"))]
     constructors: None,
@@ -39,7 +40,7 @@ mod sinks {
     use arc_backup_local::{LocalConfig, LocalSink};
 
     use super::STORAGE;
-    use crate::config::{Settings, TargetSettings};
+    use crate::config::{COLD, Settings, TargetSettings};
     use crate::{Error, Result};
 
     pub(super) fn target(target: &TargetSettings, settings: &Settings) -> Result<Arc<dyn Sink>> {
@@ -53,6 +54,16 @@ mod sinks {
                     Error::Config(format!("`{key}` is missing: it names the folder"))
                 })?)
             };
+        Ok(Arc::new(LocalSink::new(LocalConfig::new(root))))
+    }
+
+    pub(super) fn cold(settings: &Settings) -> Result<Arc<dyn Sink>> {
+        let key = format!("{COLD}.local_path");
+        let path = settings.values.text(&key)?;
+        let root =
+            PathBuf::from(path.ok_or_else(|| {
+                Error::Config(format!("`{key}` is missing: it names the folder"))
+            })?);
         Ok(Arc::new(LocalSink::new(LocalConfig::new(root))))
     }
 

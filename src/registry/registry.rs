@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_backup_core::{Sink, Source};
 
 use super::backends;
-use crate::config::{Overrides, Settings, TargetSettings};
+use crate::config::{COLD, Overrides, Settings, TargetSettings};
 use crate::repository::Repository;
-use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource};
+use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource, Tiering};
 use crate::{Error, Result};
 
 /// Makes a sink for a target, whose settings are under [`TargetSettings::key`] in
@@ -19,8 +19,8 @@ pub type SinkConstructor =
 pub type SourceConstructor =
     Box<dyn Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync>;
 
-/// Puts something around a sink: that of the target of this name, or of Arc's data storage
-/// (`None`).
+/// Puts something around a sink: that of the target of this name, of Arc's data storage (`None`),
+/// or of its cold tier (`tiered_storage.cold`).
 pub type SinkWrapper = Box<dyn Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync>;
 /// Puts something around a source.
 pub type SourceWrapper = Box<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
@@ -141,15 +141,22 @@ impl Registry {
     pub(crate) fn sources(
         &self,
         settings: &Settings,
-        storage: Arc<dyn Sink>,
-        exclusions: Exclusions,
+        storage: &Arc<dyn Sink>,
+        cold: Option<&Arc<dyn Sink>>,
+        exclusions: &Exclusions,
     ) -> Result<Vec<Arc<dyn Source>>> {
+        let tiering = Tiering {
+            database: settings.auth.db_path.clone(),
+            cold: cold.cloned(),
+            include_cold: settings.tiering.include_cold_tier,
+        };
+        let data = ParquetSource::new(
+            storage.clone(),
+            settings.storage.kind.as_str(),
+            exclusions.clone(),
+        );
         let mut sources: Vec<Arc<dyn Source>> = vec![
-            Arc::new(ParquetSource::new(
-                storage,
-                settings.storage.kind.as_str(),
-                exclusions,
-            )),
+            Arc::new(data.with_tiering(tiering)),
             Arc::new(SqliteSource::new(settings.databases.clone())),
             Arc::new(
                 ConfigSource::new(settings.config_path.clone(), settings.config_exists)
@@ -176,6 +183,21 @@ impl Registry {
             sources = sources.into_iter().map(wrap).collect();
         }
         Ok(sources)
+    }
+
+    /// Arc's cold tier, where it has one.
+    pub(crate) fn cold(&self, settings: &Settings) -> Result<Option<Arc<dyn Sink>>> {
+        let Some(kind) = settings.tiering.cold_kind.as_deref() else {
+            return Ok(None);
+        };
+        let constructors = backends::find(kind).and_then(|kind| kind.constructors);
+        match constructors {
+            Some(constructors) => {
+                let sink = (constructors.cold)(settings)?;
+                Ok(Some(self.wrapped(Some(COLD), sink)))
+            }
+            None => Err(self.unknown("tiered_storage.cold.backend", kind)),
+        }
     }
 
     pub(crate) fn storage(&self, settings: &Settings) -> Result<Arc<dyn Sink>> {

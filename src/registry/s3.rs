@@ -3,6 +3,8 @@
 use super::backend_kind::BackendKind;
 #[cfg(feature = "s3")]
 use super::backend_kind::Constructors;
+#[cfg(feature = "s3")]
+use crate::config::COLD;
 use crate::config::{BackendDescription, PlaceForm, StorageRoot};
 
 /// The name of a target whose bucket is in the path by default.
@@ -42,6 +44,7 @@ pub(super) const S3: BackendKind = BackendKind {
         target: |target, settings| sinks::sink(&settings.values, &target.key, target.kind == MINIO),
         // For `minio` as for `s3`: with another default than Arc's it would be another place.
         storage: |settings| sinks::sink(&settings.values, "storage", false),
+        cold: |settings| sinks::sink(&settings.values, COLD, false),
     }),
     #[cfg(not(feature = "s3"))]
     constructors: None,

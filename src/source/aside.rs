@@ -42,6 +42,17 @@ impl Aside {
         }
     }
 
+    /// The same in a folder of its own, where it is in the target: what another storage sets aside
+    /// may have the same keys.
+    pub(super) fn in_folder(mut self, name: &str) -> Self {
+        if let Some((_, folder)) = &mut self.target
+            && let Ok(inside) = folder.join(name)
+        {
+            *folder = inside;
+        }
+        self
+    }
+
     /// Makes sure, before anything changes, that `bytes` can be set aside.
     pub(super) async fn prepare(&self, bytes: u64) -> Result<()> {
         let Some((target, folder)) = &self.target else {

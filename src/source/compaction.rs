@@ -15,7 +15,7 @@ use serde::Deserialize;
 /// The folder of job states.
 pub(crate) const JOB_STATES: &str = "_compaction_state";
 /// The longest state that is read: some ten thousand inputs.
-const STATE_LIMIT: u64 = 16 << 20;
+pub(crate) const STATE_LIMIT: u64 = 16 << 20;
 
 /// Whether the file `key` lies in the folder of job states.
 pub(crate) fn is_job_state(key: &str) -> bool {
@@ -76,6 +76,27 @@ impl Job {
         std::iter::once(&self.output)
             .chain(self.inputs())
             .map(|key| unit_of(key))
+    }
+}
+
+/// The files of a job, by their keys under the storage root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobFiles {
+    pub(crate) output: String,
+    /// The size of the whole output; `None` where Arc had not written one.
+    pub(crate) output_size: Option<u64>,
+    pub(crate) inputs: Vec<String>,
+}
+
+impl JobFiles {
+    /// Those of a state, or why that is not one.
+    pub(crate) fn parse(state: &[u8]) -> std::result::Result<Self, String> {
+        let job: Job = serde_json::from_slice(state).map_err(|error| error.to_string())?;
+        Ok(Self {
+            output_size: job.output_size,
+            inputs: job.inputs.unwrap_or_default(),
+            output: job.output,
+        })
     }
 }
 

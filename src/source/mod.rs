@@ -1,6 +1,10 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
 mod aside;
+mod cold_places;
+mod cold_restore;
+mod cold_snapshot;
+mod cold_tier;
 mod compaction;
 mod companions;
 mod config;
@@ -10,6 +14,7 @@ mod live;
 mod parquet;
 mod parquet_restore;
 mod parquet_same;
+mod pending;
 mod put_back;
 mod replace;
 mod section;
@@ -20,16 +25,21 @@ mod sqlite_restore;
 mod staged_file;
 mod steps;
 mod sync;
+mod tier_changes;
+mod tier_rows;
+mod tiering;
 mod units;
 mod without_checksums;
 
-pub(crate) use compaction::{JOB_STATES, is_job_state, is_readable_state};
+pub(crate) use compaction::{JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_readable_state};
 pub use config::ConfigSource;
 pub(crate) use config::check_config_place;
 pub use contents::{Contents, Exclusions};
 pub(crate) use contents::{measurement_of, partition_of};
 pub use parquet::ParquetSource;
+pub(crate) use pending::pending_restores;
 pub(crate) use section::section_of;
 pub(crate) use snapshot::{check_file, describe_database};
 pub use sqlite::SqliteSource;
 pub(crate) use sync::sync;
+pub use tiering::Tiering;

@@ -7,16 +7,18 @@ use std::time::SystemTime;
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, GetOptions, Key,
     Meta, Origin, OtherKind, Reconciled, Restore, Result, Section, Sink, Snapshot, SnapshotFolder,
-    SnapshotRequest, Source, SourceReport, Staging,
+    SnapshotRequest, Source, SourceReport, Staging, Tier,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::cold_snapshot::ColdSnapshot;
 use super::compaction::{Jobs, is_job_state, unit_of};
 use super::contents::Exclusions;
 use super::decide::{Files, is_harmless};
 use super::parquet_restore::ParquetRestore;
 use super::settle::{SettledListing, Settler, entries_of, entry, locked, root_of};
+use super::tiering::Tiering;
 use crate::manifest::Inventory;
 use crate::sorted::union;
 
@@ -29,6 +31,7 @@ pub struct ParquetSource {
     storage: Arc<dyn Sink>,
     kind: String,
     exclusions: Exclusions,
+    tiering: Option<Tiering>,
 }
 
 impl ParquetSource {
@@ -39,7 +42,15 @@ impl ParquetSource {
             storage,
             kind: kind.into(),
             exclusions,
+            tiering: None,
         }
+    }
+
+    /// The same with Arc's cold tier.
+    #[must_use]
+    pub fn with_tiering(mut self, tiering: Tiering) -> Self {
+        self.tiering = Some(tiering);
+        self
     }
 }
 
@@ -61,6 +72,7 @@ impl Source for ParquetSource {
                 "the storage root (`storage.local_path`) is not a folder: is its volume mounted, and the working directory Arc's (-C)?",
             ));
         }
+        let before = ColdSnapshot::rows_before(self.tiering.as_ref(), &request).await?;
         let snapshot = match self.storage.snapshots() {
             Some(snapshots) => match snapshots.create(&request.operation_id).await {
                 Ok(snapshot) => Some(snapshot),
@@ -95,7 +107,7 @@ impl Source for ParquetSource {
             "settled-listing"
         };
         report.method = Some(method.to_owned());
-        Ok(Box::new(DataSnapshot {
+        let mut taken = DataSnapshot {
             settler,
             snapshot,
             listed: listing.listed,
@@ -104,8 +116,28 @@ impl Source for ParquetSource {
                 states: listing.states,
                 jobs: listing.jobs,
             }),
+            cold: None,
             report,
-        }))
+        };
+        // After the hot files: a file that moves in between is in both listings, and not in none.
+        let mut report = std::mem::take(&mut taken.report);
+        let tiering = self.tiering.as_ref();
+        let hot = taken.hot_entries();
+        let cold = ColdSnapshot::take(tiering, &request, hot, before.as_ref(), &mut report).await;
+        taken.report = report;
+        let added = match cold {
+            Ok(None) => Ok(()),
+            Ok(Some((cold, units))) => {
+                taken.cold = Some(cold);
+                taken.list_again(units).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = added {
+            Box::new(taken).release().await?;
+            return Err(error);
+        }
+        Ok(Box::new(taken))
     }
 
     async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
@@ -124,6 +156,7 @@ impl Source for ParquetSource {
         Ok(Box::new(ParquetRestore::new(
             self.storage.clone(),
             self.exclusions.clone(),
+            self.tiering.clone(),
             staging,
         )))
     }
@@ -197,6 +230,8 @@ struct DataSnapshot {
     /// The first listing.
     listed: Inventory,
     changing: tokio::sync::Mutex<Changing>,
+    /// The files that are in the cold tier.
+    cold: Option<ColdSnapshot>,
     report: SourceReport,
 }
 
@@ -210,19 +245,12 @@ struct Changing {
 #[async_trait]
 impl Snapshot for DataSnapshot {
     fn entries(&self) -> EntryStream<'_> {
-        let begun = async move {
-            let changing = self.changing.lock().await;
-            let again: BTreeMap<Key, Meta> = (changing.settled.values().flatten())
-                .chain(&changing.states)
-                .map(|(key, meta)| (key.clone(), meta.clone()))
-                .collect();
-            let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
-            let first = entries_of(&self.listed)?
-                .try_filter(move |entry| std::future::ready(!units.contains(unit_of(&entry.key))));
-            let again = stream::iter(again.into_values().map(|meta| Ok(entry(meta))));
-            Ok(union(first, again))
-        };
-        stream::once(begun).try_flatten().boxed()
+        let hot = self.hot_entries();
+        match self.cold.as_ref().map(|cold| cold.entries(hot)) {
+            None => self.hot_entries(),
+            Some(Ok(entries)) => entries,
+            Some(Err(error)) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     async fn open(&self, entry: &Entry) -> Result<Body, Error> {
@@ -230,6 +258,9 @@ impl Snapshot for DataSnapshot {
             if_match: entry.etag.clone(),
             ..GetOptions::default()
         };
+        if let (Tier::Cold, Some(cold)) = (entry.tier, &self.cold) {
+            return cold.open(entry, options).await;
+        }
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.get(&entry.key, options).await?.body);
         }
@@ -241,51 +272,25 @@ impl Snapshot for DataSnapshot {
         let changing = &mut *changing;
         let mut gone = Vec::new();
         let mut units = BTreeSet::new();
+        let in_cold = match &self.cold {
+            Some(cold) => cold.look_again(lost).await?,
+            None => BTreeMap::new(),
+        };
         for key in lost {
+            if matches!(in_cold.get(key), Some(Some(_))) {
+                continue;
+            }
             if changing.states.remove(key).is_some() || is_job_state(key) {
                 gone.push(key.clone());
             } else {
                 units.insert(unit_of(key).to_owned());
             }
         }
-        let mut were = self.files_of(&units, &changing.settled).await?;
-        let settled =
-            (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
-        let now = match settled.await {
-            // A file of another owner has appeared, which can't be linked: the lost files are
-            // named.
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::warn!(%error, "the snapshot can't be reconciled");
-                return Ok(None);
-            }
-            settled => settled?,
-        };
-        let lost: BTreeSet<&Key> = lost.iter().collect();
-        let mut entries = Vec::new();
-        for (key, meta) in now.values().flatten() {
-            let was = were.remove(key);
-            if lost.contains(key) || was.is_none_or(|was| was != (meta.size, meta.etag.clone())) {
-                entries.push(entry(meta.clone()));
-            }
-        }
-        entries.sort_by(|a, b| a.key.cmp(&b.key));
-        gone.extend(were.into_keys());
-        changing.settled.extend(now);
-        // A job state that was harmless with the files before may not be with those of now.
-        changing.states.retain(|key, _| {
-            let stays = match changing.jobs.0.get(key) {
-                Some((_, Ok(job))) if job.units().any(|unit| units.contains(unit)) => {
-                    is_harmless(job, &changing.settled)
-                }
-                Some(_) => true,
-                None => false,
-            };
-            if !stays {
-                gone.push(key.clone());
-            }
-            stays
-        });
-        Ok(Some(Reconciled { gone, entries }))
+        let settled = self.settle_again(changing, units, lost, in_cold).await?;
+        Ok(settled.map(|mut reconciled| {
+            reconciled.gone.extend(gone);
+            reconciled
+        }))
     }
 
     fn report(&self) -> SourceReport {
@@ -308,6 +313,106 @@ impl Snapshot for DataSnapshot {
 }
 
 impl DataSnapshot {
+    /// The entries of the hot files.
+    fn hot_entries(&self) -> EntryStream<'_> {
+        let begun = async move {
+            let changing = self.changing.lock().await;
+            let again: BTreeMap<Key, Meta> = (changing.settled.values().flatten())
+                .chain(&changing.states)
+                .map(|(key, meta)| (key.clone(), meta.clone()))
+                .collect();
+            let units: BTreeSet<String> = changing.settled.keys().cloned().collect();
+            let first = entries_of(&self.listed)?
+                .try_filter(move |entry| std::future::ready(!units.contains(unit_of(&entry.key))));
+            let again = stream::iter(again.into_values().map(|meta| Ok(entry(meta))));
+            Ok(union(first, again))
+        };
+        stream::once(begun).try_flatten().boxed()
+    }
+
+    /// Lists units again that were listed too early. Nothing of them has been copied yet.
+    async fn list_again(&self, units: BTreeSet<String>) -> Result<()> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let changing = &mut *self.changing.lock().await;
+        let settled = self.settle_again(changing, units, &[], BTreeMap::new());
+        settled.await.map(drop)
+    }
+
+    /// Settles units again, and returns how they differ from what they were. `in_cold` are those of
+    /// the `lost` files that were taken from the cold tier, each as it is now.
+    async fn settle_again(
+        &self,
+        changing: &mut Changing,
+        units: BTreeSet<String>,
+        lost: &[Key],
+        in_cold: BTreeMap<Key, Option<Entry>>,
+    ) -> Result<Option<Reconciled>> {
+        let mut gone = Vec::new();
+        let mut were = self.files_of(&units, &changing.settled).await?;
+        let settled =
+            (self.settler).settle(units.clone(), self.snapshot.as_deref(), &mut changing.jobs);
+        let now = match settled.await {
+            // A file of another owner has appeared, which can't be linked: the lost files are
+            // named.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(%error, "the snapshot can't be reconciled");
+                return Ok(None);
+            }
+            settled => settled?,
+        };
+        let lost: BTreeSet<&Key> = lost.iter().collect();
+        let mut entries = Vec::new();
+        for (key, meta) in now.values().flatten() {
+            if self.cold.as_ref().is_some_and(|cold| cold.replaces(key)) {
+                were.remove(key);
+                continue;
+            }
+            let was = were.remove(key);
+            if lost.contains(key) || was.is_none_or(|was| was != (meta.size, meta.etag.clone())) {
+                entries.push(entry(meta.clone()));
+            }
+        }
+        let is_in_cold = |key: &Key| in_cold.get(key).is_some_and(Option::is_some);
+        for key in were.into_keys() {
+            let moved = match &self.cold {
+                Some(cold) if cold.replaces(&key) || is_in_cold(&key) => continue,
+                Some(cold) => cold.moved(&key).await?,
+                None => None,
+            };
+            match moved {
+                Some(entry) => entries.push(entry),
+                None => gone.push(key),
+            }
+        }
+        for (key, now) in in_cold {
+            match now {
+                Some(entry) => entries.push(entry),
+                // Its hot file may be there again.
+                None if !entries.iter().any(|entry| entry.key == key) => gone.push(key),
+                None => {}
+            }
+        }
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        changing.settled.extend(now);
+        // A job state that was harmless with the files before may not be with those of now.
+        changing.states.retain(|key, _| {
+            let stays = match changing.jobs.0.get(key) {
+                Some((_, Ok(job))) if job.units().any(|unit| units.contains(unit)) => {
+                    is_harmless(job, &changing.settled)
+                }
+                Some(_) => true,
+                None => false,
+            };
+            if !stays {
+                gone.push(key.clone());
+            }
+            stays
+        });
+        Ok(Some(Reconciled { gone, entries }))
+    }
+
     /// The files that the snapshot has of these units, with their sizes and entity tags.
     async fn files_of(
         &self,

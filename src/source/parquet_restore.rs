@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
     AsideMode, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
-    Key, ListOptions, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging, Upload,
+    Key, ListOptions, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging, Tier, Upload,
     WriteOptions,
 };
 use async_trait::async_trait;
@@ -16,15 +16,19 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use super::aside::Aside;
+use super::cold_places::places;
+use super::cold_tier::ColdRestore;
 use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
+use super::tier_changes::RowTier;
+use super::tiering::Tiering;
 use super::without_checksums::WithoutChecksums;
 use crate::sorted::{Joined, merge_join};
 
 /// The smallest object that is uploaded in parts: S3's smallest part.
-const LARGE_BYTES: u64 = 5 << 20;
+pub(super) const LARGE_BYTES: u64 = 5 << 20;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
@@ -48,10 +52,18 @@ pub(super) struct ParquetRestore {
     /// keeps none, or rounds them.
     pub(super) has_other_times: AtomicBool,
     pub(super) durability: tokio::sync::OnceCell<Box<dyn Durability>>,
+    /// Arc's cold tier.
+    pub(super) cold: ColdRestore,
 }
 
 impl ParquetRestore {
-    pub(super) fn new(storage: Arc<dyn Sink>, exclusions: Exclusions, staging: Staging) -> Self {
+    pub(super) fn new(
+        storage: Arc<dyn Sink>,
+        exclusions: Exclusions,
+        tiering: Option<Tiering>,
+        staging: Staging,
+    ) -> Self {
+        let cold = ColdRestore::new(tiering, &staging);
         let aside = Aside::new(
             storage.clone(),
             &staging.operation_id,
@@ -83,11 +95,20 @@ impl ParquetRestore {
             without_checksums: WithoutChecksums::default(),
             has_other_times: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
+            cold,
         }
     }
 
-    fn summary(&self) -> MutexGuard<'_, RestoreSummary> {
+    pub(super) fn summary(&self) -> MutexGuard<'_, RestoreSummary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The storage that a step is about.
+    pub(super) fn storage_of(&self, step: &Step) -> &Arc<dyn Sink> {
+        match step.cold {
+            true => self.cold.sink().unwrap_or(&self.storage),
+            false => &self.storage,
+        }
     }
 
     /// The live files that belong to the data and are in scope.
@@ -151,9 +172,13 @@ impl ParquetRestore {
 
     async fn apply_step(&self, step: &Step) -> Result<()> {
         self.staging.activity.note();
+        if step.cold {
+            return self.apply_cold_step(step).await;
+        }
         let key = step.key()?;
         match step.action {
-            Action::Same | Action::Need | Action::Found => {}
+            Action::Same | Action::Need | Action::Found | Action::Row => {}
+            Action::Second => self.set_aside(&key, AsideMode::Move).await?,
             Action::Extra if self.staging.extra_files == ExtraFiles::Keep => {
                 self.summary().kept_extra_files += 1;
             }
@@ -185,7 +210,7 @@ impl ParquetRestore {
         Ok(())
     }
 
-    fn extra(&self, live: &Meta) -> Result<()> {
+    pub(super) fn extra(&self, live: &Meta) -> Result<()> {
         self.summary().extra_files += 1;
         if self.staging.extra_files != ExtraFiles::Keep {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
@@ -198,10 +223,23 @@ impl ParquetRestore {
             modified: None,
             mode: None,
             etag: None,
+            cold: false,
+            row: None,
         })
     }
 
-    async fn compare(&self, entry: Entry, live: Option<&Meta>) -> Result<()> {
+    /// Compares an entry that goes to the storage with what is live there. `row` is what its row in
+    /// `tier_files` is to say.
+    pub(super) async fn compare(
+        &self,
+        entry: Entry,
+        live: Option<&Meta>,
+        row: Option<RowTier>,
+    ) -> Result<()> {
+        let entry = Entry {
+            tier: Tier::Hot,
+            ..entry
+        };
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
             let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
@@ -222,7 +260,7 @@ impl ParquetRestore {
             self.without_checksums.add(&entry.key);
         }
         let same = match live {
-            Some(live) => self.is_same(&entry, live).await?,
+            Some(live) => self.is_same(&self.storage, &entry, live).await?,
             None => false,
         };
         if let Some(live) = live.filter(|_| !same) {
@@ -245,6 +283,7 @@ impl ParquetRestore {
         let etag = live.filter(|_| same).and_then(|live| live.etag.clone());
         self.steps.append(&Step {
             etag,
+            row,
             ..Step::new(&entry, action)
         })
     }
@@ -253,7 +292,8 @@ impl ParquetRestore {
 #[async_trait]
 impl Restore for ParquetRestore {
     async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary> {
-        let mut joined = merge_join(entries, self.live());
+        let cold = places(self.cold.tiering.as_ref(), &self.staging).await?;
+        let mut joined = merge_join(merge_join(entries, self.live()), cold);
         while let Some(joined) = joined.try_next().await? {
             if self.staging.cancel.is_cancelled() {
                 return Err(Error::new(
@@ -263,11 +303,9 @@ impl Restore for ParquetRestore {
                     "cancelled",
                 ));
             }
-            match joined {
-                Joined::Left(entry) => self.compare(entry, None).await?,
-                Joined::Both(entry, live) => self.compare(entry, Some(&live)).await?,
-                Joined::Right(live) => self.extra(&live)?,
-            }
+            let (at_key, cold) = joined.into_sides();
+            let (entry, live) = at_key.map_or((None, None), Joined::into_sides);
+            self.decide(entry, live, cold).await?;
         }
         drop(joined);
         let there = self.staged_bytes.load(Ordering::Relaxed);
@@ -304,6 +342,9 @@ impl Restore for ParquetRestore {
         if let Some(area) = self.storage.staging() {
             return area.begin(&entry.key, &self.staging.stage, options).await;
         }
+        if entry.tier == Tier::Cold {
+            return self.begin_cold(entry, options).await;
+        }
         // Unfinished uploads of the same object, of a restore that was killed. Arc never writes a
         // name twice at a time.
         if entry.size >= LARGE_BYTES {
@@ -321,9 +362,10 @@ impl Restore for ParquetRestore {
         // Of a file that Arc backed up without a checksum, only now is it known whether the live
         // one is the same.
         if let Some(area) = self.storage.staging()
+            && entry.tier == Tier::Hot
             && self.without_checksums.has(&entry.key)
             && let Some(live) = self.storage.head(&entry.key).await?
-            && self.is_same(entry, &live).await?
+            && self.is_same(&self.storage, entry, &live).await?
         {
             area.discard(&entry.key, &self.staging.stage).await?;
             let mut summary = self.summary();
@@ -348,6 +390,7 @@ impl Restore for ParquetRestore {
         if bytes > 0 || (self.storage.staging().is_some() && self.summary().needed_files > 0) {
             self.aside.prepare(bytes).await?;
         }
+        self.cold.prepare().await?;
         if self.staging.resumes {
             self.discard_staged(&[Action::Same]).await?;
         }
@@ -371,15 +414,11 @@ impl Restore for ParquetRestore {
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {
+        self.summary().warnings.extend(self.cold.warnings());
+        self.correct_rows().await?;
+        self.check_cold().await?;
         let keep_extra = self.staging.extra_files == ExtraFiles::Keep;
-        let expected = self.steps.read()?.filter(|step| match step {
-            Ok(step) => match step.action {
-                Action::Same | Action::Need => true,
-                Action::Extra => keep_extra,
-                Action::Staged | Action::Found => false,
-            },
-            Err(_) => true,
-        });
+        let expected = self.expected(false, keep_extra)?;
         let mut joined = merge_join(stream::iter(expected), self.live());
         while let Some(joined) = joined.try_next().await? {
             let problem = match joined {
@@ -406,6 +445,8 @@ impl Restore for ParquetRestore {
             self.aside.remove().await?;
             self.summary().set_aside_location = None;
         }
+        let kept = self.cold.keep_or_remove(remove).await?;
+        self.summary().kept.extend(kept);
         for (aside, policy) in &self.earlier {
             if remove && *policy == ExtraFiles::Remove {
                 aside.remove().await?;
@@ -426,6 +467,7 @@ impl Restore for ParquetRestore {
             .collect();
         self.discard_staged(&actions).await?;
         // Nothing was set aside yet: this removes what was made to try it.
+        self.cold.abort().await?;
         self.aside.remove().await
     }
 
@@ -440,6 +482,7 @@ impl Restore for ParquetRestore {
             self.abort().await?;
             return Ok(0);
         }
+        self.cold.abort().await?;
         self.aside.remove().await?;
         Ok(left)
     }

@@ -1,8 +1,9 @@
 //! Comparing live and staged files with those of the backup.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Staging};
+use arc_backup_core::{EntityTag, Entry, Key, Meta, Result, Sink, Staging};
 
 use super::live;
 use super::parquet_restore::ParquetRestore;
@@ -10,7 +11,12 @@ use super::steps::{Action, Step};
 use crate::times::system_time;
 
 impl ParquetRestore {
-    pub(super) async fn is_same(&self, entry: &Entry, there: &Meta) -> Result<bool> {
+    pub(super) async fn is_same(
+        &self,
+        storage: &Arc<dyn Sink>,
+        entry: &Entry,
+        there: &Meta,
+    ) -> Result<bool> {
         let Some(digest) = entry.sha256 else {
             return Ok(false);
         };
@@ -18,14 +24,14 @@ impl ParquetRestore {
             return Ok(false);
         }
         // The tag of the object that was backed up: it is still that object, and need not be read.
-        let is_strong = self.storage.properties().entity_tag == EntityTag::Strong;
+        let is_strong = storage.properties().entity_tag == EntityTag::Strong;
         if is_strong && entry.etag.is_some() && entry.etag == there.etag {
             return Ok(true);
         }
         let Staging {
             cancel, activity, ..
         } = &self.staging;
-        let live = live::digest(&*self.storage, &there.key, cancel, activity).await?;
+        let live = live::digest(&**storage, &there.key, cancel, activity).await?;
         Ok(live == Some(digest))
     }
 
@@ -46,7 +52,7 @@ impl ParquetRestore {
             _ if self.without_checksums.has(&step.key) => false,
             _ if self.has_other_times.load(Ordering::Relaxed) => false,
             _ => {
-                self.storage.properties().keeps_attributes
+                self.storage_of(step).properties().keeps_attributes
                     && step.modified.is_some()
                     && step.modified.map(system_time) != live.modified
             }

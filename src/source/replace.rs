@@ -129,6 +129,13 @@ fn check_replaceable(path: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether what is at `path` can be renamed. Tries the folder.
+pub(super) fn check_movable(path: &Path, operation_id: &str) -> io::Result<()> {
+    let meta = std::fs::symlink_metadata(path)?;
+    check_replaceable(path, &meta)?;
+    try_folder(path, operation_id)
+}
+
 /// Tries to make a file beside `path` and to rename another one over it; removes both.
 fn try_folder(path: &Path, operation_id: &str) -> io::Result<()> {
     let folder = folder_of(path);

@@ -117,7 +117,7 @@ fn copy_of(
 
 /// Opens a live database that must exist, and makes sure that it can be read: SQLite itself finds
 /// that out only with the first query.
-fn open_readable(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_readable(path: &Path) -> rusqlite::Result<Connection> {
     let open = |flags| {
         let connection =
             Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

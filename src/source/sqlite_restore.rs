@@ -1,5 +1,6 @@
 //! Restoring databases: each is staged beside its place, checked, and then put in its place.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
 use super::companions::remove_all_of;
+use super::pending::{check_pending, move_pending, pending_restores};
 use super::put_back::{check_place, put_back, wait_until_free};
 use super::replace::{Attributes, real_place};
 use super::snapshot::check_file;
@@ -20,6 +22,8 @@ use crate::files::{create_folder, file_error, with_suffix};
 
 pub(super) struct SqliteRestore {
     databases: Vec<Database>,
+    /// The places that the configuration names, by the files of the databases.
+    configured: BTreeMap<String, PathBuf>,
     staging: Staging,
     state: Mutex<State>,
 }
@@ -32,6 +36,9 @@ struct State {
 
 impl SqliteRestore {
     pub(super) fn new(mut databases: Vec<Database>, staging: Staging) -> Self {
+        let configured = (databases.iter())
+            .map(|database| (database.file.clone(), database.path.clone()))
+            .collect();
         for database in &mut databases {
             // SQLite follows a link, and has its `-wal` beside the file that the link leads to. A
             // dangling link is moved away.
@@ -41,6 +48,7 @@ impl SqliteRestore {
         }
         Self {
             databases,
+            configured,
             staging,
             state: Mutex::default(),
         }
@@ -64,6 +72,11 @@ impl SqliteRestore {
     fn staged_path(&self, database: &Database) -> PathBuf {
         let name = staged_name(&self.staging.operation_id, &database.file);
         database.path.with_file_name(name)
+    }
+
+    /// The place of a database as the configuration names it: Arc stages its own restores there.
+    fn configured(&self, database: &Database) -> PathBuf {
+        (self.configured.get(&database.file)).map_or_else(|| database.path.clone(), PathBuf::clone)
     }
 
     fn planned(&self) -> Vec<(Database, PathBuf, Attributes)> {
@@ -101,7 +114,15 @@ impl Restore for SqliteRestore {
         while let Some(entry) = entries.next().await {
             let entry = entry?;
             let database = self.database(&entry)?;
+            let pending = pending_restores(&self.configured(database));
             let mut state = self.state();
+            state.summary.warnings.extend(pending.iter().map(|path| {
+                format!(
+                    "Arc has staged a restore of its own in {}: it is moved away, as Arc would put it over the restored \
+                     database at its next start",
+                    path.display()
+                )
+            }));
             state.summary.needed_files += 1;
             state.summary.needed_bytes = state.summary.needed_bytes.saturating_add(entry.size);
             let path = std::path::absolute(&database.path)
@@ -139,9 +160,11 @@ impl Restore for SqliteRestore {
     async fn ready(&self) -> Result<()> {
         for (database, staged, _) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
+            let configured = self.configured(&database);
             self.blocking(move || {
                 check_file(&staged)?;
                 check_place(&database.path, &operation_id)?;
+                check_pending(&configured, &operation_id)?;
                 wait_until_free(&database.path)
             })
             .await?;
@@ -153,6 +176,11 @@ impl Restore for SqliteRestore {
         for (database, staged, attributes) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
             let activity = self.staging.activity.clone();
+            let (configured, id) = (self.configured(&database), operation_id.clone());
+            let moved = self
+                .blocking(move || move_pending(&configured, &id))
+                .await?;
+            (self.state().summary.kept).extend(moved.iter().map(|path| path.display().to_string()));
             let kept = self
                 .blocking(move || {
                     put_back(

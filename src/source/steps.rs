@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use arc_backup_core::{Entry, Error, ErrorKind, Key, Result};
+use arc_backup_core::{Entry, Error, ErrorKind, Key, Meta, Result, Tier};
 use serde::{Deserialize, Serialize};
 
+use super::tier_changes::RowTier;
 use crate::files::{create_file, file_error};
 use crate::sorted::Sorted;
 use crate::times::system_time;
@@ -24,6 +25,10 @@ pub(super) struct Step {
     pub(super) mode: Option<u32>,
     /// The entity tag that the live file had when it was found to be the same.
     pub(super) etag: Option<String>,
+    /// Whether it is, or is to be, in the cold tier.
+    pub(super) cold: bool,
+    /// What Arc's row of it is to say afterwards; `None` where that stays as it is.
+    pub(super) row: Option<RowTier>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +44,10 @@ pub(super) enum Action {
     Found,
     /// Live, and not in the backup.
     Extra,
+    /// Live in one tier, while the file belongs to the other one.
+    Second,
+    /// A row that says that the file is in the cold tier, where it is not.
+    Row,
 }
 
 /// The decisions of a plan, then one more for each file that was staged.
@@ -111,7 +120,30 @@ impl Step {
                 .and_then(|time| jiff::Timestamp::try_from(time).ok()),
             mode: entry.mode,
             etag: None,
+            cold: entry.tier == Tier::Cold,
+            row: None,
         }
+    }
+
+    /// A decision on a file of the cold tier of which the backup has nothing.
+    pub(super) fn of_cold(key: &Key, size: u64, action: Action, row: Option<RowTier>) -> Self {
+        let entry = Entry {
+            tier: Tier::Cold,
+            ..Entry::new(key.clone(), size)
+        };
+        Self {
+            row,
+            ..Self::new(&entry, action)
+        }
+    }
+
+    /// A copy of a file in the tier that it does not belong to.
+    pub(super) fn of_second(live: &Meta, tier: Tier) -> Self {
+        let entry = Entry {
+            tier,
+            ..Entry::new(live.key.clone(), live.size)
+        };
+        Self::new(&entry, Action::Second)
     }
 
     pub(super) fn key(&self) -> Result<Key> {
@@ -130,6 +162,10 @@ impl Step {
             sha256: self.sha256.as_ref().and_then(|digest| digest.parse().ok()),
             modified: self.modified.map(system_time),
             mode: self.mode,
+            tier: match self.cold {
+                true => Tier::Cold,
+                false => Tier::Hot,
+            },
             ..Entry::new(self.key()?, self.size)
         })
     }

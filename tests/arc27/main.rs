@@ -1,6 +1,8 @@
 //! Living beside Arc 27.01: its `arc.toml`, its backups, and ours for its sake.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+#[path = "../support/disk.rs"]
+mod disk;
 #[path = "../support/scene.rs"]
 mod scene;
 #[path = "../support/stores.rs"]

@@ -1,1 +1,9 @@
-//! The cold tier, clusters, and databases that Arc has staged.
+//! Arc's cold tier, restores that Arc has staged, and nodes of clusters.
+
+mod backed_up;
+mod cluster;
+mod interrupted;
+mod moved;
+mod moving;
+mod pending;
+mod tiers;

@@ -131,6 +131,8 @@ pub struct SourceReport {
     pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
+    /// Files of Arc's cold tier that are not in the snapshot.
+    pub cold_files_excluded: u64,
     /// What else the operator should know of it.
     pub warnings: Vec<String>,
     /// For each entry that a setting names, the key in the configuration: `arc.db` →
@@ -273,7 +275,10 @@ pub struct RestoreSummary {
     pub replaced_files: u64,
     /// Live files that the backup does not hold.
     pub extra_files: u64,
-    /// Bytes of these that an interrupted restore may have staged, and that need not be copied
+    /// Entries that were hot in the backup, and are live in the cold tier, where they stay. They
+    /// are among the unchanged ones.
+    pub cold_files_skipped_already_cold: u64,
+    /// Bytes of those needed that an interrupted restore may have staged: they need not be copied
     /// again.
     pub staged_bytes: u64,
     /// What must be free on local disk before anything changes: a path, and how many bytes are

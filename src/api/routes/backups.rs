@@ -276,7 +276,9 @@ async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
         let good = shared.engine.good_backups(&target);
         match tokio::time::timeout(LAST_TIMEOUT, good).await {
             Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
-                warnings.push(format!("target {target} holds no good backup now"));
+                warnings.push(format!(
+                    "target {target} holds no good backup of all databases now"
+                ));
             }
             _ => {}
         }

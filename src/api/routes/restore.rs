@@ -46,6 +46,10 @@ impl RestoreRoutes {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
         }
+        check_mode(
+            fields.mode.as_deref(),
+            shared.engine.settings().cluster.is_some(),
+        )?;
         let options = RestoreOptions {
             scope: Scope::from(Sections {
                 data: fields.restore_data.unwrap_or(true),
@@ -82,5 +86,21 @@ impl RestoreRoutes {
         .await?;
         accepted.restore = preview.map(|preview| Box::new(preview.into()));
         Ok(Started::Accepted(accepted, location, retry_after))
+    }
+}
+
+/// Refuses what is no mode of Arc's, and `replace` where Arc has no cluster.
+fn check_mode(mode: Option<&str>, is_cluster: bool) -> Result<(), ApiError> {
+    match mode {
+        None | Some("merge") => Ok(()),
+        Some("replace") if is_cluster => Ok(()),
+        Some("replace") => Err(ApiError::bad(
+            "mode \"replace\" is for clusters only: this is a standalone instance",
+            "leave it out, or use \"merge\"".to_owned(),
+        )),
+        Some(other) => Err(ApiError::bad(
+            &format!("Unknown mode {other:?}"),
+            "mode must be \"merge\" or \"replace\"".to_owned(),
+        )),
     }
 }

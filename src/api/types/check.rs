@@ -75,7 +75,7 @@ pub(in crate::api) struct TargetCheck {
     pub(in crate::api) detail: String,
     /// What is wrong, each for people.
     pub(in crate::api) faults: Vec<String>,
-    /// How many good backups it holds: readable, and not known to be damaged.
+    /// How many good backups it holds: of all databases, readable, and not known to be damaged.
     pub(in crate::api) backups: u64,
     /// The newest of them.
     pub(in crate::api) newest: Option<String>,

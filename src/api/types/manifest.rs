@@ -118,6 +118,8 @@ struct ManifestSchema {
     is_default_target: Option<bool>,
     /// The instance that made it, as Arc 27.01 names it.
     owner_instance_id: Option<String>,
+    /// The cluster that the instance is a node of; absent where it is none.
+    cluster: Option<ClusterSchema>,
     /// Files of the cold tier, which it holds too.
     cold_files: Option<u64>,
     /// Their size in bytes.
@@ -126,6 +128,17 @@ struct ManifestSchema {
     cold_files_excluded: Option<u64>,
     /// By Arc: an Iceberg warehouse outside the storage root.
     iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// What a backup of a node of a cluster is of.
+#[derive(Object)]
+#[oai(rename = "BackupCluster")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct ClusterSchema {
+    /// The name of the cluster.
+    name: Option<String>,
+    /// Whether it holds the storage of one node, and not the state of the cluster: always true.
+    node_storage: bool,
 }
 
 /// An Iceberg warehouse in a backup by Arc.

@@ -144,12 +144,19 @@ pub(crate) struct Operation {
     pub(in crate::api) plan: Option<RestorePlan>,
     /// Restore: live files that were the same already.
     pub(in crate::api) unchanged_files: Option<u64>,
+    /// Restore: files that have moved to the cold tier since the backup, and stayed there.
+    pub(in crate::api) cold_files_skipped_already_cold: Option<u64>,
+    /// Backup: files of the cold tier that it does not hold.
+    pub(in crate::api) cold_files_excluded: Option<u64>,
     /// Restore: live files that were set aside.
     pub(in crate::api) set_aside_files: Option<u64>,
     /// Restore: where to.
     pub(in crate::api) set_aside_location: Option<String>,
     /// Restore: files that Arc wrote during the restore, which stay.
     pub(in crate::api) appeared_files: Option<u64>,
+    /// Restore of a backup that Arc made during a compaction: inputs of jobs that are not restored,
+    /// as their output has the same rows.
+    pub(in crate::api) consumed_inputs_skipped: Option<u64>,
     /// Restore: where earlier files are kept.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) kept: Vec<String>,
@@ -200,9 +207,12 @@ impl From<operations::Operation> for Operation {
             sample,
             plan,
             unchanged_files,
+            cold_files_skipped_already_cold,
+            cold_files_excluded,
             set_aside_files,
             set_aside_location,
             appeared_files,
+            consumed_inputs_skipped,
             kept,
             restart_required,
             restore_in_progress,
@@ -245,9 +255,12 @@ impl From<operations::Operation> for Operation {
             sample: sample.map(Into::into),
             plan: plan.map(Into::into),
             unchanged_files,
+            cold_files_skipped_already_cold,
+            cold_files_excluded,
             set_aside_files,
             set_aside_location,
             appeared_files,
+            consumed_inputs_skipped,
             kept,
             restart_required,
             restore_in_progress: restore_in_progress.map(Into::into),

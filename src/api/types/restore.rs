@@ -52,6 +52,12 @@ pub(in crate::api) struct RestorePlan {
     pub(in crate::api) extra_files_policy: ExtraFilesPolicy,
     /// Bytes that are written.
     pub(in crate::api) bytes_to_write: u64,
+    /// Files that have moved to the cold tier since the backup: they stay there.
+    #[oai(default)]
+    pub(in crate::api) cold_files_skipped_already_cold: u64,
+    /// What the operator should know before it begins.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) warnings: Vec<String>,
 }
 
 impl From<operations::RestorePlan> for RestorePlan {
@@ -63,6 +69,8 @@ impl From<operations::RestorePlan> for RestorePlan {
             extra_files,
             extra_files_policy,
             bytes_to_write,
+            cold_files_skipped_already_cold,
+            warnings,
         } = plan;
         Self {
             unchanged_files,
@@ -71,6 +79,8 @@ impl From<operations::RestorePlan> for RestorePlan {
             extra_files,
             extra_files_policy: extra_files_policy.into(),
             bytes_to_write,
+            cold_files_skipped_already_cold,
+            warnings,
         }
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::Result;
 use crate::manifest::{
-    self, BackupId, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
+    self, BackupId, ClusterInfo, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo,
 };
 use crate::operations::backup::write_faults::WriteFaults;
@@ -34,6 +34,8 @@ pub(crate) struct Collected {
     pub(crate) unfinished: Vec<BackupId>,
     /// Files that were, and their bytes.
     pub(crate) reused: (u64, u64),
+    /// Files that were in the cold tier, and their bytes.
+    pub(crate) cold: (u64, u64),
     /// Files of the source that could not be read.
     pub(crate) problems: Problems,
     /// The log of stored files, for the next backup, should this one not end.
@@ -73,6 +75,7 @@ impl Collected {
             flushed: None,
             unfinished,
             reused: (0, 0),
+            cold: (0, 0),
             problems: Problems::new(&context.running),
             log: StoredLog::new(&context.repository, &context.id),
             faults: WriteFaults::new(&**context.repository.sink()),
@@ -143,7 +146,11 @@ impl Collected {
             context.warn(warning.clone());
         }
         self.add_not_included(context, report.not_included.clone());
+        let report_cold = report.cold_files_excluded;
         self.reports.insert(section.clone(), report);
+        if report_cold > 0 {
+            (context.running).update(|operation| operation.cold_files_excluded = Some(report_cold));
+        }
         let (special, unaddressable) = (self.special_files(), self.unaddressable_files());
         context.running.update(|operation| {
             if special.0 > 0 {
@@ -212,6 +219,10 @@ impl Collected {
             unaddressable_sample,
             special_files,
             special_sample,
+            cluster: (context.settings.cluster.as_ref()).map(|cluster| ClusterInfo {
+                name: cluster.name.clone(),
+                node_storage: true,
+            }),
             has_metadata: has(&Section::Metadata),
             has_iceberg_catalog: included
                 .iter()
@@ -230,6 +241,9 @@ impl Collected {
                 location: origin.location,
                 instance: instance_id::instance_id(context.settings.backup.state_folder()),
             }),
+            cold_files: self.cold.0,
+            cold_size_bytes: self.cold.1,
+            cold_files_excluded: data.cold_files_excluded,
             reused_files: self.reused.0,
             reused_bytes: self.reused.1,
             consistency: data.method.map(|method| Consistency {

@@ -107,6 +107,13 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
             "{marker}; it was not completed, and this backup contains the partially restored data"
         ));
     }
+    if context.settings.cluster.is_some() {
+        context.warn(
+            "this is a node of a cluster (`cluster.enabled`): the backup holds the storage of this node, and not the state of \
+             the cluster"
+                .to_owned(),
+        );
+    }
     match repository.load(&context.id).await {
         Err(Error::NotFound(_)) => {}
         Ok(_) | Err(Error::Damaged { .. }) => {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::{
-    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Key, Section, Snapshot,
+    Access, Body, Entry, EntryStream, Error as CoreError, ErrorKind, Key, Section, Snapshot, Tier,
     Upload, WriteOptions,
 };
 use async_trait::async_trait;
@@ -99,6 +99,10 @@ pub(crate) async fn copy(
         if let Some(record) = record {
             if *section == Section::Data {
                 collected.contents.add(&record.entry.key, record.entry.size);
+                if record.entry.tier == Tier::Cold {
+                    collected.cold.0 += 1;
+                    collected.cold.1 += record.entry.size;
+                }
             }
             all.push(&record)?;
         }

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::names::shortened;
+use crate::operations::restore::cluster;
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
@@ -45,6 +46,7 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<(Repository, Loaded, RestoreOptions)> {
+        cluster::check(&self.settings, options)?;
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
                 "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"

@@ -2,6 +2,7 @@
 
 pub(crate) mod arc_idle;
 pub(crate) mod checks;
+mod cluster;
 pub(crate) mod damaged;
 pub(crate) mod disk_space;
 pub(crate) mod in_progress;
@@ -16,6 +17,7 @@ mod run;
 pub(crate) mod set_aside;
 pub(crate) mod staging;
 pub(crate) mod time_needed;
+mod unfinished_jobs;
 
 pub use in_progress::{InterruptedRun, RestoreInProgress};
 pub use options::{ExtraFilesPolicy, RestoreOptions};

@@ -21,6 +21,12 @@ pub struct RestorePlan {
     pub extra_files_policy: ExtraFilesPolicy,
     /// Bytes that are written.
     pub bytes_to_write: u64,
+    /// Files that have moved to the cold tier since the backup: they stay there, and are not
+    /// written.
+    pub cold_files_skipped_already_cold: u64,
+    /// What the operator should know before it begins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl RestorePlan {
@@ -38,5 +44,7 @@ impl RestorePlan {
         self.replaced_files += summary.replaced_files;
         self.extra_files += summary.extra_files;
         self.bytes_to_write = self.bytes_to_write.saturating_add(summary.needed_bytes);
+        self.cold_files_skipped_already_cold += summary.cold_files_skipped_already_cold;
+        self.warnings.extend(summary.warnings.iter().cloned());
     }
 }

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::manifest::{BackupId, InventoryFault, Manifest, SourceInfo};
 use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
+use crate::operations::problems::PathSet;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
+use crate::operations::restore::unfinished_jobs;
 use crate::operations::{ArcBackup, RestoreOptions};
 use crate::repository::{Loaded, Repository, own};
 use crate::source::section_of;
@@ -237,6 +239,16 @@ impl ArcBackup {
             Err(InventoryFault::Other(error)) => return Err(error),
             Err(fault) => return Err(Error::Failed(fault.to_string())),
         };
+        let none_damaged = PathSet::default();
+        let decided = unfinished_jobs::decide(
+            repository,
+            id,
+            loaded,
+            inventory,
+            &none_damaged,
+            scratch.path(),
+        );
+        let (inventory, _) = decided.await?;
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);

@@ -9,8 +9,10 @@ use std::time::Duration;
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
 use crate::manifest::Inventory;
+use crate::names::shortened;
 use crate::operations::Phase;
 use crate::operations::context::Context;
+use crate::operations::entries::section_records;
 use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
@@ -20,7 +22,9 @@ use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
+use crate::operations::restore::unfinished_jobs;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::completeness::out_of_scope;
 use crate::operations::verify::load::load;
 use crate::operations::{ProblemKind, Running};
 use crate::repository::Loaded;
@@ -56,6 +60,8 @@ impl RestoreOutcome {
         running.update(|operation| {
             operation.kept.clone_from(&summary.kept);
             operation.unchanged_files = Some(summary.unchanged_files);
+            operation.cold_files_skipped_already_cold =
+                Some(summary.cold_files_skipped_already_cold).filter(|count| *count > 0);
             operation.set_aside_files = Some(summary.set_aside_files);
             operation
                 .set_aside_location
@@ -76,6 +82,7 @@ impl RestoreOutcome {
         let all = &mut self.summary;
         all.kept.extend(part.kept);
         all.unchanged_files += part.unchanged_files;
+        all.cold_files_skipped_already_cold += part.cold_files_skipped_already_cold;
         all.set_aside_files += part.set_aside_files;
         all.appeared_files += part.appeared_files;
         if part.set_aside_location.is_some() {
@@ -208,6 +215,7 @@ async fn prepare<'a>(
             "the manifest has changed since the restore began: run it again".to_owned(),
         ));
     }
+    check_outside(context, options, &loaded, &inventory)?;
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
     if options.skip_damaged {
@@ -215,6 +223,7 @@ async fn prepare<'a>(
         // The files are read again to be restored: progress counts that.
         context.running.progress.restart();
     }
+    let inventory = decide_jobs(context, problems, &loaded, inventory).await?;
     // Before live files are listed, and again before they are changed.
     let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),
@@ -242,6 +251,30 @@ async fn prepare<'a>(
     Ok((inventory, arc))
 }
 
+/// Omits files of Arc's own backup whose rows are in others, and reports that.
+async fn decide_jobs(
+    context: &Context,
+    problems: &Problems,
+    loaded: &Loaded,
+    inventory: Inventory,
+) -> Result<Inventory> {
+    let (inventory, omitted) = unfinished_jobs::decide(
+        &context.repository,
+        &context.id,
+        loaded,
+        inventory,
+        &problems.damaged(),
+        context.scratch()?,
+    )
+    .await?;
+    for warning in omitted.text().into_iter().chain(omitted.warnings) {
+        context.warn(warning);
+    }
+    let inputs = Some(omitted.inputs).filter(|inputs| *inputs > 0);
+    (context.running).update(|operation| operation.consumed_inputs_skipped = inputs);
+    Ok(inventory)
+}
+
 /// Refuses to omit damaged files where the backup does not list its data files: live versions of
 /// missing ones would be set aside.
 fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
@@ -255,6 +288,35 @@ fn check_unlisted(problems: &Problems, options: &RestoreOptions, loaded: &Loaded
         "Arc's own backup has no list of its files, so live files that are missing in it would be set aside: add \
          --extra-files keep (extra_files)",
     )
+}
+
+/// Warns of data files that are not of the databases that the backup is said to be of; refuses to
+/// restore where no file is.
+fn check_outside(
+    context: &Context,
+    options: &RestoreOptions,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<()> {
+    let mut outside = out_of_scope(loaded, inventory)?;
+    let Some(first) = outside.next().transpose()? else {
+        return Ok(());
+    };
+    if !options.includes(&Section::Data) {
+        return Ok(());
+    }
+    let text = format!(
+        "the backup is of {}, and has {} files of other databases, such as `{}`",
+        shortened(&loaded.manifest.scope),
+        outside.count() + 1,
+        first.path
+    );
+    let mut inside = section_records(inventory, &Section::Data, &options.scope)?;
+    if inside.next().transpose()?.is_none() {
+        return Err(Error::Failed(format!("{text}, and none of its own")));
+    }
+    context.warn(format!("{text}: they are not restored"));
+    Ok(())
 }
 
 /// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.

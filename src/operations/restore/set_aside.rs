@@ -1,9 +1,10 @@
 //! Counting the files that restores have set aside. No operation removes them; the operator does.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId};
+use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId, Sink};
 use jiff::Timestamp;
 
 use crate::files::folder_of;
@@ -33,13 +34,21 @@ impl ArcBackup {
     /// configuration are set aside beside the live ones.
     pub async fn set_aside(&self) -> (Vec<SetAside>, Vec<Error>) {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
-        let listed = match self.storage.aside() {
-            Some(aside) => self.set_aside_beside(aside).await,
-            None => self.set_aside_in_targets().await,
-        };
-        match listed {
-            Ok(more) => found.extend(more),
-            Err(error) => faults.push(error),
+        let storages = [&self.storage].into_iter().chain(&self.cold);
+        let mut in_targets = false;
+        for storage in storages {
+            let listed = match storage.aside() {
+                Some(aside) => set_aside_beside(storage, aside).await,
+                None if in_targets => continue,
+                None => {
+                    in_targets = true;
+                    self.set_aside_in_targets().await
+                }
+            };
+            match listed {
+                Ok(more) => found.extend(more),
+                Err(error) => faults.push(error),
+            }
         }
         let settings = self.settings.clone();
         let looked = tokio::task::spawn_blocking(move || {
@@ -49,30 +58,6 @@ impl ArcBackup {
         });
         found.extend(looked.await.unwrap_or_default());
         (found, faults)
-    }
-
-    async fn set_aside_beside(&self, aside: &dyn AsideStore) -> Result<Vec<SetAside>> {
-        let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
-        let areas = listed.map_err(|_| {
-            Error::Failed(format!(
-                "{}: timed out after {} s",
-                self.storage.location(),
-                LIST_TIMEOUT.as_secs()
-            ))
-        })??;
-        let place = |area: &str| match OperationId::parse(area) {
-            Ok(id) => aside.location(&id),
-            // This program did not create it.
-            Err(_) => area.to_owned(),
-        };
-        Ok((areas.into_iter())
-            .map(|area| SetAside {
-                place: place(&area.area),
-                files: area.files,
-                bytes: area.bytes,
-                since: moment_of(&area.area),
-            })
-            .collect())
     }
 
     async fn set_aside_in_targets(&self) -> Result<Vec<SetAside>> {
@@ -94,6 +79,33 @@ impl ArcBackup {
     }
 }
 
+async fn set_aside_beside(
+    storage: &Arc<dyn Sink>,
+    aside: &dyn AsideStore,
+) -> Result<Vec<SetAside>> {
+    let listed = tokio::time::timeout(LIST_TIMEOUT, aside.list()).await;
+    let areas = listed.map_err(|_| {
+        Error::Failed(format!(
+            "{}: timed out after {} s",
+            storage.location(),
+            LIST_TIMEOUT.as_secs()
+        ))
+    })??;
+    let place = |area: &str| match OperationId::parse(area) {
+        Ok(id) => aside.location(&id),
+        // This program did not create it.
+        Err(_) => area.to_owned(),
+    };
+    Ok((areas.into_iter())
+        .map(|area| SetAside {
+            place: place(&area.area),
+            files: area.files,
+            bytes: area.bytes,
+            since: moment_of(&area.area),
+        })
+        .collect())
+}
+
 /// Returns the moment in an operation's id.
 fn moment_of(operation_id: &str) -> Option<Timestamp> {
     let named = operation_id.get(..15)?;
@@ -106,12 +118,17 @@ fn beside(path: &Path) -> Vec<SetAside> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Vec::new();
     };
-    let start = format!("{name}.before-restore");
+    // Those of the file itself, and of a restore of it that Arc had staged.
+    let starts = ["", ".pending-restore"].map(|of| format!("{name}{of}.before-restore"));
     let children = std::fs::read_dir(folder_of(path))
         .into_iter()
         .flatten()
         .flatten();
-    let kept = children.filter(|child| child.file_name().to_string_lossy().starts_with(&start));
+    let kept = children.filter(|child| {
+        let name = child.file_name();
+        let name = name.to_string_lossy();
+        starts.iter().any(|start| name.starts_with(start))
+    });
     let mut found: Vec<_> = kept
         .filter_map(|child| {
             let meta = child.metadata().ok().filter(std::fs::Metadata::is_file)?;
@@ -140,12 +157,14 @@ mod tests {
             "arc.db",
             "arc.db.before-restore",
             "arc.db.before-restore.20260211-143022-a1b2c3d4",
+            "arc.db.pending-restore",
+            "arc.db.pending-restore.before-restore",
             "other.db.before-restore",
         ] {
             std::fs::write(folder.path().join(name), "12345").expect("written");
         }
         let found = beside(&folder.path().join("arc.db"));
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
         assert!(
             found
                 .iter()

@@ -3,8 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Databases, Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope,
-    Section,
+    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -339,18 +338,28 @@ pub(crate) fn check_scope(
     loaded: &Loaded,
     inventory: &Inventory,
 ) -> Result<()> {
-    let covered = loaded.manifest.covered_databases();
-    if covered == Databases::All {
-        return Ok(());
-    }
-    for record in inventory.records_of(&Section::Data)? {
-        let record = record?;
-        if !covered.contain(&record.entry.key) {
-            let text = "its database is not in the scope of the backup: no restore uses it";
-            problems.add(record.path.as_str(), ProblemKind::Unexpected, text);
-        }
+    for record in out_of_scope(loaded, inventory)? {
+        let text = "its database is not in the scope of the backup: no restore uses it";
+        problems.add(record?.path.as_str(), ProblemKind::Unexpected, text);
     }
     Ok(())
+}
+
+/// The data files of a backup of some databases that are not of these. States of compaction jobs
+/// may be of any.
+pub(crate) fn out_of_scope(
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
+    let covered = loaded.manifest.covered_databases();
+    let records = inventory.records_of(&Section::Data)?;
+    Ok(records.filter(move |record| match record {
+        Ok(record) => {
+            let key = &record.entry.key;
+            !covered.contain(key) && !crate::source::is_job_state(key)
+        }
+        Err(_) => true,
+    }))
 }
 
 /// For a backup that Arc made, its manifest's counts are what there is to check.

@@ -120,7 +120,7 @@ fn routed_databases_go_to_their_targets_and_come_back() {
     assert_eq!(deleted["targets"], json!(["far", "near"]), "{deleted}");
     assert_eq!(
         deleted["warnings"],
-        json!(["target near holds no good backup now"])
+        json!(["target near holds no good backup of all databases now"])
     );
     assert_eq!(
         without_own(files(&instance.path("near"))),

@@ -13,7 +13,7 @@ fn the_latest_the_check_and_the_last_good_one_have_all_databases() {
         "{said}"
     );
     let said = fails(&instance, &["check"], 1);
-    assert!(said.contains("no good backup"), "{said}");
+    assert!(said.contains("no good backup of all databases"), "{said}");
     assert!(
         said.contains("1 backup of some databases does not count"),
         "{said}"

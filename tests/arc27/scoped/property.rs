@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{database, put, small};
-use crate::support::{Instance, files, tree, xorshift};
+use crate::support::{Instance, kill_within, tree, xorshift};
 
 type Tree = BTreeMap<String, (Vec<u8>, u32, i128)>;
 
@@ -30,13 +30,16 @@ impl Made {
     }
 }
 
+/// The data, without what a killed operation leaves for the next one to remove.
 fn live(instance: &Instance) -> Tree {
-    tree(&instance.path("data/arc"))
+    let mut data = tree(&instance.path("data/arc"));
+    data.retain(|key, _| !key.contains(".arc-backup"));
+    data
 }
 
 fn change(instance: &Instance, random: &mut impl FnMut(u64) -> u64, step: u64) {
     let root = instance.path("data/arc");
-    let all = files(&root);
+    let all: Vec<_> = live(instance).into_keys().collect();
     let pick = |random: &mut dyn FnMut(u64) -> u64| DATABASES[random(5) as usize];
     match random(6) {
         0 if !all.is_empty() => {
@@ -72,12 +75,14 @@ fn change(instance: &Instance, random: &mut impl FnMut(u64) -> u64, step: u64) {
     }
 }
 
-fn back_up(instance: &Instance, random: &mut impl FnMut(u64) -> u64) -> Made {
-    let data = live(instance);
+/// The arguments of a backup of some databases, or of all, and which these are.
+fn of_some(
+    instance: &Instance,
+    random: &mut impl FnMut(u64) -> u64,
+) -> (Vec<&'static str>, Vec<String>) {
     let root = instance.path("data/arc");
-    let mut scope: Vec<String> = (DATABASES.iter())
+    let mut scope: Vec<&str> = (DATABASES.into_iter())
         .filter(|name| root.join(name).is_dir() && random(3) == 0)
-        .map(|&name| name.to_owned())
         .collect();
     if random(4) == 0 {
         scope.clear();
@@ -86,20 +91,24 @@ fn back_up(instance: &Instance, random: &mut impl FnMut(u64) -> u64) -> Made {
     for name in &scope {
         arguments.extend(["--database", name]);
     }
+    let scope = scope.into_iter().map(str::to_owned).collect();
+    (arguments, scope)
+}
+
+fn back_up(instance: &Instance, random: &mut impl FnMut(u64) -> u64) -> Made {
+    let (arguments, scope) = of_some(instance, random);
+    let data = live(instance);
     let id = instance.ok(&arguments);
     Made { id, scope, data }
 }
 
+fn arguments<'a>(made: &'a Made, policy: &'a str) -> [&'a str; 6] {
+    let options = ["--no-metadata", "--extra-files"];
+    ["restore", &made.id, "--yes", options[0], options[1], policy]
+}
+
 fn restore(instance: &Instance, made: &Made, policy: &str) -> serde_json::Value {
-    let arguments = [
-        "restore",
-        &made.id,
-        "--yes",
-        "--no-metadata",
-        "--extra-files",
-        policy,
-    ];
-    let (code, ended) = instance.json(&arguments);
+    let (code, ended) = instance.json(&arguments(made, policy));
     assert_eq!(code, 0, "{ended}");
     ended
 }
@@ -108,15 +117,33 @@ fn sequence(seed: u64) {
     let instance = small();
     let mut random = xorshift(seed | 1);
     let mut all = vec![back_up(&instance, &mut random)];
+    let mut takes = 200_000;
     for step in 0..30 {
-        match random(4) {
-            0 => all.push(back_up(&instance, &mut random)),
-            1 | 2 => change(&instance, &mut random, step),
+        match random(9) {
+            0 | 1 => all.push(back_up(&instance, &mut random)),
+            2 => {
+                let (arguments, _) = of_some(&instance, &mut random);
+                let before = live(&instance);
+                kill_within(&instance, &arguments, &mut random, &mut takes);
+                assert!(
+                    live(&instance) == before,
+                    "step {step}: a backup changes nothing"
+                );
+            }
+            3..=5 => change(&instance, &mut random, step),
             _ => {
                 let made = &all[random(all.len() as u64) as usize];
                 let policy = ["set-aside", "remove", "keep"][random(3) as usize];
                 let case = format!("step {step}: {} {:?} {policy}", made.id, made.scope);
                 let before = live(&instance);
+                if random(3) == 0 {
+                    let arguments = arguments(made, policy);
+                    kill_within(&instance, &arguments, &mut random, &mut takes);
+                    assert!(
+                        made.part(&before, false) == made.part(&live(&instance), false),
+                        "{case}: a killed restore has changed what is out of scope"
+                    );
+                }
                 restore(&instance, made, policy);
                 let after = live(&instance);
                 assert!(

@@ -178,6 +178,29 @@ fn a_file_out_of_the_scope_of_the_backup_does_not_verify() {
     );
     let path = "data/iot/cpu/2027/01/14/00/a.parquet";
     assert!(problems.contains(path), "{problems}");
+    // What is in scope is restored, and nothing else.
+    put(&instance, "iot/cpu/2027/01/14/00/a.parquet", b"newer");
+    let mut before = instance.live();
+    put(&instance, "web/cpu/extra.parquet", b"extra");
+    let (code, done) = instance.json(&["restore", ARCS, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    let warnings = done["warnings"].to_string();
+    assert!(
+        warnings.contains("5 files of other databases"),
+        "{warnings}"
+    );
+    let mut after = instance.live();
+    for data in [&mut before, &mut after] {
+        data.retain(|key, _| !is_of(key, &["web"]));
+    }
+    assert!(before == after);
+    // A scope that none of the files has is no reason to take the database away.
+    write_arcs(&instance.path("data/backups"), &["web/cpu"], &files);
+    let said = fails(&instance, &["restore", ARCS, "--yes"], 1);
+    assert!(
+        said.contains("none of its own") && said.contains("nothing was changed"),
+        "{said}"
+    );
 }
 
 /// Guards against: a command line that takes what REST refuses, or does not show the scope.

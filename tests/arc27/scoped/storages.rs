@@ -162,3 +162,35 @@ fn a_storage_that_refuses_the_list_is_named_and_nothing_starts() {
         "running"
     );
 }
+
+/// Guards against: a backup or a restore of one small database that lists a large one.
+#[test]
+fn the_size_of_another_database_costs_no_request() {
+    let (instance, server) = (small(), s3_server());
+    let storage = Place::s3(&server, "data", "live/arc");
+    let far = target(Kind::Local, &instance, &server);
+    configure(&instance, &storage, &far);
+    put_all(&storage.sink, &small_files());
+    let service = instance.serve();
+    let cost = || {
+        put(&storage.sink, "iot/cpu/2027/01/15/00/new.parquet", b"new");
+        server.reset_counts();
+        let body = r#"{"target":"far","databases":["iot"]}"#;
+        let made = done(&service, "/api/v1/backup", body);
+        put(&storage.sink, "iot/cpu/2027/01/15/00/new.parquet", b"newer");
+        restore(&service, made["backup_id"].as_str().unwrap(), "set_aside");
+        // The status reads the restore marker, as often as it is asked.
+        server.counts().get(&Verb::ListObjects).copied()
+    };
+    let before = cost();
+    let many: Files = (0..2500)
+        .map(|number| {
+            (
+                format!("web/cpu/2027/01/14/02/{number}.parquet"),
+                b"rows".to_vec(),
+            )
+        })
+        .collect();
+    put_all(&storage.sink, &many);
+    assert_eq!(cost(), before);
+}

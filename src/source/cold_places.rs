@@ -1,0 +1,160 @@
+//! What is live in the cold tier before a restore: its objects, and Arc's rows.
+
+use std::sync::Arc;
+
+use arc_backup_core::{
+    Activity, Error, ErrorKind, Key, ListOptions, Listed, Meta, Result, Scope, Sink, Staging,
+};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use super::contents::{Exclusions, LONGEST_KEY};
+use super::tier_rows::{ColdRows, RowsFault};
+use super::tiering::Tiering;
+use crate::sorted::{Joined, Sorted, merge_join};
+
+/// What is live in the cold tier at a key.
+#[derive(Debug, Clone)]
+pub(super) struct ColdPlace {
+    pub(super) key: Key,
+    /// The object.
+    pub(super) object: Option<Meta>,
+    /// Whether Arc's row says that the file is cold.
+    pub(super) row: bool,
+}
+
+impl Sorted for ColdPlace {
+    fn sort_key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// What is live in the cold tier, by keys, in byte order.
+///
+/// Fails where that can't be known and Arc has a cold tier: files that have moved there would be
+/// put back beside it.
+pub(super) async fn places(
+    tiering: Option<&Tiering>,
+    staging: &Staging,
+) -> Result<BoxStream<'static, Result<ColdPlace>>> {
+    let Some(tiering) = tiering else {
+        return Ok(stream::empty().boxed());
+    };
+    let path = staging.scratch.join("data.cold-rows");
+    let rows = match ColdRows::read(&tiering.database, path).await? {
+        Ok(rows) => Some(rows),
+        Err(fault) if tiering.cold.is_none() => {
+            tracing::debug!(%fault, "no file is known to be in a cold tier");
+            None
+        }
+        // A new host: the objects say all there is to know.
+        Err(RowsFault::NoDatabase) => None,
+        Err(fault) => return Err(unknown(tiering, &fault)),
+    };
+    let filter = for_restore(staging);
+    let keys: BoxStream<'static, Result<Key>> = match rows {
+        Some(rows) => stream::iter(rows.keys()?).boxed(),
+        None => stream::empty().boxed(),
+    };
+    let of_rows = filter.clone();
+    let keys = keys.try_filter(move |key| std::future::ready(of_rows(key)));
+    let objects = match &tiering.cold {
+        Some(cold) => listed(cold, &staging.scope, &staging.activity, filter),
+        None => stream::empty().boxed(),
+    };
+    let places = merge_join(keys, objects).map_ok(|joined| match joined {
+        Joined::Left(key) => ColdPlace {
+            key,
+            object: None,
+            row: true,
+        },
+        Joined::Right(object) => ColdPlace {
+            key: object.key.clone(),
+            object: Some(object),
+            row: false,
+        },
+        Joined::Both(key, object) => ColdPlace {
+            key,
+            object: Some(object),
+            row: true,
+        },
+    });
+    Ok(places.boxed())
+}
+
+fn unknown(tiering: &Tiering, fault: &RowsFault) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "restore",
+        tiering.database.display().to_string(),
+        format!(
+            "`tiered_storage.cold.enabled` is true, and which files have moved to the cold tier since the backup can't be \
+             known: {fault}. Restored beside it, their rows would be served twice. Repair the database, restore it first \
+             (--no-data, restore_data = false), or switch the cold tier off"
+        ),
+    )
+}
+
+type Filter = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
+
+/// Whether a key of the cold tier is data in the scope.
+fn in_scope(scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
+    let scope = scope.clone();
+    // Nothing of the configuration has a place in the cold tier.
+    let exclusions = Exclusions {
+        backups: true,
+        keys: Vec::new(),
+    };
+    move |key: &Key| {
+        key.len() <= LONGEST_KEY && !exclusions.exclude(key) && scope.contains_data(key)
+    }
+}
+
+/// Whether a key of the cold tier is for this restore to look at.
+fn for_restore(staging: &Staging) -> Filter {
+    let (in_scope, untouched) = (in_scope(&staging.scope), staging.untouched.clone());
+    Arc::new(move |key: &Key| in_scope(key) && !untouched.contains(key))
+}
+
+/// The live objects of the cold tier that this restore looks at.
+pub(super) fn objects(cold: &Arc<dyn Sink>, staging: &Staging) -> BoxStream<'static, Result<Meta>> {
+    listed(
+        cold,
+        &staging.scope,
+        &staging.activity,
+        for_restore(staging),
+    )
+}
+
+/// The objects of the cold tier that are data in the scope.
+pub(super) fn objects_in(
+    cold: &Arc<dyn Sink>,
+    scope: &Scope,
+    activity: &Activity,
+) -> BoxStream<'static, Result<Meta>> {
+    listed(cold, scope, activity, Arc::new(in_scope(scope)))
+}
+
+fn listed(
+    cold: &Arc<dyn Sink>,
+    scope: &Scope,
+    activity: &Activity,
+    filter: Filter,
+) -> BoxStream<'static, Result<Meta>> {
+    let (cold, activity) = (cold.clone(), activity.clone());
+    stream::iter(scope.data_prefixes())
+        .flat_map(move |prefix| {
+            cold.list(ListOptions {
+                prefix,
+                ..ListOptions::default()
+            })
+        })
+        .inspect(move |_| activity.note())
+        .try_filter_map(move |item| {
+            std::future::ready(Ok(match item {
+                Listed::Object(meta) if filter(&meta.key) => Some(meta),
+                Listed::Object(_) | Listed::Other { .. } => None,
+            }))
+        })
+        .boxed()
+}

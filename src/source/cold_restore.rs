@@ -1,0 +1,290 @@
+//! Restoring files of two tiers: which of the two each goes to, and what Arc's rows say then.
+//!
+//! A key must be in one tier only: Arc reads both, and its rows would be served twice. A file that
+//! has moved to the cold tier since the backup stays there, where it is the same. A file that was
+//! in the cold tier goes back to it.
+
+use std::sync::atomic::Ordering;
+
+use arc_backup_core::{
+    AsideMode, Discard, Discarded, Entry, Error, ErrorKind, ExtraFiles, Hasher, Key, Meta, Result,
+    Section, StagingArea, Tier, Upload, WriteOptions,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::cold_places::ColdPlace;
+use super::parquet_restore::{LARGE_BYTES, ParquetRestore};
+use super::steps::{Action, Step};
+use super::tier_changes::{RowChange, RowTier, change_rows};
+use crate::sorted::{Joined, merge_join};
+
+impl ParquetRestore {
+    /// Decides what becomes of a key.
+    pub(super) async fn decide(
+        &self,
+        entry: Option<Entry>,
+        live: Option<Meta>,
+        cold: Option<ColdPlace>,
+    ) -> Result<()> {
+        let row = cold.as_ref().is_some_and(|cold| cold.row);
+        let object = cold.as_ref().and_then(|cold| cold.object.clone());
+        let Some(entry) = entry else {
+            if let Some(live) = live {
+                self.extra(&live)?;
+            }
+            return match (cold, object) {
+                (_, Some(object)) => self.cold_extra(&object),
+                (Some(cold), None) => self.steps.append(&Step::of_cold(
+                    &cold.key,
+                    0,
+                    Action::Row,
+                    Some(RowTier::Gone),
+                )),
+                (None, None) => Ok(()),
+            };
+        };
+        let was_cold = entry.tier == Tier::Cold;
+        if was_cold {
+            self.cold.is_held.store(true, Ordering::Relaxed);
+        }
+        let goes_to_cold = self.cold.sink().is_some()
+            && (was_cold || (object.is_some() && (row || live.is_none())));
+        if goes_to_cold {
+            if let Some(live) = live {
+                self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
+                self.steps.append(&Step::of_second(&live, Tier::Hot))?;
+            }
+            return self.compare_cold(entry, object, row).await;
+        }
+        if let Some(object) = object {
+            (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
+            self.steps.append(&Step::of_second(&object, Tier::Cold))?;
+        }
+        let to_row = (row || was_cold).then_some(RowTier::Hot);
+        self.compare(entry, live.as_ref(), to_row).await
+    }
+
+    fn cold_extra(&self, object: &Meta) -> Result<()> {
+        if self.staging.extra_files != ExtraFiles::Keep {
+            (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
+        }
+        self.steps.append(&Step::of_cold(
+            &object.key,
+            object.size,
+            Action::Extra,
+            Some(RowTier::Gone),
+        ))
+    }
+
+    /// Compares an entry that goes to the cold tier with the object there.
+    async fn compare_cold(&self, entry: Entry, object: Option<Meta>, row: bool) -> Result<()> {
+        let was_hot = entry.tier == Tier::Hot;
+        let entry = Entry {
+            tier: Tier::Cold,
+            ..entry
+        };
+        let same = match &object {
+            Some(object) => self.is_same_in_cold(&entry, object).await?,
+            None => false,
+        };
+        if let Some(object) = object.as_ref().filter(|_| !same) {
+            (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
+        }
+        if self.staging.resumes && !same {
+            self.count_staged(&entry).await?;
+        }
+        let mut summary = self.summary();
+        if same {
+            summary.unchanged_files += 1;
+            summary.unchanged_bytes += entry.size;
+            summary.cold_files_skipped_already_cold += u64::from(was_hot);
+        } else {
+            summary.needed_files += 1;
+            summary.needed_bytes = summary.needed_bytes.saturating_add(entry.size);
+            summary.replaced_files += u64::from(object.is_some());
+        }
+        drop(summary);
+        let action = if same { Action::Same } else { Action::Need };
+        // Restored databases have other rows than those that were read.
+        let is_right = row && !self.staging.scope.includes(&Section::Metadata);
+        self.steps.append(&Step {
+            etag: object.filter(|_| same).and_then(|object| object.etag),
+            row: (!is_right).then_some(RowTier::Cold),
+            ..Step::new(&entry, action)
+        })
+    }
+
+    /// Whether the object in the cold tier has the bytes of the entry. Without a checksum, and in
+    /// an archive tier, the size decides, as it does in Arc.
+    async fn is_same_in_cold(&self, entry: &Entry, object: &Meta) -> Result<bool> {
+        if object.size != entry.size {
+            return Ok(false);
+        }
+        if object.archived {
+            self.cold.archived.fetch_add(1, Ordering::Relaxed);
+            return Ok(true);
+        }
+        match (entry.sha256, self.cold.sink()) {
+            (Some(_), Some(cold)) => self.is_same(cold, entry, object).await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Begins to write an entry right into the cold tier.
+    pub(super) async fn begin_cold(
+        &self,
+        entry: &Entry,
+        options: WriteOptions,
+    ) -> Result<Box<dyn Upload>> {
+        let Some(cold) = self.cold.sink() else {
+            return Err(gone(&entry.key));
+        };
+        if entry.size >= LARGE_BYTES {
+            let left = cold.discard_unfinished(Some(&entry.key), Discard::Remove);
+            if let Err(error) = left.await.and_then(Discarded::whole) {
+                tracing::warn!(%error, "unfinished uploads may be left");
+            }
+        }
+        self.cold.set_aside(&entry.key, AsideMode::Keep).await?;
+        cold.begin(&entry.key, options).await
+    }
+
+    /// Does what a step of the cold tier says.
+    pub(super) async fn apply_cold_step(&self, step: &Step) -> Result<()> {
+        let key = step.key()?;
+        let held = self.cold.is_held.load(Ordering::Relaxed);
+        match step.action {
+            Action::Extra if held && self.staging.extra_files == ExtraFiles::Keep => {
+                self.summary().kept_extra_files += 1;
+            }
+            Action::Extra if held => self.cold.set_aside(&key, AsideMode::Move).await?,
+            Action::Second => self.cold.set_aside(&key, AsideMode::Move).await?,
+            Action::Staged => {
+                if let Some(area) = self.storage.staging() {
+                    self.write_staged(area, &key, step).await?;
+                }
+            }
+            Action::Extra | Action::Same | Action::Need | Action::Found | Action::Row => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what was staged beside the hot storage to the cold tier.
+    async fn write_staged(&self, area: &dyn StagingArea, key: &Key, step: &Step) -> Result<()> {
+        let entry = step.entry()?;
+        let staged = area.open(key, &self.staging.stage).await?;
+        let staged = staged.ok_or_else(|| gone(key))?;
+        let options = WriteOptions {
+            size_hint: Some(entry.size),
+            modified: entry.modified,
+            mode: entry.mode,
+            ..WriteOptions::default()
+        };
+        let mut upload = self.begin_cold(&entry, options).await?;
+        let mut hasher = Hasher::new();
+        let mut pieces = crate::pipeline::pieces(staged.body, key);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            self.staging.activity.note();
+            hasher.update(&piece);
+            upload.write(piece).await?;
+        }
+        if entry.sha256.is_some_and(|digest| digest != hasher.finish()) {
+            upload.abort().await?;
+            let text = "the staged file was changed before it was written to the cold tier";
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "restore",
+                key.as_str(),
+                text,
+            ));
+        }
+        upload.commit().await?;
+        area.discard(key, &self.staging.stage).await
+    }
+
+    /// The files of one tier that must be live at the end, in byte order.
+    pub(super) fn expected(
+        &self,
+        cold: bool,
+        keep_extra: bool,
+    ) -> Result<impl Iterator<Item = Result<Step>> + Send + use<>> {
+        Ok(self.steps.read()?.filter(move |step| match step {
+            Ok(step) if step.cold != cold => false,
+            Ok(step) => match step.action {
+                Action::Same | Action::Need => true,
+                Action::Extra => keep_extra,
+                Action::Staged | Action::Found | Action::Second | Action::Row => false,
+            },
+            Err(_) => true,
+        }))
+    }
+
+    /// Compares the cold tier with what it is to hold.
+    pub(super) async fn check_cold(&self) -> Result<()> {
+        let mut expected = self.expected(true, false)?.peekable();
+        if expected.peek().is_none() {
+            return Ok(());
+        }
+        let live = self.cold.live(&self.staging);
+        let mut joined = merge_join(stream::iter(expected), live);
+        while let Some(joined) = joined.try_next().await? {
+            let problem = match joined {
+                Joined::Both(step, live) => self.changed(&step, &live).map(|text| (step.key, text)),
+                Joined::Left(step) => {
+                    let text = "deleted from the cold tier by another process during the restore";
+                    Some((step.key, text.to_owned()))
+                }
+                // Of another backup, or moved there by Arc.
+                Joined::Right(_) => None,
+            };
+            if let Some((key, text)) = problem {
+                (self.summary().problems).push((format!("data/{key}"), text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes Arc's rows say where each file is now, after the objects are there and the databases
+    /// are restored.
+    pub(super) async fn correct_rows(&self) -> Result<()> {
+        let Some(tiering) = &self.cold.tiering else {
+            return Ok(());
+        };
+        let held = self.cold.is_held.load(Ordering::Relaxed);
+        let keeps = self.staging.extra_files == ExtraFiles::Keep;
+        let changes = self.steps.read()?.filter_map(move |step| {
+            let step = match step {
+                Ok(step) => step,
+                Err(error) => return Some(Err(error)),
+            };
+            let tier = step.row?;
+            let is_kept = tier == RowTier::Gone && (keeps || !held);
+            let change = || {
+                let entry = step.entry()?;
+                Ok(RowChange {
+                    key: entry.key,
+                    tier,
+                    size: entry.size,
+                    modified: entry.modified,
+                })
+            };
+            (!is_kept).then(change)
+        });
+        match change_rows(&tiering.database, changes).await? {
+            Ok(count) => tracing::debug!(count, "changed rows of tier_files"),
+            // Its files are in force: Arc rebuilds the rows of the cold tier from a listing.
+            Err(fault) => self.summary().warnings.push(format!(
+                "the rows of `tier_files` in {} were not changed ({fault}): Arc rebuilds those of the cold tier at its next \
+                 scan of the tiers",
+                tiering.database.display()
+            )),
+        }
+        Ok(())
+    }
+}
+
+fn gone(key: &Key) -> Error {
+    let text = "nothing is staged for it any more: run the same restore again";
+    Error::new(ErrorKind::NotFound, "restore", key.as_str(), text)
+}

@@ -1,0 +1,81 @@
+//! Restores with a cold tier that end half-way, and tiers on stores of other kinds.
+
+use arc_backup_test_s3::{Fault, Rule, Verb};
+
+use super::tiers::Tiered;
+use crate::stores::{Kind, contents, delete, put, s3_server};
+use crate::support::text;
+
+/// Guards against files that a restore leaves in no tier, or in both, when it is run again.
+#[test]
+fn a_restore_that_failed_in_the_cold_tier_is_completed_by_the_same_restore() {
+    for hot in [Kind::Local, Kind::S3] {
+        let server = s3_server();
+        let tiered = Tiered::on(hot, Kind::S3, &server);
+        let moved: Vec<_> = tiered.parquet().into_iter().step_by(3).collect();
+        tiered.migrate(&moved);
+        let (before, tiers) = (
+            tiered.served(),
+            (contents(&tiered.hot), contents(&tiered.cold.sink)),
+        );
+        let id = tiered.instance.backup();
+        for key in &moved[..4] {
+            delete(&tiered.cold.sink, &[key]);
+            put(&tiered.hot, key, b"hot again");
+        }
+        put(&tiered.cold.sink, &moved[5], b"other");
+        let fault = Rule::new(Fault::Deny).verb(Verb::PutObject).key(&moved[2]);
+        server.fault(fault);
+        let arguments = ["restore", &id, "--yes"];
+        let said = text(&tiered.instance.run(&arguments));
+        assert!(said.contains("partly restored"), "{hot:?}: {said}");
+        server.heal();
+        tiered.instance.ok(&arguments);
+        assert!(contents(&tiered.hot) == tiers.0, "{hot:?}");
+        assert!(contents(&tiered.cold.sink) == tiers.1, "{hot:?}");
+        assert!(tiered.cold_rows().iter().eq(&moved), "{hot:?}");
+        assert!(tiered.served() == before, "{hot:?}");
+    }
+}
+
+/// Guards against tiers that only work beside local disk.
+#[test]
+fn both_tiers_may_be_in_stores() {
+    for (hot, cold) in [(Kind::S3, Kind::Azure), (Kind::Azure, Kind::S3)] {
+        let server = s3_server();
+        let tiered = Tiered::on(hot, cold, &server);
+        let moved: Vec<_> = tiered.parquet().into_iter().step_by(3).collect();
+        tiered.migrate(&moved);
+        let (before, tiers) = (
+            tiered.served(),
+            (contents(&tiered.hot), contents(&tiered.cold.sink)),
+        );
+        let id = tiered.instance.backup();
+        let rest = tiered.parquet();
+        tiered.migrate(&rest[..5]);
+        delete(&tiered.hot, &[&rest[7]]);
+        delete(&tiered.cold.sink, &[&moved[0]]);
+        put(&tiered.cold.sink, &moved[1], b"other");
+        let (code, done) = tiered
+            .instance
+            .json(&["restore", &id, "--yes", "--no-metadata"]);
+        assert_eq!(code, 0, "{hot:?}: {done}");
+        assert_eq!(
+            done["cold_files_skipped_already_cold"], 5,
+            "{hot:?}: {done}"
+        );
+        assert!(tiered.served() == before, "{hot:?}");
+        let hot_now = contents(&tiered.hot);
+        assert!(
+            hot_now.iter().all(|(key, bytes)| tiers.0[key] == *bytes),
+            "{hot:?}"
+        );
+        assert_eq!(hot_now.len(), tiers.0.len() - 5, "{hot:?}");
+        let cold_now = contents(&tiered.cold.sink);
+        assert!(
+            tiers.1.iter().all(|(key, bytes)| cold_now[key] == *bytes),
+            "{hot:?}"
+        );
+        assert_eq!(cold_now.len(), tiers.1.len() + 5, "{hot:?}");
+    }
+}
