@@ -13,6 +13,7 @@ use crate::times;
 pub(super) struct ListParameters {
     pub(super) state: Option<BackupState>,
     pub(super) instance: Option<String>,
+    pub(super) include_foreign: Option<bool>,
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
     pub(super) start_after: Option<String>,
@@ -28,6 +29,7 @@ impl ListParameters {
         Ok(ListFilter {
             state: self.state,
             instance: self.instance,
+            include_foreign: self.include_foreign.unwrap_or(false),
             since: read("since", times::MOMENT_FORM, self.since, moment)?,
             until: read("until", times::MOMENT_FORM, self.until, moment)?,
             start_after: place,

@@ -334,6 +334,9 @@ fn every_field_of_a_manifest_is_in_the_document() {
         }),
         scope: vec![text()],
         owner_instance_id: Some(text()),
+        iceberg_warehouse: Some(serde_json::json!({
+            "path": text(), "configured_path": text(), "file_count": 1, "size_bytes": 1
+        })),
         target: Some(text()),
         run_targets: vec![text()],
         run_inventories: BTreeMap::from([(text(), text())]),

@@ -118,7 +118,9 @@ fn of_listing(
         // Backups made by Arc do not name their instance.
         _ => true,
     };
-    let backups: Vec<_> = listing.backups.iter().filter(is_own).collect();
+    let backups: Vec<_> = (listing.backups.iter())
+        .filter(|backup| is_own(backup) && !facts.owner.is_foreign(backup))
+        .collect();
     let scoped = (backups.iter())
         .filter(|backup| backup.state.is_good() && !backup.is_whole())
         .count();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Listing, Repository};
 
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     /// The name of this instance. Where several share a target, only its own backups count.
     pub(super) own: Option<String>,
+    /// What Arc names it by.
+    pub(super) owner: Owner,
     pub(super) targets: Vec<TargetFacts>,
     /// A restore that was interrupted while it changed live data, and what to do.
     pub(super) interrupted: Option<String>,
@@ -75,6 +78,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
     Facts {
         now: Timestamp::now(),
         own: engine.instance(),
+        owner: Owner::of(engine.settings()),
         targets,
         interrupted: interrupted.map(|restore| format!("{restore}: {}", restore.remedy())),
         unread,

@@ -235,6 +235,9 @@ pub(super) struct ListArguments {
     /// Only those of this instance: its name, or the beginning of the name, as in the list.
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
+    /// Also those of other instances, which Arc 27.01 names in its backups.
+    #[arg(long)]
+    pub(super) include_foreign: bool,
     /// Only those that began then or later: a date, a time in RFC 3339, or an age such as 7d.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) since: Option<Timestamp>,

@@ -108,7 +108,8 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
     let good: Vec<_> = answer
         .backups
         .iter()
-        .filter(|one| one.state.is_good() && one.is_whole() && !one.partial_view)
+        .filter(|one| one.state.is_good() && one.is_whole())
+        .filter(|one| !one.partial_view && !one.is_foreign)
         .collect();
     let is_own = |one: &&&Summary| own.is_some() && one.instance.as_deref() == own;
     // Those that Arc itself made do not say whose they are.
@@ -131,8 +132,13 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
         None => {
             let place = target.map_or_else(String::new, |target| format!(" in target {target}"));
             good.first().ok_or_else(|| {
-                let scoped = answer.backups.iter().find(|one| one.state.is_good());
+                let mut others = answer.backups.iter().filter(|one| one.state.is_good());
+                let scoped = others.clone().find(|one| !one.is_foreign);
                 Error::Failed(match scoped {
+                    None if others.any(|one| one.is_foreign) => format!(
+                        "there is no `latest`: no good backup{place} is of this instance; give the id of \
+                         another one's, which `arc-backup list --include-foreign` shows"
+                    ),
                     None => format!(
                         "there is no `latest`: no good backup{place}; see `arc-backup list --all`"
                     ),

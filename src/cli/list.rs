@@ -9,7 +9,7 @@ use poem_openapi::types::ToJSON;
 use super::arguments::ListArguments;
 use super::exit_code::{DONE, FAILED};
 use super::figures;
-use super::output::{print_line, print_stderr};
+use super::output::{print_line, print_note, print_stderr};
 use super::table::{Table, left, right};
 use crate::Result;
 use crate::api::types;
@@ -26,6 +26,7 @@ pub(super) async fn run(
     let filter = ListFilter {
         state: arguments.state,
         instance: arguments.instance,
+        include_foreign: arguments.include_foreign,
         since: arguments.since,
         until: arguments.until,
         start_after: arguments.start_after,
@@ -44,10 +45,24 @@ pub(super) async fn run(
         print(&answer, Timestamp::now());
     }
     if !arguments.ids && is_empty(&answer) && answer.errors.is_empty() {
-        print_line(match filter == ListFilter::default() {
+        let is_unfiltered = ListFilter {
+            include_foreign: false,
+            ..filter.clone()
+        };
+        print_line(match is_unfiltered == ListFilter::default() {
             true => "no backups",
             false => "no backup matches these filters",
         });
+    }
+    if answer.foreign_backups > 0 {
+        let text = format!(
+            "hidden: {} backups of other instances; --include-foreign shows them",
+            answer.foreign_backups
+        );
+        match arguments.ids {
+            true => print_note!("{text}"),
+            false => print_line(&text),
+        }
     }
     for error in &answer.errors {
         print_stderr!("error: target {}: {}", error.target, error.detail);
@@ -106,6 +121,9 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         ));
         if backup.partial_view {
             table.note("not all of its legs could be read: the figures are those of the others");
+        }
+        if let (true, Some(owner)) = (backup.is_foreign, &backup.owner_instance_id) {
+            table.note(&format!("of another instance: {owner}"));
         }
         if let Some(failed) = fault(backup) {
             let when = figures::utc_and_age(&failed.at, now);

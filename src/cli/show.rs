@@ -10,8 +10,9 @@ use super::output::{escaped, print_line};
 use super::table::{Table, left, right};
 use super::{figures, ids, json};
 use crate::api::types::manifest_answer;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Skipped};
 use crate::operations::ArcBackup;
+use crate::operations::owner::Owner;
 use crate::repository::{BackupState, LastVerified, Loaded, Note};
 use crate::{Result, times};
 
@@ -32,17 +33,22 @@ pub(super) async fn run(
             let manifest = manifest_answer(repository.name(), &loaded, &note);
             print_line(&json::pretty(&manifest));
         }
-        false => print(repository.name(), &loaded, &note),
+        false => print(
+            repository.name(),
+            &loaded,
+            &note,
+            &Owner::of(engine.settings()),
+        ),
     }
     Ok(DONE)
 }
 
-fn print(target: &str, loaded: &Loaded, note: &Note) {
+fn print(target: &str, loaded: &Loaded, note: &Note, owner: &Owner) {
     let now = Timestamp::now();
     let manifest = &loaded.manifest;
     print_line(&escaped(&manifest.backup_id));
     print_line("");
-    for (name, text) in fields(target, loaded, note, now) {
+    for (name, text) in fields(target, loaded, note, owner, now) {
         print_line(&format!("{name:14}{}", escaped(&text)));
     }
     for table in [sections(manifest), databases(manifest), sqlite(manifest)] {
@@ -77,6 +83,7 @@ fn fields(
     target: &str,
     loaded: &Loaded,
     note: &Note,
+    owner: &Owner,
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let manifest = &loaded.manifest;
@@ -145,6 +152,17 @@ fn fields(
             fields.push(("instance", instance.clone()));
         }
     }
+    if let Some(id) = &manifest.owner_instance_id {
+        let instance = manifest
+            .source
+            .as_ref()
+            .and_then(|source| source.instance.as_deref());
+        let whose = match owner.is_other(Some(id), instance) {
+            true => " (another instance)",
+            false => "",
+        };
+        fields.push(("owner", format!("{id}{whose}")));
+    }
     if let Some(cluster) = &manifest.cluster {
         let name = cluster.name.as_deref().unwrap_or("(no name)");
         let text = format!("{name}: the storage of one node, without the state of the cluster");
@@ -179,6 +197,11 @@ fn fields(
         if count > 0 {
             fields.push(("not included", format!("{count} {what}")));
         }
+    }
+    let skipped = Skipped::of(manifest);
+    for kind in skipped.kinds() {
+        let text = format!("{kind}, skipped by Arc{}", skipped.first(3));
+        fields.push(("not included", text));
     }
     let omitted = manifest.not_included.iter();
     fields.extend(omitted.map(|text| ("not included", text.clone())));

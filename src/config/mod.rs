@@ -21,12 +21,14 @@ mod tables;
 mod targets;
 mod tiering;
 mod values;
+mod warehouse;
 mod warning;
 
 pub use arc_server::ArcServer;
 pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
 pub use backup::{BackupSettings, HistoryLimits};
 pub use databases::Database;
+pub(crate) use databases::real_path;
 pub(crate) use keys::unknown_target;
 #[cfg(test)]
 pub(crate) use keys::{BACKUP_KEYS, OWN_KEYS};
@@ -37,4 +39,5 @@ pub use storage::StorageSettings;
 pub use targets::TargetSettings;
 pub(crate) use tiering::COLD;
 pub use values::Values;
+pub(crate) use warehouse::Warehouse;
 pub use warning::Warning;

@@ -4,6 +4,7 @@ use super::storage::StorageSettings;
 use super::tables::ARC_TABLES;
 use super::tiering::TieringSettings;
 use super::values::Values;
+use super::warehouse::Warehouse;
 use crate::Result;
 
 /// Files of Arc's whose keys name them, from its `internal/config/config.go` (26.09).
@@ -31,13 +32,8 @@ pub(super) fn not_included(
                 .to_owned(),
         );
     }
-    if values.bool("iceberg.enabled", false)?
-        && let Some(warehouse) = values.text("iceberg.warehouse")?
-        && !storage.contains(&warehouse)
-    {
-        list.push(format!(
-            "iceberg.warehouse: `{warehouse}` lies outside of the storage root"
-        ));
+    if let Warehouse::Elsewhere { reason } = Warehouse::read(values, storage)? {
+        list.push(format!("iceberg.warehouse: {reason}"));
     }
     if values.bool("wal.enabled", false)? {
         let folder = (values.text("wal.directory")?).unwrap_or_else(|| "./data/wal".to_owned());
@@ -145,7 +141,8 @@ mod tests {
             (folder(), "/srv/arc", true),
             (folder(), "/srv/arc/lake", true),
             (folder(), "file:///srv/arc/lake", true),
-            (folder(), "/srv/arc2", false),
+            (folder(), "/srv/arc2", true),
+            (folder(), "/srv", false),
             (folder(), "s3://b/of/arc", false),
             (uri("s3://b/of/arc"), "s3://b/of/arc", true),
             (uri("s3://b/of/arc"), "s3://b/of/arc/lake/", true),

@@ -24,6 +24,8 @@ pub(crate) struct Compared<'a> {
     pub(crate) backends: &'a Backends,
     /// Where Arc's data is.
     pub(crate) data: bool,
+    /// Whether an Iceberg warehouse outside of the storage root is restored.
+    pub(crate) warehouse: bool,
     /// The databases of these keys.
     pub(crate) databases: Vec<&'a str>,
 }
@@ -61,6 +63,9 @@ pub(crate) fn differences(
         for (key, form) in backend.into_iter().flat_map(|backend| backend.place) {
             compare(&format!("storage.{key}"), *form)?;
         }
+    }
+    if compared.warehouse {
+        compare("iceberg.warehouse", PlaceForm::Text)?;
     }
     for key in DATABASES {
         if compared.databases.contains(&key) {
@@ -116,6 +121,7 @@ mod tests {
         let compared = Compared {
             backends: &backends,
             data: true,
+            warehouse: false,
             databases: vec!["auth.db_path", "retention.db_path"],
         };
         differences(&ours, &theirs, &compared).expect("texts")

@@ -1,6 +1,6 @@
 //! Validated settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::backends::Backends;
@@ -194,9 +194,15 @@ impl Settings {
     /// The keys under the storage root that are not data: backups, databases, state, `arc.toml`.
     #[must_use]
     pub fn excluded_keys(&self, target_roots: &[PathBuf]) -> Vec<String> {
-        let Some(root) = self.storage.folder().map(real_path) else {
-            return Vec::new();
-        };
+        match self.storage.folder().map(real_path) {
+            Some(root) => self.keys_within(&root, target_roots),
+            None => Vec::new(),
+        }
+    }
+
+    /// The keys under the folder `root` that belong to something else: backups, databases, state,
+    /// `arc.toml`.
+    pub(crate) fn keys_within(&self, root: &Path, target_roots: &[PathBuf]) -> Vec<String> {
         let mut paths = vec![
             self.backup.local_path.clone(),
             self.backup.state_folder().to_owned(),
@@ -224,7 +230,7 @@ impl Settings {
         let of_file_system = std::iter::once("lost+found".to_owned());
         let named = paths.iter().filter_map(|path| {
             let inside = real_path(path)
-                .strip_prefix(&root)
+                .strip_prefix(root)
                 .ok()?
                 .to_str()?
                 .to_owned();

@@ -14,6 +14,7 @@ mod record;
 mod run;
 mod seal;
 mod section_index;
+mod skipped;
 mod spool;
 mod types;
 
@@ -25,6 +26,7 @@ pub(crate) use merged::merged;
 pub use record::Record;
 pub use run::Run;
 pub use seal::{is_sealed, seal};
+pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
     ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,

@@ -82,6 +82,10 @@ pub struct Manifest {
     /// `.arc-backup-instance-id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_instance_id: Option<String>,
+    /// An Iceberg warehouse outside the storage root, whose files are in the section `iceberg`: an
+    /// object, as Arc writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iceberg_warehouse: Option<Value>,
     /// The target it was written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,

@@ -1,8 +1,9 @@
 //! The databases that a request for a backup names.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arc_backup_core::{Child, Databases, Key};
+use arc_backup_core::{Child, Databases, Key, Sink};
 
 use crate::nearest::nearest;
 use crate::operations::sections::named_databases;
@@ -76,7 +77,13 @@ impl ArcBackup {
         if named_databases(scope).is_empty() || root.is_some_and(|root| !root.is_dir()) {
             return Ok(());
         }
-        let known = self.known_databases().await?;
+        let mut known = self.databases_in(&self.storage).await?;
+        // Of a database whose files are all old, only the cold tier has some.
+        if let Some(cold) = &self.cold
+            && !wanted.is_subset(&known)
+        {
+            known.extend(self.databases_in(cold).await?);
+        }
         let Some(unknown) = wanted.iter().find(|name| !known.contains(*name)) else {
             return Ok(());
         };
@@ -93,9 +100,9 @@ impl ArcBackup {
         )))
     }
 
-    /// The databases in the storage: the folders in its root that hold data.
-    async fn known_databases(&self) -> Result<BTreeSet<String>> {
-        let children = self.storage.list_children(None).await?;
+    /// The databases in a storage: the folders in its root that hold data.
+    async fn databases_in(&self, storage: &Arc<dyn Sink>) -> Result<BTreeSet<String>> {
+        let children = storage.list_children(None).await?;
         let folders = children.into_iter().filter_map(|child| match child {
             Child::Folder(name) => Some(name),
             Child::Object(_) | Child::Other(..) => None,

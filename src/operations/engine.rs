@@ -19,12 +19,12 @@ use crate::operations::restore::marker;
 use crate::operations::running::Running;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::{
-    IncompleteRun, KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
+    KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
 };
 use crate::operations::{Operation, Status};
 use crate::registry::Registry;
 use crate::repository::Holder;
-use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
+use crate::repository::Repository;
 use crate::source::Exclusions;
 use crate::{Error, Result};
 
@@ -45,36 +45,6 @@ pub struct ArcBackup {
     pub(crate) marker_answer: marker::LastAnswer,
     /// The keys in the data storage that are not data.
     pub(crate) exclusions: Exclusions,
-}
-
-/// A target that cannot be listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetError {
-    /// The target's name.
-    pub target: String,
-    /// The reason.
-    pub detail: String,
-}
-
-/// The backups of all targets.
-#[derive(Debug, Clone, Default)]
-pub struct ListAnswer {
-    /// The backups, newest first.
-    pub backups: Vec<Summary>,
-    /// Damaged backups.
-    pub damaged: Vec<Damaged>,
-    /// Backups that cannot be read now.
-    pub unreadable: Vec<Unreadable>,
-    /// Incomplete copies, newest first; `None` if they were not requested.
-    pub incomplete: Option<Vec<Incomplete>>,
-    /// Backups over several targets of which a leg is missing, newest first.
-    pub incomplete_runs: Vec<IncompleteRun>,
-    /// Targets that cannot be listed.
-    pub errors: Vec<TargetError>,
-    /// Their names, and those of targets that hold legs and are not configured here.
-    pub unreachable_targets: Vec<String>,
-    /// Where the next page begins; `None` on the last page.
-    pub next: Option<String>,
 }
 
 impl ArcBackup {
@@ -105,7 +75,7 @@ impl ArcBackup {
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
         };
-        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions)?;
+        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::legs::grouping::{Grouped, IncompleteRun, group};
+use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, ListAnswer, TargetError};
 use crate::repository::{Listing, Repository};
 
@@ -36,10 +37,14 @@ impl ArcBackup {
             incomplete: all.then(Vec::new),
             ..ListAnswer::default()
         };
+        let owner = Owner::of(&self.settings);
         let (mut summaries, mut listed) = (Vec::new(), BTreeSet::new());
         for (repository, listing) in repositories.iter().zip(listings) {
             match listing {
-                Ok((listing, incomplete)) => {
+                Ok((mut listing, incomplete)) => {
+                    for backup in &mut listing.backups {
+                        backup.is_foreign = owner.is_foreign(backup);
+                    }
                     answer
                         .incomplete
                         .iter_mut()
@@ -117,7 +122,7 @@ impl ArcBackup {
     /// Fails if the target is unknown or cannot be listed.
     pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
         let listing = self.repository(Some(target))?.list().await?;
-        let own = self.instance();
+        let (own, owner) = (self.instance(), Owner::of(&self.settings));
         let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
         let backups = self.without_incomplete_runs(target, listing).await?.backups;
         Ok((backups

@@ -6,13 +6,15 @@ use crate::manifest::BackupId;
 use crate::operations::ListAnswer;
 use crate::repository::{BackupState, Summary};
 
-/// Selects backups of a list. The default selects all.
+/// Selects backups of a list. The default selects all of this instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListFilter {
     /// Selects backups in this state.
     pub state: Option<BackupState>,
     /// Selects backups of instances whose name starts with this.
     pub instance: Option<String>,
+    /// Selects backups of other instances too, by `owner_instance_id`.
+    pub include_foreign: bool,
     /// Selects backups that began at this moment or later.
     pub since: Option<Timestamp>,
     /// Selects backups that began at this moment or earlier.
@@ -79,6 +81,11 @@ impl ListAnswer {
         (self.backups).retain(|one| {
             is_in(one.state) && is_of(one.instance.as_ref()) && within(one.created_at.parse().ok())
         });
+        if !filter.include_foreign {
+            let all = self.backups.len();
+            self.backups.retain(|one| !one.is_foreign);
+            self.foreign_backups = (all - self.backups.len()) as u64;
+        }
         self.damaged
             .retain(|one| is_in(one.state) && of_id(&one.backup_id));
         self.unreadable

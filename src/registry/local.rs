@@ -1,5 +1,10 @@
 //! Local disk.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_backup_core::Sink;
+
 use super::backend_kind::BackendKind;
 #[cfg(feature = "local")]
 use super::backend_kind::Constructors;
@@ -31,9 +36,21 @@ pub(super) const LOCAL: BackendKind = BackendKind {
     constructors: None,
 };
 
+/// The files in a folder; `None` in a build without local disk.
+#[cfg(feature = "local")]
+pub(super) fn folder(path: &Path) -> Option<Arc<dyn Sink>> {
+    Some(sinks::folder(path))
+}
+
+/// The files in a folder; `None` in a build without local disk.
+#[cfg(not(feature = "local"))]
+pub(super) fn folder(_: &Path) -> Option<Arc<dyn Sink>> {
+    None
+}
+
 #[cfg(feature = "local")]
 mod sinks {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use arc_backup_core::Sink;
@@ -68,9 +85,15 @@ mod sinks {
     }
 
     pub(super) fn storage(settings: &Settings) -> Result<Arc<dyn Sink>> {
-        let root = settings.values.path("storage.local_path", STORAGE)?;
-        let mut config = LocalConfig::new(root);
+        Ok(folder(
+            &settings.values.path("storage.local_path", STORAGE)?,
+        ))
+    }
+
+    /// Arc's own folders: new ones in them get its modes.
+    pub(super) fn folder(path: &Path) -> Arc<dyn Sink> {
+        let mut config = LocalConfig::new(path.to_owned());
         config.folders_like_root = true;
-        Ok(Arc::new(LocalSink::new(config)))
+        Arc::new(LocalSink::new(config))
     }
 }

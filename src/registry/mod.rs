@@ -16,5 +16,6 @@ mod registry;
 mod s3;
 #[cfg(all(test, feature = "local", feature = "s3", feature = "azure"))]
 mod tests;
+mod warehouse;
 
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};

@@ -1,11 +1,13 @@
 //! The kinds of sinks by their names, the sources, and what wraps them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_backup_core::{Sink, Source};
 
 use super::backends;
+use super::warehouse::warehouse;
 use crate::config::{COLD, Overrides, Settings, TargetSettings};
 use crate::repository::Repository;
 use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource, Tiering};
@@ -144,6 +146,7 @@ impl Registry {
         storage: &Arc<dyn Sink>,
         cold: Option<&Arc<dyn Sink>>,
         exclusions: &Exclusions,
+        target_roots: &[PathBuf],
     ) -> Result<Vec<Arc<dyn Source>>> {
         let tiering = Tiering {
             database: settings.auth.db_path.clone(),
@@ -163,6 +166,7 @@ impl Registry {
                     .keep_in(settings.backup.state_folder()),
             ),
         ];
+        sources.extend(warehouse(settings, target_roots)?);
         for make in &self.sources {
             if let Some(source) = make(settings)? {
                 let section = source.section();

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 
 use super::{BackupState, LastVerified, Loaded, Note, Repository};
 use crate::UnreadableState;
-use crate::manifest::{BackupId, Manifest, Run};
+use crate::manifest::{BackupId, Manifest, Run, Skipped};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
@@ -40,8 +40,17 @@ pub struct Summary {
     pub leg: Option<Leg>,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
     pub instance: Option<String>,
+    /// The instance that made it, as Arc 27.01 names it. Absent in backups of earlier releases.
+    pub owner_instance_id: Option<String>,
+    /// Whether that is known to be another instance than this one. A target does not know: the
+    /// engine says so.
+    pub is_foreign: bool,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub source_location: Option<String>,
+    /// Files with unsupported names, which the backup does not hold.
+    pub unaddressable_files: u64,
+    /// Files that Arc skipped when it made the backup.
+    pub skipped: Skipped,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub state: BackupState,
     /// Whether it has checksums: false for a backup that Arc before 27.01 made.
@@ -107,7 +116,11 @@ impl Summary {
             partial_view: false,
             leg: None,
             instance: None,
+            owner_instance_id: None,
+            is_foreign: false,
             source_location: None,
+            unaddressable_files: 0,
+            skipped: Skipped::default(),
             state,
             has_checksums: true,
             files: None,
@@ -252,8 +265,12 @@ impl Repository {
             partial_view: false,
             leg: Leg::of(self.name(), manifest),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
+            owner_instance_id: manifest.owner_instance_id.clone(),
+            is_foreign: false,
             source_location: (manifest.source.as_ref())
                 .map(|source| format!("{} {}", source.backend, source.location)),
+            unaddressable_files: manifest.unaddressable_files,
+            skipped: Skipped::of(manifest),
             state,
             has_checksums: loaded.has_checksums,
             files: inventory.map(|inventory| inventory.entries),

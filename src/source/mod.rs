@@ -29,6 +29,7 @@ mod tier_changes;
 mod tier_rows;
 mod tiering;
 mod units;
+mod warehouse;
 mod without_checksums;
 
 pub(crate) use compaction::{JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_readable_state};
@@ -43,3 +44,5 @@ pub(crate) use snapshot::{check_file, describe_database};
 pub use sqlite::SqliteSource;
 pub(crate) use sync::sync;
 pub use tiering::Tiering;
+pub(crate) use warehouse::ICEBERG;
+pub use warehouse::WarehouseSource;

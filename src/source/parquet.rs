@@ -28,6 +28,7 @@ const SAMPLE: usize = 20;
 /// Everything that belongs to the data in Arc's data storage, which is a [`Sink`] too.
 #[derive(Debug, Clone)]
 pub struct ParquetSource {
+    section: &'static str,
     storage: Arc<dyn Sink>,
     kind: String,
     exclusions: Exclusions,
@@ -39,11 +40,18 @@ impl ParquetSource {
     #[must_use]
     pub fn new(storage: Arc<dyn Sink>, kind: impl Into<String>, exclusions: Exclusions) -> Self {
         Self {
+            section: Section::Data.as_str(),
             storage,
             kind: kind.into(),
             exclusions,
             tiering: None,
         }
+    }
+
+    /// The same files as those of another section.
+    #[must_use]
+    pub(super) fn in_section(self, section: &'static str) -> Self {
+        Self { section, ..self }
     }
 
     /// The same with Arc's cold tier.
@@ -57,7 +65,7 @@ impl ParquetSource {
 #[async_trait]
 impl Source for ParquetSource {
     fn section(&self) -> &str {
-        Section::Data.as_str()
+        self.section
     }
 
     async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
@@ -154,6 +162,7 @@ impl Source for ParquetSource {
 
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
         Ok(Box::new(ParquetRestore::new(
+            self.section,
             self.storage.clone(),
             self.exclusions.clone(),
             self.tiering.clone(),
@@ -194,7 +203,7 @@ impl ParquetSource {
         });
         report.moment = Some(SystemTime::now());
         let report = Mutex::new(report);
-        let path = request.scratch.join("data.listed");
+        let path = request.scratch.join(format!("{}.listed", self.section));
         let listing = settler
             .list_settled(snapshot, &path, &|path, kind| {
                 note_other(

@@ -32,6 +32,7 @@ pub(super) const LARGE_BYTES: u64 = 5 << 20;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
+    section: &'static str,
     pub(super) storage: Arc<dyn Sink>,
     /// The files that interrupted runs have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
@@ -58,30 +59,21 @@ pub(super) struct ParquetRestore {
 
 impl ParquetRestore {
     pub(super) fn new(
+        section: &'static str,
         storage: Arc<dyn Sink>,
         exclusions: Exclusions,
         tiering: Option<Tiering>,
         staging: Staging,
     ) -> Self {
         let cold = ColdRestore::new(tiering, &staging);
-        let aside = Aside::new(
-            storage.clone(),
-            &staging.operation_id,
-            staging.aside.clone(),
-            &staging.activity,
-        );
+        let (keep_in, activity) = (&staging.aside, &staging.activity);
+        let aside_of = |id| Aside::new(storage.clone(), id, keep_in.clone(), activity);
+        let aside = aside_of(&staging.operation_id);
         let earlier = (staging.earlier.iter())
-            .map(|(id, policy)| {
-                let aside = Aside::new(
-                    storage.clone(),
-                    id,
-                    staging.aside.clone(),
-                    &staging.activity,
-                );
-                (aside, *policy)
-            })
+            .map(|(id, policy)| (aside_of(id), *policy))
             .collect();
         Self {
+            section,
             earlier,
             aside,
             aside_bytes: AtomicU64::new(0),
@@ -89,7 +81,7 @@ impl ParquetRestore {
             aside_files: AtomicU64::new(0),
             storage,
             exclusions,
-            steps: Steps::new(staging.scratch.join("data.steps")),
+            steps: Steps::new(staging.scratch.join(format!("{section}.steps"))),
             staging,
             summary: Mutex::default(),
             without_checksums: WithoutChecksums::default(),
@@ -247,12 +239,12 @@ impl ParquetRestore {
                 return Err(Error::new(
                     ErrorKind::Invalid,
                     "restore",
-                    format!("data/{}", entry.key),
+                    format!("{}/{}", self.section, entry.key),
                     text,
                 ));
             }
             // Arc's own backups hold everything that was under its root.
-            let text = format!("`data/{}` was not restored: {text}", entry.key);
+            let text = format!("`{}/{}` was not restored: {text}", self.section, entry.key);
             self.summary().warnings.push(text);
             return Ok(());
         }
@@ -299,7 +291,7 @@ impl Restore for ParquetRestore {
                 return Err(Error::new(
                     ErrorKind::Cancelled,
                     "restore",
-                    "data",
+                    self.section,
                     "cancelled",
                 ));
             }
@@ -435,7 +427,7 @@ impl Restore for ParquetRestore {
                 }
             };
             if let Some((key, text)) = problem {
-                (self.summary().problems).push((format!("data/{key}"), text));
+                (self.summary().problems).push((format!("{}/{key}", self.section), text));
             }
         }
         drop(joined);

@@ -6,4 +6,5 @@ mod interrupted;
 mod moved;
 mod moving;
 mod pending;
+mod scoped;
 mod tiers;

@@ -118,6 +118,9 @@ impl BackupRoutes {
         state: Query<Option<BackupState>>,
         /// Only those of this instance: its name, or the beginning of the name.
         instance: Query<Option<String>>,
+        /// Also those of other instances, by `owner_instance_id`. They are hidden by default, and
+        /// `foreign_backups` says how many.
+        include_foreign: Query<Option<bool>>,
         /// Only those that began then or later: a date, a time in RFC 3339, or an age such as `7d`.
         since: Query<Option<String>>,
         /// Only those that began then or earlier.
@@ -130,6 +133,7 @@ impl BackupRoutes {
         let parameters = ListParameters {
             state: state.0.map(Into::into),
             instance: instance.0,
+            include_foreign: include_foreign.0,
             since: since.0,
             until: until.0,
             start_after: start_after.0,

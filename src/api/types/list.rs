@@ -28,6 +28,10 @@ pub(crate) struct BackupList {
     pub(in crate::api) errors: Vec<TargetError>,
     /// Their names, and those of targets that hold legs and are not configured here.
     pub(in crate::api) unreachable_targets: Vec<String>,
+    /// How many backups of other instances are hidden: `include_foreign` shows them. Absent where
+    /// none is.
+    #[oai(skip_serializing_if_is_none)]
+    pub(in crate::api) foreign_backups: Option<u64>,
     /// The `start_after` of the next page; absent on the last.
     #[oai(skip_serializing_if_is_none)]
     pub(in crate::api) next: Option<String>,
@@ -43,6 +47,7 @@ impl From<ListAnswer> for BackupList {
             incomplete_runs,
             errors,
             unreachable_targets,
+            foreign_backups,
             next,
         } = answer;
         Self {
@@ -54,6 +59,7 @@ impl From<ListAnswer> for BackupList {
             incomplete_runs: incomplete_runs.into_iter().map(Into::into).collect(),
             errors: errors.into_iter().map(Into::into).collect(),
             unreachable_targets,
+            foreign_backups: Some(foreign_backups).filter(|count| *count > 0),
             next,
         }
     }
@@ -86,8 +92,17 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) partial_view: bool,
     /// The instance that made it: a random name. Absent in a backup that Arc made.
     pub(in crate::api) instance: Option<String>,
+    /// The instance that made it, as Arc 27.01 names it: `cluster.name`, or a UUID. Absent in
+    /// backups of earlier releases.
+    pub(in crate::api) owner_instance_id: Option<String>,
     /// Where its data came from: the kind of storage, and the path or URL without credentials.
     pub(in crate::api) source_location: Option<String>,
+    /// Files with unsupported names, which the backup does not hold; absent where there are none.
+    pub(in crate::api) unaddressable_files: Option<u64>,
+    /// By Arc: files that it skipped, and the backup does not hold.
+    pub(in crate::api) skipped_files: Option<u64>,
+    /// By Arc: Iceberg metadata files that it skipped.
+    pub(in crate::api) skipped_metadata_files: Option<u64>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub(in crate::api) state: BackupState,
     /// Whether it has checksums: false for a backup that Arc made.
@@ -119,7 +134,11 @@ impl From<repository::Summary> for Summary {
             partial_view,
             leg: _,
             instance,
+            owner_instance_id,
+            is_foreign: _,
             source_location,
+            unaddressable_files,
+            skipped,
             state,
             has_checksums,
             files,
@@ -128,6 +147,7 @@ impl From<repository::Summary> for Summary {
             last_full,
             last_failed,
         } = summary;
+        let unless_none = |count: u64| Some(count).filter(|count| *count > 0);
         Self {
             backup_id,
             created_at,
@@ -140,7 +160,11 @@ impl From<repository::Summary> for Summary {
             targets,
             partial_view,
             instance,
+            owner_instance_id,
             source_location,
+            unaddressable_files: unless_none(unaddressable_files),
+            skipped_files: unless_none(skipped.files),
+            skipped_metadata_files: unless_none(skipped.metadata_files),
             state: state.into(),
             has_checksums,
             files,

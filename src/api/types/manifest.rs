@@ -126,7 +126,7 @@ struct ManifestSchema {
     cold_size_bytes: Option<u64>,
     /// Files of the cold tier that it does not hold, as they could not be read.
     cold_files_excluded: Option<u64>,
-    /// By Arc: an Iceberg warehouse outside the storage root.
+    /// An Iceberg warehouse outside the storage root, with its files in the backup.
     iceberg_warehouse: Option<WarehouseSchema>,
 }
 
@@ -141,12 +141,12 @@ struct ClusterSchema {
     node_storage: bool,
 }
 
-/// An Iceberg warehouse in a backup by Arc.
+/// An Iceberg warehouse in a backup.
 #[derive(Object)]
 #[oai(rename = "IcebergWarehouse")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
 struct WarehouseSchema {
-    /// Where it is in the backup.
+    /// Where it was when the backup was made.
     path: Option<String>,
     /// Where the configuration has it.
     configured_path: Option<String>,

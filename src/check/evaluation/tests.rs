@@ -2,6 +2,7 @@
 
 use super::super::facts::LastAttempt;
 use super::*;
+use crate::operations::owner::Owner;
 use crate::repository::{BackupState, Damaged, LastVerified, Unreadable, UnreadableState};
 
 const NOW: &str = "2026-02-11T14:30:00Z";
@@ -57,6 +58,7 @@ fn facts(targets: Vec<TargetFacts>) -> Facts {
     Facts {
         now: now(),
         own: None,
+        owner: Owner::default(),
         targets,
         interrupted: None,
         unread: None,

@@ -126,3 +126,45 @@ impl FileListWriter {
         (self.file.write_all(text)).map_err(|e| Error::io("write", &self.path, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::*;
+
+    /// Guards against: a list that this program writes and can't read, or a tier that is lost.
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("list");
+        for count in 0..3_u64 {
+            let mut list = FileListWriter::create(&path).expect("a file");
+            for number in 0..count {
+                let file = ListedFile {
+                    path: &format!("größe/\"{number}\".parquet"),
+                    sha256: Digest::of(b"bytes"),
+                    size_bytes: number,
+                    database: "größe",
+                    measurement: "",
+                    partition_time: None,
+                    created_at: Timestamp::from_second(1_700_000_000).ok(),
+                    tier: [Tier::Hot, Tier::Cold][usize::from(number > 0)],
+                };
+                list.push(&file).expect("written");
+            }
+            let summary = list.finish().expect("written");
+            let text = std::fs::read(&path).expect("a file");
+            let bytes = (0..count).sum::<u64>();
+            assert_eq!((summary.entries, summary.bytes), (count, bytes));
+            assert_eq!(summary.sha256, Digest::of(&text).to_string());
+            let mut tiers = Vec::new();
+            let read = parse(&*text, &mut |record| {
+                tiers.push(record.entry.tier);
+                Ok(())
+            });
+            assert!(read.is_ok(), "{}", String::from_utf8_lossy(&text));
+            assert_eq!(tiers.len() as u64, count);
+            assert_eq!(tiers.contains(&Tier::Cold), count > 1);
+        }
+    }
+}

@@ -6,21 +6,24 @@ use arc_backup_core::{Scope, Section, SourceReport, database_of};
 use jiff::Timestamp;
 
 use crate::Result;
+use crate::config::Warehouse;
 use crate::manifest::{
     self, BackupId, ClusterInfo, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
     SectionTotals, SourceInfo,
 };
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
+use crate::operations::owner::Owner;
 use crate::operations::problems::Problems;
 use crate::operations::sections::named_databases;
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
-use crate::source::Contents;
+use crate::source::{Contents, ICEBERG};
 
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
     pub(crate) started: Timestamp,
+    owner: Owner,
     /// The databases that it is limited to, sorted; empty if it is not.
     databases: Vec<String>,
     pub(crate) inventories: BTreeMap<Section, Inventory>,
@@ -65,8 +68,13 @@ pub(crate) struct OfRun {
 
 impl Collected {
     pub(crate) fn new(context: &Context, scope: &Scope, unfinished: Vec<BackupId>) -> Self {
+        let owner = Owner::of(&context.settings);
+        if let Some(fault) = &owner.fault {
+            context.warn(fault.clone());
+        }
         Self {
             started: Timestamp::now(),
+            owner,
             databases: named_databases(scope),
             inventories: BTreeMap::new(),
             contents: Contents::default(),
@@ -188,6 +196,25 @@ impl Collected {
         )
     }
 
+    /// What Arc's manifest says of a warehouse outside the storage root.
+    fn warehouse(&self, context: &Context) -> Option<serde_json::Value> {
+        let files = self.inventories.get(&Section::Other(ICEBERG.to_owned()))?;
+        let settings = &context.settings;
+        let Ok(Warehouse::Folder { path, configured }) =
+            Warehouse::read(&settings.values, &settings.storage)
+        else {
+            return None;
+        };
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let summary = files.summary();
+        Some(serde_json::json!({
+            "path": path.display().to_string(),
+            "configured_path": configured,
+            "file_count": summary.entries,
+            "size_bytes": summary.bytes,
+        }))
+    }
+
     /// The manifest, without its inventory.
     pub(crate) fn manifest(&self, context: &Context) -> Manifest {
         let started = self.started;
@@ -228,6 +255,8 @@ impl Collected {
                 .iter()
                 .any(|database| database.file == "iceberg-catalog.db"),
             has_config: has(&Section::Config),
+            owner_instance_id: self.owner.id.clone(),
+            iceberg_warehouse: self.warehouse(context),
             target: Some(context.repository.name().to_owned()),
             is_default_target: self.run.as_ref().map(|run| run.is_default),
             run_targets: self.run.clone().unwrap_or_default().targets,

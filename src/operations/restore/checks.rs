@@ -8,10 +8,12 @@ use futures::StreamExt;
 use crate::config::{Compared, differences};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::names::shortened;
+use crate::operations::owner::Owner;
 use crate::operations::restore::cluster;
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
+use crate::source::ICEBERG;
 use crate::{Error, Result, times};
 
 /// The maximum size in bytes of an `arc.toml` that is compared.
@@ -113,6 +115,8 @@ impl ArcBackup {
         let compared = Compared {
             backends: &self.settings.backends,
             data: options.includes(&Section::Data),
+            warehouse: options.includes(&Section::Other(ICEBERG.to_owned()))
+                && loaded.manifest.iceberg_warehouse.is_some(),
             databases,
         };
         let elsewhere = differences(ours, &theirs, &compared).map_err(|error| {
@@ -174,23 +178,33 @@ impl ArcBackup {
         loaded: &Loaded,
         options: &RestoreOptions,
     ) -> Result<()> {
-        let own = self.own_origin();
-        let Some(source) = BackupOrigin::from_manifest(&loaded.manifest) else {
-            return Ok(());
+        let (manifest, own) = (&loaded.manifest, self.own_origin());
+        let source = BackupOrigin::from_manifest(manifest);
+        let instance = (source.as_ref()).and_then(|source| source.instance.as_deref());
+        let owner = Owner::of(&self.settings);
+        let of = match &source {
+            Some(source) if source.is_other_than(&own) => source.to_string(),
+            // A backup that Arc made names its owner alone.
+            _ if owner.is_other(manifest.owner_instance_id.as_deref(), instance) => {
+                format!(
+                    "owner_instance_id {}",
+                    manifest.owner_instance_id.as_deref().unwrap_or_default()
+                )
+            }
+            _ => return Ok(()),
         };
-        if options.into_other_instance || !source.is_other_than(&own) {
+        if options.into_other_instance {
             return Ok(());
         }
         let there = self.files_in_the_way(loaded, options).await?;
         if there.is_empty() {
             return Ok(());
         }
-        let manifest = &loaded.manifest;
         let age = age_seconds(manifest).map_or_else(String::new, |seconds| {
             format!("{} ago, ", times::long(Duration::from_secs(seconds)))
         });
         Err(Error::Invalid(format!(
-            "backup {id} is of another instance: it was made {age}{}, of {source}. This is {own}, with existing \
+            "backup {id} is of another instance: it was made {age}{}, of {of}. This is {own}, with existing \
              files: {}. To replace them with the backup, use --into-other-instance (into_other_instance: true). \
              Nothing was changed",
             manifest.created_at,

@@ -17,7 +17,7 @@ use crate::operations::restore::restored_section::RestoredSection;
 use crate::operations::restore::time_needed::check_time;
 use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
 use crate::repository::own;
-use crate::source::section_of;
+use crate::source::{ICEBERG, section_of};
 use crate::{Error, Result};
 
 /// The sections of a backup that are restored, in the order in which they are. A backup without
@@ -34,16 +34,17 @@ pub(crate) fn sections_to_restore(inventory: &Inventory, options: &RestoreOption
     sections
 }
 
-/// Warns of sections that were asked for and are not in the backup.
+/// Warns of sections that were asked for and are not in the backup, and of an Iceberg warehouse
+/// that has no place here. Returns the sections that are restored.
 ///
 /// # Errors
-/// Where a section has no source.
+/// Where another section has no source.
 pub(crate) fn check_sections(
     context: &Context,
     options: &RestoreOptions,
     inventory: &Inventory,
-    sections: &[Section],
-) -> Result<()> {
+    mut sections: Vec<Section>,
+) -> Result<Vec<Section>> {
     let id = &context.id;
     let is_empty = |section: &Section| inventory.totals_of(section).0 == 0;
     let mut data = section_records(inventory, &Section::Data, &options.scope)?;
@@ -71,8 +72,18 @@ pub(crate) fn check_sections(
         let mut sources = context.sources.iter();
         sources.any(|source| section_of(&**source) == *section)
     };
+    let iceberg = Section::Other(ICEBERG.to_owned());
+    if sections.contains(&iceberg) && !has_source(&iceberg) {
+        // Its tables' rows are data, and are restored. The backup still has the metadata.
+        sections.retain(|section| *section != iceberg);
+        context.warn(format!(
+            "the Iceberg warehouse of backup `{id}` ({} files) was not restored: `iceberg.enabled` and `iceberg.warehouse` name no \
+             folder on local disk outside of the storage root; set them and restore again, or copy `{id}/iceberg/` by hand",
+            inventory.totals_of(&iceberg).0
+        ));
+    }
     match sections.iter().find(|section| !has_source(section)) {
-        None => Ok(()),
+        None => Ok(sections),
         Some(section) => Err(Error::Failed(format!(
             "backup `{id}` has a section `{section}` that this program has no source for: restore with the program that \
              made it, or without data (restore_data = false, --no-data)"

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
-use crate::manifest::Inventory;
+use crate::manifest::{Inventory, Skipped};
 use crate::names::shortened;
 use crate::operations::Phase;
 use crate::operations::context::Context;
@@ -230,7 +230,7 @@ async fn prepare<'a>(
         false => None,
     };
     let sections = sections_to_restore(&inventory, options);
-    check_sections(context, options, &inventory, &sections)?;
+    let sections = check_sections(context, options, &inventory, sections)?;
     check_covers_interrupted(marker, &sections)?;
     plan(
         context, problems, options, &inventory, marker, &sections, parts,
@@ -322,6 +322,15 @@ fn check_outside(
 /// Warns of files that an incomplete copy lacks; refuses to remove live files because of them.
 fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -> Result<()> {
     let manifest = &loaded.manifest;
+    if Skipped::of(manifest).files > 0
+        && options.includes(&Section::Data)
+        && options.extra_files == ExtraFilesPolicy::Remove
+    {
+        return Err(Error::Invalid(
+            "Arc skipped files when it made this backup, and they may be live: extra_files = remove would remove those"
+                .to_owned(),
+        ));
+    }
     if manifest.missing_files == 0 {
         return Ok(());
     }

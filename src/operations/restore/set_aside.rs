@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId, Sink};
 use jiff::Timestamp;
 
-use crate::files::folder_of;
+use crate::config::{Warehouse, real_path};
+use crate::files::{folder_of, with_suffix};
 use crate::operations::ArcBackup;
 use crate::repository::own;
 use crate::{Error, Result};
@@ -54,7 +55,13 @@ impl ArcBackup {
         let looked = tokio::task::spawn_blocking(move || {
             let databases = settings.databases.iter().map(|database| &*database.path);
             let files = databases.chain([&*settings.config_path]);
-            files.flat_map(beside).collect::<Vec<_>>()
+            let mut found: Vec<_> = files.flat_map(beside).collect();
+            if let Ok(Warehouse::Folder { path, .. }) =
+                Warehouse::read(&settings.values, &settings.storage)
+            {
+                found.extend(beside_folder(&real_path(&path)));
+            }
+            found
         });
         found.extend(looked.await.unwrap_or_default());
         (found, faults)
@@ -143,6 +150,42 @@ fn beside(path: &Path) -> Vec<SetAside> {
         .collect();
     found.sort_by(|a, b| a.place.cmp(&b.place));
     found
+}
+
+/// Counts the files in each folder that restores have made beside the folder at `path`.
+fn beside_folder(path: &Path) -> Vec<SetAside> {
+    let folder = with_suffix(path, ".before-restore");
+    let areas = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<_> = areas
+        .map(|area| {
+            let (files, bytes) = count(&area.path());
+            SetAside {
+                place: area.path().display().to_string(),
+                files,
+                bytes,
+                since: moment_of(&area.file_name().to_string_lossy()),
+            }
+        })
+        .filter(|area| area.files > 0)
+        .collect();
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    found
+}
+
+/// The files below a folder, and their bytes. Links are not followed.
+fn count(folder: &Path) -> (u64, u64) {
+    let (mut files, mut bytes) = (0, 0);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for child in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match child.metadata() {
+                Ok(meta) if meta.is_dir() => folders.push(child.path()),
+                Ok(meta) => (files, bytes) = (files + 1, bytes + meta.len()),
+                Err(_) => {}
+            }
+        }
+    }
+    (files, bytes)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section,
+    Error as CoreError, ErrorKind, Key, ListOptions, Listed, Meta, OtherKind, Scope, Section, Tier,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::manifest::{FILE_LIST, Inventory, Record, is_data_file};
+use crate::manifest::{FILE_LIST, Inventory, Manifest, Record, Skipped, is_data_file};
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::entries::records_in;
@@ -19,6 +19,7 @@ use crate::repository::{
     run_index_key,
 };
 use crate::sorted::{Joined, Sorted, merge_join};
+use crate::source::ICEBERG;
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
@@ -369,22 +370,34 @@ pub(crate) fn check_arcs_counts(
     inventory: &Inventory,
 ) -> Result<()> {
     let (mut files, mut bytes) = (0_u64, 0_u64);
+    let (mut cold_files, mut cold_bytes) = (0_u64, 0_u64);
     for record in inventory.records_of(&Section::Data)? {
         let entry = record?.entry;
         if is_data_file(&entry.key) {
             files += 1;
             bytes = bytes.saturating_add(entry.size);
+            if entry.tier == Tier::Cold {
+                cold_files += 1;
+                cold_bytes = cold_bytes.saturating_add(entry.size);
+            }
         }
     }
     let has = |section: &Section| inventory.totals_of(section).0 > 0;
     let manifest = &loaded.manifest;
-    if (files, bytes) != (manifest.total_files, manifest.total_size_bytes) {
+    let says = (manifest.total_files, manifest.total_size_bytes);
+    // Arc counts files that it skipped: the backup never held them.
+    let skipped = Skipped::of(manifest).files;
+    let is_short = files < says.0 && files.saturating_add(skipped) >= says.0 && bytes <= says.1;
+    // Files of the cold tier have counts of their own, and may be in this one too.
+    let is_hot_alone = (files - cold_files, bytes.saturating_sub(cold_bytes)) == says;
+    if (files, bytes) != says && !is_hot_alone && !is_short {
         let text = format!(
             "it holds {files} Parquet files of {bytes} bytes; its manifest says {} of {}",
             manifest.total_files, manifest.total_size_bytes
         );
         problems.add("data", ProblemKind::Missing, text);
     }
+    check_warehouse(problems, manifest, inventory);
     if manifest.has_metadata && !has(&Section::Metadata) {
         problems.add(
             "metadata",
@@ -400,4 +413,16 @@ pub(crate) fn check_arcs_counts(
         );
     }
     Ok(())
+}
+
+/// Checks the number of files of the Iceberg warehouse that Arc says the backup holds.
+fn check_warehouse(problems: &mut Problems, manifest: &Manifest, inventory: &Inventory) {
+    let says = (manifest.iceberg_warehouse.as_ref())
+        .and_then(|warehouse| warehouse.get("file_count")?.as_u64());
+    let Some(says) = says else { return };
+    let holds = inventory.totals_of(&Section::Other(ICEBERG.to_owned())).0;
+    if holds.saturating_add(Skipped::of(manifest).warehouse_files) < says {
+        let text = format!("it holds {holds} files of the warehouse; its manifest says {says}");
+        problems.add(ICEBERG, ProblemKind::Missing, text);
+    }
 }

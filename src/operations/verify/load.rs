@@ -2,7 +2,7 @@
 
 use arc_backup_core::Scope;
 
-use crate::manifest::{Inventory, InventoryFault};
+use crate::manifest::{Inventory, InventoryFault, Skipped};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
@@ -51,6 +51,9 @@ pub(crate) async fn load(
     );
     context.running.phase(Phase::Checking);
     completeness::check(context, problems, &loaded, &inventory, scope, purpose).await?;
+    if let Some(warning) = Skipped::of(&loaded.manifest).warning() {
+        context.warn(warning);
+    }
     if loaded.sealed {
         completeness::check_counts(problems, &loaded, &inventory)?;
     } else {

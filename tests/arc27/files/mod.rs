@@ -1,7 +1,10 @@
 //! Arc's list of files with checksums, owners, and the Iceberg warehouse.
 
 mod arcs;
+mod iceberg;
 mod ours;
+mod owners;
+mod stores;
 
 /// The SHA-256 of `bytes`, in hex digits.
 fn sha256(bytes: &[u8]) -> String {
