@@ -4,7 +4,7 @@
 //! decides such a job at its next start; until then it would serve these rows twice. A backup of
 //! ours has decided its jobs already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arc_backup_core::{ErrorKind, Section};
@@ -84,7 +84,7 @@ pub(crate) async fn decide(
             Err(error) => return Err(repository.named(Error::from(error))),
         };
         match job {
-            Ok(job) => jobs.push(job),
+            Ok(job) => jobs.push((entry.key.to_string(), job)),
             Err(why) => omitted.warnings.push(format!(
                 "the state of a compaction job, `data/{}`, can't be read ({why}): restart Arc before it is queried, or it may \
                  serve rows twice",
@@ -106,6 +106,7 @@ pub(crate) async fn decide(
         match record.section() {
             Section::Data if without.inputs.contains(key) => omitted.inputs += 1,
             Section::Data if without.outputs.contains(key) => omitted.outputs += 1,
+            Section::Data if without.states.contains(key) => {}
             _ => rest.push(&record)?,
         }
     }
@@ -117,29 +118,41 @@ pub(crate) async fn decide(
 struct Omitted {
     inputs: BTreeSet<String>,
     outputs: BTreeSet<String>,
+    /// The states of these jobs, which end with that.
+    states: BTreeSet<String>,
 }
 
-/// An output with the size that its job says has the rows of all inputs. Another one is not whole.
-fn files_to_omit(inventory: &Inventory, jobs: &[JobFiles], damaged: &PathSet) -> Result<Omitted> {
-    let outputs: BTreeSet<&str> = jobs.iter().map(|job| job.output.as_str()).collect();
-    let mut sizes = std::collections::BTreeMap::new();
+/// An output with the size that its job says has the rows of all inputs. Another one is not whole,
+/// and its inputs have the rows, where they are all there.
+fn files_to_omit(
+    inventory: &Inventory,
+    jobs: &[(String, JobFiles)],
+    damaged: &PathSet,
+) -> Result<Omitted> {
+    let of_jobs: BTreeSet<&str> = (jobs.iter())
+        .flat_map(|(_, job)| job.inputs.iter().chain([&job.output]))
+        .map(String::as_str)
+        .collect();
+    let mut sizes = BTreeMap::new();
     for record in inventory.records_of(&Section::Data)? {
         let record = record?;
-        if outputs.contains(&*record.entry.key) && !damaged.contains(&*record.path) {
+        if of_jobs.contains(&*record.entry.key) && !damaged.contains(&record.path) {
             sizes.insert(record.entry.key.to_string(), record.entry.size);
         }
     }
     let mut omitted = Omitted::default();
-    for job in jobs {
+    for (state, job) in jobs {
+        let has_inputs = job.inputs.iter().all(|input| sizes.contains_key(input));
         match sizes.get(&job.output) {
             Some(size) if Some(*size) == job.output_size => {
                 omitted.inputs.extend(job.inputs.iter().cloned());
             }
-            Some(_) if !job.inputs.is_empty() => {
+            Some(_) if has_inputs && !job.inputs.is_empty() => {
                 omitted.outputs.insert(job.output.clone());
             }
-            _ => {}
+            _ => continue,
         }
+        omitted.states.insert(state.clone());
     }
     Ok(omitted)
 }
