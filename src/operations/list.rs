@@ -9,7 +9,7 @@ use crate::manifest::BackupId;
 use crate::operations::legs::grouping::{Grouped, IncompleteRun, group};
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, ListAnswer, TargetError};
-use crate::repository::{Listing, Repository};
+use crate::repository::{Listing, Repository, Summary};
 
 impl ArcBackup {
     /// Lists the backups of all targets, or of one, newest first; with `all`, also the incomplete
@@ -85,11 +85,7 @@ impl ArcBackup {
     }
 
     /// The targets that do not answer, and those of runs that are not configured here.
-    fn unreachable(
-        &self,
-        errors: &[TargetError],
-        backups: &[crate::repository::Summary],
-    ) -> Vec<String> {
+    fn unreachable(&self, errors: &[TargetError], backups: &[Summary]) -> Vec<String> {
         let is_configured =
             |name: &String| (self.repositories.iter()).any(|one| one.name() == *name);
         let of_runs = backups.iter().flat_map(|one| one.targets.iter());
@@ -125,11 +121,13 @@ impl ArcBackup {
         let (own, owner) = (self.instance(), Owner::of(&self.settings));
         let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
         let backups = self.without_incomplete_runs(target, listing).await?.backups;
-        Ok((backups
-            .iter()
-            .filter(|one| one.state.is_good() && is_own(&one.instance)))
-        .filter_map(|one| BackupId::parse(&one.backup_id).ok())
-        .collect())
+        let counts = |one: &&Summary| {
+            one.state.is_good() && one.is_whole() && is_own(&one.instance) && !owner.is_foreign(one)
+        };
+        let ids = backups.iter().filter(counts);
+        Ok(ids
+            .filter_map(|one| BackupId::parse(&one.backup_id).ok())
+            .collect())
     }
 
     /// The listing of a target without the legs of runs that are not known to be whole.
@@ -137,7 +135,7 @@ impl ArcBackup {
         if listing.backups.iter().any(|one| one.leg.is_some()) {
             let all = self.list(None, false).await?.backups;
             listing.backups.retain_mut(|one| {
-                let is_whole = |run: &&crate::repository::Summary| {
+                let is_whole = |run: &&Summary| {
                     run.backup_id == one.backup_id
                         && !run.partial_view
                         && run.targets.iter().any(|name| name == target)
