@@ -94,14 +94,14 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, InventoryFault};
+pub use manifest::{BackupId, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, Leftover, ListAnswer, LocalInventory,
-    Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase, Problem, ProblemKind,
-    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, Sections,
-    SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover, ListAnswer,
+    LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase,
+    Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview,
+    Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
-pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Summary, Unreadable};
+pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Leg, Summary, Unreadable};
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

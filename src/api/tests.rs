@@ -340,6 +340,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         })),
         target: Some(text()),
         run_targets: vec![text()],
+        run_inventories: BTreeMap::from([(text(), text())]),
         is_default_target: Some(true),
         format: Some(1),
         tool: Some(text()),
@@ -380,6 +381,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
     let mut body = serde_json::to_value(manifest).expect("plain data");
     body["has_checksums"] = true.into();
     body["state"] = "ok".into();
+    body["targets"] = vec![text()].into();
     let answer = |body: &Value| Answer {
         status: 200,
         text: body.to_string(),

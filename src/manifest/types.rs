@@ -1,5 +1,7 @@
 //! The fields of `manifest.json`.
 
+use std::collections::BTreeMap;
+
 use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -98,6 +100,10 @@ pub struct Manifest {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub run_targets: Vec<String>,
+    /// The SHA-256 of the inventory of each leg, by target: it binds the legs together. Empty in
+    /// legs by Arc.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub run_inventories: BTreeMap<String, String>,
     /// Whether this leg is the one in the default target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_default_target: Option<bool>,

@@ -202,6 +202,7 @@ impl BackupRoutes {
             Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
+                targets: targets_of(&running.snapshot()),
                 warnings: deleted_last(&shared, &running.snapshot()).await,
             }))),
             Err(_) => {
@@ -267,19 +268,30 @@ impl BackupRoutes {
     }
 }
 
+/// All targets of an operation.
+fn targets_of(operation: &Operation) -> Vec<String> {
+    match operation.targets.is_empty() {
+        true => operation.target.iter().cloned().collect(),
+        false => operation.targets.clone(),
+    }
+}
+
 /// Timeout for finding out whether the target still holds a good backup.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A warning where the target holds no other good backup than the deleted one.
 async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
-    let target = deletion.target.as_deref().unwrap_or_default();
-    let good = shared.engine.good_backups(target);
-    match tokio::time::timeout(LAST_TIMEOUT, good).await {
-        Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
-            vec![format!(
-                "target {target} holds no good backup of all databases now"
-            )]
+    let mut warnings = Vec::new();
+    for target in targets_of(deletion) {
+        let good = shared.engine.good_backups(&target);
+        match tokio::time::timeout(LAST_TIMEOUT, good).await {
+            Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
+                warnings.push(format!(
+                    "target {target} holds no good backup of all databases now"
+                ));
+            }
+            _ => {}
         }
-        _ => Vec::new(),
     }
+    warnings
 }

@@ -22,7 +22,7 @@ use crate::source::{Contents, ICEBERG};
 
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
-    started: Timestamp,
+    pub(crate) started: Timestamp,
     owner: Owner,
     /// The databases that it is limited to, sorted; empty if it is not.
     databases: Vec<String>,
@@ -51,6 +51,19 @@ pub(crate) struct Collected {
     pub(crate) file_list: Option<InventoryRef>,
     /// The list of all files, where everything that could be read is stored and some could not.
     pub(crate) incomplete_inventory: Option<InventoryRef>,
+    /// The run, where this is a leg.
+    pub(crate) run: Option<OfRun>,
+}
+
+/// What the manifest of a leg says of its run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfRun {
+    /// All targets that hold a leg, sorted.
+    pub(crate) targets: Vec<String>,
+    /// The SHA-256 of the inventory in each.
+    pub(crate) inventories: BTreeMap<String, String>,
+    /// Whether this is the leg in the default target.
+    pub(crate) is_default: bool,
 }
 
 impl Collected {
@@ -77,6 +90,7 @@ impl Collected {
             no_room: false,
             file_list: None,
             incomplete_inventory: None,
+            run: None,
         }
     }
 
@@ -245,6 +259,9 @@ impl Collected {
             owner_instance_id: self.owner.id.clone(),
             iceberg_warehouse: self.warehouse(context),
             target: Some(context.repository.name().to_owned()),
+            is_default_target: self.run.as_ref().map(|run| run.is_default),
+            run_targets: self.run.clone().unwrap_or_default().targets,
+            run_inventories: self.run.clone().unwrap_or_default().inventories,
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
             completed_at: Some(ended.to_string()),

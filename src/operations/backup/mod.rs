@@ -7,6 +7,8 @@ pub(crate) mod collected;
 mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
+pub(crate) mod leg_snapshot;
+pub(crate) mod legs;
 pub(crate) mod omitted;
 pub(crate) mod publish;
 pub(crate) mod resume;
