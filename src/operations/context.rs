@@ -62,6 +62,7 @@ impl Context {
             repository: repository.clone(),
             id: self.id.clone(),
             operation_id: self.operation_id.clone(),
+            secrets: self.secrets,
             running: self.running.clone(),
             scratch_folders: self.scratch_folders.clone(),
             scratch: OnceLock::from(scratch),

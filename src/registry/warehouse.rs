@@ -37,7 +37,6 @@ pub(super) fn warehouse(
         backups: false,
         compaction: None,
         keys: settings.keys_within(&real, target_roots),
-        compaction: None,
     };
     let files = ParquetSource::new(files, "local", exclusions);
     Ok(Some(Arc::new(WarehouseSource::new(files, path))))

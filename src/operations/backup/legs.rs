@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arc_backup_core::{Databases, Scope, Section, SnapshotRequest, Source};
+use arc_backup_core::{Databases, Scope, Secrets, Section, SnapshotRequest, Source};
 
 use crate::manifest::InventoryRef;
 use crate::operations::Phase;
@@ -16,7 +16,7 @@ use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::leg_snapshot::LegSnapshot;
 use crate::operations::backup::publish::{publish, store_inventory};
 use crate::operations::backup::run::{BackupOutcome, clean_up, ids, prepare, tidy};
-use crate::operations::backup::{omitted, section};
+use crate::operations::backup::{omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::legs::routing::databases_of;
 use crate::operations::sections::named_databases;
@@ -203,8 +203,10 @@ async fn store(
         .filter(|(section, _)| scope.includes(section))
         .collect();
     sources.sort_by_key(|(section, _)| section.backup_order());
+    let secrets = secrets::of(context, scope);
     for (section, source) in sources {
-        store_section(context, (&section, &**source), scope, flush, legs).await?;
+        let part = (&section, &**source);
+        store_section(context, part, scope, secrets, flush, legs).await?;
     }
     for leg in drop_empty(legs) {
         let repository = &leg.context.repository;
@@ -229,6 +231,7 @@ async fn store_section(
     context: &Context,
     (section, source): (&Section, &dyn Source),
     scope: &Scope,
+    secrets: Secrets,
     flush: Flush,
     legs: &mut [Leg],
 ) -> Result<()> {
@@ -246,6 +249,7 @@ async fn store_section(
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),
         scope: scope.clone(),
+        secrets,
     };
     let snapshot = source.snapshot(request).await?;
     let mut copied = Ok(());
