@@ -10,6 +10,7 @@ mod companions;
 mod config;
 mod contents;
 mod decide;
+mod extra_files;
 mod live;
 mod parquet;
 mod parquet_restore;

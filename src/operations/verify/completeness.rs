@@ -13,6 +13,7 @@ use crate::operations::context::Context;
 use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
     Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
@@ -396,6 +397,9 @@ pub(crate) fn check_arcs_counts(
             manifest.total_files, manifest.total_size_bytes
         );
         problems.add("data", ProblemKind::Missing, text);
+    }
+    if is_short {
+        measurements::check(problems, manifest, inventory, skipped)?;
     }
     check_warehouse(problems, manifest, inventory);
     if manifest.has_metadata && !has(&Section::Metadata) {
