@@ -1,8 +1,8 @@
 //! What a backup has collected so far: the value from which its manifest is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use arc_backup_core::{Scope, Section, SourceReport, database_of};
+use arc_backup_core::{Scope, Section, SourceReport};
 use jiff::Timestamp;
 
 use crate::Result;
@@ -15,7 +15,7 @@ use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::owner::Owner;
 use crate::operations::problems::Problems;
-use crate::operations::sections::named_databases;
+use crate::operations::sections::{named_databases, without_data_files};
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
 use crate::source::{Contents, ICEBERG};
@@ -93,16 +93,13 @@ impl Collected {
         else {
             return Ok(());
         };
-        let mut empty: BTreeSet<&str> = self.databases.iter().map(String::as_str).collect();
-        if !empty.is_empty() {
-            for record in list.records()? {
-                if let Some(database) = database_of(&record?.entry.key) {
-                    empty.remove(database);
-                }
-            }
-            for database in empty {
+        if !self.databases.is_empty() {
+            let keys = list
+                .records()?
+                .map(|record| record.map(|one| one.entry.key));
+            for database in without_data_files(&self.databases, keys)? {
                 context.warn(format!(
-                    "database {database:?} has no files in {}: the backup has none of it",
+                    "database {database:?} has no data files in {}: the backup has none of its rows",
                     context.storage.location()
                 ));
             }
