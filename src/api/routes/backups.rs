@@ -187,6 +187,7 @@ impl BackupRoutes {
         target: Query<Option<String>>,
     ) -> Result<Deleted, ApiError> {
         let id = BackupId::parse(&id)?;
+        let is_scoped = is_scoped(&shared, &id, target.as_deref()).await;
         let request = Request::Delete(id.clone(), target.0);
         let running = begin(&shared, request, who(admin.0)).await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
@@ -196,14 +197,14 @@ impl BackupRoutes {
             Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
-                warnings: deleted_last(&shared, &running.snapshot()).await,
+                warnings: deleted_last(&shared, &running.snapshot(), is_scoped).await,
             }))),
             Err(_) => {
                 let Started::Accepted(body, location, retry_after) = answered(accepted(
                     &running.snapshot(),
                     "Backup is being deleted",
                     None,
-                    deleted_last(&shared, &running.snapshot()).await,
+                    deleted_last(&shared, &running.snapshot(), is_scoped).await,
                 ));
                 Ok(Deleted::Running(body, location, retry_after))
             }
@@ -264,8 +265,18 @@ impl BackupRoutes {
 /// Timeout for finding out whether the target still holds a good backup.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A warning where the target holds no other good backup than the deleted one.
-async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
+/// Whether the backup is known to be of some databases only.
+async fn is_scoped(shared: &Shared, id: &BackupId, target: Option<&str>) -> bool {
+    let found = tokio::time::timeout(LAST_TIMEOUT, shared.engine.locate(id, target)).await;
+    matches!(found, Ok(Ok((_, Ok(loaded)))) if !loaded.manifest.scope.is_empty())
+}
+
+/// A warning where the target holds no other good backup than the deleted one. One of some
+/// databases was not a good one of all.
+async fn deleted_last(shared: &Shared, deletion: &Operation, is_scoped: bool) -> Vec<String> {
+    if is_scoped {
+        return Vec::new();
+    }
     let target = deletion.target.as_deref().unwrap_or_default();
     let good = shared.engine.good_backups(target);
     match tokio::time::timeout(LAST_TIMEOUT, good).await {
