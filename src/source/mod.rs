@@ -10,6 +10,7 @@ mod companions;
 mod config;
 mod contents;
 mod decide;
+mod listing;
 mod live;
 mod parquet;
 mod parquet_restore;

@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
-    let unfinished = context.or_cancelled(prepare(context)).await?;
+    let unfinished = context.or_cancelled(prepare(context, scope)).await?;
     let mut collected = Collected::new(context, scope, ids(&unfinished));
     let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
@@ -89,7 +89,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
+async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let unfinished = repository.resumable().await?;
@@ -101,10 +101,10 @@ async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
             .faults,
     );
     let interrupted = marker::marker(context).await;
-    if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
+    if let Err(error) = staging::discard_old_staged(context, interrupted.as_ref()).await {
         warn_of_faults(context, vec![error.to_string()]);
     }
-    if let Some(marker) = interrupted {
+    if let Some(marker) = interrupted.filter(|marker| marker.concerns(scope)) {
         context.warn(format!(
             "{marker}; it was not completed, and this backup contains the partially restored data"
         ));
