@@ -1,7 +1,7 @@
 //! A target of one's own, made from nothing: objects are rows of one SQLite file.
 //!
 //! ```toml
-//! [backup.targets.vault]
+//! [arc_backup.targets.vault]
 //! type = "sqlite"
 //! path = "/mnt/backups/vault.db"
 //! ```

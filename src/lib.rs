@@ -38,6 +38,7 @@
 //! let request = Request::Backup {
 //!     scope: Scope::whole(),
 //!     require_flush: false,
+//!     secrets: None,
 //!     target: None,
 //!     id: None,
 //! };
@@ -88,19 +89,19 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, Overrides, Settings, StorageSettings, TargetSettings, Values,
-    Warning,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, Settings, StorageSettings,
+    TargetSettings, Values, Warning,
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, InventoryFault};
+pub use manifest::{BackupId, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, Leftover, ListAnswer, LocalInventory,
-    Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase, Problem, ProblemKind,
-    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, Sections,
-    SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover, ListAnswer,
+    LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase,
+    Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview,
+    Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
-pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Summary, Unreadable};
+pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Leg, Summary, Unreadable};
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

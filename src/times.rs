@@ -37,6 +37,36 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     (seconds <= 1000 * 365 * 86_400).then(|| Duration::from_secs(seconds))
 }
 
+/// Reads a duration as Go writes it: `2h`, `1h30m`, `1.5h`, `90s`, `0`. Not a negative one.
+pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("\u{b5}s", 1e-6),
+        ("ms", 1e-3),
+        ("h", 3600.0),
+        ("m", 60.0),
+        ("s", 1.0),
+    ];
+    let text = text.trim();
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, behind) = rest.split_at(end);
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| behind.starts_with(unit))?;
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = behind.get(unit.len()..).unwrap_or_default();
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// Reads a moment: a date (its first second, UTC), RFC 3339, or an age, counted from `now`.
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();

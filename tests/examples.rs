@@ -56,7 +56,7 @@ async fn the_example_sink_conforms() {
 #[test]
 fn a_sink_of_ones_own_holds_a_backup_and_gives_it_back() {
     let instance = Instance::new();
-    instance.configure("[backup.targets.vault]\ntype = \"sqlite\"\npath = \"./vault.db\"\n");
+    instance.configure("[arc_backup.targets.vault]\ntype = \"sqlite\"\npath = \"./vault.db\"\n");
     let program = example("own_sink");
     let live = instance.live();
     let id = run(&program, &instance, &["backup", "--target", "vault"]);

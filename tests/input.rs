@@ -223,7 +223,12 @@ fn targets_may_be_configured_by_the_environment_alone() {
         ("ARC_BACKUP_TARGETS_FAR_TYPE", "local"),
         ("ARC_BACKUP_TARGETS_FAR_LOCAL_PATH", "./data/far"),
     ];
+    // Arc 27.01 wants a default target where there is any.
     let (code, said) = run(&["backup", "--target", "far"], &far);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("`backup.default_target`"), "{said}");
+    let with_default = [&far[..], &[("ARC_BACKUP_DEFAULT_TARGET", "far")]].concat();
+    let (code, said) = run(&["backup"], &with_default);
     assert_eq!(code, Some(0), "{said}");
     assert!(
         !said.contains("warning") && !said.contains("WARN"),
@@ -231,10 +236,7 @@ fn targets_may_be_configured_by_the_environment_alone() {
     );
     let (code, said) = run(&["list", "--target", "far"], &far);
     assert!(code == Some(0) && said.contains("backup-"), "{said}");
-    let (code, said) = run(
-        &["list"],
-        &[&far[..], &[("ARC_BACKUP_DEFAULT_TARGET", "far")]].concat(),
-    );
+    let (code, said) = run(&["list"], &with_default);
     assert!(code == Some(0) && said.contains("far"), "{said}");
 
     // Without the names, every command and every request for the target prints the missing
@@ -258,7 +260,10 @@ fn targets_may_be_configured_by_the_environment_alone() {
     for (environment, named) in [
         (&far[..1], "ARC_BACKUP_TARGETS_FAR_TYPE"),
         (&[("ARC_BACKUP_TARGET_NAMES", "off-site")], "off-site"),
-        (&[("ARC_BACKUP_TARGET_NAMES", "local")], "backup.local_path"),
+        (
+            &[("ARC_BACKUP_TARGET_NAMES", "local")],
+            "ARC_BACKUP_TARGETS_LOCAL_TYPE",
+        ),
         (
             &[("ARC_BACKUP_ARC_TOKEN_FILE", "/nowhere/token")],
             "ARC_BACKUP_ARC_TOKEN_FILE",

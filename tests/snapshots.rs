@@ -252,6 +252,7 @@ fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: arc_backup_core::Activity::default(),
         scope: arc_backup_core::Scope::whole(),
+        secrets: arc_backup_core::Secrets::Include,
     };
     let begun = Instant::now();
     runtime.block_on(source.snapshot(request)).unwrap();

@@ -88,6 +88,7 @@ fn backup() -> Request {
     Request::Backup {
         scope: Scope::of_sections([Section::Data]),
         require_flush: false,
+        secrets: None,
         target: None,
         id: None,
     }

@@ -50,6 +50,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("delete_backup", "200") => DeletedBody {
             message: "Backup deleted".to_owned(),
             backup_id: ID.to_owned(),
+            targets: vec!["local".to_owned()],
             warnings: Vec::new(),
         }
         .to_json(),
@@ -63,6 +64,8 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 database_count: 2,
                 scope: Vec::new(),
                 target: "local".to_owned(),
+                targets: vec!["local".to_owned()],
+                partial_view: false,
                 instance: Some(INSTANCE.to_owned()),
                 owner_instance_id: Some("6a1f9d0e-3b2c-4d5e-8f90-112233445566".to_owned()),
                 source_location: Some("local /var/lib/arc/data".to_owned()),
@@ -88,7 +91,9 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             damaged: Vec::new(),
             unreadable: Vec::new(),
             incomplete: None,
+            incomplete_runs: Vec::new(),
             errors: Vec::new(),
+            unreachable_targets: Vec::new(),
             foreign_backups: None,
             next: None,
         }
@@ -271,6 +276,7 @@ fn running() -> Operation {
         backup_id: ID.to_owned(),
         status: Status::Running,
         target: Some("local".to_owned()),
+        targets: None,
         phase: Some("copying".to_owned()),
         total_files: 1200,
         processed_files: 450,
@@ -344,6 +350,7 @@ fn manifest() -> Value {
         "has_metadata": true,
         "has_config": true,
         "target": "local",
+        "targets": ["local"],
         "format": crate::manifest::FORMAT,
         "file_list": {"entries": 1200, "bytes": 5_368_709_120_u64, "sha256": SHA256},
         "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},

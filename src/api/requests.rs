@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
-use super::types::ExtraFilesPolicy;
+use super::types::{ExtraFilesPolicy, IncludeConfig};
 
 /// What to back up.
 #[derive(Debug, Default, Object)]
@@ -13,8 +13,10 @@ pub(super) struct CreateBackup {
     /// Include the SQLite databases. Default: `backup.include_metadata`, else true. With
     /// `databases` false, and it must not be true.
     pub(super) include_metadata: Option<bool>,
-    /// Include `arc.toml`. Default: `backup.include_config`, else true; with `databases` false.
-    pub(super) include_config: Option<bool>,
+    /// Include `arc.toml`: `true`, `false`, or `redacted`, which puts the names of variables in
+    /// the place of its secrets. Default: `backup.include_config`, else `redacted` where the target
+    /// is remote, and `true` on local disk; with `databases` false.
+    pub(super) include_config: Option<IncludeConfig>,
     /// Fail before anything is copied if Arc could not be flushed. Default:
     /// `backup.require_flush`, else false.
     pub(super) require_flush: Option<bool>,

@@ -79,6 +79,9 @@ impl Schema {
     /// Whether a value has the type of a schema, and is one of its values where it names them.
     pub(super) fn fits(&self, schema: &Value, value: &Value) -> bool {
         let schema = self.resolved(schema);
+        if let Some(ways) = schema["oneOf"].as_array() {
+            return ways.iter().any(|way| self.fits(way, value));
+        }
         match schema["type"].as_str() {
             Some("boolean") => value.is_boolean(),
             Some("integer") => value.is_u64() || value.is_i64(),
@@ -119,6 +122,10 @@ impl Schema {
     /// What a schema asks for, for people.
     pub(super) fn describe(&self, schema: &Value) -> String {
         let schema = self.resolved(schema);
+        if let Some(ways) = schema["oneOf"].as_array() {
+            let ways: Vec<_> = ways.iter().map(|way| self.describe(way)).collect();
+            return ways.join(", or ");
+        }
         let bounds = (&schema["minimum"], &schema["maximum"]);
         match schema["type"].as_str() {
             Some("boolean") => "true or false".to_owned(),
@@ -131,7 +138,10 @@ impl Schema {
             Some("string") => match schema["enum"].as_array() {
                 Some(allowed) => {
                     let allowed: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
-                    format!("one of {}", allowed.join(", "))
+                    match allowed[..] {
+                        [only] => format!("{only:?}"),
+                        _ => format!("one of {}", allowed.join(", ")),
+                    }
                 }
                 None => "a string".to_owned(),
             },

@@ -300,6 +300,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
     };
     // Whole, without a rest by default: a field that is new has to come here.
     let manifest = Manifest {
+        config_redacted: vec![text()],
         version: text(),
         backup_id: "backup-20260211-143022-a1b2c3d4".to_owned(),
         created_at: "2026-02-11T14:30:22.104Z".to_owned(),
@@ -339,6 +340,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         })),
         target: Some(text()),
         run_targets: vec![text()],
+        run_inventories: BTreeMap::from([(text(), text())]),
         is_default_target: Some(true),
         format: Some(1),
         tool: Some(text()),
@@ -379,6 +381,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
     let mut body = serde_json::to_value(manifest).expect("plain data");
     body["has_checksums"] = true.into();
     body["state"] = "ok".into();
+    body["targets"] = vec![text()].into();
     let answer = |body: &Value| Answer {
         status: 200,
         text: body.to_string(),

@@ -1,6 +1,7 @@
 //! Whether a running Arc compacts.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::error::ArcError;
 
@@ -8,6 +9,10 @@ use super::error::ArcError;
 #[derive(Debug, Deserialize)]
 pub(super) struct Stats {
     cycle_running: bool,
+    /// Since Arc 27.01: the jobs that run, as a number or a list. Jobs that were begun run to their
+    /// end while compaction is paused.
+    #[serde(default)]
+    active_jobs: Value,
     #[serde(default)]
     total_jobs_completed: u64,
     #[serde(default)]
@@ -52,9 +57,22 @@ impl CompactionStatus {
     }
 }
 
+impl Stats {
+    /// Whether a job runs.
+    fn is_active(&self) -> bool {
+        let has_jobs = match &self.active_jobs {
+            Value::Number(count) => count.as_f64().is_some_and(|count| count > 0.0),
+            Value::Array(jobs) => !jobs.is_empty(),
+            Value::Object(jobs) => !jobs.is_empty(),
+            _ => false,
+        };
+        self.cycle_running || has_jobs
+    }
+}
+
 impl From<Stats> for CompactionStatus {
     fn from(stats: Stats) -> Self {
-        match stats.cycle_running {
+        match stats.is_active() {
             true => Self::Active,
             false => Self::Idle(JobCounts {
                 completed: stats.total_jobs_completed,
@@ -71,6 +89,37 @@ impl From<ArcError> for CompactionStatus {
             ArcError::NoSuchPath { status: 404, .. } => Self::Disabled,
             error @ ArcError::Refused { .. } => Self::Unreachable(error),
             error => Self::Unknown(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against: a restore into the files of a job that a paused Arc 27.01 still runs.
+    #[test]
+    fn jobs_run_whether_a_cycle_does_or_not() {
+        for (answer, is_idle) in [
+            (r#"{"cycle_running": false}"#, true),
+            (r#"{"cycle_running": true}"#, false),
+            (
+                r#"{"cycle_running": false, "paused": true, "active_jobs": 0}"#,
+                true,
+            ),
+            (
+                r#"{"cycle_running": false, "paused": true, "active_jobs": 1}"#,
+                false,
+            ),
+            (r#"{"cycle_running": false, "active_jobs": []}"#, true),
+            (
+                r#"{"cycle_running": false, "active_jobs": [{"id": "x"}]}"#,
+                false,
+            ),
+            (r#"{"cycle_running": false, "active_jobs": null}"#, true),
+        ] {
+            let stats: Stats = serde_json::from_str(answer).expect(answer);
+            assert_eq!(CompactionStatus::from(stats).is_idle(), is_idle, "{answer}");
         }
     }
 }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use crate::operations::owner::Owner;
-use crate::operations::{ArcBackup, Operation, OperationKind, Status};
+use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Listing, Repository};
 
 /// How long a target may take to list its backups.
@@ -49,15 +49,9 @@ pub(super) struct LastAttempt {
 pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
     let repositories = (engine.targets().map(|(_, repository)| repository))
         .filter(|repository| wanted.is_none_or(|name| name == repository.name()));
-    let listings = join_all(repositories.map(async |repository| {
-        let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list()).await;
-        let listing = match listing {
-            Ok(listing) => listing.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),
-        };
-        (repository, listing)
-    }));
+    let listings = join_all(repositories.map(list));
     let (listings, history) = futures::join!(listings, engine.operations(0, RECENT));
+    let listings = without_incomplete_runs(engine, listings).await;
     let (history, unread) = match history {
         Ok(history) => (history, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -91,6 +85,42 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
     }
 }
 
+type Listed<'a> = (&'a Repository, Result<Listing, String>);
+
+async fn list(repository: &Repository) -> Listed<'_> {
+    let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list()).await;
+    let listing = match listing {
+        Ok(listing) => listing.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),
+    };
+    (repository, listing)
+}
+
+/// The lists without the legs of runs that are not known to be whole. The other targets are listed
+/// only where there are legs.
+async fn without_incomplete_runs<'a>(
+    engine: &'a ArcBackup,
+    listings: Vec<Listed<'a>>,
+) -> Vec<Listed<'a>> {
+    let has_legs = |(_, listing): &Listed<'_>| {
+        (listing.as_ref()).is_ok_and(|one| one.backups.iter().any(|one| one.leg.is_some()))
+    };
+    if !listings.iter().any(has_legs) {
+        return listings;
+    }
+    let is_listed = |name: &str| listings.iter().any(|(one, _)| one.name() == name);
+    let others = (engine.targets().map(|(_, repository)| repository))
+        .filter(|repository| !is_listed(repository.name()));
+    let others = join_all(others.map(list)).await;
+    let asked = listings.len();
+    let (repositories, listings): (Vec<_>, Vec<_>) = listings.into_iter().chain(others).unzip();
+    let names = repositories.iter().map(|one| one.name().to_owned());
+    let mut named: Vec<_> = names.zip(listings).collect();
+    keep_whole_runs(&mut named);
+    let listings = named.into_iter().map(|(_, listing)| listing);
+    repositories.into_iter().zip(listings).take(asked).collect()
+}
+
 /// The last backup of all databases to a target that has ended, with whatever result.
 fn last_attempt(
     history: &[Operation],
@@ -101,7 +131,8 @@ fn last_attempt(
         operation.operation == OperationKind::Backup
             && operation.status != Status::Running
             && operation.scope.is_empty()
-            && operation.target.as_deref().unwrap_or(default_target) == repository.name()
+            && (operation.target.as_deref().unwrap_or(default_target) == repository.name()
+                || (operation.targets.iter()).any(|name| name == repository.name()))
     })?;
     Some(LastAttempt {
         started_at: last.started_at.parse().ok()?,

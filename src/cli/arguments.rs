@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use crate::config::IncludeConfig;
 use crate::operations::{ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode};
 use crate::repository::BackupState;
 use crate::times;
@@ -57,8 +58,13 @@ pub(super) enum Command {
         #[arg(long)]
         no_metadata: bool,
         /// Omit arc.toml.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "include_config")]
         no_config: bool,
+        /// Whether the backup has arc.toml: true, false, or redacted, which puts the names of
+        /// variables in the place of its secrets [default: backup.include_config, else redacted
+        /// where the target is remote, and true on local disk].
+        #[arg(long, value_name = "HOW", value_parser = include_config)]
+        include_config: Option<IncludeConfig>,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
         require_flush: bool,
@@ -326,6 +332,15 @@ pub(super) struct CheckArguments {
 
 fn duration(text: &str) -> Result<Duration, String> {
     times::parse_duration(text).ok_or_else(|| format!("expected {}", times::DURATION_FORM))
+}
+
+fn include_config(text: &str) -> Result<IncludeConfig, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => Ok(IncludeConfig::Whole),
+        "false" => Ok(IncludeConfig::Omitted),
+        IncludeConfig::REDACTED => Ok(IncludeConfig::Redacted),
+        _ => Err(format!("it must be {}", IncludeConfig::VALUES)),
+    }
 }
 
 pub(super) fn mode(quick: bool, sample: Option<f64>) -> VerifyMode {

@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
 use crate::Result;
+use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request, check_database_names};
 
@@ -26,6 +27,7 @@ pub(super) async fn run(
             with_config,
             no_metadata,
             no_config,
+            include_config,
             require_flush,
             target,
             busy,
@@ -37,14 +39,24 @@ pub(super) async fn run(
                 false => Databases::Only(check_database_names(databases)?),
             };
             let is_whole = databases == Databases::All;
+            let config = match include_config {
+                _ if no_config => IncludeConfig::Omitted,
+                Some(wanted) => wanted,
+                None if with_config && !settings.include_config.includes() => {
+                    IncludeConfig::ByTarget
+                }
+                None if with_config || is_whole => settings.include_config,
+                None => IncludeConfig::Omitted,
+            };
             let sections = Sections {
                 data: true,
                 metadata: settings.include_metadata && !no_metadata && is_whole,
-                config: with_config || settings.include_config && !no_config && is_whole,
+                config: config.includes(),
             };
             let request = Request::Backup {
                 scope: Scope::from(sections).of_databases(databases),
                 require_flush: settings.require_flush || require_flush,
+                secrets: config.secrets(),
                 target,
                 id: None,
             };

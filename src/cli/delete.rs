@@ -32,13 +32,9 @@ pub(super) async fn run(
     )
     .await?;
     let mut question = match &named[..] {
-        [(id, target)] => {
-            let place =
-                (target.as_ref()).map_or_else(String::new, |name| format!(" in target {name}"));
-            format!("Delete backup {id}{place}?")
-        }
+        [one] => format!("Delete backup {}{}?", one.id, one.place()),
         several => {
-            let ids: Vec<_> = several.iter().map(|(id, _)| id.as_str()).collect();
+            let ids: Vec<_> = several.iter().map(|one| one.id.as_str()).collect();
             format!("Delete {} backups ({})?", ids.len(), ids.join(", "))
         }
     };
@@ -58,8 +54,8 @@ pub(super) async fn run(
         }
     }
     confirm(arguments.yes, question, signals).await?;
-    if let [(id, target)] = &named[..] {
-        let request = Request::Delete(id.clone(), target.clone())
+    if let [one] = &named[..] {
+        let request = Request::Delete(one.id.clone(), one.target.clone())
             .within(arguments.timeout.unwrap_or_default());
         let answer = Answer::json_or_nothing(as_json);
         return run_and_print(engine, request, arguments.busy, answer, signals).await;
@@ -67,17 +63,37 @@ pub(super) async fn run(
     delete_all(engine, named, &arguments, as_json, signals).await
 }
 
+/// A backup to delete.
+#[derive(Debug, PartialEq, Eq)]
+struct ToDelete {
+    id: BackupId,
+    /// The target; `None` where it is found by the deletion, or has legs in several.
+    target: Option<String>,
+    /// All targets that hold it, as far as they are known.
+    targets: Vec<String>,
+}
+
+impl ToDelete {
+    fn place(&self) -> String {
+        match &self.targets[..] {
+            [] => String::new(),
+            [one] => format!(" in target {one}"),
+            several => format!(" in the targets {}", several.join(", ")),
+        }
+    }
+}
+
 /// Deletes one after the other; ends at the first that fails.
 async fn delete_all(
     engine: &Arc<ArcBackup>,
-    named: Vec<(BackupId, Option<String>)>,
+    named: Vec<ToDelete>,
     arguments: &DeleteArguments,
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
     let mut ended = Vec::new();
     let (mut code, mut fault) = (DONE, None);
-    for (id, target) in named {
+    for ToDelete { id, target, .. } in named {
         let request = Request::Delete(id, target).within(arguments.timeout.unwrap_or_default());
         match operation::run(engine, request, arguments.busy, signals).await {
             Ok(operation) => {
@@ -110,10 +126,7 @@ async fn delete_all(
 }
 
 /// The backups to delete, all found before the first is deleted.
-async fn named(
-    engine: &Arc<ArcBackup>,
-    arguments: &DeleteArguments,
-) -> Result<Vec<(BackupId, Option<String>)>> {
+async fn named(engine: &Arc<ArcBackup>, arguments: &DeleteArguments) -> Result<Vec<ToDelete>> {
     if arguments.ids.iter().any(|id| id == LATEST) {
         return Err(Error::Invalid(
             "`latest` may be another backup a moment later: give the ids to delete".to_owned(),
@@ -121,13 +134,22 @@ async fn named(
     }
     let mut named = Vec::new();
     for text in &arguments.ids {
-        let mut one = resolve(engine, text, arguments.target.as_deref()).await?;
+        let one = resolve(engine, text, arguments.target.as_deref()).await?;
+        let mut one = ToDelete {
+            targets: one.target.iter().cloned().collect(),
+            id: one.id,
+            target: one.target,
+        };
         // With one id, the deletion itself finds it.
         if arguments.ids.len() > 1 || !arguments.even_last {
-            let found = engine.locate_anything(&one.id, one.target.as_deref());
-            one.target = Some(found.await?.name().to_owned());
+            let found = engine
+                .locate_anything(&one.id, one.target.as_deref())
+                .await?;
+            one.targets = (found.parts().iter())
+                .map(|part| part.name().to_owned())
+                .collect();
+            one.target = (found.legs().is_empty()).then(|| found.name().to_owned());
         }
-        let one = (one.id, one.target);
         if !named.contains(&one) {
             named.push(one);
         }
@@ -136,16 +158,12 @@ async fn named(
 }
 
 /// The targets that hold a good backup now, and none without these.
-async fn left_without_good(
-    engine: &Arc<ArcBackup>,
-    named: &[(BackupId, Option<String>)],
-) -> Result<Vec<String>> {
+async fn left_without_good(engine: &Arc<ArcBackup>, named: &[ToDelete]) -> Result<Vec<String>> {
     let mut by_target: BTreeMap<&str, Vec<&BackupId>> = BTreeMap::new();
-    for (id, target) in named {
-        by_target
-            .entry(target.as_deref().unwrap_or_default())
-            .or_default()
-            .push(id);
+    for one in named {
+        for target in &one.targets {
+            by_target.entry(target).or_default().push(&one.id);
+        }
     }
     let mut without = Vec::new();
     for (target, ids) in by_target {

@@ -42,6 +42,7 @@ pub(super) async fn run(
         let request = Request::Backup {
             scope: Scope::whole(),
             require_flush: false,
+            secrets: None,
             target: None,
             id: Some(id),
         };

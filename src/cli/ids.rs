@@ -75,7 +75,8 @@ fn choose(
     let ids = (answer.backups.iter().map(|one| &one.backup_id))
         .chain(answer.damaged.iter().map(|one| &one.backup_id))
         .chain(answer.unreadable.iter().map(|one| &one.backup_id))
-        .chain(answer.incomplete.iter().flatten().map(|one| &one.backup_id));
+        .chain(answer.incomplete.iter().flatten().map(|one| &one.backup_id))
+        .chain(answer.incomplete_runs.iter().map(|one| &one.backup_id));
     let found: BTreeSet<&str> = ids
         .map(String::as_str)
         .filter(|id| id.starts_with(&start))
@@ -107,7 +108,8 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
     let good: Vec<_> = answer
         .backups
         .iter()
-        .filter(|one| one.state.is_good() && one.is_whole() && !one.is_foreign)
+        .filter(|one| one.state.is_good() && one.is_whole())
+        .filter(|one| !one.partial_view && !one.is_foreign)
         .collect();
     let is_own = |one: &&&Summary| own.is_some() && one.instance.as_deref() == own;
     // Those that Arc itself made do not say whose they are.
@@ -152,7 +154,8 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
     };
     Ok(Named {
         id: BackupId::parse(&newest.backup_id)?,
-        target: Some(newest.target.clone()),
+        // A backup over several targets is found in all of them.
+        target: (newest.targets.len() < 2).then(|| newest.target.clone()),
     })
 }
 

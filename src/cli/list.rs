@@ -77,6 +77,7 @@ fn is_empty(answer: &ListAnswer) -> bool {
     answer.backups.is_empty()
         && answer.damaged.is_empty()
         && answer.unreadable.is_empty()
+        && answer.incomplete_runs.is_empty()
         && answer.incomplete.as_ref().is_none_or(Vec::is_empty)
 }
 
@@ -108,7 +109,8 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             backup.total_size_bytes,
         );
         let state = state(backup, now);
-        let place = (&*backup.backup_id, &*backup.target);
+        let targets = backup.targets.join(", ");
+        let place = (&*backup.backup_id, &*targets);
         let instance = instance(backup.instance.as_ref());
         table.row(cells(
             place,
@@ -117,6 +119,9 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             [state, instance, shortened(&backup.scope)],
             now,
         ));
+        if backup.partial_view {
+            table.note("not all of its legs could be read: the figures are those of the others");
+        }
         if let (true, Some(owner)) = (backup.is_foreign, &backup.owner_instance_id) {
             table.note(&format!("of another instance: {owner}"));
         }
@@ -145,6 +150,23 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             now,
         ));
         name_missing(&mut table, copy);
+    }
+    for run in &answer.incomplete_runs {
+        let created = BackupId::parse(&run.backup_id)
+            .ok()
+            .and_then(|id| id.moment());
+        let created = created.map_or_else(String::new, |moment| moment.to_string());
+        let targets = run.targets.join(", ");
+        let figures = [String::new(), String::new()];
+        let state = ["INCOMPLETE".to_owned(), String::new(), String::new()];
+        table.row(cells(
+            (&run.backup_id, &targets),
+            &created,
+            figures,
+            state,
+            now,
+        ));
+        table.note(&run.detail);
     }
     let damaged =
         (answer.damaged.iter()).map(|one| (&one.backup_id, &one.target, "DAMAGED", &one.detail));

@@ -43,6 +43,7 @@ pub(super) async fn run(
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
+        keeps_extra_cold: false,
     };
     if !options.includes_any() {
         return Err(Error::Invalid(

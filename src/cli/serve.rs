@@ -52,10 +52,17 @@ pub(super) async fn serve(
     signals: &Signals,
     ready: impl FnOnce(&str, Option<&str>),
 ) -> Result<u8> {
-    if !engine.settings().backup.enabled {
-        return Err(Error::Config(
-            "`backup.enabled` is false: nothing is served; set it to true".to_owned(),
-        ));
+    let settings = &engine.settings().backup;
+    if !settings.enabled {
+        let key = &settings.enabled_key;
+        // With Arc 27.01, an operator may have switched off Arc's own backups in favour of these.
+        return Err(Error::Config(match key.starts_with("arc_backup.") {
+            true => format!("`{key}` is false: nothing is served; set it to true"),
+            false => format!(
+                "`{key}` is false: nothing is served; set it to true, or, if only Arc's own backups are to be off, set \
+                 `arc_backup.enabled` to true"
+            ),
+        }));
     }
     let authenticator = Arc::new(Authenticator::new(engine.settings().auth.clone()));
     let server = Server::bind(listen).await.map_err(|error| {

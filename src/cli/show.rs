@@ -67,6 +67,18 @@ fn print(target: &str, loaded: &Loaded, note: &Note, owner: &Owner) {
     }
 }
 
+/// The target; of a backup over several targets, all of them, or that it is only a leg.
+fn place(target: &str, loaded: &Loaded) -> String {
+    let Some(run) = loaded.manifest.run() else {
+        return target.to_owned();
+    };
+    let targets = run.targets.into_iter().collect::<Vec<_>>().join(", ");
+    match loaded.raw.get("targets") {
+        Some(_) => targets,
+        None => format!("{target}: only a leg of a backup over the targets {targets}"),
+    }
+}
+
 fn fields(
     target: &str,
     loaded: &Loaded,
@@ -105,7 +117,7 @@ fn fields(
             fields.push((name, verified(Some(done), now)));
         }
     }
-    fields.extend([("created", created), ("target", target.to_owned())]);
+    fields.extend([("created", created), ("target", place(target, loaded))]);
     if !manifest.scope.is_empty() {
         fields.push(("scope", manifest.scope.join(", ")));
     }
@@ -185,6 +197,10 @@ fn fields(
         if count > 0 {
             fields.push(("not included", format!("{count} {what}")));
         }
+    }
+    if !manifest.config_redacted.is_empty() {
+        let names = manifest.config_redacted.join(", ");
+        fields.push(("not included", format!("secrets of arc.toml: {names}")));
     }
     let skipped = Skipped::of(manifest);
     for kind in skipped.kinds() {

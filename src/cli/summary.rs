@@ -57,7 +57,10 @@ pub(super) fn print(operation: &Operation) {
     }
     let now = Timestamp::now();
     let what = format!("{} {}", operation.operation, operation.backup_id);
-    let target = operation.target.as_deref().unwrap_or("?");
+    let place = match &operation.targets[..] {
+        [] => format!("target {}", operation.target.as_deref().unwrap_or("?")),
+        several => format!("the targets {}", several.join(", ")),
+    };
     match &operation.error {
         Some(error) => {
             let took = figures::took(operation, now).unwrap_or_default();
@@ -68,7 +71,7 @@ pub(super) fn print(operation: &Operation) {
             print_stderr!("{what} {ended} after {}: {error}", times::long(took));
         }
         None => print_note!(
-            "{what} completed: {}, {} target {target}{}",
+            "{what} completed: {}, {} {place}{}",
             figures::figures(operation, now),
             match operation.operation.as_str() {
                 "backup" => "to",

@@ -21,27 +21,26 @@ pub(super) fn arc_server(
     values: &Values,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<ArcServer>> {
-    let token = (values.text("backup.arc_token")?).filter(|token| !token.is_empty());
+    let (url_key, token_key) = (values.own("arc_url"), values.own("arc_token"));
+    let token = (values.text(&token_key)?).filter(|token| !token.is_empty());
     if token
         .as_ref()
         .is_some_and(|token| !token.bytes().all(|b| b.is_ascii_graphic() || b == b' '))
     {
-        return Err(Error::Config(
-            "`backup.arc_token` must be printable ASCII: it is sent in a header".to_owned(),
-        ));
+        return Err(Error::Config(format!(
+            "`{token_key}` must be printable ASCII: it is sent in a header"
+        )));
     }
-    let Some(url) = values.text("backup.arc_url")? else {
+    let Some(url) = values.text(&url_key)? else {
         if token.is_some() {
-            warnings.push(Warning::new(
-                "backup.arc_token",
-                "`backup.arc_token` is not used: `backup.arc_url` is not set",
-            ));
+            let text = format!("`{token_key}` is not used: `backup.arc_url` is not set");
+            warnings.push(Warning::new(token_key, text));
         }
         return Ok(None);
     };
     let wrong = |what: &str| {
         Error::Config(format!(
-            "`backup.arc_url` {what}: it must be the URL of Arc, such as http://localhost:8000"
+            "`{url_key}` {what}: it must be the URL of Arc, such as http://localhost:8000"
         ))
     };
     if url.contains('@') {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use super::Values;
 use crate::Result;
 
-/// The key of a target that says of which kind it is.
-const TYPE: &str = "type";
+/// The keys of a target that each kind has: of which kind it is, and its databases.
+const OF_TARGETS: [&str; 2] = ["type", "databases"];
 
 /// A kind of storage and target.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +22,77 @@ pub struct BackendDescription {
     pub keys: &'static [&'static str],
     /// Those of the keys that are secrets, and may be in a file that a variable names.
     pub secrets: &'static [&'static str],
+    /// Those of the keys that Arc reads under `[storage]` since 27.01 only.
+    pub newer: &'static [&'static str],
     /// Those of the keys that say where in the store the data is.
     pub place: &'static [(&'static str, PlaceForm)],
     /// Where Arc's data is, if `[storage]` is of this kind.
     pub root: fn(&Values) -> Result<StorageRoot>,
+    /// The place that a table of this kind names: `[storage]`, that of a target, or that of the
+    /// cold tier. `None` where it does not say.
+    pub store: fn(&Values, &str) -> Result<Option<StorePlace>>,
+}
+
+/// A place in a store, to find out whether two of them overlap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlace {
+    /// Where the store is: its kind, address, and bucket or container.
+    pub store: String,
+    /// The account of the store, where it has one. One that is not known may be any.
+    pub account: Option<String>,
+    /// The folder in the store: empty, or with a final `/`.
+    pub path: String,
+}
+
+/// How a place lies to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    /// Both are the same.
+    Equal,
+    /// It has the other one in it.
+    Contains,
+    /// It lies in the other one.
+    Within,
+}
+
+impl StorePlace {
+    /// A folder on local disk, with links resolved.
+    #[must_use]
+    pub fn of_folder(folder: &std::path::Path) -> Self {
+        let path = super::databases::real_path(folder).display().to_string();
+        Self {
+            store: "file".to_owned(),
+            account: None,
+            path: format!("{}/", path.trim_end_matches('/')),
+        }
+    }
+
+    /// How it lies to `other`; `None` where they have nothing in common.
+    pub(crate) fn overlap(&self, other: &Self) -> Option<Overlap> {
+        let is_same_account = match (&self.account, &other.account) {
+            (Some(one), Some(another)) => one == another,
+            _ => true,
+        };
+        if self.store != other.store || !is_same_account {
+            return None;
+        }
+        match (&self.path, &other.path) {
+            (one, another) if one == another => Some(Overlap::Equal),
+            (one, another) if another.starts_with(one) => Some(Overlap::Contains),
+            (one, another) if one.starts_with(another) => Some(Overlap::Within),
+            _ => None,
+        }
+    }
+}
+
+/// A prefix as it is compared: empty, or with a final `/`.
+#[must_use]
+pub fn prefix_path(prefix: Option<String>) -> String {
+    let prefix = prefix.unwrap_or_default();
+    match prefix.trim().trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    }
 }
 
 /// How a value that places something is written, and so compared.
@@ -76,10 +143,9 @@ impl Backends {
         self.0.iter().flat_map(|kind| kind.keys).copied().collect()
     }
 
-    /// The keys of a target: those of a storage, and `type`.
+    /// The keys of a target: those of a storage, `type` and `databases`.
     pub(crate) fn target_keys(&self) -> Vec<&'static str> {
-        let keys = self.storage_keys();
-        std::iter::once(TYPE).chain(keys).collect()
+        OF_TARGETS.into_iter().chain(self.storage_keys()).collect()
     }
 
     /// Whether a storage or target of some kind has this key.
@@ -97,7 +163,7 @@ impl Backends {
         let name = key.rsplit('.').next().unwrap_or(key);
         self.secrets()
             .contains(&name)
-            .then(|| super::values::variable(key))
+            .then(|| super::variables::variable(key))
     }
 }
 
@@ -110,12 +176,18 @@ pub(super) mod samples {
         feature: "local",
         keys: &["local_path"],
         secrets: &[],
+        newer: &[],
         place: &[("local_path", PlaceForm::Path("./data/arc"))],
         root: |values| {
             let path = values.text("storage.local_path")?;
             Ok(StorageRoot::Folder(
                 path.unwrap_or_else(|| "./data/arc".to_owned()).into(),
             ))
+        },
+        store: |values, table| {
+            let path = values.text(&format!("{table}.local_path"))?;
+            let path = path.or_else(|| (table == "storage").then(|| "./data/arc".to_owned()));
+            Ok(path.map(|path| StorePlace::of_folder(path.as_ref())))
         },
     };
 
@@ -124,6 +196,7 @@ pub(super) mod samples {
         feature: "s3",
         keys: &["s3_bucket", "s3_prefix", "s3_secret_key"],
         secrets: &["s3_secret_key"],
+        newer: &[],
         place: &[
             ("s3_bucket", PlaceForm::Text),
             ("s3_prefix", PlaceForm::Prefix),
@@ -131,6 +204,15 @@ pub(super) mod samples {
         root: |values| {
             let bucket = values.text("storage.s3_bucket")?.unwrap_or_default();
             Ok(StorageRoot::Uri(format!("s3://{bucket}")))
+        },
+        store: |values, table| {
+            let bucket = values.text(&format!("{table}.s3_bucket"))?;
+            let prefix = values.text(&format!("{table}.s3_prefix"))?;
+            Ok(bucket.map(|bucket| StorePlace {
+                store: format!("s3://{bucket}"),
+                account: None,
+                path: prefix_path(prefix),
+            }))
         },
     };
 

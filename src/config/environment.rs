@@ -5,17 +5,24 @@ use std::io::Read;
 
 use super::backends::Backends;
 use super::tiering::COLD;
-use super::values::{Values, variable};
+use super::values::Values;
+use super::variables::{in_variables, separate_variable, variable};
 use crate::{Error, Result};
 
 /// The variable that announces targets, as Arc 27.01 reads it.
 pub(super) const TARGET_NAMES: &str = "ARC_BACKUP_TARGET_NAMES";
 /// What the variable of a key ends in that names a file with the secret instead of the secret.
 const FILE: &str = "_FILE";
-/// A field of a target that Arc 27.01 reads and this program does not.
-const DATABASES: &str = "DATABASES";
+/// The secrets that are not of a store.
+const SECRETS: [&str; 5] = [
+    "backup.arc_token",
+    "arc_backup.arc_token",
+    "backup.monitor_token",
+    "arc_backup.monitor_token",
+    "auth.bootstrap_token",
+];
 /// The longest name of a target that Arc 27.01 takes.
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 /// The most bytes that are read of a file with a secret.
 const LONGEST_SECRET: u64 = 64 << 10;
 
@@ -28,8 +35,33 @@ const LONGEST_SECRET: u64 = 64 << 10;
 /// # Errors
 /// [`Error::Config`] shows a name that is not valid.
 pub(super) fn target_names(values: &Values) -> Result<Vec<String>> {
-    let mut names = values.keys("backup.targets");
+    let mut names = names_in_file(values);
     let mut seen: BTreeSet<_> = names.iter().map(|name| in_variables(name)).collect();
+    for name in announced(values)? {
+        if seen.insert(in_variables(&name)) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The names of the targets of the file: `[backup.targets.<name>]`, `[arc_backup.targets.<name>]`.
+pub(super) fn names_in_file(values: &Values) -> Vec<String> {
+    let mut names = values.keys("backup.targets");
+    let own = values.keys("arc_backup.targets");
+    names.extend(
+        own.into_iter()
+            .filter(|name| values.in_file(&format!("backup.targets.{name}")).is_none()),
+    );
+    names
+}
+
+/// The names that `ARC_BACKUP_TARGET_NAMES` has.
+///
+/// # Errors
+/// As [`target_names`].
+pub(super) fn announced(values: &Values) -> Result<Vec<String>> {
+    let mut names = Vec::new();
     for name in values.variable(TARGET_NAMES).unwrap_or_default().split(',') {
         let name = name.trim().to_ascii_lowercase();
         if name.is_empty() {
@@ -42,16 +74,9 @@ pub(super) fn target_names(values: &Values) -> Result<Vec<String>> {
                  {LONGEST_NAME} of them; names are separated by commas"
             )));
         }
-        if seen.insert(in_variables(&name)) {
-            names.push(name);
-        }
+        names.push(name);
     }
     Ok(names)
-}
-
-/// A target's name as its variables have it.
-pub(super) fn in_variables(name: &str) -> String {
-    name.to_ascii_uppercase().replace('-', "_")
 }
 
 /// The fields that variables of a target may end in.
@@ -60,7 +85,7 @@ pub(super) fn fields(backends: &Backends) -> Vec<String> {
     let keys = keys.iter().map(|key| key.to_ascii_uppercase());
     let secrets = backends.secrets();
     let files = (secrets.iter()).map(|key| format!("{}{FILE}", key.to_ascii_uppercase()));
-    keys.chain(files).chain([DATABASES.to_owned()]).collect()
+    keys.chain(files).collect()
 }
 
 /// The variables of targets that neither the file nor `ARC_BACKUP_TARGET_NAMES` names, by the name
@@ -99,23 +124,21 @@ pub(super) fn read_secret_files(
     backends: &Backends,
 ) -> Result<()> {
     let secrets = backends.secrets();
-    let targets = names.iter().map(|name| format!("backup.targets.{name}"));
+    let targets = names.iter().map(|name| values.target_table(name));
+    let targets: Vec<_> = targets.collect();
     let of_stores = ["storage", COLD]
         .map(str::to_owned)
         .into_iter()
         .chain(targets)
         .flat_map(|table| (secrets.iter()).map(move |key| format!("{table}.{key}")));
-    let keys = of_stores.chain(
-        [
-            "backup.arc_token",
-            "backup.monitor_token",
-            "arc_backup.monitor_token",
-            "auth.bootstrap_token",
-        ]
-        .map(str::to_owned),
-    );
-    for key in keys {
-        let plain = variable(&key);
+    let keys = of_stores.chain(SECRETS.map(str::to_owned));
+    let variables = keys.flat_map(|key| {
+        let names: Vec<_> = std::iter::once(variable(&key))
+            .chain(separate_variable(&key))
+            .collect();
+        names.into_iter().map(move |plain| (key.clone(), plain))
+    });
+    for (key, plain) in variables {
         let of_file = format!("{plain}{FILE}");
         let Some(path) = values.variable(&of_file) else {
             continue;
@@ -225,6 +248,11 @@ mod tests {
             assert_eq!(found.as_deref(), Some(secret));
             assert!(!format!("{read:?}").contains("hush"));
         }
+        let of_cold_tier = "ARC_TIERED_STORAGE_COLD_S3_SECRET_KEY_FILE";
+        let mut read = values("", &[(of_cold_tier, &*file("secret", b"hush\n"))]);
+        read_secret_files(&mut read, &[], &samples::backends()).expect("readable");
+        let found = read.text("tiered_storage.cold.s3_secret_key");
+        assert_eq!(found.expect("a text").as_deref(), Some("hush"));
         let absent = folder.path().join("absent").display().to_string();
         for path in [file("empty", b"\n"), file("binary", b"\xff\xfe"), absent] {
             let mut read = values("", &[(name, &*path)]);

@@ -1,26 +1,30 @@
 //! The keys that are known, and what looks like a misspelling of one.
 
 use super::backends::Backends;
-use super::environment::{TARGET_NAMES, fields, in_variables, unannounced};
+use super::environment::{TARGET_NAMES, fields, names_in_file, unannounced};
 use super::tables::ARC_TABLES;
 use super::values::Values;
+use super::variables::in_variables;
 use super::warning::Warning;
 use crate::nearest::nearest;
 
-/// Our keys under `[backup]`; any other there is a misspelling.
-pub(crate) const BACKUP_KEYS: [&str; 19] = [
+/// The keys under `[backup]` that are read, Arc's and ours; any other there is a misspelling. Each
+/// may stand under `[arc_backup]` too, a table that Arc ignores.
+pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "check_max_age",
     "monitor_token",
     "enabled",
     "local_path",
     "listen",
     "timeout",
+    "operation_timeout",
     "stop_timeout",
     "stall_timeout",
     "history_operations",
     "history_age",
     "include_config",
     "include_metadata",
+    "include_cold_tier",
     "require_flush",
     "state_path",
     "default_target",
@@ -29,9 +33,6 @@ pub(crate) const BACKUP_KEYS: [&str; 19] = [
     "arc_url",
     "arc_token",
 ];
-
-/// Our keys under `[arc_backup]`, a table that Arc ignores; they may stand under `[backup]` too.
-pub(crate) const OWN_KEYS: [&str; 3] = ["check_max_age", "include_cold_tier", "monitor_token"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
@@ -88,22 +89,20 @@ pub(crate) fn unknown_target(
 pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let (of_storage, of_target) = (backends.storage_keys(), backends.target_keys());
     let mut warnings = sections(values);
-    let in_file = (values.keys("backup").into_iter())
-        .filter(|key| !BACKUP_KEYS.contains(&key.as_str()))
-        .map(|key| unknown("backup.", &key, &BACKUP_KEYS));
-    warnings.extend(in_file);
-    let in_own = (values.keys("arc_backup").into_iter())
-        .filter(|key| !OWN_KEYS.contains(&key.as_str()))
-        .map(|key| unknown("arc_backup.", &key, &OWN_KEYS));
-    warnings.extend(in_own);
+    for table in ["backup", "arc_backup"] {
+        let odd = (values.keys(table).into_iter())
+            .filter(|key| !BACKUP_KEYS.contains(&key.as_str()))
+            .map(|key| unknown(&format!("{table}."), &key, &BACKUP_KEYS));
+        warnings.extend(odd);
+    }
     let in_storage = (values.keys("storage").into_iter())
         .filter(|key| key != "backend" && !of_storage.contains(&key.as_str()))
         // Arc may have further keys there, which are not read here.
         .filter(|key| nearest(key, of_storage.iter().copied()).is_some())
         .map(|key| unknown("storage.", &key, &of_storage));
     warnings.extend(in_storage);
-    for target in values.keys("backup.targets") {
-        let table = format!("backup.targets.{target}");
+    for target in names_in_file(values) {
+        let table = values.target_table(&target);
         if !is_described(values, backends, &table) {
             continue;
         }
@@ -191,7 +190,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
             continue;
         };
         let known = fields(backends);
-        let table = format!("backup.targets.{target}");
+        let table = values.target_table(target);
         if known.contains(&field) || !is_described(values, backends, &table) {
             continue;
         }
@@ -206,12 +205,27 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         };
         warnings.push(Warning::new(variable, text));
     }
+    let of_own = "ARC_ARC_BACKUP_";
+    for name in values.variables(of_own) {
+        let known = BACKUP_KEYS.map(str::to_ascii_uppercase);
+        let key = name.strip_suffix("_FILE").unwrap_or(name);
+        if known.iter().any(|known| known == key) || name.starts_with("TARGETS_") {
+            continue;
+        }
+        let variable = format!("{of_own}{name}");
+        let meant = nearest(name, known.iter().map(String::as_str));
+        let meant = meant.map_or_else(String::new, |meant| {
+            format!(": did you mean `{of_own}{meant}`?")
+        });
+        let text = format!("`{variable}` is not a known key and is ignored{meant}");
+        warnings.push(Warning::new(variable, text));
+    }
     for (name, of_target) in unannounced {
         let names: Vec<_> = targets.iter().map(String::as_str).collect();
         let meant = nearest(&name, names.iter().copied());
         let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean {meant:?}?)"));
         let announced: Vec<_> = (targets.iter())
-            .filter(|target| !values.keys("backup.targets").contains(target))
+            .filter(|target| !names_in_file(values).contains(target))
             .map(String::as_str)
             .chain([&*name])
             .collect();
@@ -276,6 +290,7 @@ mod tests {
             let Warning {
                 setting,
                 text: said,
+                ..
             } = &found[0];
             assert_eq!(format!("`{setting}`"), wrong);
             assert!(said.starts_with(wrong) && said.contains(meant), "{said}");
@@ -286,6 +301,7 @@ mod tests {
         ];
         for (variable, meant) in [
             ("ARC_BACKUP_TIMEOT", "`ARC_BACKUP_TIMEOUT`"),
+            ("ARC_ARC_BACKUP_ENABELD", "`ARC_ARC_BACKUP_ENABLED`"),
             (
                 "ARC_BACKUP_TARGETS_NEAR_S3_BUKET",
                 "`ARC_BACKUP_TARGETS_NEAR_S3_BUCKET`",

@@ -3,9 +3,11 @@
 //! `arc.toml` is found where Arc finds it, and overridden by `ARC_…` variables as Arc does. It
 //! becomes [`Settings`] in one step: after that nothing is checked again.
 
+mod arc_27;
 mod arc_server;
 mod backends;
 mod backup;
+mod backups_folder;
 mod cluster;
 mod databases;
 mod environment;
@@ -13,6 +15,8 @@ mod keys;
 mod location;
 mod monitor;
 mod not_included;
+mod own_table;
+mod placeholder;
 mod places;
 mod settings;
 mod state;
@@ -21,18 +25,20 @@ mod tables;
 mod targets;
 mod tiering;
 mod values;
+mod variables;
 mod warehouse;
 mod warning;
 
 pub use arc_server::ArcServer;
-pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot};
-pub use backup::{BackupSettings, HistoryLimits};
+pub use backends::{BackendDescription, Backends, PlaceForm, StorageRoot, StorePlace, prefix_path};
+pub use backup::{BackupSettings, HistoryLimits, IncludeConfig};
 pub use databases::Database;
 pub(crate) use databases::real_path;
-pub(crate) use keys::unknown_target;
 #[cfg(test)]
-pub(crate) use keys::{BACKUP_KEYS, OWN_KEYS};
+pub(crate) use keys::BACKUP_KEYS;
+pub(crate) use keys::unknown_target;
 pub(crate) use location::searched_places;
+pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::arc_27::{newer_keys, refusals};
 use super::backends::Backends;
 use super::backup::BackupSettings;
 use super::cluster::ClusterSettings;
@@ -12,8 +13,10 @@ use super::keys::{misspelt, unknown_target};
 use super::location::search;
 use super::monitor::monitor_token;
 use super::not_included::not_included;
+use super::own_table::both_set;
+use super::placeholder::unfilled;
 use super::storage::StorageSettings;
-use super::targets::{TargetSettings, targets};
+use super::targets::{TargetSettings, check_databases, targets};
 use super::tiering::TieringSettings;
 use super::values::Values;
 use super::warning::Warning;
@@ -100,6 +103,7 @@ impl Settings {
             "backup",
             "backup.targets",
             "arc_backup",
+            "arc_backup.targets",
             "retention",
             "continuous_query",
             "iceberg",
@@ -108,24 +112,32 @@ impl Settings {
         ] {
             values.check_table(table)?;
         }
-        for target in values.keys("backup.targets") {
-            values.check_table(&format!("backup.targets.{target}"))?;
+        for table in ["backup.targets", "arc_backup.targets"] {
+            for target in values.keys(table) {
+                values.check_table(&format!("{table}.{target}"))?;
+            }
         }
         let names = target_names(&values)?;
         read_secret_files(&mut values, &names, &backends)?;
         let targets = targets(&values, &names, &backends)?;
         let mut warnings = misspelt(&values, &names, &backends);
-        let backup = BackupSettings::read(&values, &mut warnings)?;
+        warnings.extend(both_set(&values));
+        warnings.extend(unfilled(&values));
+        warnings.extend(refusals(&values, &backends)?);
+        warnings.extend(newer_keys(&values, &backends)?);
+        let backup = BackupSettings::read(&values, &names, &mut warnings)?;
         if !targets
             .iter()
             .any(|target| target.name == backup.default_target)
         {
             let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
             return Err(Error::Config(format!(
-                "`backup.default_target` names an {}",
+                "`{}` names an {}",
+                values.own("default_target"),
                 unknown_target(&values, &backends, &backup.default_target, &known)
             )));
         }
+        check_databases(&targets, &backup.default_target)?;
         let bootstrap = values.text("auth.bootstrap_token")?;
         if bootstrap.as_ref().is_some_and(|token| token.len() < 32) {
             warnings.push(Warning::new(
@@ -228,16 +240,27 @@ impl Settings {
         }
         // Files that `fsck` found, at the root of a volume: only the superuser may read them.
         let of_file_system = std::iter::once("lost+found".to_owned());
-        let named = paths.iter().filter_map(|path| {
-            let inside = real_path(path)
-                .strip_prefix(root)
-                .ok()?
-                .to_str()?
-                .to_owned();
-            (!inside.is_empty()).then_some(inside)
-        });
+        let named = paths.iter().filter_map(|path| key_under(root, path));
         named.chain(of_file_system).collect()
     }
+
+    /// The key of the folder of Arc's compaction for temporary files, where it lies under the
+    /// storage root.
+    #[must_use]
+    pub fn compaction_key(&self) -> Option<String> {
+        let root = real_path(self.storage.folder()?);
+        key_under(&root, COMPACTION.as_ref())
+    }
+}
+
+/// The folder of Arc 27.01's compaction for temporary files.
+const COMPACTION: &str = "./data/compaction";
+
+/// The key of a path that lies under a storage root, not at it.
+fn key_under(root: &Path, path: &Path) -> Option<String> {
+    let path = real_path(path);
+    let inside = path.strip_prefix(root).ok()?.to_str()?;
+    (!inside.is_empty()).then(|| inside.to_owned())
 }
 
 #[cfg(test)]

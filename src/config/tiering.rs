@@ -31,7 +31,7 @@ impl TieringSettings {
     pub(super) fn read(values: &Values, backends: &Backends) -> Result<Self> {
         let is_enabled = values.bool("tiered_storage.enabled", false)?
             && values.bool("tiered_storage.cold.enabled", false)?;
-        let include_cold_tier = values.bool("arc_backup.include_cold_tier", true)?;
+        let include_cold_tier = values.bool(&values.own("include_cold_tier"), true)?;
         let kind = values.text("tiered_storage.cold.backend")?;
         let kind = kind.as_deref().unwrap_or(DEFAULT_KIND);
         let cold_kind = match (is_enabled, backends.find(kind)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::variables::{separate_variable, variable};
 use crate::{Error, Result, times};
 
 /// A configuration as it was read, with typed look-ups whose errors name the key.
@@ -88,21 +89,87 @@ impl Values {
     pub fn get(&self, key: &str) -> Option<Value> {
         #[cfg(test)]
         self.record_look_up(key);
-        let over = (self.environment.get(&variable(key))).or_else(|| self.from_files.get(key));
+        let over =
+            (self.override_of(key).map(|(_, text)| text)).or_else(|| self.from_files.get(key));
         if let Some(text) = over {
             return Some(Value::String(text.clone()));
         }
+        self.in_file(key).cloned()
+    }
+
+    /// The raw value of a dotted key in the file.
+    pub(super) fn in_file(&self, key: &str) -> Option<&Value> {
         let mut segments = key.split('.');
         let mut value = self.table.get(segments.next()?)?;
         for segment in segments {
             value = value.get(segment)?;
         }
-        Some(value.clone())
+        Some(value)
     }
 
-    fn wrong(&self, key: &str, allowed: &str) -> Error {
-        let from = if self.environment.contains_key(&variable(key)) {
-            format!("`{}`", variable(key))
+    /// Whether a variable, or a file that one names, is in force over the file.
+    pub(super) fn is_overridden(&self, key: &str) -> bool {
+        self.override_of(key).is_some() || self.from_files.contains_key(key)
+    }
+
+    /// The texts of the file, each with the names that lead to it; an element of an array has its
+    /// number.
+    pub(super) fn texts(&self) -> Vec<(Vec<String>, String)> {
+        fn walk(value: &Value, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) {
+            let mut enter = |name: String, value: &Value| {
+                path.push(name);
+                walk(value, path, found);
+                path.pop();
+            };
+            match value {
+                Value::Table(table) => (table.iter()).for_each(|(k, v)| enter(k.clone(), v)),
+                Value::Array(items) => {
+                    (items.iter().enumerate()).for_each(|(at, v)| enter(at.to_string(), v));
+                }
+                Value::String(text) => found.push((path.clone(), text.clone())),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        for (name, value) in &self.table {
+            walk(value, &mut vec![name.clone()], &mut found);
+        }
+        found
+    }
+
+    /// The variable that is set in place of a key, and its value.
+    fn override_of(&self, key: &str) -> Option<(String, &String)> {
+        std::iter::once(variable(key))
+            .chain(separate_variable(key))
+            .find_map(|name| Some((name.clone(), self.environment.get(&name)?)))
+    }
+
+    /// The key that is in force of one of ours, by its name: that under `[arc_backup]`, if it is
+    /// set there; else that under `[backup]`.
+    pub(super) fn own(&self, name: &str) -> String {
+        let (own, shared) = (format!("arc_backup.{name}"), format!("backup.{name}"));
+        #[cfg(test)]
+        for key in [&own, &shared] {
+            self.record_look_up(key);
+        }
+        let is_set = self.in_file(&own).is_some()
+            || separate_variable(&own).is_some_and(|name| self.environment.contains_key(&name));
+        if is_set { own } else { shared }
+    }
+
+    /// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is
+    /// there; else under `[backup.targets]`.
+    pub(super) fn target_table(&self, name: &str) -> String {
+        let own = format!("arc_backup.targets.{name}");
+        match self.in_file(&own) {
+            Some(_) => own,
+            None => format!("backup.targets.{name}"),
+        }
+    }
+
+    pub(super) fn wrong(&self, key: &str, allowed: &str) -> Error {
+        let from = if let Some((name, _)) = self.override_of(key) {
+            format!("`{name}`")
         } else if self.from_files.contains_key(key) {
             format!("the file that `{}_FILE` names", variable(key))
         } else {
@@ -249,6 +316,27 @@ impl Values {
         }
     }
 
+    /// The same as a text in Go's form: `2h`, `1h30m`, `90s`. A number would be one of nanoseconds
+    /// to Arc.
+    ///
+    /// # Errors
+    /// As [`Values::text`].
+    pub fn go_time_limit(&self, key: &str, default: Duration) -> Result<Option<Duration>> {
+        let time = match self.get(key) {
+            None => return Ok(Some(default)),
+            Some(Value::String(text)) => times::parse_go_duration(&text),
+            Some(_) => None,
+        };
+        match time {
+            Some(Duration::ZERO) => Ok(None),
+            Some(time) if (1..=31_536_000).contains(&time.as_secs()) => Ok(Some(time)),
+            _ => Err(self.wrong(
+                key,
+                "a duration as Arc reads it, from 1s to 8760h, such as \"2h\", \"1h30m\" or \"90s\"",
+            )),
+        }
+    }
+
     /// The names of variables with this prefix, without it.
     pub fn variables<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.environment
@@ -290,11 +378,6 @@ impl Values {
     }
 }
 
-/// The variable that overrides a key.
-pub(super) fn variable(key: &str) -> String {
-    format!("ARC_{}", key.to_ascii_uppercase().replace(['.', '-'], "_"))
-}
-
 fn is_secret(key: &str) -> bool {
     ["secret", "key", "token", "password", "connection_string"]
         .iter()
@@ -327,6 +410,32 @@ mod tests {
             Some("s3")
         );
         assert_eq!(read.text("storage.local_path").expect("absent"), None);
+    }
+
+    /// Guards against: a variable that is set for Arc, and moves our backups; a variable of ours
+    /// that does nothing because the key is in the other table.
+    #[test]
+    fn variables_of_ours_count_in_both_tables_and_those_of_arc_in_its_own() {
+        let text = "[backup]\ntimeout = 1\ndefault_target = \"a\"\n[arc_backup]\ntimeout = 2\ndefault_target = \"b\"\n";
+        let in_force = |name: &str, environment: &[(&str, &str)]| {
+            let read = values(text, environment);
+            let key = read.own(name);
+            (key.clone(), read.get(&key).expect("set"))
+        };
+        let own = |name: &str, value: Value| (format!("arc_backup.{name}"), value);
+        let text_of = |text: &str| Value::String(text.to_owned());
+        assert_eq!(in_force("timeout", &[]), own("timeout", Value::Integer(2)));
+        let ours = [("ARC_BACKUP_TIMEOUT", "3")];
+        assert_eq!(in_force("timeout", &ours), own("timeout", text_of("3")));
+        let key = "default_target";
+        let of_arc = [("ARC_BACKUP_DEFAULT_TARGET", "c")];
+        assert_eq!(in_force(key, &of_arc), own(key, text_of("b")));
+        let alone = [("ARC_ARC_BACKUP_DEFAULT_TARGET", "d")];
+        assert_eq!(in_force(key, &alone), own(key, text_of("d")));
+        let read = values("", &ours);
+        assert_eq!(read.own("timeout"), "backup.timeout");
+        let read = values("", &[("ARC_ARC_BACKUP_ENABLED", "true")]);
+        assert_eq!(read.own("enabled"), "arc_backup.enabled");
     }
 
     /// An operator must find the line that is wrong, and no secret in a log.

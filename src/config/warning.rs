@@ -7,8 +7,10 @@ use std::fmt;
 pub struct Warning {
     /// The key, section or variable.
     pub setting: String,
-    /// What is wrong with it, and what to do; names the setting.
+    /// What is wrong with it; names the setting.
     pub text: String,
+    /// What to do, where the text does not say it.
+    pub remedy: Option<String>,
 }
 
 impl Warning {
@@ -16,12 +18,22 @@ impl Warning {
         Self {
             setting: setting.into(),
             text: text.into(),
+            remedy: None,
         }
+    }
+
+    pub(super) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
     }
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.text)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, ": {remedy}"),
+            None => Ok(()),
+        }
     }
 }

@@ -22,8 +22,9 @@ pub(super) fn configuration(engine: &ArcBackup) -> Vec<Check> {
         Check::warn(subject, "file", text).look_at("arc.toml", OTHER_FOLDER)
     }];
     checks.extend(settings.warnings.iter().map(|warning| {
+        let remedy = warning.remedy.as_deref().unwrap_or("correct or remove it");
         Check::warn(subject, "keys", warning.text.as_str())
-            .look_at(warning.setting.as_str(), "correct or remove it")
+            .look_at(warning.setting.as_str(), remedy)
     }));
     checks.extend(
         settings

@@ -9,12 +9,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arc_backup_core::{Activity, Body, Hasher, Section};
 use futures::StreamExt;
 
 use super::section_index::{NotNext, SectionIndex, SectionLines};
-use super::{InventoryRef, Record};
+use super::{InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
@@ -34,6 +35,8 @@ pub struct Inventory {
     sections: Vec<SectionLines>,
     stored_elsewhere: u64,
     has_checksums: bool,
+    /// Which leg holds each file, where it is the list of a run.
+    legs: Arc<LegIndex>,
 }
 
 /// What is wrong with an inventory.
@@ -66,7 +69,26 @@ impl Inventory {
             sections: index.sections,
             stored_elsewhere: index.stored_elsewhere,
             has_checksums: true,
+            legs: Arc::default(),
         }
+    }
+
+    /// The same list, of the files of a run.
+    pub(super) fn of_legs(mut self, legs: LegIndex, has_checksums: bool) -> Self {
+        self.legs = Arc::new(legs);
+        self.has_checksums = has_checksums;
+        self
+    }
+
+    /// Which leg of the run holds each file.
+    #[must_use]
+    pub fn legs(&self) -> &Arc<LegIndex> {
+        &self.legs
+    }
+
+    /// Whether each line has a digest.
+    pub(super) fn has_checksums(&self) -> bool {
+        self.has_checksums
     }
 
     /// Brings an inventory into the local file `path`, checking each line, the order, the totals

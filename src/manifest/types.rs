@@ -1,6 +1,6 @@
 //! The fields of `manifest.json`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub struct Manifest {
     /// Whether it holds `arc.toml`.
     #[serde(default)]
     pub has_config: bool,
+    /// The names of the variables that are in the place of secrets in `arc.toml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_redacted: Vec<String>,
     /// Bytes of files that were in the cold tier, and are in the backup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_size_bytes: u64,
@@ -97,6 +100,10 @@ pub struct Manifest {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub run_targets: Vec<String>,
+    /// The SHA-256 of the inventory of each leg, by target: it binds the legs together. Empty in
+    /// legs by Arc.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub run_inventories: BTreeMap<String, String>,
     /// Whether this leg is the one in the default target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_default_target: Option<bool>,

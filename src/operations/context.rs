@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use arc_backup_core::{LockGuard, OperationId, Sink, Source};
+use arc_backup_core::{LockGuard, OperationId, Secrets, Sink, Source};
 
-use crate::Result;
 use crate::arc::ArcClient;
 use crate::config::Settings;
 use crate::files::Scratch;
@@ -17,6 +16,7 @@ use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
 use crate::repository::Repository;
+use crate::{Error, Result};
 
 /// The number of concurrent copies on local disk.
 const CONCURRENCY: usize = 8;
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,
     pub(crate) operation_id: OperationId,
+    /// Whether a backup has the secrets of `arc.toml`; `None`: only on local disk.
+    pub(crate) secrets: Option<Secrets>,
     pub(crate) running: Arc<Running>,
     pub(crate) scratch_folders: ScratchFolders,
     pub(crate) scratch: OnceLock<Scratch>,
@@ -40,9 +42,39 @@ pub(crate) struct Context {
     /// The time limit.
     pub(crate) time: TimeAllowed,
     pub(crate) history: History,
+    /// All configured targets.
+    pub(crate) repositories: Vec<Repository>,
+    /// The target of the default leg, where this is the context of another leg.
+    pub(crate) default_target: Option<String>,
 }
 
 impl Context {
+    /// Returns the context of one leg of a backup, with a scratch folder of its own. The first leg
+    /// is the default one.
+    pub(crate) fn for_leg(&self, repository: &Repository, number: usize) -> Result<Self> {
+        let folder = self.scratch()?.join(format!("leg-{number}"));
+        let scratch =
+            Scratch::create(folder.clone()).map_err(|e| Error::io("create", &folder, e))?;
+        Ok(Self {
+            settings: self.settings.clone(),
+            sources: self.sources.clone(),
+            storage: self.storage.clone(),
+            repository: repository.clone(),
+            id: self.id.clone(),
+            operation_id: self.operation_id.clone(),
+            secrets: self.secrets,
+            running: self.running.clone(),
+            scratch_folders: self.scratch_folders.clone(),
+            scratch: OnceLock::from(scratch),
+            arc: self.arc.clone(),
+            lock: self.lock.clone(),
+            time: self.time,
+            history: self.history.clone(),
+            repositories: self.repositories.clone(),
+            default_target: (number > 0).then(|| self.repository.name().to_owned()),
+        })
+    }
+
     /// Returns the scratch folder. It is created on first use: a deletion must work on a full disk.
     pub(crate) fn scratch(&self) -> Result<&Path> {
         if self.scratch.get().is_none() {
@@ -65,8 +97,9 @@ impl Context {
     fn concurrency(&self) -> usize {
         let wanted = self.settings.backup.concurrency;
         let by_default = || {
-            [self.repository.sink(), &self.storage]
-                .iter()
+            let parts = self.repository.parts();
+            (parts.iter().map(|part| part.sink()))
+                .chain([&self.storage])
                 .filter_map(|sink| sink.properties().concurrency)
                 .fold(CONCURRENCY, usize::max)
         };

@@ -24,7 +24,7 @@ use crate::operations::{
 use crate::operations::{Operation, Status};
 use crate::registry::Registry;
 use crate::repository::Holder;
-use crate::repository::{Damaged, Incomplete, Repository, Summary, Unreadable};
+use crate::repository::Repository;
 use crate::source::Exclusions;
 use crate::{Error, Result};
 
@@ -45,34 +45,6 @@ pub struct ArcBackup {
     pub(crate) marker_answer: marker::LastAnswer,
     /// The keys in the data storage that are not data.
     pub(crate) exclusions: Exclusions,
-}
-
-/// A target that cannot be listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetError {
-    /// The target's name.
-    pub target: String,
-    /// The reason.
-    pub detail: String,
-}
-
-/// The backups of all targets.
-#[derive(Debug, Clone, Default)]
-pub struct ListAnswer {
-    /// The backups, newest first.
-    pub backups: Vec<Summary>,
-    /// Damaged backups.
-    pub damaged: Vec<Damaged>,
-    /// Backups that cannot be read now.
-    pub unreadable: Vec<Unreadable>,
-    /// Incomplete copies, newest first; `None` if they were not requested.
-    pub incomplete: Option<Vec<Incomplete>>,
-    /// Targets that cannot be listed.
-    pub errors: Vec<TargetError>,
-    /// How many backups of other instances a filter has hidden.
-    pub foreign_backups: u64,
-    /// Where the next page begins; `None` on the last page.
-    pub next: Option<String>,
 }
 
 impl ArcBackup {
@@ -102,6 +74,7 @@ impl ArcBackup {
             keys: excluded,
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
+            compaction: settings.compaction_key(),
         };
         let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
         Ok(Arc::new(Self {

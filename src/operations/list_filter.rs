@@ -90,6 +90,8 @@ impl ListAnswer {
             .retain(|one| is_in(one.state) && of_id(&one.backup_id));
         self.unreadable
             .retain(|one| is_in(one.state.into()) && of_id(&one.backup_id));
+        self.incomplete_runs
+            .retain(|one| filter.state.is_none() && of_id(&one.backup_id));
         if let Some(copies) = &mut self.incomplete {
             copies.retain(|one| is_in(one.state) && within(one.created_at.parse().ok()));
         }

@@ -6,9 +6,9 @@ use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
-use crate::manifest::BackupId;
-use crate::operations::owner::Owner;
-use crate::operations::{ArcBackup, ListAnswer, TargetError};
+use crate::manifest::{BackupId, Manifest};
+use crate::operations::ArcBackup;
+use crate::operations::legs::assemble::check_whole;
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
@@ -18,7 +18,8 @@ const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl ArcBackup {
     /// Finds the target that holds the backup, and returns the target and its answer. Without
-    /// `target`, all targets are searched. A damaged backup counts as held.
+    /// `target`, all targets are searched, and the legs of a run are put together. A damaged backup
+    /// counts as held.
     ///
     /// # Errors
     /// Returns [`Error::NotFound`] or [`Error::Incomplete`] if no target holds the backup.
@@ -28,7 +29,7 @@ impl ArcBackup {
         &self,
         id: &BackupId,
         target: Option<&str>,
-    ) -> Result<(&Repository, Result<Loaded>)> {
+    ) -> Result<(Repository, Result<Loaded>)> {
         match self.locate_backup(id, target).await {
             Err(error) => Err(self.or_incomplete(id, target, error).await),
             found => found,
@@ -39,12 +40,12 @@ impl ArcBackup {
         &self,
         id: &BackupId,
         target: Option<&str>,
-    ) -> Result<(&Repository, Result<Loaded>)> {
+    ) -> Result<(Repository, Result<Loaded>)> {
         if target.is_some() {
             let repository = self.repository(target)?;
             return match load(repository, id).await {
-                answer if is_held(&answer) => Ok((repository, answer)),
-                answer => answer.map(|loaded| (repository, Ok(loaded))),
+                answer if is_held(&answer) => Ok((repository.clone(), answer)),
+                answer => answer.map(|loaded| (repository.clone(), Ok(loaded))),
             };
         }
         let mut fault = Error::NotFound(id.to_string());
@@ -56,8 +57,13 @@ impl ArcBackup {
                 Err(error) => fault = error,
             }
         }
+        if let Some(leg) = only_legs(&holders) {
+            check_one_run(id, &holders)?;
+            return self.assemble(id, leg).await;
+        }
         only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
-        holders.pop().ok_or(fault)
+        let (repository, found) = holders.pop().ok_or(fault)?;
+        Ok((repository.clone(), found))
     }
 
     /// Asks all targets at once, so that a dead target does not delay the answer of another.
@@ -73,84 +79,14 @@ impl ArcBackup {
             .collect()
     }
 
-    /// Lists the backups of all targets, or of one, newest first; with `all`, also the incomplete
-    /// copies. An unreachable target becomes an error in the answer and hides no backup of another
-    /// target.
-    ///
-    /// # Errors
-    /// Returns [`Error::Invalid`] for an unknown target.
-    pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
-        self.check_place()?;
-        let repositories: Vec<&Repository> = match target {
-            Some(_) => vec![self.repository(target)?],
-            None => self.repositories.iter().collect(),
-        };
-        let listings = (repositories.iter()).map(async |repository| {
-            let listing = repository.list().await?;
-            let incomplete = match all {
-                true => repository.list_incomplete().await?,
-                false => Vec::new(),
-            };
-            Ok::<_, Error>((listing, incomplete))
-        });
-        let listings = join_all(listings).await;
-        let owner = Owner::of(&self.settings);
-        let mut answer = ListAnswer {
-            incomplete: all.then(Vec::new),
-            ..ListAnswer::default()
-        };
-        for (repository, listing) in repositories.iter().zip(listings) {
-            match listing {
-                Ok((mut listing, incomplete)) => {
-                    for backup in &mut listing.backups {
-                        backup.is_foreign = owner.is_foreign(backup);
-                    }
-                    answer
-                        .incomplete
-                        .iter_mut()
-                        .for_each(|all| all.extend(incomplete.clone()));
-                    answer.backups.extend(listing.backups);
-                    answer.damaged.extend(listing.damaged);
-                    answer.unreadable.extend(listing.unreadable);
-                }
-                Err(error) => answer.errors.push(TargetError {
-                    target: repository.name().to_owned(),
-                    detail: error.to_string(),
-                }),
-            }
-        }
-        answer.backups.sort_by(crate::repository::newest_first);
-        if let Some(incomplete) = &mut answer.incomplete {
-            incomplete.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
-        }
-        Ok(answer)
-    }
-
-    /// Returns the backups of this instance in a target that have all databases and are not known
-    /// to be damaged. Backups that name no instance, such as Arc's own, count too.
-    ///
-    /// # Errors
-    /// Fails if the target is unknown or cannot be listed.
-    pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
-        let listing = self.repository(Some(target))?.list().await?;
-        let (own, owner) = (self.instance(), Owner::of(&self.settings));
-        let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
-        let backups = listing.backups.iter();
-        Ok(
-            (backups.filter(|one| one.state.is_good() && one.is_whole() && is_own(&one.instance)))
-                .filter(|one| !owner.is_foreign(one))
-                .filter_map(|one| BackupId::parse(&one.backup_id).ok())
-                .collect(),
-        )
-    }
-
-    /// Finds a backup in `target`, or in the first target that answers with it.
+    /// Finds a backup in `target`, or in the first target that answers with it; if that is a leg,
+    /// the whole run.
     ///
     /// # Errors
     /// Returns [`Error::NotFound`] or [`Error::Incomplete`] if no target holds the backup,
     /// [`Error::Damaged`] if it is not a valid backup, [`Error::Unreadable`] if it cannot be read
     /// now, and [`Error::Invalid`] for an unknown target.
-    pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(&Repository, Loaded)> {
+    pub async fn find(&self, id: &BackupId, target: Option<&str>) -> Result<(Repository, Loaded)> {
         self.check_place()?;
         match self.find_backup(id, target).await {
             Err(error) => Err(self.or_incomplete(id, target, error).await),
@@ -162,16 +98,20 @@ impl ArcBackup {
         &self,
         id: &BackupId,
         target: Option<&str>,
-    ) -> Result<(&Repository, Loaded)> {
+    ) -> Result<(Repository, Loaded)> {
         if target.is_some() {
             let repository = self.repository(target)?;
-            return Ok((repository, load(repository, id).await?));
+            return Ok((repository.clone(), load(repository, id).await?));
         }
         let mut fault = Error::NotFound(id.to_string());
         let mut asked = self.ask_all(id);
         while let Some((repository, found)) = asked.next().await {
             match found {
-                Ok(loaded) => return Ok((repository, loaded)),
+                Ok(loaded) if loaded.manifest.is_leg() => {
+                    let (run, loaded) = self.assemble(id, &loaded.manifest).await?;
+                    return Ok((run, loaded?));
+                }
+                Ok(loaded) => return Ok((repository.clone(), loaded)),
                 Err(Error::NotFound(_)) => {}
                 Err(error) => fault = error,
             }
@@ -180,22 +120,31 @@ impl ArcBackup {
     }
 
     /// Finds the target that holds the backup or leftovers of it, so that an interrupted deletion
-    /// can be completed.
+    /// can be completed. Of a run, all legs are found, also where some are missing.
     ///
     /// # Errors
-    /// As [`locate`](Self::locate).
-    pub async fn locate_anything(
-        &self,
-        id: &BackupId,
-        target: Option<&str>,
-    ) -> Result<&Repository> {
+    /// As [`locate`](Self::locate), and [`Error::Invalid`] for a single leg of a whole run.
+    pub async fn locate_anything(&self, id: &BackupId, target: Option<&str>) -> Result<Repository> {
         self.check_place()?;
         if target.is_some() {
             let repository = self.repository(target)?;
-            return match load(repository, id).await {
-                found if is_held(&found) => Ok(repository),
-                Err(Error::NotFound(_)) if has_anything(repository, id).await? => Ok(repository),
-                found => found.map(|_| repository),
+            let found = load(repository, id).await;
+            if let Ok(loaded) = &found
+                && loaded.manifest.is_leg()
+                && let Ok((run, Ok(_))) = self.assemble(id, &loaded.manifest).await
+            {
+                return Err(Error::Invalid(format!(
+                    "backup `{id}` is over the targets {}: without one of its legs it could not be restored; delete all of it, \
+                     without --target (`target`)",
+                    run.names()
+                )));
+            }
+            return match found {
+                found if is_held(&found) => Ok(repository.clone()),
+                Err(Error::NotFound(_)) if has_anything(repository, id).await? => {
+                    Ok(repository.clone())
+                }
+                found => found.map(|_| repository.clone()),
             };
         }
         let mut holders = Vec::new();
@@ -203,12 +152,20 @@ impl ArcBackup {
         while let Some((repository, found)) = asked.next().await {
             // A dead target is reported below, if no other target holds the backup.
             if is_held(&found) {
-                holders.push(repository);
+                holders.push((repository, found));
             }
         }
         drop(asked);
+        if only_legs(&holders).is_some() {
+            let legs: Vec<_> = (holders.iter())
+                .filter_map(|(_, found)| found.as_ref().ok())
+                .map(|loaded| &loaded.manifest)
+                .collect();
+            return self.legs_to_delete(id, &legs).await;
+        }
+        let mut holders: Vec<_> = holders.into_iter().map(|(one, _)| one).collect();
         if let Some(one) = only(id, &holders)? {
-            return Ok(one);
+            return Ok(one.clone());
         }
         let mut fault = Error::NotFound(id.to_string());
         let asked = (self.repositories.iter())
@@ -220,7 +177,7 @@ impl ArcBackup {
                 Err(error) => fault = error,
             }
         }
-        only(id, &holders)?.ok_or(fault)
+        only(id, &holders)?.cloned().ok_or(fault)
     }
 
     /// Asks the targets whether they hold an incomplete copy with this id.
@@ -272,7 +229,11 @@ impl ArcBackup {
     ) -> Result<(Repository, Loaded)> {
         self.check_place()?;
         let mut fault = match self.locate_backup(id, target).await {
-            Ok((repository, loaded)) => return Ok((repository.clone(), loaded?)),
+            Ok((repository, loaded)) => {
+                let loaded = loaded?;
+                check_whole(&repository, id, &loaded)?;
+                return Ok((repository, loaded));
+            }
             Err(error @ (Error::NotFound(_) | Error::Target { .. })) => error,
             Err(error) => return Err(error),
         };
@@ -294,6 +255,7 @@ impl ArcBackup {
         }
         let copy = repository.incomplete();
         let loaded = load(&copy, id).await?;
+        check_whole(&copy, id, &loaded)?;
         Ok((copy, loaded))
     }
 }
@@ -332,6 +294,33 @@ fn is_held(found: &Result<Loaded>) -> bool {
         found,
         Ok(_) | Err(Error::Damaged { .. } | Error::Unreadable { .. })
     )
+}
+
+/// Returns a leg, if the readable ones among the holders are all legs.
+fn only_legs<'a>(holders: &'a [(&Repository, Result<Loaded>)]) -> Option<&'a Manifest> {
+    let manifests = || {
+        (holders.iter())
+            .filter_map(|(_, found)| found.as_ref().ok())
+            .map(|loaded| &loaded.manifest)
+    };
+    manifests().all(Manifest::is_leg).then(manifests)?.next()
+}
+
+/// Fails if the readable legs are of different runs.
+fn check_one_run(id: &BackupId, holders: &[(&Repository, Result<Loaded>)]) -> Result<()> {
+    let mut runs = (holders.iter()).filter_map(|(repository, found)| {
+        let run = found.as_ref().ok()?.manifest.run()?;
+        Some((repository.name(), run))
+    });
+    let first = runs.next();
+    let other = runs.find(|(_, run)| first.as_ref().is_some_and(|(_, one)| one != run));
+    match (first, other) {
+        (Some((a, _)), Some((b, _))) => Err(Error::Damaged {
+            id: id.to_string(),
+            detail: format!("the targets `{a}` and `{b}` hold legs of different runs"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the only holder of a backup; fails if there are several.

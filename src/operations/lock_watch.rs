@@ -30,6 +30,13 @@ pub(crate) fn interval(sink: &dyn Sink) -> Duration {
     }
 }
 
+/// The same for the locks of all targets of a run: the longest.
+pub(crate) fn interval_of(repository: &Repository) -> Duration {
+    let parts = repository.parts();
+    let all = parts.iter().map(|part| interval(&**part.sink()));
+    all.max().unwrap_or(LOCAL_INTERVAL)
+}
+
 /// Checks the lock until `ended`, and ends the operation if the lock is lost. The checks keep the
 /// lock alive. They stop while the operation `is_hung`, so that the lock expires for other hosts.
 pub(crate) async fn watch(
@@ -89,13 +96,17 @@ impl Context {
 
 /// Describes the loss of the lock, with the new holder if it is known.
 async fn lost(repository: &Repository, error: &CoreError) -> String {
-    let holder = match tokio::time::timeout(TIMEOUT, repository.lock_holder()).await {
+    // The lock of a run names the target whose lock was lost.
+    let lost = (repository.legs().iter())
+        .find(|leg| leg.name() == error.subject())
+        .unwrap_or(repository);
+    let holder = match tokio::time::timeout(TIMEOUT, lost.lock_holder()).await {
         Ok(Ok(Some(holder))) => format!("; {holder} has it now"),
         _ => String::new(),
     };
     format!(
         "the lock of the target `{}` was lost while the operation ran: {}{holder}",
-        repository.name(),
+        lost.name(),
         error.detail()
     )
 }

@@ -25,6 +25,9 @@ pub struct Operation {
     /// The target that holds the backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Of a backup over several targets: all that hold a leg of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// Backup and restore: the databases that it is limited to, sorted; empty if it is not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_backup_core::ErrorKind;
 
+use crate::manifest::LegIndex;
 use crate::operations::running::Running;
 use crate::operations::{Problem, ProblemKind};
 use crate::pipeline::CopyFault;
@@ -38,6 +39,8 @@ pub(crate) struct Problems {
     count: u64,
     listed: Vec<Problem>,
     damaged: Arc<PathSet>,
+    /// The targets of the legs of a run, and which leg holds each file.
+    legs: Option<(Vec<String>, Arc<LegIndex>)>,
 }
 
 impl Problems {
@@ -48,6 +51,22 @@ impl Problems {
             count: 0,
             listed: Vec::new(),
             damaged: Arc::default(),
+            legs: None,
+        }
+    }
+
+    /// The problems from here on name the target that holds the file.
+    pub(crate) fn name_legs(&mut self, targets: Vec<String>, legs: &Arc<LegIndex>) {
+        self.legs = (!targets.is_empty()).then(|| (targets, legs.clone()));
+    }
+
+    /// The same detail, with the target of the leg that holds the file at `path`.
+    fn in_leg(&self, path: &str, detail: String) -> String {
+        let target = (self.legs.as_ref())
+            .and_then(|(targets, legs)| targets.get(legs.leg_of(path.trim_end_matches('/'))));
+        match target {
+            Some(target) => format!("{detail} (target {target:?})"),
+            None => detail,
         }
     }
 
@@ -60,10 +79,11 @@ impl Problems {
     ) {
         self.count += 1;
         if self.listed.len() < PROBLEM_LIMIT {
+            let path = path.into();
             let problem = Problem {
-                path: path.into(),
+                detail: self.in_leg(&path, detail.into()),
+                path,
                 kind,
-                detail: detail.into(),
             };
             self.listed.push(problem.clone());
             self.running

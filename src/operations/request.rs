@@ -5,7 +5,7 @@ use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
-use arc_backup_core::Scope;
+use arc_backup_core::{Scope, Secrets};
 
 /// A request for an operation.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub enum Request {
         scope: Scope,
         /// Fails if Arc cannot be flushed.
         require_flush: bool,
+        /// Whether `arc.toml` keeps its secrets; `None`: only where the target is on local disk.
+        secrets: Option<Secrets>,
         /// The target; `None` for the default one.
         target: Option<String>,
         /// The id of the backup; `None` for a new one. For the demo.

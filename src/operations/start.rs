@@ -4,9 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{
-    BlockingJob, Discard, ErrorKind, InvalidOperationId, LockGuard, OperationId,
-};
+use arc_backup_core::{BlockingJob, Discard, InvalidOperationId, LockGuard, OperationId};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +22,7 @@ use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::history::History;
 use crate::operations::instance_lock::InstanceLock;
+use crate::operations::legs::locks;
 use crate::operations::lock_watch;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
@@ -145,35 +144,23 @@ impl ArcBackup {
         self.check_databases(&request).await?;
         self.mark_crashed().await?;
         self.scratch.clean()?;
-        let found;
         let repository = match &mut request {
-            Request::Backup { target, .. } => self.repository(target.as_deref())?,
+            Request::Backup { target, scope, .. } => {
+                self.repository_for(target.as_deref(), scope)?
+            }
             Request::Restore(id, options, target) => {
-                found = self.find_and_check(id, options, target.as_deref()).await?;
+                let found = self.find_and_check(id, options, target.as_deref()).await?;
                 options.clone_from(&found.2);
-                &found.0
+                found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock: Option<Arc<dyn LockGuard>> = match repository.lock(&holder).await {
-            Ok(lock) => Some(lock.into()),
-            // After a disaster, the credentials may only read, or the file system may have no
-            // locks. Then the instance's lock is the only one.
-            Err(Error::Target { error, .. })
-                if read_only
-                    && matches!(
-                        error.kind(),
-                        ErrorKind::PermissionDenied | ErrorKind::Unsupported
-                    ) =>
-            {
-                None
-            }
-            Err(error) => return Err(error),
-        };
+        let lock = locks::take(&repository, &holder, read_only).await?;
         let operation = Operation {
             target: Some(repository.name().to_owned()),
+            targets: locks::names_of_legs(&repository),
             scope: request.databases(),
             ..attempt.operation.clone()
         };
@@ -194,11 +181,17 @@ impl ArcBackup {
             scratch: OnceLock::new(),
             operation_id: OperationId::parse(&operation_id)
                 .map_err(InvalidOperationId::into_error)?,
+            secrets: match request {
+                Request::Backup { secrets, .. } => secrets,
+                _ => None,
+            },
             running: running.clone(),
             arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
             lock,
             time,
             history: self.history.clone(),
+            repositories: self.repositories.clone(),
+            default_target: None,
         };
         audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
@@ -387,7 +380,11 @@ impl ArcBackup {
                     true => Flush::Required,
                     false => Flush::Wanted,
                 };
-                backup::run(&context, &scope, flush).await?.report(&running)
+                let made = match context.repository.legs().is_empty() {
+                    true => backup::run(&context, &scope, flush).await?,
+                    false => backup::legs::run(&context, &scope, flush).await?,
+                };
+                made.report(&running)
             }
             Request::Restore(_, options, _) => {
                 restore::run(&context, &options).await?.report(&running)
@@ -460,7 +457,7 @@ async fn watch(
             stall.check(&running, &is_hung);
         }
     };
-    let every = lock_watch::interval(&**repository.sink());
+    let every = lock_watch::interval_of(&repository);
     let lock = lock_watch::watch(
         lock.as_deref(),
         &repository,
@@ -492,6 +489,7 @@ impl Context {
             host: holder.host,
             started_at: Timestamp::now(),
             scope: self.running.snapshot().scope,
+            default_target: self.default_target.clone(),
         }
     }
 }

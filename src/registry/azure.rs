@@ -3,9 +3,10 @@
 use super::backend_kind::BackendKind;
 #[cfg(feature = "azure")]
 use super::backend_kind::Constructors;
+use crate::Result;
 #[cfg(feature = "azure")]
 use crate::config::COLD;
-use crate::config::{BackendDescription, PlaceForm, StorageRoot};
+use crate::config::{BackendDescription, PlaceForm, StorageRoot, StorePlace, Values, prefix_path};
 
 /// Azure Blob Storage.
 pub(super) const AZURE: BackendKind = BackendKind {
@@ -27,6 +28,7 @@ pub(super) const AZURE: BackendKind = BackendKind {
             "azure_account_key",
             "azure_sas_token",
         ],
+        newer: &["azure_prefix"],
         place: &[
             ("azure_container", PlaceForm::Text),
             ("azure_prefix", PlaceForm::Prefix),
@@ -35,8 +37,21 @@ pub(super) const AZURE: BackendKind = BackendKind {
         ],
         root: |values| {
             let container = values.text("storage.azure_container")?;
-            let uri = format!("azure://{}", container.unwrap_or_default());
-            Ok(StorageRoot::Uri(uri))
+            let container = container.unwrap_or_default();
+            let path = prefix_path(values.text("storage.azure_prefix")?);
+            let uri = format!("azure://{container}/{path}");
+            Ok(StorageRoot::Uri(uri.trim_end_matches('/').to_owned()))
+        },
+        store: |values, table| {
+            let text = |key: &str| values.text(&format!("{table}.{key}"));
+            let Some(container) = text("azure_container")? else {
+                return Ok(None);
+            };
+            Ok(Some(StorePlace {
+                store: format!("azure://{}", container.trim()),
+                account: account(values, table)?,
+                path: prefix_path(text("azure_prefix")?),
+            }))
         },
     },
     #[cfg(feature = "azure")]
@@ -49,6 +64,40 @@ pub(super) const AZURE: BackendKind = BackendKind {
     constructors: None,
 };
 
+/// The name of the account that a table names.
+fn account(values: &Values, table: &str) -> Result<Option<String>> {
+    let text = |key: &str| values.text(&format!("{table}.{key}"));
+    let connection = text("azure_connection_string")?.unwrap_or_default();
+    let field = |name: &str| {
+        connection.split(';').find_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            key.trim()
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
+        })
+    };
+    let named = match field("AccountName") {
+        Some(name) => Some(name),
+        None => text("azure_account_name")?,
+    };
+    let endpoint = match field("BlobEndpoint") {
+        Some(endpoint) => Some(endpoint),
+        None => text("azure_endpoint")?,
+    };
+    let of_host = endpoint.and_then(|url| {
+        let host = url
+            .split_once("://")?
+            .1
+            .split(['/', ':'])
+            .next()?
+            .to_owned();
+        host.contains(".blob.")
+            .then(|| host.split('.').next().unwrap_or_default().to_owned())
+    });
+    let account = named.or(of_host).filter(|name| !name.trim().is_empty());
+    Ok(account.map(|name| name.trim().to_ascii_lowercase()))
+}
+
 #[cfg(feature = "azure")]
 mod sinks {
     use std::sync::Arc;
@@ -56,19 +105,11 @@ mod sinks {
     use arc_backup_azure::{AzureConfig, AzureSink};
     use arc_backup_core::Sink;
 
+    use crate::Result;
     use crate::config::{Settings, Values};
     use crate::registry::backend_kind::in_table;
-    use crate::{Error, Result};
 
     pub(super) fn storage(settings: &Settings) -> Result<Arc<dyn Sink>> {
-        let prefix = settings.values.text("storage.azure_prefix")?;
-        if prefix.is_some_and(|prefix| !prefix.trim().is_empty()) {
-            // A backup of that part would count as one of all data.
-            return Err(Error::Config(
-                "`storage.azure_prefix` is not a key of Arc's, which reads the whole container: remove it"
-                    .to_owned(),
-            ));
-        }
         sink(&settings.values, "storage")
     }
 

@@ -8,7 +8,7 @@ use arc_backup_core::Sink;
 use super::backend_kind::BackendKind;
 #[cfg(feature = "local")]
 use super::backend_kind::Constructors;
-use crate::config::{BackendDescription, PlaceForm, StorageRoot};
+use crate::config::{BackendDescription, PlaceForm, StorageRoot, StorePlace};
 
 /// Arc's default.
 const STORAGE: &str = "./data/arc";
@@ -20,10 +20,17 @@ pub(super) const LOCAL: BackendKind = BackendKind {
         feature: "local",
         keys: &["local_path"],
         secrets: &[],
+        newer: &[],
         place: &[("local_path", PlaceForm::Path(STORAGE))],
         root: |values| {
             let folder = values.path("storage.local_path", STORAGE)?;
             Ok(StorageRoot::Folder(folder))
+        },
+        store: |values, table| {
+            let path = values.text(&format!("{table}.local_path"))?;
+            let default = (table == "storage").then(|| STORAGE.to_owned());
+            let path = path.filter(|path| !path.trim().is_empty()).or(default);
+            Ok(path.map(|path| StorePlace::of_folder(path.as_ref())))
         },
     },
     #[cfg(feature = "local")]

@@ -163,7 +163,8 @@ impl Registry {
             Arc::new(SqliteSource::new(settings.databases.clone())),
             Arc::new(
                 ConfigSource::new(settings.config_path.clone(), settings.config_exists)
-                    .keep_in(settings.backup.state_folder()),
+                    .keep_in(settings.backup.state_folder())
+                    .with_secrets(settings.backends.secrets()),
             ),
         ];
         sources.extend(warehouse(settings, target_roots)?);

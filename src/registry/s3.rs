@@ -5,7 +5,7 @@ use super::backend_kind::BackendKind;
 use super::backend_kind::Constructors;
 #[cfg(feature = "s3")]
 use crate::config::COLD;
-use crate::config::{BackendDescription, PlaceForm, StorageRoot};
+use crate::config::{BackendDescription, PlaceForm, StorageRoot, StorePlace, prefix_path};
 
 /// The name of a target whose bucket is in the path by default.
 const MINIO: &str = "minio";
@@ -27,6 +27,7 @@ pub(super) const S3: BackendKind = BackendKind {
             "s3_checksums",
         ],
         secrets: &["s3_access_key", "s3_secret_key"],
+        newer: &[],
         place: &[
             ("s3_bucket", PlaceForm::Text),
             ("s3_prefix", PlaceForm::Prefix),
@@ -37,6 +38,18 @@ pub(super) const S3: BackendKind = BackendKind {
             let prefix = values.text("storage.s3_prefix")?.unwrap_or_default();
             let uri = format!("s3://{bucket}/{}", prefix.trim_matches('/'));
             Ok(StorageRoot::Uri(uri))
+        },
+        store: |values, table| {
+            let text = |key: &str| values.text(&format!("{table}.{key}"));
+            let Some(bucket) = text("s3_bucket")? else {
+                return Ok(None);
+            };
+            let endpoint = text("s3_endpoint")?.unwrap_or_default();
+            Ok(Some(StorePlace {
+                store: format!("s3://{}/{}", store_of(&endpoint), bucket.trim()),
+                account: None,
+                path: prefix_path(text("s3_prefix")?),
+            }))
         },
     },
     #[cfg(feature = "s3")]
@@ -49,6 +62,22 @@ pub(super) const S3: BackendKind = BackendKind {
     #[cfg(not(feature = "s3"))]
     constructors: None,
 };
+
+/// A store by its endpoint: AWS has one name for all buckets, whether its endpoint is spelled out
+/// or not.
+fn store_of(endpoint: &str) -> String {
+    let endpoint = endpoint.trim().to_ascii_lowercase();
+    let host = (endpoint.split_once("://")).map_or(&*endpoint, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    let host = host.trim_end_matches(":443").trim_end_matches(":80");
+    match host {
+        "" => "aws".to_owned(),
+        host if host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") => {
+            "aws".to_owned()
+        }
+        host => host.to_owned(),
+    }
+}
 
 #[cfg(feature = "s3")]
 mod sinks {

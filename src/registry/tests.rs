@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::backends;
 use super::registry::Registry;
-use crate::config::{BACKUP_KEYS, OWN_KEYS, Overrides, Settings};
+use crate::config::{BACKUP_KEYS, Overrides, Settings};
 
 /// A table whose values are valid for every kind.
 const TABLE: &str = "local_path = \"x\"\ns3_bucket = \"bucket\"\ns3_region = \"eu-central-1\"\n\
@@ -38,9 +38,16 @@ async fn every_accepted_key_is_read() {
             ]
         });
         let keys = of_kind
-            .chain(["storage.backend", "backup.targets.far.type"].map(str::to_owned))
+            .chain(
+                [
+                    "storage.backend",
+                    "backup.targets.far.type",
+                    "backup.targets.far.databases",
+                ]
+                .map(str::to_owned),
+            )
             .chain(BACKUP_KEYS.iter().map(|key| format!("backup.{key}")))
-            .chain(OWN_KEYS.iter().map(|key| format!("arc_backup.{key}")));
+            .chain(BACKUP_KEYS.iter().map(|key| format!("arc_backup.{key}")));
         unread.extend(keys.filter(|key| !settings.values.was_read(key)));
     }
     assert_eq!(unread, Vec::<String>::new());

@@ -35,6 +35,7 @@ pub(super) fn warehouse(
     };
     let exclusions = Exclusions {
         backups: false,
+        compaction: None,
         keys: settings.keys_within(&real, target_roots),
     };
     let files = ParquetSource::new(files, "local", exclusions);

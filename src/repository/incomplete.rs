@@ -61,6 +61,7 @@ impl Repository {
             sink: Arc::new(IncompleteView::new(self.sink.clone())),
             target: Some(self.sink.clone()),
             activity: self.activity.clone(),
+            legs: Vec::new(),
         }
     }
 

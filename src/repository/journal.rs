@@ -31,6 +31,10 @@ pub struct Journal {
     /// The databases that a backup is limited to; empty if it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
+    /// The target of the default leg, where the backup is another leg: its manifest is written
+    /// after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_target: Option<String>,
 }
 
 /// The suffix of the marker that a journal ended.
@@ -163,6 +167,25 @@ impl Repository {
         Ok(self.journals().await?.open)
     }
 
+    /// The published legs whose backups did not end, or whose journals could not be removed, each
+    /// with the target of its default leg.
+    pub(crate) async fn published_legs(&self) -> Result<Vec<(BackupId, String)>> {
+        let mut legs = Vec::new();
+        for id in self.journalled().await? {
+            let key = own(&format!("journal/{id}.json"));
+            let Some(text) = self.read_small(&key, JOURNAL_LIMIT).await? else {
+                continue;
+            };
+            let journal = serde_json::from_slice::<Journal>(&text).ok();
+            if let Some(default_target) = journal.and_then(|journal| journal.default_target)
+                && self.is_published(&id).await?
+            {
+                legs.push((id, default_target));
+            }
+        }
+        Ok(legs)
+    }
+
     /// The unfinished backups that can be resumed, newest first: they have a log of the files that
     /// they stored. At most [`MAX_RESUMED`] of all databases, and as many of some.
     pub(crate) async fn resumable(&self) -> Result<Vec<Unfinished>> {
@@ -214,13 +237,10 @@ impl Repository {
     ///
     /// Files that can't be removed stay for the next sweep, and are named in [`Swept::faults`].
     ///
+    /// The backups in `kept` stay as they are.
+    ///
     /// # Errors
     /// When the journals can't be read.
-    pub async fn sweep(&self, apply: bool) -> Result<Swept> {
-        self.sweep_except(apply, &[]).await
-    }
-
-    /// The same, without touching the backups in `kept`.
     pub(crate) async fn sweep_except(&self, apply: bool, kept: &[BackupId]) -> Result<Swept> {
         let mut swept = Swept::default();
         let journals = self.journals().await?;
@@ -289,7 +309,7 @@ impl Repository {
 
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it
     /// must not cost a backup.
-    async fn is_published(&self, id: &BackupId) -> Result<bool> {
+    pub(crate) async fn is_published(&self, id: &BackupId) -> Result<bool> {
         match self.sink().head(&manifest_key(id)).await {
             Ok(meta) => Ok(meta.is_some()),
             // A link or folder in its place is not a manifest of ours.

@@ -31,6 +31,11 @@ pub(crate) fn file_list_key(id: &BackupId) -> Key {
     Key::parse(&format!("{id}/{FILE_LIST}")).expect("an id is a valid key")
 }
 
+/// The index of a run, which Arc keeps beside the manifest of the default leg.
+pub(crate) fn run_index_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/index.json")).expect("an id is a valid key")
+}
+
 /// The key of a file of a backup.
 pub(crate) fn file_key(id: &BackupId, path: &str) -> Result<Key> {
     Key::parse(&format!("{id}/{path}")).map_err(|e| Error::Failed(e.to_string()))

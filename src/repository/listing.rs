@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 
 use super::{BackupState, LastVerified, Loaded, Note, Repository};
 use crate::UnreadableState;
-use crate::manifest::{BackupId, Skipped};
+use crate::manifest::{BackupId, Manifest, Run, Skipped};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
@@ -30,8 +30,14 @@ pub struct Summary {
     pub database_count: u64,
     /// The databases that were asked for, sorted; empty where it has all of them.
     pub scope: Vec<String>,
-    /// The target that holds it.
+    /// The target that holds it; of a run, the default one.
     pub target: String,
+    /// All targets that hold it, or a leg of it.
+    pub targets: Vec<String>,
+    /// Whether legs of it could not be read, so that the figures are those of the others.
+    pub partial_view: bool,
+    /// What says that it is only a leg, where it is one.
+    pub leg: Option<Leg>,
     /// The instance that made it: a random name. Absent in a backup that Arc itself made.
     pub instance: Option<String>,
     /// The instance that made it, as Arc 27.01 names it. Absent in backups of earlier releases.
@@ -61,6 +67,30 @@ pub struct Summary {
     pub last_failed: Option<LastVerified>,
 }
 
+/// What the manifest of a leg says of its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// The run.
+    pub run: Run,
+    /// Whether it is the one in the default target.
+    pub is_default: bool,
+    /// Why it is no leg of the run, if it is none: it is that of another target.
+    pub fault: Option<String>,
+}
+
+impl Leg {
+    /// What the manifest of a backup in `target` says; `None` where it is whole by itself.
+    #[must_use]
+    pub fn of(target: &str, manifest: &Manifest) -> Option<Self> {
+        let run = manifest.run()?;
+        Some(Self {
+            is_default: manifest.is_default_leg(),
+            fault: manifest.check_leg(target, &run).err(),
+            run,
+        })
+    }
+}
+
 impl Summary {
     /// Whether it has all databases: only such a backup brings a whole instance back.
     #[must_use]
@@ -82,6 +112,9 @@ impl Summary {
             database_count: 1,
             scope: Vec::new(),
             target: target.to_owned(),
+            targets: vec![target.to_owned()],
+            partial_view: false,
+            leg: None,
             instance: None,
             owner_instance_id: None,
             is_foreign: false,
@@ -228,6 +261,9 @@ impl Repository {
             database_count: manifest.databases.len() as u64,
             scope: manifest.scope.clone(),
             target: self.name().to_owned(),
+            targets: vec![self.name().to_owned()],
+            partial_view: false,
+            leg: Leg::of(self.name(), manifest),
             instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
             owner_instance_id: manifest.owner_instance_id.clone(),
             is_foreign: false,

@@ -5,12 +5,14 @@ mod incomplete;
 mod incomplete_view;
 mod journal;
 mod layout;
+mod legs;
 mod listing;
 mod lock;
 mod notes;
 mod read;
 mod reader;
 mod removal;
+mod run_index;
 mod state;
 mod stored;
 mod target;
@@ -19,13 +21,15 @@ pub use incomplete::Incomplete;
 pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
-    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own,
+    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
 };
+pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;
-pub use listing::{Damaged, Listing, Summary, Unreadable};
+pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
 pub use notes::{LastVerified, Note, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
+pub(crate) use run_index::RunIndex;
 pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
 pub use target::Repository;

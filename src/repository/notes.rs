@@ -67,11 +67,8 @@ pub struct SampleCursor {
 }
 
 impl Repository {
-    /// The note of a backup; `None` when it has none.
-    ///
-    /// # Errors
-    /// When it can't be read, or is not a note.
-    pub async fn note(&self, id: &BackupId) -> Result<Option<Note>> {
+    /// The note of a backup, or of a leg, in this target.
+    pub(super) async fn note_of_one(&self, id: &BackupId) -> Result<Option<Note>> {
         let key = note_key(id);
         let Some(bytes) = self.read_small(&key, NOTE_LIMIT).await? else {
             return Ok(None);
@@ -93,8 +90,8 @@ impl Repository {
         }
     }
 
-    /// Writes the note of a backup. The caller holds the lock.
-    pub(crate) async fn keep_note(&self, id: &BackupId, note: &Note) -> Result<()> {
+    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock.
+    pub(super) async fn keep_note_of_one(&self, id: &BackupId, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).expect("plain data is valid JSON");
         self.put(&note_key(id), text).await
     }

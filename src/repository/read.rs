@@ -25,13 +25,8 @@ pub struct Loaded {
 }
 
 impl Repository {
-    /// Reads and checks the manifest of a backup.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is nothing of that name, [`Error::Damaged`] when there is
-    /// something that is not a backup, [`Error::Unreadable`] when its manifest can't be read for
-    /// lack of rights, or lies in an archive tier.
-    pub async fn load(&self, id: &BackupId) -> Result<Loaded> {
+    /// Reads and checks the manifest of a backup, or of a leg, in this target.
+    pub(super) async fn load_one(&self, id: &BackupId) -> Result<Loaded> {
         let damaged = |detail: String| Error::Damaged {
             id: id.to_string(),
             detail,
@@ -122,13 +117,9 @@ impl Repository {
             .find(|child| child.name() == id.as_str()))
     }
 
-    /// Brings the list of a backup's files into a private file in `scratch`, checked: the
-    /// inventory, or, for a backup that Arc made, a listing of the target with the checksums of
-    /// `manifest-files.json`, which must agree with the manifest's counts.
-    ///
-    /// # Errors
-    /// [`InventoryFault::Damaged`] says what is wrong with it.
-    pub async fn inventory(
+    /// Brings the list of the files of a backup, or of a leg, in this target into a private file in
+    /// `scratch`.
+    pub(super) async fn inventory_of_one(
         &self,
         id: &BackupId,
         loaded: &Loaded,

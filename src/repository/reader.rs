@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::Repository;
 use super::layout::location_of;
 use crate::Result;
-use crate::manifest::{BackupId, Inventory};
+use crate::manifest::{BackupId, Inventory, LegIndex};
 use crate::pipeline::Reader;
 
 /// Reads the files of a backup, by their paths in it or by the keys of one section.
@@ -20,6 +20,8 @@ pub struct BackupReader {
     section: Option<Section>,
     /// The keys of the files whose bytes lie in another backup, by path.
     elsewhere: Arc<HashMap<Key, Key>>,
+    /// Which leg of a run holds each file.
+    legs: Arc<LegIndex>,
 }
 
 impl Repository {
@@ -43,6 +45,7 @@ impl Repository {
             id: id.clone(),
             section: None,
             elsewhere: Arc::new(elsewhere),
+            legs: inventory.legs().clone(),
         })
     }
 }
@@ -75,7 +78,9 @@ impl BackupReader {
             reader_checks: entry.sha256.is_some() && !again,
             ..GetOptions::default()
         };
-        Ok(self.repository.sink().get(&key, options).await?.body)
+        let leg = self.repository.legs().get(self.legs.leg_of(&path));
+        let sink = leg.unwrap_or(&self.repository).sink();
+        Ok(sink.get(&key, options).await?.body)
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Repository {
     pub(super) target: Option<Arc<dyn Sink>>,
     /// Counts the steps that long requests take.
     pub(super) activity: Activity,
+    /// The repositories that hold a leg each, where this one is of a run: the first is this one,
+    /// that of the default leg.
+    pub(super) legs: Vec<Repository>,
 }
 
 impl Repository {
@@ -28,7 +31,37 @@ impl Repository {
             sink,
             target: None,
             activity: Activity::default(),
+            legs: Vec::new(),
         }
+    }
+
+    /// The repository of backups whose legs lie in these, the default leg in the first. Whatever
+    /// is not part of a leg, such as files set aside, goes there too.
+    #[must_use]
+    pub(crate) fn of_legs(legs: Vec<Self>) -> Option<Self> {
+        let first = legs.first()?.clone();
+        Some(Self { legs, ..first })
+    }
+
+    /// The repositories of the legs; empty where a target has the whole backup.
+    pub(crate) fn legs(&self) -> &[Self] {
+        &self.legs
+    }
+
+    /// This one, or those of the legs, in the order of their names: that of their locks.
+    pub(crate) fn parts(&self) -> Vec<&Self> {
+        let mut parts: Vec<_> = match self.legs.is_empty() {
+            true => vec![self],
+            false => self.legs.iter().collect(),
+        };
+        parts.sort_by(|a, b| a.name.cmp(&b.name));
+        parts
+    }
+
+    /// The names of the targets, as messages have them.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.parts().iter().map(|part| part.name()).collect();
+        names.join(", ")
     }
 
     /// The same, counting its steps in `activity`.
@@ -36,6 +69,9 @@ impl Repository {
     pub(crate) fn with_activity(&self, activity: &Activity) -> Self {
         Self {
             activity: activity.clone(),
+            legs: (self.legs.iter())
+                .map(|leg| leg.with_activity(activity))
+                .collect(),
             ..self.clone()
         }
     }

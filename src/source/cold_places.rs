@@ -105,6 +105,7 @@ fn in_scope(scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
     let exclusions = Exclusions {
         backups: true,
         keys: Vec::new(),
+        compaction: None,
     };
     move |key: &Key| {
         key.len() <= LONGEST_KEY && !exclusions.exclude(key) && scope.contains_data(key)

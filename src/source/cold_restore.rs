@@ -65,6 +65,7 @@ impl ParquetRestore {
     }
 
     fn cold_extra(&self, object: &Meta) -> Result<()> {
+        self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
         if self.staging.extra_files != ExtraFiles::Keep {
             (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
         }
@@ -152,7 +153,7 @@ impl ParquetRestore {
     /// Does what a step of the cold tier says.
     pub(super) async fn apply_cold_step(&self, step: &Step) -> Result<()> {
         let key = step.key()?;
-        let held = self.cold.is_held.load(Ordering::Relaxed);
+        let held = self.cold.has_extra();
         match step.action {
             Action::Extra if held && self.staging.extra_files == ExtraFiles::Keep => {
                 self.summary().kept_extra_files += 1;
@@ -251,7 +252,7 @@ impl ParquetRestore {
         let Some(tiering) = &self.cold.tiering else {
             return Ok(());
         };
-        let held = self.cold.is_held.load(Ordering::Relaxed);
+        let held = self.cold.has_extra();
         let keeps = self.staging.extra_files == ExtraFiles::Keep;
         let changes = self.steps.read()?.filter_map(move |step| {
             let step = match step {

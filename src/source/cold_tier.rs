@@ -23,6 +23,9 @@ pub(super) struct ColdRestore {
     pub(super) aside_files: AtomicU64,
     /// Whether the backup holds files of the cold tier: only then are others there extra.
     pub(super) is_held: AtomicBool,
+    keeps_extra: bool,
+    /// Objects that the backup does not hold.
+    pub(super) extra_files: AtomicU64,
     /// Objects that can't be read as they are archived, and were compared by their sizes.
     pub(super) archived: AtomicU64,
 }
@@ -45,7 +48,23 @@ impl ColdRestore {
             aside_bytes: AtomicU64::new(0),
             aside_files: AtomicU64::new(0),
             is_held: AtomicBool::new(false),
+            keeps_extra: staging.keeps_extra_cold,
+            extra_files: AtomicU64::new(0),
             archived: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether objects that the backup does not hold are extra: where it holds the cold tier, and
+    /// lacks nothing of it.
+    pub(super) fn has_extra(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed) && !self.keeps_extra
+    }
+
+    /// How many are.
+    pub(super) fn extra(&self) -> u64 {
+        match self.has_extra() {
+            true => self.extra_files.load(Ordering::Relaxed),
+            false => 0,
         }
     }
 

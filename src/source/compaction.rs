@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 /// The folder of job states.
 pub(crate) const JOB_STATES: &str = "_compaction_state";
+/// The ending of a state that Arc could not read, and no longer looks at.
+const SET_ASIDE: &str = ".quarantined";
 /// The longest state that is read: some ten thousand inputs.
 pub(crate) const STATE_LIMIT: u64 = 16 << 20;
 
@@ -178,6 +180,9 @@ pub(crate) async fn is_readable_state(storage: &dyn Sink, meta: &Meta) -> Result
 
 /// The job of a state; `None` when the state is gone, the reason when the file is not a state.
 async fn read_state(storage: &dyn Sink, meta: &Meta) -> Result<Option<Result<Job, String>>> {
+    if meta.key.ends_with(SET_ASIDE) {
+        return Ok(Some(Err("Arc has set it aside".to_owned())));
+    }
     let text = async {
         let object = storage.get(&meta.key, GetOptions::default()).await?;
         object.body.collect(STATE_LIMIT, &meta.key).await

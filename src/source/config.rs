@@ -7,16 +7,18 @@ use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
     Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Key, Restore,
-    RestoreSummary, Result, Section, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
-    Upload,
+    RestoreSummary, Result, Secrets, Section, Snapshot, SnapshotRequest, Source, SourceReport,
+    Staging, Upload,
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::companions::rotate_kept;
+use super::redaction;
 use super::replace::{self, Attributes, Replacement, real_place};
 use super::staged_file::{StagedFile, discard_staged, staged_name};
-use crate::files::{create_folder, file_error, folder_of};
+use crate::files::{create_folder, file_error, folder_of, sync_file};
 
 const NAME: &str = "arc.toml";
 
@@ -26,6 +28,7 @@ pub struct ConfigSource {
     path: PathBuf,
     exists: bool,
     keep_in: Option<PathBuf>,
+    secrets: Vec<&'static str>,
 }
 
 impl ConfigSource {
@@ -36,7 +39,15 @@ impl ConfigSource {
             path,
             exists,
             keep_in: None,
+            secrets: Vec::new(),
         }
+    }
+
+    /// Names of keys that are secrets, beside those whose names say so.
+    #[must_use]
+    pub fn with_secrets(mut self, names: Vec<&'static str>) -> Self {
+        self.secrets = names;
+        self
     }
 
     /// Keeps a file that a restore writes over in `folder`: beside a single file that is mounted
@@ -50,6 +61,17 @@ impl ConfigSource {
     fn io(&self, operation: &'static str, error: std::io::Error) -> Error {
         Error::from_io(operation, self.path.display().to_string(), error)
     }
+
+    /// The file without its secrets, with the names of their variables.
+    fn redacted(&self) -> Result<(Bytes, Vec<String>)> {
+        let text = std::fs::read_to_string(&self.path).map_err(|e| self.io("read", e))?;
+        let redacted = redaction::redact(&text, &self.secrets).map_err(|reason| {
+            let subject = self.path.display().to_string();
+            let detail = format!("its secrets can't be found: {reason}");
+            Error::new(ErrorKind::Invalid, "read", subject, detail)
+        })?;
+        Ok((redacted.text.into(), redacted.variables))
+    }
 }
 
 #[async_trait]
@@ -58,13 +80,20 @@ impl Source for ConfigSource {
         Section::Config.as_str()
     }
 
-    async fn snapshot(&self, _request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
+    async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
+        let (mut text, mut report) = (None, SourceReport::default());
         let entries = if self.exists {
             let meta = std::fs::metadata(&self.path).map_err(|e| self.io("read", e))?;
+            if request.secrets == Secrets::Redact {
+                let (redacted, variables) = self.redacted()?;
+                text = Some(redacted);
+                report.redacted = variables;
+            }
+            let size = (text.as_ref()).map_or(meta.len(), |text: &Bytes| text.len() as u64);
             vec![Entry {
                 modified: meta.modified().ok(),
                 mode: Some(meta.mode() & 0o777),
-                ..Entry::new(Key::parse(NAME).expect("a fixed name"), meta.len())
+                ..Entry::new(Key::parse(NAME).expect("a fixed name"), size)
             }]
         } else {
             Vec::new()
@@ -72,6 +101,8 @@ impl Source for ConfigSource {
         Ok(Box::new(ConfigSnapshot {
             source: self.clone(),
             entries,
+            text,
+            report,
         }))
     }
 
@@ -96,6 +127,9 @@ pub(crate) fn check_config_place(path: &Path, operation_id: &str) -> Result<()> 
 struct ConfigSnapshot {
     source: ConfigSource,
     entries: Vec<Entry>,
+    /// The file without secrets, where these are not in the backup.
+    text: Option<Bytes>,
+    report: SourceReport,
 }
 
 #[async_trait]
@@ -105,6 +139,9 @@ impl Snapshot for ConfigSnapshot {
     }
 
     async fn open(&self, entry: &Entry) -> Result<Body> {
+        if let Some(text) = &self.text {
+            return Ok(Body::from_bytes(text.clone()));
+        }
         let file = File::open(&self.source.path).map_err(|e| self.source.io("read", e))?;
         Ok(Body::File {
             file,
@@ -113,7 +150,7 @@ impl Snapshot for ConfigSnapshot {
     }
 
     fn report(&self) -> SourceReport {
-        SourceReport::default()
+        self.report.clone()
     }
 
     async fn release(self: Box<Self>) -> Result<()> {
@@ -131,6 +168,8 @@ struct ConfigRestore {
 struct State {
     planned: Option<Planned>,
     summary: RestoreSummary,
+    /// Whether the staged file got secrets that the backup does not have.
+    is_filled: bool,
 }
 
 /// The file in the backup, and where it goes.
@@ -167,6 +206,32 @@ impl ConfigRestore {
         self.planned()?.staged
     }
 
+    /// The live file; empty where there is none, or none that can be read.
+    fn live_text(&self) -> String {
+        let path = self.planned().map(|planned| planned.path);
+        path.and_then(|path| std::fs::read_to_string(path).ok())
+            .unwrap_or_default()
+    }
+
+    /// Puts a text with secrets in the place of the staged one; warns of those that are missing.
+    fn fill(&self, staged: &Path, text: &str, missing: &[String]) -> Result<()> {
+        let write = || {
+            std::fs::write(staged, text)?;
+            sync_file(&File::options().write(true).open(staged)?)
+        };
+        write().map_err(|e| file_error("write", staged, e))?;
+        let mut state = self.state();
+        state.is_filled = true;
+        if !missing.is_empty() {
+            state.summary.warnings.push(format!(
+                "the backup has no secrets of {NAME}, and the live file does not have these: set {}, or write each secret in \
+                 the place of its `${{…}}`, before Arc starts",
+                missing.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
     /// Finds out how the live file can be replaced: where it can't be, that is an error before
     /// anything changes.
     fn check_place(&self, planned: &Planned) -> Result<Option<Replacement>> {
@@ -198,6 +263,11 @@ fn is_same(path: &Path, entry: &Entry) -> bool {
     let meta = std::fs::metadata(path);
     meta.is_ok_and(|meta| meta.is_file() && meta.len() == entry.size)
         && std::fs::read(path).is_ok_and(|text| Some(Digest::of(&text)) == entry.sha256)
+}
+
+/// Whether both files can be read, and have the same bytes.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((std::fs::read(one), std::fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[async_trait]
@@ -276,11 +346,15 @@ impl Restore for ConfigRestore {
             let subject = format!("config/{NAME}");
             Error::new(ErrorKind::Corrupt, "restore", subject, detail)
         };
-        let text = std::fs::read_to_string(staged.path).map_err(|e| fault(e.to_string()))?;
+        let text = std::fs::read_to_string(&staged.path).map_err(|e| fault(e.to_string()))?;
         // The message alone: the error's own text quotes the line, which may hold a secret.
         text.parse::<toml::Table>()
-            .map(drop)
-            .map_err(|e| fault(format!("it is not valid TOML: {}", e.message())))
+            .map_err(|e| fault(format!("it is not valid TOML: {}", e.message())))?;
+        // Its bytes were those of the backup, by their SHA-256, when it was staged.
+        match redaction::fill(&text, &self.live_text()).map_err(fault)? {
+            Some(filled) => self.fill(&staged.path, &filled.text, &filled.missing),
+            None => Ok(()),
+        }
     }
 
     async fn apply(&self) -> Result<()> {
@@ -293,6 +367,9 @@ impl Restore for ConfigRestore {
             return Ok(());
         };
         let path = &planned.path;
+        if self.state().is_filled && is_same_file(&staged, path) {
+            return std::fs::remove_file(&staged).map_err(|e| file_error("remove", &staged, e));
+        }
         if path.exists() {
             let kept = match (how, &self.source.keep_in) {
                 (Replacement::InPlace, Some(folder)) => {

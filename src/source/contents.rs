@@ -20,6 +20,9 @@ pub struct Exclusions {
     /// Keys of files and folders that are something else: the backups folder, databases,
     /// `arc.toml`.
     pub keys: Vec<String>,
+    /// The folder of Arc's compaction for temporary files, where it lies under the storage root. It
+    /// may be a database of the same name too.
+    pub compaction: Option<String>,
 }
 
 impl Exclusions {
@@ -29,7 +32,11 @@ impl Exclusions {
     /// excluded, and ours: whatever is named `.arc-backup*` or `*.before-restore*`.
     #[must_use]
     pub fn exclude(&self, key: &str) -> bool {
-        if is_within(key, ".tmp") || is_within(key, ".sync-staging") || self.is_taken(key) {
+        if is_within(key, ".tmp")
+            || is_within(key, ".sync-staging")
+            || self.is_taken(key)
+            || self.is_of_compaction(key)
+        {
             return true;
         }
         let name = key.rsplit('/').next().unwrap_or(key);
@@ -46,6 +53,15 @@ impl Exclusions {
         let is_backup = |segment| BackupId::parse(segment).is_ok();
         self.keys.iter().any(|taken| is_within(key, taken))
             || self.backups && key.split('/').any(is_backup)
+    }
+
+    /// Whether `key` is a temporary file of Arc's compaction: in its folder, and without the date
+    /// that a file of a database has in its path.
+    #[must_use]
+    pub fn is_of_compaction(&self, key: &str) -> bool {
+        let segments: Vec<&str> = key.split('/').collect();
+        (self.compaction.as_ref()).is_some_and(|folder| is_within(key, folder))
+            && date_in(&segments).is_none()
     }
 }
 
@@ -208,6 +224,7 @@ mod tests {
         let exclusions = Exclusions {
             backups: true,
             keys: vec!["backups".to_owned(), "arc.db".to_owned()],
+            compaction: Some("compaction".to_owned()),
         };
         for out in [
             ".tmp/a",
@@ -219,11 +236,15 @@ mod tests {
             "a/.arc-backup-1.tmp",
             "arc.db.before-restore",
             "x.before-restore.op-1/a",
+            "compaction/job-1/a.parquet",
+            "compaction",
             "far/backup-20260211-143022-a1b2c3d4/data/iot/a.parquet",
         ] {
             assert!(exclusions.exclude(out), "{out}");
         }
         for data in [
+            "compaction/cpu/2026/11/20/00/a.parquet",
+            "compaction2/job-1/a.parquet",
             "iot/.tmpx/a.parquet",
             "backups2/a",
             "arc.db2",

@@ -231,7 +231,7 @@ impl ParquetRestore {
         };
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
-            let text = "its place holds something else in this configuration (backups, a database, arc.toml)";
+            let text = "its place holds something else in this configuration (backups, a database, arc.toml, a temporary file)";
             if entry.sha256.is_some() && self.exclusions.is_taken(&entry.key) {
                 return Err(Error::new(
                     ErrorKind::Invalid,
@@ -297,6 +297,7 @@ impl Restore for ParquetRestore {
             self.decide(entry, live, cold).await?;
         }
         drop(joined);
+        self.summary().extra_files += self.cold.extra();
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);

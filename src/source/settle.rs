@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::compaction::{Jobs, is_job_state, is_output, unit_of};
 use super::contents::{Exclusions, LONGEST_KEY};
 use super::decide::{Files, is_harmless};
+use super::rewrite::Versions;
 use crate::manifest::{Inventory, Record, Spool};
 use crate::sorted::{Joined, merge_join};
 
@@ -308,13 +309,19 @@ impl Settler {
         });
         let mut joined = merge_join(entries_of(listed)?, listing);
         let mut count = 0_u64;
+        let mut versions = Versions::default();
         while let Some(joined) = joined.try_next().await? {
             count += 1;
             if count.is_multiple_of(4096) {
                 self.check_cancelled()?;
             }
+            let has_other = versions.has_other(match &joined {
+                Joined::Left(was) | Joined::Both(was, _) => &was.key,
+                Joined::Right(now) => &now.key,
+            });
             let key = match joined {
                 Joined::Left(gone) => gone.key,
+                Joined::Both(_, now) | Joined::Right(now) if has_other => now.key,
                 Joined::Both(was, now) if (was.size, &was.etag) != (now.size, &now.etag) => now.key,
                 Joined::Right(new) if is_output(&new.key) || outputs.contains(new.key.as_str()) => {
                     new.key

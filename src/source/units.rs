@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::compaction::{Job, Jobs, unit_of};
 use super::decide::{Files, at_rest, has_any_input};
+use super::rewrite::newer_versions;
 use super::settle::Settler;
 
 /// How often a unit is listed until it is settled.
@@ -68,7 +69,12 @@ impl Settler {
             for (unit, files) in first {
                 let named = by_unit.get(&*unit).map_or(&[][..], Vec::as_slice);
                 let waits = round < WAITING_ATTEMPTS;
-                if let Some(files) = at_rest(files, &second[&unit], named, waits) {
+                let newer = newer_versions(&files);
+                if waits && !newer.is_empty() {
+                    continue;
+                }
+                if let Some(mut files) = at_rest(files, &second[&unit], named, waits) {
+                    self.drop_newer(newer, &mut files);
                     for job in named {
                         self.warn_of_size(job, named, &files);
                     }
@@ -100,6 +106,19 @@ impl Settler {
             subject,
             text,
         ))
+    }
+
+    /// Drops the newer version of each file whose older one is in the unit.
+    fn drop_newer(&self, newer: Vec<Key>, files: &mut Files) {
+        // A compaction job may have taken in the older one: then there are no longer two.
+        let still = newer_versions(files);
+        for key in newer.into_iter().filter(|key| still.contains(key)) {
+            files.remove(&key);
+            self.warn(format!(
+                "`{key}` is not in the backup: the file that it replaces is still there, as a deletion of rows is under way or \
+                 was interrupted; the backup has that file, and so the deleted rows"
+            ));
+        }
     }
 
     /// Warns of an output that Arc drops when it starts, wherever its inputs are.

@@ -67,6 +67,19 @@ pub struct SnapshotRequest {
     pub activity: Activity,
     /// What is wanted: a source gives no entry that is out of scope.
     pub scope: Scope,
+    /// What becomes of passwords, keys and tokens in files that a person writes.
+    pub secrets: Secrets,
+}
+
+/// What becomes of secrets in a snapshot of files that a person writes, such as a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Secrets {
+    /// They are in it, as the file is.
+    #[default]
+    Include,
+    /// The name of a variable is in the place of each, and [`SourceReport::redacted`] lists the
+    /// names.
+    Redact,
 }
 
 /// The consistent data of a source, as a backup copies it.
@@ -131,6 +144,8 @@ pub struct SourceReport {
     pub unreadable: BTreeMap<String, String>,
     /// What belongs to the source, and can't be in the backup: each with its reason.
     pub not_included: Vec<String>,
+    /// The names of the variables that are in the place of secrets ([`Secrets::Redact`]).
+    pub redacted: Vec<String>,
     /// Files of Arc's cold tier that are not in the snapshot.
     pub cold_files_excluded: u64,
     /// What else the operator should know of it.
@@ -166,6 +181,9 @@ pub struct Staging {
     pub activity: Activity,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
+    /// Whether live files of the cold tier that the backup does not hold stay in any case: it lacks
+    /// some that were there.
+    pub keeps_extra_cold: bool,
     /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a
     /// folder in the target that holds the backup, in which each operation has one of its own name.
     pub aside: Option<(Arc<dyn Sink>, Key)>,

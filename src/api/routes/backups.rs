@@ -20,6 +20,7 @@ use super::super::tag::Tag;
 use super::super::types::{
     BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
 };
+use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
 use crate::operations::{Operation, Request, VerifyMode, Who, check_database_names};
 
@@ -60,16 +61,21 @@ impl BackupRoutes {
                     .to_owned(),
             ));
         }
-        let default = |setting: bool| setting && !is_scoped;
+        let config = match request.fields.include_config {
+            Some(wanted) => wanted.into(),
+            None if is_scoped => IncludeConfig::Omitted,
+            None => settings.include_config,
+        };
         let sections = Sections {
             data: true,
             metadata: (request.fields.include_metadata)
-                .unwrap_or(default(settings.include_metadata)),
-            config: (request.fields.include_config).unwrap_or(default(settings.include_config)),
+                .unwrap_or(settings.include_metadata && !is_scoped),
+            config: config.includes(),
         };
         let wanted = Request::Backup {
             scope: Scope::from(sections)
                 .of_databases(databases.map_or(Databases::All, Databases::Only)),
+            secrets: config.secrets(),
             require_flush: request
                 .fields
                 .require_flush
@@ -197,6 +203,7 @@ impl BackupRoutes {
             Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
+                targets: targets_of(&running.snapshot()),
                 warnings: deleted_last(&shared, &running.snapshot(), is_scoped).await,
             }))),
             Err(_) => {
@@ -262,6 +269,14 @@ impl BackupRoutes {
     }
 }
 
+/// All targets of an operation.
+fn targets_of(operation: &Operation) -> Vec<String> {
+    match operation.targets.is_empty() {
+        true => operation.target.iter().cloned().collect(),
+        false => operation.targets.clone(),
+    }
+}
+
 /// Timeout for finding out whether the target still holds a good backup.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -277,14 +292,17 @@ async fn deleted_last(shared: &Shared, deletion: &Operation, is_scoped: bool) ->
     if is_scoped {
         return Vec::new();
     }
-    let target = deletion.target.as_deref().unwrap_or_default();
-    let good = shared.engine.good_backups(target);
-    match tokio::time::timeout(LAST_TIMEOUT, good).await {
-        Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
-            vec![format!(
-                "target {target} holds no good backup of all databases now"
-            )]
+    let mut warnings = Vec::new();
+    for target in targets_of(deletion) {
+        let good = shared.engine.good_backups(&target);
+        match tokio::time::timeout(LAST_TIMEOUT, good).await {
+            Ok(Ok(good)) if good.iter().all(|id| id.as_str() == deletion.backup_id) => {
+                warnings.push(format!(
+                    "target {target} holds no good backup of all databases now"
+                ));
+            }
+            _ => {}
         }
-        _ => Vec::new(),
     }
+    warnings
 }

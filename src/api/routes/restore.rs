@@ -61,6 +61,7 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
+            keeps_extra_cold: false,
         };
         if !options.includes_any() {
             return Err(ApiError::bad(

@@ -12,6 +12,8 @@ pub(in crate::api) struct DeletedBody {
     pub(in crate::api) message: String,
     /// The backup.
     pub(in crate::api) backup_id: String,
+    /// The targets that held it, or a leg of it.
+    pub(in crate::api) targets: Vec<String>,
     /// What the operator should know: that the target holds no good backup of all databases
     /// now.
     #[oai(default, skip_serializing_if_is_empty)]

@@ -21,8 +21,13 @@ pub(crate) struct BackupList {
     /// With `all`: incomplete copies of sources with files that could not be read, newest first.
     #[oai(skip_serializing_if_is_none)]
     pub(in crate::api) incomplete: Option<Vec<Incomplete>>,
+    /// Backups over several targets of which a leg is missing although its target answers, newest
+    /// first. They can't be restored.
+    pub(in crate::api) incomplete_runs: Vec<IncompleteRun>,
     /// Targets that can't be listed.
     pub(in crate::api) errors: Vec<TargetError>,
+    /// Their names, and those of targets that hold legs and are not configured here.
+    pub(in crate::api) unreachable_targets: Vec<String>,
     /// How many backups of other instances are hidden: `include_foreign` shows them. Absent where
     /// none is.
     #[oai(skip_serializing_if_is_none)]
@@ -39,7 +44,9 @@ impl From<ListAnswer> for BackupList {
             damaged,
             unreadable,
             incomplete,
+            incomplete_runs,
             errors,
+            unreachable_targets,
             foreign_backups,
             next,
         } = answer;
@@ -49,7 +56,9 @@ impl From<ListAnswer> for BackupList {
             damaged: damaged.into_iter().map(Into::into).collect(),
             unreadable: unreadable.into_iter().map(Into::into).collect(),
             incomplete: incomplete.map(|copies| copies.into_iter().map(Into::into).collect()),
+            incomplete_runs: incomplete_runs.into_iter().map(Into::into).collect(),
             errors: errors.into_iter().map(Into::into).collect(),
+            unreachable_targets,
             foreign_backups: Some(foreign_backups).filter(|count| *count > 0),
             next,
         }
@@ -75,8 +84,12 @@ pub(in crate::api) struct Summary {
     /// The databases that were asked for, sorted; absent where it has all of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
-    /// The target that holds it.
+    /// The target that holds it; of a backup over several targets, the default one.
     pub(in crate::api) target: String,
+    /// All targets that hold it, or a leg of it.
+    pub(in crate::api) targets: Vec<String>,
+    /// Whether legs of it could not be read: then the figures are those of the others.
+    pub(in crate::api) partial_view: bool,
     /// The instance that made it: a random name. Absent in a backup that Arc made.
     pub(in crate::api) instance: Option<String>,
     /// The instance that made it, as Arc 27.01 names it: `cluster.name`, or a UUID. Absent in
@@ -117,6 +130,9 @@ impl From<repository::Summary> for Summary {
             database_count,
             scope,
             target,
+            targets,
+            partial_view,
+            leg: _,
             instance,
             owner_instance_id,
             is_foreign: _,
@@ -141,6 +157,8 @@ impl From<repository::Summary> for Summary {
             database_count,
             scope,
             target,
+            targets,
+            partial_view,
             instance,
             owner_instance_id,
             source_location,
@@ -292,6 +310,36 @@ impl From<repository::Incomplete> for Incomplete {
             missing_files,
             missing,
             lacks,
+        }
+    }
+}
+
+/// A backup over several targets of which a leg is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub(in crate::api) struct IncompleteRun {
+    /// The backup's id.
+    pub(in crate::api) backup_id: String,
+    /// The targets that hold a leg.
+    pub(in crate::api) targets: Vec<String>,
+    /// The targets that should hold one, and do not.
+    pub(in crate::api) missing_targets: Vec<String>,
+    /// What is wrong, and what to do.
+    pub(in crate::api) detail: String,
+}
+
+impl From<operations::IncompleteRun> for IncompleteRun {
+    fn from(run: operations::IncompleteRun) -> Self {
+        let operations::IncompleteRun {
+            backup_id,
+            targets,
+            missing_targets,
+            detail,
+        } = run;
+        Self {
+            backup_id,
+            targets,
+            missing_targets,
+            detail,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The manifest: its description in the document, and the answer itself.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use poem_openapi::Object;
 use poem_openapi::registry::{MetaSchemaRef, Registry};
@@ -73,6 +74,8 @@ struct ManifestSchema {
     databases_included: Option<Vec<DatabaseFileSchema>>,
     /// What the configuration names and this backup does not hold.
     not_included: Option<Vec<String>>,
+    /// The names of the variables that are in the place of secrets in `arc.toml`.
+    config_redacted: Option<Vec<String>>,
     /// Whether one of the SQLite databases is the Iceberg catalog.
     has_iceberg_catalog: Option<bool>,
     /// Other files of the data: schema anchors, Iceberg metadata, …
@@ -107,8 +110,12 @@ struct ManifestSchema {
     skipped_metadata_files: Option<u64>,
     /// The databases that were asked for, sorted; absent where it has all of them.
     scope: Option<Vec<String>>,
+    /// All targets that hold it, or a leg of it.
+    targets: Vec<String>,
     /// All targets that hold a part of the same backup.
     run_targets: Option<Vec<String>>,
+    /// The SHA-256 of the inventory of each of these parts, by target; absent where Arc made it.
+    run_inventories: Option<HashMap<String, String>>,
     /// Whether this part is the one in the default target.
     is_default_target: Option<bool>,
     /// The instance that made it, as Arc 27.01 names it.
@@ -315,6 +322,8 @@ pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Val
             }
         }
         fields.insert("target".to_owned(), target.into());
+        // The manifest of a run has them already.
+        fill(fields, "targets", json!([target]));
         fields.insert(
             "state".to_owned(),
             repository::BackupState::of(note).as_str().into(),

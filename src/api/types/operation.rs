@@ -71,6 +71,8 @@ pub(crate) struct Operation {
     pub(in crate::api) status: Status,
     /// The target that holds the backup.
     pub(in crate::api) target: Option<String>,
+    /// Of a backup over several targets: all that hold a leg of it.
+    pub(in crate::api) targets: Option<Vec<String>>,
     /// Backup and restore: the databases that it is limited to, sorted; absent where it is not.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
@@ -173,6 +175,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status,
             target,
+            targets,
             scope,
             phase,
             total_files,
@@ -220,6 +223,7 @@ impl From<operations::Operation> for Operation {
             backup_id,
             status: status.into(),
             target,
+            targets: (!targets.is_empty()).then_some(targets),
             scope,
             phase: phase.map(|phase| phase.to_string()),
             total_files,

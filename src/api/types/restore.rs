@@ -53,8 +53,8 @@ pub(in crate::api) struct RestorePlan {
     /// Bytes that are written.
     pub(in crate::api) bytes_to_write: u64,
     /// Files that have moved to the cold tier since the backup: they stay there.
-    #[oai(default)]
-    pub(in crate::api) cold_files_skipped_already_cold: u64,
+    #[oai(skip_serializing_if_is_none)]
+    pub(in crate::api) cold_files_skipped_already_cold: Option<u64>,
     /// What the operator should know before it begins.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) warnings: Vec<String>,
@@ -79,7 +79,8 @@ impl From<operations::RestorePlan> for RestorePlan {
             extra_files,
             extra_files_policy: extra_files_policy.into(),
             bytes_to_write,
-            cold_files_skipped_already_cold,
+            cold_files_skipped_already_cold: Some(cold_files_skipped_already_cold)
+                .filter(|files| *files > 0),
             warnings,
         }
     }

@@ -22,7 +22,7 @@ use crate::source::{Contents, ICEBERG};
 
 /// What the sections of a backup have given so far.
 pub(crate) struct Collected {
-    started: Timestamp,
+    pub(crate) started: Timestamp,
     owner: Owner,
     /// The databases that it is limited to, sorted; empty if it is not.
     databases: Vec<String>,
@@ -51,6 +51,19 @@ pub(crate) struct Collected {
     pub(crate) file_list: Option<InventoryRef>,
     /// The list of all files, where everything that could be read is stored and some could not.
     pub(crate) incomplete_inventory: Option<InventoryRef>,
+    /// The run, where this is a leg.
+    pub(crate) run: Option<OfRun>,
+}
+
+/// What the manifest of a leg says of its run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfRun {
+    /// All targets that hold a leg, sorted.
+    pub(crate) targets: Vec<String>,
+    /// The SHA-256 of the inventory in each.
+    pub(crate) inventories: BTreeMap<String, String>,
+    /// Whether this is the leg in the default target.
+    pub(crate) is_default: bool,
 }
 
 impl Collected {
@@ -77,6 +90,7 @@ impl Collected {
             no_room: false,
             file_list: None,
             incomplete_inventory: None,
+            run: None,
         }
     }
 
@@ -84,32 +98,6 @@ impl Collected {
     pub(crate) fn add_not_included(&mut self, context: &Context, names: Vec<String>) {
         self.not_included.extend(names);
         (context.running).update(|operation| operation.not_included.clone_from(&self.not_included));
-    }
-
-    /// Warns of data without files: a wrong prefix or bucket shows as no data at all, where on
-    /// local disk the folder would be missing. So does a database that was dropped.
-    pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) -> Result<()> {
-        let Some(list) = (self.inventories.get(section)).filter(|_| *section == Section::Data)
-        else {
-            return Ok(());
-        };
-        if !self.databases.is_empty() {
-            let keys = list
-                .records()?
-                .map(|record| record.map(|one| one.entry.key));
-            for database in without_data_files(&self.databases, keys)? {
-                context.warn(format!(
-                    "database {database:?} has no data files in {}: the backup has none of its rows",
-                    context.storage.location()
-                ));
-            }
-        } else if list.summary().entries == 0 {
-            context.warn(format!(
-                "the data storage is empty ({}): is that the place that Arc uses?",
-                context.storage.location()
-            ));
-        }
-        Ok(())
     }
 
     /// Reports how much was reused.
@@ -238,9 +226,13 @@ impl Collected {
                 .iter()
                 .any(|database| database.file == "iceberg-catalog.db"),
             has_config: has(&Section::Config),
+            config_redacted: report(&Section::Config).redacted,
             owner_instance_id: self.owner.id.clone(),
             iceberg_warehouse: self.warehouse(context),
             target: Some(context.repository.name().to_owned()),
+            is_default_target: self.run.as_ref().map(|run| run.is_default),
+            run_targets: self.run.clone().unwrap_or_default().targets,
+            run_inventories: self.run.clone().unwrap_or_default().inventories,
             format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
             completed_at: Some(ended.to_string()),
@@ -275,4 +267,30 @@ impl Collected {
             ..Manifest::default()
         }
     }
+}
+
+/// Warns of data without files, in any of the lists: a wrong prefix or bucket shows as no data at
+/// all, where on local disk the folder would be missing. So does a database that was dropped.
+pub(crate) fn warn_if_empty(
+    context: &Context,
+    databases: &[String],
+    lists: &[&Inventory],
+) -> Result<()> {
+    let place = context.storage.location();
+    if databases.is_empty() {
+        if lists.iter().all(|list| list.summary().entries == 0) {
+            context.warn(format!(
+                "the data storage is empty ({place}): is that the place that Arc uses?"
+            ));
+        }
+        return Ok(());
+    }
+    let records = (lists.iter().map(|list| list.records())).collect::<Result<Vec<_>>>()?;
+    let keys = (records.into_iter().flatten()).map(|record| record.map(|one| one.entry.key));
+    for database in without_data_files(databases, keys)? {
+        context.warn(format!(
+            "database {database:?} has no data files in {place}: the backup has none of its rows"
+        ));
+    }
+    Ok(())
 }

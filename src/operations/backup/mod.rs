@@ -7,10 +7,13 @@ pub(crate) mod collected;
 mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
+pub(crate) mod leg_snapshot;
+pub(crate) mod legs;
 pub(crate) mod omitted;
 pub(crate) mod publish;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod secrets;
 pub(crate) mod section;
 pub(crate) mod write_faults;
 

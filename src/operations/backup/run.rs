@@ -3,18 +3,20 @@
 use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{ErrorKind, Section, SnapshotRequest, Source};
+use arc_backup_core::{Databases, ErrorKind, Section, SnapshotRequest, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::Running;
-use crate::operations::backup::collected::Collected;
+use crate::operations::backup::collected::{Collected, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
-use crate::operations::backup::{incomplete, omitted, section};
+use crate::operations::backup::{incomplete, omitted, secrets, section};
 use crate::operations::context::Context;
+use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
+use crate::operations::sections::named_databases;
 use crate::repository::{BackupState, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
@@ -78,8 +80,9 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
     // The backup exists, whatever becomes of the cleanup.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
+    let covered = manifest.covered_databases();
     if let Err(error) = context
-        .or_cancelled(tidy(context, &manifest, &unfinished))
+        .or_cancelled(tidy(context, Some(&manifest), &covered, &unfinished))
         .await
     {
         tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
@@ -89,17 +92,13 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfinished>> {
+pub(crate) async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
+    let dead = dead::find(&context.repositories, repository, true).await?;
     let unfinished = repository.resumable().await?;
-    warn_of_faults(
-        context,
-        repository
-            .sweep_except(true, &ids(&unfinished))
-            .await?
-            .faults,
-    );
+    let kept = [ids(&unfinished), dead.unknown].concat();
+    warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.as_ref()).await {
         warn_of_faults(context, vec![error.to_string()]);
@@ -131,23 +130,33 @@ async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfinished>> {
     Ok(unfinished)
 }
 
-/// Removes what is superseded by a backup that was just published.
-async fn tidy(context: &Context, manifest: &Manifest, unfinished: &[Unfinished]) -> Result<()> {
+/// Removes what is superseded by a backup of these databases that was just published. Without its
+/// manifest, which is so for a leg, that is no incomplete copy.
+pub(crate) async fn tidy(
+    context: &Context,
+    manifest: Option<&Manifest>,
+    covered: &Databases,
+    unfinished: &[Unfinished],
+) -> Result<()> {
     let repository = &context.repository;
     if let Err(error) = repository.end_journal(&context.id).await {
         tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
     }
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
+    let dead = dead::find(&context.repositories, repository, true).await?;
     // The next backup of more databases resumes those that this one does not replace.
-    let covered = manifest.covered_databases();
     let others = unfinished
         .iter()
         .filter(|one| !covered.cover(&one.databases));
-    match repository.sweep_except(true, &ids(others)).await {
+    let kept = [ids(others), dead.unknown].concat();
+    match repository.sweep_except(true, &kept).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
     }
+    let Some(manifest) = manifest else {
+        return Ok(());
+    };
     // Incomplete copies are for the time without a backup.
     match repository.remove_incomplete_before(manifest).await {
         Ok(0) => {}
@@ -160,7 +169,7 @@ async fn tidy(context: &Context, manifest: &Manifest, unfinished: &[Unfinished])
     Ok(())
 }
 
-fn ids<'a>(unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Vec<BackupId> {
+pub(crate) fn ids<'a>(unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Vec<BackupId> {
     unfinished.into_iter().map(|one| one.id.clone()).collect()
 }
 
@@ -175,7 +184,7 @@ fn warn_of_faults(context: &Context, faults: Vec<String>) {
 /// Keeps of a failed backup what is of use: an incomplete copy, where only files of the source were
 /// at fault, and returns where it is; else the files that the next backup can reuse. Nothing is
 /// kept on a full disk, or where nothing was stored.
-async fn clean_up(
+pub(crate) async fn clean_up(
     context: &Context,
     mut collected: Collected,
     unfinished: &[Unfinished],
@@ -228,6 +237,7 @@ async fn store(
     let durability = context.repository.sink().durability().await?;
     let omitted = omitted::on_request(&context.settings, scope);
     collected.add_not_included(context, omitted);
+    let secrets = secrets::of(context, scope);
     let mut sources: Vec<(Section, &Arc<dyn Source>)> = (context.sources.iter())
         .map(|source| (section_of(&**source), source))
         .filter(|(section, _)| scope.includes(section))
@@ -245,6 +255,7 @@ async fn store(
             cancel: context.running.cancel.clone(),
             activity: context.running.progress.activity().clone(),
             scope: scope.clone(),
+            secrets,
         };
         let snapshot = source.snapshot(request).await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;
@@ -255,7 +266,11 @@ async fn store(
         }
         copied?;
         collected.add_report(context, &section, report);
-        collected.warn_if_empty(context, &section)?;
+        if section == Section::Data
+            && let Some(list) = collected.inventories.get(&section)
+        {
+            warn_if_empty(context, &named_databases(scope), &[list])?;
+        }
     }
     store_inventory(context, collected, &*durability).await
 }

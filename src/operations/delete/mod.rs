@@ -6,40 +6,62 @@ use futures::StreamExt;
 
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::repository::{file_list_key, folder, inventory_key};
+use crate::repository::{Repository, file_list_key, folder, inventory_key};
 use crate::{Error, Result};
 
 /// The number of files that are deleted between two checks for a cancel.
 const BATCH: usize = 1000;
 
+/// Deletes the backup. Of a run, the manifests of all legs go first, that of the default leg last:
+/// an interrupted deletion leaves legs that are never taken for the whole.
 pub(crate) async fn run(context: &Context) -> Result<()> {
     context.running.phase(Phase::Deleting);
-    let known = (context.or_cancelled(end_backup(context)).await)
-        .map_err(|error| context.repository.named(error))?;
-    let removed = context.or_cancelled(remove_rest(context, !known)).await;
-    removed.map_err(|error| match error.is_cancelled() {
-        true => error.context(
-            "the backup is no longer listed: delete it again, or sweep, to remove its remaining files",
-        ),
-        false => context.repository.named(error),
-    })
+    let mut parts = context.repository.legs().to_vec();
+    match parts.is_empty() {
+        true => parts.push(context.repository.clone()),
+        false => parts.rotate_left(1),
+    }
+    for part in &parts {
+        let begun = context.or_cancelled(begin(context, part)).await;
+        begun.map_err(|error| part.named(error))?;
+    }
+    let mut known = Vec::new();
+    for part in &parts {
+        let ended = context.or_cancelled(end_backup(context, part)).await;
+        known.push(ended.map_err(|error| part.named(error))?);
+    }
+    for (part, known) in parts.iter().zip(known) {
+        let removed = context
+            .or_cancelled(remove_rest(context, part, !known))
+            .await;
+        removed.map_err(|error| match error.is_cancelled() {
+            true => error.context(
+                "the backup is no longer listed: delete it again, or sweep, to remove its remaining files",
+            ),
+            false => part.named(error),
+        })?;
+    }
+    Ok(())
 }
 
-/// Removes the manifest, and returns whether the number of remaining files is known.
-async fn end_backup(context: &Context) -> Result<bool> {
-    let (repository, id) = (&context.repository, &context.id);
+/// Removes an incomplete copy of the same id, and records that the deletion begins.
+async fn begin(context: &Context, repository: &Repository) -> Result<()> {
+    let id = &context.id;
     if repository.has_incomplete(id).await? {
         context.check_lock().await?;
         repository.remove_incomplete(id).await?;
     }
+    repository.begin_deletion(&context.journal("delete")).await
+}
+
+/// Removes the manifest, and returns whether the number of remaining files is known.
+async fn end_backup(context: &Context, repository: &Repository) -> Result<bool> {
+    let id = &context.id;
     // The totals, if the manifest has them. Otherwise they grow while the files are listed.
     let known = (repository.load(id).await.ok()).and_then(|loaded| loaded.manifest.inventory);
     if let Some(known) = &known {
         context.running.progress.expect(known.entries, known.bytes);
     }
-    repository
-        .begin_deletion(&context.journal("delete"))
-        .await?;
     context.check_cancelled()?;
     context.check_lock().await?;
     repository.remove_manifest(id).await?;
@@ -47,9 +69,9 @@ async fn end_backup(context: &Context) -> Result<bool> {
 }
 
 /// Removes the remaining files. With `expect`, the totals grow while the files are listed.
-async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
-    let (repository, id) = (&context.repository, &context.id);
-    remove_files(context, expect).await?;
+async fn remove_rest(context: &Context, repository: &Repository, expect: bool) -> Result<()> {
+    let id = &context.id;
+    remove_files(context, repository, expect).await?;
     // Folders, special files and incomplete uploads.
     match repository.remove_backup(id).await {
         // All objects are gone. Listing incomplete uploads is a permission of its own on S3.
@@ -72,8 +94,8 @@ async fn remove_rest(context: &Context, expect: bool) -> Result<()> {
 }
 
 /// Deletes the files batch by batch.
-async fn remove_files(context: &Context, expect: bool) -> Result<()> {
-    let sink = context.repository.sink();
+async fn remove_files(context: &Context, repository: &Repository, expect: bool) -> Result<()> {
+    let sink = repository.sink();
     let lists = [inventory_key(&context.id), file_list_key(&context.id)];
     let mut options = ListOptions::within(&folder(&context.id));
     loop {

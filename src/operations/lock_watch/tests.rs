@@ -180,6 +180,7 @@ async fn backup(engine: &Arc<ArcBackup>) -> BackupId {
     let request = Request::Backup {
         scope: Scope::of_sections([Section::Data]),
         require_flush: false,
+        secrets: None,
         target: None,
         id: None,
     };
@@ -253,6 +254,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
         Request::Backup {
             scope: Scope::of_sections([Section::Data]),
             require_flush: false,
+            secrets: None,
             target: None,
             id: None,
         },

@@ -45,6 +45,9 @@ pub struct RestoreOptions {
     /// Omits files that are damaged or missing in the backup; the live files in their place stay.
     /// The restore still ends as failed.
     pub skip_damaged: bool,
+    /// Leaves files of the cold tier that the backup does not hold. It is set for a backup that
+    /// lacks some of them.
+    pub keeps_extra_cold: bool,
 }
 
 impl Default for RestoreOptions {
@@ -56,6 +59,7 @@ impl Default for RestoreOptions {
             verify_first: false,
             into_other_instance: false,
             skip_damaged: false,
+            keeps_extra_cold: false,
         }
     }
 }
@@ -72,6 +76,7 @@ impl RestoreOptions {
         }
         Self {
             scope,
+            keeps_extra_cold: self.keeps_extra_cold || manifest.cold_files_excluded > 0,
             ..self.clone()
         }
     }

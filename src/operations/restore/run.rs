@@ -13,6 +13,7 @@ use crate::names::shortened;
 use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::entries::section_records;
+use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
@@ -213,6 +214,7 @@ async fn prepare<'a>(
     let Some((loaded, inventory)) = loaded else {
         return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
+    check_whole(&context.repository, &context.id, &loaded)?;
     if options.within_backup(&loaded.manifest).scope != options.scope {
         return Err(Error::Failed(
             "the manifest has changed since the restore began: run it again".to_owned(),

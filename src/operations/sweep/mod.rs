@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::operations::OperationKind;
 use crate::operations::cancel;
 use crate::operations::instance_lock::InstanceLock;
+use crate::operations::legs::dead;
 use crate::operations::lock_watch;
 use crate::operations::restore::staging;
 use crate::operations::{ArcBackup, Operation};
@@ -89,7 +90,7 @@ impl ArcBackup {
     async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
         let mut all = Vec::new();
         for repository in &self.repositories {
-            let swept = match sweep_one(repository, apply, holder).await {
+            let swept = match sweep_one(&self.repositories, repository, apply, holder).await {
                 // A busy target has an exit code of its own.
                 Err(error @ Error::Busy(_)) => return Err(error),
                 // A dead target must not prevent the sweep of the others.
@@ -156,9 +157,19 @@ impl ArcBackup {
     }
 }
 
-async fn sweep_one(repository: &Repository, apply: bool, holder: &Holder) -> Result<Swept> {
+async fn sweep_one(
+    repositories: &[Repository],
+    repository: &Repository,
+    apply: bool,
+    holder: &Holder,
+) -> Result<Swept> {
     let sweep = async || {
-        let mut swept = repository.sweep(apply).await?;
+        let dead = dead::find(repositories, repository, apply).await?;
+        let mut swept = repository.sweep_except(apply, &dead.unknown).await?;
+        if !apply {
+            let dead = dead.dead.iter().map(ToString::to_string);
+            swept.unfinished.extend(dead);
+        }
         match repository.sweep_orphans(apply).await {
             Ok(found) => {
                 swept.unfinished.extend(found.unfinished);

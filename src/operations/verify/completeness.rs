@@ -14,18 +14,21 @@ use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
 use crate::pipeline::CopyFault;
-use crate::repository::{Loaded, file_list_key, folder, inventory_key, location_of, manifest_key};
+use crate::repository::{
+    Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
+    run_index_key,
+};
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::source::ICEBERG;
 use crate::{Error, Result};
 
 /// Fails where the object is to be read and lies in an archive tier.
-async fn check_tier(purpose: CheckFor, context: &Context, path: &str, meta: &Meta) -> Result<()> {
-    if purpose == CheckFor::Presence || !meta.archived {
+async fn check_tier(part: &Part<'_>, path: &str, meta: &Meta) -> Result<()> {
+    if part.purpose == CheckFor::Presence || !meta.archived {
         return Ok(());
     }
     // A listing does not show that an object was restored for a while.
-    match context.repository.sink().head(&meta.key).await? {
+    match part.repository.sink().head(&meta.key).await? {
         Some(there) if there.archived => Err(archived(path).into()),
         _ => Ok(()),
     }
@@ -66,15 +69,50 @@ pub(crate) async fn check(
     scope: &Scope,
     purpose: CheckFor,
 ) -> Result<()> {
-    let list = match loaded.sealed {
+    let part = |repository| Part {
+        context,
+        repository,
+        loaded,
+        purpose,
+    };
+    let legs = context.repository.legs();
+    if legs.is_empty() {
+        let all = |_: &Record| true;
+        return check_part(&part(&context.repository), problems, inventory, scope, all).await;
+    }
+    for (number, leg) in legs.iter().enumerate() {
+        let is_here = |record: &Record| inventory.legs().leg_of(&record.path) == number;
+        let checked = check_part(&part(leg), problems, inventory, scope, is_here).await;
+        checked.map_err(|error| leg.named(error))?;
+    }
+    Ok(())
+}
+
+/// What one target holds: the backup, or a leg of it.
+struct Part<'a> {
+    context: &'a Context,
+    repository: &'a Repository,
+    loaded: &'a Loaded,
+    purpose: CheckFor,
+}
+
+async fn check_part(
+    part: &Part<'_>,
+    problems: &mut Problems,
+    inventory: &Inventory,
+    scope: &Scope,
+    is_here: impl Fn(&Record) -> bool + Send,
+) -> Result<()> {
+    let context = part.context;
+    let list = match part.loaded.sealed {
         true => "the inventory",
         false => FILE_LIST,
     };
     let prefix = format!("{}/", context.id);
     let odd = Mutex::new(Vec::new());
     let mut joined = merge_join(
-        expected(context, inventory, scope)?,
-        found(context, loaded, &prefix, scope, &odd),
+        expected(part, inventory, scope, is_here)?,
+        found(part, &prefix, scope, &odd),
     );
     while let Some(joined) = joined.try_next().await? {
         context.check_cancelled()?;
@@ -82,22 +120,25 @@ pub(crate) async fn check(
         match joined {
             Joined::Left(Expected { record, held_by }) => match held_by {
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?;
+                    check_file(part, problems, &record, meta).await?;
                 }
                 // In a folder that can't be read: whether it is missing is not known.
                 HeldBy::This if problems.damaged().contains(&record.path) => {}
-                HeldBy::This => check_file(context, problems, &record, None, purpose).await?,
+                HeldBy::This => check_file(part, problems, &record, None).await?,
             },
             Joined::Both(Expected { record, held_by }, Found { path, meta }) => match held_by {
-                HeldBy::This => check_file(context, problems, &record, Some(meta), purpose).await?,
+                HeldBy::This => check_file(part, problems, &record, Some(meta)).await?,
                 HeldBy::Other(meta) => {
-                    check_file(context, problems, &record, meta, purpose).await?;
+                    check_file(part, problems, &record, meta).await?;
                     let text = "by the inventory, another backup holds it";
                     problems.add(path, ProblemKind::Unexpected, text);
                 }
             },
             Joined::Right(Found { path, .. }) => {
-                let text = format!("{list} does not name it");
+                let text = match context.repository.legs() {
+                    [] => format!("{list} does not name it"),
+                    _ => format!("{list} of {} does not name it", part.repository.label()),
+                };
                 problems.add(path, ProblemKind::Unexpected, text);
             }
         }
@@ -145,34 +186,42 @@ enum Odd {
 }
 
 /// The records in scope.
-fn expected<'a>(
-    context: &'a Context,
+fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
+    part: &'a Part<'_>,
     inventory: &Inventory,
     scope: &Scope,
-) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a>> {
-    Ok(
-        stream::iter(records_in(inventory, scope)?).and_then(async |record| {
-            let (id, key) = location_of(&context.id, &record)?;
-            let held_by = match id == context.id {
-                true => HeldBy::This,
-                false => HeldBy::Other(context.repository.sink().head(&key).await?),
-            };
-            Ok(Expected { record, held_by })
-        }),
-    )
+    is_here: F,
+) -> Result<impl Stream<Item = Result<Expected>> + Send + use<'a, F>> {
+    let records = records_in(inventory, scope)?;
+    let in_part = records.filter(move |record| match record {
+        Ok(record) => is_here(record),
+        Err(_) => true,
+    });
+    Ok(stream::iter(in_part).and_then(async |record| {
+        let (id, key) = location_of(&part.context.id, &record)?;
+        let held_by = match id == part.context.id {
+            true => HeldBy::This,
+            false => HeldBy::Other(part.repository.sink().head(&key).await?),
+        };
+        Ok(Expected { record, held_by })
+    }))
 }
 
 /// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
-    context: &'a Context,
-    loaded: &Loaded,
+    part: &'a Part<'_>,
     prefix: &'a str,
     scope: &'a Scope,
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
-    let mut own = vec![manifest_key(&context.id), inventory_key(&context.id)];
+    let (id, loaded) = (&part.context.id, part.loaded);
+    let mut own = vec![manifest_key(id), inventory_key(id)];
+    // Of a run, each leg has one where the first has one.
     if !loaded.sealed || loaded.manifest.file_list.is_some() {
-        own.push(file_list_key(&context.id));
+        own.push(file_list_key(id));
+    }
+    if loaded.manifest.is_leg() {
+        own.push(run_index_key(id));
     }
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -188,7 +237,7 @@ fn found<'a>(
             .unwrap_or_else(PoisonError::into_inner)
             .push(item);
     };
-    let listing = (context.repository.sink()).list(ListOptions::within(&folder(&context.id)));
+    let listing = (part.repository.sink()).list(ListOptions::within(&folder(id)));
     listing.filter_map(move |item| {
         let path_of = |subject: &str| subject.strip_prefix(prefix).map(str::to_owned);
         let found = match item {
@@ -239,11 +288,10 @@ fn add_odd(problems: &mut Problems, odd: &Mutex<Vec<Odd>>) {
 
 /// Checks that the object with a record's bytes exists, has their size, and can be read.
 async fn check_file(
-    context: &Context,
+    part: &Part<'_>,
     problems: &mut Problems,
     record: &Record,
     meta: Option<Meta>,
-    purpose: CheckFor,
 ) -> Result<()> {
     let Some(meta) = meta else {
         let text = "the backup does not hold it";
@@ -257,7 +305,7 @@ async fn check_file(
         );
         problems.add_damaged(&record.path, ProblemKind::Size, text);
     }
-    check_tier(purpose, context, &record.path, &meta).await
+    check_tier(part, &record.path, &meta).await
 }
 
 /// What the manifest says of the files must be what the inventory lists: Arc's tools go by the

@@ -10,19 +10,37 @@ use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
-use crate::repository::{Loaded, file_list_key};
+use crate::repository::{Loaded, Repository, file_list_key};
 
-/// Adds to `problems` a list that is missing, or is not the one that the manifest names.
+/// Adds to `problems` a list that is missing, or is not the one that the manifest names. Each leg
+/// of a run has one.
 pub(crate) async fn check(
     context: &Context,
     problems: &mut Problems,
     loaded: &Loaded,
     purpose: CheckFor,
 ) -> Result<()> {
+    if context.repository.legs().is_empty() {
+        return check_one(context, problems, &context.repository, loaded, purpose).await;
+    }
+    for leg in context.repository.legs() {
+        let loaded = leg.load(&context.id).await?;
+        check_one(context, problems, leg, &loaded, purpose).await?;
+    }
+    Ok(())
+}
+
+async fn check_one(
+    context: &Context,
+    problems: &mut Problems,
+    repository: &Repository,
+    loaded: &Loaded,
+    purpose: CheckFor,
+) -> Result<()> {
     let Some(expected) = &loaded.manifest.file_list else {
         return Ok(());
     };
-    let sink = context.repository.sink();
+    let sink = repository.sink();
     let key = file_list_key(&context.id);
     if sink.head(&key).await?.is_none() {
         let text = "the backup does not hold it: Arc can't restore this backup";
@@ -38,7 +56,7 @@ pub(crate) async fn check(
             problems.add(FILE_LIST, ProblemKind::Unreadable, error.to_string());
             return Ok(());
         }
-        Err(error) => return Err(context.repository.named(error.into())),
+        Err(error) => return Err(repository.named(error.into())),
     };
     let mut hasher = Hasher::new();
     let mut pieces = crate::pipeline::pieces(body, FILE_LIST);

@@ -44,6 +44,11 @@ pub(crate) async fn load(
     context
         .running
         .update(|operation| operation.has_checksums = Some(loaded.has_checksums));
+    let legs = context.repository.legs().iter();
+    problems.name_legs(
+        legs.map(|leg| leg.name().to_owned()).collect(),
+        inventory.legs(),
+    );
     context.running.phase(Phase::Checking);
     completeness::check(context, problems, &loaded, &inventory, scope, purpose).await?;
     if let Some(warning) = Skipped::of(&loaded.manifest).warning() {

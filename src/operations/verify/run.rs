@@ -125,6 +125,13 @@ async fn examine(
     if let Some((loaded, inventory)) =
         load(context, problems, &Scope::whole(), mode.checks_for()).await?
     {
+        if loaded.manifest.is_leg() && context.repository.legs().is_empty() {
+            context.warn(format!(
+                "this is only the leg in {} of a backup over the targets {}",
+                context.repository.label(),
+                loaded.manifest.run_targets.join(", ")
+            ));
+        }
         if !loaded.sealed {
             let text = match loaded.has_checksums {
                 true => {

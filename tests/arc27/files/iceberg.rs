@@ -217,7 +217,7 @@ fn files_that_arc_skipped_are_shown_and_warned_of_and_no_damage() {
     );
     // More is missing than Arc has skipped.
     change_manifest(&instance, ARC_NEW, |manifest| {
-        manifest["skipped_files"] = 2.into()
+        manifest["skipped_files"] = 2.into();
     });
     let (code, verified) = instance.json(&["verify", ARC_NEW]);
     assert!(

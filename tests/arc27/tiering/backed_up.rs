@@ -199,10 +199,31 @@ fn a_file_in_both_tiers_is_backed_up_once() {
 fn a_cold_tier_that_can_not_be_read_fails_the_backup() {
     let server = s3_server();
     let tiered = Tiered::new(Kind::S3, &server);
+    let of_cold_tier = || {
+        let (_, report) = tiered.instance.json(&["doctor"]);
+        let all = report["checks"].as_array().unwrap().clone();
+        let cold = all
+            .into_iter()
+            .filter(|check| check["subject"] == "cold tier");
+        cold.collect::<Vec<_>>()
+    };
+    let checks = of_cold_tier();
+    assert!(
+        !checks.is_empty() && checks.iter().all(|check| check["ok"] == true),
+        "{checks:?}"
+    );
     let config = std::fs::read_to_string(tiered.instance.path("arc.toml")).unwrap();
     let broken = config.replace("s3_bucket = \"data\"", "s3_bucket = \"absent\"");
     assert!(broken != config);
     std::fs::write(tiered.instance.path("arc.toml"), broken).unwrap();
+    let checks = of_cold_tier();
+    let is_named = |check: &Value| {
+        check["ok"] == false
+            && check["setting"]
+                .to_string()
+                .contains("tiered_storage.cold.")
+    };
+    assert!(checks.iter().any(is_named), "{checks:?}");
     let output = tiered.instance.run(&["backup"]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
@@ -312,5 +333,52 @@ fn cold_files_of_databases_out_of_scope_are_left_alone() {
     delete(&tiered.cold.sink, &[&later]);
     put(&tiered.cold.sink, &other, &whole[&other]);
     assert!(contents(&tiered.cold.sink) == whole);
+    assert!(tiered.served() == before);
+}
+
+/// Guards against cold files that are moved away, as a backup by Arc lacks them on its own account.
+#[test]
+fn a_backup_that_lacks_cold_files_leaves_those_that_it_does_not_hold() {
+    let (tiered, moved) = tiered(Kind::Local);
+    let id = tiered.instance.backup();
+    // As Arc writes one of which some files of the cold tier could not be read.
+    let folder = tiered.instance.backup_folder(&id);
+    let inventory = std::fs::read_to_string(folder.join("inventory.jsonl")).unwrap();
+    let listed: Vec<Value> = (inventory.lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|line| {
+            let path = line["path"].as_str()?.strip_prefix("data/")?.to_owned();
+            let tier = line.get("tier").cloned();
+            let mut listed = json!({
+                "path": path, "sha256": line["sha256"], "size_bytes": line["size"],
+                "database": "d", "measurement": "m",
+            });
+            if let Some(tier) = tier {
+                listed["tier"] = tier;
+            }
+            (path.ends_with(".parquet") && path != moved[0]).then_some(listed)
+        })
+        .collect();
+    let manifest = std::fs::read_to_string(folder.join("manifest.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let fields = manifest.as_object_mut().unwrap();
+    for field in ["format", "inventory", "sha256"] {
+        fields.remove(field);
+    }
+    fields.insert("total_files".to_owned(), json!(listed.len()));
+    let size: u64 = listed
+        .iter()
+        .map(|line| line["size_bytes"].as_u64().unwrap())
+        .sum();
+    fields.insert("total_size_bytes".to_owned(), json!(size));
+    fields.insert("cold_files_excluded".to_owned(), json!(1));
+    std::fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    std::fs::remove_file(folder.join("inventory.jsonl")).unwrap();
+    std::fs::remove_file(folder.join("data").join(&moved[0])).unwrap();
+    let list = json!({"version": 1, "files": listed}).to_string();
+    std::fs::write(folder.join("manifest-files.json"), list).unwrap();
+    let before = tiered.served();
+    restore(&tiered, &id, &["--no-metadata", "--extra-files", "remove"]);
+    assert_eq!(keys(&tiered.cold.sink), moved);
     assert!(tiered.served() == before);
 }

@@ -4,7 +4,7 @@ use arc_backup_test_s3::{Fault, Rule, Verb};
 
 use super::tiers::Tiered;
 use crate::stores::{Kind, contents, delete, put, s3_server};
-use crate::support::text;
+use crate::support::{kill_within, named_like, text, xorshift};
 
 /// Guards against files that a restore leaves in no tier, or in both, when it is run again.
 #[test]
@@ -77,5 +77,44 @@ fn both_tiers_may_be_in_stores() {
             "{hot:?}"
         );
         assert_eq!(cold_now.len(), tiers.1.len() + 5, "{hot:?}");
+    }
+}
+
+/// Guards against a file in no tier or in both, and a staged restore that is lost or stays, after a
+/// kill at any moment.
+#[test]
+fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
+    let tiered = Tiered::new(Kind::Local, &s3_server());
+    let moved: Vec<_> = tiered.parquet().into_iter().step_by(3).collect();
+    tiered.migrate(&moved);
+    let (before, tiers) = (
+        tiered.served(),
+        (contents(&tiered.hot), contents(&tiered.cold.sink)),
+    );
+    let id = tiered.instance.backup();
+    let arguments = ["restore", &id, "--yes"];
+    let (mut random, mut takes) = (xorshift(0x5eed_2701), 400_000);
+    let pending = tiered.instance.path("data/arc.db.pending-restore");
+    for round in 0..6 {
+        for key in &moved[..4] {
+            delete(&tiered.cold.sink, &[key]);
+            put(&tiered.hot, key, b"hot again");
+        }
+        put(&tiered.cold.sink, &moved[5], b"other");
+        let staged = format!("staged {round}");
+        std::fs::write(&pending, &staged).unwrap();
+        kill_within(&tiered.instance, &arguments, &mut random, &mut takes);
+        tiered.instance.ok(&arguments);
+        assert!(contents(&tiered.hot) == tiers.0, "{round}");
+        assert!(contents(&tiered.cold.sink) == tiers.1, "{round}");
+        assert!(tiered.cold_rows().iter().eq(&moved), "{round}");
+        assert!(tiered.served() == before, "{round}");
+        assert!(!pending.exists(), "{round}");
+        let kept = named_like(
+            &tiered.instance.path("data"),
+            &[".pending-restore.before-restore"],
+        );
+        let has = |path: &String| std::fs::read_to_string(path).is_ok_and(|text| text == staged);
+        assert!(kept.iter().any(has), "{round}: {kept:?}");
     }
 }

@@ -35,6 +35,7 @@ fn request(scratch: &Path) -> SnapshotRequest {
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: Activity::default(),
         scope: Scope::whole(),
+        secrets: arc_backup_core::Secrets::Include,
     }
 }
 

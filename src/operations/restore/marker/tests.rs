@@ -148,6 +148,7 @@ impl Scene {
         let backup = Request::Backup {
             scope: Scope::of_sections([Section::Data]),
             require_flush: false,
+            secrets: None,
             target: None,
             id: None,
         };

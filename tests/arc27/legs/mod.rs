@@ -1,1 +1,4 @@
 //! Backups whose databases go to several targets.
+
+mod arc;
+mod ours;

@@ -1,0 +1,126 @@
+//! Runs: backups that lie in several targets. The part of a run in one target is a *leg*; it has a
+//! manifest and a list of files of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Manifest;
+
+/// What the manifests of all legs of a run have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// The targets that hold a leg.
+    pub targets: BTreeSet<String>,
+    /// The instance that made it, as Arc names it.
+    owner: Option<String>,
+    /// The SHA-256 of each leg's inventory, by target; empty where Arc made the run.
+    inventories: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// The run that the backup is a leg of; `None` where it is whole by itself.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        let targets: BTreeSet<_> = self.run_targets.iter().cloned().collect();
+        (targets.len() > 1).then(|| Run {
+            targets,
+            owner: self.owner_instance_id.clone(),
+            inventories: self.run_inventories.clone(),
+        })
+    }
+
+    /// Whether it is only a part of a backup.
+    #[must_use]
+    pub fn is_leg(&self) -> bool {
+        self.run().is_some()
+    }
+
+    /// Checks that this manifest, found in `target`, is that of a leg of `run`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn check_leg(&self, target: &str, run: &Run) -> Result<(), String> {
+        match self.run() {
+            None => return Err("it is a whole backup of the same id, not a leg".to_owned()),
+            Some(other) if other != *run => {
+                return Err("it is the leg of another run".to_owned());
+            }
+            Some(_) => {}
+        }
+        if self.target.as_deref() != Some(target) {
+            let says = self.target.as_deref().unwrap_or_default();
+            return Err(format!("it is the leg of target `{}`", says.escape_debug()));
+        }
+        match &self.inventory {
+            Some(inventory) if run.inventories.get(target) != Some(&inventory.sha256) => {
+                Err("its inventory is not the one of this run".to_owned())
+            }
+            None if !run.inventories.is_empty() => Err("it has no inventory".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is the leg that holds databases, configuration, and all data that is routed to no
+    /// other target.
+    #[must_use]
+    pub fn is_default_leg(&self) -> bool {
+        self.is_default_target == Some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::InventoryRef;
+
+    fn leg(target: &str, targets: &[&str]) -> Manifest {
+        Manifest {
+            target: Some(target.to_owned()),
+            run_targets: targets.iter().map(|&name| name.to_owned()).collect(),
+            owner_instance_id: Some("a".to_owned()),
+            ..Manifest::default()
+        }
+    }
+
+    /// Guards against: a restore that takes a leg for the whole, or puts legs of two runs together.
+    #[test]
+    fn only_the_legs_of_one_run_belong_together() {
+        let run = leg("a", &["a", "b"]).run().expect("two targets");
+        assert_eq!(leg("a", &[]).run(), None);
+        assert_eq!(leg("a", &["a", "a"]).run(), None);
+        let check = |manifest: &Manifest| manifest.check_leg("b", &run);
+        assert_eq!(check(&leg("b", &["b", "a"])), Ok(()));
+        let other_owner = Manifest {
+            owner_instance_id: Some("b".to_owned()),
+            ..leg("b", &["a", "b"])
+        };
+        for (bad, part) in [
+            (leg("b", &[]), "a whole backup"),
+            (leg("b", &["b", "c"]), "another run"),
+            (other_owner, "another run"),
+            (leg("a", &["a", "b"]), "of target `a`"),
+        ] {
+            let said = check(&bad).expect_err(part);
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    /// Guards against: a leg of ours whose files are those of another day.
+    #[test]
+    fn our_legs_name_each_others_inventories() {
+        let of = |sha256: &str| {
+            let mut leg = leg("b", &["a", "b"]);
+            leg.run_inventories =
+                BTreeMap::from([("a", "1"), ("b", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+            leg.inventory = Some(InventoryRef {
+                entries: 0,
+                bytes: 0,
+                sha256: sha256.to_owned(),
+            });
+            leg
+        };
+        let run = of("2").run().expect("two targets");
+        assert_eq!(of("2").check_leg("b", &run), Ok(()));
+        assert!(of("1").check_leg("b", &run).is_err());
+        assert!(leg("b", &["a", "b"]).check_leg("b", &run).is_err());
+    }
+}

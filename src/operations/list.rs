@@ -1,0 +1,155 @@
+//! The list of the backups of all targets.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+
+use crate::Result;
+use crate::manifest::BackupId;
+use crate::operations::legs::grouping::{Grouped, IncompleteRun, group};
+use crate::operations::owner::Owner;
+use crate::operations::{ArcBackup, ListAnswer, TargetError};
+use crate::repository::{Listing, Repository, Summary};
+
+impl ArcBackup {
+    /// Lists the backups of all targets, or of one, newest first; with `all`, also the incomplete
+    /// copies. The legs of a run are one entry. An unreachable target becomes an error in the
+    /// answer and hides no backup of another target.
+    ///
+    /// # Errors
+    /// Returns [`Error::Invalid`](crate::Error::Invalid) for an unknown target.
+    pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
+        self.check_place()?;
+        let repositories: Vec<&Repository> = match target {
+            Some(_) => vec![self.repository(target)?],
+            None => self.repositories.iter().collect(),
+        };
+        let listings = (repositories.iter()).map(async |repository| {
+            let listing = repository.list().await?;
+            let incomplete = match all {
+                true => repository.list_incomplete().await?,
+                false => Vec::new(),
+            };
+            Ok::<_, crate::Error>((listing, incomplete))
+        });
+        let listings = join_all(listings).await;
+        let mut answer = ListAnswer {
+            incomplete: all.then(Vec::new),
+            ..ListAnswer::default()
+        };
+        let owner = Owner::of(&self.settings);
+        let (mut summaries, mut listed) = (Vec::new(), BTreeSet::new());
+        for (repository, listing) in repositories.iter().zip(listings) {
+            match listing {
+                Ok((mut listing, incomplete)) => {
+                    for backup in &mut listing.backups {
+                        backup.is_foreign = owner.is_foreign(backup);
+                    }
+                    answer
+                        .incomplete
+                        .iter_mut()
+                        .for_each(|all| all.extend(incomplete.clone()));
+                    summaries.extend(listing.backups);
+                    answer.damaged.extend(listing.damaged);
+                    answer.unreadable.extend(listing.unreadable);
+                    listed.insert(repository.name());
+                }
+                Err(error) => answer.errors.push(TargetError {
+                    target: repository.name().to_owned(),
+                    detail: error.to_string(),
+                }),
+            }
+        }
+        let is_unknown = |target: &str, id: &str| {
+            let is_unreadable =
+                (answer.unreadable.iter()).any(|one| one.target == target && one.backup_id == id);
+            is_unreadable || !listed.contains(target)
+        };
+        let Grouped {
+            backups,
+            incomplete,
+        } = group(summaries, is_unknown);
+        answer.unreachable_targets = self.unreachable(&answer.errors, &backups);
+        answer.backups = backups;
+        answer.backups.sort_by(crate::repository::newest_first);
+        for run in incomplete {
+            if !self.is_changing(&run).await {
+                answer.incomplete_runs.push(run);
+            }
+        }
+        (answer.incomplete_runs).sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        if let Some(incomplete) = &mut answer.incomplete {
+            incomplete.sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        }
+        Ok(answer)
+    }
+
+    /// The targets that do not answer, and those of runs that are not configured here.
+    fn unreachable(&self, errors: &[TargetError], backups: &[Summary]) -> Vec<String> {
+        let is_configured =
+            |name: &String| (self.repositories.iter()).any(|one| one.name() == *name);
+        let of_runs = backups.iter().flat_map(|one| one.targets.iter());
+        let unknown = of_runs.filter(|name| !is_configured(name));
+        let all: BTreeSet<_> = (errors.iter().map(|error| &error.target))
+            .chain(unknown)
+            .collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// Whether an operation is making or deleting the run at this moment: it holds the locks of its
+    /// targets.
+    async fn is_changing(&self, run: &IncompleteRun) -> bool {
+        let names = || run.targets.iter().chain(&run.missing_targets);
+        let of_run = (self.repositories.iter())
+            .filter(|repository| names().any(|name| name == repository.name()));
+        let holders = join_all(of_run.map(Repository::lock_holder)).await;
+        holders
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|holder| holder.backup_id.as_deref() == Some(&*run.backup_id) && !holder.is_dead())
+    }
+
+    /// Returns the backups of this instance in a target that have all databases and are not known
+    /// to be damaged. Backups that name no instance, such as Arc's own, count too. A leg counts if
+    /// its run is whole.
+    ///
+    /// # Errors
+    /// Fails if the target is unknown or cannot be listed.
+    pub async fn good_backups(&self, target: &str) -> Result<Vec<BackupId>> {
+        let listing = self.repository(Some(target))?.list().await?;
+        let (own, owner) = (self.instance(), Owner::of(&self.settings));
+        let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
+        let backups = self.without_incomplete_runs(target, listing).await?.backups;
+        let counts = |one: &&Summary| {
+            one.state.is_good() && one.is_whole() && is_own(&one.instance) && !owner.is_foreign(one)
+        };
+        let ids = backups.iter().filter(counts);
+        Ok(ids
+            .filter_map(|one| BackupId::parse(&one.backup_id).ok())
+            .collect())
+    }
+
+    /// The listing of a target without the legs of runs that are not known to be whole.
+    async fn without_incomplete_runs(&self, target: &str, mut listing: Listing) -> Result<Listing> {
+        if listing.backups.iter().any(|one| one.leg.is_some()) {
+            let all = self.list(None, false).await?.backups;
+            listing.backups.retain_mut(|one| {
+                let is_whole = |run: &&Summary| {
+                    run.backup_id == one.backup_id
+                        && !run.partial_view
+                        && run.targets.iter().any(|name| name == target)
+                };
+                let Some(leg) = &one.leg else { return true };
+                let run = (all.iter().filter(|run| run.leg.is_some())).find(is_whole);
+                if let Some(run) = run.filter(|_| leg.fault.is_none()) {
+                    one.state = run.state;
+                    one.scope.clone_from(&run.scope);
+                    return true;
+                }
+                false
+            });
+        }
+        Ok(listing)
+    }
+}
