@@ -310,9 +310,11 @@ mod tests {
             assert_eq!(read.data_scope(), scope, "{text}");
         }
         marker.set_data_scope(&only(&["iot"]));
-        assert!(marker.exceeds_backup);
+        marker.add_data_scope(&only(&["iot"]));
+        assert!(!marker.exceeds_backup);
         marker.add_data_scope(&only(&["web"]));
         assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        assert!(marker.exceeds_backup);
         marker.add_data_scope(&only(&["web"]));
         assert_eq!(marker.data_scope(), only(&["iot", "web"]));
         marker.add_data_scope(&whole);
