@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use super::contents::{Exclusions, LONGEST_KEY};
+use super::listing::list_in;
 use super::tier_rows::{ColdRows, RowsFault};
 use super::tiering::Tiering;
 use crate::sorted::{Joined, Sorted, merge_join};
@@ -142,14 +143,8 @@ fn listed(
     activity: &Activity,
     filter: Filter,
 ) -> BoxStream<'static, Result<Meta>> {
-    let (cold, activity) = (cold.clone(), activity.clone());
-    stream::iter(scope.data_prefixes())
-        .flat_map(move |prefix| {
-            cold.list(ListOptions {
-                prefix,
-                ..ListOptions::default()
-            })
-        })
+    let activity = activity.clone();
+    list_in(cold, scope, ListOptions::default())
         .inspect(move |_| activity.note())
         .try_filter_map(move |item| {
             std::future::ready(Ok(match item {

@@ -11,6 +11,7 @@ mod config;
 mod contents;
 mod decide;
 mod extra_files;
+mod listing;
 mod live;
 mod parquet;
 mod parquet_restore;

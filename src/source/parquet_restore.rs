@@ -21,6 +21,7 @@ use super::cold_tier::ColdRestore;
 use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
 use super::extra_files::Tables;
+use super::listing::list_in;
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
 use super::tier_changes::RowTier;
@@ -113,15 +114,11 @@ impl ParquetRestore {
         let activity = self.staging.activity.clone();
         let untouched = self.staging.untouched.clone();
         let scope = self.staging.scope.clone();
-        let (storage, skip) = (self.storage.clone(), exclusions.keys.clone());
-        stream::iter(scope.data_prefixes())
-            .flat_map(move |prefix| {
-                storage.list(ListOptions {
-                    prefix,
-                    skip: skip.clone(),
-                    ..ListOptions::default()
-                })
-            })
+        let options = ListOptions {
+            skip: exclusions.keys.clone(),
+            ..ListOptions::default()
+        };
+        list_in(&self.storage, &scope, options)
             .inspect(move |_| activity.note())
             .try_filter_map(move |item| {
                 let live = match item {

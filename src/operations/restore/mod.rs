@@ -9,6 +9,7 @@ pub(crate) mod in_progress;
 mod interrupted;
 mod job_outcomes;
 pub(crate) mod marker;
+mod no_files;
 mod options;
 pub(crate) mod plan;
 mod planning;

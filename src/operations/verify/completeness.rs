@@ -224,6 +224,9 @@ fn found<'a>(
     if loaded.manifest.is_leg() {
         own.push(run_index_key(id));
     }
+    let list = file_list_key(id);
+    let has_list = loaded.manifest.file_list.is_some();
+    let is_list = move |path: &str| has_list && path == list.as_str();
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
@@ -259,6 +262,8 @@ fn found<'a>(
                 let path = path_of(&meta.key).unwrap_or_else(|| meta.key.to_string());
                 is_in_scope(&path).then_some(Ok(Found { path, meta }))
             }
+            // Of our own backups, it is checked by itself.
+            Ok(Listed::Other { path, .. }) if loaded.sealed && is_list(&path) => None,
             Ok(Listed::Other { path, kind }) => {
                 let path = path_of(&path).unwrap_or(path);
                 if is_in_scope(&path) {

@@ -219,11 +219,10 @@ fn three_targets_on_two_kinds_of_storage() {
     let server = s3_server();
     let place = Place::s3(&server, "backups", "arc");
     let far = format!("type = \"s3\"\ndatabases = \"iot, web\"\n{}", place.config);
-    let third = "type = \"local\"\nlocal_path = \"./third\"\ndatabases = [\"metrics\", \"iot\"]";
+    let third = "type = \"local\"\nlocal_path = \"./third\"\ndatabases = [\"metrics\"]";
     let instance = instance(&[NEAR, ("far", &far), ("third", third)]);
     let before = bytes(&instance);
     let id = instance.backup();
-    // `iot` is named twice: it goes to the first.
     let third = manifest(&instance, "third", &id);
     assert_eq!(third["databases"][0]["name"], "metrics", "{third}");
     assert_eq!(third["run_targets"], json!(["far", "near", "third"]));
@@ -236,4 +235,19 @@ fn three_targets_on_two_kinds_of_storage() {
     instance.ok(&["delete", &id, "--yes", "--even-last"]);
     assert_eq!(instance.json(&["list"]).1["count"], 0);
     assert_eq!(instance.json(&["list"]).1["incomplete_runs"], json!([]));
+}
+
+/// Guards against: a database that the backup has no rows of, and no line that names it, as another
+/// target has data.
+#[test]
+fn a_database_without_data_files_is_named_whatever_its_target() {
+    let instance = instance(&[NEAR, FAR]);
+    std::fs::create_dir_all(instance.path("data/arc/later")).unwrap();
+    let arguments = ["backup", "--database", "iot", "--database", "later"];
+    let (code, made) = instance.json(&arguments);
+    assert_eq!(code, 0, "{made}");
+    let said = made["warnings"].to_string();
+    assert!(said.contains("later"), "{said}");
+    assert!(said.contains("has no data files"), "{said}");
+    assert!(!said.contains(r#"database \"iot"#), "{said}");
 }
