@@ -64,9 +64,9 @@ pub struct Manifest {
     /// Bytes of files that were in the cold tier, and are in the backup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_size_bytes: u64,
-    /// How many these are.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cold_files: u64,
+    /// How many these are; absent where the cold tier was not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_files: Option<u64>,
     /// Files of the cold tier that are not in the backup, as it could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_files_excluded: u64,

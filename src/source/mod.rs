@@ -1,6 +1,7 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
 mod aside;
+mod carried_rows;
 mod cold_places;
 mod cold_restore;
 mod cold_snapshot;
@@ -13,6 +14,7 @@ mod decide;
 mod extra_files;
 mod listing;
 mod live;
+mod named;
 mod parquet;
 mod parquet_restore;
 mod parquet_same;
@@ -32,6 +34,7 @@ mod sync;
 mod tier_changes;
 mod tier_rows;
 mod tiering;
+mod twice;
 mod units;
 mod warehouse;
 mod without_checksums;

@@ -242,7 +242,7 @@ impl Collected {
                 location: origin.location,
                 instance: instance_id::instance_id(context.settings.backup.state_folder()),
             }),
-            cold_files: self.cold.0,
+            cold_files: (data.has_cold_tier || self.cold.0 > 0).then_some(self.cold.0),
             cold_size_bytes: self.cold.1,
             cold_files_excluded: data.cold_files_excluded,
             reused_files: self.reused.0,

@@ -188,7 +188,7 @@ fn staging(
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),
         extra_files: options.extra_files.into(),
-        keeps_extra_cold: options.keeps_extra_cold,
+        cold_held: options.cold_held,
         aside: Some((
             context.repository.target_sink().clone(),
             own("before-restore"),

@@ -286,7 +286,7 @@ impl ArcBackup {
                 cancel: cancel.clone(),
                 activity: Activity::default(),
                 extra_files: options.extra_files.into(),
-                keeps_extra_cold: options.keeps_extra_cold,
+                cold_held: options.cold_held,
                 aside: Some((repository.target_sink().clone(), own("before-restore"))),
                 earlier: Vec::new(),
                 untouched: match section {
