@@ -29,7 +29,7 @@ fn moves_extra(options: &RestoreOptions) -> bool {
 }
 
 /// Refuses a restore of the data where the backup lacks more files than it names: their live
-/// versions can't be told from extra files.
+/// versions can't be distinguished from extra files.
 pub(crate) fn check_named(manifest: &Manifest, options: &RestoreOptions) -> Result<()> {
     let skipped = Skipped::of(manifest);
     let count = (skipped.files)
