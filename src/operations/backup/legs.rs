@@ -69,6 +69,14 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         [] => Databases::All,
         some => Databases::Only(some.iter().cloned().collect()),
     };
+    // Before anything is removed, and that of the default leg last: with it open, and without its
+    // manifest, the others would be dead.
+    for leg in legs.iter().rev() {
+        let ended = leg.context.repository.end_journal(&context.id);
+        if let Err(error) = context.or_cancelled(ended).await {
+            tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
+        }
+    }
     for leg in &legs {
         let tidied = tidy(&leg.context, None, &covered, &leg.unfinished);
         if let Err(error) = context.or_cancelled(tidied).await {
@@ -109,16 +117,24 @@ async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
 /// Keeps of the legs what the next backup can use, and removes the rest. There are no incomplete
 /// copies of legs: one would pass for a copy of the whole.
 async fn abandon(legs: Vec<Leg>) {
-    for (number, mut leg) in legs.into_iter().enumerate() {
+    let mut left = BTreeSet::new();
+    for (number, leg) in legs.iter().enumerate() {
         let repository = &leg.context.repository;
         if let Err(fault) = repository.remove_manifest(&leg.context.id).await {
             tracing::warn!(error = %fault, "the next backup removes the manifest of the failed one");
             // A write that failed may have been stored all the same: then the run is whole, and the
             // next operation finds that out by this manifest.
-            match number {
-                0 => return,
-                _ => continue,
+            if number == 0 {
+                return;
             }
+            left.insert(number);
+        }
+    }
+    for (number, mut leg) in legs.into_iter().enumerate() {
+        // The journal of the default leg proves to the next backup that the others are dead.
+        let is_proof = number == 0 && !left.is_empty();
+        if is_proof || left.contains(&number) {
+            continue;
         }
         leg.collected.incomplete_inventory = None;
         if let Err(fault) = clean_up(&leg.context, leg.collected, &leg.unfinished).await {

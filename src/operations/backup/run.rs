@@ -95,8 +95,9 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let dead = dead::find(&context.repositories, repository, true).await?;
+    warn_of_faults(context, dead.faults);
     let unfinished = repository.resumable().await?;
-    let kept = [ids(&unfinished), dead.unknown].concat();
+    let kept = [ids(&unfinished), dead.kept].concat();
     warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
@@ -144,11 +145,12 @@ pub(crate) async fn tidy(
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
     let dead = dead::find(&context.repositories, repository, true).await?;
+    warn_of_faults(context, dead.faults);
     // The next backup of more databases resumes those that this one does not replace.
     let others = unfinished
         .iter()
         .filter(|one| !covered.cover(&one.databases));
-    let kept = [ids(others), dead.unknown].concat();
+    let kept = [ids(others), dead.kept].concat();
     match repository.sweep_except(true, &kept).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),
