@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{Databases, Scope, Secrets, Section, SnapshotRequest, Source};
 
-use crate::manifest::InventoryRef;
+use crate::manifest::{InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::{Collected, OfRun};
 use crate::operations::backup::flush::{self, Flush};
@@ -20,7 +20,7 @@ use crate::operations::backup::{omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::legs::routing::databases_of;
 use crate::operations::sections::named_databases;
-use crate::repository::{RunIndex, Unfinished};
+use crate::repository::{Repository, RunIndex, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
 
@@ -77,13 +77,32 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
             tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
         }
     }
+    let manifest = match context.or_cancelled(load(context, &legs)).await {
+        Ok(manifest) => Some(manifest),
+        Err(error) => {
+            tracing::warn!(%error, "incomplete copies from before this backup stay");
+            None
+        }
+    };
     for leg in &legs {
-        let tidied = tidy(&leg.context, None, &covered, &leg.unfinished);
+        let tidied = tidy(&leg.context, manifest.as_ref(), &covered, &leg.unfinished);
         if let Err(error) = context.or_cancelled(tidied).await {
             tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
         }
     }
     Ok(BackupOutcome::Published)
+}
+
+/// The manifest of the whole backup.
+async fn load(context: &Context, legs: &[Leg]) -> Result<Manifest> {
+    let parts: Vec<_> = (legs.iter())
+        .map(|leg| leg.context.repository.clone())
+        .collect();
+    let run = match &parts[..] {
+        [only] => only.clone(),
+        _ => Repository::of_legs(parts).unwrap_or_else(|| context.repository.clone()),
+    };
+    Ok(run.load(&context.id).await?.manifest)
 }
 
 /// Prepares all targets, and begins the journals there.
@@ -228,6 +247,15 @@ async fn store(
         let repository = &leg.context.repository;
         repository.sweep_one(&leg.context.id, false).await?;
     }
+    let targets = match legs.len() {
+        1 => Vec::new(),
+        _ => (legs.iter().map(Leg::target).collect::<BTreeSet<_>>())
+            .into_iter()
+            .collect(),
+    };
+    context
+        .running
+        .update(|operation| operation.targets = targets);
     report_reused(context, legs);
     if legs.iter().all(|leg| !leg.has_data()) {
         (legs[0].collected).warn_if_empty(context, &Section::Data)?;

@@ -131,7 +131,7 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
 }
 
 /// Removes what is superseded by a backup of these databases that was just published. Without its
-/// manifest, which is so for a leg, that is no incomplete copy.
+/// manifest, incomplete copies stay.
 pub(crate) async fn tidy(
     context: &Context,
     manifest: Option<&Manifest>,
