@@ -74,7 +74,7 @@ async fn plan(tag: EntityTag, backed_up: &[u8], live: &'static [u8]) -> RestoreS
         cancel: tokio_util::sync::CancellationToken::new(),
         activity: Activity::default(),
         extra_files: ExtraFiles::default(),
-        keeps_extra_cold: false,
+        cold_held: arc_backup_core::ColdHeld::default(),
         aside: None,
         earlier: Vec::new(),
         untouched: Arc::default(),

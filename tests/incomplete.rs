@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     faults::main(by_name![
         an_incomplete_copy_of_another_instance_stays,
         readable_files_are_kept_as_an_incomplete_copy,
+        the_incomplete_copy_of_a_lost_database_stays,
         an_incomplete_copy_ends_with_the_next_backup_or_a_deletion,
         readable_files_are_kept_on_an_object_store_too,
         one_of_two_incomplete_copies_has_to_be_chosen
@@ -258,4 +259,46 @@ fn one_of_two_incomplete_copies_has_to_be_chosen() {
     instance.ok(&restore);
     std::fs::remove_dir_all(place("data/backups")).unwrap();
     assert_eq!(instance.run(&restore).status.code(), Some(1));
+}
+
+/// Guards against: the only copy of a lost database that goes with a backup that has nothing of it.
+fn the_incomplete_copy_of_a_lost_database_stays() {
+    let instance = small();
+    let lost = instance.path("data/arc/lost");
+    std::fs::create_dir_all(lost.join("hits")).unwrap();
+    for name in ["a", "b", "c"] {
+        std::fs::write(lost.join(format!("hits/{name}.parquet")), name).unwrap();
+    }
+    std::fs::create_dir_all(instance.path("data/arc/_schema/lost")).unwrap();
+    std::fs::write(
+        instance.path("data/arc/_schema/lost/hits.parquet"),
+        b"columns",
+    )
+    .unwrap();
+    let arguments = ["--json", "backup", "--database", "lost"];
+    let (output, _) = faulty(&instance, "error:3", "storage.get", &arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = done["backup_id"].as_str().unwrap();
+    let copy = instance
+        .path("data/backups/.arc-backup/incomplete")
+        .join(id);
+    assert!(copy.exists(), "{done}");
+    let held = files(&copy.join("data/lost")).len();
+    assert!(held > 0, "{done}");
+    // The disk with the database is lost; its companions are still there.
+    std::fs::remove_dir_all(&lost).unwrap();
+    std::fs::create_dir(&lost).unwrap();
+    for arguments in [
+        &["--database", "iot", "--database", "lost"][..],
+        &["--database", "lost"],
+        &[],
+    ] {
+        instance.ok(&[&["backup"], arguments].concat());
+        assert!(copy.exists(), "{arguments:?}");
+    }
+    instance.ok(&["restore", id, "--allow-incomplete", "--yes"]);
+    assert_eq!(files(&lost).len(), held);
+    instance.ok(&["backup", "--database", "lost"]);
+    assert!(!copy.exists());
 }

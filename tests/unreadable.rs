@@ -223,3 +223,52 @@ fn the_doctor_reads_what_a_backup_reads() {
         "{put:?}"
     );
 }
+
+/// Guards against: a dying disk that keeps the restore of one database from being done, as folders
+/// of another one can't be read.
+#[test]
+fn folders_of_other_databases_need_not_be_readable_to_restore_one() {
+    let scene = Scene::new();
+    let instance = &scene.instance;
+    let root = instance.path("data/arc");
+    let states = root.join("_compaction_state/hourly/metrics");
+    std::fs::create_dir_all(&states).unwrap();
+    std::fs::write(states.join("notes.txt"), b"notes").unwrap();
+    give_away_if_root(&scene);
+    let (code, made) = scene.json(&["backup", "--database", "iot"]);
+    assert_eq!(code, 0, "{made}");
+    let id = made["backup_id"].as_str().unwrap();
+    // An earlier restore of the same database has staged files, and was killed.
+    let marker = serde_json::json!({
+        "operation_id": "20270115-040000-0a1b2c3d", "backup_id": "backup-20270115-030000-0a1b2c3d",
+        "sections": ["data"], "databases": ["iot"], "phase": "staging",
+        "written_at": "2027-01-15T04:00:00Z", "target": "local",
+    });
+    let state = instance.path("data/backups/.arc-backup/restore-in-progress.json");
+    std::fs::write(state, marker.to_string()).unwrap();
+    std::fs::write(root.join("iot/extra.parquet"), b"extra").unwrap();
+    give_away_if_root(&scene);
+    let closed = [states, root.join("metrics")];
+    assert!(closed.iter().all(|path| path.is_dir()));
+    closed.iter().for_each(|path| set_mode(path, 0));
+    let (code, done) = scene.json(&["restore", id, "--yes"]);
+    closed.iter().for_each(|path| set_mode(path, 0o755));
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["set_aside_files"], 1, "{done}");
+    // A folder of its own is another matter.
+    let own = root.join("iot/temperature");
+    set_mode(&own, 0);
+    let (code, refused) = scene.json(&["restore", id, "--yes"]);
+    set_mode(&own, 0o755);
+    assert_eq!(code, 1, "{refused}");
+    assert!(
+        refused["error"].to_string().contains("iot/temperature/"),
+        "{refused}"
+    );
+}
+
+fn give_away_if_root(scene: &Scene) {
+    if scene.is_root {
+        give_away(&scene.instance.path(""));
+    }
+}

@@ -262,7 +262,7 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
             };
             // poem-openapi's own messages do not name the field.
             if !(value.is_null() || schema.fits(wanted, value)) {
-                return Err(refuse(format!("{name} must be {}", schema.describe(wanted))).into());
+                return Err(refuse(schema.misfit(name, wanted, value)).into());
             }
         }
         let names: Vec<_> = known.keys().map(String::as_str).collect();

@@ -5,6 +5,9 @@
 
 use serde_json::{Map, Value};
 
+/// How much of a value a message has.
+const SHOWN: usize = 100;
+
 /// The document, as requests are checked against it.
 #[derive(Debug)]
 pub(super) struct Schema {
@@ -91,6 +94,28 @@ impl Schema {
                 .is_some_and(|items| items.iter().all(|item| self.fits(&schema["items"], item))),
             Some("object") => value.is_object(),
             _ => true,
+        }
+    }
+
+    /// Says what a field must be whose value does not fit; of a list, the first item that does not.
+    pub(super) fn misfit(&self, name: &str, schema: &Value, value: &Value) -> String {
+        let schema = self.resolved(schema);
+        let items = match schema["type"].as_str() {
+            Some("array") => value.as_array(),
+            _ => None,
+        };
+        let wanted = &schema["items"];
+        let bad =
+            (items.into_iter().flatten().enumerate()).find(|(_, item)| !self.fits(wanted, item));
+        match bad {
+            Some((index, item)) => {
+                let shown: String = item.to_string().chars().take(SHOWN).collect();
+                format!(
+                    "{name}[{index}] is {shown}, and must be {}",
+                    self.describe(wanted)
+                )
+            }
+            None => format!("{name} must be {}", self.describe(schema)),
         }
     }
 

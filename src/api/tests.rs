@@ -327,7 +327,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         has_iceberg_catalog: true,
         has_config: true,
         cold_size_bytes: 1,
-        cold_files: 1,
+        cold_files: Some(1),
         cold_files_excluded: 1,
         cluster: Some(ClusterInfo {
             name: Some(text()),

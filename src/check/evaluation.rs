@@ -161,7 +161,22 @@ fn of_listing(
         };
         findings.push(Finding(text, false));
     }
-    let damaged = (backups.iter().filter(|backup| !backup.state.is_good()))
+    let damaged_scoped = (backups.iter())
+        .filter(|backup| !backup.state.is_good() && !backup.is_whole())
+        .count();
+    match damaged_scoped {
+        0 => {}
+        1 => findings.push(Finding(
+            "1 backup of some databases is damaged".to_owned(),
+            false,
+        )),
+        count => findings.push(Finding(
+            format!("{count} backups of some databases are damaged"),
+            false,
+        )),
+    }
+    let damaged = (backups.iter())
+        .filter(|backup| !backup.state.is_good() && backup.is_whole())
         .map(|backup| (moment(backup), &backup.backup_id, "is damaged"));
     let broken = (listing.damaged.iter())
         .map(|one| (moment_of_id(&one.backup_id), &one.backup_id, "is damaged"));

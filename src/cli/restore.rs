@@ -1,7 +1,7 @@
 //! `restore`.
 
 use crate::operations::Sections;
-use arc_backup_core::Scope;
+use arc_backup_core::{ColdHeld, Scope};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) async fn run(
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
-        keeps_extra_cold: false,
+        cold_held: ColdHeld::default(),
     };
     if !options.includes_any() {
         return Err(Error::Invalid(

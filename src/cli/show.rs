@@ -168,9 +168,9 @@ fn fields(
         let text = format!("{name}: the storage of one node, without the state of the cluster");
         fields.push(("cluster", text));
     }
-    if manifest.cold_files > 0 {
+    if let Some(cold_files) = manifest.cold_files.filter(|files| *files > 0) {
         let size = figures::size(manifest.cold_size_bytes);
-        let text = format!("{} files, {size}, are in the backup", manifest.cold_files);
+        let text = format!("{cold_files} files, {size}, are in the backup");
         fields.push(("cold tier", text));
     }
     if manifest.cold_files_excluded > 0 {

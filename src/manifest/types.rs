@@ -1,6 +1,6 @@
 //! The fields of `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
@@ -67,9 +67,9 @@ pub struct Manifest {
     /// Bytes of files that were in the cold tier, and are in the backup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_size_bytes: u64,
-    /// How many these are.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cold_files: u64,
+    /// How many these are; absent where the cold tier was not listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_files: Option<u64>,
     /// Files of the cold tier that are not in the backup, as it could not be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold_files_excluded: u64,
@@ -192,15 +192,28 @@ impl Manifest {
     }
 
     /// Whether this backup, which is newer, makes `other` unnecessary: it is of the same storage,
-    /// has the same databases or more, and has files in each section in which `other` has some. The
-    /// caller knows which is newer, as it holds the target's lock: the times in manifests may be of
-    /// clocks that were set back.
+    /// has the same databases or more, and has files of each section and of each database of which
+    /// `other` has some. The caller knows which is newer, as it holds the target's lock: the times
+    /// in manifests may be of clocks that were set back.
     #[must_use]
     pub fn supersedes(&self, other: &Self) -> bool {
         let same = matches!((&self.source, &other.source), (Some(a), Some(b)) if a.is_same_as(b));
         let has = |name: &str| (self.sections.iter()).any(|one| one.name == name && one.files > 0);
         let covers = (self.covered_databases()).cover(&other.covered_databases());
-        same && covers && (other.sections.iter()).all(|one| one.files == 0 || has(&one.name))
+        let has_sections = (other.sections.iter()).all(|one| one.files == 0 || has(&one.name));
+        // The files of a lost database may be nowhere else.
+        let has_databases = other
+            .databases_with_files()
+            .is_subset(&self.databases_with_files());
+        same && covers && has_sections && has_databases
+    }
+
+    /// The databases of which it has Parquet files, by the first segments of their names.
+    fn databases_with_files(&self) -> BTreeSet<&str> {
+        let with_files = (self.databases.iter()).filter(|one| one.file_count > 0);
+        with_files
+            .filter_map(|one| one.name.split('/').next())
+            .collect()
     }
 
     /// Whether Arc itself made the backup: it has none of `format`, `inventory` and `sha256`, not
@@ -379,6 +392,38 @@ mod tests {
             (&both, &iot, true),
             (&iot, &both, false),
             (&iot, &of(&[], &["data"]), false),
+        ] {
+            assert_eq!(newer.supersedes(older), supersedes, "{newer:?} {older:?}");
+        }
+    }
+
+    /// Guards against: the only copy of a database that goes when a backup has nothing of it, as
+    /// the database is lost.
+    #[test]
+    fn a_backup_supersedes_none_of_a_database_that_it_has_no_file_of() {
+        let with = |scope: &[&str], databases: &[(&str, u64)]| Manifest {
+            databases: (databases.iter())
+                .map(|&(name, file_count)| DatabaseTotals {
+                    name: name.to_owned(),
+                    file_count,
+                    ..DatabaseTotals::default()
+                })
+                .collect(),
+            ..of(scope, &["data"])
+        };
+        let web = with(&["web"], &[("web", 2)]);
+        let edge = with(&[], &[("spoke1/telemetry", 1)]);
+        for (newer, older, supersedes) in [
+            (with(&["iot", "web"], &[("iot", 1)]), &web, false),
+            (
+                with(&["iot", "web"], &[("iot", 1), ("web", 0)]),
+                &web,
+                false,
+            ),
+            (with(&["iot", "web"], &[("iot", 1), ("web", 1)]), &web, true),
+            (with(&[], &[("iot", 1)]), &web, false),
+            (with(&[], &[("spoke1/other", 1)]), &edge, true),
+            (with(&[], &[("spoke2/telemetry", 1)]), &edge, false),
         ] {
             assert_eq!(newer.supersedes(older), supersedes, "{newer:?} {older:?}");
         }

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_backup_core::{Child, Databases, Key, Sink};
+use arc_backup_core::{Child, Databases, Error as CoreError, ErrorKind, Key, Sink};
 
 use crate::nearest::nearest;
-use crate::operations::sections::named_databases;
+use crate::operations::sections::{check_can_be_named, named_databases};
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result, names};
 
 /// How many databases a request may name, as in Arc.
 const MAX_DATABASES: usize = 256;
+/// Timeout for the list of databases: a client waits for it, and other operations do too.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of a name a message has.
 const SHOWN: usize = 100;
 
@@ -55,11 +58,36 @@ fn invalid(detail: String) -> Error {
     Error::Invalid(format!("databases: {detail}"))
 }
 
+/// Waits for the storage, for this long.
+async fn within<T>(
+    limit: Duration,
+    location: String,
+    answer: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::time::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!("no answer within {} s", limit.as_secs());
+            Err(CoreError::new(ErrorKind::Unavailable, "list", location, detail).into())
+        })
+}
+
 fn shown(name: &str) -> String {
     name.chars().take(SHOWN).collect()
 }
 
 impl ArcBackup {
+    /// Checks that the manifest of a backup can name the data that is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it can't.
+    pub(crate) fn check_data_scope(request: &Request) -> Result<()> {
+        match request {
+            Request::Backup { scope, .. } => check_can_be_named(scope),
+            Request::Restore(..) | Request::Verify(..) | Request::Delete(..) => Ok(()),
+        }
+    }
+
     /// Checks that each database that the request names exists in the storage.
     ///
     /// # Errors
@@ -102,7 +130,8 @@ impl ArcBackup {
 
     /// The databases in a storage: the folders in its root that hold data.
     async fn databases_in(&self, storage: &Arc<dyn Sink>) -> Result<BTreeSet<String>> {
-        let children = storage.list_children(None).await?;
+        let listed = async { Ok(storage.list_children(None).await?) };
+        let children = within(LIST_TIMEOUT, storage.location(), listed).await?;
         let folders = children.into_iter().filter_map(|child| match child {
             Child::Folder(name) => Some(name),
             Child::Object(_) | Child::Other(..) => None,
@@ -144,5 +173,19 @@ mod tests {
         assert!(check(&many[1..]).is_ok());
         let long = check(&[&"x".repeat(2000)]).expect_err("too long");
         assert!(long.len() < 400, "{long}");
+    }
+
+    /// Guards against: a client and all other operations that wait a minute for a dead store.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_is_named_in_time() {
+        let begun = tokio::time::Instant::now();
+        let never = std::future::pending::<Result<()>>();
+        let error = within(LIST_TIMEOUT, "s3 far".to_owned(), never).await;
+        let error = error.expect_err("no answer").to_string();
+        assert!(
+            error.contains("s3 far") && error.contains("no answer within 15 s"),
+            "{error}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(16));
     }
 }

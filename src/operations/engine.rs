@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_backup_core::{Activity, Discard, Discarded, Key, Sink, Source};
+use arc_backup_core::{Activity, Discard, Discarded, Sink, Source};
 use jiff::Timestamp;
 
 use crate::config::{Settings, TargetSettings};
@@ -18,6 +18,7 @@ use crate::operations::inventories::{Inventories, LocalInventory};
 use crate::operations::restore::marker;
 use crate::operations::running::Running;
 use crate::operations::scratch::ScratchFolders;
+use crate::operations::shared_places::{NestedTiers, nested_tiers, shared_with_storage};
 use crate::operations::{
     KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
 };
@@ -70,13 +71,19 @@ impl ArcBackup {
         let cold = registry.cold(&settings)?;
         let mut excluded = settings.excluded_keys(&roots);
         excluded.extend(shared_with_storage(&settings, &storage, &repositories)?);
+        let nested = match &cold {
+            Some(cold) => nested_tiers(&storage, cold)?,
+            None => NestedTiers::default(),
+        };
+        excluded.extend(nested.in_storage);
         let exclusions = Exclusions {
             keys: excluded,
             // By its path a target in a local storage is excluded however it is spelled.
             backups: storage.properties().local_path.is_none(),
             compaction: settings.compaction_key(),
         };
-        let sources = registry.sources(&settings, &storage, cold.as_ref(), &exclusions, &roots)?;
+        let cold_tier = (cold.as_ref()).map(|cold| (cold, nested.in_cold));
+        let sources = registry.sources(&settings, &storage, cold_tier, &exclusions, &roots)?;
         Ok(Arc::new(Self {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
@@ -422,49 +429,4 @@ fn mark_crashed(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> 
         file.write(&operation)?;
     }
     Ok(())
-}
-
-/// Returns the keys in Arc's data storage that belong to a target in the same bucket or container.
-/// Refuses two locations that are the same.
-fn shared_with_storage(
-    settings: &Settings,
-    storage: &Arc<dyn Sink>,
-    repositories: &[Repository],
-) -> Result<Vec<String>> {
-    let probe = Key::parse("x").expect("a fixed name");
-    let root = |sink: &Arc<dyn Sink>| {
-        let address = sink.server_copy()?.address(&probe);
-        let path = address.path.strip_suffix("x")?.to_owned();
-        Some((address.place, path))
-    };
-    let refuse = |repository: &Repository, other: &str| {
-        let target = (settings.targets.iter()).find(|target| target.name == repository.name());
-        Err(Error::Config(format!(
-            "`{}` is the location of {other} ({}): choose another prefix, bucket or container",
-            target.map_or("a target", |target| &target.key),
-            repository.sink().location()
-        )))
-    };
-    let mut keys = Vec::new();
-    let mut places: Vec<((String, String), &Repository)> = Vec::new();
-    let of_storage = root(storage);
-    for repository in repositories {
-        let Some(place) = root(repository.sink()) else {
-            continue;
-        };
-        if let Some((_, other)) = places.iter().find(|(other, _)| *other == place) {
-            return refuse(repository, &format!("the target {:?}", other.name()));
-        }
-        if let Some((host, path)) = &of_storage
-            && *host == place.0
-        {
-            match place.1.strip_prefix(path.as_str()) {
-                Some("") => return refuse(repository, "Arc's data storage"),
-                Some(inside) => keys.push(inside.trim_end_matches('/').to_owned()),
-                None => {}
-            }
-        }
-        places.push((place, repository));
-    }
-    Ok(keys)
 }

@@ -38,6 +38,7 @@ mod restore;
 mod running;
 mod scratch;
 mod sections;
+mod shared_places;
 mod stall;
 mod start;
 mod status;

@@ -75,6 +75,7 @@ impl ArcBackup {
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;
+        Self::check_data_scope(&request)?;
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;

@@ -144,13 +144,14 @@ impl Registry {
         &self,
         settings: &Settings,
         storage: &Arc<dyn Sink>,
-        cold: Option<&Arc<dyn Sink>>,
+        cold: Option<(&Arc<dyn Sink>, Option<String>)>,
         exclusions: &Exclusions,
         target_roots: &[PathBuf],
     ) -> Result<Vec<Arc<dyn Source>>> {
         let tiering = Tiering {
             database: settings.auth.db_path.clone(),
-            cold: cold.cloned(),
+            cold: cold.as_ref().map(|(cold, _)| (*cold).clone()),
+            not_cold: cold.and_then(|(_, inside)| inside),
             include_cold: settings.tiering.include_cold_tier,
         };
         let data = ParquetSource::new(

@@ -42,13 +42,13 @@ impl Aside {
         }
     }
 
-    /// The same in a folder of its own, where it is in the target: what another storage sets aside
-    /// may have the same keys.
-    pub(super) fn in_folder(mut self, name: &str) -> Self {
-        if let Some((_, folder)) = &mut self.target
-            && let Ok(inside) = folder.join(name)
-        {
-            *folder = inside;
+    /// The same in a folder of its own, where it is in the target: another storage may set aside
+    /// the same keys. It is beside the folder of the operation and not in it, as that is removed
+    /// when the other storage has no use for it.
+    pub(super) fn in_folder_beside(mut self, suffix: &str) -> Self {
+        if let Some((_, folder)) = &mut self.target {
+            let beside = Key::parse(&format!("{folder}{suffix}"));
+            *folder = beside.expect("an operation's id with a suffix is a name");
         }
         self
     }

@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use super::contents::{Exclusions, LONGEST_KEY};
+use super::listing::list_in;
 use super::tier_rows::{ColdRows, RowsFault};
 use super::tiering::Tiering;
 use crate::sorted::{Joined, Sorted, merge_join};
@@ -51,17 +52,13 @@ pub(super) async fn places(
         Err(RowsFault::NoDatabase) => None,
         Err(fault) => return Err(unknown(tiering, &fault)),
     };
-    let filter = for_restore(staging);
+    let filter = for_restore(tiering, staging);
     let keys: BoxStream<'static, Result<Key>> = match rows {
         Some(rows) => stream::iter(rows.keys()?).boxed(),
         None => stream::empty().boxed(),
     };
-    let of_rows = filter.clone();
-    let keys = keys.try_filter(move |key| std::future::ready(of_rows(key)));
-    let objects = match &tiering.cold {
-        Some(cold) => listed(cold, &staging.scope, &staging.activity, filter),
-        None => stream::empty().boxed(),
-    };
+    let keys = keys.try_filter(move |key| std::future::ready(filter(key)));
+    let objects = objects(tiering, staging);
     let places = merge_join(keys, objects).map_ok(|joined| match joined {
         Joined::Left(key) => ColdPlace {
             key,
@@ -89,8 +86,8 @@ fn unknown(tiering: &Tiering, fault: &RowsFault) -> Error {
         tiering.database.display().to_string(),
         format!(
             "`tiered_storage.cold.enabled` is true, and which files have moved to the cold tier since the backup can't be \
-             known: {fault}. Restored beside it, their rows would be served twice. Repair the database, restore it first \
-             (--no-data, restore_data = false), or switch the cold tier off"
+             known: {fault}. Restored beside it, their rows would be served twice. Repair the database, or restore it \
+             first (--no-data, restore_data = false)"
         ),
     )
 }
@@ -98,12 +95,12 @@ fn unknown(tiering: &Tiering, fault: &RowsFault) -> Error {
 type Filter = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
 /// Whether a key of the cold tier is data in the scope.
-fn in_scope(scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
+fn in_scope(tiering: &Tiering, scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
     let scope = scope.clone();
-    // Nothing of the configuration has a place in the cold tier.
+    // Nothing else of the configuration has a place in the cold tier.
     let exclusions = Exclusions {
         backups: true,
-        keys: Vec::new(),
+        keys: tiering.not_cold.iter().cloned().collect(),
         compaction: None,
     };
     move |key: &Key| {
@@ -112,28 +109,33 @@ fn in_scope(scope: &Scope) -> impl Fn(&Key) -> bool + Send + Sync + use<> {
 }
 
 /// Whether a key of the cold tier is for this restore to look at.
-fn for_restore(staging: &Staging) -> Filter {
-    let (in_scope, untouched) = (in_scope(&staging.scope), staging.untouched.clone());
+fn for_restore(tiering: &Tiering, staging: &Staging) -> Filter {
+    let in_scope = in_scope(tiering, &staging.scope);
+    let untouched = staging.untouched.clone();
     Arc::new(move |key: &Key| in_scope(key) && !untouched.contains(key))
 }
 
 /// The live objects of the cold tier that this restore looks at.
-pub(super) fn objects(cold: &Arc<dyn Sink>, staging: &Staging) -> BoxStream<'static, Result<Meta>> {
-    listed(
-        cold,
-        &staging.scope,
-        &staging.activity,
-        for_restore(staging),
-    )
+pub(super) fn objects(tiering: &Tiering, staging: &Staging) -> BoxStream<'static, Result<Meta>> {
+    match &tiering.cold {
+        Some(cold) => listed(
+            cold,
+            &staging.scope,
+            &staging.activity,
+            for_restore(tiering, staging),
+        ),
+        None => stream::empty().boxed(),
+    }
 }
 
 /// The objects of the cold tier that are data in the scope.
 pub(super) fn objects_in(
+    tiering: &Tiering,
     cold: &Arc<dyn Sink>,
     scope: &Scope,
     activity: &Activity,
 ) -> BoxStream<'static, Result<Meta>> {
-    listed(cold, scope, activity, Arc::new(in_scope(scope)))
+    listed(cold, scope, activity, Arc::new(in_scope(tiering, scope)))
 }
 
 fn listed(
@@ -142,14 +144,8 @@ fn listed(
     activity: &Activity,
     filter: Filter,
 ) -> BoxStream<'static, Result<Meta>> {
-    let (cold, activity) = (cold.clone(), activity.clone());
-    stream::iter(scope.data_prefixes())
-        .flat_map(move |prefix| {
-            cold.list(ListOptions {
-                prefix,
-                ..ListOptions::default()
-            })
-        })
+    let activity = activity.clone();
+    list_in(cold, scope, ListOptions::default())
         .inspect(move |_| activity.note())
         .try_filter_map(move |item| {
             std::future::ready(Ok(match item {

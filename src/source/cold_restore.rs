@@ -14,6 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::cold_places::ColdPlace;
 use super::parquet_restore::{LARGE_BYTES, ParquetRestore};
+use super::settle::locked;
 use super::steps::{Action, Step};
 use super::tier_changes::{RowChange, RowTier, change_rows};
 use crate::sorted::{Joined, merge_join};
@@ -57,18 +58,28 @@ impl ParquetRestore {
             return self.compare_cold(entry, object, row).await;
         }
         if let Some(object) = object {
+            movable(&object)?;
             (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
             self.steps.append(&Step::of_second(&object, Tier::Cold))?;
+        }
+        if live.is_none() {
+            if row && !was_cold && self.cold.sink().is_none() {
+                return Err(no_cold_tier(&entry.key));
+            }
+            locked(&self.cold.twice).restored(&entry.key);
         }
         let to_row = (row || was_cold).then_some(RowTier::Hot);
         self.compare(entry, live.as_ref(), to_row).await
     }
 
     fn cold_extra(&self, object: &Meta) -> Result<()> {
-        self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
-        if self.staging.extra_files != ExtraFiles::Keep {
-            (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
+        locked(&self.cold.twice).extra(&object.key);
+        if object.archived && self.staging.extra_files != ExtraFiles::Keep {
+            let archived = Step::of_cold(&object.key, object.size, Action::Archived, None);
+            return self.steps.append(&archived);
         }
+        self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
+        (self.cold.extra_bytes).fetch_add(object.size, Ordering::Relaxed);
         self.steps.append(&Step::of_cold(
             &object.key,
             object.size,
@@ -89,6 +100,7 @@ impl ParquetRestore {
             None => false,
         };
         if let Some(object) = object.as_ref().filter(|_| !same) {
+            movable(object)?;
             (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);
         }
         if self.staging.resumes && !same {
@@ -165,7 +177,16 @@ impl ParquetRestore {
                     self.write_staged(area, &key, step).await?;
                 }
             }
-            Action::Extra | Action::Same | Action::Need | Action::Found | Action::Row => {}
+            Action::Archived if held => {
+                locked(&self.cold.kept_archived).add(&key);
+                self.summary().kept_extra_files += 1;
+            }
+            Action::Extra
+            | Action::Archived
+            | Action::Same
+            | Action::Need
+            | Action::Found
+            | Action::Row => {}
         }
         Ok(())
     }
@@ -215,7 +236,11 @@ impl ParquetRestore {
             Ok(step) => match step.action {
                 Action::Same | Action::Need => true,
                 Action::Extra => keep_extra,
-                Action::Staged | Action::Found | Action::Second | Action::Row => false,
+                Action::Staged
+                | Action::Found
+                | Action::Archived
+                | Action::Second
+                | Action::Row => false,
             },
             Err(_) => true,
         }))
@@ -283,6 +308,30 @@ impl ParquetRestore {
         }
         Ok(())
     }
+}
+
+/// A file has moved to a cold tier that is not in this configuration.
+fn no_cold_tier(key: &Key) -> Error {
+    let text = "it has moved to the cold tier since the backup (`tier_files`), and this configuration has none \
+                (`tiered_storage.cold`): restored hot beside it, its rows would be served twice. Configure the cold tier as \
+                Arc has it. Only where it is gone for good, restore the databases first (--no-data, restore_data = false)";
+    Error::new(ErrorKind::Invalid, "restore", key.as_str(), text)
+}
+
+/// Fails for an object that can't be moved away, before anything changes.
+fn movable(object: &Meta) -> Result<()> {
+    if !object.archived {
+        return Ok(());
+    }
+    let text = "it is in the cold tier, in an archive tier of the store, and differs from the backup or belongs to the hot \
+                tier: this restore would set it aside, and can't read it. Bring it back from the archive first (S3: \
+                restore-object, then copy it), or remove it";
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "restore",
+        object.key.as_str(),
+        text,
+    ))
 }
 
 fn gone(key: &Key) -> Error {

@@ -17,14 +17,12 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::cold_places::objects_in;
 use super::compaction::{is_output, unit_of};
+use super::named::Named;
 use super::settle::{entries_of, entry, locked, to_core};
 use super::tier_rows::{ColdRows, count_cold_rows};
 use super::tiering::Tiering;
 use crate::manifest::{Inventory, Record, Spool};
 use crate::sorted::{Joined, merge_join, union};
-
-/// How many files of a kind are named in a warning.
-const SAMPLE: usize = 3;
 
 /// The files of a snapshot that are in the cold tier.
 pub(super) struct ColdSnapshot {
@@ -71,7 +69,18 @@ impl ColdSnapshot {
         before: Option<&ColdRows>,
         report: &mut SourceReport,
     ) -> Result<Option<(Self, BTreeSet<String>)>> {
-        let Some((tiering, sink)) = tiering.and_then(|one| Some((one, one.cold.clone()?))) else {
+        let Some(tiering) = tiering else {
+            return Ok(None);
+        };
+        let Some(sink) = tiering.cold.clone() else {
+            // Without the table, no file has ever been cold.
+            let counted = count_cold_rows(&tiering.database, &request.scope).await?;
+            if let Ok(count @ 1..) = counted {
+                report.cold_files_excluded = count;
+                report.not_included.push(format!(
+                    "tiered_storage.cold: {count} files are cold by `tier_files`, and this configuration has no cold tier"
+                ));
+            }
             return Ok(None);
         };
         if !tiering.include_cold {
@@ -92,8 +101,32 @@ impl ColdSnapshot {
                 None
             }
         };
-        let taken = list(&sink, request, hot, (rows.as_ref(), before), report).await;
-        let taken = taken.map_err(|error| with_remedy(&sink, error))?;
+        let taken = list(
+            tiering,
+            &sink,
+            request,
+            hot,
+            (rows.as_ref(), before),
+            report,
+        )
+        .await;
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+            Err(error) => {
+                let error = with_remedy(&sink, error);
+                let counted = count_cold_rows(&tiering.database, &request.scope).await?;
+                let files = (counted.as_ref()).map_or_else(|_| "all".to_owned(), u64::to_string);
+                report.cold_files_excluded = counted.unwrap_or_default();
+                let text = format!("the backup lacks {files} files of the cold tier: {error}");
+                report
+                    .not_included
+                    .push(format!("tiered_storage.cold: {text}"));
+                report.warnings.push(text);
+                return Ok(None);
+            }
+        };
+        report.has_cold_tier = taken.is_there;
         let snapshot = Self {
             sink,
             listed: taken.listed,
@@ -177,6 +210,8 @@ impl ColdSnapshot {
 
 /// What a listing of the cold tier gives.
 struct Taken {
+    /// Whether the cold tier is the one that the rows are of: not where it has none of their files.
+    is_there: bool,
     listed: Inventory,
     /// The hot files that its files replace.
     not_hot: BTreeSet<Key>,
@@ -187,6 +222,7 @@ struct Taken {
 /// Lists the cold tier beside the hot files. `rows` are those of now, and those from before the hot
 /// files were listed.
 async fn list(
+    tiering: &Tiering,
     sink: &Arc<dyn Sink>,
     request: &SnapshotRequest,
     hot: EntryStream<'_>,
@@ -201,12 +237,13 @@ async fn list(
             None => stream::empty().boxed(),
         })
     };
-    let objects = objects_in(sink, &request.scope, &request.activity);
+    let objects = objects_in(tiering, sink, &request.scope, &request.activity);
     let joined = merge_join(merge_join(hot, objects), keys_of(rows)?);
     let mut joined = merge_join(joined, keys_of(before)?);
     let (mut not_hot, mut units) = (BTreeSet::new(), BTreeSet::new());
     let (mut both, mut missing) = (Named::default(), Named::default());
-    let mut count = 0_u64;
+    let mut archived = Named::default();
+    let (mut count, mut has_objects) = (0_u64, false);
     while let Some(joined) = joined.try_next().await? {
         count += 1;
         if count.is_multiple_of(4096) && request.cancel.is_cancelled() {
@@ -220,6 +257,18 @@ async fn list(
         let (at_key, was_cold) = joined.into_sides();
         let (files, row) = at_key.map_or((None, None), Joined::into_sides);
         let (hot, object) = files.map_or((None, None), Joined::into_sides);
+        has_objects |= object.is_some();
+        let object = match (object, hot.is_some()) {
+            (Some(object), is_hot) if object.archived => {
+                // A hot copy of it is taken.
+                if !is_hot {
+                    archived.add(&object.key);
+                    continue;
+                }
+                None
+            }
+            (object, _) => object,
+        };
         let object = match (hot, object, row) {
             (Some(hot), Some(_), None) => {
                 both.add(&hot.key);
@@ -246,15 +295,24 @@ async fn list(
     }
     drop(joined);
     for (named, what) in [
-        (both, "are in both tiers, and were taken from the hot one"),
+        (&both, "are in both tiers, and were taken from the hot one"),
         (
-            missing,
+            &missing,
             "are cold by `tier_files`, and are not in the cold tier",
         ),
     ] {
-        report.warnings.extend(named.into_text(what));
+        report.warnings.extend(named.to_text(what));
+    }
+    report.cold_files_excluded += archived.count;
+    if let Some(text) = archived.to_text(
+        "of the cold tier are not in the backup: they are in an archive tier of the store, and can't be read until they are \
+         brought back (S3: restore-object)",
+    ) {
+        report.not_included.push(format!("tiered_storage.cold: {text}"));
+        report.warnings.push(text);
     }
     Ok(Taken {
+        is_there: has_objects || missing.count == 0,
         listed: spool.finish().map_err(to_core)?.without_checksums(),
         not_hot,
         units,
@@ -277,34 +335,4 @@ fn with_remedy(sink: &Arc<dyn Sink>, error: Error) -> Error {
     );
     let (kind, operation) = (error.kind(), error.operation());
     Error::new(kind, operation, error.subject().to_owned(), detail).with_source(error)
-}
-
-/// How many files there are of a kind, and the first of them.
-#[derive(Default)]
-struct Named {
-    count: u64,
-    sample: Vec<String>,
-}
-
-impl Named {
-    fn add(&mut self, key: &Key) {
-        self.count += 1;
-        if self.sample.len() < SAMPLE {
-            self.sample.push(key.to_string());
-        }
-    }
-
-    fn into_text(self, what: &str) -> Option<String> {
-        let more = if self.count > self.sample.len() as u64 {
-            ", …"
-        } else {
-            ""
-        };
-        let text = format!(
-            "{} files {what} ({}{more})",
-            self.count,
-            self.sample.join(", ")
-        );
-        (self.count > 0).then_some(text)
-    }
 }

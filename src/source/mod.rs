@@ -1,6 +1,7 @@
 //! What a backup is made of: Arc's Parquet files, its SQLite databases, its configuration.
 
 mod aside;
+mod carried_rows;
 mod cold_places;
 mod cold_restore;
 mod cold_snapshot;
@@ -10,7 +11,9 @@ mod companions;
 mod config;
 mod contents;
 mod decide;
+mod listing;
 mod live;
+mod named;
 mod parquet;
 mod parquet_restore;
 mod parquet_same;
@@ -30,6 +33,7 @@ mod sync;
 mod tier_changes;
 mod tier_rows;
 mod tiering;
+mod twice;
 mod units;
 mod warehouse;
 mod without_checksums;

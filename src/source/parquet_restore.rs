@@ -20,6 +20,7 @@ use super::cold_places::places;
 use super::cold_tier::ColdRestore;
 use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
+use super::listing::list_in;
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
 use super::tier_changes::RowTier;
@@ -109,15 +110,11 @@ impl ParquetRestore {
         let activity = self.staging.activity.clone();
         let untouched = self.staging.untouched.clone();
         let scope = self.staging.scope.clone();
-        let (storage, skip) = (self.storage.clone(), exclusions.keys.clone());
-        stream::iter(scope.data_prefixes())
-            .flat_map(move |prefix| {
-                storage.list(ListOptions {
-                    prefix,
-                    skip: skip.clone(),
-                    ..ListOptions::default()
-                })
-            })
+        let options = ListOptions {
+            skip: exclusions.keys.clone(),
+            ..ListOptions::default()
+        };
+        list_in(&self.storage, &scope, options)
             .inspect(move |_| activity.note())
             .try_filter_map(move |item| {
                 let live = match item {
@@ -169,7 +166,7 @@ impl ParquetRestore {
         }
         let key = step.key()?;
         match step.action {
-            Action::Same | Action::Need | Action::Found | Action::Row => {}
+            Action::Same | Action::Need | Action::Found | Action::Archived | Action::Row => {}
             Action::Second => self.set_aside(&key, AsideMode::Move).await?,
             Action::Extra if self.staging.extra_files == ExtraFiles::Keep => {
                 self.summary().kept_extra_files += 1;
@@ -234,7 +231,7 @@ impl ParquetRestore {
         };
         if self.exclusions.exclude(&entry.key) {
             // In this configuration the place belongs to something else, which it would overwrite.
-            let text = "its place holds something else in this configuration (backups, a database, arc.toml, a temporary file)";
+            let text = "its place holds something else in this configuration (backups, a database, arc.toml, the cold tier, a temporary file)";
             if entry.sha256.is_some() && self.exclusions.is_taken(&entry.key) {
                 return Err(Error::new(
                     ErrorKind::Invalid,
@@ -301,6 +298,8 @@ impl Restore for ParquetRestore {
         }
         drop(joined);
         self.summary().extra_files += self.cold.extra();
+        let warnings = self.cold.warnings_of_plan();
+        self.summary().warnings.extend(warnings);
         let there = self.staged_bytes.load(Ordering::Relaxed);
         self.summary().staged_bytes = there;
         let needed = self.summary().needed_bytes.saturating_sub(there);
@@ -440,15 +439,19 @@ impl Restore for ParquetRestore {
         }
         let kept = self.cold.keep_or_remove(remove).await?;
         self.summary().kept.extend(kept);
+        let mut left = self.cold.remove_earlier(remove).await?;
         for (aside, policy) in &self.earlier {
             if remove && *policy == ExtraFiles::Remove {
                 aside.remove().await?;
-            } else if let Some(location) = aside.location().filter(|_| !aside.is_absent()) {
-                (self.summary().warnings).push(format!(
-                    "files that an interrupted run of this restore may have set aside are in {location}"
-                ));
+            } else if !aside.is_absent() {
+                left.extend(aside.location());
             }
         }
+        (self.summary().warnings).extend(left.into_iter().map(|location| {
+            format!(
+                "files that an interrupted run of this restore may have set aside are in {location}"
+            )
+        }));
         Ok(self.summary().clone())
     }
 

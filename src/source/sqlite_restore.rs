@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    BlockingJob, Entry, EntryStream, Error, ErrorKind, Restore, RestoreSummary, Result, Staging,
-    Upload,
+    BlockingJob, Entry, EntryStream, Error, ErrorKind, Restore, RestoreSummary, Result, Section,
+    Staging, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
+use super::carried_rows::CarriedRows;
 use super::companions::remove_all_of;
 use super::pending::{check_pending, move_pending, pending_restores};
 use super::put_back::{check_place, put_back, wait_until_free};
@@ -30,6 +31,8 @@ pub(super) struct SqliteRestore {
 
 #[derive(Default)]
 struct State {
+    /// The rows of the cold tier to be carried over, by the file of the database.
+    carried: BTreeMap<String, CarriedRows>,
     needed: Vec<Entry>,
     summary: RestoreSummary,
 }
@@ -161,6 +164,13 @@ impl Restore for SqliteRestore {
         for (database, staged, _) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
             let configured = self.configured(&database);
+            if !self.staging.scope.includes(&Section::Data) {
+                let to = (self.staging.scratch).join(format!("{}.cold-rows", database.file));
+                let live = database.path.clone();
+                let carried = self.blocking(move || CarriedRows::read(&live, to)).await?;
+                let carried = carried.map(|rows| (database.file.clone(), rows));
+                self.state().carried.extend(carried);
+            }
             self.blocking(move || {
                 check_file(&staged)?;
                 check_place(&database.path, &operation_id)?;
@@ -177,6 +187,10 @@ impl Restore for SqliteRestore {
             let operation_id = self.staging.operation_id.clone();
             let activity = self.staging.activity.clone();
             let (configured, id) = (self.configured(&database), operation_id.clone());
+            let (path, carried) = (
+                database.path.clone(),
+                self.state().carried.get(&database.file).cloned(),
+            );
             let moved = self
                 .blocking(move || move_pending(&configured, &id))
                 .await?;
@@ -196,6 +210,15 @@ impl Restore for SqliteRestore {
                 .summary
                 .kept
                 .extend(kept.map(|path| path.display().to_string()));
+            if let Some(carried) = carried
+                && let Err(fault) = carried.apply(&path).await?
+            {
+                self.state().summary.warnings.push(format!(
+                    "{}: which files have moved to the cold tier since the backup could not be recorded ({fault}): Arc may \
+                     not find them until it scans the tiers",
+                    path.display()
+                ));
+            }
         }
         Ok(())
     }

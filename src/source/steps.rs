@@ -44,6 +44,8 @@ pub(super) enum Action {
     Found,
     /// Live, and not in the backup.
     Extra,
+    /// Live, and not in the backup, and stays whatever the policy is: it is archived.
+    Archived,
     /// Live in one tier, while the file belongs to the other one.
     Second,
     /// A row that says that the file is in the cold tier, where it is not.

@@ -97,7 +97,7 @@ impl ColdRows {
     }
 }
 
-fn open(database: &Path) -> Result<Connection, RowsFault> {
+pub(super) fn open(database: &Path) -> Result<Connection, RowsFault> {
     match std::fs::metadata(database) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(RowsFault::NoDatabase);

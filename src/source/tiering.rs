@@ -12,6 +12,8 @@ pub struct Tiering {
     pub database: PathBuf,
     /// The cold tier, where it is enabled.
     pub cold: Option<Arc<dyn Sink>>,
+    /// The key in the cold tier of what is not of it: Arc's data storage, which lies inside.
+    pub not_cold: Option<String>,
     /// Whether backups hold the cold tier.
     pub include_cold: bool,
 }

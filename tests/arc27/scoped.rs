@@ -3,6 +3,7 @@
 mod counting;
 mod interrupted;
 mod jobs;
+mod no_files;
 mod property;
 mod requests;
 mod storages;

@@ -5,6 +5,8 @@ mod cluster;
 mod interrupted;
 mod moved;
 mod moving;
+mod nested;
 mod pending;
 mod scoped;
+mod set_aside;
 mod tiers;

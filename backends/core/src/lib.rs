@@ -68,6 +68,6 @@ pub use sink::{
     UNCHECKED_LOCK_LIVES, UnfinishedUploads, Upload,
 };
 pub use source::{
-    EntryStream, ExtraFiles, Origin, Reconciled, Restore, RestoreSummary, Secrets, Snapshot,
-    SnapshotRequest, Source, SourceReport, Staging,
+    ColdHeld, EntryStream, ExtraFiles, Origin, Reconciled, Restore, RestoreSummary, Secrets,
+    Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };

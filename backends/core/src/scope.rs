@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Key, Section};
+use crate::{Error, Key, Section};
 
 /// The part of an instance that a backup, a restore, a verification or a comparison is about.
 ///
@@ -209,6 +209,13 @@ impl Scope {
             && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_in))
     }
 
+    /// Whether a listing of the data can do without the place that this fault is of: no file there
+    /// is in scope.
+    #[must_use]
+    pub fn ignores(&self, fault: &Error) -> bool {
+        fault.is_of_one_place() && !self.contains_data(fault.subject())
+    }
+
     /// Whether a file in this folder of the data may be in scope.
     fn reaches(&self, folder: &str) -> bool {
         // A file may lie in any folder below it.
@@ -281,6 +288,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ErrorKind;
 
     fn key(text: &str) -> Key {
         Key::parse(text).expect("valid")
@@ -425,6 +433,26 @@ mod tests {
         ] {
             assert_eq!(only.contains_data(folder), is_in, "{folder}");
             assert_eq!(within.contains_data(folder), is_within, "{folder}");
+        }
+    }
+
+    /// Guards against: a restore that can't be done as a folder of another database can't be read,
+    /// and one that takes a folder of its own for empty.
+    #[test]
+    fn only_a_single_place_out_of_scope_is_ignored() {
+        let only = Scope::whole().of_databases(Databases::Only(names(&["b"])));
+        let fault = |at: &str| Error::new(ErrorKind::PermissionDenied, "list", at, "denied");
+        for (at, is_ignored) in [
+            ("a/", true),
+            ("a/cpu/x.parquet", true),
+            ("_compaction_state/daily/a/", true),
+            ("_compaction_state/daily/", false),
+            ("_schema/", false),
+            ("b/cpu/", false),
+            ("", false),
+        ] {
+            assert_eq!(only.ignores(&fault(at).of_one_place()), is_ignored, "{at}");
+            assert!(!only.ignores(&fault(at)), "the listing has ended");
         }
     }
 

@@ -148,6 +148,8 @@ pub struct SourceReport {
     pub redacted: Vec<String>,
     /// Files of Arc's cold tier that are not in the snapshot.
     pub cold_files_excluded: u64,
+    /// Whether the cold tier was listed, and its files are in the snapshot.
+    pub has_cold_tier: bool,
     /// What else the operator should know of it.
     pub warnings: Vec<String>,
     /// For each entry that a setting names, the key in the configuration: `arc.db` →
@@ -181,9 +183,8 @@ pub struct Staging {
     pub activity: Activity,
     /// What becomes of live files that the backup does not hold.
     pub extra_files: ExtraFiles,
-    /// Whether live files of the cold tier that the backup does not hold stay in any case: it lacks
-    /// some that were there.
-    pub keeps_extra_cold: bool,
+    /// How much of Arc's cold tier the backup holds: what it may lack stays, though not in it.
+    pub cold_held: ColdHeld,
     /// Where a source whose storage can set nothing aside by itself keeps what it replaces: a
     /// folder in the target that holds the backup, in which each operation has one of its own name.
     pub aside: Option<(Arc<dyn Sink>, Key)>,
@@ -196,6 +197,18 @@ pub struct Staging {
     /// What is restored: nothing that is live and out of scope is read, listed as extra or changed.
     /// The entries are all in scope.
     pub scope: Scope,
+}
+
+/// How much of Arc's cold tier a backup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColdHeld {
+    /// Nothing says it: all of it where it holds some, else nothing.
+    #[default]
+    Unknown,
+    /// All that was there, which may be nothing.
+    All,
+    /// All but so many files. It may be another number, where other files are lacking too.
+    AllBut(u64),
 }
 
 /// What becomes of live files that the backup does not hold.

@@ -193,6 +193,7 @@ impl BackupRoutes {
         target: Query<Option<String>>,
     ) -> Result<Deleted, ApiError> {
         let id = BackupId::parse(&id)?;
+        let is_scoped = is_scoped(&shared, &id, target.as_deref()).await;
         let request = Request::Delete(id.clone(), target.0);
         let running = begin(&shared, request, who(admin.0)).await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
@@ -203,14 +204,14 @@ impl BackupRoutes {
                 message: "Backup deleted".to_owned(),
                 backup_id: id.to_string(),
                 targets: targets_of(&running.snapshot()),
-                warnings: deleted_last(&shared, &running.snapshot()).await,
+                warnings: deleted_last(&shared, &running.snapshot(), is_scoped).await,
             }))),
             Err(_) => {
                 let Started::Accepted(body, location, retry_after) = answered(accepted(
                     &running.snapshot(),
                     "Backup is being deleted",
                     None,
-                    deleted_last(&shared, &running.snapshot()).await,
+                    deleted_last(&shared, &running.snapshot(), is_scoped).await,
                 ));
                 Ok(Deleted::Running(body, location, retry_after))
             }
@@ -279,8 +280,18 @@ fn targets_of(operation: &Operation) -> Vec<String> {
 /// Timeout for finding out whether the target still holds a good backup.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A warning where the target holds no other good backup than the deleted one.
-async fn deleted_last(shared: &Shared, deletion: &Operation) -> Vec<String> {
+/// Whether the backup is known to be of some databases only.
+async fn is_scoped(shared: &Shared, id: &BackupId, target: Option<&str>) -> bool {
+    let found = tokio::time::timeout(LAST_TIMEOUT, shared.engine.locate(id, target)).await;
+    matches!(found, Ok(Ok((_, Ok(loaded)))) if !loaded.manifest.scope.is_empty())
+}
+
+/// A warning where the target holds no other good backup than the deleted one. One of some
+/// databases was not a good one of all.
+async fn deleted_last(shared: &Shared, deletion: &Operation, is_scoped: bool) -> Vec<String> {
+    if is_scoped {
+        return Vec::new();
+    }
     let mut warnings = Vec::new();
     for target in targets_of(deletion) {
         let good = shared.engine.good_backups(&target);

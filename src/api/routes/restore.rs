@@ -1,7 +1,7 @@
 //! Restoring a backup.
 
 use crate::operations::Sections;
-use arc_backup_core::Scope;
+use arc_backup_core::{ColdHeld, Scope};
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -61,7 +61,7 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
-            keeps_extra_cold: false,
+            cold_held: ColdHeld::default(),
         };
         if !options.includes_any() {
             return Err(ApiError::bad(

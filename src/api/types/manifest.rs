@@ -122,7 +122,8 @@ struct ManifestSchema {
     owner_instance_id: Option<String>,
     /// The cluster that the instance is a node of; absent where it is none.
     cluster: Option<ClusterSchema>,
-    /// Files of the cold tier, which it holds too.
+    /// Files of the cold tier, which it holds too; 0 where that was empty, absent where it was not
+    /// listed.
     cold_files: Option<u64>,
     /// Their size in bytes.
     cold_size_bytes: Option<u64>,

@@ -66,6 +66,8 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             // A name on disk, of no use to others.
             stage: _,
             earlier,
+            // The remedy of the message follows from it.
+            exceeds_backup: _,
             unreadable,
         } = restore;
         Self {

@@ -1,8 +1,8 @@
 //! What a backup has collected so far: the value from which its manifest is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use arc_backup_core::{Scope, Section, SourceReport, database_of};
+use arc_backup_core::{Scope, Section, SourceReport};
 use jiff::Timestamp;
 
 use crate::Result;
@@ -15,7 +15,7 @@ use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::owner::Owner;
 use crate::operations::problems::Problems;
-use crate::operations::sections::named_databases;
+use crate::operations::sections::{named_databases, without_data_files};
 use crate::operations::{ProblemKind, instance_id};
 use crate::repository::StoredLog;
 use crate::source::{Contents, ICEBERG};
@@ -98,35 +98,6 @@ impl Collected {
     pub(crate) fn add_not_included(&mut self, context: &Context, names: Vec<String>) {
         self.not_included.extend(names);
         (context.running).update(|operation| operation.not_included.clone_from(&self.not_included));
-    }
-
-    /// Warns of data without files: a wrong prefix or bucket shows as no data at all, where on
-    /// local disk the folder would be missing. So does a database that was dropped.
-    pub(crate) fn warn_if_empty(&self, context: &Context, section: &Section) -> Result<()> {
-        let Some(list) = (self.inventories.get(section)).filter(|_| *section == Section::Data)
-        else {
-            return Ok(());
-        };
-        let mut empty: BTreeSet<&str> = self.databases.iter().map(String::as_str).collect();
-        if !empty.is_empty() {
-            for record in list.records()? {
-                if let Some(database) = database_of(&record?.entry.key) {
-                    empty.remove(database);
-                }
-            }
-            for database in empty {
-                context.warn(format!(
-                    "database {database:?} has no files in {}: the backup has none of it",
-                    context.storage.location()
-                ));
-            }
-        } else if list.summary().entries == 0 {
-            context.warn(format!(
-                "the data storage is empty ({}): is that the place that Arc uses?",
-                context.storage.location()
-            ));
-        }
-        Ok(())
     }
 
     /// Reports how much was reused.
@@ -274,7 +245,7 @@ impl Collected {
                 location: origin.location,
                 instance: instance_id::instance_id(context.settings.backup.state_folder()),
             }),
-            cold_files: self.cold.0,
+            cold_files: (data.has_cold_tier || self.cold.0 > 0).then_some(self.cold.0),
             cold_size_bytes: self.cold.1,
             cold_files_excluded: data.cold_files_excluded,
             reused_files: self.reused.0,
@@ -299,4 +270,30 @@ impl Collected {
             ..Manifest::default()
         }
     }
+}
+
+/// Warns of data without files, in any of the lists: a wrong prefix or bucket shows as no data at
+/// all, where on local disk the folder would be missing. So does a database that was dropped.
+pub(crate) fn warn_if_empty(
+    context: &Context,
+    databases: &[String],
+    lists: &[&Inventory],
+) -> Result<()> {
+    let place = context.storage.location();
+    if databases.is_empty() {
+        if lists.iter().all(|list| list.summary().entries == 0) {
+            context.warn(format!(
+                "the data storage is empty ({place}): is that the place that Arc uses?"
+            ));
+        }
+        return Ok(());
+    }
+    let records = (lists.iter().map(|list| list.records())).collect::<Result<Vec<_>>>()?;
+    let keys = (records.into_iter().flatten()).map(|record| record.map(|one| one.entry.key));
+    for database in without_data_files(databases, keys)? {
+        context.warn(format!(
+            "database {database:?} has no data files in {place}: the backup has none of its rows"
+        ));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use arc_backup_core::{Databases, Scope, Secrets, Section, SnapshotRequest, Sourc
 
 use crate::manifest::{InventoryRef, Manifest};
 use crate::operations::Phase;
-use crate::operations::backup::collected::{Collected, OfRun};
+use crate::operations::backup::collected::{Collected, OfRun, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::leg_snapshot::LegSnapshot;
 use crate::operations::backup::publish::{publish, store_inventory};
@@ -110,7 +110,7 @@ async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
     let mut legs: Vec<Leg> = Vec::new();
     for (number, repository) in context.repository.legs().iter().enumerate() {
         let leg = context.for_leg(repository, number)?;
-        let prepared = context.or_cancelled(prepare(&leg)).await;
+        let prepared = context.or_cancelled(prepare(&leg, scope)).await;
         match prepared.map_err(|error| repository.named(error)) {
             Ok(unfinished) => {
                 let mut collected = Collected::new(&leg, scope, ids(&unfinished));
@@ -257,9 +257,10 @@ async fn store(
         .running
         .update(|operation| operation.targets = targets);
     report_reused(context, legs);
-    if legs.iter().all(|leg| !leg.has_data()) {
-        (legs[0].collected).warn_if_empty(context, &Section::Data)?;
-    }
+    let lists: Vec<_> = (legs.iter())
+        .filter_map(|leg| leg.collected.inventories.get(&Section::Data))
+        .collect();
+    warn_if_empty(context, &named_databases(scope), &lists)?;
     let mut inventories = Vec::new();
     for leg in legs.iter_mut() {
         if let Some(durability) = durabilities.get(&leg.target()) {

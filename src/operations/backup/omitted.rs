@@ -10,13 +10,12 @@ use crate::operations::sections::named_databases;
 pub(crate) fn on_request(settings: &Settings, scope: &Scope) -> Vec<String> {
     let databases = named_databases(scope);
     if !databases.is_empty() {
-        let config = match scope.includes(&Section::Config) {
-            true => "",
-            false => " and the configuration",
+        let others = match scope.includes(&Section::Config) {
+            true => "other databases and the SQLite databases",
+            false => "other databases, the SQLite databases and the configuration",
         };
         return vec![format!(
-            "this is a backup of the data of {} only: other databases, the SQLite databases{config} are \
-             not in it",
+            "this is a backup of the data of {} only: {others} are not in it",
             shortened(&databases)
         )];
     }

@@ -8,7 +8,7 @@ use arc_backup_core::{Databases, ErrorKind, Section, SnapshotRequest, Source};
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::Running;
-use crate::operations::backup::collected::Collected;
+use crate::operations::backup::collected::{Collected, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
 use crate::operations::backup::{incomplete, omitted, secrets, section};
@@ -16,6 +16,7 @@ use crate::operations::context::Context;
 use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
+use crate::operations::sections::named_databases;
 use crate::repository::{BackupState, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
@@ -58,7 +59,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
-    let unfinished = context.or_cancelled(prepare(context)).await?;
+    let unfinished = context.or_cancelled(prepare(context, scope)).await?;
     let mut collected = Collected::new(context, scope, ids(&unfinished));
     let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
@@ -91,7 +92,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
 
 /// Removes leftovers of interrupted backups, except files that this one can use again, and begins
 /// its journal; returns the backups that have such files.
-pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
+pub(crate) async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfinished>> {
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let dead = dead::find(&context.repositories, repository, true).await?;
@@ -100,10 +101,10 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<Unfinished>> {
     let kept = [ids(&unfinished), dead.kept].concat();
     warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
-    if let Err(error) = staging::discard_old_staged(context, interrupted.is_some()).await {
+    if let Err(error) = staging::discard_old_staged(context, interrupted.as_ref()).await {
         warn_of_faults(context, vec![error.to_string()]);
     }
-    if let Some(marker) = interrupted {
+    if let Some(marker) = interrupted.filter(|marker| marker.concerns(scope)) {
         context.warn(format!(
             "{marker}; it was not completed, and this backup contains the partially restored data"
         ));
@@ -267,7 +268,11 @@ async fn store(
         }
         copied?;
         collected.add_report(context, &section, report);
-        collected.warn_if_empty(context, &section)?;
+        if section == Section::Data
+            && let Some(list) = collected.inventories.get(&section)
+        {
+            warn_if_empty(context, &named_databases(scope), &[list])?;
+        }
     }
     store_inventory(context, collected, &*durability).await
 }

@@ -35,21 +35,14 @@ impl ArcBackup {
     }
 }
 
-/// The databases that go to this target, and not to the default one. One that several targets name
-/// goes to the first of them.
+/// The databases that go to this target, and not to the default one. The configuration names each
+/// in one target.
 fn routed_to(settings: &Settings, target: &str) -> BTreeSet<String> {
     let default = &settings.backup.default_target;
-    let mut taken = BTreeSet::new();
-    for one in settings.targets.iter().filter(|one| one.name != *default) {
-        let own: BTreeSet<_> = (one.databases.iter().cloned())
-            .filter(|name| !taken.contains(name))
-            .collect();
-        if one.name == target {
-            return own;
-        }
-        taken.extend(own);
-    }
-    BTreeSet::new()
+    (settings.targets.iter())
+        .filter(|one| one.name != *default && one.name == target)
+        .flat_map(|one| one.databases.iter().cloned())
+        .collect()
 }
 
 /// The databases of the leg in this target.

@@ -274,8 +274,11 @@ impl<'a> RunningArc<'a> {
             ..ListOptions::default()
         });
         while let Some(item) = listing.next().await {
-            let Listed::Object(meta) = item? else {
-                continue;
+            let meta = match item {
+                Ok(Listed::Object(meta)) => meta,
+                Ok(Listed::Other { .. }) => continue,
+                Err(fault) if self.scope.ignores(&fault) => continue,
+                Err(fault) => return Err(fault.into()),
             };
             // A state that belongs to no database may be of any job.
             if database_of(&meta.key).is_some() && !self.scope.contains_data(&meta.key) {

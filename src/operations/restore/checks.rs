@@ -10,6 +10,7 @@ use crate::manifest::{BackupId, InventoryFault};
 use crate::names::shortened;
 use crate::operations::owner::Owner;
 use crate::operations::restore::cluster;
+use crate::operations::restore::marker::{check_options_cover, state_marker};
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
@@ -60,6 +61,10 @@ impl ArcBackup {
             .await?;
         let options = options.within_backup(&loaded.manifest);
         check_scope(id, &loaded, &options)?;
+        // The one beside the data is read when the restore begins: its last answer may be old.
+        if let Some(marker) = state_marker(&self.settings) {
+            check_options_cover(&marker, &options).map_err(Error::Invalid)?;
+        }
         let interrupted = self.restore_in_progress().await;
         // The option is needed again to restore more sections than the interrupted restore did.
         let completes = interrupted.is_some_and(|marker| {
@@ -249,6 +254,9 @@ impl ArcBackup {
                 ..ListOptions::default()
             });
             while let Some(item) = listing.next().await {
+                if matches!(&item, Err(fault) if scope.ignores(fault)) {
+                    continue;
+                }
                 if let Listed::Object(meta) = item?
                     && scope.contains_data(&meta.key)
                     && !self.exclusions.exclude(&meta.key)
@@ -267,8 +275,14 @@ fn check_scope(id: &BackupId, loaded: &Loaded, options: &RestoreOptions) -> Resu
     if options.includes_any() && !is_empty {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "there is nothing to restore: backup {id} has only the data of {}",
-        shortened(&loaded.manifest.scope)
-    )))
+    let data = shortened(&loaded.manifest.scope);
+    Err(Error::Invalid(match loaded.manifest.has_config {
+        false => {
+            format!("there is nothing to restore: backup {id} has only the data of {data}")
+        }
+        true => format!(
+            "there is nothing to restore: backup {id} has the data of {data}, and arc.toml, which is restored \
+             with --with-config (restore_config)"
+        ),
+    }))
 }

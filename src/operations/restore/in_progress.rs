@@ -59,6 +59,10 @@ pub struct RestoreInProgress {
     /// Earlier interrupted runs, which have set files aside under their own ids.
     #[serde(default)]
     pub earlier: Vec<InterruptedRun>,
+    /// Whether an interrupted restore of other databases has to be completed too, which its backup
+    /// does not do.
+    #[serde(skip)]
+    pub exceeds_backup: bool,
     /// Why the marker on disk cannot be read. The restore and its progress are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -92,6 +96,7 @@ impl RestoreInProgress {
             skip_damaged: false,
             stage: None,
             earlier: Vec::new(),
+            exceeds_backup: false,
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),
         }
@@ -118,6 +123,18 @@ impl RestoreInProgress {
         }
     }
 
+    /// Whether anything in the scope is, or may be, what it was restoring.
+    pub(crate) fn concerns(&self, scope: &Scope) -> bool {
+        let of_data = self.data_scope();
+        let both = scope.databases().and(of_data.databases());
+        let has_no_data = matches!(both, Databases::Only(names) if names.is_empty());
+        (self.sections.iter()).any(|name| match Section::parse(name) {
+            Ok(Section::Data) => scope.includes(&Section::Data) && !has_no_data,
+            Ok(section) => scope.includes(&section),
+            Err(_) => true,
+        })
+    }
+
     /// Takes up the scope of the data that it restores.
     pub(crate) fn set_data_scope(&mut self, scope: &Scope) {
         let (only, except) = match scope.databases() {
@@ -136,6 +153,8 @@ impl RestoreInProgress {
         if own.covers_data_of(other) {
             return;
         }
+        // A restore of data is of all databases that its backup is of.
+        self.exceeds_backup = true;
         let both = match (own.databases(), other.databases()) {
             _ if other.covers_data_of(&own) => other.clone(),
             (Databases::Only(a), Databases::Only(b))
@@ -189,6 +208,16 @@ impl RestoreInProgress {
     pub fn remedy(&self) -> String {
         match &self.unreadable {
             Some(_) => "restore a whole backup, or remove that file if you know that the live data is complete".to_owned(),
+            None if self.exceeds_backup => {
+                let with = match &self.databases[..] {
+                    [] => "a backup of all databases".to_owned(),
+                    some => format!("one backup of {} or of all databases", shortened(some)),
+                };
+                format!(
+                    "these are two restores, and `{}` completes only one: restore {with}",
+                    self.backup_id
+                )
+            }
             None => format!("complete it with `{}`", self.command()),
         }
     }
@@ -240,6 +269,23 @@ mod tests {
         Scope::of_sections([Section::Data]).of_databases(Databases::Only(names))
     }
 
+    /// Guards against: a warning of half a restore in a backup that has nothing of it, or none in
+    /// one that has.
+    #[test]
+    fn a_backup_is_concerned_where_it_has_a_part_of_what_was_restored() {
+        let mut marker = RestoreInProgress::unknown("here", None, "not JSON");
+        let whole = Scope::whole();
+        let metadata = Scope::of_sections([Section::Metadata]);
+        assert!(marker.concerns(&whole) && marker.concerns(&only(&["web"])));
+        assert!(marker.concerns(&metadata));
+        marker.sections = vec!["data".to_owned()];
+        marker.set_data_scope(&only(&["iot"]));
+        assert!(marker.concerns(&whole) && marker.concerns(&only(&["iot", "web"])));
+        assert!(!marker.concerns(&only(&["web"])) && !marker.concerns(&metadata));
+        marker.sections = vec!["metadata".to_owned()];
+        assert!(!marker.concerns(&only(&["iot"])) && marker.concerns(&metadata));
+    }
+
     /// Guards against: an interrupted restore that a smaller one takes for completed.
     #[test]
     fn a_marker_has_the_scope_of_all_that_is_to_be_completed() {
@@ -264,8 +310,11 @@ mod tests {
             assert_eq!(read.data_scope(), scope, "{text}");
         }
         marker.set_data_scope(&only(&["iot"]));
+        marker.add_data_scope(&only(&["iot"]));
+        assert!(!marker.exceeds_backup);
         marker.add_data_scope(&only(&["web"]));
         assert_eq!(marker.data_scope(), only(&["iot", "web"]));
+        assert!(marker.exceeds_backup);
         marker.add_data_scope(&only(&["web"]));
         assert_eq!(marker.data_scope(), only(&["iot", "web"]));
         marker.add_data_scope(&whole);

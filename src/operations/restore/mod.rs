@@ -8,6 +8,7 @@ pub(crate) mod disk_space;
 pub(crate) mod in_progress;
 mod interrupted;
 pub(crate) mod marker;
+mod no_files;
 mod options;
 pub(crate) mod plan;
 mod planning;

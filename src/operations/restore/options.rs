@@ -1,6 +1,6 @@
 //! The options of a restore.
 
-use arc_backup_core::{Databases, ExtraFiles, Scope, Section};
+use arc_backup_core::{ColdHeld, Databases, ExtraFiles, Scope, Section};
 
 use crate::manifest::Manifest;
 use crate::operations::sections::named_databases;
@@ -45,9 +45,8 @@ pub struct RestoreOptions {
     /// Omits files that are damaged or missing in the backup; the live files in their place stay.
     /// The restore still ends as failed.
     pub skip_damaged: bool,
-    /// Leaves files of the cold tier that the backup does not hold. It is set for a backup that
-    /// lacks some of them.
-    pub keeps_extra_cold: bool,
+    /// How much of Arc's cold tier the backup holds, by its manifest.
+    pub cold_held: ColdHeld,
 }
 
 impl Default for RestoreOptions {
@@ -59,7 +58,7 @@ impl Default for RestoreOptions {
             verify_first: false,
             into_other_instance: false,
             skip_damaged: false,
-            keeps_extra_cold: false,
+            cold_held: ColdHeld::default(),
         }
     }
 }
@@ -76,7 +75,11 @@ impl RestoreOptions {
         }
         Self {
             scope,
-            keeps_extra_cold: self.keeps_extra_cold || manifest.cold_files_excluded > 0,
+            cold_held: match (manifest.cold_files_excluded, manifest.missing_files) {
+                (0, 0) if manifest.cold_files.is_some() => ColdHeld::All,
+                (0, 0) => ColdHeld::Unknown,
+                (excluded, _) => ColdHeld::AllBut(excluded),
+            },
             ..self.clone()
         }
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
 
 use crate::manifest::Inventory;
-use crate::names::shortened;
 use crate::operations::context::Context;
 use crate::operations::entries::section_records;
 use crate::operations::problems::Problems;
 use crate::operations::restore::damaged::{damaged_keys, whole_entries};
 use crate::operations::restore::disk_space::check_room;
 use crate::operations::restore::marker::RestoreMarker;
+use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::restored_section::RestoredSection;
 use crate::operations::restore::time_needed::check_time;
@@ -47,16 +47,8 @@ pub(crate) fn check_sections(
 ) -> Result<Vec<Section>> {
     let id = &context.id;
     let is_empty = |section: &Section| inventory.totals_of(section).0 == 0;
-    let mut data = section_records(inventory, &Section::Data, &options.scope)?;
-    if options.includes(&Section::Data) && data.next().transpose()?.is_none() {
-        let scope = options.named_databases();
-        context.warn(match scope.is_empty() {
-            true => format!("backup `{id}` holds no data files: after this restore there are none"),
-            false => format!(
-                "backup `{id}` holds no data files of {}: after this restore there are none",
-                shortened(&scope)
-            ),
-        });
+    if let Some(warning) = check_has_files(id, options, inventory)? {
+        context.warn(warning);
     }
     for (wanted, section) in [
         (options.includes(&Section::Metadata), Section::Metadata),
@@ -172,7 +164,7 @@ fn staging(
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),
         extra_files: options.extra_files.into(),
-        keeps_extra_cold: options.keeps_extra_cold,
+        cold_held: options.cold_held,
         aside: Some((
             context.repository.target_sink().clone(),
             own("before-restore"),

@@ -12,6 +12,7 @@ use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::problems::PathSet;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
+use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
 use crate::operations::restore::unfinished_jobs;
@@ -252,6 +253,8 @@ impl ArcBackup {
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
+        plan.warnings
+            .extend(check_has_files(id, options, &inventory)?);
         for section in &sections_to_restore(&inventory, options) {
             let mut sources = self.sources.iter();
             let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
@@ -266,7 +269,7 @@ impl ArcBackup {
                 cancel: cancel.clone(),
                 activity: Activity::default(),
                 extra_files: options.extra_files.into(),
-                keeps_extra_cold: options.keeps_extra_cold,
+                cold_held: options.cold_held,
                 aside: Some((repository.target_sink().clone(), own("before-restore"))),
                 earlier: Vec::new(),
                 untouched: Arc::default(),

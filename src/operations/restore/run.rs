@@ -17,7 +17,9 @@ use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
-use crate::operations::restore::marker::{RestoreMarker, check_covers_interrupted};
+use crate::operations::restore::marker::{
+    RestoreMarker, check_covers_interrupted, check_options_cover,
+};
 use crate::operations::restore::options::{ExtraFilesPolicy, RestoreOptions};
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
@@ -201,6 +203,9 @@ async fn prepare<'a>(
     parts: &mut Vec<RestoredSection>,
 ) -> Result<(Inventory, Option<RunningArc<'a>>)> {
     context.running.phase(Phase::Checking);
+    if let Some(interrupted) = marker.interrupted() {
+        check_options_cover(interrupted, options).map_err(Error::Failed)?;
+    }
     discard_staged(context, marker).await?;
     let loaded = load(context, problems, &options.scope, CheckFor::Reading).await?;
     if !options.skip_damaged || loaded.is_none() {

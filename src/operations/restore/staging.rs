@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_backup_core::{Discard, Discarded, Section, Source};
+use arc_backup_core::{Discard, Discarded, Scope, Section, Source};
 
 use crate::Result;
 use crate::config::Settings;
@@ -11,11 +11,11 @@ use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::entries::{difference, section_entries};
 use crate::operations::problems::Problems;
-use crate::operations::restore::RestoreOptions;
 use crate::operations::restore::marker::{
-    RestoreMarker, keeps_staged, marker_path, remove_marker, state_marker,
+    RestoreMarker, any_marker, keeps_staged, marker_path, remove_marker, state_marker,
 };
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
+use crate::operations::restore::{RestoreInProgress, RestoreOptions};
 use crate::operations::verify::completeness::archived_fault;
 use crate::operations::verify::no_writer::NoWriter;
 use crate::source::section_of;
@@ -24,14 +24,38 @@ const STAGING_FAILED: &str = "the backup could not be read or staged";
 
 /// Removes, before a backup, the files that interrupted restores staged, except those that the next
 /// restore of the same backup can use: these are kept for some days.
-pub(crate) async fn discard_old_staged(context: &Context, is_interrupted: bool) -> Result<()> {
-    let is_there = is_interrupted || marker_path(&context.settings).exists();
+pub(crate) async fn discard_old_staged(
+    context: &Context,
+    interrupted: Option<&RestoreInProgress>,
+) -> Result<()> {
+    let is_there = interrupted.is_some() || marker_path(&context.settings).exists();
     if is_there && !keeps_staged(&context.settings) {
-        discard_all_staged(&context.settings, &context.sources, Discard::Remove)
-            .await?
-            .whole()?;
+        discard_marked(context, interrupted).await?;
     }
     Ok(())
+}
+
+/// Removes what the restores of the markers have staged. A place out of their scope has nothing of
+/// that, and need not be readable.
+async fn discard_marked(context: &Context, interrupted: Option<&RestoreInProgress>) -> Result<()> {
+    let settings = &context.settings;
+    let scope = staged_scope(settings, interrupted);
+    discard_in(settings, &context.sources, Discard::Remove, &scope)
+        .await?
+        .whole()?;
+    Ok(())
+}
+
+/// The data that files may be staged of; all of it, where no marker says that it is less.
+fn staged_scope(settings: &Settings, interrupted: Option<&RestoreInProgress>) -> Scope {
+    let mut markers = any_marker(settings).into_iter().chain(interrupted.cloned());
+    let Some(mut all) = markers.next() else {
+        return Scope::whole();
+    };
+    for other in markers {
+        all.add_data_scope(&other.data_scope());
+    }
+    all.data_scope()
 }
 
 /// Removes the files that interrupted restores staged, except data that this one may use. The
@@ -45,9 +69,7 @@ pub(crate) async fn discard_staged(context: &Context, marker: &RestoreMarker<'_>
             source.discard_unfinished(Discard::Remove).await?.whole()?;
         }
     } else if marker.is_resuming() || marker_path(&context.settings).exists() {
-        discard_all_staged(&context.settings, &context.sources, Discard::Remove)
-            .await?
-            .whole()?;
+        discard_marked(context, marker.interrupted()).await?;
     }
     Ok(())
 }
@@ -59,9 +81,28 @@ pub(crate) async fn discard_all_staged(
     sources: &[Arc<dyn Source>],
     discard: Discard,
 ) -> Result<Discarded> {
+    discard_in(settings, sources, discard, &Scope::whole()).await
+}
+
+/// The same, without the faults of places in the data where nothing in scope is.
+async fn discard_in(
+    settings: &Settings,
+    sources: &[Arc<dyn Source>],
+    discard: Discard,
+    scope: &Scope,
+) -> Result<Discarded> {
     let mut discarded = Discarded::default();
     for source in sources {
-        discarded.add(source.discard_unfinished(discard).await);
+        let mut found = source.discard_unfinished(discard).await;
+        if section_of(&**source) == Section::Data
+            && let Ok(found) = &mut found
+        {
+            let is_in = |path: &str| scope.contains_data(path);
+            // It may be a file, or a folder without a `/` at its end.
+            (found.faults)
+                .retain(|fault| is_in(fault.subject()) || is_in(&format!("{}/", fault.subject())));
+        }
+        discarded.add(found);
     }
     if discard == Discard::Remove && discarded.faults.is_empty() && state_marker(settings).is_none()
     {

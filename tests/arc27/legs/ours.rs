@@ -245,3 +245,18 @@ fn three_targets_on_two_kinds_of_storage() {
     assert_eq!(instance.json(&["list"]).1["count"], 0);
     assert_eq!(instance.json(&["list"]).1["incomplete_runs"], json!([]));
 }
+
+/// Guards against: a database that the backup has no rows of, and no line that names it, as another
+/// target has data.
+#[test]
+fn a_database_without_data_files_is_named_whatever_its_target() {
+    let instance = instance(&[NEAR, FAR]);
+    std::fs::create_dir_all(instance.path("data/arc/later")).unwrap();
+    let arguments = ["backup", "--database", "iot", "--database", "later"];
+    let (code, made) = instance.json(&arguments);
+    assert_eq!(code, 0, "{made}");
+    let said = made["warnings"].to_string();
+    assert!(said.contains("later"), "{said}");
+    assert!(said.contains("has no data files"), "{said}");
+    assert!(!said.contains(r#"database \"iot"#), "{said}");
+}

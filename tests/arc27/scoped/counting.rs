@@ -42,3 +42,35 @@ fn the_latest_the_check_and_the_last_good_one_have_all_databases() {
     instance.ok(&["delete", &whole, "--yes", "--even-last"]);
     instance.ok(&["delete", &scoped, "--yes"]);
 }
+
+/// Guards against: an alarm that no good backup of the same database ends, and a warning of the
+/// last good one with each backup that never was one.
+#[test]
+fn a_damaged_or_deleted_scoped_backup_changes_nothing_for_the_whole() {
+    let instance = small();
+    let whole = instance.backup();
+    let scoped = backup_of(&instance, "iot");
+    let victim = "data/iot/cpu/2027/01/14/00/a.parquet";
+    let path = instance.backup_folder(&scoped).join(victim);
+    std::fs::write(path, b"damaged").unwrap();
+    assert_eq!(instance.run(&["verify", &scoped]).status.code(), Some(1));
+    let (code, check) = instance.json(&["check"]);
+    assert_eq!(code, 0, "{check}");
+    let line = check["line"].to_string();
+    assert!(
+        line.contains("1 backup of some databases is damaged"),
+        "{line}"
+    );
+
+    let good = backup_of(&instance, "web");
+    let service = instance.serve();
+    let deleted = |id: &str| {
+        let answer = service.delete(&format!("/api/v1/backup/{id}"));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["warnings"].to_string()
+    };
+    let said = deleted(&whole);
+    assert!(said.contains("no good backup of all databases"), "{said}");
+    assert_eq!(deleted(&good), "null");
+    assert_eq!(deleted(&scoped), "null");
+}

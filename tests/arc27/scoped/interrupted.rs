@@ -87,8 +87,11 @@ fn an_interrupted_scoped_restore_is_completed_by_one_that_covers_it() {
     mark(&instance, &iot, &["iot"]);
     put(&instance, "iot/cpu/half.parquet", b"half");
     put(&instance, "web/cpu/2027/01/14/00/a.parquet", b"newer");
+    // What the interrupted restore has staged is of use to the one that completes it.
+    let staged = "iot/cpu/2027/01/14/00/.arc-backup-20270115-040000-0a1b2c3d-0123456789abcdef.tmp";
+    put(&instance, staged, b"rows");
     let before = instance.live();
-    let said = fails(&instance, &["restore", &web, "--yes"], 1);
+    let said = fails(&instance, &["restore", &web, "--yes"], 2);
     assert!(said.contains("data of other databases"), "{said}");
     assert!(
         said.contains(&format!("arc-backup restore {iot}")),
@@ -96,6 +99,26 @@ fn an_interrupted_scoped_restore_is_completed_by_one_that_covers_it() {
     );
     assert!(said.contains("(databases iot)"), "{said}");
     assert!(instance.live() == before && is_marked(&instance));
+    assert!(instance.path("data/arc").join(staged).exists());
+    // Before any preview, and before a 202.
+    assert!(!said.contains("other database is touched"), "{said}");
+    let service = instance.serve();
+    let body = format!(r#"{{"backup_id":"{web}","confirm":true}}"#);
+    let answer = service.post("/api/v1/backup/restore", &body);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(
+        answer.text.contains("data of other databases"),
+        "{}",
+        answer.text
+    );
+    assert!(instance.path("data/arc").join(staged).exists());
+    drop(service);
+    // A backup has half of it where it has something of the database, and nowhere else.
+    for (database, is_half) in [("web", false), ("iot", true)] {
+        let (_, made) = instance.json(&["backup", "--database", database]);
+        let said = made["warnings"].to_string();
+        assert_eq!(said.contains("partially restored"), is_half, "{made}");
+    }
     let (_, status) = instance.json(&["status"]);
     let marker = &status["restore_in_progress"];
     assert_eq!(marker["databases"], serde_json::json!(["iot"]), "{status}");
@@ -111,7 +134,30 @@ fn an_interrupted_scoped_restore_is_completed_by_one_that_covers_it() {
     instance.ok(&["restore", &whole, "--yes", "--no-metadata"]);
     assert!(!is_marked(&instance));
     mark(&instance, &whole, &[]);
-    let said = fails(&instance, &["restore", &iot, "--yes"], 1);
+    let said = fails(&instance, &["restore", &iot, "--yes"], 2);
     assert!(said.contains("data of other databases"), "{said}");
     assert!(Path::new(&instance.backup_folder(&iot)).exists());
+}
+
+/// Guards against: a remedy that is refused, for ever, where two restores were interrupted.
+#[test]
+fn two_interrupted_restores_are_completed_by_one_backup_of_both() {
+    let instance = small();
+    let (iot, web) = (backup_of(&instance, "iot"), backup_of(&instance, "web"));
+    let both = instance.ok(&["backup", "--database", "iot", "--database", "web"]);
+    mark(&instance, &iot, &["iot"]);
+    let state = instance.path(STATE).join("restore-in-progress.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let other = (text.replace(&iot, &web))
+        .replace(r#"["iot"]"#, r#"["web"]"#)
+        .replace("20270115-040000", "20270115-030000");
+    std::fs::write(instance.path("data/arc.arc-backup-restore.json"), other).unwrap();
+    let said = fails(&instance, &["restore", &iot, "--yes"], 1);
+    assert!(
+        said.contains("one backup of iot, web or of all databases"),
+        "{said}"
+    );
+    assert!(!said.contains("arc-backup restore"), "{said}");
+    instance.ok(&["restore", &both, "--yes"]);
+    assert!(!is_marked(&instance));
 }

@@ -58,7 +58,10 @@ fn change(instance: &Instance, random: &mut impl FnMut(u64) -> u64, step: u64) {
         2 => _ = std::fs::remove_dir_all(root.join(pick(random))),
         3 => {
             let name = pick(random);
-            let key = format!("_schema/{name}/s{}.parquet", random(3));
+            let key = match random(2) {
+                0 => format!("_schema/{name}/s{}.parquet", random(3)),
+                _ => format!("_compaction_state/daily/{name}/s{}.txt", random(3)),
+            };
             put(instance, &key, format!("step {step}").as_bytes());
         }
         4 => put(
@@ -99,12 +102,23 @@ fn back_up(instance: &Instance, random: &mut impl FnMut(u64) -> u64) -> Made {
     let (arguments, scope) = of_some(instance, random);
     let data = live(instance);
     let id = instance.ok(&arguments);
+    assert!(live(instance) == data, "{id}: a backup changes nothing");
     Made { id, scope, data }
 }
 
 fn arguments<'a>(made: &'a Made, policy: &'a str) -> [&'a str; 6] {
     let options = ["--no-metadata", "--extra-files"];
     ["restore", &made.id, "--yes", options[0], options[1], policy]
+}
+
+/// Whether a restore may remove what the backup does not have: not where it has no rows of a
+/// database that it is of.
+fn may_remove(made: &Made) -> bool {
+    let has_rows = |name: &String| {
+        let mut keys = made.data.keys();
+        keys.any(|key| key.starts_with(&format!("{name}/")) && key.ends_with(".parquet"))
+    };
+    made.scope.iter().all(has_rows)
 }
 
 fn restore(instance: &Instance, made: &Made, policy: &str) -> serde_json::Value {
@@ -133,9 +147,16 @@ fn sequence(seed: u64) {
             3..=5 => change(&instance, &mut random, step),
             _ => {
                 let made = &all[random(all.len() as u64) as usize];
-                let policy = ["set-aside", "remove", "keep"][random(3) as usize];
+                let policy = match ["set-aside", "remove", "keep"][random(3) as usize] {
+                    "remove" if !may_remove(made) => {
+                        let (code, refused) = instance.json(&arguments(made, "remove"));
+                        assert_eq!(code, 1, "step {step}: {refused}");
+                        "set-aside"
+                    }
+                    policy => policy,
+                };
                 let case = format!("step {step}: {} {:?} {policy}", made.id, made.scope);
-                let before = live(&instance);
+                let mut before = live(&instance);
                 if random(3) == 0 {
                     let arguments = arguments(made, policy);
                     kill_within(&instance, &arguments, &mut random, &mut takes);
@@ -143,6 +164,23 @@ fn sequence(seed: u64) {
                         made.part(&before, false) == made.part(&live(&instance), false),
                         "{case}: a killed restore has changed what is out of scope"
                     );
+                    // One of another scope completes it, or changes nothing.
+                    let other = &all[random(all.len() as u64) as usize];
+                    let (killed, staged) = (live(&instance), tree(&instance.path("data/arc")));
+                    let (code, ended) = instance.json(&self::arguments(other, "set-aside"));
+                    before = live(&instance);
+                    assert!(
+                        other.part(&killed, false) == other.part(&before, false),
+                        "{case}, then {:?}: what is out of scope has changed",
+                        other.scope
+                    );
+                    if code != 0 {
+                        assert!(matches!(code, 1 | 2), "{case}: {ended}");
+                        assert!(
+                            tree(&instance.path("data/arc")) == staged,
+                            "{case}: {ended}"
+                        );
+                    }
                 }
                 restore(&instance, made, policy);
                 let after = live(&instance);

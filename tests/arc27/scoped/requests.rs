@@ -106,7 +106,11 @@ fn a_wrong_request_is_400_and_names_the_value() {
         (r#"{"databases": [".hidden"]}"#, ".hidden"),
         (r#"{"databases": []}"#, "empty"),
         (r#"{"databases": "iot"}"#, "databases must be a list"),
-        (r#"{"databases": ["iot", 7]}"#, "databases must be a list"),
+        (
+            r#"{"databases": ["iot", 7]}"#,
+            "databases[1] is 7, and must be a string",
+        ),
+        (r#"{"databases": [null]}"#, "databases[0] is null"),
         (
             r#"{"databases": ["iot"], "include_metadata": true}"#,
             "include_metadata",
@@ -254,5 +258,8 @@ fn the_command_line_has_the_same_rules_and_shows_the_scope() {
     let (code, done) = instance.json(&["backup", "--database", "empty"]);
     assert_eq!(code, 0, "{done}");
     let warnings = done["warnings"].to_string();
-    assert!(warnings.contains("has no files"), "{warnings}");
+    assert!(
+        warnings.contains("\"empty\\\" has no data files"),
+        "{warnings}"
+    );
 }

@@ -132,7 +132,10 @@ fn a_backup_without_the_cold_tier_says_so_and_its_restore_leaves_the_cold_tier_a
     assert_eq!(shown["cold_files_excluded"], moved.len(), "{shown}");
     assert!(shown.get("cold_files").is_none());
     change_live(&tiered.instance);
-    restore(&tiered, id, &["--no-metadata"]);
+    let done = restore(&tiered, id, &["--no-metadata"]);
+    let said = done["warnings"].to_string();
+    let lacks = format!("does not hold {} files of the cold tier", moved.len());
+    assert!(said.contains(&lacks), "{done}");
     assert!(contents(&tiered.cold.sink) == cold);
     assert!(tiered.served() == before);
 }
@@ -194,11 +197,14 @@ fn a_file_in_both_tiers_is_backed_up_once() {
     assert_eq!(tier(&second), Value::Null);
 }
 
-/// Guards against a backup that completes although its cold tier could not be read.
+/// Guards against a cold tier that can't be read and leaves hot data without a backup, and against
+/// a backup that does not say what it lacks.
 #[test]
-fn a_cold_tier_that_can_not_be_read_fails_the_backup() {
+fn a_cold_tier_that_can_not_be_read_is_excluded_and_counted() {
     let server = s3_server();
     let tiered = Tiered::new(Kind::S3, &server);
+    let moved: Vec<_> = tiered.parquet().into_iter().take(2).collect();
+    tiered.migrate(&moved);
     let of_cold_tier = || {
         let (_, report) = tiered.instance.json(&["doctor"]);
         let all = report["checks"].as_array().unwrap().clone();
@@ -224,17 +230,23 @@ fn a_cold_tier_that_can_not_be_read_fails_the_backup() {
                 .contains("tiered_storage.cold.")
     };
     assert!(checks.iter().any(is_named), "{checks:?}");
-    let output = tiered.instance.run(&["backup"]);
-    let said = text(&output);
-    assert!(!output.status.success(), "{said}");
-    assert!(
-        said.contains("arc_backup.include_cold_tier = false"),
-        "{said}"
-    );
-    tiered
-        .instance
-        .configure("[arc_backup]\ninclude_cold_tier = false\n");
-    tiered.instance.ok(&["backup"]);
+    let (code, done) = tiered.instance.json(&["backup"]);
+    assert_eq!((code, &done["status"]), (0, &json!("completed")), "{done}");
+    assert_eq!(done["cold_files_excluded"], moved.len(), "{done}");
+    for field in ["warnings", "not_included"] {
+        let said = done[field].to_string();
+        assert!(
+            said.contains("arc_backup.include_cold_tier = false"),
+            "{said}"
+        );
+    }
+    std::fs::write(tiered.instance.path("arc.toml"), config).unwrap();
+    let before = contents(&tiered.cold.sink);
+    let id = done["backup_id"].as_str().unwrap();
+    let restored = restore(&tiered, id, &["--no-metadata"]);
+    let said = restored["warnings"].to_string();
+    assert!(said.contains("does not hold 2 files"), "{restored}");
+    assert!(contents(&tiered.cold.sink) == before);
 }
 
 /// Guards against a backup by Arc 27.01 whose cold files are restored hot beside a cold tier,
@@ -277,21 +289,26 @@ fn a_backup_by_arc_is_restored_to_the_tiers_of_its_list() {
     }
 }
 
-/// Guards against a backup that completes without objects that only the store can bring back, and a
-/// restore that fails because of them.
+/// Guards against archived objects without which no backup completes, that a backup does not name,
+/// or that its restore takes away.
 #[test]
-fn archived_objects_fail_a_backup_and_are_compared_by_their_sizes() {
+fn archived_objects_are_excluded_and_counted_and_compared_by_their_sizes() {
     let server = s3_server();
     let tiered = Tiered::new(Kind::S3, &server);
     let (id, before) = (tiered.instance.backup(), tiered.served());
     let moved: Vec<_> = tiered.parquet().into_iter().take(3).collect();
     tiered.migrate(&moved);
     server.move_to_class("data", &moved[0], "GLACIER");
-    let said = text(&tiered.instance.run(&["backup"]));
-    assert!(
-        said.contains(&moved[0]) && said.contains("archive"),
-        "{said}"
-    );
+    let (code, made) = tiered.instance.json(&["backup"]);
+    assert_eq!((code, &made["status"]), (0, &json!("completed")), "{made}");
+    assert_eq!(made["cold_files_excluded"], 1, "{made}");
+    for field in ["warnings", "not_included"] {
+        let said = made[field].to_string();
+        assert!(
+            said.contains(&moved[0]) && said.contains("archive"),
+            "{said}"
+        );
+    }
     let done = restore(&tiered, &id, &["--no-metadata"]);
     assert_eq!(done["cold_files_skipped_already_cold"], 3, "{done}");
     assert!(
@@ -299,7 +316,11 @@ fn archived_objects_fail_a_backup_and_are_compared_by_their_sizes() {
             .to_string()
             .contains("1 files of the cold tier are in an archive")
     );
+    let without = made["backup_id"].as_str().unwrap();
+    restore(&tiered, without, &["--no-metadata"]);
     server.move_to_class("data", &moved[0], "STANDARD");
+    assert!(tiered.served() == before);
+    restore(&tiered, without, &["--no-metadata"]);
     assert!(tiered.served() == before);
 }
 

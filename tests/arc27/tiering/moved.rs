@@ -178,3 +178,82 @@ fn the_preview_on_the_command_line_names_the_cold_files() {
         "{said}"
     );
 }
+
+/// Guards against cold files that are put back hot in silence, as this configuration has no cold
+/// tier, and a backup that does not say that it lacks them.
+#[test]
+fn cold_rows_without_a_configured_cold_tier_are_counted_and_not_put_back_hot() {
+    let tiered = Tiered::new(Kind::Local, &s3_server());
+    let (id, before) = (tiered.instance.backup(), tiered.served());
+    let moved: Vec<_> = tiered.parquet().into_iter().step_by(3).collect();
+    tiered.migrate(&moved);
+    let path = tiered.instance.path("arc.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let off = config.replace("[tiered_storage]\nenabled = true", "[tiered_storage]");
+    assert!(off != config);
+    std::fs::write(&path, off).unwrap();
+    let (code, done) = tiered.instance.json(&["backup"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["cold_files_excluded"], moved.len(), "{done}");
+    let said = done["not_included"].to_string();
+    assert!(said.contains("has no cold tier"), "{done}");
+    refused(
+        &tiered.instance,
+        &id,
+        "`tiered_storage.cold`",
+        "no cold tier",
+    );
+    std::fs::write(&path, config).unwrap();
+    restore(&tiered, &id, &[]);
+    assert!(tiered.served() == before);
+}
+
+/// Guards against rows that are served twice in silence: the inputs of a compaction come back
+/// beside its output, which has moved to the cold tier.
+#[test]
+fn an_output_that_moved_since_the_backup_is_set_aside_or_named() {
+    for is_held in [true, false] {
+        let tiered = Tiered::new(Kind::Local, &s3_server());
+        let setting = format!("[arc_backup]\ninclude_cold_tier = {is_held}\n");
+        tiered.instance.configure(&setting);
+        let (id, before) = (tiered.instance.backup(), tiered.served());
+        let (_, shown) = tiered.instance.json(&["show", &id]);
+        let count = is_held.then_some(0);
+        assert_eq!(shown.get("cold_files").and_then(Value::as_u64), count);
+        // One file of an hour becomes the output of its day, which moves.
+        let is_hourly = |key: &&String| key.split('/').count() == 7;
+        let input = tiered.parquet().iter().find(is_hourly).unwrap().clone();
+        let day = input.rsplitn(3, '/').last().unwrap();
+        let output = format!("{day}/m_20260101_000000_1_b1_daily.parquet");
+        put(&tiered.cold.sink, &output, &contents(&tiered.hot)[&input]);
+        delete(&tiered.hot, &[&input]);
+        let done = restore(&tiered, &id, &[]);
+        let said = done["warnings"].to_string();
+        assert!(tiered.parquet().contains(&input), "{is_held}");
+        assert_eq!(keys(&tiered.cold.sink).contains(&output), !is_held);
+        if is_held {
+            assert_eq!(done["plan"]["extra_files"], 1, "{done}");
+            assert!(tiered.served() == before);
+        } else {
+            assert!(said.contains(&output) && said.contains("twice"), "{said}");
+        }
+    }
+}
+
+/// Guards against cold files that no query finds, as a restored database says that they are hot.
+#[test]
+fn a_restore_of_the_databases_alone_leaves_cold_files_cold() {
+    let tiered = Tiered::new(Kind::Local, &s3_server());
+    let (id, before) = (tiered.instance.backup(), tiered.served());
+    let all = tiered.parquet();
+    // All files of a measurement.
+    let start = all[0].splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+    let moved: Vec<_> = all
+        .into_iter()
+        .filter(|key| key.starts_with(&start))
+        .collect();
+    tiered.migrate(&moved);
+    tiered.instance.ok(&["restore", &id, "--yes", "--no-data"]);
+    assert!(tiered.cold_rows().iter().eq(&moved));
+    assert!(tiered.served() == before);
+}

@@ -58,6 +58,7 @@ fn a_file_that_moves_during_a_backup_is_in_it_once() {
         ParquetSource::new(hot.clone(), "memory", Exclusions::default()).with_tiering(Tiering {
             database,
             cold: Some(cold.clone()),
+            not_cold: None,
             include_cold: true,
         });
     let snapshot = runtime()
@@ -196,6 +197,7 @@ fn the_inputs_of_a_compaction_whose_output_has_moved_are_not_in_the_backup() {
     let tiering = Tiering {
         database,
         cold: Some(Arc::new(cold)),
+        not_cold: None,
         include_cold: true,
     };
     let source = ParquetSource::new(hot, "memory", Exclusions::default()).with_tiering(tiering);

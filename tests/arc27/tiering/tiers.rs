@@ -41,9 +41,16 @@ impl Tiered {
 
     /// The same with its hot files in a storage of another kind.
     pub fn on(hot: Kind, kind: Kind, server: &S3Server) -> Self {
+        Self::placed(|instance| {
+            let cold = cold_place(kind, instance, server);
+            (storage(hot, instance, server, true), cold)
+        })
+    }
+
+    /// The same with these places.
+    pub fn placed(places: impl FnOnce(&Instance) -> (Place, Place)) -> Self {
         let instance = Instance::new();
-        let cold = cold_place(kind, &instance, server);
-        let hot = storage(hot, &instance, server, true);
+        let (hot, cold) = places(&instance);
         if hot.kind != Kind::Local {
             let path = instance.path("arc.toml");
             let old = "backend = \"local\"\nlocal_path = \"./data/arc\"\n";

@@ -11,5 +11,7 @@ mod restore_marker;
 mod tests;
 
 pub(crate) use last_answer::LastAnswer;
-pub(crate) use reading::{keeps_staged, marker, marker_path, merge, remove_marker, state_marker};
-pub(crate) use restore_marker::{RestoreMarker, check_covers_interrupted};
+pub(crate) use reading::{
+    any_marker, keeps_staged, marker, marker_path, merge, remove_marker, state_marker,
+};
+pub(crate) use restore_marker::{RestoreMarker, check_covers_interrupted, check_options_cover};

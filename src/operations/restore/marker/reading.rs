@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Section, Sink};
+use arc_backup_core::{Scope, Section, Sink};
 use jiff::{SignedDuration, Timestamp};
 
 use super::places::{BesideData, read_file, remove_file};
@@ -103,7 +103,10 @@ pub(crate) fn merge(
     if has_data(&other) && !other.done.iter().any(|one| *one == *Section::Data.as_str()) {
         match has_data(&marker) {
             true => marker.add_data_scope(&other.data_scope()),
-            false => marker.set_data_scope(&other.data_scope()),
+            false => {
+                marker.set_data_scope(&other.data_scope());
+                marker.exceeds_backup = other.data_scope() != Scope::of_sections([Section::Data]);
+            }
         }
     }
     for section in &other.sections {
@@ -128,7 +131,7 @@ pub(crate) fn merge(
 }
 
 /// The marker in the state folder, whatever its phase.
-pub(super) fn any_marker(settings: &Settings) -> Option<RestoreInProgress> {
+pub(crate) fn any_marker(settings: &Settings) -> Option<RestoreInProgress> {
     let text = std::fs::read(marker_path(settings)).ok()?;
     serde_json::from_slice(&text).ok()
 }

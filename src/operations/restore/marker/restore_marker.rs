@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_backup_core::{Access, OperationId, Section};
+use arc_backup_core::{Access, OperationId, Scope, Section};
 use jiff::Timestamp;
 
 use super::places::BesideData;
@@ -195,6 +195,7 @@ impl<'a> RestoreMarker<'a> {
             skip_damaged: self.options.skip_damaged,
             stage: Some(self.stage().to_string()),
             earlier: self.earlier(),
+            exceeds_backup: false,
             unreadable: None,
         };
         marker.set_data_scope(&self.options.scope);
@@ -277,21 +278,56 @@ pub(crate) fn check_covers_interrupted(
             "{interrupted}; arc.toml stays as it is, as it can't be replaced: {error}"
         ));
     }
-    let data = Section::Data.as_str();
-    let of = interrupted.data_scope();
-    let mut omitted: Vec<_> = omitted.into_iter().map(str::to_owned).collect();
-    if (interrupted.sections.iter()).any(|one| one == data)
-        && sections.contains(&Section::Data)
-        && !marker.options.scope.covers_data_of(&of)
-    {
-        omitted.push("data of other databases".to_owned());
+    let restores_data = sections.contains(&Section::Data);
+    if omits_databases(interrupted, &marker.options.scope, restores_data) {
+        omitted.push(OTHER_DATABASES);
     }
+    refuse_to_omit(interrupted, &omitted).map_err(Error::Failed)
+}
+
+/// Refuses, before anything is done, a restore whose options omit a part of the interrupted one:
+/// staged files of that one are of use until it is completed. `arc.toml` is left to the later
+/// check, as it can't always be replaced.
+///
+/// # Errors
+/// The text says which part, and how the interrupted restore is completed.
+pub(crate) fn check_options_cover(
+    interrupted: &RestoreInProgress,
+    options: &RestoreOptions,
+) -> Result<(), String> {
+    let sections = [Section::Data, Section::Metadata];
+    let is_begun = |name: &str| interrupted.sections.iter().any(|one| one == name);
+    let mut omitted: Vec<_> = (sections.iter())
+        .filter(|section| !options.includes(section))
+        .map(Section::as_str)
+        .filter(|name| is_begun(name))
+        .collect();
+    if omits_databases(
+        interrupted,
+        &options.scope,
+        options.includes(&Section::Data),
+    ) {
+        omitted.push(OTHER_DATABASES);
+    }
+    refuse_to_omit(interrupted, &omitted)
+}
+
+/// What a message calls the data that is out of scope.
+const OTHER_DATABASES: &str = "data of other databases";
+
+/// Whether a restore of data in `scope` omits data of the interrupted one.
+fn omits_databases(interrupted: &RestoreInProgress, scope: &Scope, restores_data: bool) -> bool {
+    let has_data = (interrupted.sections.iter()).any(|one| *one == *Section::Data.as_str());
+    has_data && restores_data && !scope.covers_data_of(&interrupted.data_scope())
+}
+
+fn refuse_to_omit(interrupted: &RestoreInProgress, omitted: &[&str]) -> Result<(), String> {
     if omitted.is_empty() {
         return Ok(());
     }
-    Err(Error::Failed(format!(
+    Err(format!(
         "{interrupted}, and this one omits a part of it ({}): {}, or with one that restores these too",
         omitted.join(", "),
         interrupted.remedy()
-    )))
+    ))
 }
