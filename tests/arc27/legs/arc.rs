@@ -380,12 +380,7 @@ fn a_leg_of_another_run_is_refused() {
             json!([]),
             "a whole backup of the same id",
         ),
-        (
-            "far",
-            "owner_instance_id",
-            json!("another"),
-            "different runs",
-        ),
+        ("far", "owner_instance_id", json!("x"), "different runs"),
         ("far", "target", json!("near"), "of target `near`"),
         (
             "far",
