@@ -28,7 +28,7 @@ fn instance() -> Instance {
 
 /// Writes the leg of a run: the databases of the sample's live state that it has, and the SQLite
 /// database with the default one.
-pub(super) fn write_leg(
+fn write_leg(
     instance: &Instance,
     target: &str,
     run_targets: &[&str],
@@ -129,7 +129,7 @@ fn bytes(instance: &Instance) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Runs a command that has to fail, name these, and change no live data.
-pub(super) fn refused(instance: &Instance, arguments: &[&str], code: i32, parts: &[&str]) {
+fn refused(instance: &Instance, arguments: &[&str], code: i32, parts: &[&str]) {
     let before = (instance.live(), tree(&instance.path("near")));
     let output = instance.run(arguments);
     let said = text(&output);
