@@ -176,3 +176,144 @@ fn an_unfinished_job_in_a_backup_by_arc_is_decided_by_the_restore() {
         assert!(instance.live() == found, "{size}");
     }
 }
+
+/// Restores a backup by Arc of these files and states of jobs; returns the names of the live files,
+/// and the warnings.
+fn restored(files: &[(&str, &str)], states: &[&str]) -> (Vec<String>, String) {
+    let instance = Instance::new();
+    let names: Vec<_> = (0..states.len())
+        .map(|number| format!("_compaction_state/daily/iot/{number}.json"))
+        .collect();
+    let jobs = names.iter().zip(states);
+    let jobs = jobs.map(|(name, state)| (name.as_str(), *state));
+    let files: Vec<_> = files.iter().copied().chain(jobs).collect();
+    let id = arcs_backup(&instance, &files);
+    let (code, done) = instance.json(&["restore", &id, "--no-metadata", "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    let live = instance.live().into_keys().collect();
+    (live, done["warnings"].to_string())
+}
+
+/// Guards against an output that Arc deletes at its next start, because of the state that was
+/// restored with it, while nothing else has its rows.
+#[test]
+fn an_output_of_another_size_is_restored_without_the_state_of_its_job() {
+    let [a, b] = ["a", "b"].map(|name| format!("{DAY}/00/temperature_{name}.parquet"));
+    let output = format!("{DAY}/temperature_1_b1_daily.parquet");
+    let files = [
+        (&*output, "rows of both"),
+        (&*b, "rows of b"),
+        (&*a, "rows of a"),
+    ];
+    for (held, inputs, doubled) in [
+        (&files[..2], &["a", "b"][..], true),
+        (&files[..1], &["a", "b"], false),
+        (&files[..1], &[], false),
+    ] {
+        let (live, warnings) = restored(held, &[&state("99", inputs)]);
+        let mut expected: Vec<_> = held.iter().map(|(name, _)| (*name).to_owned()).collect();
+        expected.sort();
+        assert_eq!(live, expected);
+        assert!(
+            warnings.contains(&output) && warnings.contains("12 bytes"),
+            "{warnings}"
+        );
+        assert_eq!(
+            warnings.contains("rows may be duplicated"),
+            doubled,
+            "{warnings}"
+        );
+    }
+    // No output, and not all inputs: Arc would delete an output that stayed live.
+    let (live, _) = restored(&files[1..2], &[&state("99", &["a", "b"])]);
+    assert_eq!(live, [b.as_str()]);
+    // Two states of one output: only one has all of its inputs.
+    let states = [state("99", &["b"]), state("98", &["a"])];
+    let (live, warnings) = restored(&files[..2], &[&states[0], &states[1]]);
+    assert_eq!(live, [b.as_str(), output.as_str()]);
+    assert!(warnings.contains("rows may be duplicated"), "{warnings}");
+    // One of them names the size that it has: that decides, and the other's input stays.
+    let states = [state("99", &["b"]), state("12", &["a"])];
+    let (live, warnings) = restored(&files[..2], &[&states[0], &states[1]]);
+    assert_eq!(live, [b.as_str(), output.as_str()]);
+    assert!(warnings.contains("rows may be duplicated"), "{warnings}");
+}
+
+/// Guards against states that name each other's outputs, by which no file with the rows is left.
+#[test]
+fn jobs_that_depend_on_themselves_omit_nothing() {
+    let b = format!("{DAY}/00/temperature_b.parquet");
+    let [one, two] = ["1", "2"].map(|name| format!("{DAY}/temperature_{name}_b1_daily.parquet"));
+    let state = |output: &str, inputs: &[&str]| {
+        serde_json::json!({"output_path": output, "output_size": 12, "input_files": inputs})
+            .to_string()
+    };
+    let files = [
+        (&*one, "rows of both"),
+        (&*b, "rows of b"),
+        (&*two, "rows of them"),
+    ];
+    for states in [
+        vec![state(&one, &[&one, &b])],
+        vec![state(&one, &[&two, &b]), state(&two, &[&one])],
+    ] {
+        let states: Vec<_> = states.iter().map(String::as_str).collect();
+        let (live, warnings) = restored(&files, &states);
+        assert_eq!(live, [b.as_str(), one.as_str(), two.as_str()]);
+        assert!(warnings.contains("rows may be duplicated"), "{warnings}");
+    }
+    // One upon the other: the last one has all rows.
+    let states = [state(&one, &[&b]), state(&two, &[&one])];
+    let (live, _) = restored(&files, &[&states[0], &states[1]]);
+    assert_eq!(live, [two.as_str()]);
+}
+
+/// Guards against doubled rows that nobody hears of: the output is damaged in the backup, so the
+/// live one stays, and its inputs are restored.
+#[test]
+fn a_damaged_output_beside_its_inputs_is_warned_of() {
+    let [a, b] = ["a", "b"].map(|name| format!("{DAY}/00/temperature_{name}.parquet"));
+    let output = format!("{DAY}/temperature_1_b1_daily.parquet");
+    for inputs in [&["a", "b"][..], &["a", "b", "c"]] {
+        let instance = Instance::new();
+        let job = state("12", inputs);
+        let files = [
+            (&*a, "rows of a"),
+            (&*b, "rows of b"),
+            (&*output, "rows of both"),
+        ];
+        let id = arcs_backup(
+            &instance,
+            &[&files[..], &[("_compaction_state/daily/iot/j.json", &*job)]].concat(),
+        );
+        // The list knows it with other bytes.
+        let listed: Vec<_> = (files.iter())
+            .map(|(name, text)| {
+                let text = match *name == output {
+                    true => "rows of bots",
+                    false => text,
+                };
+                let digest = arc_backup::core::Digest::of(text.as_bytes()).to_string();
+                serde_json::json!({"path": name, "sha256": digest, "size_bytes": text.len()})
+            })
+            .collect();
+        let list = serde_json::json!({"version": 1, "files": listed}).to_string();
+        std::fs::write(
+            instance.backup_folder(&id).join("manifest-files.json"),
+            list,
+        )
+        .unwrap();
+        let arguments = ["restore", &id, "--no-metadata", "--skip-damaged", "--yes"];
+        let (code, done) = instance.json(&arguments);
+        assert_eq!(code, 1, "{done}");
+        let warnings = done["warnings"].to_string();
+        assert!(
+            warnings.contains(&output) && warnings.contains("rows may be duplicated"),
+            "{warnings}"
+        );
+        let state_is_live = instance
+            .path("data/arc/_compaction_state/daily/iot/j.json")
+            .exists();
+        assert_eq!(state_is_live, inputs.len() == 2);
+    }
+}

@@ -244,6 +244,7 @@ fn restore_preview() -> RestorePreview {
             storage: origin,
             databases: vec!["/var/lib/arc/arc.db".to_owned()],
             config: None,
+            warehouse: None,
         },
         databases: vec!["iot".to_owned(), "metrics".to_owned()],
         sqlite_databases: vec!["arc.db".to_owned()],

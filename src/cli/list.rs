@@ -183,8 +183,8 @@ fn print(answer: &ListAnswer, now: Timestamp) {
     if !table.is_empty() {
         table.print();
     }
-    if answer.backups.iter().any(|backup| !backup.has_checksums) {
-        print_line("+ made by Arc: it has no checksums, and only its data files are counted");
+    if answer.backups.iter().any(|backup| backup.files.is_none()) {
+        print_line("+ made by Arc: only its data files are counted");
     }
     if let Some(next) = &answer.next {
         print_line(&format!("there are more: --start-after {next}"));

@@ -62,6 +62,9 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
     if let Some(path) = &destination.config {
         row("", path);
     }
+    if let Some(path) = &destination.warehouse {
+        row("", &format!("{path} (Iceberg warehouse: extra files stay)"));
+    }
     if !preview.scope.is_empty() {
         let scope = preview.scope.join(", ");
         row("scope", &format!("{scope}: no other database is touched"));

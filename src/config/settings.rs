@@ -63,6 +63,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The folder of Arc's Iceberg warehouse, where that is outside of the storage root.
+    #[must_use]
+    pub(crate) fn warehouse_folder(&self) -> Option<PathBuf> {
+        match super::warehouse::Warehouse::read(&self.values, &self.storage) {
+            Ok(super::warehouse::Warehouse::Folder { path, .. }) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Reads the configuration: `--config`, else the first of `./arc.toml`, `/etc/arc/arc.toml`,
     /// `$HOME/.arc/arc.toml`, else none. `backends` are the kinds of storage that it may name.
     ///

@@ -1,10 +1,11 @@
 //! Arc's data storage.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::backends::{Backends, StorageRoot};
 use super::databases::real_path;
 use super::values::Values;
+use super::warehouse::local_path;
 use crate::{Error, Result};
 
 /// The backend that Arc uses where none is configured.
@@ -53,19 +54,27 @@ impl StorageSettings {
         }
     }
 
-    /// Whether a folder or URI is in the storage: at its root or below.
-    pub(super) fn contains(&self, place: &str) -> bool {
-        match &self.root {
+    /// The beginning of the keys of a folder or URI in the storage: empty for its root, else with
+    /// a `/` at its end. `None` where it is not in the storage.
+    pub(super) fn prefix_of(&self, place: &str) -> Option<String> {
+        let below = match &self.root {
             StorageRoot::Folder(folder) => {
-                let path = PathBuf::from(place.strip_prefix("file://").unwrap_or(place));
-                real_path(&path).starts_with(real_path(folder))
+                let path = real_path(&local_path(place)?);
+                let below = path.strip_prefix(real_path(folder)).ok()?;
+                below.to_string_lossy().into_owned()
             }
             StorageRoot::Uri(root) => {
-                let root = root.trim_end_matches('/');
-                (place.strip_prefix(root))
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                let below = place.strip_prefix(root.trim_end_matches('/'))?;
+                if !below.is_empty() && !below.starts_with('/') {
+                    return None;
+                }
+                below.trim_matches('/').to_owned()
             }
-        }
+        };
+        Some(match below.is_empty() {
+            true => below,
+            false => format!("{below}/"),
+        })
     }
 }
 

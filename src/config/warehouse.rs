@@ -13,7 +13,10 @@ pub(crate) enum Warehouse {
     /// Iceberg is not enabled.
     Disabled,
     /// Under the storage root: its files are data.
-    InStorage,
+    InStorage {
+        /// The beginning of their keys.
+        prefix: String,
+    },
     /// A folder on local disk outside of the storage root.
     Folder {
         /// The folder.
@@ -39,24 +42,24 @@ impl Warehouse {
         }
         let configured = values.text("iceberg.warehouse")?;
         let Some(configured) = configured.filter(|text| !text.trim().is_empty()) else {
-            return Ok(Self::InStorage);
+            return Ok(Self::InStorage {
+                prefix: String::new(),
+            });
         };
-        if storage.contains(&configured) {
-            return Ok(Self::InStorage);
+        if let Some(prefix) = storage.prefix_of(&configured) {
+            return Ok(Self::InStorage { prefix });
         }
         let elsewhere = |why: &str| Self::Elsewhere {
             reason: format!("`{configured}` {why}"),
         };
-        let path = configured.strip_prefix("file://").unwrap_or(&configured);
-        if path.contains("://") {
+        let Some(path) = local_path(&configured) else {
             return Ok(elsewhere(
                 "lies outside of the storage root, in another store",
             ));
-        }
+        };
         if cfg!(not(feature = "local")) {
             return Ok(elsewhere("is a folder, and this build has no local disk"));
         }
-        let path = PathBuf::from(path);
         let is_above = |root| real_path(root).starts_with(real_path(&path));
         if storage.folder().is_some_and(is_above) {
             return Ok(elsewhere(
@@ -65,6 +68,57 @@ impl Warehouse {
         }
         Ok(Self::Folder { path, configured })
     }
+}
+
+/// The folder that a path or a `file:` URI names; `None` for a URI of another scheme.
+pub(super) fn local_path(place: &str) -> Option<PathBuf> {
+    let (scheme, rest) = match place.split_once(':') {
+        // One letter is a drive, and what is behind a `/` is no scheme.
+        Some((scheme, rest)) if scheme.len() > 1 && is_scheme(scheme) => (scheme, rest),
+        _ => return Some(PathBuf::from(place)),
+    };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return None;
+    }
+    // `file:/srv`, `file:///srv`, `file://localhost/srv`; and `file://./lake`, as Arc takes it.
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let of_localhost = path.strip_prefix("localhost");
+    let path = of_localhost
+        .filter(|path| path.starts_with('/'))
+        .unwrap_or(path);
+    decoded(path).map(PathBuf::from)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+}
+
+/// Decodes `%20` and the like; a `%` without two hex digits stays.
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut left = path.as_bytes();
+    while let [first, rest @ ..] = left {
+        let digits = rest
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code.filter(|_| *first == b'%') {
+            Some(code) => {
+                bytes.push(code);
+                left = rest.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                left = rest;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -87,17 +141,36 @@ mod tests {
         };
         let of = |place: &str| read(&format!("enabled = true\nwarehouse = \"{place}\""));
         assert_eq!(read("warehouse = \"/srv/lake\""), Warehouse::Disabled);
-        assert_eq!(read("enabled = true"), Warehouse::InStorage);
-        for inside in ["", "/srv/arc", "/srv/arc/lake", "file:///srv/arc/lake"] {
-            assert_eq!(of(inside), Warehouse::InStorage, "{inside}");
+        let inside = |prefix: &str| Warehouse::InStorage {
+            prefix: prefix.to_owned(),
+        };
+        assert_eq!(read("enabled = true"), inside(""));
+        for (place, prefix) in [
+            ("", ""),
+            ("/srv/arc", ""),
+            ("/srv/arc/lake", "lake/"),
+            ("file:///srv/arc/lake", "lake/"),
+            ("file:/srv/arc/lake", "lake/"),
+        ] {
+            assert_eq!(of(place), inside(prefix), "{place}");
         }
-        for folder in ["/srv/lake", "file:///srv/lake", "/srv/arc-lake", "./lake"] {
-            let path = PathBuf::from(folder.trim_start_matches("file://"));
-            let configured = folder.to_owned();
+        for (folder, path) in [
+            ("/srv/lake", "/srv/lake"),
+            ("file:///srv/lake", "/srv/lake"),
+            ("file:/srv/lake", "/srv/lake"),
+            ("FILE://localhost/srv/a%20b%", "/srv/a b%"),
+            ("file://./lake", "./lake"),
+            ("/srv/arc-lake", "/srv/arc-lake"),
+            ("/srv/a%20b", "/srv/a%20b"),
+            ("./lake", "./lake"),
+            ("./a:b", "./a:b"),
+        ] {
+            let (path, configured) = (PathBuf::from(path), folder.to_owned());
             assert_eq!(of(folder), Warehouse::Folder { path, configured });
         }
         for (elsewhere, named) in [
             ("s3://lake/x", "another store"),
+            ("hdfs:/lake", "another store"),
             ("/srv", "holds the storage root"),
             ("/", "holds the storage root"),
         ] {

@@ -18,6 +18,7 @@ pub async fn examine(engine: &ArcBackup) -> Report {
     }
     checks.extend(machine::state(engine).await);
     checks.extend(machine::databases(engine).await);
+    checks.extend(machine::warehouse(engine).await);
     checks.extend(arc::check(engine.settings()).await);
     let data = (
         reading::SUBJECT.to_owned(),

@@ -115,6 +115,25 @@ pub(super) async fn databases(engine: &ArcBackup) -> Vec<Check> {
     checks
 }
 
+/// The folder of Arc's Iceberg warehouse, where that is outside of the storage root.
+pub(super) async fn warehouse(engine: &ArcBackup) -> Option<Check> {
+    const SUBJECT: &str = "Iceberg warehouse";
+    let folder = engine.settings().warehouse_folder()?;
+    let path = folder.display();
+    Some(match tokio::fs::metadata(&folder).await {
+        Ok(meta) if meta.is_dir() => Check::good(SUBJECT, "folder", path.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Check::good(SUBJECT, "folder", format!("{path} does not exist"))
+        }
+        found => {
+            let text =
+                found.map_or_else(|error| error.to_string(), |_| "is not a folder".to_owned());
+            Check::bad(SUBJECT, "folder", format!("{path}: {text}"))
+                .look_at("iceberg.warehouse", "name a folder that can be read")
+        }
+    })
+}
+
 /// Restores of a database that Arc has staged itself.
 fn pending(subject: &str, database: &Database) -> Vec<Check> {
     let found = crate::source::pending_restores(&database.path);

@@ -86,7 +86,11 @@ pub struct Manifest {
     pub scope: Vec<String>,
     /// The instance that made it, as Arc 27.01 names it: `cluster.name`, or the UUID in
     /// `.arc-backup-instance-id`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "blank_as_none",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub owner_instance_id: Option<String>,
     /// An Iceberg warehouse outside the storage root, whose files are in the section `iceberg`: an
     /// object, as Arc writes it.
@@ -344,6 +348,14 @@ pub struct Consistency {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Go writes a string that is not set as `""`.
+fn blank_as_none<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
 /// Go writes an empty slice as `null`.

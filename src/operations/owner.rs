@@ -57,7 +57,14 @@ impl Owner {
     pub(crate) fn is_other(&self, owner: Option<&str>, instance: Option<&str>) -> bool {
         let is_own = instance.is_some() && instance == self.instance.as_deref();
         let is_unknown = self.ids.is_empty();
-        owner.is_some_and(|owner| !is_unknown && !is_own && !self.ids.contains(owner.trim()))
+        let owner = owner.map(str::trim).filter(|owner| !owner.is_empty());
+        owner.is_some_and(|owner| !is_unknown && !is_own && !self.has(owner))
+    }
+
+    /// Whether `owner` is an id of this instance. UUIDs are the same in any case, names are not.
+    fn has(&self, owner: &str) -> bool {
+        let is_same = |id: &String| id.eq_ignore_ascii_case(owner);
+        self.ids.contains(owner) || is_uuid(owner) && self.ids.iter().any(is_same)
     }
 
     /// The same for a backup of a list.
@@ -106,6 +113,7 @@ mod tests {
             instance: Some("ours".to_owned()),
             ..Owner::default()
         };
+        let upper = UUID.to_uppercase();
         for (known, of, instance, expected) in [
             (&[UUID][..], Some(UUID), None, false),
             (&[UUID], Some("other"), None, true),
@@ -114,6 +122,11 @@ mod tests {
             (&[UUID], Some("other"), Some("theirs"), true),
             // Before Arc's first start nothing is known of the instance.
             (&[], Some("other"), None, false),
+            // What Go writes for none.
+            (&[UUID], Some(""), None, false),
+            (&[UUID], Some(" "), None, false),
+            (&[UUID], Some(&upper), None, false),
+            (&["cluster-a"], Some("Cluster-A"), None, true),
             // A cluster since then.
             (&["cluster-a", UUID], Some(UUID), None, false),
         ] {

@@ -48,8 +48,8 @@ pub(super) async fn places(
             tracing::debug!(%fault, "no file is known to be in a cold tier");
             None
         }
-        // A new host: the objects say all there is to know.
-        Err(RowsFault::NoDatabase) => None,
+        // A new host, or a table that Arc has not made: the objects say all there is to know.
+        Err(RowsFault::NoDatabase | RowsFault::NoTable) => None,
         Err(fault) => return Err(unknown(tiering, &fault)),
     };
     let filter = for_restore(tiering, staging);
@@ -92,6 +92,16 @@ fn unknown(tiering: &Tiering, fault: &RowsFault) -> Error {
     )
 }
 
+/// Says that the error is of the cold tier.
+fn of_cold_tier(location: &str, error: Error) -> Error {
+    let detail = format!(
+        "{}; it is the cold tier ({location}): correct `tiered_storage.cold`",
+        error.detail()
+    );
+    let (kind, operation) = (error.kind(), error.operation());
+    Error::new(kind, operation, error.subject().to_owned(), detail).with_source(error)
+}
+
 type Filter = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
 /// Whether a key of the cold tier is data in the scope.
@@ -123,7 +133,12 @@ pub(super) fn objects(tiering: &Tiering, staging: &Staging) -> BoxStream<'static
             &staging.scope,
             &staging.activity,
             for_restore(tiering, staging),
-        ),
+        )
+        .map_err({
+            let location = cold.location();
+            move |error| of_cold_tier(&location, error)
+        })
+        .boxed(),
         None => stream::empty().boxed(),
     }
 }

@@ -68,17 +68,27 @@ impl ParquetRestore {
             }
             locked(&self.cold.twice).restored(&entry.key);
         }
-        let to_row = (row || was_cold).then_some(RowTier::Hot);
+        let to_row = match row || was_cold {
+            true => Some(RowTier::Hot),
+            // The row of the restored database may say that it is cold.
+            false
+                if self.cold.sink().is_some()
+                    && self.staging.scope.includes(&Section::Metadata) =>
+            {
+                Some(RowTier::NotCold)
+            }
+            false => None,
+        };
         self.compare(entry, live.as_ref(), to_row).await
     }
 
     fn cold_extra(&self, object: &Meta) -> Result<()> {
         locked(&self.cold.twice).extra(&object.key);
+        self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
         if object.archived && self.staging.extra_files != ExtraFiles::Keep {
             let archived = Step::of_cold(&object.key, object.size, Action::Archived, None);
             return self.steps.append(&archived);
         }
-        self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
         (self.cold.extra_bytes).fetch_add(object.size, Ordering::Relaxed);
         self.steps.append(&Step::of_cold(
             &object.key,
@@ -277,6 +287,10 @@ impl ParquetRestore {
         let Some(tiering) = &self.cold.tiering else {
             return Ok(());
         };
+        let is_needed = |step: Result<Step>| {
+            step.is_ok_and(|step| step.row.is_some_and(|row| row != RowTier::NotCold))
+        };
+        let is_needed = self.steps.read()?.any(is_needed);
         let held = self.cold.has_extra();
         let keeps = self.staging.extra_files == ExtraFiles::Keep;
         let changes = self.steps.read()?.filter_map(move |step| {
@@ -299,10 +313,11 @@ impl ParquetRestore {
         });
         match change_rows(&tiering.database, changes).await? {
             Ok(count) => tracing::debug!(count, "changed rows of tier_files"),
-            // Its files are in force: Arc rebuilds the rows of the cold tier from a listing.
+            Err(fault) if !is_needed => tracing::debug!(%fault, "no row says cold"),
+            // Its files are in force.
             Err(fault) => self.summary().warnings.push(format!(
-                "the rows of `tier_files` in {} were not changed ({fault}): Arc rebuilds those of the cold tier at its next \
-                 scan of the tiers",
+                "the rows of `tier_files` in {} were not changed ({fault}): Arc may look for files in the wrong tier until \
+                 they are",
                 tiering.database.display()
             )),
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_backup_core::{
-    AsideMode, ColdHeld, ErrorKind, ExtraFiles, Key, Meta, Result, Sink, Staging,
+    AsideMode, ColdHeld, ErrorKind, ExtraFiles, Key, Meta, Result, Section, Sink, Staging,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -12,6 +12,7 @@ use futures::stream::{self, BoxStream};
 use super::aside::Aside;
 use super::cold_places::objects;
 use super::named::Named;
+use super::pending::pending_restores;
 use super::settle::locked;
 use super::tiering::Tiering;
 use super::twice::Twice;
@@ -39,6 +40,8 @@ pub(super) struct ColdRestore {
     /// Objects that can't be read as they are archived, and were compared by their sizes.
     pub(super) archived: AtomicU64,
     policy: ExtraFiles,
+    /// Whether databases are restored too.
+    with_metadata: bool,
     /// Outputs of compaction whose inputs are restored.
     pub(super) twice: Mutex<Twice>,
     /// Extra objects that stay, as what is archived can't be set aside.
@@ -69,6 +72,7 @@ impl ColdRestore {
             extra_files: AtomicU64::new(0),
             archived: AtomicU64::new(0),
             policy: staging.extra_files,
+            with_metadata: staging.scope.includes(&Section::Metadata),
             twice: Mutex::default(),
             kept_archived: Mutex::default(),
         }
@@ -87,6 +91,17 @@ impl ColdRestore {
             warnings.push(format!(
                 "this backup does not hold {count} files of the cold tier that were there: they are not restored"
             ));
+        }
+        if !self.with_metadata
+            && let Some(tiering) = &self.tiering
+        {
+            warnings.extend(pending_restores(&tiering.database).iter().map(|path| {
+                format!(
+                    "Arc has staged a restore of its own in {}: at its next start it replaces the database, and with it \
+                     the rows of `tier_files`; move it away before, or restore with the databases",
+                    path.display()
+                )
+            }));
         }
         let extra = self.extra_files.load(Ordering::Relaxed);
         if extra > 0 && !self.has_extra() {

@@ -11,6 +11,7 @@ mod companions;
 mod config;
 mod contents;
 mod decide;
+mod extra_files;
 mod listing;
 mod live;
 mod named;

@@ -20,6 +20,7 @@ use super::cold_places::places;
 use super::cold_tier::ColdRestore;
 use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
+use super::extra_files::Tables;
 use super::listing::list_in;
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
@@ -33,7 +34,7 @@ pub(super) const LARGE_BYTES: u64 = 5 << 20;
 
 /// A restore into Arc's data storage.
 pub(super) struct ParquetRestore {
-    section: &'static str,
+    pub(super) section: &'static str,
     pub(super) storage: Arc<dyn Sink>,
     /// The files that interrupted runs have set aside, with their policies.
     pub(super) earlier: Vec<(Aside, ExtraFiles)>,
@@ -56,6 +57,8 @@ pub(super) struct ParquetRestore {
     pub(super) durability: tokio::sync::OnceCell<Box<dyn Durability>>,
     /// Arc's cold tier.
     pub(super) cold: ColdRestore,
+    /// Of a warehouse: its tables.
+    pub(super) tables: Tables,
 }
 
 impl ParquetRestore {
@@ -89,6 +92,7 @@ impl ParquetRestore {
             has_other_times: AtomicBool::new(false),
             durability: tokio::sync::OnceCell::new(),
             cold,
+            tables: Tables::default(),
         }
     }
 
@@ -132,19 +136,6 @@ impl ParquetRestore {
                 std::future::ready(Ok(live))
             })
             .boxed()
-    }
-
-    fn record_applied(&self, aside: u64) {
-        let mut summary = self.summary();
-        summary.set_aside_files = aside;
-        summary.set_aside_location = (aside > 0).then(|| self.aside.location()).flatten();
-        if summary.kept_extra_files > 0 {
-            let text = format!(
-                "{} live files that the backup does not have were kept beside the restored ones: Arc may serve rows twice",
-                summary.kept_extra_files
-            );
-            summary.warnings.push(text);
-        }
     }
 
     /// Sets `key` aside, if it is there.
@@ -197,24 +188,6 @@ impl ParquetRestore {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn extra(&self, live: &Meta) -> Result<()> {
-        self.summary().extra_files += 1;
-        if self.staging.extra_files != ExtraFiles::Keep {
-            self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
-        }
-        self.steps.append(&Step {
-            key: live.key.to_string(),
-            action: Action::Extra,
-            size: live.size,
-            sha256: None,
-            modified: None,
-            mode: None,
-            etag: None,
-            cold: false,
-            row: None,
-        })
     }
 
     /// Compares an entry that goes to the storage with what is live there. `row` is what its row in
@@ -294,9 +267,11 @@ impl Restore for ParquetRestore {
             }
             let (at_key, cold) = joined.into_sides();
             let (entry, live) = at_key.map_or((None, None), Joined::into_sides);
+            self.tables.add(entry.as_ref(), live.as_ref());
             self.decide(entry, live, cold).await?;
         }
         drop(joined);
+        self.warn_of_tables();
         self.summary().extra_files += self.cold.extra();
         let warnings = self.cold.warnings_of_plan();
         self.summary().warnings.extend(warnings);
@@ -439,6 +414,7 @@ impl Restore for ParquetRestore {
         }
         let kept = self.cold.keep_or_remove(remove).await?;
         self.summary().kept.extend(kept);
+        self.name_beside_data();
         let mut left = self.cold.remove_earlier(remove).await?;
         for (aside, policy) in &self.earlier {
             if remove && *policy == ExtraFiles::Remove {

@@ -20,6 +20,8 @@ const ROWS_TOGETHER: usize = 500;
 #[serde(rename_all = "snake_case")]
 pub(super) enum RowTier {
     Hot,
+    /// The same, where there is a row, and it says `cold`.
+    NotCold,
     Cold,
     /// There is none: the file is no longer in the cold tier.
     Gone,
@@ -98,6 +100,12 @@ fn change_row(
     };
     if change.tier == RowTier::Gone {
         let text = format!("DELETE FROM tier_files WHERE path = ?1 AND tier = 'cold'{usable}");
+        return connection.prepare(&text)?.execute([key]);
+    }
+    if change.tier == RowTier::NotCold {
+        let text = format!(
+            "UPDATE tier_files SET tier = 'hot', migrated_at = NULL WHERE path = ?1 AND tier = 'cold'{usable}"
+        );
         return connection.prepare(&text)?.execute([key]);
     }
     let size = i64::try_from(change.size).unwrap_or(i64::MAX);
@@ -182,6 +190,7 @@ mod tests {
             ("d/m/to-hot", "cold", Some("2026-01-01 00:00:00"), None),
             ("d/m/gone", "cold", None, None),
             ("d/m/stays", "hot", None, None),
+            ("d/m/back", "cold", Some("2026-01-01 00:00:00"), None),
         ] {
             let row = params![key, tier, migrated, quarantined];
             connection.execute(insert, row).expect("a row");
@@ -194,10 +203,13 @@ mod tests {
             change("d/m/to-hot", RowTier::Hot),
             change("d/m/gone", RowTier::Gone),
             change("d/m/stays", RowTier::Gone),
+            change("d/m/back", RowTier::NotCold),
+            change("d/m/stays", RowTier::NotCold),
+            change("d/m/absent", RowTier::NotCold),
             change(new, RowTier::Cold),
         ];
         let count = change_all(&path, changes.into_iter()).expect("written");
-        assert_eq!(count, Ok(5));
+        assert_eq!(count, Ok(6));
         let row = |key: &str| -> Option<(String, i64, Option<String>)> {
             let text = "SELECT tier, size_bytes, migrated_at FROM tier_files WHERE path = ?1";
             let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
@@ -213,6 +225,8 @@ mod tests {
         assert_eq!(row("d/m/was-cold"), Some(("cold".to_owned(), 7, kept)));
         assert_eq!(row("d/m/odd").expect("a row").0, "cold");
         assert_eq!(row("d/m/to-hot"), Some(("hot".to_owned(), 7, None)));
+        assert_eq!(row("d/m/back"), Some(("hot".to_owned(), 1, None)));
+        assert_eq!(row("d/m/absent"), None);
         assert_eq!(row("d/m/gone"), None);
         assert_eq!(row("d/m/stays").expect("a row").0, "hot");
         let made: (String, String, String, String) = connection

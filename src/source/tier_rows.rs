@@ -1,8 +1,8 @@
 //! The table `tier_files` in Arc's database: which files are in the cold tier.
 //!
 //! Arc 27.01 has a row for each file: `path` (its key), `database`, `measurement`,
-//! `partition_time`, `tier` (`hot` or `cold`), `size_bytes`, `created_at`, `migrated_at`. One with
-//! `quarantined_at` is of a file that Arc leaves alone, and so does this.
+//! `partition_time`, `tier` (`hot` or `cold`), `size_bytes`, `created_at`, `migrated_at`. Should a
+//! later one mark rows by `quarantined_at`, these are left alone.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -41,9 +41,7 @@ impl std::fmt::Display for RowsFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoDatabase => f.write_str("there is no database"),
-            Self::NoTable => {
-                f.write_str("it has no table `tier_files`: start Arc once, which makes it")
-            }
+            Self::NoTable => f.write_str("it has no table `tier_files`"),
             Self::Unreadable(detail) => f.write_str(detail),
         }
     }

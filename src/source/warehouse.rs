@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use arc_backup_core::{
-    Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Restore, Result,
-    Scope, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, ExtraFiles, Restore,
+    Result, Scope, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -14,7 +14,8 @@ use super::parquet::ParquetSource;
 /// The section of the warehouse, as Arc names its folder in a backup.
 pub(crate) const ICEBERG: &str = "iceberg";
 
-/// The files of the warehouse. They are backed up and restored as those of the data are.
+/// The files of the warehouse. They are backed up and restored as those of the data are, but extra
+/// files stay: the folder may be shared.
 #[derive(Debug, Clone)]
 pub struct WarehouseSource {
     files: ParquetSource,
@@ -49,6 +50,10 @@ impl Source for WarehouseSource {
             true => self.files.snapshot(request).await,
             false => Ok(Box::new(Absent {
                 folder: self.folder.display().to_string(),
+                why: match self.folder.exists() {
+                    true => "is not a folder",
+                    false => "does not exist",
+                },
             })),
         }
     }
@@ -56,6 +61,8 @@ impl Source for WarehouseSource {
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>> {
         let staging = Staging {
             scope: Scope::whole(),
+            // Other programs may keep their files in the folder: they are not Arc's to move.
+            extra_files: ExtraFiles::Keep,
             ..staging
         };
         self.files.restore(staging).await
@@ -76,6 +83,7 @@ impl Source for WarehouseSource {
 /// The snapshot of a warehouse that does not exist.
 struct Absent {
     folder: String,
+    why: &'static str,
 }
 
 #[async_trait]
@@ -96,10 +104,10 @@ impl Snapshot for Absent {
 
     fn report(&self) -> SourceReport {
         let mut report = SourceReport::default();
-        let folder = &self.folder;
+        let Self { folder, why } = self;
         report
             .not_included
-            .push(format!("iceberg.warehouse: `{folder}` does not exist"));
+            .push(format!("iceberg.warehouse: `{folder}` {why}"));
         report
     }
 

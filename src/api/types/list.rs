@@ -105,7 +105,7 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) skipped_metadata_files: Option<u64>,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub(in crate::api) state: BackupState,
-    /// Whether it has checksums: false for a backup that Arc made.
+    /// Whether it has checksums: false for a backup that Arc before 27.01 made.
     pub(in crate::api) has_checksums: bool,
     /// All its files, databases and configuration included; absent in a backup that Arc made.
     pub(in crate::api) files: Option<u64>,

@@ -134,7 +134,8 @@ pub(crate) struct Operation {
     pub(in crate::api) reused_bytes: Option<u64>,
     /// Backup: where the incomplete copy is, made for emergencies because files could not be read.
     pub(in crate::api) incomplete_copy: Option<String>,
-    /// Restore and verify: whether the backup has checksums; false for one that Arc made.
+    /// Restore and verify: whether the backup has checksums: false for one that Arc before
+    /// 27.01 made.
     pub(in crate::api) has_checksums: Option<bool>,
     /// Backup and verify: the state of the backup afterwards.
     pub(in crate::api) backup_state: Option<BackupState>,

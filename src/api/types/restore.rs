@@ -123,6 +123,8 @@ pub(in crate::api) struct RestoreDestination {
     pub(in crate::api) databases: Vec<String>,
     /// The configuration file that is replaced.
     pub(in crate::api) config: Option<String>,
+    /// The folder of the Iceberg warehouse, where the backup has one.
+    pub(in crate::api) warehouse: Option<String>,
 }
 
 impl From<operations::RestoreDestination> for RestoreDestination {
@@ -131,11 +133,13 @@ impl From<operations::RestoreDestination> for RestoreDestination {
             storage,
             databases,
             config,
+            warehouse,
         } = destination;
         Self {
             storage: storage.into(),
             databases,
             config,
+            warehouse,
         }
     }
 }

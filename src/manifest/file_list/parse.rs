@@ -17,6 +17,8 @@ const PIECE_BYTES: usize = 64 << 10;
 /// The most that is read before the next file of the list has ended: a key of 1,024 bytes, each
 /// escaped in six, and the other fields, fit several times.
 const LIMIT: usize = 4 * PIECE_BYTES;
+/// The largest size, of a file and of all together: Go counts in signed numbers.
+const LARGEST: u64 = i64::MAX as u64;
 
 /// Why reading ended.
 #[derive(Debug)]
@@ -34,11 +36,12 @@ pub(super) fn parse(
 ) -> Result<(), ParseFault> {
     let unread = Cell::new(LIMIT);
     let reader = Limited {
-        text,
+        text: without_mark(text).map_err(|e| ParseFault::Damaged(format!("can't be read: {e}")))?,
         unread: &unread,
     };
     let files = Files {
         unread: &unread,
+        bytes: Cell::new(0),
         take: RefCell::new(take),
         fault: RefCell::new(None),
     };
@@ -51,6 +54,16 @@ pub(super) fn parse(
         return Err(fault);
     }
     read.map_err(|error| ParseFault::Damaged(format!("is not valid: {error}")))
+}
+
+/// The text without a byte order mark at its beginning, which is no part of the JSON.
+fn without_mark(mut text: impl Read) -> io::Result<impl Read> {
+    let mut first = Vec::new();
+    text.by_ref().take(3).read_to_end(&mut first)?;
+    if first == [0xEF, 0xBB, 0xBF] {
+        first.clear();
+    }
+    Ok(io::Cursor::new(first).chain(text))
 }
 
 /// A reader that fails where no file of the list ends for too long.
@@ -76,6 +89,8 @@ impl<R: Read> Read for Limited<'_, R> {
 /// What takes the files.
 struct Files<'a> {
     unread: &'a Cell<usize>,
+    /// The bytes of the files so far.
+    bytes: Cell<u64>,
     take: RefCell<&'a mut dyn FnMut(Record) -> Result<(), ParseFault>>,
     fault: RefCell<Option<ParseFault>>,
 }
@@ -84,7 +99,16 @@ impl Files<'_> {
     /// Gives a file to whoever takes it; its fault ends the reading.
     fn give(&self, file: Result<Record, ParseFault>) -> Result<(), ()> {
         self.unread.set(LIMIT);
-        let given = file.and_then(|file| (self.take.borrow_mut())(file));
+        let given = file.and_then(|file| {
+            let bytes = self.bytes.get().saturating_add(file.entry.size);
+            self.bytes.set(bytes);
+            if bytes > LARGEST {
+                let path = &file.path;
+                let text = format!("is not valid: the sizes of all files up to `{path}` overflow");
+                return Err(ParseFault::Damaged(text));
+            }
+            (self.take.borrow_mut())(file)
+        });
         given.map_err(|fault| *self.fault.borrow_mut() = Some(fault))
     }
 }
@@ -182,6 +206,12 @@ struct File {
 impl File {
     fn record(self) -> Result<Record, String> {
         let key = Key::parse(&self.path).map_err(|e| format!("is not valid: {e}"))?;
+        if self.size_bytes > LARGEST {
+            let size = self.size_bytes;
+            return Err(format!(
+                "is not valid: of `{key}`: the size {size} is too large"
+            ));
+        }
         let of = |detail: &dyn fmt::Display| format!("is not valid: of `{key}`: {detail}");
         let sha256: Digest = (self.sha256.to_ascii_lowercase().parse()).map_err(|e| of(&e))?;
         let tier = match self.tier.as_deref() {
@@ -240,6 +270,12 @@ mod tests {
             assert_eq!(records[0].entry.tier, Tier::Hot, "{tier}");
         }
         for empty in ["[]", "null"] {
+            let text = "\u{feff}".to_owned() + r#"{"version":1,"files":EMPTY}"#;
+            assert_eq!(
+                parsed(&text.replace("EMPTY", empty)),
+                Ok(Vec::new()),
+                "{empty}"
+            );
             let text = format!(r#"{{"version":1,"by":"later","files":{empty}}}"#);
             assert_eq!(parsed(&text), Ok(Vec::new()), "{empty}");
         }
@@ -251,6 +287,9 @@ mod tests {
         let path = r#""a.parquet""#;
         let long = format!("\"{}\"", "a/".repeat(600) + "a");
         let endless = format!("\"{}\"", "a".repeat(LIMIT + PIECE_BYTES));
+        let two = one(path, "9223372036854775807", "");
+        let file = two[10..two.len() - 14].to_owned();
+        let two = two.replace(&file, &format!("{file},{}", file.replace("a.p", "b.p")));
         let short = one(path, "1", "").replace(SHA, "abc");
         for (text, named) in [
             (one(r#""../a.parquet""#, "1", ""), "`.` or `..`"),
@@ -263,6 +302,8 @@ mod tests {
             (one(path, "-1", ""), "-1"),
             (one(path, "1.5", ""), "1.5"),
             (one(path, "18446744073709551616", ""), "floating point"),
+            (one(path, "9223372036854775808", ""), "too large"),
+            (two, "overflow"),
             (one(path, "1", r#","tier":"warm""#), "warm"),
             (short, "64 lower-case hex digits"),
             (

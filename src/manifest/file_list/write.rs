@@ -84,7 +84,12 @@ impl FileListWriter {
     /// # Errors
     /// When it can't be written.
     pub fn push(&mut self, file: &ListedFile<'_>) -> Result<()> {
-        let time = |time: Option<Timestamp>| time.map_or(NO_TIME.to_owned(), |t| t.to_string());
+        // RFC 3339, and Go, know the years 0 to 9999; Go takes the year 1 for none.
+        let time = |time: Option<Timestamp>| {
+            let text = time.map(|time| time.to_string());
+            text.filter(|text| !text.starts_with(['-', '+']) && !text.starts_with("0000"))
+                .unwrap_or_else(|| NO_TIME.to_owned())
+        };
         let line = Line {
             path: file.path,
             sha256: file.sha256.to_string(),
@@ -131,6 +136,34 @@ impl FileListWriter {
 mod tests {
     use super::super::parse::parse;
     use super::*;
+
+    /// Guards against: a moment by which Go refuses the whole list.
+    #[test]
+    fn a_moment_before_the_year_one_is_written_as_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("list");
+        for second in [-99_999_999_999, -62_150_000_000, 0] {
+            let mut list = FileListWriter::create(&path).expect("a file");
+            let file = ListedFile {
+                path: "a.parquet",
+                sha256: Digest::of(b"bytes"),
+                size_bytes: 5,
+                database: "",
+                measurement: "",
+                partition_time: None,
+                created_at: Some(Timestamp::from_second(second).expect("a moment")),
+                tier: Tier::Hot,
+            };
+            list.push(&file).expect("written");
+            list.finish().expect("written");
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let expected = match second {
+                0 => "\"created_at\":\"1970-01-01T00:00:00Z\"",
+                _ => "\"created_at\":\"0001-01-01T00:00:00Z\"",
+            };
+            assert!(text.contains(expected), "{text}");
+        }
+    }
 
     /// Guards against: a list that this program writes and can't read, or a tier that is lost.
     #[test]

@@ -227,6 +227,13 @@ impl ArcBackup {
         if options.includes(&Section::Data) && self.has_live_data(&options.scope).await? {
             there.push(format!("data in {}", self.storage.location()));
         }
+        if options.includes(&Section::Other(ICEBERG.to_owned()))
+            && loaded.manifest.iceberg_warehouse.is_some()
+            && let Some(folder) = self.settings.warehouse_folder()
+            && holds_any(&folder)
+        {
+            there.push(format!("the Iceberg warehouse in `{}`", folder.display()));
+        }
         if options.includes(&Section::Metadata) {
             let included = &loaded.manifest.databases_included;
             let databases = self.settings.databases.iter().filter(|database| {
@@ -266,6 +273,14 @@ impl ArcBackup {
             }
         }
         Ok(false)
+    }
+}
+
+/// Whether anything is in the folder; one that can't be read counts as if there were.
+fn holds_any(folder: &std::path::Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod damaged;
 pub(crate) mod disk_space;
 pub(crate) mod in_progress;
 mod interrupted;
+mod job_outcomes;
 pub(crate) mod marker;
 mod no_files;
 mod options;
@@ -19,6 +20,7 @@ pub(crate) mod set_aside;
 pub(crate) mod staging;
 pub(crate) mod time_needed;
 mod unfinished_jobs;
+mod untouched;
 
 pub use in_progress::{InterruptedRun, RestoreInProgress};
 pub use options::{ExtraFilesPolicy, RestoreOptions};

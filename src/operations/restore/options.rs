@@ -4,6 +4,7 @@ use arc_backup_core::{ColdHeld, Databases, ExtraFiles, Scope, Section};
 
 use crate::manifest::Manifest;
 use crate::operations::sections::named_databases;
+use crate::operations::verify::check_for::OnBadList;
 
 /// What becomes of live files that the backup does not hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -81,6 +82,15 @@ impl RestoreOptions {
                 (excluded, _) => ColdHeld::AllBut(excluded),
             },
             ..self.clone()
+        }
+    }
+
+    /// Without Arc's list of files nothing shows which are missing: only where all live files stay,
+    /// and damaged ones are omitted, a restore can do without.
+    pub(crate) fn on_bad_list(&self) -> OnBadList {
+        match self.skip_damaged && self.extra_files == ExtraFilesPolicy::Keep {
+            true => OnBadList::DoWithout,
+            false => OnBadList::Fail,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{Error as CoreError, InvalidOperationId, OperationId, Section, Staging};
 
+use crate::config::Warehouse;
 use crate::manifest::Inventory;
 use crate::operations::context::Context;
 use crate::operations::entries::section_records;
@@ -15,6 +16,7 @@ use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::restored_section::RestoredSection;
 use crate::operations::restore::time_needed::check_time;
+use crate::operations::restore::untouched::ToRestore;
 use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
 use crate::repository::own;
 use crate::source::{ICEBERG, section_of};
@@ -68,9 +70,19 @@ pub(crate) fn check_sections(
     if sections.contains(&iceberg) && !has_source(&iceberg) {
         // Its tables' rows are data, and are restored. The backup still has the metadata.
         sections.retain(|section| *section != iceberg);
+        let settings = &context.settings;
+        let why = match Warehouse::read(&settings.values, &settings.storage)? {
+            Warehouse::InStorage { .. } => {
+                "here the warehouse is under the storage root, and its metadata stays as it is; to restore the other one, set \
+                 `iceberg.warehouse` to a folder of its own and restore again"
+            }
+            _ => {
+                "`iceberg.enabled` and `iceberg.warehouse` name no folder on local disk outside of the storage root; set them \
+                 and restore again"
+            }
+        };
         context.warn(format!(
-            "the Iceberg warehouse of backup `{id}` ({} files) was not restored: `iceberg.enabled` and `iceberg.warehouse` name no \
-             folder on local disk outside of the storage root; set them and restore again, or copy `{id}/iceberg/` by hand",
+            "the Iceberg warehouse of backup `{id}` ({} files) was not restored: {why}, or copy `{id}/iceberg/` by hand",
             inventory.totals_of(&iceberg).0
         ));
     }
@@ -89,11 +101,15 @@ pub(crate) async fn plan(
     context: &Context,
     problems: &Problems,
     options: &RestoreOptions,
-    inventory: &Inventory,
+    to_restore: &ToRestore<'_>,
     marker: &RestoreMarker<'_>,
-    sections: &[Section],
     parts: &mut Vec<RestoredSection>,
 ) -> Result<()> {
+    let ToRestore {
+        inventory,
+        sections,
+        untouched,
+    } = *to_restore;
     let mut rooms = Vec::new();
     let mut staged_bytes = 0;
     let mut plan = RestorePlan::new(options.extra_files);
@@ -106,8 +122,12 @@ pub(crate) async fn plan(
         let Some(source) = sources.find(|source| section_of(&***source) == *section) else {
             continue;
         };
+        let damaged = damaged_keys(problems, inventory, section)?;
         let staging = Staging {
-            untouched: damaged_keys(problems, inventory, section)?,
+            untouched: match section {
+                Section::Data => Arc::new(damaged.union(untouched).cloned().collect()),
+                _ => damaged,
+            },
             ..staging(context, options, marker)?
         };
         let restore = source.restore(staging).await?;
@@ -121,7 +141,7 @@ pub(crate) async fn plan(
             restore,
             reader: reader.section(section),
             needed: (summary.needed_files, summary.needed_bytes),
-            keeps_extra: options.extra_files == ExtraFilesPolicy::Keep,
+            keeps_extra: options.extra_files == ExtraFilesPolicy::Keep || is_iceberg(section),
         });
     }
     context
@@ -131,6 +151,10 @@ pub(crate) async fn plan(
     let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
     let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);
     check_time(context, bytes).await
+}
+
+fn is_iceberg(section: &Section) -> bool {
+    section.as_str() == ICEBERG
 }
 
 /// Adds the files of a section to the progress.

@@ -16,9 +16,10 @@ use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
 use crate::operations::restore::unfinished_jobs;
+use crate::operations::restore::untouched::untouched;
 use crate::operations::{ArcBackup, RestoreOptions};
 use crate::repository::{Loaded, Repository, own};
-use crate::source::section_of;
+use crate::source::{ICEBERG, section_of};
 use crate::{Error, Result};
 
 /// Where the data of a backup came from, or where the data of this instance is.
@@ -79,6 +80,8 @@ pub struct RestoreDestination {
     pub databases: Vec<String>,
     /// The configuration file that is replaced.
     pub config: Option<String>,
+    /// The folder of the Iceberg warehouse, where the backup has one.
+    pub warehouse: Option<String>,
 }
 
 /// The preview of a restore.
@@ -160,6 +163,11 @@ impl ArcBackup {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             path.display().to_string()
         };
+        let iceberg = Section::Other(ICEBERG.to_owned());
+        let warehouse = self.settings.warehouse_folder();
+        let warehouse = warehouse
+            .as_deref()
+            .filter(|_| options.includes(&iceberg) && manifest.iceberg_warehouse.is_some());
         Ok(RestorePreview {
             backup_id: id.to_string(),
             target: repository.name().to_owned(),
@@ -171,6 +179,7 @@ impl ArcBackup {
                 databases: replaced.map(|one| absolute(&one.path)).collect(),
                 config: (options.includes(&Section::Config) && manifest.has_config)
                     .then(|| absolute(&self.settings.config_path)),
+                warehouse: warehouse.map(absolute),
                 storage: own,
             },
             scope: options.named_databases(),
@@ -250,6 +259,14 @@ impl ArcBackup {
             scratch.path(),
         );
         let (inventory, _) = decided.await?;
+        let untouched = untouched(
+            &*self.storage,
+            &self.settings,
+            &loaded.manifest,
+            &inventory,
+            options,
+        );
+        let untouched = Arc::new(untouched.await?);
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
         let mut plan = RestorePlan::new(options.extra_files);
@@ -272,7 +289,10 @@ impl ArcBackup {
                 cold_held: options.cold_held,
                 aside: Some((repository.target_sink().clone(), own("before-restore"))),
                 earlier: Vec::new(),
-                untouched: Arc::default(),
+                untouched: match section {
+                    Section::Data => untouched.clone(),
+                    _ => Arc::default(),
+                },
                 scope: options.scope.clone(),
             };
             let restore = source.restore(staging).await?;

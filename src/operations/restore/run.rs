@@ -25,6 +25,7 @@ use crate::operations::restore::planning::{check_sections, plan, sections_to_res
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
+use crate::operations::restore::untouched::{ToRestore, check_named, untouched};
 use crate::operations::verify::check_for::CheckFor;
 use crate::operations::verify::completeness::out_of_scope;
 use crate::operations::verify::load::load;
@@ -182,13 +183,17 @@ async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Resul
 
 /// Reports how many files were set aside so far.
 fn report_set_aside(context: &Context, parts: &[RestoredSection]) {
-    let aside = parts
-        .iter()
-        .find_map(|part| part.restore.set_aside_so_far());
-    if let Some((files, location)) = aside {
+    for part in parts {
+        let Some((files, location)) = part.restore.set_aside_so_far() else {
+            continue;
+        };
         context.running.update(|operation| {
-            operation.set_aside_files = Some(files);
-            operation.set_aside_location = Some(location);
+            if part.section == Section::Data {
+                operation.set_aside_files = Some(files);
+                operation.set_aside_location = Some(location);
+            } else if !operation.kept.contains(&location) {
+                operation.kept.push(location);
+            }
         });
     }
 }
@@ -207,7 +212,8 @@ async fn prepare<'a>(
         check_options_cover(interrupted, options).map_err(Error::Failed)?;
     }
     discard_staged(context, marker).await?;
-    let loaded = load(context, problems, &options.scope, CheckFor::Reading).await?;
+    let (scope, on_bad_list) = (&options.scope, options.on_bad_list());
+    let loaded = load(context, problems, scope, CheckFor::Reading, on_bad_list).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
     }
@@ -237,10 +243,19 @@ async fn prepare<'a>(
     let sections = sections_to_restore(&inventory, options);
     let sections = check_sections(context, options, &inventory, sections)?;
     check_covers_interrupted(marker, &sections)?;
-    plan(
-        context, problems, options, &inventory, marker, &sections, parts,
-    )
-    .await?;
+    let to_restore = ToRestore {
+        inventory: &inventory,
+        sections: &sections,
+        untouched: &untouched(
+            &*context.storage,
+            &context.settings,
+            &loaded.manifest,
+            &inventory,
+            options,
+        )
+        .await?,
+    };
+    plan(context, problems, options, &to_restore, marker, parts).await?;
     if !marker.is_resuming() {
         marker.staging(&names_of(&sections))?;
     }
@@ -336,6 +351,7 @@ fn check_missing(context: &Context, options: &RestoreOptions, loaded: &Loaded) -
                 .to_owned(),
         ));
     }
+    check_named(manifest, options)?;
     if manifest.missing_files == 0 {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_backup_core::{AsideAreas, AsideStore, ListOptions, OperationId, Sink};
 use jiff::Timestamp;
 
-use crate::config::{Warehouse, real_path};
+use crate::config::real_path;
 use crate::files::{folder_of, with_suffix};
 use crate::operations::ArcBackup;
 use crate::repository::own;
@@ -56,9 +56,7 @@ impl ArcBackup {
             let databases = settings.databases.iter().map(|database| &*database.path);
             let files = databases.chain([&*settings.config_path]);
             let mut found: Vec<_> = files.flat_map(beside).collect();
-            if let Ok(Warehouse::Folder { path, .. }) =
-                Warehouse::read(&settings.values, &settings.storage)
-            {
+            if let Some(path) = settings.warehouse_folder() {
                 found.extend(beside_folder(&real_path(&path)));
             }
             found

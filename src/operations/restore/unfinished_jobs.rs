@@ -4,13 +4,13 @@
 //! decides such a job at its next start; until then it would serve these rows twice. A backup of
 //! ours has decided its jobs already.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arc_backup_core::{ErrorKind, Section};
 
 use crate::manifest::{BackupId, Inventory, Spool};
 use crate::operations::problems::PathSet;
+use crate::operations::restore::job_outcomes::job_outcomes;
 use crate::pipeline::Reader;
 use crate::repository::{Loaded, Repository};
 use crate::source::{JobFiles, STATE_LIMIT, is_job_state};
@@ -95,8 +95,9 @@ pub(crate) async fn decide(
     if jobs.is_empty() {
         return Ok((inventory, omitted));
     }
-    let without = files_to_omit(&inventory, &jobs, damaged)?;
-    if without.inputs.is_empty() && without.outputs.is_empty() {
+    let mut without = job_outcomes(&inventory, &jobs, damaged)?;
+    omitted.warnings.append(&mut without.warnings);
+    if without.changes_nothing() {
         return Ok((inventory, omitted));
     }
     let mut rest = Spool::create(&scratch.join(format!("{id}.decided")))?;
@@ -112,47 +113,4 @@ pub(crate) async fn decide(
     }
     // As before: the lines of Arc's files have no digests, or those of its own list.
     Ok((rest.finish()?.without_checksums(), omitted))
-}
-
-#[derive(Default)]
-struct Omitted {
-    inputs: BTreeSet<String>,
-    outputs: BTreeSet<String>,
-    /// The states of these jobs, which end with that.
-    states: BTreeSet<String>,
-}
-
-/// An output with the size that its job says has the rows of all inputs. Another one is not whole,
-/// and its inputs have the rows, where they are all there.
-fn files_to_omit(
-    inventory: &Inventory,
-    jobs: &[(String, JobFiles)],
-    damaged: &PathSet,
-) -> Result<Omitted> {
-    let of_jobs: BTreeSet<&str> = (jobs.iter())
-        .flat_map(|(_, job)| job.inputs.iter().chain([&job.output]))
-        .map(String::as_str)
-        .collect();
-    let mut sizes = BTreeMap::new();
-    for record in inventory.records_of(&Section::Data)? {
-        let record = record?;
-        if of_jobs.contains(&*record.entry.key) && !damaged.contains(&record.path) {
-            sizes.insert(record.entry.key.to_string(), record.entry.size);
-        }
-    }
-    let mut omitted = Omitted::default();
-    for (state, job) in jobs {
-        let has_inputs = job.inputs.iter().all(|input| sizes.contains_key(input));
-        match sizes.get(&job.output) {
-            Some(size) if Some(*size) == job.output_size => {
-                omitted.inputs.extend(job.inputs.iter().cloned());
-            }
-            Some(_) if has_inputs && !job.inputs.is_empty() => {
-                omitted.outputs.insert(job.output.clone());
-            }
-            _ => continue,
-        }
-        omitted.states.insert(state.clone());
-    }
-    Ok(omitted)
 }

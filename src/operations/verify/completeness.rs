@@ -13,6 +13,7 @@ use crate::operations::context::Context;
 use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
     Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
@@ -223,6 +224,9 @@ fn found<'a>(
     if loaded.manifest.is_leg() {
         own.push(run_index_key(id));
     }
+    let list = file_list_key(id);
+    let has_list = loaded.manifest.file_list.is_some();
+    let is_list = move |path: &str| has_list && path == list.as_str();
     let is_in_scope = move |path: &str| {
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
         // A name that cannot be a section's is nobody's: it goes with the data, and is reported.
@@ -258,6 +262,8 @@ fn found<'a>(
                 let path = path_of(&meta.key).unwrap_or_else(|| meta.key.to_string());
                 is_in_scope(&path).then_some(Ok(Found { path, meta }))
             }
+            // Of our own backups, it is checked by itself.
+            Ok(Listed::Other { path, .. }) if loaded.sealed && is_list(&path) => None,
             Ok(Listed::Other { path, kind }) => {
                 let path = path_of(&path).unwrap_or(path);
                 if is_in_scope(&path) {
@@ -396,6 +402,9 @@ pub(crate) fn check_arcs_counts(
             manifest.total_files, manifest.total_size_bytes
         );
         problems.add("data", ProblemKind::Missing, text);
+    }
+    if is_short {
+        measurements::check(problems, manifest, inventory, skipped)?;
     }
     check_warehouse(problems, manifest, inventory);
     if manifest.has_metadata && !has(&Section::Metadata) {

@@ -2,12 +2,12 @@
 
 use arc_backup_core::Scope;
 
-use crate::manifest::{Inventory, InventoryFault, Skipped};
+use crate::manifest::{FILE_LIST, Inventory, InventoryFault, Skipped};
 use crate::operations::Phase;
 use crate::operations::ProblemKind;
 use crate::operations::context::Context;
 use crate::operations::problems::Problems;
-use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::check_for::{CheckFor, OnBadList};
 use crate::operations::verify::completeness;
 use crate::repository::Loaded;
 use crate::{Error, Result};
@@ -19,8 +19,9 @@ pub(crate) async fn load(
     problems: &mut Problems,
     scope: &Scope,
     purpose: CheckFor,
+    on_bad_list: OnBadList,
 ) -> Result<Option<(Loaded, Inventory)>> {
-    let loaded = match context.repository.load(&context.id).await {
+    let mut loaded = match context.repository.load(&context.id).await {
         Ok(loaded) => loaded,
         Err(Error::Damaged { detail, .. }) => {
             problems.add("manifest.json", ProblemKind::Manifest, detail);
@@ -28,18 +29,20 @@ pub(crate) async fn load(
         }
         Err(error) => return Err(error),
     };
-    let inventory = match context
-        .repository
-        .inventory(&context.id, &loaded, context.scratch()?)
-        .await
-    {
-        Ok(inventory) => inventory,
-        Err(InventoryFault::Damaged { list, detail }) => {
-            let detail = format!("{list} {detail}");
-            problems.add(list, ProblemKind::Inventory, detail);
-            return Ok(None);
-        }
-        Err(InventoryFault::Other(error)) => return Err(error),
+    let mut inventory = inventory_of(context, problems, &loaded).await?;
+    let can_do_without = loaded.has_checksums
+        && !loaded.sealed
+        && context.repository.legs().is_empty()
+        && on_bad_list == OnBadList::DoWithout;
+    if inventory.is_none() && can_do_without {
+        loaded.has_checksums = false;
+        context.warn(format!(
+            "{FILE_LIST} can't be used: the files are taken as the target lists them, and have no checksums"
+        ));
+        inventory = inventory_of(context, problems, &loaded).await?;
+    }
+    let Some(inventory) = inventory else {
+        return Ok(None);
     };
     context
         .running
@@ -60,4 +63,26 @@ pub(crate) async fn load(
         completeness::check_arcs_counts(problems, &loaded, &inventory)?;
     }
     Ok(Some((loaded, inventory)))
+}
+
+/// The list of the backup's files; `None`, and a problem, where it is damaged.
+async fn inventory_of(
+    context: &Context,
+    problems: &mut Problems,
+    loaded: &Loaded,
+) -> Result<Option<Inventory>> {
+    let (repository, scratch) = (&context.repository, context.scratch()?);
+    match repository.inventory(&context.id, loaded, scratch).await {
+        Ok(inventory) => Ok(Some(inventory)),
+        Err(InventoryFault::Damaged { list, detail }) => {
+            let remedy = match list == FILE_LIST {
+                true => " (a restore can do without it: --skip-damaged --extra-files keep)",
+                false => "",
+            };
+            let detail = format!("{list} {detail}{remedy}");
+            problems.add(list, ProblemKind::Inventory, detail);
+            Ok(None)
+        }
+        Err(InventoryFault::Other(error)) => Err(error),
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod check_for;
 pub(crate) mod completeness;
 mod file_list;
 pub(crate) mod load;
+mod measurements;
 mod mode;
 pub(crate) mod no_writer;
 mod run;

@@ -9,6 +9,7 @@ use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::entries::to_core;
 use crate::operations::problems::Problems;
+use crate::operations::verify::check_for::OnBadList;
 use crate::operations::verify::completeness;
 use crate::operations::verify::file_list;
 use crate::operations::verify::load::load;
@@ -122,8 +123,14 @@ async fn examine(
     run: Option<&Run>,
 ) -> Result<()> {
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) =
-        load(context, problems, &Scope::whole(), mode.checks_for()).await?
+    if let Some((loaded, inventory)) = load(
+        context,
+        problems,
+        &Scope::whole(),
+        mode.checks_for(),
+        OnBadList::Fail,
+    )
+    .await?
     {
         if loaded.manifest.is_leg() && context.repository.legs().is_empty() {
             context.warn(format!(
@@ -144,7 +151,7 @@ async fn examine(
             context.warn(text.to_owned());
         }
         completeness::check_scope(problems, &loaded, &inventory)?;
-        file_list::check(context, problems, &loaded, mode.checks_for()).await?;
+        file_list::check(context, &loaded, mode.checks_for()).await?;
         read(context, problems, &inventory, mode, run).await?;
         if !loaded.sealed && mode == VerifyMode::Full {
             check_databases(context, problems, &inventory).await?;

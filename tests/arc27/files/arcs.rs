@@ -256,6 +256,54 @@ fn a_list_that_is_malformed_damages_the_backup_in_words() {
     }
 }
 
+/// Guards against a backup that can't be restored at all, as its list is damaged.
+#[test]
+fn without_its_damaged_list_a_backup_is_restored_as_it_is_listed() {
+    let instance = Instance::new();
+    let list = instance.backup_folder(ARC_NEW).join("manifest-files.json");
+    std::fs::write(&list, "{\"version\":1,\"files\":[").unwrap();
+    let live = instance.live();
+    let name = change_live(&instance);
+    let restore = [
+        "restore",
+        ARC_NEW,
+        "--no-metadata",
+        "--yes",
+        "--skip-damaged",
+    ];
+    let (code, refused) = instance.json(&restore);
+    assert_eq!(code, 1, "{refused}");
+    let error = refused["error"].to_string();
+    assert!(
+        error.contains("--skip-damaged --extra-files keep"),
+        "{error}"
+    );
+    assert!(!instance.path("data/arc").join(&name).exists());
+    let (code, restored) = instance.json(&[&restore[..], &["--extra-files", "keep"]].concat());
+    // It says that the backup is not whole, and restores what there is.
+    assert_eq!(code, 1, "{restored}");
+    let bytes = std::fs::read(instance.path("data/arc").join(&name)).unwrap();
+    assert!(bytes == live[&name].0);
+    let warnings = restored["warnings"].to_string();
+    assert!(
+        warnings.contains("manifest-files.json can't be used"),
+        "{warnings}"
+    );
+    // Sizes that Go can't have written are damage of the list, not a failure of the verification.
+    write(&instance, ARC_NEW, |files| {
+        for file in files.iter_mut().take(2) {
+            file["size_bytes"] = u64::MAX.into();
+        }
+    });
+    let (code, verified) = instance.json(&["verify", ARC_NEW]);
+    assert_eq!(code, 1, "{verified}");
+    assert!(
+        has_problem(&verified, "manifest-files.json", "inventory"),
+        "{verified}"
+    );
+    assert_eq!(listed(&instance, ARC_NEW)["state"], "damaged");
+}
+
 /// Guards against companions of data files that a list does not name, and a restore drops.
 #[test]
 fn files_beside_the_data_that_arc_does_not_list_are_restored_without_checksums() {

@@ -4,7 +4,9 @@ mod arcs;
 mod iceberg;
 mod ours;
 mod owners;
+mod skipped;
 mod stores;
+mod warehouse;
 
 /// The SHA-256 of `bytes`, in hex digits.
 fn sha256(bytes: &[u8]) -> String {

@@ -100,6 +100,22 @@ fn backups_of_another_owner_are_hidden_and_counted_and_can_be_named() {
     assert!(text(&refused).contains("--even-last"), "{}", text(&refused));
 }
 
+/// Guards against backups that are hidden, as Go writes an id that is not set as an empty string.
+#[test]
+fn an_empty_owner_is_none_and_a_uuid_has_no_case() {
+    let instance = Instance::new();
+    std::fs::write(instance.path(FILE), format!("{OURS}\n")).unwrap();
+    set_owner(&instance, ARC_OLD, "");
+    set_owner(&instance, ARC_NEW, &OURS.to_uppercase());
+    let (_, list) = instance.json(&["list"]);
+    assert_eq!(ids(&list), [ARC_NEW, ARC_OLD]);
+    assert_eq!(
+        list["backups"][1]["owner_instance_id"],
+        Value::Null,
+        "{list}"
+    );
+}
+
 /// Guards against live data that is replaced by a backup of somebody else.
 #[test]
 fn arcs_backup_of_another_owner_replaces_nothing_unless_that_is_asked_for() {

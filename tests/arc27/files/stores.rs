@@ -84,8 +84,11 @@ fn lists_of_files_are_read_and_written_on_every_storage() {
         assert_eq!(code, 0, "{case}: {verified}");
         delete(&far.sink, &[&format!("{id}/manifest-files.json")]);
         let (code, verified) = run(&["verify", id, "--quick"]);
-        let is_named = has_problem(&verified, "manifest-files.json", "missing");
-        assert!(code == 1 && is_named, "{case}: {verified}");
+        let warnings = verified["warnings"].to_string();
+        assert!(
+            code == 0 && warnings.contains("manifest-files.json"),
+            "{case}: {verified}"
+        );
         for id in [ARC_NEW, id] {
             let (code, deleted) = run(&["delete", id, "--yes", "--even-last"]);
             assert_eq!(code, 0, "{case}: {deleted}");

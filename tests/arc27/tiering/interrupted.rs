@@ -95,6 +95,7 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
     let arguments = ["restore", &id, "--yes"];
     let (mut random, mut takes) = (xorshift(0x5eed_2701), 400_000);
     let pending = tiered.instance.path("data/arc.db.pending-restore");
+    let mut folders = std::collections::BTreeSet::new();
     for round in 0..6 {
         for key in &moved[..4] {
             delete(&tiered.cold.sink, &[key]);
@@ -104,7 +105,21 @@ fn a_restore_killed_at_any_moment_is_completed_by_the_same_restore() {
         let staged = format!("staged {round}");
         std::fs::write(&pending, &staged).unwrap();
         kill_within(&tiered.instance, &arguments, &mut random, &mut takes);
-        tiered.instance.ok(&arguments);
+        let marker = "data/backups/.arc-backup/restore-in-progress.json";
+        let was_interrupted = tiered.instance.path(marker).exists();
+        let output = tiered.instance.run(&arguments);
+        let said = text(&output);
+        assert!(output.status.success(), "{round}: {said}");
+        // What the killed run has set aside from the cold tier is named.
+        let aside = std::fs::read_dir(tiered.instance.path("cold.before-restore"));
+        for folder in aside.into_iter().flatten() {
+            let name = folder.unwrap().file_name().into_string().unwrap();
+            let is_new = folders.insert(name.clone());
+            assert!(
+                !is_new || !was_interrupted || said.contains(&name),
+                "{round}: {name}: {said}"
+            );
+        }
         assert!(contents(&tiered.hot) == tiers.0, "{round}");
         assert!(contents(&tiered.cold.sink) == tiers.1, "{round}");
         assert!(tiered.cold_rows().iter().eq(&moved), "{round}");

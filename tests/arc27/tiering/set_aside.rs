@@ -126,3 +126,20 @@ fn an_incomplete_copy_leaves_cold_files_that_it_lacks() {
     assert!(contents(&tiered.cold.sink) == before);
     assert!(tiered.cold_rows().iter().eq(&moved));
 }
+
+/// Guards against a restore that is refused, as it could not set aside what stays.
+#[test]
+fn cold_files_that_stay_need_no_place_to_be_set_aside() {
+    let tiered = Tiered::new(Kind::Local, &s3_server());
+    tiered
+        .instance
+        .configure("[arc_backup]\ninclude_cold_tier = false\n");
+    let id = tiered.instance.backup();
+    let extra = tiered.parquet()[0].replace(".parquet", "_extra.parquet");
+    put(&tiered.cold.sink, &extra, b"extra");
+    std::fs::write(tiered.instance.path("cold.before-restore"), "in the way").unwrap();
+    let restore = ["restore", &id, "--yes", "--no-metadata"];
+    let (code, done) = tiered.instance.json(&restore);
+    assert_eq!((code, &done["status"]), (0, &json!("completed")), "{done}");
+    assert_eq!(keys(&tiered.cold.sink), [extra]);
+}

@@ -1,0 +1,123 @@
+//! Live files that a backup does not hold: how they are counted and reported.
+//!
+//! Those of a warehouse stay: other programs keep their tables there too.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arc_backup_core::{Entry, ExtraFiles, Meta, Result};
+
+use super::parquet_restore::ParquetRestore;
+use super::steps::{Action, Step};
+use super::warehouse::ICEBERG;
+
+/// The folders of Iceberg metadata, `…/metadata/`.
+#[derive(Debug, Default)]
+pub(super) struct Tables(Mutex<BTreeMap<String, Table>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Table {
+    /// Whether the backup has a file of it.
+    is_held: bool,
+    /// Live files of it that the backup does not have.
+    extra: u64,
+}
+
+impl Tables {
+    /// Adds a file that the backup has, or is live.
+    pub(super) fn add(&self, entry: Option<&Entry>, live: Option<&Meta>) {
+        let key = (entry.map(|entry| &entry.key)).or_else(|| live.map(|live| &live.key));
+        let Some((folder, _)) = key.and_then(|key| key.rsplit_once('/')) else {
+            return;
+        };
+        if folder.rsplit('/').next() != Some("metadata") {
+            return;
+        }
+        let mut tables = self.lock();
+        let table = tables.entry(folder.to_owned()).or_default();
+        match entry {
+            Some(_) => table.is_held = true,
+            None => table.extra += 1,
+        }
+    }
+
+    /// How many live files the tables have that the backup has too, beside its own files.
+    fn extra(&self) -> u64 {
+        let tables = self.lock();
+        tables
+            .values()
+            .filter(|table| table.is_held)
+            .map(|table| table.extra)
+            .sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Table>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ParquetRestore {
+    fn is_warehouse(&self) -> bool {
+        self.section == ICEBERG
+    }
+
+    /// Plans what becomes of a live file that the backup does not hold.
+    pub(super) fn extra(&self, live: &Meta) -> Result<()> {
+        // Of a warehouse, it may be anybody's.
+        self.summary().extra_files += u64::from(!self.is_warehouse());
+        if self.staging.extra_files != ExtraFiles::Keep {
+            self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
+        }
+        self.steps.append(&Step {
+            key: live.key.to_string(),
+            action: Action::Extra,
+            size: live.size,
+            sha256: None,
+            modified: None,
+            mode: None,
+            etag: None,
+            cold: false,
+            row: None,
+        })
+    }
+
+    /// Records what was set aside, and what was kept beside the restored files.
+    pub(super) fn record_applied(&self, aside: u64) {
+        let is_warehouse = self.is_warehouse();
+        let mut summary = self.summary();
+        summary.set_aside_files = aside;
+        summary.set_aside_location = (aside > 0).then(|| self.aside.location()).flatten();
+        if summary.kept_extra_files > 0 && !is_warehouse {
+            let text = format!(
+                "{} live files that the backup does not have were kept beside the restored ones: Arc may serve rows twice",
+                summary.kept_extra_files
+            );
+            summary.warnings.push(text);
+        }
+    }
+
+    /// Warns of metadata of restored tables that the backup does not have.
+    pub(super) fn warn_of_tables(&self) {
+        let extra = self.tables.extra();
+        if self.is_warehouse() && extra > 0 {
+            self.summary().warnings.push(format!(
+                "{extra} files of Iceberg metadata in {} are of tables in the backup, and not in the backup: they stay, as all \
+                 extra files of a warehouse do. The restored catalog does not name them",
+                self.storage.location()
+            ));
+        }
+    }
+
+    /// Names the place of files that were set aside, where it is not that of the data.
+    pub(super) fn name_beside_data(&self) {
+        if !self.is_warehouse() {
+            return;
+        }
+        let mut summary = self.summary();
+        let files = std::mem::take(&mut summary.set_aside_files);
+        if let Some(location) = summary.set_aside_location.take() {
+            (summary.kept).push(format!("{location} ({files} files of the warehouse)"));
+        }
+    }
+}
