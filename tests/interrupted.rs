@@ -19,7 +19,7 @@ use legs::{
     a_leg_stays_where_nothing_proves_that_its_backup_died,
     a_sweep_removes_the_legs_of_a_backup_that_died,
 };
-use scene::{all_verify, copy, leftovers, listed, small};
+use scene::{all_verify, leftovers, listed, small};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 

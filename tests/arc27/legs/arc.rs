@@ -28,12 +28,7 @@ fn instance() -> Instance {
 
 /// Writes the leg of a run: the databases of the sample's live state that it has, and the SQLite
 /// database with the default one.
-fn write_leg(
-    instance: &Instance,
-    target: &str,
-    run_targets: &[&str],
-    databases: &[&str],
-) {
+fn write_leg(instance: &Instance, target: &str, run_targets: &[&str], databases: &[&str]) {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/instance/data/backups")
         .join(ARC_NEW);
