@@ -11,6 +11,7 @@ mod backups_folder;
 mod cluster;
 mod databases;
 mod environment;
+mod file_uri;
 mod keys;
 mod location;
 mod monitor;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::backends::{Backends, StorageRoot};
 use super::databases::real_path;
+use super::file_uri::local_path;
 use super::values::Values;
-use super::warehouse::local_path;
 use crate::{Error, Result};
 
 /// The backend that Arc uses where none is configured.
