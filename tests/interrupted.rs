@@ -3,6 +3,8 @@
 
 #[path = "support/faults/mod.rs"]
 mod faults;
+#[path = "interrupted/legs.rs"]
+mod legs;
 #[path = "support/scene.rs"]
 mod scene;
 mod support;
@@ -11,7 +13,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use faults::{by_name, faulty};
-use scene::{all_verify, copy, leftovers, listed, small};
+use legs::{
+    a_backup_over_two_targets_that_dies_is_whole_or_no_backup,
+    a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup,
+    a_leg_stays_where_nothing_proves_that_its_backup_died,
+    a_sweep_removes_the_legs_of_a_backup_that_died,
+};
+use scene::{all_verify, leftovers, listed, small};
 use serde_json::Value;
 use support::{Instance, files, named_like, text};
 
@@ -27,6 +35,8 @@ fn main() -> ExitCode {
         leftovers_without_a_journal_are_swept_on_request,
         a_sweep_reports_its_removals_and_its_failures,
         a_backup_over_two_targets_that_dies_is_whole_or_no_backup,
+        a_leg_stays_where_nothing_proves_that_its_backup_died,
+        a_sweep_removes_the_legs_of_a_backup_that_died,
         a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup
     ])
 }
@@ -308,121 +318,4 @@ fn a_sweep_reports_its_removals_and_its_failures() {
         "{swept}"
     );
     assert!(!state.join("restore-in-progress.json").exists());
-}
-
-/// An instance whose database `iot` goes to the target `far`.
-fn routed() -> Instance {
-    let instance = small();
-    instance.configure(
-        "default_target = \"near\"\n\
-         [backup.targets.near]\ntype = \"local\"\nlocal_path = \"./near\"\n\
-         [backup.targets.far]\ntype = \"local\"\nlocal_path = \"./far\"\ndatabases = [\"iot\"]",
-    );
-    instance
-}
-
-/// The calls at which it is interesting to die: those of manifests and journals, and some others.
-fn calls_to_die_at(trace: &[String]) -> Vec<usize> {
-    let matters = |line: &str| {
-        let parts = [
-            "manifest.json",
-            "index.json",
-            "inventory.jsonl",
-            "/journal/",
-        ];
-        parts.iter().any(|part| line.contains(part)) && !line.contains(".list")
-    };
-    (trace.iter().enumerate())
-        .filter(|(at, line)| matters(line) || at.is_multiple_of(12))
-        .map(|(at, _)| at + 1)
-        .collect()
-}
-
-/// The backups in a target by their folders, whatever is in them.
-fn in_target(instance: &Instance, target: &str) -> Vec<String> {
-    let mut found: Vec<_> = std::fs::read_dir(instance.path(target))
-        .into_iter()
-        .flatten()
-        .map(|child| child.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("backup-"))
-        .collect();
-    found.sort();
-    found
-}
-
-/// Guards against: a leg that passes for a backup, and legs that nobody removes.
-fn a_backup_over_two_targets_that_dies_is_whole_or_no_backup() {
-    let first = routed();
-    let calls = "target-";
-    let (output, trace) = faulty(&copy(&first), "none", calls, &["backup"]);
-    assert!(output.status.success(), "{}", text(&output));
-    let mut incomplete = 0;
-    for number in calls_to_die_at(&trace) {
-        let case = format!("die:before:{number} ({})", trace[number - 1]);
-        let instance = copy(&first);
-        faulty(
-            &instance,
-            &format!("die:before:{number}"),
-            calls,
-            &["backup"],
-        );
-        // Whatever is listed is whole.
-        let whole = all_verify(&instance, &case);
-        let (_, list) = instance.json(&["list"]);
-        incomplete += list["incomplete_runs"].as_array().unwrap().len();
-        let before = scene::live(&instance);
-        let restored = instance.run(&["restore", "latest", "--yes"]);
-        assert_eq!(restored.status.success(), !whole.is_empty(), "{case}");
-        assert!(scene::live(&instance) == before, "{case}");
-        instance.ok(&["backup"]);
-        let mut ids = all_verify(&instance, &case);
-        ids.sort();
-        assert_eq!(ids.len(), whole.len() + 1, "{case}");
-        for target in ["near", "far"] {
-            assert_eq!(in_target(&instance, target), ids, "{case}: {target}");
-        }
-        let (_, list) = instance.json(&["list"]);
-        assert_eq!(list["incomplete_runs"], serde_json::json!([]), "{case}");
-    }
-    assert!(
-        incomplete > 0,
-        "it never died between two manifests: {trace:?}"
-    );
-}
-
-/// Guards against: a run without some of its files that is listed, and one that can't be deleted.
-fn a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup() {
-    let first = routed();
-    let id = first.backup();
-    let arguments = ["delete", &id, "--yes", "--even-last"];
-    let calls = "target-";
-    let (output, trace) = faulty(&copy(&first), "none", calls, &arguments);
-    assert!(output.status.success(), "{}", text(&output));
-    for number in calls_to_die_at(&trace) {
-        let case = format!("die:before:{number} ({})", trace[number - 1]);
-        let instance = copy(&first);
-        faulty(
-            &instance,
-            &format!("die:before:{number}"),
-            calls,
-            &arguments,
-        );
-        all_verify(&instance, &case);
-        let again = instance.run(&arguments);
-        let said = text(&again);
-        // What is left without any manifest is leftovers, in each target.
-        let is_done = again.status.success();
-        assert!(
-            is_done || said.contains("--target") || said.contains("no backup"),
-            "{said}"
-        );
-        instance.ok(&["sweep", "--apply"]);
-        for target in ["near", "far"] {
-            assert_eq!(
-                in_target(&instance, target),
-                Vec::<String>::new(),
-                "{case}: {said}"
-            );
-        }
-    }
 }

@@ -352,7 +352,7 @@ fn manifest() -> Value {
         "has_config": true,
         "target": "local",
         "targets": ["local"],
-        "format": crate::manifest::FORMAT,
+        "format": crate::manifest::FORMAT_OF_WHOLE,
         "file_list": {"entries": 1200, "bytes": 5_368_709_120_u64, "sha256": SHA256},
         "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
         "sha256": SHA256,

@@ -57,14 +57,19 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let default_target = &engine.settings().backup.default_target;
+    let has_databases = |name: &str| {
+        let mut settings = engine.targets().map(|(settings, _)| settings);
+        settings.any(|one| one.name == name && !one.databases.is_empty())
+    };
     let targets = (listings.into_iter())
         .map(|(repository, listing)| TargetFacts {
             name: repository.name().to_owned(),
             last: last_attempt(&history, repository, default_target),
-            // Every configuration has the target `local`; many never write to it.
+            // Every configuration has the target `local`; many never write to it. One for the
+            // databases that it names is empty while these have no files.
             is_optional: wanted.is_none()
-                && repository.name() == "local"
-                && default_target != "local",
+                && repository.name() != default_target
+                && (repository.name() == "local" || has_databases(repository.name())),
             listing,
         })
         .collect();

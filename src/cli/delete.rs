@@ -169,7 +169,10 @@ async fn left_without_good(engine: &Arc<ArcBackup>, named: &[ToDelete]) -> Resul
     for (target, ids) in by_target {
         let good = engine.good_backups(target).await?;
         let goes = |one: &BackupId| ids.contains(&one);
-        if !good.is_empty() && good.iter().all(goes) {
+        // One that can't be seen whole now may be the last good one.
+        let seen_partly = engine.partly_seen_backups(target).await?;
+        let loses_one = !good.is_empty() || seen_partly.iter().any(goes);
+        if loses_one && good.iter().all(goes) {
             without.push(target.to_owned());
         }
     }

@@ -133,7 +133,7 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
             let place = target.map_or_else(String::new, |target| format!(" in target {target}"));
             good.first().ok_or_else(|| {
                 let mut others = answer.backups.iter().filter(|one| one.state.is_good());
-                let scoped = others.clone().find(|one| !one.is_foreign);
+                let scoped = (others.clone()).find(|one| !one.is_foreign && !one.is_whole());
                 Error::Failed(match scoped {
                     None if others.any(|one| one.is_foreign) => format!(
                         "there is no `latest`: no good backup{place} is of this instance; give the id of \
@@ -155,7 +155,8 @@ fn latest(target: Option<&str>, own: Option<&str>, answer: &ListAnswer) -> Resul
     Ok(Named {
         id: BackupId::parse(&newest.backup_id)?,
         // A backup over several targets is found in all of them.
-        target: (newest.targets.len() < 2).then(|| newest.target.clone()),
+        target: (target.map(str::to_owned))
+            .or_else(|| (newest.targets.len() < 2).then(|| newest.target.clone())),
     })
 }
 

@@ -16,12 +16,43 @@ pub struct Run {
     inventories: BTreeMap<String, String>,
 }
 
+impl Run {
+    /// Checks that one of the legs of a run is that of the default target. `legs` says of each
+    /// whether it is, and whether its backup is of some databases.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check_default(legs: impl IntoIterator<Item = (bool, bool)>) -> Result<(), &'static str> {
+        let (mut defaults, mut all_scoped) = (0, true);
+        for (is_default, is_scoped) in legs {
+            defaults += usize::from(is_default);
+            all_scoped &= is_scoped;
+        }
+        match defaults {
+            1 => Ok(()),
+            // A scoped run may be of routed databases alone.
+            0 if all_scoped => Ok(()),
+            0 => Err("none of its legs is the one of the default target"),
+            _ => Err("several of its legs say that they are the one of the default target"),
+        }
+    }
+}
+
 impl Manifest {
-    /// The run that the backup is a leg of; `None` where it is whole by itself.
+    /// The run that the backup is a leg of; `None` where it is whole by itself. Whatever says that
+    /// it is not the default leg, or that its run is of other targets, is a leg too: as a whole it
+    /// would take the other databases away.
     #[must_use]
     pub fn run(&self) -> Option<Run> {
-        let targets: BTreeSet<_> = self.run_targets.iter().cloned().collect();
-        (targets.len() > 1).then(|| Run {
+        let mut targets: BTreeSet<_> = self.run_targets.iter().cloned().collect();
+        let is_other_leg = self.is_default_target == Some(false) && self.scope.is_empty();
+        let is_of_others = |own: &String| !targets.is_empty() && !targets.contains(own);
+        let is_leg =
+            targets.len() > 1 || is_other_leg || self.target.as_ref().is_some_and(is_of_others);
+        if targets.len() < 2 {
+            targets.extend(self.target.clone());
+        }
+        is_leg.then(|| Run {
             targets,
             owner: self.owner_instance_id.clone(),
             inventories: self.run_inventories.clone(),
@@ -101,6 +132,25 @@ mod tests {
         ] {
             let said = check(&bad).expect_err(part);
             assert!(said.contains(part), "{said}");
+        }
+    }
+
+    /// Guards against: a leg that is restored as the whole, because its list of targets is short.
+    #[test]
+    fn a_leg_by_its_own_words_is_not_whole() {
+        let other = |targets: &[&str]| Manifest {
+            is_default_target: Some(false),
+            ..leg("b", targets)
+        };
+        for manifest in [other(&["b"]), other(&[]), other(&["a"]), leg("b", &["a"])] {
+            assert!(manifest.is_leg(), "{manifest:?}");
+        }
+        let scoped = Manifest {
+            scope: vec!["iot".to_owned()],
+            ..other(&["b"])
+        };
+        for manifest in [scoped, leg("b", &["b"]), Manifest::default()] {
+            assert!(!manifest.is_leg(), "{manifest:?}");
         }
     }
 

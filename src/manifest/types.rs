@@ -6,8 +6,11 @@ use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The version of the layout that this release writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The newest version of the layout that is read. It is written where a backup is not of
+/// everything in one target: an older release would restore it as if it were.
+pub const FORMAT: u32 = 2;
+/// The version that is written where a backup is of everything, in one target.
+pub const FORMAT_OF_WHOLE: u32 = 1;
 /// The largest manifest that is read, in bytes. One of 10,000 measurements has about 1 MiB.
 pub const MANIFEST_LIMIT: u64 = 16 << 20;
 

@@ -46,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) repositories: Vec<Repository>,
     /// The target of the default leg, where this is the context of another leg.
     pub(crate) default_target: Option<String>,
+    /// The targets of the other legs, where this is the context of the default leg.
+    pub(crate) other_legs: Vec<String>,
 }
 
 impl Context {
@@ -72,6 +74,12 @@ impl Context {
             history: self.history.clone(),
             repositories: self.repositories.clone(),
             default_target: (number > 0).then(|| self.repository.name().to_owned()),
+            other_legs: match number {
+                0 => (self.repository.legs().iter().skip(1))
+                    .map(|leg| leg.name().to_owned())
+                    .collect(),
+                _ => Vec::new(),
+            },
         })
     }
 

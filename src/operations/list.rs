@@ -60,16 +60,53 @@ impl ArcBackup {
                 }),
             }
         }
+        if target.is_some() && summaries.iter().any(|one| one.leg.is_some()) {
+            // Their legs make the runs whole.
+            let others = (self.repositories.iter())
+                .filter(|one| !repositories.iter().any(|asked| asked.name() == one.name()))
+                .map(async |one| (one.name(), one.list().await));
+            for (name, listing) in join_all(others).await {
+                if let Ok(listing) = listing {
+                    let mut legs = listing.backups;
+                    legs.retain_mut(|one| {
+                        one.is_foreign = owner.is_foreign(one);
+                        one.leg.is_some()
+                    });
+                    summaries.extend(legs);
+                    listed.insert(name);
+                }
+            }
+        }
+        let unused = self.unused(&listed, &summaries).await;
         let is_unknown = |target: &str, id: &str| {
             let is_unreadable =
                 (answer.unreadable.iter()).any(|one| one.target == target && one.backup_id == id);
-            is_unreadable || !listed.contains(target)
+            is_unreadable || !listed.contains(target) || unused.contains(target)
         };
         let Grouped {
-            backups,
-            incomplete,
+            mut backups,
+            mut incomplete,
         } = group(summaries, is_unknown);
-        answer.unreachable_targets = self.unreachable(&answer.errors, &backups);
+        if let Some(target) = target {
+            let is_target = |name: &String| name == target;
+            backups.retain(|one| one.targets.iter().any(is_target));
+            incomplete.retain(|run| {
+                run.targets
+                    .iter()
+                    .chain(&run.missing_targets)
+                    .any(is_target)
+            });
+        }
+        let own = self.instance();
+        for run in &mut incomplete {
+            let is_other = own.is_some() && run.instance.is_some() && run.instance != own;
+            if run.is_foreign || is_other {
+                run.of_another_instance();
+            }
+        }
+        answer.unreachable_targets = self.unreachable(&answer.errors, &backups, &|name: &str| {
+            !listed.contains(name) || unused.contains(name)
+        });
         answer.backups = backups;
         answer.backups.sort_by(crate::repository::newest_first);
         for run in incomplete {
@@ -84,16 +121,41 @@ impl ArcBackup {
         Ok(answer)
     }
 
-    /// The targets that do not answer, and those of runs that are not configured here.
-    fn unreachable(&self, errors: &[TargetError], backups: &[Summary]) -> Vec<String> {
-        let is_configured =
-            |name: &String| (self.repositories.iter()).any(|one| one.name() == *name);
-        let of_runs = backups.iter().flat_map(|one| one.targets.iter());
-        let unknown = of_runs.filter(|name| !is_configured(name));
+    /// The targets that do not answer, and those of runs that are not configured here, or could not
+    /// be listed.
+    fn unreachable(
+        &self,
+        errors: &[TargetError],
+        backups: &[Summary],
+        is_unlisted: &dyn Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let partial = backups.iter().filter(|one| one.partial_view);
+        let of_runs = partial.flat_map(|one| one.targets.iter());
+        let unknown = of_runs.filter(|name| is_unlisted(name));
         let all: BTreeSet<_> = (errors.iter().map(|error| &error.target))
             .chain(unknown)
             .collect();
         all.into_iter().cloned().collect()
+    }
+
+    /// The targets that runs name, and that nothing was ever written to: a folder where a file
+    /// system is not mounted looks like that.
+    async fn unused(&self, listed: &BTreeSet<&str>, summaries: &[Summary]) -> BTreeSet<String> {
+        let runs = summaries.iter().filter_map(|one| one.leg.as_ref());
+        let named: BTreeSet<_> = runs.flat_map(|leg| leg.run.targets.iter()).collect();
+        let mut unused = BTreeSet::new();
+        for repository in &self.repositories {
+            let name = repository.name();
+            let is_empty = !summaries.iter().any(|one| one.target == name);
+            if is_empty
+                && listed.contains(name)
+                && named.iter().any(|one| *one == name)
+                && repository.is_unused().await.unwrap_or(true)
+            {
+                unused.insert(name.to_owned());
+            }
+        }
+        unused
     }
 
     /// Whether an operation is making or deleting the run at this moment: it holds the locks of its
@@ -126,6 +188,18 @@ impl ArcBackup {
         };
         let ids = backups.iter().filter(counts);
         Ok(ids
+            .filter_map(|one| BackupId::parse(&one.backup_id).ok())
+            .collect())
+    }
+
+    /// Returns the backups with a leg in a target that can't be seen whole now: they may be good.
+    ///
+    /// # Errors
+    /// Fails if the target is unknown.
+    pub async fn partly_seen_backups(&self, target: &str) -> Result<Vec<BackupId>> {
+        let listed = self.list(Some(target), false).await?.backups;
+        let partial = (listed.iter()).filter(|one| one.partial_view && one.state.is_good());
+        Ok(partial
             .filter_map(|one| BackupId::parse(&one.backup_id).ok())
             .collect())
     }

@@ -81,17 +81,21 @@ impl ListAnswer {
         (self.backups).retain(|one| {
             is_in(one.state) && is_of(one.instance.as_ref()) && within(one.created_at.parse().ok())
         });
+        self.incomplete_runs.retain(|one| {
+            filter.state.is_none() && of_id(&one.backup_id) && is_of(one.instance.as_ref())
+        });
         if !filter.include_foreign {
             let all = self.backups.len();
             self.backups.retain(|one| !one.is_foreign);
             self.foreign_backups = (all - self.backups.len()) as u64;
+            let runs = self.incomplete_runs.len();
+            self.incomplete_runs.retain(|one| !one.is_foreign);
+            self.foreign_backups += (runs - self.incomplete_runs.len()) as u64;
         }
         self.damaged
             .retain(|one| is_in(one.state) && of_id(&one.backup_id));
         self.unreadable
             .retain(|one| is_in(one.state.into()) && of_id(&one.backup_id));
-        self.incomplete_runs
-            .retain(|one| filter.state.is_none() && of_id(&one.backup_id));
         if let Some(copies) = &mut self.incomplete {
             copies.retain(|one| is_in(one.state) && within(one.created_at.parse().ok()));
         }

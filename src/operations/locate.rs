@@ -177,6 +177,15 @@ impl ArcBackup {
                 Err(error) => fault = error,
             }
         }
+        if holders.len() > 1 {
+            let copies = join_all(holders.iter().map(|one| one.has_incomplete(id))).await;
+            let are_leftovers = copies.iter().all(|copy| matches!(copy, Ok(false)));
+            // An interrupted deletion of a run leaves some in each of its targets.
+            if are_leftovers {
+                let holders = holders.into_iter().cloned().collect();
+                return Repository::of_legs(holders).ok_or(fault);
+            }
+        }
         only(id, &holders)?.cloned().ok_or(fault)
     }
 

@@ -192,6 +192,7 @@ impl ArcBackup {
             history: self.history.clone(),
             repositories: self.repositories.clone(),
             default_target: None,
+            other_legs: Vec::new(),
         };
         audit::started(&running.snapshot());
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
@@ -490,6 +491,7 @@ impl Context {
             started_at: Timestamp::now(),
             scope: self.running.snapshot().scope,
             default_target: self.default_target.clone(),
+            legs: self.other_legs.clone(),
         }
     }
 }

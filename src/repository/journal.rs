@@ -35,6 +35,9 @@ pub struct Journal {
     /// after this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_target: Option<String>,
+    /// The targets of the other legs, where the backup is the default leg.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<String>,
 }
 
 /// The suffix of the marker that a journal ended.
@@ -74,7 +77,7 @@ pub struct Swept {
 
 impl Swept {
     /// Records that `what` could not be removed.
-    pub(super) fn add_fault(&mut self, what: &str, error: &Error) {
+    pub(crate) fn add_fault(&mut self, what: &str, error: &Error) {
         let text = match error {
             Error::Storage(error) if error.kind() == ErrorKind::PermissionDenied => {
                 without_right(error)
@@ -167,23 +170,28 @@ impl Repository {
         Ok(self.journals().await?.open)
     }
 
-    /// The published legs whose backups did not end, or whose journals could not be removed, each
-    /// with the target of its default leg.
-    pub(crate) async fn published_legs(&self) -> Result<Vec<(BackupId, String)>> {
-        let mut legs = Vec::new();
+    /// The journals that did not end and can be read.
+    pub(crate) async fn open_journals(&self) -> Result<Vec<(BackupId, Journal)>> {
+        let mut journals = Vec::new();
         for id in self.journalled().await? {
-            let key = own(&format!("journal/{id}.json"));
-            let Some(text) = self.read_small(&key, JOURNAL_LIMIT).await? else {
-                continue;
-            };
-            let journal = serde_json::from_slice::<Journal>(&text).ok();
-            if let Some(default_target) = journal.and_then(|journal| journal.default_target)
-                && self.is_published(&id).await?
-            {
-                legs.push((id, default_target));
-            }
+            let journal = self.read_journal(&id).await?;
+            journals.extend(journal.map(|journal| (id, journal)));
         }
-        Ok(legs)
+        Ok(journals)
+    }
+
+    /// The journal of a backup; `None` where there is none, it ended, or it is not a journal.
+    pub(crate) async fn open_journal(&self, id: &BackupId) -> Result<Option<Journal>> {
+        match self.journalled().await?.contains(id) {
+            true => self.read_journal(id).await,
+            false => Ok(None),
+        }
+    }
+
+    async fn read_journal(&self, id: &BackupId) -> Result<Option<Journal>> {
+        let key = own(&format!("journal/{id}.json"));
+        let text = self.read_small(&key, JOURNAL_LIMIT).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
     /// The unfinished backups that can be resumed, newest first: they have a log of the files that

@@ -223,15 +223,9 @@ pub(crate) fn run_of(id: &BackupId, legs: &[(&Repository, Loaded)]) -> Result<Ru
     if let Some(missing) = run.targets.iter().find(|name| !held.contains(&&***name)) {
         return Err(format!("its leg in target {missing:?} is missing"));
     }
-    let defaults = (legs.iter().filter(|(_, leg)| leg.manifest.is_default_leg())).count();
-    let all_scoped = legs.iter().all(|(_, leg)| !leg.manifest.scope.is_empty());
-    match defaults {
-        1 => Ok(run),
-        // A scoped run may be of routed databases alone.
-        0 if all_scoped => Ok(run),
-        0 => Err("none of its legs is the one of the default target".to_owned()),
-        _ => Err("several of its legs say that they are the one of the default target".to_owned()),
-    }
+    let legs = legs.iter().map(|(_, leg)| &leg.manifest);
+    Run::check_default(legs.map(|leg| (leg.is_default_leg(), !leg.scope.is_empty())))?;
+    Ok(run)
 }
 
 fn damaged(id: &BackupId, detail: String) -> Error {

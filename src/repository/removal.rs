@@ -6,6 +6,7 @@ use futures::StreamExt;
 use super::layout::{folder, incomplete_folder, manifest_key, note_key};
 use super::{Journal, Repository};
 use crate::manifest::BackupId;
+use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
 impl Repository {
@@ -43,6 +44,13 @@ impl Repository {
     /// Whether there is a folder of that name, or a journal that says that there was.
     pub(crate) async fn has_anything_of(&self, id: &BackupId) -> Result<bool> {
         Ok(self.has_anything_left_of(id).await? || self.journalled().await?.contains(id))
+    }
+
+    /// Whether this program never wrote to the target, and it holds no backup.
+    pub(crate) async fn is_unused(&self) -> Result<bool> {
+        let children = self.sink.list_children(None).await?;
+        let is_ours = |name: &str| name == OWN_FOLDER || BackupId::parse(name).is_ok();
+        Ok(!children.iter().any(|child| is_ours(child.name())))
     }
 
     /// The files, and their bytes, of a backup that was not published: in its folder, and where it

@@ -334,6 +334,8 @@ impl From<operations::IncompleteRun> for IncompleteRun {
             targets,
             missing_targets,
             detail,
+            instance: _,
+            is_foreign: _,
         } = run;
         Self {
             backup_id,

@@ -233,7 +233,10 @@ impl Collected {
             is_default_target: self.run.as_ref().map(|run| run.is_default),
             run_targets: self.run.clone().unwrap_or_default().targets,
             run_inventories: self.run.clone().unwrap_or_default().inventories,
-            format: Some(manifest::FORMAT),
+            format: Some(match self.databases.is_empty() && self.run.is_none() {
+                true => manifest::FORMAT_OF_WHOLE,
+                false => manifest::FORMAT,
+            }),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
             completed_at: Some(ended.to_string()),
             duration_seconds: Some(ended.duration_since(started).as_secs_f64()),

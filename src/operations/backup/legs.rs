@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{Databases, Scope, Secrets, Section, SnapshotRequest, Source};
 
-use crate::manifest::InventoryRef;
+use crate::manifest::{InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::{Collected, OfRun, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
@@ -20,7 +20,7 @@ use crate::operations::backup::{omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::legs::routing::databases_of;
 use crate::operations::sections::named_databases;
-use crate::repository::{RunIndex, Unfinished};
+use crate::repository::{Repository, RunIndex, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
 
@@ -69,13 +69,40 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         [] => Databases::All,
         some => Databases::Only(some.iter().cloned().collect()),
     };
+    // Before anything is removed, and that of the default leg last: with it open, and without its
+    // manifest, the others would be dead.
+    for leg in legs.iter().rev() {
+        let ended = leg.context.repository.end_journal(&context.id);
+        if let Err(error) = context.or_cancelled(ended).await {
+            tracing::warn!(%error, "the journal of a published backup stays until the next sweep");
+        }
+    }
+    let manifest = match context.or_cancelled(load(context, &legs)).await {
+        Ok(manifest) => Some(manifest),
+        Err(error) => {
+            tracing::warn!(%error, "incomplete copies from before this backup stay");
+            None
+        }
+    };
     for leg in &legs {
-        let tidied = tidy(&leg.context, None, &covered, &leg.unfinished);
+        let tidied = tidy(&leg.context, manifest.as_ref(), &covered, &leg.unfinished);
         if let Err(error) = context.or_cancelled(tidied).await {
             tracing::warn!(%error, "leftovers of interrupted backups stay for the next operation");
         }
     }
     Ok(BackupOutcome::Published)
+}
+
+/// The manifest of the whole backup.
+async fn load(context: &Context, legs: &[Leg]) -> Result<Manifest> {
+    let parts: Vec<_> = (legs.iter())
+        .map(|leg| leg.context.repository.clone())
+        .collect();
+    let run = match &parts[..] {
+        [only] => only.clone(),
+        _ => Repository::of_legs(parts).unwrap_or_else(|| context.repository.clone()),
+    };
+    Ok(run.load(&context.id).await?.manifest)
 }
 
 /// Prepares all targets, and begins the journals there.
@@ -109,16 +136,24 @@ async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
 /// Keeps of the legs what the next backup can use, and removes the rest. There are no incomplete
 /// copies of legs: one would pass for a copy of the whole.
 async fn abandon(legs: Vec<Leg>) {
-    for (number, mut leg) in legs.into_iter().enumerate() {
+    let mut left = BTreeSet::new();
+    for (number, leg) in legs.iter().enumerate() {
         let repository = &leg.context.repository;
         if let Err(fault) = repository.remove_manifest(&leg.context.id).await {
             tracing::warn!(error = %fault, "the next backup removes the manifest of the failed one");
             // A write that failed may have been stored all the same: then the run is whole, and the
             // next operation finds that out by this manifest.
-            match number {
-                0 => return,
-                _ => continue,
+            if number == 0 {
+                return;
             }
+            left.insert(number);
+        }
+    }
+    for (number, mut leg) in legs.into_iter().enumerate() {
+        // The journal of the default leg proves to the next backup that the others are dead.
+        let is_proof = number == 0 && !left.is_empty();
+        if is_proof || left.contains(&number) {
+            continue;
         }
         leg.collected.incomplete_inventory = None;
         if let Err(fault) = clean_up(&leg.context, leg.collected, &leg.unfinished).await {
@@ -212,6 +247,15 @@ async fn store(
         let repository = &leg.context.repository;
         repository.sweep_one(&leg.context.id, false).await?;
     }
+    let targets = match legs.len() {
+        1 => Vec::new(),
+        _ => (legs.iter().map(Leg::target).collect::<BTreeSet<_>>())
+            .into_iter()
+            .collect(),
+    };
+    context
+        .running
+        .update(|operation| operation.targets = targets);
     report_reused(context, legs);
     let lists: Vec<_> = (legs.iter())
         .filter_map(|leg| leg.collected.inventories.get(&Section::Data))

@@ -96,8 +96,9 @@ pub(crate) async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfi
     let repository = &context.repository;
     context.running.phase(Phase::Preparing);
     let dead = dead::find(&context.repositories, repository, true).await?;
+    warn_of_faults(context, dead.faults);
     let unfinished = repository.resumable().await?;
-    let kept = [ids(&unfinished), dead.unknown].concat();
+    let kept = [ids(&unfinished), dead.kept].concat();
     warn_of_faults(context, repository.sweep_except(true, &kept).await?.faults);
     let interrupted = marker::marker(context).await;
     if let Err(error) = staging::discard_old_staged(context, interrupted.as_ref()).await {
@@ -131,7 +132,7 @@ pub(crate) async fn prepare(context: &Context, scope: &Scope) -> Result<Vec<Unfi
 }
 
 /// Removes what is superseded by a backup of these databases that was just published. Without its
-/// manifest, which is so for a leg, that is no incomplete copy.
+/// manifest, incomplete copies stay.
 pub(crate) async fn tidy(
     context: &Context,
     manifest: Option<&Manifest>,
@@ -145,11 +146,12 @@ pub(crate) async fn tidy(
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
     let dead = dead::find(&context.repositories, repository, true).await?;
+    warn_of_faults(context, dead.faults);
     // The next backup of more databases resumes those that this one does not replace.
     let others = unfinished
         .iter()
         .filter(|one| !covered.cover(&one.databases));
-    let kept = [ids(others), dead.unknown].concat();
+    let kept = [ids(others), dead.kept].concat();
     match repository.sweep_except(true, &kept).await {
         Ok(swept) => warn_of_faults(context, swept.faults),
         Err(error) => warn_of_faults(context, vec![error.to_string()]),

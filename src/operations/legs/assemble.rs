@@ -4,6 +4,7 @@ use futures::future::join_all;
 
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
+use crate::operations::owner::Owner;
 use crate::repository::{Loaded, Repository, fault_of_leg};
 use crate::{Error, Result};
 
@@ -72,12 +73,28 @@ impl ArcBackup {
                 }
             }
         }
-        let asked = join_all(holders.iter().map(|one| one.has_anything_of(id))).await;
+        let owner = Owner::of(&self.settings);
+        let own = self.instance();
+        let is_other = legs.iter().any(|leg| {
+            let instance = leg.source.as_ref().and_then(|one| one.instance.as_ref());
+            let is_not_own = own.is_some() && instance.is_some() && instance != own.as_ref();
+            let owner_id = leg.owner_instance_id.as_deref();
+            is_not_own || owner.is_other(owner_id, instance.map(String::as_str))
+        });
+        let asked = join_all(holders.iter().map(
+            async |one| match one.has_anything_of(id).await? {
+                true => Ok::<_, Error>(Some(true)),
+                false => Ok((!one.is_unused().await?).then_some(false)),
+            },
+        ));
         let mut left = Vec::new();
+        let asked = asked.await;
         for (repository, holds) in holders.into_iter().zip(asked) {
             match holds {
-                Ok(true) => left.push(repository),
-                Ok(false) => {}
+                Ok(Some(true)) => left.push(repository),
+                Ok(Some(false)) if !is_other => {}
+                Ok(Some(false)) => return Err(of_another_instance(id, &repository)),
+                Ok(None) => return Err(unused(id, &repository)),
                 Err(error) => {
                     return Err(delete_one_by_one(fault_of_leg(&repository, id, error)));
                 }
@@ -97,6 +114,21 @@ fn not_configured(id: &BackupId, name: &str) -> Error {
         "backup `{id}` has a leg in target {name:?}, which is not configured here: add it to arc.toml as it was when \
          the backup was made ([backup.targets.{name}])"
     ))
+}
+
+fn of_another_instance(id: &BackupId, repository: &Repository) -> Error {
+    delete_one_by_one(Error::Invalid(format!(
+        "backup `{id}` is of another instance, and {} does not hold its leg: its target of that name may be another one; delete \
+         it from that instance",
+        repository.label()
+    )))
+}
+
+fn unused(id: &BackupId, repository: &Repository) -> Error {
+    delete_one_by_one(Error::Invalid(format!(
+        "backup `{id}` has a leg in {}, which holds no backup at all: is it mounted?",
+        repository.label()
+    )))
 }
 
 /// Adds what can be done where a target is gone for good.

@@ -16,6 +16,10 @@ pub struct IncompleteRun {
     pub missing_targets: Vec<String>,
     /// What is wrong and what to do, for people.
     pub detail: String,
+    /// The instance that made it: a random name.
+    pub instance: Option<String>,
+    /// Whether it is known to be a backup of another instance.
+    pub is_foreign: bool,
 }
 
 /// The entries of a list, with one for each run.
@@ -23,6 +27,17 @@ pub struct IncompleteRun {
 pub(crate) struct Grouped {
     pub(crate) backups: Vec<Summary>,
     pub(crate) incomplete: Vec<IncompleteRun>,
+}
+
+impl IncompleteRun {
+    /// Says that the run is of another instance, whose targets may be others.
+    pub(crate) fn of_another_instance(&mut self) {
+        let missing = self.missing_targets.join(", ");
+        self.detail = format!(
+            "made by another instance, and not to be seen whole from here (no leg in target {missing}): its target of that name may be \
+             another one; leave it to that instance"
+        );
+    }
 }
 
 /// Makes one entry of the legs of each run. `unknown` says whether it is not known what a target
@@ -66,6 +81,8 @@ fn one_of(
         let fault = one.leg.as_ref()?.fault.as_ref()?;
         Some(format!("the leg in target `{}`: {fault}", one.target))
     });
+    let instance = legs.first().and_then(|leg| leg.instance.clone());
+    let is_foreign = legs.first().is_some_and(|leg| leg.is_foreign);
     let found: Vec<String> = legs.iter().map(|leg| leg.target.clone()).collect();
     let legs: Vec<Summary> = legs.into_iter().filter(is_in_place).collect();
     let held: BTreeSet<&str> = legs.iter().map(|leg| leg.target.as_str()).collect();
@@ -77,17 +94,27 @@ fn one_of(
         .map(|name| (*name).clone())
         .collect();
     let is_partial = !absent.is_empty();
-    if missing.is_empty()
+    let defaults =
+        (legs.iter()).filter_map(|one| Some((one.leg.as_ref()?.is_default, !one.is_whole())));
+    let wrong_default = Run::check_default(defaults).err();
+    // The default leg may be one of those that are absent.
+    let wrong_default = wrong_default.filter(|_| absent.is_empty());
+    if wrong_default.is_none()
+        && missing.is_empty()
         && let Some(summary) = joined(run, legs, is_partial)
     {
         return Ok(summary);
     }
-    let why = fault.unwrap_or_else(|| format!("no leg in target {}", missing.join(", ")));
+    let why = (wrong_default.map(str::to_owned))
+        .or(fault)
+        .unwrap_or_else(|| format!("no leg in target {}", missing.join(", ")));
     Err(IncompleteRun {
         detail: format!(
             "{why}; the backup can't be restored: bring the leg back, or delete the rest (`arc-backup delete {id}`)"
         ),
         backup_id: id,
+        instance,
+        is_foreign,
         targets: found,
         missing_targets: missing,
     })
@@ -224,6 +251,13 @@ mod tests {
         let other = vec![leg("a", "a", &ab), leg("b", "b", &["b", "c"])];
         let (backups, incomplete) = grouped(other, &[]);
         assert_eq!((backups.len(), incomplete.len()), (0, 2));
+
+        // One that every restore refuses.
+        let other = ["b", "c"];
+        let (backups, incomplete) =
+            grouped(vec![leg("b", "b", &other), leg("c", "c", &other)], &[]);
+        assert_eq!(backups, []);
+        assert!(incomplete[0].detail.contains("default target"));
 
         // A copy of the leg of another target.
         let copied = vec![leg("a", "a", &ab), leg("b", "a", &ab)];

@@ -89,7 +89,10 @@ impl ArcBackup {
 
     async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
         let mut all = Vec::new();
-        for repository in &self.repositories {
+        // The default target last: what it holds of a backup proves that its other legs are dead.
+        let is_default = |one: &&Repository| one.name() == self.settings.backup.default_target;
+        let (last, first) = (self.repositories.iter()).partition::<Vec<_>, _>(is_default);
+        for repository in first.into_iter().chain(last) {
             let swept = match sweep_one(&self.repositories, repository, apply, holder).await {
                 // A busy target has an exit code of its own.
                 Err(error @ Error::Busy(_)) => return Err(error),
@@ -102,6 +105,8 @@ impl ArcBackup {
             };
             all.push((repository.name().to_owned(), swept));
         }
+        let place = |name: &str| self.repositories.iter().position(|one| one.name() == name);
+        all.sort_by_key(|(name, _): &(String, Swept)| place(name));
         let sizes = match apply {
             true => Vec::new(),
             false => self.leftovers(&all).await,
@@ -165,11 +170,12 @@ async fn sweep_one(
 ) -> Result<Swept> {
     let sweep = async || {
         let dead = dead::find(repositories, repository, apply).await?;
-        let mut swept = repository.sweep_except(apply, &dead.unknown).await?;
+        let mut swept = repository.sweep_except(apply, &dead.kept).await?;
         if !apply {
             let dead = dead.dead.iter().map(ToString::to_string);
             swept.unfinished.extend(dead);
         }
+        swept.faults.extend(dead.faults);
         match repository.sweep_orphans(apply).await {
             Ok(found) => {
                 swept.unfinished.extend(found.unfinished);

@@ -2,3 +2,4 @@
 
 mod arc;
 mod ours;
+mod seen;

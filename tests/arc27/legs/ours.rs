@@ -7,7 +7,7 @@ use crate::support::{Instance, change_live, files, text};
 
 /// An instance whose database `iot` goes to the target `far`, and `metrics` to `third` where there
 /// is one; all else goes to `near`.
-fn instance(targets: &[(&str, &str)]) -> Instance {
+pub(super) fn instance(targets: &[(&str, &str)]) -> Instance {
     let instance = Instance::new();
     std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
     instance.configure("default_target = \"near\"");
@@ -17,8 +17,8 @@ fn instance(targets: &[(&str, &str)]) -> Instance {
     instance
 }
 
-const NEAR: (&str, &str) = ("near", "type = \"local\"\nlocal_path = \"./near\"");
-const FAR: (&str, &str) = (
+pub(super) const NEAR: (&str, &str) = ("near", "type = \"local\"\nlocal_path = \"./near\"");
+pub(super) const FAR: (&str, &str) = (
     "far",
     "type = \"local\"\nlocal_path = \"./far\"\ndatabases = [\"iot\"]",
 );
@@ -34,7 +34,7 @@ fn without_own(paths: Vec<String>) -> Vec<String> {
 }
 
 /// The bytes of the live data.
-fn bytes(instance: &Instance) -> Vec<(String, Vec<u8>)> {
+pub(super) fn bytes(instance: &Instance) -> Vec<(String, Vec<u8>)> {
     let live = instance.live().into_iter();
     live.map(|(path, (bytes, ..))| (path, bytes)).collect()
 }
@@ -59,6 +59,8 @@ fn routed_databases_go_to_their_targets_and_come_back() {
         assert_eq!(leg["target"], target);
         assert_eq!(leg["run_targets"], json!(["far", "near"]), "{leg}");
         assert_eq!(leg["is_default_target"], is_default);
+        // An older release refuses it, and does not restore it as the whole.
+        assert_eq!(leg["format"], 2);
         assert_eq!(leg["has_metadata"], is_default);
         assert_eq!(leg["databases"].as_array().unwrap().len(), 1, "{leg}");
         assert_eq!(leg["databases"][0]["name"], database);
@@ -171,11 +173,18 @@ fn a_database_without_files_makes_no_leg() {
     let instance = instance(&[NEAR, third]);
     let (code, made) = instance.json(&["backup"]);
     assert_eq!(code, 0, "{made}");
+    assert_eq!(made.get("targets"), None, "{made}");
+    let checked = instance.run(&["check"]);
+    assert!(checked.status.success(), "{}", text(&checked));
     let id = made["backup_id"].as_str().unwrap();
     let near = manifest(&instance, "near", id);
     assert_eq!(
-        (near.get("run_targets"), &near["total_files"]),
-        (None, &json!(105)),
+        (
+            near.get("run_targets"),
+            &near["total_files"],
+            &near["format"]
+        ),
+        (None, &json!(105), &json!(1)),
         "{near}"
     );
     assert_eq!(
