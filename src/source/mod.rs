@@ -12,6 +12,7 @@ mod config;
 mod contents;
 mod decide;
 mod extra_files;
+mod iceberg_tables;
 mod listing;
 mod live;
 mod named;

@@ -20,7 +20,7 @@ use super::cold_places::places;
 use super::cold_tier::ColdRestore;
 use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
-use super::extra_files::Tables;
+use super::iceberg_tables::Tables;
 use super::listing::list_in;
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
