@@ -48,7 +48,6 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
         ("m", 60.0),
         ("s", 1.0),
     ];
-    let text = text.trim();
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(Duration::ZERO);

@@ -4,6 +4,8 @@
 //! and it works until they upgrade. What makes no sense for this program either is an error, which
 //! is found elsewhere.
 
+use std::time::Duration;
+
 use super::backends::{Backends, Overlap, StorePlace};
 use super::backups_folder::{BACKUPS, is_empty};
 use super::environment::{LONGEST_NAME, announced};
@@ -26,13 +28,16 @@ const GLOB: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 /// [`Error::Config`](crate::Error::Config) where a value has another type.
 pub(super) fn refusals(values: &Values, backends: &Backends) -> Result<Vec<Warning>> {
     let targets = of_arc(values)?;
-    let mut found: Vec<Warning> = targets.iter().filter_map(odd_name).collect();
+    let mut found: Vec<Warning> = (targets.iter())
+        .filter_map(|name| odd_name(name, is_routed(values, &targets)))
+        .collect();
     found.extend(glob(values)?);
     // Arc looks at the names even so.
     if !values.bool("backup.enabled", true)? {
         return Ok(found);
     }
     found.extend(odd_types(values, &targets, backends)?);
+    found.extend(odd_values(values, &targets));
     found.extend(default_target(values, &targets)?);
     if targets.is_empty() && is_empty(values, "backup.local_path")? {
         found.push(refusal(
@@ -79,7 +84,15 @@ fn of_arc(values: &Values) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn odd_name(name: &String) -> Option<Warning> {
+/// Whether a target has databases of its own, and backups are over several targets.
+fn is_routed(values: &Values, targets: &[String]) -> bool {
+    targets.iter().any(|name| {
+        let key = format!("{}.databases", values.target_table(name));
+        values.get(&key).is_some()
+    })
+}
+
+fn odd_name(name: &String, is_routed: bool) -> Option<Warning> {
     let is_odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     if !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(is_odd) {
         return None;
@@ -90,12 +103,15 @@ fn odd_name(name: &String) -> Option<Warning> {
     );
     let better = name.to_ascii_lowercase().replace(is_odd, "_");
     let better = better.get(..LONGEST_NAME).unwrap_or(&better);
+    // The manifests of a backup over several targets name them.
+    let then = match is_routed {
+        true => "backups over several targets from before can be restored under the old name only",
+        false => "its backups stay where they are, and its variables keep their names",
+    };
     Some(refusal(
         table,
         &problem,
-        format!(
-            "rename it to `[backup.targets.{better}]`; its backups stay where they are, and its variables keep their names"
-        ),
+        format!("rename it to `[backup.targets.{better}]`; {then}"),
     ))
 }
 
@@ -136,6 +152,24 @@ fn odd_types(values: &Values, targets: &[String], backends: &Backends) -> Result
         }
     }
     Ok(found)
+}
+
+/// Values of Arc's that are not valid, where a key of ours is used in their place: of one that is
+/// used, it is an error.
+fn odd_values(values: &Values, targets: &[String]) -> Vec<Warning> {
+    let remedy = "write it as Arc reads it, or remove it";
+    let mut found = Vec::new();
+    let key = "backup.operation_timeout";
+    if let Err(error) = values.go_time_limit(key, Duration::ZERO) {
+        found.push(refusal(key, &error.to_string(), remedy));
+    }
+    for name in targets {
+        let key = format!("backup.targets.{name}.databases");
+        if let Err(error) = values.names(&key) {
+            found.push(refusal(key, &error.to_string(), remedy));
+        }
+    }
+    found
 }
 
 fn default_target(values: &Values, targets: &[String]) -> Result<Option<Warning>> {
@@ -333,6 +367,17 @@ mod tests {
                 none,
             ),
             (
+                "[backup]\noperation_timeout = 7200\n[arc_backup]\noperation_timeout = \"3h\"\n"
+                    .to_owned(),
+                &["backup.operation_timeout"],
+            ),
+            (
+                format!(
+                    "[backup]\ndefault_target = \"far\"\n{far}databases = 5\n[arc_backup.targets.far]\ntype = \"local\"\n"
+                ),
+                &["backup.targets.far.databases"],
+            ),
+            (
                 "[storage]\nlocal_path = \"/srv/{arc}\"\n".to_owned(),
                 &["storage.local_path"],
             ),
@@ -350,6 +395,24 @@ mod tests {
         assert_eq!(settings("", &announced), ["backup.default_target"]);
         let off = [&announced[..], &[("ARC_BACKUP_ENABLED", "false")]].concat();
         assert_eq!(settings("", &off), none);
+    }
+
+    /// Guards against: advice to rename a target, after which routed backups can't be restored.
+    #[test]
+    fn a_rename_says_what_it_does_to_routed_backups() {
+        let target = "[backup.targets.off-site]\ntype = \"s3\"\n";
+        for (text, expected) in [
+            (target.to_owned(), "its backups stay where they are"),
+            (
+                format!("{target}databases = \"iot\"\n"),
+                "under the old name only",
+            ),
+        ] {
+            let values = Values::parse(&text, "arc.toml", []).expect("valid TOML");
+            let found = refusals(&values, &samples::backends()).expect("valid");
+            let remedy = found[0].remedy.clone().unwrap_or_default();
+            assert!(remedy.contains(expected), "{remedy}");
+        }
     }
 
     #[test]

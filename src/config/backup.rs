@@ -7,6 +7,7 @@ use arc_backup_core::Secrets;
 
 use super::arc_server::{ArcServer, arc_server};
 use super::backups_folder::local_path;
+use super::targets::default_target;
 use super::values::Values;
 use super::warning::Warning;
 use crate::Result;
@@ -146,9 +147,7 @@ impl BackupSettings {
                 Some(_) => values.path(&own("state_path"), "")?,
                 None => super::state::default_path(&local_path),
             },
-            default_target: values
-                .text(&own("default_target"))?
-                .unwrap_or_else(|| "local".to_owned()),
+            default_target: default_target(values, targets.iter())?,
             // At most 256: each copy under way holds a piece of 256 KiB and two descriptors.
             concurrency: match values.get(&own("concurrency")) {
                 Some(_) => usize::try_from(values.number(&own("concurrency"), 8, 1, 256)?).ok(),

@@ -1,5 +1,6 @@
 //! The monitoring token.
 
+use super::placeholder::is_placeholder;
 use super::values::Values;
 use crate::{Error, Result};
 
@@ -10,7 +11,9 @@ const LEAST: usize = 16;
 /// `backup.monitor_token`.
 pub(super) fn monitor_token(values: &Values) -> Result<Option<String>> {
     for key in ["arc_backup.monitor_token", "backup.monitor_token"] {
-        match values.text(key)?.filter(|token| !token.is_empty()) {
+        // `${…}` of a restored file is no token: everybody can know it.
+        let is_set = |token: &String| !token.is_empty() && !is_placeholder(token);
+        match values.text(key)?.filter(is_set) {
             Some(token) if token.len() < LEAST => {
                 return Err(Error::Config(format!(
                     "`{key}` must have at least {LEAST} characters: use a random text"
@@ -27,11 +30,16 @@ pub(super) fn monitor_token(values: &Values) -> Result<Option<String>> {
 mod tests {
     use super::*;
 
+    /// Guards against: a token that can be guessed, or is in the documentation.
     #[test]
     fn the_token_has_two_places_and_a_least_length() {
         for (text, token) in [
             ("", Ok(None)),
             ("[arc_backup]\nmonitor_token = \"\"", Ok(None)),
+            (
+                "[arc_backup]\nmonitor_token = \"${ARC_BACKUP_MONITOR_TOKEN}\"",
+                Ok(None),
+            ),
             (
                 "[arc_backup]\nmonitor_token = \"a-long-random-text\"",
                 Ok(Some("a-long-random-text")),

@@ -14,22 +14,42 @@ pub(crate) fn placeholder(path: &[String]) -> (String, String) {
     (name, text)
 }
 
+/// Whether a text is what is in the place of some secret.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let name = text
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.starts_with("ARC_"))
+}
+
 /// A warning for each placeholder that stayed in the file, and whose variable is not set.
 pub(super) fn unfilled(values: &Values) -> Vec<Warning> {
     let texts = values.texts().into_iter();
     let unfilled = texts.filter_map(|(path, text)| {
         let (name, placeholder) = placeholder(&path);
         let key = path.join(".");
-        (text == placeholder && !values.is_overridden(&key) && values.variable(&name).is_none())
-            .then(|| {
-                let text = format!(
-                    "`{key}` is `{text}`, which a backup without secrets has in the place of a secret"
-                );
-                Warning::new(key, text)
-                    .with_remedy(format!("write the secret there, or set `{name}`"))
+        let can_be_set = is_key(&path);
+        let is_set = can_be_set && (values.is_overridden(&key) || values.variable(&name).is_some());
+        (text == placeholder && !is_set).then(|| {
+            let text = format!(
+                "`{key}` is `{text}`, which a backup without secrets has in the place of a secret"
+            );
+            Warning::new(key, text).with_remedy(match can_be_set {
+                true => format!("write the secret there, or set `{name}`"),
+                false => "write the secret there; no variable sets it".to_owned(),
             })
+        })
     });
     unfilled.collect()
+}
+
+/// Whether a variable can set the value at a path: none sets an element of an array, or a key with
+/// other characters.
+fn is_key(path: &[String]) -> bool {
+    path.iter().all(|name| {
+        let is_number = name.chars().all(|c| c.is_ascii_digit());
+        !is_number && (name.chars()).all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    })
 }
 
 #[cfg(test)]
@@ -59,6 +79,8 @@ mod tests {
         let set = [
             ("ARC_STORAGE_S3_SECRET_KEY", "hush"),
             ("ARC_BACKUP_MONITOR_TOKEN", "hush"),
+            // Nothing reads this one.
+            ("ARC_X_0_TOKEN", "hush"),
         ];
         assert_eq!(settings(&set), ["x.0.token"]);
     }

@@ -14,7 +14,7 @@ use super::location::search;
 use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::own_table::both_set;
-use super::placeholder::unfilled;
+use super::placeholder::{is_placeholder, unfilled};
 use super::storage::StorageSettings;
 use super::targets::{TargetSettings, check_databases, targets};
 use super::tiering::TieringSettings;
@@ -148,6 +148,7 @@ impl Settings {
         }
         check_databases(&targets, &backup.default_target)?;
         let bootstrap = values.text("auth.bootstrap_token")?;
+        let bootstrap = bootstrap.filter(|token| !is_placeholder(token));
         if bootstrap.as_ref().is_some_and(|token| token.len() < 32) {
             warnings.push(Warning::new(
                 "auth.bootstrap_token",

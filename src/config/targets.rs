@@ -98,6 +98,31 @@ fn target(values: &Values, name: String, backends: &Backends) -> Result<TargetSe
     })
 }
 
+/// The name of the default target, as its table has it: Arc compares names without case, and
+/// without the whitespace around them.
+///
+/// # Errors
+/// [`Error::Config`] where the value is no text.
+pub(super) fn default_target<'a>(
+    values: &Values,
+    mut names: impl Iterator<Item = &'a String>,
+) -> Result<String> {
+    let text = values.text(&values.own("default_target"))?;
+    let wanted = match text.as_deref().map_or("", str::trim) {
+        "" => BUILT_IN,
+        wanted => wanted,
+    };
+    Ok(names
+        .find(|name| name.eq_ignore_ascii_case(wanted))
+        .map_or_else(
+            || match wanted.eq_ignore_ascii_case(BUILT_IN) {
+                true => BUILT_IN.to_owned(),
+                false => wanted.to_owned(),
+            },
+            Clone::clone,
+        ))
+}
+
 fn built_in(
     values: &Values,
     others: &BTreeMap<String, TargetSettings>,
@@ -107,8 +132,11 @@ fn built_in(
     if !others.is_empty() && is_empty(values, &key)? {
         return Ok(None);
     }
-    let default = values.text(&values.own("default_target"))?;
-    if default.is_some_and(|name| name != BUILT_IN) {
+    // One that differs in case only is the same to Arc.
+    if (others.keys()).any(|name| name.eq_ignore_ascii_case(BUILT_IN)) {
+        return Ok(None);
+    }
+    if default_target(values, others.keys())? != BUILT_IN {
         let path = local_path(values, others.keys())?;
         let folder = StorePlace::of_folder(&path);
         for other in others.values() {
@@ -202,6 +230,26 @@ mod tests {
         }
     }
 
+    /// Guards against: a file that Arc starts with, and this program refuses.
+    #[test]
+    fn the_default_target_is_found_as_arc_finds_it() {
+        let names = ["near".to_owned(), "FAR".to_owned()];
+        for (text, variable, expected) in [
+            ("", "", "local"),
+            ("default_target = \" \"", "", "local"),
+            ("default_target = \"Local\"", "", "local"),
+            ("default_target = \"far\"", "", "FAR"),
+            ("default_target = \" Near \"", "", "near"),
+            ("default_target = \"near\"", "Far", "FAR"),
+            ("default_target = \"moon\"", "", "moon"),
+        ] {
+            let environment = [("ARC_BACKUP_DEFAULT_TARGET".to_owned(), variable.to_owned())];
+            let values = Values::parse(&format!("[backup]\n{text}\n"), "arc.toml", environment);
+            let found = default_target(&values.expect(text), names.iter()).expect(text);
+            assert_eq!(found, expected, "{text} {variable}");
+        }
+    }
+
     /// Guards against: two targets in one folder, where Arc knows one; and none that is in force.
     #[test]
     fn the_built_in_target_gives_way_to_one_in_its_place() {
@@ -218,6 +266,8 @@ mod tests {
         assert_eq!(names(&elsewhere), ["backup", "backup.targets.near"]);
         let empty = format!("[backup]\nlocal_path = \"\"\n{near}");
         assert_eq!(names(&empty), ["backup.targets.near"]);
+        let other = "[backup]\ndefault_target = \"local\"\n[backup.targets.Local]\ntype = \"local\"\nlocal_path = \"./x\"\n";
+        assert_eq!(names(other), ["backup.targets.Local"]);
         let own = "[arc_backup]\nlocal_path = \"./y\"\n";
         assert_eq!(names(own), ["arc_backup"]);
     }

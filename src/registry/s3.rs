@@ -63,6 +63,9 @@ pub(super) const S3: BackendKind = BackendKind {
     constructors: None,
 };
 
+/// The domains of AWS's endpoints; the last one is of those with IPv6 too.
+const OF_AWS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+
 /// A store by its endpoint: AWS has one name for all buckets, whether its endpoint is spelled out
 /// or not.
 fn store_of(endpoint: &str) -> String {
@@ -72,9 +75,7 @@ fn store_of(endpoint: &str) -> String {
     let host = host.trim_end_matches(":443").trim_end_matches(":80");
     match host {
         "" => "aws".to_owned(),
-        host if host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") => {
-            "aws".to_owned()
-        }
+        host if OF_AWS.iter().any(|domain| host.ends_with(domain)) => "aws".to_owned(),
         host => host.to_owned(),
     }
 }

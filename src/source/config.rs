@@ -224,9 +224,10 @@ impl ConfigRestore {
         state.is_filled = true;
         if !missing.is_empty() {
             state.summary.warnings.push(format!(
-                "the backup has no secrets of {NAME}, and the live file does not have these: set {}, or write each secret in \
-                 the place of its `${{…}}`, before Arc starts",
-                missing.join(", ")
+                "the backup has no secrets of {NAME}, and the live file has none for these, or not beside the same address: set {}, or write each secret in \
+                 the place of its `${{…}}`, before Arc starts{}",
+                missing.join(", "),
+                of_elements(missing)
             ));
         }
         Ok(())
@@ -243,7 +244,7 @@ impl ConfigRestore {
         match how {
             Ok(Replacement::Rename) => Ok(Some(Replacement::Rename)),
             // A file that can't be renamed over, and has the same bytes, is best left alone.
-            _ if is_same(path, &planned.entry) => Ok(None),
+            _ if is_same(path, &planned.entry, &self.source.secrets) => Ok(None),
             Ok(Replacement::InPlace) => Ok(Some(Replacement::InPlace)),
             Err(error) => {
                 let detail = format!(
@@ -258,11 +259,23 @@ impl ConfigRestore {
     }
 }
 
-/// Whether the live file has the bytes of `entry` already.
-fn is_same(path: &Path, entry: &Entry) -> bool {
-    let meta = std::fs::metadata(path);
-    meta.is_ok_and(|meta| meta.is_file() && meta.len() == entry.size)
-        && std::fs::read(path).is_ok_and(|text| Some(Digest::of(&text)) == entry.sha256)
+/// Says that a variable with a number in it, which is of an element of an array, sets nothing.
+fn of_elements(missing: &[String]) -> &'static str {
+    let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    match (missing.iter()).any(|name| name.split('_').any(is_number)) {
+        true => "; what has a number in its name is set in the file only",
+        false => "",
+    }
+}
+
+/// Whether the live file has the bytes of `entry` already, or has them without its secrets.
+fn is_same(path: &Path, entry: &Entry, secrets: &[&str]) -> bool {
+    let is_entry = |text: &str| Some(Digest::of(text.as_bytes())) == entry.sha256;
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file())
+        && std::fs::read_to_string(path).is_ok_and(|text| {
+            let redacted = || redaction::redact(&text, secrets);
+            is_entry(&text) || redacted().is_ok_and(|redacted| is_entry(&redacted.text))
+        })
 }
 
 /// Whether both files can be read, and have the same bytes.
@@ -285,7 +298,8 @@ impl Restore for ConfigRestore {
                 ));
             }
             let path = real_place(&self.source.path)?;
-            let is_needed = replace::may_be_renamed_over(&path) || !is_same(&path, &entry);
+            let is_needed = replace::may_be_renamed_over(&path)
+                || !is_same(&path, &entry, &self.source.secrets);
             let mut state = self.state();
             if is_needed {
                 (state.summary.needed_files, state.summary.needed_bytes) = (1, entry.size);
@@ -402,5 +416,30 @@ impl Restore for ConfigRestore {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards against: a restore that fails where the file can't be written, and has nothing to
+    /// write to it.
+    #[test]
+    fn a_file_is_the_same_with_its_secrets_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(NAME);
+        let live = "[mqtt]\npassword = \"hush\"\nport = 1883\n";
+        std::fs::write(&path, live).expect("written");
+        let redacted = redaction::redact(live, &[]).expect("valid TOML").text;
+        let is_same = |text: &str| {
+            let entry = Entry {
+                sha256: Some(Digest::of(text.as_bytes())),
+                ..Entry::new(Key::parse(NAME).expect("a key"), text.len() as u64)
+            };
+            is_same(&path, &entry, &[])
+        };
+        assert!(is_same(live) && is_same(&redacted));
+        assert!(!is_same(&redacted.replace("1883", "8883")) && !is_same(""));
     }
 }

@@ -46,6 +46,7 @@ pub use contents::{Contents, Exclusions};
 pub(crate) use contents::{measurement_of, partition_of};
 pub use parquet::ParquetSource;
 pub(crate) use pending::pending_restores;
+pub(crate) use rewrite::RewrittenFiles;
 pub(crate) use section::section_of;
 pub(crate) use snapshot::{check_file, describe_database};
 pub use sqlite::SqliteSource;

@@ -4,7 +4,7 @@
 //! Arc writes the new file, then removes the old one. Both have the rows that stay. Where both are
 //! listed the deletion is under way, or was interrupted; a backup must have one of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use arc_backup_core::Key;
@@ -46,7 +46,7 @@ fn is_day(folder: &str) -> bool {
 /// The versions of files that are there beside an older version: a backup has the older one, as if
 /// the deletion had not begun. No row that should stay is lost then.
 pub(super) fn newer_versions(files: &Files) -> Vec<Key> {
-    let mut oldest = std::collections::HashMap::new();
+    let mut oldest = HashMap::new();
     for key in files.keys() {
         if let Some((name, time)) = version_of(key) {
             let least = oldest.entry(name).or_insert(time);
@@ -59,6 +59,53 @@ pub(super) fn newer_versions(files: &Files) -> Vec<Key> {
         })
         .cloned()
         .collect()
+}
+
+/// The same of a list that is too long to be held: its rewritten files are noted, then the first
+/// versions of these.
+#[derive(Default)]
+pub(crate) struct RewrittenFiles {
+    by_name: HashMap<String, Vec<(u64, String)>>,
+    /// The names of those whose first version is there too.
+    with_first: HashSet<String>,
+}
+
+impl RewrittenFiles {
+    /// Notes a file that was rewritten.
+    pub(crate) fn add(&mut self, key: &str) {
+        if let Some((name, Some(time))) = version_of(key) {
+            let versions = self.by_name.entry(name.to_owned()).or_default();
+            versions.push((time, key.to_owned()));
+        }
+    }
+
+    /// Whether none was noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Notes the first version of a file that was rewritten.
+    pub(crate) fn add_first(&mut self, key: &str) {
+        if let Some((name, None)) = version_of(key)
+            && self.by_name.contains_key(name)
+        {
+            self.with_first.insert(name.to_owned());
+        }
+    }
+
+    /// The versions beside an older one, as [`newer_versions`] has them.
+    pub(crate) fn newer(self) -> BTreeSet<String> {
+        let mut newer = BTreeSet::new();
+        for (name, versions) in self.by_name {
+            let oldest = match self.with_first.contains(&name) {
+                true => None,
+                false => versions.iter().map(|(time, _)| *time).min(),
+            };
+            let later = (versions.into_iter()).filter(|(time, _)| Some(*time) > oldest);
+            newer.extend(later.map(|(_, key)| key));
+        }
+        newer
+    }
 }
 
 /// Finds two versions of a file in a listing, whose keys come in order.

@@ -15,6 +15,7 @@ pub(crate) mod plan;
 mod planning;
 pub(crate) mod preview;
 mod restored_section;
+mod rewritten;
 mod run;
 pub(crate) mod set_aside;
 pub(crate) mod staging;

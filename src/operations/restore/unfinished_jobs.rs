@@ -11,6 +11,7 @@ use arc_backup_core::{ErrorKind, Section};
 use crate::manifest::{BackupId, Inventory, Spool};
 use crate::operations::problems::PathSet;
 use crate::operations::restore::job_outcomes::job_outcomes;
+use crate::operations::restore::rewritten::one_version;
 use crate::pipeline::Reader;
 use crate::repository::{Loaded, Repository};
 use crate::source::{JobFiles, STATE_LIMIT, is_job_state};
@@ -65,6 +66,8 @@ pub(crate) async fn decide(
     if loaded.sealed {
         return Ok((inventory, omitted));
     }
+    let (inventory, warning) = one_version(id, inventory, damaged, scratch)?;
+    omitted.warnings.extend(warning);
     let reader = repository.reader(id, &inventory)?.section(&Section::Data);
     let mut jobs = Vec::new();
     for record in inventory.records_of(&Section::Data)? {

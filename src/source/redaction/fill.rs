@@ -14,8 +14,10 @@ pub(in crate::source) struct Filled {
 /// Gives each placeholder in `text` the value that `live` has at its place; `None` where there is
 /// no placeholder.
 ///
-/// An element of an array has no name, only a number. It gets a secret only where the rest of it is
-/// the same in both files: another one at that number must not get the password of this one.
+/// An element of an array has no name, only a number. It gets a secret only where the rest of it
+/// is the same in both files, at the same number or at one other: another element must not get
+/// its password. For the same reason a secret is not put beside an address that the live file does
+/// not have there.
 ///
 /// # Errors
 /// What is wrong where the text is not TOML. A live file that is none has no secrets.
@@ -30,9 +32,11 @@ pub(in crate::source) fn fill(text: &str, live: &str) -> Result<Option<Filled>, 
     }
     let (mut edits, mut missing) = (Vec::new(), Vec::new());
     for (leaf, variable) in placeholders {
-        let found = theirs.iter().find(|live| live.path == leaf.path);
-        let found = found
-            .filter(|live| variable_of(live).is_none() && is_same_element(leaf, &ours, &theirs));
+        let path = live_path(leaf, &ours, &theirs);
+        let found = path.and_then(|path| theirs.iter().find(|live| live.path == path));
+        let found = found.filter(|live| {
+            variable_of(live).is_none() && is_same_address(leaf, &live.path, &ours, &theirs)
+        });
         match found {
             Some(found) => edits.push((leaf.span.clone(), live[found.span.clone()].to_owned())),
             None => missing.push(variable),
@@ -52,25 +56,94 @@ fn variable_of(leaf: &Leaf) -> Option<String> {
     (leaf.text == text).then_some(variable)
 }
 
-/// Whether each element of an array that a value lies in is the same in both, but for placeholders.
-fn is_same_element(leaf: &Leaf, ours: &[Leaf], theirs: &[Leaf]) -> bool {
-    let indices = (leaf.path.iter().enumerate()).filter(|(_, step)| matches!(step, Step::Index(_)));
-    indices.into_iter().all(|(at, _)| {
-        let is_table = at + 1 < leaf.path.len();
-        // Of an array of values, all of them.
-        let prefix = &leaf.path[..if is_table { at + 1 } else { at }];
-        let below = |leaf: &&Leaf| leaf.path.starts_with(prefix);
-        let (ours, theirs) = (
-            ours.iter().filter(below).collect::<Vec<_>>(),
-            theirs.iter().filter(below).collect::<Vec<_>>(),
-        );
-        ours.len() == theirs.len()
-            && ours.iter().all(|one| {
-                theirs.iter().any(|other| {
-                    other.path == one.path
-                        && (variable_of(one).is_some()
-                            || (other.kind, &other.text) == (one.kind, &one.text))
-                })
+/// Where the live file has the value: at the same path; in an array of tables at the number of the
+/// element that is the same but for placeholders. `None` where there is none, or more than one
+/// elsewhere.
+fn live_path(leaf: &Leaf, ours: &[Leaf], theirs: &[Leaf]) -> Option<Vec<Step>> {
+    let mut path = leaf.path.clone();
+    for at in 0..path.len() {
+        let Step::Index(number) = path[at] else {
+            continue;
+        };
+        // Of an array of values, all of them are compared.
+        let is_table = at + 1 < path.len();
+        let our_end = if is_table { at + 1 } else { at };
+        let is_same = |number: usize| {
+            let mut prefix = path[..our_end].to_vec();
+            if is_table {
+                prefix[at] = Step::Index(number);
+            }
+            is_same_below(&leaf.path[..our_end], ours, &prefix, theirs)
+        };
+        if is_same(number) {
+            continue;
+        }
+        let numbers = (theirs.iter()).filter_map(|live| match live.path.get(at) {
+            Some(Step::Index(number)) if live.path.starts_with(&path[..at]) => Some(*number),
+            _ => None,
+        });
+        let mut numbers: Vec<usize> = numbers
+            .filter(|number| is_table && is_same(*number))
+            .collect();
+        numbers.dedup();
+        match numbers.as_slice() {
+            [number] => path[at] = Step::Index(*number),
+            _ => return None,
+        }
+    }
+    Some(path)
+}
+
+/// Whether all values below two paths are the same, but for placeholders.
+fn is_same_below(our_path: &[Step], ours: &[Leaf], their_path: &[Step], theirs: &[Leaf]) -> bool {
+    let ours: Vec<_> = (ours.iter())
+        .filter_map(|leaf| Some((leaf.path.strip_prefix(our_path)?, leaf)))
+        .collect();
+    let theirs: Vec<_> = (theirs.iter())
+        .filter_map(|leaf| Some((leaf.path.strip_prefix(their_path)?, leaf)))
+        .collect();
+    ours.len() == theirs.len()
+        && ours.iter().all(|(path, one)| {
+            theirs.iter().any(|(other_path, other)| {
+                other_path == path
+                    && (variable_of(one).is_some()
+                        || (other.kind, &other.text) == (one.kind, &one.text))
+            })
+        })
+}
+
+/// What the names of addresses end in.
+const ADDRESSES: [&str; 9] = [
+    "account_name",
+    "address",
+    "broker",
+    "brokers",
+    "endpoint",
+    "host",
+    "server",
+    "uri",
+    "url",
+];
+
+/// Whether the addresses beside a value, in its table, are the same in both.
+fn is_same_address(leaf: &Leaf, live: &[Step], ours: &[Leaf], theirs: &[Leaf]) -> bool {
+    let (Some((_, table)), Some((_, live))) = (leaf.path.split_last(), live.split_last()) else {
+        return true;
+    };
+    let is_address = |other: &&Leaf| {
+        let Some([Step::Name(name), below @ ..]) = other.path.strip_prefix(table) else {
+            return false;
+        };
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        let is_beside = below.iter().all(|step| matches!(step, Step::Index(_)));
+        is_beside && ADDRESSES.iter().any(|address| name.ends_with(address))
+    };
+    ours.iter().filter(is_address).all(|one| {
+        variable_of(one).is_some()
+            || theirs.iter().any(|other| {
+                other.path.strip_prefix(live) == one.path.strip_prefix(table)
+                    && other.path.starts_with(live)
+                    && other.text == one.text
             })
     })
 }
@@ -105,6 +178,33 @@ mod tests {
         // Placeholders are no secrets.
         assert_eq!(filled(&redacted, &redacted).missing, none.missing);
         assert_eq!(filled(&redacted, "not TOML").missing, none.missing);
+    }
+
+    /// Guards against: secrets that are lost, as another element was put before theirs.
+    #[test]
+    fn an_element_at_another_number_keeps_its_secret() {
+        let text = "[[sinks]]\nname = \"a\"\ntoken = \"hush-a\"\n[[sinks]]\nname = \"b\"\ntoken = \"hush-b\"\n";
+        let redacted = redact(text, &[]).expect("valid TOML").text;
+        let new = "[[sinks]]\nname = \"c\"\ntoken = \"hush-c\"\n";
+        let back = filled(&redacted, &format!("{new}{text}"));
+        assert_eq!((back.text.as_str(), back.missing.len()), (text, 0));
+        // Two that fit.
+        let twice = format!("{new}{new}{text}{text}");
+        assert_eq!(filled(&redacted, &twice).missing.len(), 2);
+    }
+
+    /// Guards against: the password of the new broker that is sent to the old one.
+    #[test]
+    fn a_secret_is_not_put_beside_another_address() {
+        let text = "[mqtt]\nurl = \"mqtts://old:8883\"\npassword = \"hush-old\"\n[mail]\nhost = \"mail\"\nuser = \"me\"\npass = \"hush-mail\"\n";
+        let redacted = redact(text, &[]).expect("valid TOML").text;
+        let live = text.replace("old", "new").replace("\"me\"", "\"you\"");
+        let back = filled(&redacted, &live);
+        assert_eq!(back.missing, ["ARC_MQTT_PASSWORD"]);
+        assert!(
+            back.text.contains("url = \"mqtts://old:8883\"") && !back.text.contains("hush-new")
+        );
+        assert!(back.text.contains("hush-mail"));
     }
 
     /// Guards against: the password of one broker that is sent to another one.

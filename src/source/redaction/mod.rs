@@ -5,10 +5,12 @@
 //! restore takes the secrets from the live file.
 
 mod comments;
+mod credentials;
 mod fill;
 mod leaves;
 mod names;
 mod redact;
+mod secrets;
 
 pub(super) use fill::fill;
 pub(super) use redact::redact;

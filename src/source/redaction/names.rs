@@ -1,29 +1,37 @@
-//! Which values of a configuration are secrets.
-
-use super::leaves::{Leaf, LeafKind, Step};
+//! Which names are those of secrets.
 
 /// Parts of the names of secrets, without what separates words.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 22] = [
     "accesskey",
     "accountkey",
     "apikey",
     "authkey",
+    "authorization",
+    "basicauth",
     "bearer",
     "connectionstring",
     "credential",
     "encryptionkey",
     "licensekey",
     "masterkey",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
     "privatekey",
     "secret",
+    "sharedaccess",
     "signingkey",
     "token",
+    "webhook",
 ];
 /// Words that the name of a secret ends in.
-const ENDINGS: [&str; 6] = ["dsn", "key", "keys", "pw", "pwd", "sas"];
+const ENDINGS: [&str; 13] = [
+    "cookie", "cookies", "dsn", "jwt", "key", "keys", "pass", "pat", "pin", "pw", "pwd", "sas",
+    "sig",
+];
+/// Words that are secrets only in the name of a setting: a text may have them in another sense.
+const OF_SETTINGS: [&str; 3] = ["key", "keys", "pin"];
 /// Words before a key that is no secret.
 const PUBLIC: [&str; 7] = [
     "foreign",
@@ -62,7 +70,9 @@ const ABOUT: [&str; 24] = [
     "ttl",
 ];
 /// Parts of the names of secrets that may be numbers.
-const NUMBERS: [&str; 4] = ["passphrase", "passwd", "password", "secret"];
+const NUMBERS: [&str; 5] = ["passcode", "passphrase", "passwd", "password", "secret"];
+/// Words that the name of a secret ends in that may be a number.
+const NUMBER_ENDINGS: [&str; 5] = ["pass", "pin", "pw", "pwd", "token"];
 /// Tables and arrays of which everything is a secret.
 const TABLES: [&str; 7] = [
     "apikeys",
@@ -74,24 +84,23 @@ const TABLES: [&str; 7] = [
     "accesskeys",
 ];
 
-/// Whether the value at a path is a secret; `known` are further names of secrets.
-pub(super) fn is_secret(leaf: &Leaf, known: &[&str]) -> bool {
-    if leaf.kind == LeafKind::Boolean || leaf.text.is_empty() {
-        return false;
-    }
-    let mut names = leaf.path.iter().rev().filter_map(|step| match step {
-        Step::Name(name) => Some(name.as_str()),
-        Step::Index(_) => None,
-    });
-    let Some(name) = names.next() else {
-        return false;
-    };
-    let in_table = names.any(|name| TABLES.contains(&&*squashed(name)));
-    match leaf.kind {
-        LeafKind::Boolean => false,
-        LeafKind::Number => NUMBERS.iter().any(|part| squashed(name).contains(part)),
-        LeafKind::Text => in_table || is_secret_name(name, known) || has_credentials(&leaf.text),
-    }
+/// Whether everything in a table or an array of this name is a secret.
+pub(super) fn is_secret_table(name: &str) -> bool {
+    TABLES.contains(&&*squashed(name))
+}
+
+/// Whether a name only says something about a secret, such as how old it may be.
+pub(super) fn is_about(name: &str) -> bool {
+    (parts_of(name).last()).is_some_and(|last| ABOUT.contains(&last.as_str()))
+}
+
+/// Whether a number of this name is a secret.
+pub(super) fn is_secret_number(name: &str) -> bool {
+    let words = parts_of(name);
+    let is_ending = (words.last()).is_some_and(|last| NUMBER_ENDINGS.contains(&last.as_str()));
+    let squashed = squashed(name);
+    !(words.len() > 1 && is_about(name))
+        && (is_ending || NUMBERS.iter().any(|part| squashed.contains(part)))
 }
 
 /// Whether a value of this name is a secret.
@@ -99,46 +108,46 @@ pub(super) fn is_secret_name(name: &str, known: &[&str]) -> bool {
     if known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return true;
     }
-    let lower = name.to_ascii_lowercase();
-    let words: Vec<&str> = (lower.split(|c: char| !c.is_ascii_alphanumeric()))
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words = parts_of(name);
     let Some((last, before)) = words.split_last() else {
         return false;
     };
-    if words.len() > 1 && ABOUT.contains(last) {
+    if words.len() > 1 && ABOUT.contains(&last.as_str()) {
         return false;
     }
     let squashed = squashed(name);
-    let is_ending =
-        ENDINGS.contains(last) && !before.last().is_some_and(|word| PUBLIC.contains(word));
-    is_ending || PARTS.iter().any(|part| squashed.contains(part))
+    let is_public = (before.last()).is_some_and(|word| PUBLIC.contains(&word.as_str()));
+    (ENDINGS.contains(&last.as_str()) && !is_public)
+        || PARTS.iter().any(|part| squashed.contains(part))
+}
+
+/// Whether a text that has this name and a value behind it has a secret.
+pub(super) fn is_secret_in_text(name: &str) -> bool {
+    is_secret_name(name, &[]) && !OF_SETTINGS.contains(&&*squashed(name))
+}
+
+/// The words of a name, in lower case: of `s3_Secret-Key` and of `s3SecretKey`.
+fn parts_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() || (was_lower && c.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if c.is_ascii_alphanumeric() {
+            let word = words.last_mut().expect("it begins with one");
+            word.push(c.to_ascii_lowercase());
+        }
+        was_lower = c.is_ascii_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Letters and digits alone, in lower case: `s3_Secret-Key` is `s3secretkey`.
-fn squashed(name: &str) -> String {
+pub(super) fn squashed(name: &str) -> String {
     let kept = name.chars().filter(char::is_ascii_alphanumeric);
     kept.map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// Whether a text shows credentials by itself: a URL with a password, an Azure connection string or
-/// SAS, a private key.
-pub(super) fn has_credentials(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let of_url = lower.match_indices("://").any(|(at, _)| {
-        let rest = &lower[at + 3..];
-        let end = rest.find(|c: char| "/?#\"' ".contains(c) || c.is_whitespace());
-        let authority = &rest[..end.unwrap_or(rest.len())];
-        (authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
-    });
-    of_url
-        || ["accountkey=", "sharedaccesssignature=", "private key-----"]
-            .iter()
-            .any(|part| lower.contains(part))
-        || ["?sig=", "&sig=", "&x-amz-signature=", "?x-amz-signature="]
-            .iter()
-            .any(|part| lower.contains(part))
-        || (lower.starts_with("sv=") && lower.contains("sig="))
 }
 
 #[cfg(test)]
@@ -168,6 +177,15 @@ mod tests {
             "sas",
             "db_pwd",
             "encryption.key",
+            "smtp_pass",
+            "smtpPass",
+            "passcode",
+            "webhook_url",
+            "authorization",
+            "basic_auth",
+            "session-cookie",
+            "jwt",
+            "SharedAccessKey",
         ] {
             assert!(is_secret_name(name, &[]), "{name}");
         }
@@ -183,20 +201,12 @@ mod tests {
             "secret_path",
             "listen",
             "local_path",
+            "partitionKey",
+            "bypass",
+            "compass",
         ] {
             assert!(!is_secret_name(name, &[]), "{name}");
         }
         assert!(is_secret_name("drive_code", &["drive_code"]));
-        for text in [
-            "mqtt://user:hush@broker:1883",
-            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=x",
-            "https://a.blob.core.windows.net/c?sv=1&sig=x",
-            "sv=2024&sig=abc",
-        ] {
-            assert!(has_credentials(text), "{text}");
-        }
-        for text in ["http://localhost:8000", "./data@home", "https://user@host/"] {
-            assert!(!has_credentials(text), "{text}");
-        }
     }
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use super::comments::redacted_comments;
 use super::leaves::{LeafKind, edited, leaves};
-use super::names::is_secret;
+use super::secrets::is_secret;
 use crate::config::placeholder;
 
 /// The least length of a secret that is looked for elsewhere in the file: a shorter one may be a
 /// common word.
 const LEAST: usize = 8;
+/// The least length of a secret in small letters and digits that no name of a setting has.
+const LEAST_RANDOM: usize = 16;
 
 /// An `arc.toml` without secrets.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub(in crate::source) fn redact(text: &str, known: &[&str]) -> Result<Redacted, 
         }
         // A value that has another one's secret in it is one, too.
         let shows = leaf.kind == LeafKind::Text
-            && (secrets.iter()).any(|secret| leaf.text.contains(secret.as_str()));
+            && (secrets.iter()).any(|secret| shows_secret(&leaf.text, secret));
         if !shows && !is_secret(leaf, known) {
             continue;
         }
@@ -51,6 +53,23 @@ pub(in crate::source) fn redact(text: &str, known: &[&str]) -> Result<Redacted, 
         text: edited(text, edits),
         variables: variables.into_iter().collect(),
     })
+}
+
+/// Whether a setting shows the secret of another one.
+///
+/// A short text in small letters, such as the access key `arcbackup`, may well be the name of a
+/// bucket or a folder too. It is looked for in sentences and URLs only.
+fn shows_secret(text: &str, secret: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let is_common = secret.len() < LEAST_RANDOM && secret.chars().all(is_plain);
+    let has_prose = || {
+        let words = text.split_whitespace();
+        let paths = text
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('/'));
+        words.count() > 1 || paths.is_some_and(|(_, path)| path.contains(secret))
+    };
+    text.contains(secret) && (!is_common || has_prose())
 }
 
 #[cfg(test)]
@@ -133,6 +152,89 @@ token_enabled = true
         assert!(
             error.contains("line 1") && !error.contains("hush"),
             "{error}"
+        );
+    }
+
+    /// Guards against secrets that were in backups of a remote target: their names or forms were
+    /// not known.
+    #[test]
+    fn secrets_of_every_usual_form_are_replaced() {
+        let text = r####"[alerts]
+webhook_url = "https://chat.example/x/hush-00-hush"
+url = "https://x.example/notify?token=hush-01-hush"
+smtp_pass = "hush-02-hush"
+pass = "hush-03-hush"
+passcode = "hush-04-hush"
+authorization = "Bearer hush-05-hush"
+headers = { Authorization = "Bearer hush-06-hush", "X-Auth" = "hush-07-hush", "Content-Type" = "text/plain" }
+auth_header = "Bearer hush-08-hush"
+basic_auth = "hush-09-hush"
+cookie = "hush-10-hush"
+jwt = "hush-11-hush"
+database = "host=db user=arc password=hush-12-hush"
+mysql = "arc:hush-13-hush@tcp(db:3306)/arc"
+hub = "Endpoint=sb://a.example/;SharedAccessKeyName=n;SharedAccessKey=hush-14-hush"
+sentry = "https://hush-15-hush@sentry.example/1"
+broker = "mqtt://me:hush/16-hush@broker:1883"
+pin_token = 417417
+extra_headers = ["Accept: text/plain", "X-Auth: hush-17-hush"]
+password = { value = "hush-18-hush" }
+[alerts.webhook]
+url = "https://chat.example/x/hush-19-hush"
+[passwords]
+admin = 518518
+timeout = 30
+[comments]
+password_min_length = 12
+# -----BEGIN PRIVATE KEY-----
+# hush-20-hush
+# -----END PRIVATE KEY-----
+# password hush-21-hush
+# the password is hush-22-hush
+# Authorization: Bearer hush-23-hush
+# s3_secret_key:
+#   hush-24-hush
+# tokens = [ ["a"],
+#   ["hush-25-hush"] ]
+# smtp_pass = "hush-26-hush"
+# url = "mqtt://me:hush-27-hush@broker", password = "x"
+# [passwords]
+# admin = "hush-28-hush"
+# private_key = -----BEGIN EC PRIVATE KEY-----
+# hush-29-hush
+# -----END EC PRIVATE KEY-----
+a = 1
+# The password of the broker is in the vault of the team, see below.
+"####;
+        let redacted = redact(text, &[]).expect("valid TOML").text;
+        let left: Vec<&str> = (redacted.lines())
+            .filter(|line| {
+                line.contains("-hush") || line.contains("17417") || line.contains("18518")
+            })
+            .collect();
+        assert_eq!(left, Vec::<&str>::new());
+        for kept in [
+            "\"Content-Type\" = \"text/plain\"",
+            "[\"Accept: text/plain\", ",
+            "timeout = 30\n",
+            "password_min_length = 12\n",
+            "# s3_secret_key:\n",
+            "# The password of the broker is in the vault of the team, see below.\n",
+        ] {
+            assert!(redacted.contains(kept), "{kept:?}: {redacted}");
+        }
+        let _: toml::Table = redacted.parse().expect("still TOML");
+    }
+
+    /// Guards against: a bucket or a folder that is lost, as an access key has the same name.
+    #[test]
+    fn a_short_access_key_takes_no_other_setting_away() {
+        let text = "[storage]\nlocal_path = \"./data/arc-store\"\ns3_bucket = \"arc-store\"\ns3_endpoint = \"http://arc-store:9000\"\n\
+                    s3_access_key = \"arc-store\"\nnote = \"the key is arc-store now\"\n";
+        let redacted = redact(text, &[]).expect("valid TOML");
+        assert_eq!(
+            redacted.variables,
+            ["ARC_STORAGE_NOTE", "ARC_STORAGE_S3_ACCESS_KEY"]
         );
     }
 }

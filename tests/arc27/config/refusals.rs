@@ -84,6 +84,18 @@ fn rows() -> Vec<(&'static str, String, Arc, Ours)> {
             Accepts,
         ),
         (
+            "a default target in upper case",
+            format!("[backup]\ndefault_target = \" FAR \"\n{FAR}"),
+            Starts,
+            Accepts,
+        ),
+        (
+            "a table in upper case",
+            format!("{DEFAULT}{}", FAR.replace("targets.far", "targets.Far")),
+            Starts,
+            Accepts,
+        ),
+        (
             "65 letters",
             format!("[backup]\ndefault_target = \"{long}\"\n{}", s3(&long, "")),
             ArcRefuses,
@@ -235,6 +247,15 @@ fn rows() -> Vec<(&'static str, String, Arc, Ours)> {
             warns("backup.targets.far"),
         ),
         (
+            "the same with AWS's endpoint for IPv6",
+            format!(
+                "{S3_DATA}{DEFAULT}{}",
+                s3("far", "s3_endpoint = \"https://s3.us-east-1.api.aws\"\ns3_prefix = \"backups\"\n")
+            ),
+            ArcRefuses,
+            warns("backup.targets.far"),
+        ),
+        (
             "the same bucket of another store",
             format!(
                 "{S3_DATA}{DEFAULT}{}",
@@ -303,6 +324,19 @@ fn rows() -> Vec<(&'static str, String, Arc, Ours)> {
             "[backup]\noperation_timeout = 7200\n".to_owned(),
             ArcRefuses,
             refuses("backup.operation_timeout"),
+        ),
+        (
+            "a timeout with whitespace",
+            "[backup]\noperation_timeout = \" 2h \"\n".to_owned(),
+            ArcRefuses,
+            refuses("backup.operation_timeout"),
+        ),
+        (
+            "a timeout of nanoseconds behind ours",
+            "[backup]\noperation_timeout = 7200\n[arc_backup]\noperation_timeout = \"3h\"\n"
+                .to_owned(),
+            ArcRefuses,
+            warns("backup.operation_timeout"),
         ),
         (
             "databases",

@@ -3,7 +3,7 @@
 use arc_backup_test_azurite::Azurite;
 
 use crate::stores::{Place, put};
-use crate::support::{Instance, files, text};
+use crate::support::{ARC_OLD, Instance, files, text};
 
 const HOUR: &str = "iot/cpu/2026/11/20/00";
 const OLD: &str = "cpu_20261120_000000_1795457405134409996";
@@ -38,6 +38,44 @@ fn a_file_and_its_rewritten_version_are_never_both_in_a_backup() {
     let both = in_backup(&instance, ended["backup_id"].as_str().unwrap());
     assert!(both.contains(&old) && !both.contains(&new), "{both:?}");
     assert!(ended["warnings"].to_string().contains(&new), "{ended}");
+}
+
+/// Guards against: rows that a restore serves twice, as Arc's own backup has both versions of a
+/// file; and a version that is lost, as it is the only one.
+#[test]
+fn a_restore_of_arcs_backup_has_one_version_of_a_file() {
+    let instance = Instance::new();
+    let folder = instance.backup_folder(ARC_OLD);
+    let put = |path: &str, bytes: &str| {
+        let path = folder.join("data").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let later = TIME.replace("17954574", "17954575");
+    let old = format!("{HOUR}/{OLD}.parquet");
+    let new = format!("{HOUR}/{OLD}_rewrite_{TIME}.parquet");
+    let alone = format!("{HOUR}/alone_rewrite_{TIME}.parquet");
+    let next = format!("{HOUR}/alone_rewrite_{TIME}_rewrite_{later}.parquet");
+    let all = [&old, &new, &alone, &next];
+    all.into_iter().for_each(|path| put(path, path));
+    let path = folder.join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (field, more) in [
+        ("total_files", all.len()),
+        ("total_size_bytes", all.iter().map(|path| path.len()).sum()),
+    ] {
+        let count = manifest[field].as_u64().unwrap() + more as u64;
+        manifest[field] = count.into();
+    }
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let (code, ended) = instance.json(&["restore", ARC_OLD, "--yes", "--no-metadata"]);
+    assert_eq!(code, 0, "{ended}");
+    let restored = all.map(|path| instance.path("data/arc").join(path).exists());
+    assert_eq!(restored, [true, false, true, false], "{ended}");
+    let warnings = ended["warnings"].to_string();
+    let named = format!("`data/{next}` and 1 more: not restored");
+    assert!(warnings.contains(&named), "{ended}");
 }
 
 /// Guards against: a restore that waits for a job which Arc has given up, and a backup without the
