@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use faults::{by_name, faulty};
 use legs::{
     a_backup_over_two_targets_that_dies_is_whole_or_no_backup,
+    a_dead_leg_that_cannot_be_removed_is_a_warning,
     a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup,
     a_leg_stays_where_nothing_proves_that_its_backup_died,
     a_sweep_removes_the_legs_of_a_backup_that_died,
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         a_backup_over_two_targets_that_dies_is_whole_or_no_backup,
         a_leg_stays_where_nothing_proves_that_its_backup_died,
         a_sweep_removes_the_legs_of_a_backup_that_died,
+        a_dead_leg_that_cannot_be_removed_is_a_warning,
         a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup
     ])
 }

@@ -159,6 +159,32 @@ pub fn a_sweep_removes_the_legs_of_a_backup_that_died() {
     }
 }
 
+/// Guards against: one killed run that ends every later backup, where the program may not delete.
+pub fn a_dead_leg_that_cannot_be_removed_is_a_warning() {
+    let instance = routed();
+    let calls = "target-";
+    let (output, trace) = faulty(&copy(&instance), "none", calls, &["backup"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let last = (trace.iter())
+        .rposition(|line| line.contains("target-near.begin") && line.contains("manifest.json"));
+    let fault = format!("die:before:{}", last.unwrap() + 1);
+    faulty(&instance, &fault, calls, &["backup"]);
+    let dead = in_target(&instance, "far");
+    let (output, _) = faulty(&instance, "error:1+", "target-far.delete", &["backup"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains(&dead[0]), "{said}");
+    assert!(
+        instance
+            .path("far")
+            .join(&dead[0])
+            .join("manifest.json")
+            .exists()
+    );
+    instance.ok(&["backup"]);
+    assert_eq!(in_target(&instance, "far"), in_target(&instance, "near"));
+    assert!(!in_target(&instance, "far").contains(&dead[0]));
+}
+
 /// Guards against: a run without some of its files that is listed, and one that can't be deleted.
 pub fn a_deletion_over_two_targets_that_dies_leaves_nothing_that_passes_for_a_backup() {
     let first = routed();
