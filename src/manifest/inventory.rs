@@ -45,7 +45,7 @@ pub enum InventoryFault {
     /// It is not the one that the manifest names, or not readable as an inventory.
     #[error("{list} {detail}")]
     Damaged {
-        /// The list: [`INVENTORY`], or [`FILE_LIST`](super::FILE_LIST).
+        /// The list: `inventory.jsonl`, or `manifest-files.json`.
         list: &'static str,
         /// What is wrong with it.
         detail: String,
