@@ -247,6 +247,9 @@ fn a_fifo_in_a_databases_place_is_named_and_never_waited_on() {
     let output = timely(&instance, &["backup"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("auth.db_path"), "{}", text(&output));
+    // The rows of the cold tier are looked for there, too.
+    let output = timely(&instance, &["restore", &id, "--no-metadata", "--yes"]);
+    assert!(output.status.code() != Some(124), "{}", text(&output));
     let output = timely(&instance, &["restore", &id, "--no-data", "--yes"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(database_rows(&path), expected);

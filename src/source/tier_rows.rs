@@ -102,6 +102,11 @@ pub(super) fn open(database: &Path) -> Result<Connection, RowsFault> {
         }
         // SQLite takes an empty file for a database.
         Ok(meta) if meta.is_file() && meta.len() == 0 => return Err(RowsFault::NoDatabase),
+        // SQLite would wait for ever for a FIFO.
+        Ok(meta) if !meta.is_file() => {
+            let text = "its database is not a regular file".to_owned();
+            return Err(RowsFault::Unreadable(text));
+        }
         _ => {}
     }
     let connection = open_readable(database).map_err(|e| RowsFault::of(&e))?;
