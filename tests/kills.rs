@@ -168,7 +168,7 @@ fn an_interrupted_restore_stays_marked_until_all_of_it_is_restored() {
     std::fs::write(&marker, text).unwrap();
     for option in ["--no-data", "--no-metadata"] {
         let output = instance.run(&["restore", &id, "--yes", option]);
-        assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", text_of(&output));
         assert!(text_of(&output).contains("was interrupted"));
         assert!(marker.exists());
     }
