@@ -1,8 +1,8 @@
 //! The publish protocol: a backup exists once its manifest does.
 //!
-//! Inventory and Arc's list of files stored → everything durable → lock checked → manifest sealed
-//! and stored → lock checked again. If the lock was lost in between, the manifest is removed:
-//! another process may have swept the files.
+//! Inventory and Arc's list of files stored → everything durable → lock checked → manifest
+//! sealed and stored → lock checked again. If the lock was lost in between, the manifest is
+//! removed: another process may have swept the files.
 
 use std::fs::File;
 use std::path::Path;
