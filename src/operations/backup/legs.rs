@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arc_backup_core::{Databases, Scope, Secrets, Section, SnapshotRequest, Source};
+use arc_backup_core::{Databases, Scope, Secrets, Section, Source};
 
 use crate::manifest::{InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -15,7 +15,9 @@ use crate::operations::backup::collected::{Collected, OfRun, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::leg_snapshot::LegSnapshot;
 use crate::operations::backup::publish::{publish, store_inventory};
-use crate::operations::backup::run::{BackupOutcome, clean_up, ids, prepare, tidy};
+use crate::operations::backup::run::{
+    BackupOutcome, clean_up, ids, prepare, snapshot_request, tidy,
+};
 use crate::operations::backup::{omitted, secrets, section};
 use crate::operations::context::Context;
 use crate::operations::legs::routing::databases_of;
@@ -62,7 +64,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
         abandon(legs).await;
         return Err(error);
     }
-    // The backup exists, whatever becomes of the cleanup.
+    // The backup exists, also where leftovers can't be removed.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
     let covered = match &named_databases(scope)[..] {
@@ -288,15 +290,8 @@ async fn store_section(
             leg.collected.flushed = flushed;
         }
     }
-    let request = SnapshotRequest {
-        operation_id: context.operation_id.clone(),
-        scratch: context.scratch()?.to_owned(),
-        cancel: context.running.cancel.clone(),
-        activity: context.running.progress.activity().clone(),
-        scope: scope.clone(),
-        secrets,
-    };
-    let snapshot = source.snapshot(request).await?;
+    let snapshot = source.snapshot(snapshot_request(context, scope, secrets)?);
+    let snapshot = snapshot.await?;
     let mut copied = Ok(());
     // The default leg is the last, as its report is that of the whole.
     for (number, leg) in legs.iter_mut().enumerate().rev() {

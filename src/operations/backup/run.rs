@@ -3,7 +3,7 @@
 use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{Databases, ErrorKind, Section, SnapshotRequest, Source};
+use arc_backup_core::{Databases, ErrorKind, Secrets, Section, SnapshotRequest, Source};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Resul
             };
         }
     };
-    // The backup exists, whatever becomes of the cleanup.
+    // The backup exists, also where leftovers can't be removed.
     context.running.publish();
     BackupOutcome::Published.report(&context.running)?;
     let covered = manifest.covered_databases();
@@ -251,15 +251,8 @@ async fn store(
         if section == Section::Data {
             collected.flushed = flush::run(context, flush).await?;
         }
-        let request = SnapshotRequest {
-            operation_id: context.operation_id.clone(),
-            scratch: context.scratch()?.to_owned(),
-            cancel: context.running.cancel.clone(),
-            activity: context.running.progress.activity().clone(),
-            scope: scope.clone(),
-            secrets,
-        };
-        let snapshot = source.snapshot(request).await?;
+        let snapshot = source.snapshot(snapshot_request(context, scope, secrets)?);
+        let snapshot = snapshot.await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;
         let report = snapshot.report();
         if let Err(error) = snapshot.release().await {
@@ -275,4 +268,20 @@ async fn store(
         }
     }
     store_inventory(context, collected, &*durability).await
+}
+
+/// What a source is asked for, to take a snapshot for this backup.
+pub(crate) fn snapshot_request(
+    context: &Context,
+    scope: &Scope,
+    secrets: Secrets,
+) -> Result<SnapshotRequest> {
+    Ok(SnapshotRequest {
+        operation_id: context.operation_id.clone(),
+        scratch: context.scratch()?.to_owned(),
+        cancel: context.running.cancel.clone(),
+        activity: context.running.progress.activity().clone(),
+        scope: scope.clone(),
+        secrets,
+    })
 }
