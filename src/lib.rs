@@ -29,19 +29,13 @@
 //!
 //! ```no_run
 //! use arc_backup::core::Scope;
-//! use arc_backup::{ArcBackup, Origin, Overrides, Registry, Request, Status, Who};
+//! use arc_backup::{ArcBackup, BackupOptions, Origin, Overrides, Registry, Request, Status, Who};
 //!
 //! # async fn back_up() -> arc_backup::Result<()> {
 //! let registry = Registry::new();
 //! let settings = registry.settings(&Overrides::default())?;
 //! let engine = ArcBackup::new(settings, &registry)?;
-//! let request = Request::Backup {
-//!     scope: Scope::whole(),
-//!     require_flush: false,
-//!     secrets: None,
-//!     target: None,
-//!     id: None,
-//! };
+//! let request = Request::Backup(BackupOptions::of(Scope::whole()));
 //! let who = Who {
 //!     actor: "nightly".to_owned(),
 //!     origin: Origin::Cli,
@@ -94,14 +88,17 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, InventoryFault, Run};
+pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover, ListAnswer,
-    LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase,
-    Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview,
-    Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+    AfterCancel, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover,
+    ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin,
+    Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan,
+    RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
+    VerifyMode, Who,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
-pub use repository::{BackupState, Damaged, Incomplete, LastVerified, Leg, Summary, Unreadable};
+pub use repository::{
+    BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+};
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

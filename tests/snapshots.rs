@@ -247,6 +247,7 @@ fn assert_none_lacks(found: [i64; 2], before: [i64; 2], case: &str) {
 fn snapshot(source: &SqliteSource, scratch: &Path) -> (PathBuf, Duration) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let request = SnapshotRequest {
+        known: None,
         operation_id: OperationId::parse("test").unwrap(),
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),

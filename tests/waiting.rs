@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_backup::{
-    ArcBackup, BackupId, Error, Operation, Overrides, Registry, Request, RestoreOptions, Running,
-    Status, VerifyMode, Who,
+    ArcBackup, BackupId, BackupOptions, Error, Operation, Overrides, Registry, Request,
+    RestoreOptions, Running, Status, VerifyMode, Who,
 };
 use arc_backup_core::{Key, Sink, WriteOptions};
 use simulated::{Conditions, Limits, Simulated};
@@ -85,13 +85,7 @@ impl Instance {
 }
 
 fn backup() -> Request {
-    Request::Backup {
-        scope: Scope::of_sections([Section::Data]),
-        require_flush: false,
-        secrets: None,
-        target: None,
-        id: None,
-    }
+    Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data])))
 }
 
 fn restore(id: &str) -> Request {

@@ -16,11 +16,13 @@ const SHA256: &str = "^[0-9a-f]{64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
-const OPERATIONS: [OperationKind; 4] = [
+const OPERATIONS: [OperationKind; 6] = [
     OperationKind::Backup,
     OperationKind::Restore,
     OperationKind::Verify,
     OperationKind::Delete,
+    OperationKind::Copy,
+    OperationKind::Prune,
 ];
 /// The names that a field may have.
 fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Value {

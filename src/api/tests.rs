@@ -26,7 +26,7 @@ use crate::auth::Authenticator;
 use crate::config::Overrides;
 use crate::manifest::{
     ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest,
-    MeasurementTotals, MissingFile, SectionTotals, SourceInfo,
+    MeasurementTotals, MissingFile, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::ArcBackup;
 
@@ -305,6 +305,9 @@ fn every_field_of_a_manifest_is_in_the_document() {
         backup_id: "backup-20260211-143022-a1b2c3d4".to_owned(),
         created_at: "2026-02-11T14:30:22.104Z".to_owned(),
         backup_type: "full".to_owned(),
+        base_backup_id: Some(text()),
+        stored_in: [(text(), StoredTotals { files: 1, bytes: 1 })].into(),
+        schedule: Some(text()),
         databases: vec![DatabaseTotals {
             name: text(),
             measurements: vec![MeasurementTotals {

@@ -13,7 +13,7 @@ use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sw
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Request, check_database_names};
+use crate::operations::{ArcBackup, BackupOptions, Request, check_database_names};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -53,13 +53,13 @@ pub(super) async fn run(
                 metadata: settings.include_metadata && !no_metadata && is_whole,
                 config: config.includes(),
             };
-            let request = Request::Backup {
+            let request = Request::Backup(BackupOptions {
                 scope: Scope::from(sections).of_databases(databases),
                 require_flush: settings.require_flush || require_flush,
                 secrets: config.secrets(),
                 target,
-                id: None,
-            };
+                ..BackupOptions::default()
+            });
             let request = request.within(timeout.unwrap_or_default());
             run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
         }

@@ -10,7 +10,7 @@ use crate::config::Overrides;
 use crate::demo::{DemoOptions, make_instance};
 use crate::manifest::BackupId;
 use crate::operations::Origin;
-use crate::operations::{ArcBackup, Request, Who};
+use crate::operations::{ArcBackup, BackupOptions, Request, Who};
 use crate::{Error, Registry, Result};
 
 /// The id that Arc's documentation page uses.
@@ -39,13 +39,10 @@ pub(super) async fn run(
             fingerprint: None,
             token: None,
         };
-        let request = Request::Backup {
-            scope: Scope::whole(),
-            require_flush: false,
-            secrets: None,
-            target: None,
+        let request = Request::Backup(BackupOptions {
             id: Some(id),
-        };
+            ..BackupOptions::of(Scope::whole())
+        });
         let running = engine.start(request, who).await?;
         let ended = tokio::select! {
             ended = running.wait() => ended,

@@ -4,6 +4,7 @@
 //! digest over its own bytes. The inventory has a line a file; it is the only list that a restore
 //! or a verification goes by.
 
+mod backup_type;
 mod file_list;
 mod id;
 mod inventory;
@@ -18,6 +19,7 @@ mod skipped;
 mod spool;
 mod types;
 
+pub use backup_type::BackupType;
 pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
 pub use inventory::{INVENTORY, Inventory, InventoryFault};
@@ -31,5 +33,5 @@ pub use spool::Spool;
 pub use types::{
     ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, FORMAT_OF_WHOLE,
     InventoryRef, MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, SectionTotals,
-    SourceInfo,
+    SourceInfo, StoredTotals,
 };

@@ -1,6 +1,6 @@
 //! A line of `inventory.jsonl`: one file of a backup.
 
-use arc_backup_core::{Entry, Key, Section, Tier};
+use arc_backup_core::{Entry, FileId, Key, Section, Tier};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,10 @@ pub(super) struct Line {
     etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored_in: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inode: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<u64>,
     /// Absent where the file is in Arc's storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
@@ -79,6 +83,8 @@ impl Record {
                 .and_then(|time| Timestamp::try_from(time).ok()),
             mode: self.entry.mode,
             etag: self.entry.etag.clone(),
+            inode: self.entry.file_id.map(|id| id.inode),
+            device: self.entry.file_id.map(|id| id.device),
             stored_in: self.stored_in.as_ref().map(ToString::to_string),
             tier: (self.entry.tier != Tier::Hot).then(|| self.entry.tier.as_str().to_owned()),
         }
@@ -126,6 +132,10 @@ impl Record {
                 mode: line.mode,
                 etag: line.etag,
                 tier,
+                file_id: match (line.device, line.inode) {
+                    (Some(device), Some(inode)) => Some(FileId { device, inode }),
+                    _ => None,
+                },
             },
             path,
             stored_in,

@@ -24,9 +24,20 @@ pub struct Manifest {
     pub backup_id: String,
     /// When the backup began, RFC 3339.
     pub created_at: String,
-    /// Always `full`: every backup is logically full.
+    /// `full`, or `incremental` where unchanged files are those of an earlier backup. Every backup
+    /// is logically full.
     #[serde(default)]
     pub backup_type: String,
+    /// The earlier backup whose unchanged files an incremental one reused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_backup_id: Option<String>,
+    /// Files whose bytes lie in another backup's folder, by that backup. Empty on local disk, where
+    /// they are hard links.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stored_in: BTreeMap<String, StoredTotals>,
+    /// The schedule that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// Arc's databases with their measurements.
     #[serde(default, deserialize_with = "null_as_default")]
     pub databases: Vec<DatabaseTotals>,
@@ -141,7 +152,8 @@ pub struct Manifest {
     /// What the configuration names and this backup does not hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_included: Vec<String>,
-    /// Files that were not copied again: an interrupted backup had stored them.
+    /// Files that were not copied again: an interrupted backup, or the base of an incremental one,
+    /// had stored them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_files: u64,
     /// Their bytes.
@@ -230,6 +242,15 @@ impl Manifest {
     }
 }
 
+/// Files of a backup whose bytes lie in another one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredTotals {
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// A file that an incomplete copy lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingFile {
@@ -296,7 +317,7 @@ pub struct ClusterInfo {
 }
 
 /// What the inventory must be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryRef {
     /// Its lines.
     pub entries: u64,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::audit;
-use crate::operations::{ArcBackup, Request, Running, Who};
+use crate::operations::{ArcBackup, BackupOptions, Request, Running, Who};
 use crate::operations::{Operation, OperationKind, Status};
 use crate::{Error, Result};
 
@@ -43,7 +43,7 @@ impl Attempt {
         );
         let default_target = &engine.settings.backup.default_target;
         let (id, target) = match request {
-            Request::Backup { target, id, .. } => {
+            Request::Backup(BackupOptions { target, id, .. }) => {
                 let id = id.clone().map_or_else(|| BackupId::new(started), Ok)?;
                 (id, Some(target.as_ref().unwrap_or(default_target)))
             }

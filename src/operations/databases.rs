@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_backup_core::{Child, Databases, Error as CoreError, ErrorKind, Key, Sink};
 
 use crate::nearest::nearest;
+use crate::operations::BackupOptions;
 use crate::operations::sections::{check_can_be_named, named_databases};
 use crate::operations::{ArcBackup, Request};
 use crate::{Error, Result, names};
@@ -83,7 +84,7 @@ impl ArcBackup {
     /// [`Error::Invalid`] where it can't.
     pub(crate) fn check_data_scope(request: &Request) -> Result<()> {
         match request {
-            Request::Backup { scope, .. } => check_can_be_named(scope),
+            Request::Backup(options) => check_can_be_named(&options.scope),
             Request::Restore(..) | Request::Verify(..) | Request::Delete(..) => Ok(()),
         }
     }
@@ -94,7 +95,7 @@ impl ArcBackup {
     /// [`Error::Invalid`] names the first that does not. A storage that can't be listed is its own
     /// error.
     pub(crate) async fn check_databases(&self, request: &Request) -> Result<()> {
-        let Request::Backup { scope, .. } = request else {
+        let Request::Backup(BackupOptions { scope, .. }) = request else {
             return Ok(());
         };
         let Databases::Only(wanted) = scope.databases() else {

@@ -15,6 +15,10 @@ named! {
         Verify = "verify",
         /// A backup is deleted.
         Delete = "delete",
+        /// A backup is copied to another target.
+        Copy = "copy",
+        /// Backups that no retention rule keeps are deleted.
+        Prune = "prune",
         /// Leftovers are removed. The history does not record sweeps.
         Sweep = "sweep",
         /// An operation whose entry in the history cannot be read.

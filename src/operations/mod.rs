@@ -48,6 +48,7 @@ mod verify;
 
 pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
+pub use backup::options::BackupOptions;
 pub use cancel::{AfterCancel, Cancelling};
 
 pub use databases::check_database_names;

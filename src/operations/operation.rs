@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::BackupType;
 use crate::operations::{
     OperationKind, Origin, Phase, Problem, RestoreInProgress, RestorePlan, Status,
 };
@@ -31,6 +32,33 @@ pub struct Operation {
     /// Backup and restore: the databases that it is limited to, sorted; empty if it is not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
+    /// Backup: whether files of an earlier backup were reused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_type: Option<BackupType>,
+    /// Backup: the earlier backup whose unchanged files were reused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_backup_id: Option<String>,
+    /// The schedule that it runs for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Copy: the target that the backup is copied to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_target: Option<String>,
+    /// Delete and prune: files that were removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freed_files: Option<u64>,
+    /// Their bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freed_bytes: Option<u64>,
+    /// Delete and prune: files of the deleted backups that stay, as other backups need them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_files: Option<u64>,
+    /// Their bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retained_bytes: Option<u64>,
+    /// Prune: the backups that were deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deleted_backups: Vec<String>,
     /// Its phase: `listing`, `copying`, `applying`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,

@@ -8,6 +8,8 @@ named! {
     pub enum Origin {
         /// Over REST.
         Rest = "rest",
+        /// By a schedule of the service; the actor is its name.
+        Schedule = "schedule",
         /// On the command line.
         #[default]
         Cli = "cli",

@@ -40,7 +40,7 @@ impl ArcBackup {
         let Some(root) = root.filter(|root| !root.is_dir()) else {
             return Ok(());
         };
-        if !matches!(request, Request::Backup { .. }) || !is_first {
+        if !matches!(request, Request::Backup(..)) || !is_first {
             return Ok(());
         }
         let configuration = match settings.config_exists {

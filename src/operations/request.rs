@@ -1,29 +1,18 @@
 //! The requests for operations.
 
 use crate::manifest::BackupId;
+use crate::operations::BackupOptions;
 use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
-use arc_backup_core::{Scope, Secrets};
 
 /// A request for an operation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Request {
     /// Make a backup.
-    Backup {
-        /// The scope of the backup.
-        scope: Scope,
-        /// Fails if Arc cannot be flushed.
-        require_flush: bool,
-        /// Whether `arc.toml` keeps its secrets; `None`: only where the target is on local disk.
-        secrets: Option<Secrets>,
-        /// The target; `None` for the default one.
-        target: Option<String>,
-        /// The id of the backup; `None` for a new one. For the demo.
-        id: Option<BackupId>,
-    },
+    Backup(BackupOptions),
     /// Restore a backup, from this target if several hold it.
     Restore(BackupId, RestoreOptions, Option<String>),
     /// Verify a backup, in this target if several hold it.
@@ -36,17 +25,17 @@ impl Request {
     /// Returns the target that the request names.
     pub(crate) fn target(&self) -> Option<&str> {
         match self {
-            Self::Backup { target, .. }
-            | Self::Restore(_, _, target)
-            | Self::Verify(_, _, target)
-            | Self::Delete(_, target) => target.as_deref(),
+            Self::Backup(options) => options.target.as_deref(),
+            Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
+                target.as_deref()
+            }
         }
     }
 
     /// Returns the databases that it is limited to, sorted; empty if it is not.
     pub(crate) fn databases(&self) -> Vec<String> {
         match self {
-            Self::Backup { scope, .. } => named_databases(scope),
+            Self::Backup(options) => named_databases(&options.scope),
             Self::Restore(_, options, _) => options.named_databases(),
             Self::Verify(..) | Self::Delete(..) => Vec::new(),
         }
@@ -54,7 +43,7 @@ impl Request {
 
     pub(crate) fn kind(&self) -> OperationKind {
         match self {
-            Self::Backup { .. } => OperationKind::Backup,
+            Self::Backup(..) => OperationKind::Backup,
             Self::Restore(..) => OperationKind::Restore,
             Self::Verify(..) => OperationKind::Verify,
             Self::Delete(..) => OperationKind::Delete,

@@ -15,7 +15,6 @@ use crate::operations::Phase;
 use crate::operations::attempt::Attempt;
 use crate::operations::audit;
 use crate::operations::backup;
-use crate::operations::backup::flush::Flush;
 use crate::operations::cancel;
 use crate::operations::context::Context;
 use crate::operations::delete;
@@ -145,8 +144,8 @@ impl ArcBackup {
         self.mark_crashed().await?;
         self.scratch.clean()?;
         let repository = match &mut request {
-            Request::Backup { target, scope, .. } => {
-                self.repository_for(target.as_deref(), scope)?
+            Request::Backup(options) => {
+                self.repository_for(options.target.as_deref(), &options.scope)?
             }
             Request::Restore(id, options, target) => {
                 let found = self.find_and_check(id, options, target.as_deref()).await?;
@@ -182,7 +181,7 @@ impl ArcBackup {
             operation_id: OperationId::parse(&operation_id)
                 .map_err(InvalidOperationId::into_error)?,
             secrets: match request {
-                Request::Backup { secrets, .. } => secrets,
+                Request::Backup(ref options) => options.secrets,
                 _ => None,
             },
             running: running.clone(),
@@ -372,18 +371,10 @@ impl ArcBackup {
             tracing::warn!(%error, "cannot remove a leftover snapshot");
         }
         match request {
-            Request::Backup {
-                scope,
-                require_flush,
-                ..
-            } => {
-                let flush = match require_flush {
-                    true => Flush::Required,
-                    false => Flush::Wanted,
-                };
+            Request::Backup(options) => {
                 let made = match context.repository.legs().is_empty() {
-                    true => backup::run(&context, &scope, flush).await?,
-                    false => backup::legs::run(&context, &scope, flush).await?,
+                    true => backup::run(&context, &options).await?,
+                    false => backup::legs::run(&context, &options).await?,
                 };
                 made.report(&running)
             }

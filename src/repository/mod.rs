@@ -26,7 +26,7 @@ pub(crate) use layout::{
 pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;
 pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
-pub use notes::{LastVerified, Note, SampleCursor};
+pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
 pub(crate) use run_index::RunIndex;

@@ -33,9 +33,33 @@ pub struct Note {
     /// Which files the next sample reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleCursor>,
+    /// That it must not be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+    /// Labels, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// A text for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Whatever else was in the file.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+/// That a backup must not be deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Since when, RFC 3339, UTC.
+    pub at: String,
+    /// Who pinned it: a token's name, or a user's.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Until when, RFC 3339, UTC; absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// When a backup was last verified, and what came of it.

@@ -202,6 +202,7 @@ mod tests {
                 mode: None,
                 etag: None,
                 archived: false,
+                file_id: None,
             };
             files.insert(key, meta);
         }

@@ -148,6 +148,7 @@ mod tests {
                 mode: None,
                 etag: None,
                 archived: false,
+                file_id: None,
             };
             (key, meta)
         });

@@ -390,6 +390,7 @@ pub(super) fn entry(meta: Meta) -> Entry {
         mode: meta.mode,
         etag: meta.etag,
         tier: Tier::Hot,
+        file_id: meta.file_id,
     }
 }
 

@@ -105,6 +105,7 @@ impl Upload for StagedFile {
             mode: Some(0o600),
             etag: None,
             archived: false,
+            file_id: None,
         })
     }
 

@@ -461,6 +461,7 @@ impl Stamp {
             mode: None,
             etag: self.etag.clone(),
             archived: false,
+            file_id: None,
         }
     }
 }

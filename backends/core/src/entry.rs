@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{Digest, Key};
+use crate::{Digest, FileId, Key};
 
 /// One thing to copy: an object of a source, or a line of a backup's inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Entry {
     pub etag: Option<String>,
     /// Where it is live: in Arc's storage, or in its cold tier.
     pub tier: Tier,
+    /// Which file of which file system it is, where its storage is one.
+    pub file_id: Option<FileId>,
 }
 
 /// One of the two storages that Arc's data may be in.
@@ -56,6 +58,7 @@ impl Entry {
             mode: None,
             etag: None,
             tier: Tier::Hot,
+            file_id: None,
         }
     }
 }

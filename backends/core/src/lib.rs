@@ -53,7 +53,7 @@ pub use in_order::InOrder;
 pub use key::{InvalidKey, Key};
 pub use memory::MemorySink;
 pub use object::{
-    Address, AsideMode, Child, GetOptions, ListOptions, ListStream, Listed, Meta, Object,
+    Address, AsideMode, Child, FileId, GetOptions, ListOptions, ListStream, Listed, Meta, Object,
     OtherKind, Purpose, WriteOptions,
 };
 pub use operation_id::{InvalidOperationId, OperationId};
@@ -68,6 +68,6 @@ pub use sink::{
     UNCHECKED_LOCK_LIVES, UnfinishedUploads, Upload,
 };
 pub use source::{
-    ColdHeld, EntryStream, ExtraFiles, Origin, Reconciled, Restore, RestoreSummary, Secrets,
-    Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    ColdHeld, EntryStream, ExtraFiles, KnownFiles, KnownReader, Origin, Reconciled, Restore,
+    RestoreSummary, Secrets, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };

@@ -60,6 +60,7 @@ impl Stored {
             mode: self.mode,
             etag: Some(self.etag.to_string()),
             archived: false,
+            file_id: None,
         }
     }
 }

@@ -158,6 +158,17 @@ pub struct Meta {
     /// Whether it is known to lie in an archive tier, from which nothing can be read
     /// ([`ErrorKind::Archived`](crate::ErrorKind::Archived)). Not known is `false`.
     pub archived: bool,
+    /// Which file of which file system it is, where it is one.
+    pub file_id: Option<FileId>,
+}
+
+/// The number of a file, which another file that is renamed over it does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device that the file system is on.
+    pub device: u64,
+    /// The inode.
+    pub inode: u64,
 }
 
 impl Meta {
@@ -171,6 +182,7 @@ impl Meta {
             mode: None,
             etag: None,
             archived: false,
+            file_id: None,
         }
     }
 }

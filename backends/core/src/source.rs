@@ -1,6 +1,7 @@
 //! Sources: what a backup is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -69,6 +70,27 @@ pub struct SnapshotRequest {
     pub scope: Scope,
     /// What becomes of passwords, keys and tokens in files that a person writes.
     pub secrets: Secrets,
+    /// Files that need not be read, as an earlier backup has them: a source need not hold on to
+    /// them. `None` where every file is read.
+    pub known: Option<Arc<dyn KnownFiles>>,
+}
+
+/// Files of a source that an earlier backup has, as they are now.
+pub trait KnownFiles: Send + Sync + fmt::Debug {
+    /// A reader from the start. May be called again.
+    ///
+    /// # Errors
+    /// When the list of these files can't be read.
+    fn reader(&self) -> Result<Box<dyn KnownReader>>;
+}
+
+/// Reads [`KnownFiles`] in step with a listing.
+pub trait KnownReader: Send {
+    /// Whether the bytes of `entry` are known. Entries are asked for in byte order of their keys.
+    ///
+    /// # Errors
+    /// When the list can't be read.
+    fn is_known(&mut self, entry: &Entry) -> Result<bool>;
 }
 
 /// What becomes of secrets in a snapshot of files that a person writes, such as a configuration.

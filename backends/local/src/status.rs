@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arc_backup_core::{Key, Meta, OtherKind};
+use arc_backup_core::{FileId, Key, Meta, OtherKind};
 use rustix::fs::{FileType, Mode, Stat};
 
 /// What kind of thing it is.
@@ -123,6 +123,14 @@ impl Status {
         }
     }
 
+    /// The device and inode; `None` where a platform has them negative.
+    fn file_id(&self) -> Option<FileId> {
+        Some(FileId {
+            device: u64::try_from(self.device).ok()?,
+            inode: u64::try_from(self.inode).ok()?,
+        })
+    }
+
     /// What is known of the object `key`, whose status this is.
     pub(crate) fn meta(&self, key: Key) -> Meta {
         Meta {
@@ -132,6 +140,7 @@ impl Status {
             mode: Some(self.mode),
             etag: Some(self.etag()),
             archived: false,
+            file_id: self.file_id(),
         }
     }
 }

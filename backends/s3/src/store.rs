@@ -287,6 +287,7 @@ impl Store {
             mode: None,
             etag: etag.map(unquoted),
             archived: false,
+            file_id: None,
         }
     }
 }

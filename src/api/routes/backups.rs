@@ -22,7 +22,7 @@ use super::super::types::{
 };
 use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
-use crate::operations::{Operation, Request, VerifyMode, Who, check_database_names};
+use crate::operations::{BackupOptions, Operation, Request, VerifyMode, Who, check_database_names};
 
 /// The endpoints of backups.
 pub(in crate::api) struct BackupRoutes;
@@ -72,7 +72,7 @@ impl BackupRoutes {
                 .unwrap_or(settings.include_metadata && !is_scoped),
             config: config.includes(),
         };
-        let wanted = Request::Backup {
+        let wanted = Request::Backup(BackupOptions {
             scope: Scope::from(sections)
                 .of_databases(databases.map_or(Databases::All, Databases::Only)),
             secrets: config.secrets(),
@@ -81,8 +81,8 @@ impl BackupRoutes {
                 .require_flush
                 .unwrap_or(settings.require_flush),
             target: request.fields.target,
-            id: None,
-        };
+            ..BackupOptions::default()
+        });
         start(
             &shared,
             Who {

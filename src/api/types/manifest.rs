@@ -23,8 +23,14 @@ struct ManifestSchema {
     backup_id: String,
     /// When the backup began, RFC 3339, UTC.
     created_at: String,
-    /// `full`.
+    /// `full`, or `incremental` where unchanged files are those of an earlier backup.
     backup_type: String,
+    /// The earlier backup whose unchanged files an incremental one reused.
+    base_backup_id: Option<String>,
+    /// Files whose bytes lie in the folder of another backup, by that backup's id.
+    stored_in: Option<HashMap<String, StoredSchema>>,
+    /// The schedule that it was made for.
+    schedule: Option<String>,
     /// Databases with their measurements.
     databases: Vec<DatabaseSchema>,
     /// Parquet files of databases.
@@ -90,7 +96,7 @@ struct ManifestSchema {
     unaddressable_files: Option<u64>,
     /// The first of them.
     unaddressable_sample: Option<Vec<String>>,
-    /// Files that an interrupted backup had stored already.
+    /// Files that an interrupted backup, or the base of an incremental one, had stored already.
     reused_files: Option<u64>,
     /// Their bytes.
     reused_bytes: Option<u64>,
@@ -131,6 +137,17 @@ struct ManifestSchema {
     cold_files_excluded: Option<u64>,
     /// An Iceberg warehouse outside the storage root, with its files in the backup.
     iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// Files of a backup whose bytes lie in another one.
+#[derive(Object)]
+#[oai(rename = "StoredTotals")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct StoredSchema {
+    /// How many.
+    files: u64,
+    /// Their size in bytes.
+    bytes: u64,
 }
 
 /// What a backup of a node of a cluster is of.

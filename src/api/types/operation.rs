@@ -60,7 +60,7 @@ impl From<operations::Status> for Status {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Operation {
-    /// `backup`, `restore`, `verify` or `delete`; `unknown` where its entry in the history cannot
+    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the history cannot
     /// be read.
     pub(in crate::api) operation: String,
     /// Its own id.
@@ -76,6 +76,25 @@ pub(crate) struct Operation {
     /// Backup and restore: the databases that it is limited to, sorted; absent where it is not.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
+    /// Backup: `full`, or `incremental` where files of an earlier backup were reused.
+    pub(in crate::api) backup_type: Option<String>,
+    /// Backup: the earlier backup whose unchanged files were reused.
+    pub(in crate::api) base_backup_id: Option<String>,
+    /// The schedule that it runs for.
+    pub(in crate::api) schedule: Option<String>,
+    /// Copy: the target that the backup is copied to.
+    pub(in crate::api) to_target: Option<String>,
+    /// Delete and prune: files that were removed.
+    pub(in crate::api) freed_files: Option<u64>,
+    /// Their bytes.
+    pub(in crate::api) freed_bytes: Option<u64>,
+    /// Delete and prune: files of the deleted backups that stay, as other backups need them.
+    pub(in crate::api) retained_files: Option<u64>,
+    /// Their bytes.
+    pub(in crate::api) retained_bytes: Option<u64>,
+    /// Prune: the backups that were deleted.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) deleted_backups: Vec<String>,
     /// What it is doing: `listing`, `copying`, `applying`, …
     pub(in crate::api) phase: Option<String>,
     /// Files to process; grows until everything is listed.
@@ -100,7 +119,7 @@ pub(crate) struct Operation {
     pub(in crate::api) error: Option<String>,
     /// The name of the token that asked for it, or the user on the command line.
     pub(in crate::api) actor: String,
-    /// `rest` or `cli`.
+    /// `rest`, `cli` or `schedule`.
     pub(in crate::api) origin: String,
     /// What is wrong, file by file; at most 10,000.
     #[oai(default)]
@@ -127,7 +146,8 @@ pub(crate) struct Operation {
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) unaddressable_sample: Vec<String>,
-    /// Backup: files that an interrupted backup had stored already. Restore: files that an
+    /// Backup: files that an interrupted backup, or the base of an incremental one, had stored
+    /// already. Restore: files that an
     /// interrupted restore of the same backup had staged.
     pub(in crate::api) reused_files: Option<u64>,
     /// Their bytes.
@@ -178,6 +198,15 @@ impl From<operations::Operation> for Operation {
             target,
             targets,
             scope,
+            backup_type,
+            base_backup_id,
+            schedule,
+            to_target,
+            freed_files,
+            freed_bytes,
+            retained_files,
+            retained_bytes,
+            deleted_backups,
             phase,
             total_files,
             processed_files,
@@ -226,6 +255,15 @@ impl From<operations::Operation> for Operation {
             target,
             targets: (!targets.is_empty()).then_some(targets),
             scope,
+            backup_type: backup_type.map(|kind| kind.as_str().to_owned()),
+            base_backup_id,
+            schedule,
+            to_target,
+            freed_files,
+            freed_bytes,
+            retained_files,
+            retained_bytes,
+            deleted_backups,
             phase: phase.map(|phase| phase.to_string()),
             total_files,
             processed_files,

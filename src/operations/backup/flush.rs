@@ -5,6 +5,7 @@
 
 use crate::arc::ArcProcess;
 use crate::config::Settings;
+use crate::operations::BackupOptions;
 use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::{Error, Result};
@@ -22,6 +23,16 @@ pub(crate) enum Flush {
     Wanted,
     /// A flush that fails, or an Arc whose address is not configured, ends the backup.
     Required,
+}
+
+impl Flush {
+    /// Whether a backup of these options may be made without one.
+    pub(crate) fn of(options: &BackupOptions) -> Self {
+        match options.require_flush {
+            true => Self::Required,
+            false => Self::Wanted,
+        }
+    }
 }
 
 /// Flushes Arc's buffers where `backup.arc_url` is set. Warns where it is not and Arc is seen to

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_backup_core::{Databases, Scope, Secrets, Section, Source};
 
 use crate::manifest::{InventoryRef, Manifest};
+use crate::operations::BackupOptions;
 use crate::operations::Phase;
 use crate::operations::backup::collected::{Collected, OfRun, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
@@ -52,7 +53,8 @@ impl Leg {
 }
 
 /// Makes a backup over the legs of the context's repository, the default one first.
-pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Result<BackupOutcome> {
+pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<BackupOutcome> {
+    let (scope, flush) = (&options.scope, Flush::of(options));
     if flush == Flush::Required {
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;

@@ -10,6 +10,7 @@ pub(crate) mod incomplete;
 pub(crate) mod leg_snapshot;
 pub(crate) mod legs;
 pub(crate) mod omitted;
+pub(crate) mod options;
 pub(crate) mod publish;
 pub(crate) mod resume;
 pub(crate) mod run;

@@ -7,7 +7,6 @@ use arc_backup_core::{Databases, ErrorKind, Secrets, Section, SnapshotRequest, S
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
-use crate::operations::Running;
 use crate::operations::backup::collected::{Collected, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
@@ -17,6 +16,7 @@ use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
 use crate::operations::sections::named_databases;
+use crate::operations::{BackupOptions, Running};
 use crate::repository::{BackupState, Unfinished};
 use crate::source::section_of;
 use crate::{Error, Result};
@@ -54,7 +54,8 @@ impl BackupOutcome {
 
 /// Makes a backup. Files stored by a failed one are used again by the next; where the disk is full
 /// they are removed at once.
-pub(crate) async fn run(context: &Context, scope: &Scope, flush: Flush) -> Result<BackupOutcome> {
+pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<BackupOutcome> {
+    let (scope, flush) = (&options.scope, Flush::of(options));
     if flush == Flush::Required {
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
@@ -283,5 +284,6 @@ pub(crate) fn snapshot_request(
         activity: context.running.progress.activity().clone(),
         scope: scope.clone(),
         secrets,
+        known: None,
     })
 }

@@ -22,7 +22,9 @@ use crate::Registry;
 use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
-use crate::operations::{ArcBackup, Operation, Request, RestoreOptions, Running, Status, Who};
+use crate::operations::{
+    ArcBackup, BackupOptions, Operation, Request, RestoreOptions, Running, Status, Who,
+};
 use crate::repository::Holder;
 use crate::repository::Repository;
 
@@ -177,13 +179,7 @@ async fn run(engine: &Arc<ArcBackup>, request: Request) -> Operation {
 }
 
 async fn backup(engine: &Arc<ArcBackup>) -> BackupId {
-    let request = Request::Backup {
-        scope: Scope::of_sections([Section::Data]),
-        require_flush: false,
-        secrets: None,
-        target: None,
-        id: None,
-    };
+    let request = Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data])));
     let made = run(engine, request).await;
     assert_eq!(made.error, None);
     BackupId::parse(&made.backup_id).expect("an id")
@@ -251,13 +247,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     let requests = [
         Request::Delete(id.clone(), None),
         Request::Restore(id.clone(), RestoreOptions::default(), None),
-        Request::Backup {
-            scope: Scope::of_sections([Section::Data]),
-            require_flush: false,
-            secrets: None,
-            target: None,
-            id: None,
-        },
+        Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data]))),
     ];
     for request in requests {
         let ended = run(&engine, request).await;

@@ -43,6 +43,7 @@ impl Upload for Into {
             mode: None,
             etag: None,
             archived: false,
+            file_id: None,
         })
     }
     async fn abort(self: Box<Self>) -> Result<(), Error> {

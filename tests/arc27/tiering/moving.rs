@@ -30,6 +30,7 @@ fn entries(snapshot: &dyn Snapshot) -> Vec<(String, Tier)> {
 
 fn request(scratch: &Path) -> SnapshotRequest {
     SnapshotRequest {
+        known: None,
         operation_id: OperationId::parse("20260101-000000-00000000").unwrap(),
         scratch: scratch.to_owned(),
         cancel: tokio_util::sync::CancellationToken::new(),

@@ -133,6 +133,19 @@ pub trait HardLinks: Send + Sync {
     /// and with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the file system
     /// does not let it: the caller then reads and writes.
     async fn link(&self, from: &Key, to: &Key) -> Result<Meta>;
+
+    /// Makes each second key a second name of the object at the first, as
+    /// [`link`](HardLinks::link) does, and returns what became of each, in the same order. Keys in
+    /// byte order are the fastest.
+    ///
+    /// The default links one after the other.
+    async fn link_all(&self, links: &[(Key, Key)]) -> Vec<Result<Meta>> {
+        let mut linked = Vec::with_capacity(links.len());
+        for (from, to) in links {
+            linked.push(self.link(from, to).await);
+        }
+        linked
+    }
 }
 
 /// Handles folders as such, where they are more than the beginnings of keys.

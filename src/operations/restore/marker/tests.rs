@@ -17,7 +17,9 @@ use crate::Registry;
 use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
-use crate::operations::{ArcBackup, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who};
+use crate::operations::{
+    ArcBackup, BackupOptions, ExtraFilesPolicy, Operation, Request, RestoreOptions, Who,
+};
 
 /// A section of one file, which can't be applied when it is asked to refuse.
 #[derive(Clone, Default)]
@@ -145,13 +147,7 @@ impl Scene {
         let made = source.clone();
         registry.add_source(move |_| Ok(Some(Arc::new(made.clone()) as Arc<dyn Source>)));
         let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
-        let backup = Request::Backup {
-            scope: Scope::of_sections([Section::Data]),
-            require_flush: false,
-            secrets: None,
-            target: None,
-            id: None,
-        };
+        let backup = Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data])));
         let made = run(&engine, backup).await;
         let id = BackupId::parse(&made.backup_id).expect("an id");
         std::fs::write(&live, b"newer").expect("room");

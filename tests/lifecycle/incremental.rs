@@ -1,0 +1,1 @@
+//! Incremental backups: what is reused, and what is copied.

@@ -1,0 +1,1 @@
+//! Readers beside backups, and what waits for them.

@@ -1,0 +1,1 @@
+//! Labels, notes, and lists of many backups.

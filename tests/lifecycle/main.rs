@@ -1,0 +1,14 @@
+//! What an operator lives with every day: incremental backups, their deletion, retention,
+//! schedules, copies to a second target, labels and lists.
+#![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod copies;
+mod incremental;
+mod leases;
+mod lists;
+mod retention;
+mod schedules;
+mod sharing;

@@ -1,0 +1,1 @@
+//! Prune, pins and retention rules, from outside.

@@ -1,0 +1,1 @@
+//! Schedules under a controlled clock.

@@ -1,0 +1,1 @@
+//! Deleting backups whose files others need.
