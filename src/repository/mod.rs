@@ -8,6 +8,7 @@ mod layout;
 mod legs;
 mod listing;
 mod lock;
+mod note_update;
 mod notes;
 mod read;
 mod reader;
