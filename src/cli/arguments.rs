@@ -111,11 +111,14 @@ pub(super) enum Command {
     },
     /// Delete backups.
     Delete(DeleteArguments),
-    /// Cancel the operation that runs, and wait until it has ended.
+    /// Cancel an operation that runs, and wait until it has ended.
     ///
     /// It may run in any process of this instance on this host: a command or the service. Exit code
     /// 0 when it has ended, 1 when none runs.
     Cancel {
+        /// Its id [default: that which writes, else the only one that runs].
+        #[arg(value_name = "OPERATION")]
+        operation: Option<String>,
         /// How long to wait until it has ended [default: backup.stop_timeout plus 2 s].
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,

@@ -3,7 +3,6 @@
 //! A refused request is not an attempt: wrong use, an unknown id or target, a busy instance. It
 //! changes neither the history nor the status.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -98,15 +97,9 @@ impl ArcBackup {
 
     async fn record_ended(&self, ended: Operation, started: Timestamp, who: Who) {
         audit::ended(&ended);
-        {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another operation may have begun since.
-            if current.as_ref().is_none_or(|running| running.is_done()) {
-                let own = Running::new(ended.clone(), started, who);
-                own.finish();
-                *current = Some(own);
-            }
-        }
+        let own = Running::new(ended.clone(), started, who);
+        own.finish();
+        self.running.add_ended(own);
         let timeout = match self.ending.is_cancelled() {
             true => HURRIED_TIMEOUT,
             false => RECORD_TIMEOUT,

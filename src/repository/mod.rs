@@ -12,6 +12,7 @@ mod note_update;
 mod notes;
 mod read;
 mod reader;
+mod readers;
 mod removal;
 mod run_index;
 mod state;

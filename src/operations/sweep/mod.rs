@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use crate::operations::OperationKind;
 use crate::operations::cancel;
-use crate::operations::instance_lock::InstanceLock;
 use crate::operations::legs::dead;
 use crate::operations::lock_watch;
 use crate::operations::restore::staging;
@@ -61,7 +60,7 @@ impl ArcBackup {
 
     async fn sweep_all(&self, apply: bool) -> Result<Sweep> {
         self.check_place()?;
-        let _slot = self.slot.lock().await;
+        let _starting = self.slots.starting.lock().await;
         if let Some(holder) = self.busy() {
             return Err(holder.into());
         }
@@ -74,9 +73,11 @@ impl ArcBackup {
         let holder = Holder::this(operation.operation.as_str(), &operation.operation_id);
         let folder = self.settings.backup.state_folder();
         let _instance = if apply {
-            let instance = InstanceLock::take(&self.lock_path(), &holder)?;
-            cancel::remove_stale(folder, &operation.operation_id);
-            Some(instance)
+            let slot = self.slots.take(operation.operation, &holder)?;
+            let runs = |id: &str| self.slots.readers.is_held(id);
+            cancel::remove_stale(folder, &operation.operation_id, runs);
+            self.slots.readers.remove_dead();
+            Some(slot)
         } else {
             None
         };
@@ -121,7 +122,8 @@ impl ArcBackup {
         } else {
             Discard::Count
         };
-        if apply && let Err(error) = self.scratch.clean() {
+        let runs = |id: &str| self.slots.readers.is_held(id);
+        if apply && let Err(error) = self.scratch.clean(runs) {
             sweep.faults.push(error.to_string());
         }
         let snapshots = self.discard_snapshots(discard, &Activity::default()).await;
@@ -194,7 +196,10 @@ async fn sweep_one(
     let lock = repository.lock(holder).await?;
     let swept = tokio::select! {
         biased;
-        swept = sweep() => swept,
+        swept = async {
+            repository.check_no_readers().await?;
+            sweep().await
+        } => swept,
         lost = lost(&*lock, lock_watch::interval(&**repository.sink())) => Err(lost.into()),
     };
     match (lock.release().await, swept) {
