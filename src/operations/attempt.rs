@@ -95,6 +95,11 @@ impl ArcBackup {
         self.record_ended(ended, attempt.started, attempt.who).await;
     }
 
+    /// Whether an operation of this kind would not begin anyway, as another one runs.
+    fn is_refused(&self, kind: OperationKind) -> bool {
+        !kind.is_reader() && self.busy().is_some()
+    }
+
     async fn record_ended(&self, ended: Operation, started: Timestamp, who: Who) {
         audit::ended(&ended);
         let own = Running::new(ended.clone(), started, who);
@@ -118,8 +123,7 @@ impl ArcBackup {
     /// Records that a request failed before [`start`](Self::start) was called: a command looks for
     /// the backup before it asks its user. A refused request is not recorded.
     pub async fn record_failure(&self, request: &Request, who: &Who, error: &Error) {
-        // The status would show the failed look-up instead of the running operation.
-        if self.busy().is_some() {
+        if self.is_refused(request.kind()) {
             return;
         }
         if let Ok(attempt) = Attempt::new(self, request, who) {
@@ -142,7 +146,7 @@ impl ArcBackup {
         who: Who,
         error: &Error,
     ) {
-        if error.is_refusal() || self.busy().is_some() {
+        if error.is_refusal() || self.is_refused(operation) {
             return;
         }
         let started = Timestamp::now();

@@ -151,8 +151,8 @@ impl ArcBackup {
         self.running.get(operation_id)
     }
 
-    /// Whether somebody with this token started an operation that runs in this process, or is one of
-    /// the last that ended.
+    /// Whether somebody with this token started an operation that runs in this process, or is one
+    /// of the last that ended.
     pub(crate) fn was_started_with(&self, fingerprint: [u8; 32]) -> bool {
         self.running.has_token(fingerprint)
     }

@@ -1,5 +1,5 @@
-//! Locks between the processes of this instance: that of whoever writes, for all targets, and one of
-//! each operation that only reads.
+//! Locks between the processes of this instance: that of whoever writes, for all targets, and one
+//! of each operation that only reads.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};

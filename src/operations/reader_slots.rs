@@ -1,7 +1,7 @@
 //! The slots of operations that only read backups. They run beside a backup and beside each other.
 //!
 //! Each has a file of its own in the state folder, `running/<operation id>.lock`, which it keeps
-//! locked: any process of this instance can tell an operation that runs from one that crashed.
+//! locked: any process of this instance knows an operation that runs from one that crashed.
 
 use std::path::{Path, PathBuf};
 

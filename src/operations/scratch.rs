@@ -42,7 +42,7 @@ impl ScratchFolders {
 
     /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
     /// instance's lock or keeps it free, so that no operation that writes uses one. Of the others,
-    /// `runs` tells by its id whether one does.
+    /// `runs` says by its id whether one does.
     pub(crate) fn take_stale(&self, runs: impl Fn(&str) -> bool) -> Result<Stale> {
         let stale = self.0.join(STALE);
         for folder in self.dead(runs) {
@@ -59,7 +59,7 @@ impl ScratchFolders {
     }
 
     /// Removes leftover folders. The caller holds the instance's lock, so that no operation that
-    /// writes uses one. Of the others, `runs` tells by its id whether one does. A listing takes no
+    /// writes uses one. Of the others, `runs` says by its id whether one does. A listing takes no
     /// lock, but it ends within an hour.
     pub(crate) fn clean(&self, runs: impl Fn(&str) -> bool) -> Result<()> {
         for folder in self.dead(runs) {

@@ -306,7 +306,8 @@ impl ArcBackup {
         let _ = watch.await;
         // An abort does not stop threads that write. No other operation may start before they end.
         let is_reader = slot.is_reader();
-        let must_wait = is_aborted && !is_reader && BlockingJob::under_way() > 0;
+        let writes = running.kind() != OperationKind::Verify;
+        let must_wait = is_aborted && writes && BlockingJob::under_way() > 0;
         let (mut held, mut reading) = (None, None);
         if must_wait {
             held = Some((lock, slot));

@@ -267,3 +267,6 @@ impl LockGuard for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,8 +67,8 @@ impl History {
             .await
     }
 
-    /// Returns the ids of the operations with the status `running`. After a crash, such an operation
-    /// no longer runs.
+    /// Returns the ids of the operations with the status `running`. After a crash, such an
+    /// operation no longer runs.
     pub(crate) async fn running_ids(&self) -> Result<Vec<String>> {
         self.on(&self.readers, HistoryFile::running_ids).await
     }
