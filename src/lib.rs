@@ -98,7 +98,7 @@ pub use operations::{
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
-    BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+    BackupState, Damaged, Freed, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded, Unreadable,
 };
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

@@ -275,6 +275,9 @@ pub(super) struct DeleteArguments {
     /// With --yes: delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
+    /// Print what this frees, and delete nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
     #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
     pub(super) timeout: Option<TimeLimit>,
