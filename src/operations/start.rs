@@ -21,6 +21,7 @@ use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::history::History;
 use crate::operations::instance_lock::InstanceLock;
+use crate::operations::labels;
 use crate::operations::legs::locks;
 use crate::operations::lock_watch;
 use crate::operations::restore;
@@ -75,6 +76,9 @@ impl ArcBackup {
         self.check_place()?;
         self.check_data(&request)?;
         Self::check_data_scope(&request)?;
+        if let Request::Backup(options) = &request {
+            labels::check(options)?;
+        }
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;

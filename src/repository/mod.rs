@@ -6,6 +6,8 @@ mod incomplete_view;
 mod journal;
 mod layout;
 mod legs;
+mod list_cache;
+mod listed_notes;
 mod listing;
 mod lock;
 mod notes;
@@ -15,6 +17,7 @@ mod removal;
 mod run_index;
 mod state;
 mod stored;
+mod summary;
 mod target;
 
 pub use incomplete::Incomplete;
@@ -24,14 +27,15 @@ pub(crate) use layout::{
     file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
-pub(crate) use listing::newest_first;
-pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
+pub use listing::{Damaged, Freshness, Listing, Unreadable};
 pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
 pub(crate) use run_index::RunIndex;
 pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
+pub use summary::{Leg, Summary};
+pub(crate) use summary::{is_in_force, new_bytes, sort_newest_first};
 pub use target::Repository;
 
 pub use crate::UnreadableState;

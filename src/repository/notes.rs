@@ -3,19 +3,16 @@
 //! A backup exists without its note: where a note is broken or can't be written, only the note is
 //! lost.
 
-use std::collections::BTreeSet;
-
-use arc_backup_core::Child;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Repository;
-use super::layout::{note_key, own};
+use super::layout::note_key;
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
 /// The largest note that is read, in bytes.
-const NOTE_LIMIT: u64 = 1 << 20;
+pub(super) const NOTE_LIMIT: u64 = 1 << 20;
 
 /// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is
 /// rewritten.
@@ -120,12 +117,24 @@ impl Repository {
         self.put(&note_key(id), text).await
     }
 
-    /// The backups that have notes, by one request.
-    pub(super) async fn noted(&self) -> Result<BTreeSet<BackupId>> {
-        let children = self.sink().list_children(Some(&own("notes"))).await?;
-        Ok((children.iter())
-            .filter(|child| matches!(child, Child::Object(_)))
-            .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
-            .collect())
+    /// Changes the note of a backup, of a run that of each leg. The caller holds the locks: nobody
+    /// else writes it between reading and writing.
+    ///
+    /// # Errors
+    /// When it can't be read, is not a note, or can't be written: it stays as it is.
+    pub(crate) async fn update_note(
+        &self,
+        id: &BackupId,
+        change: impl Fn(&mut Note),
+    ) -> Result<()> {
+        for part in self.parts() {
+            let changed = async {
+                let mut note = part.note_of_one(id).await?.unwrap_or_default();
+                change(&mut note);
+                part.keep_note_of_one(id, &note).await
+            };
+            changed.await.map_err(|error| part.named(error))?;
+        }
+        Ok(())
     }
 }
