@@ -7,8 +7,8 @@ use super::error::{ErrorBody, error_body};
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
     DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
-    LastVerified, Operation, OperationsBody, RestoreDestination, RestorePlan, RestorePreview,
-    Status, Summary, TargetCheck,
+    Labelled, LastVerified, Operation, OperationsBody, RestoreDestination, RestorePlan,
+    RestorePreview, Status, Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -27,6 +27,7 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
             "restore_config": false,
             "confirm": true
         }),
+        "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
         _ => return None,
     })
@@ -44,6 +45,13 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             operation_id: OPERATION_ID.to_owned(),
             backup_id: Some(ID.to_owned()),
             warnings: Vec::new(),
+        }
+        .to_json(),
+        ("label_backup", "200") => Labelled {
+            backup_id: ID.to_owned(),
+            targets: vec!["local".to_owned()],
+            labels: vec!["env=prod".to_owned()],
+            note: Some("before the upgrade".to_owned()),
         }
         .to_json(),
         ("delete_backup", "202") => accepted("Backup is being deleted", None),
@@ -65,6 +73,8 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 backup_id: ID.to_owned(),
                 created_at: STARTED.to_owned(),
                 backup_type: "full".to_owned(),
+                base_backup_id: None,
+                schedule: Some("nightly".to_owned()),
                 total_files: 1200,
                 total_size_bytes: 5_368_709_120,
                 database_count: 2,
@@ -82,6 +92,11 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 has_checksums: true,
                 files: Some(1202),
                 bytes: Some(5_368_820_395),
+                new_bytes: 5_368_820_395,
+                labels: vec!["env=prod".to_owned()],
+                note: Some("before the upgrade".to_owned()),
+                locked: false,
+                pin: None,
                 last_verified: Some(LastVerified {
                     at: "2026-02-12T03:00:41.215Z".to_owned(),
                     mode: "full".to_owned(),
@@ -172,6 +187,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             detail: Some("known: p".to_owned()),
             ..error_body("Unknown query parameter \"verbose\"")
         }
+        .to_json(),
+        ("label_backup", "400") => error_body(
+            "\"my label\" is not a label: expected 1 to 64 letters, digits and _ . : = / -, the first a letter or digit",
+        )
         .to_json(),
         (_, "400") => error_body("Invalid backup ID format").to_json(),
         (_, "401") => denied("Authentication required"),
@@ -365,6 +384,9 @@ fn manifest() -> Value {
         "state": "ok",
         "has_checksums": true,
         "files": 1202,
-        "bytes": 5_368_820_395_u64
+        "bytes": 5_368_820_395_u64,
+        "new_bytes": 5_368_820_395_u64,
+        "labels": ["env=prod"],
+        "locked": false
     })
 }

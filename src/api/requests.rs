@@ -20,6 +20,11 @@ pub(super) struct CreateBackup {
     /// Fail before anything is copied if Arc could not be flushed. Default:
     /// `backup.require_flush`, else false.
     pub(super) require_flush: Option<bool>,
+    /// Labels of the backup, at most 32: 1 to 64 letters, digits and `_ . : = / -`, the first a
+    /// letter or digit.
+    pub(super) labels: Option<Vec<String>>,
+    /// A note for people, at most 4 KiB.
+    pub(super) note: Option<String>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
@@ -29,6 +34,24 @@ pub(super) struct CreateBackup {
 
 impl Fields for CreateBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// How to label a backup. `labels` replaces those that it has; then `remove_labels` are removed and
+/// `add_labels` added.
+#[derive(Debug, Default, Object)]
+pub(super) struct LabelBackup {
+    /// The labels that it has from now on.
+    pub(super) labels: Option<Vec<String>>,
+    /// Labels to add.
+    pub(super) add_labels: Option<Vec<String>>,
+    /// Labels to remove; one that it does not have is no error.
+    pub(super) remove_labels: Option<Vec<String>>,
+    /// The note from now on, at most 4 KiB; an empty text removes it.
+    pub(super) note: Option<String>,
+}
+
+impl Fields for LabelBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }
 
 /// What to restore.

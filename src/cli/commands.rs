@@ -9,7 +9,7 @@ use super::exit_code::FAILED;
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
+use super::{cancel, check, delete, doctor, history, ids, label, list, restore, show, sweep};
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
@@ -29,6 +29,8 @@ pub(super) async fn run(
             no_config,
             include_config,
             require_flush,
+            labels,
+            note,
             target,
             busy,
             timeout,
@@ -57,6 +59,8 @@ pub(super) async fn run(
                 scope: Scope::from(sections).of_databases(databases),
                 require_flush: settings.require_flush || require_flush,
                 secrets: config.secrets(),
+                labels,
+                note,
                 target,
                 ..BackupOptions::default()
             });
@@ -95,6 +99,7 @@ pub(super) async fn run(
             let answer = Answer::json_or_nothing(json);
             run_and_print(engine, request, busy, answer, signals).await
         }
+        Command::Label(arguments) => label::run(engine, arguments, json, signals).await,
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
         Command::History(arguments) => history::history(engine, arguments, json, signals).await,

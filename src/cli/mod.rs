@@ -14,6 +14,7 @@ mod figures;
 mod history;
 mod ids;
 mod json;
+mod label;
 mod list;
 mod logging;
 mod operation;

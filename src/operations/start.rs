@@ -17,6 +17,7 @@ use crate::operations::cancel;
 use crate::operations::context::Context;
 use crate::operations::delete;
 use crate::operations::ending::StopTimes;
+use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
@@ -65,6 +66,9 @@ impl ArcBackup {
         self.check_place()?;
         self.check_data(&request)?;
         Self::check_data_scope(&request)?;
+        if let Request::Backup(options) = &request {
+            labels::check(options)?;
+        }
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;

@@ -62,6 +62,7 @@ impl Repository {
             target: Some(self.sink.clone()),
             activity: self.activity.clone(),
             legs: Vec::new(),
+            list_cache: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arc_backup_core::{Child, ErrorKind, GetOptions};
+use arc_backup_core::{Child, ErrorKind, GetOptions, Meta};
 use serde_json::Value;
 
 use super::Repository;
@@ -27,6 +27,11 @@ pub struct Loaded {
 impl Repository {
     /// Reads and checks the manifest of a backup, or of a leg, in this target.
     pub(super) async fn load_one(&self, id: &BackupId) -> Result<Loaded> {
+        Ok(self.load_with_meta(id).await?.0)
+    }
+
+    /// The same, with what is known of the manifest as an object.
+    pub(super) async fn load_with_meta(&self, id: &BackupId) -> Result<(Loaded, Meta)> {
         let damaged = |detail: String| Error::Damaged {
             id: id.to_string(),
             detail,
@@ -36,8 +41,8 @@ impl Repository {
             // It may have been published since, by an operation whose journal is removed with that.
             read = self.read_manifest(id).await;
         }
-        let bytes = match read {
-            Ok(Some(bytes)) => bytes,
+        let (bytes, meta) = match read {
+            Ok(Some(read)) => read,
             Ok(None) => {
                 return Err(match self.is_there(id).await? {
                     Some(Child::Folder(_)) if self.journalled().await?.contains(id) => {
@@ -82,7 +87,7 @@ impl Repository {
             ));
         }
         loaded.has_checksums = loaded.sealed || self.has_file_list(id).await?;
-        Ok(loaded)
+        Ok((loaded, meta))
     }
 
     async fn has_inventory(&self, id: &BackupId) -> Result<bool> {
@@ -99,8 +104,8 @@ impl Repository {
     async fn read_manifest(
         &self,
         id: &BackupId,
-    ) -> Result<Option<Vec<u8>>, arc_backup_core::Error> {
-        self.read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
+    ) -> Result<Option<(Vec<u8>, Meta)>, arc_backup_core::Error> {
+        self.read_small_with_meta(&manifest_key(id), manifest::MANIFEST_LIMIT)
             .await
     }
 

@@ -8,6 +8,7 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use serde_json::{Map, Value, json};
 
+use super::labels::BackupPin;
 use super::state::BackupState;
 use super::verification::LastVerified;
 use crate::repository::{self, Loaded, Note};
@@ -51,6 +52,17 @@ struct ManifestSchema {
     files: Option<u64>,
     /// Their size in bytes.
     bytes: Option<u64>,
+    /// The bytes that this backup itself stored: all of them, less those that it reused of an
+    /// earlier backup.
+    new_bytes: u64,
+    /// Its labels, sorted.
+    labels: Vec<String>,
+    /// A note for people; absent where it has none.
+    note: Option<String>,
+    /// Whether a pin keeps it.
+    locked: bool,
+    /// That pin; absent where none keeps it.
+    pin: Option<BackupPin>,
     /// When it was last verified, and with what result; absent when it never was.
     last_verified: Option<LastVerified>,
     /// When every byte of it was last read.
@@ -350,6 +362,18 @@ pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Val
         if let Some(inventory) = &loaded.manifest.inventory {
             fields.insert("files".to_owned(), inventory.entries.into());
             fields.insert("bytes".to_owned(), inventory.bytes.into());
+        }
+        let locked =
+            (note.pin.as_ref()).filter(|pin| repository::is_in_force(pin, jiff::Timestamp::now()));
+        let new_bytes = repository::new_bytes(&loaded.manifest);
+        fields.insert("new_bytes".to_owned(), new_bytes.into());
+        fields.insert("labels".to_owned(), json!(note.labels));
+        fields.insert("locked".to_owned(), locked.is_some().into());
+        if let Some(text) = &note.note {
+            fields.insert("note".to_owned(), text.as_str().into());
+        }
+        if let Some(pin) = locked.and_then(|pin| BackupPin::from(pin.clone()).to_json()) {
+            fields.insert("pin".to_owned(), pin);
         }
         for (name, verification) in [
             ("last_verified", note.last_verified.as_ref()),

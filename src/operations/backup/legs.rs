@@ -21,6 +21,7 @@ use crate::operations::backup::run::{
 };
 use crate::operations::backup::{omitted, secrets, section};
 use crate::operations::context::Context;
+use crate::operations::labels;
 use crate::operations::legs::routing::databases_of;
 use crate::operations::sections::named_databases;
 use crate::repository::{Repository, RunIndex, Unfinished};
@@ -68,6 +69,9 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     }
     // The backup exists, also where leftovers can't be removed.
     context.running.publish();
+    for leg in &legs {
+        labels::keep(&leg.context, options).await;
+    }
     BackupOutcome::Published.report(&context.running)?;
     let covered = match &named_databases(scope)[..] {
         [] => Databases::All,

@@ -12,6 +12,7 @@ use crate::operations::backup::flush::{self, Flush};
 use crate::operations::backup::publish::{publish, store_inventory};
 use crate::operations::backup::{incomplete, omitted, secrets, section};
 use crate::operations::context::Context;
+use crate::operations::labels;
 use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
@@ -80,6 +81,7 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     };
     // The backup exists, also where leftovers can't be removed.
     context.running.publish();
+    labels::keep(context, options).await;
     BackupOutcome::Published.report(&context.running)?;
     let covered = manifest.covered_databases();
     if let Err(error) = context

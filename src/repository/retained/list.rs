@@ -10,12 +10,10 @@ use std::io::{BufRead, BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_backup_core::{
-    Error as CoreError, ErrorKind, GetOptions, Hasher, WriteOptions,
-};
+use arc_backup_core::{Error as CoreError, ErrorKind, GetOptions, Hasher, WriteOptions};
 use bytes::Bytes;
-use futures::stream::{self, BoxStream};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 
 use super::lines::lines;
@@ -232,9 +230,7 @@ impl Repository {
             self.activity.note();
             let checked = match line {
                 Ok(line) => check.line(&line),
-                Err(error) if error.kind() == ErrorKind::Invalid => {
-                    Err(error.detail().to_owned())
-                }
+                Err(error) if error.kind() == ErrorKind::Invalid => Err(error.detail().to_owned()),
                 Err(error) => return Err(error.into()),
             };
             if let Err(reason) = checked {
@@ -383,7 +379,9 @@ mod tests {
             let mut changed = text.clone();
             changed[at] ^= 1;
             for spoiled in [&text[..at], &changed[..]] {
-                let put = repository.put(&retained_key(&id(1)), spoiled.to_vec()).await;
+                let put = repository
+                    .put(&retained_key(&id(1)), spoiled.to_vec())
+                    .await;
                 put.expect("put");
                 let found = repository.retained_list(&id(1)).await.expect("read");
                 assert!(

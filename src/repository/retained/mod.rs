@@ -49,7 +49,6 @@ mod index;
 mod lines;
 mod list;
 mod needed;
-mod readers;
 mod references;
 mod removal;
 mod sweep;

@@ -1,7 +1,7 @@
 //! Going over the folder of a backup in step with the list of what must stay.
 
-use std::collections::HashMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::ops::AddAssign;
 
 use arc_backup_core::{ErrorKind, FileId, Key, ListOptions, Listed, Meta};
@@ -179,7 +179,9 @@ impl Repository {
             bytes += meta.size;
             let count = count.unwrap_or(1);
             let names = names.as_mut().zip(meta.file_id);
-            let removed = names.as_ref().and_then(|(names, file)| names.get(file).copied());
+            let removed = names
+                .as_ref()
+                .and_then(|(names, file)| names.get(file).copied());
             let removed = removed.unwrap_or_default();
             let left = match mode {
                 Mode::Estimate => count.saturating_sub(removed),
