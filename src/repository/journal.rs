@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Repository;
-use super::layout::{manifest_key, own};
+use super::layout::{manifest_key, own, retained_key};
 use crate::manifest::BackupId;
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
@@ -313,6 +313,19 @@ impl Repository {
             self.remove_backup(id).await?;
         }
         self.end_journal(id).await
+    }
+
+    /// Whether files in the folder of this backup are kept: it is published, or others need some of
+    /// its files.
+    pub(crate) async fn holds_files(&self, id: &BackupId) -> Result<bool> {
+        if self.is_published(id).await? {
+            return Ok(true);
+        }
+        match self.sink().head(&retained_key(id)).await {
+            Ok(meta) => Ok(meta.is_some()),
+            Err(error) if error.kind() == ErrorKind::Invalid => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it

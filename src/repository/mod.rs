@@ -1,6 +1,7 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
 mod arcs_inventory;
+mod elsewhere;
 mod incomplete;
 mod incomplete_view;
 mod journal;
@@ -21,7 +22,8 @@ pub use incomplete::Incomplete;
 pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
-    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
+    file_key, file_list_key, folder, inventory_key, inventory_keys, location_of, manifest_key, own,
+    run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;

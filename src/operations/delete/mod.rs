@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::repository::{Repository, file_list_key, folder, inventory_key};
+use crate::repository::{Repository, file_list_key, folder, inventory_keys};
 use crate::{Error, Result};
 
 /// The number of files that are deleted between two checks for a cancel.
@@ -96,7 +96,8 @@ async fn remove_rest(context: &Context, repository: &Repository, expect: bool) -
 /// Deletes the files batch by batch.
 async fn remove_files(context: &Context, repository: &Repository, expect: bool) -> Result<()> {
     let sink = repository.sink();
-    let lists = [inventory_key(&context.id), file_list_key(&context.id)];
+    let [compressed, plain] = inventory_keys(&context.id);
+    let lists = [compressed, plain, file_list_key(&context.id)];
     let mut options = ListOptions::within(&folder(&context.id));
     loop {
         context.check_cancelled()?;
