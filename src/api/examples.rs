@@ -377,9 +377,11 @@ fn manifest() -> Value {
         "has_config": true,
         "target": "local",
         "targets": ["local"],
-        "format": crate::manifest::FORMAT_OF_WHOLE,
+        "format": crate::manifest::FORMAT,
         "file_list": {"entries": 1200, "bytes": 5_368_709_120_u64, "sha256": SHA256},
-        "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
+        "inventory": {
+            "entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256, "compression": "zstd"
+        },
         "sha256": SHA256,
         "state": "ok",
         "has_checksums": true,

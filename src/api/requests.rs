@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
-use super::types::{ExtraFilesPolicy, IncludeConfig};
+use super::types::{BackupType, ExtraFilesPolicy, IncludeConfig};
 
 /// What to back up.
 #[derive(Debug, Default, Object)]
@@ -25,6 +25,13 @@ pub(super) struct CreateBackup {
     pub(super) labels: Option<Vec<String>>,
     /// A note for people, at most 4 KiB.
     pub(super) note: Option<String>,
+    /// `full`: copy every file. `incremental`: reuse the unchanged files of the newest earlier
+    /// backup of this instance in the target. Default: `arc_backup.mode`, else `full`.
+    #[oai(rename = "type")]
+    pub(super) backup_type: Option<BackupType>,
+    /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
+    /// Default false.
+    pub(super) rehash: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no

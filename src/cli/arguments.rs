@@ -68,6 +68,16 @@ pub(super) enum Command {
         /// where the target is remote, and true on local disk].
         #[arg(long, value_name = "HOW", value_parser = include_config)]
         include_config: Option<IncludeConfig>,
+        /// Reuse the unchanged files of the newest earlier backup [default: arc_backup.mode, else
+        /// --full].
+        #[arg(long, conflicts_with = "full")]
+        incremental: bool,
+        /// Copy every file.
+        #[arg(long)]
+        full: bool,
+        /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
+        #[arg(long, conflicts_with = "full")]
+        rehash: bool,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
         require_flush: bool,

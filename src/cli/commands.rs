@@ -12,6 +12,7 @@ use super::waiting::while_busy;
 use super::{cancel, check, delete, doctor, history, ids, label, list, restore, show, sweep};
 use crate::Result;
 use crate::config::IncludeConfig;
+use crate::manifest::BackupType;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, BackupOptions, Request, check_database_names};
 
@@ -28,6 +29,9 @@ pub(super) async fn run(
             no_metadata,
             no_config,
             include_config,
+            incremental,
+            full,
+            rehash,
             require_flush,
             labels,
             note,
@@ -57,6 +61,12 @@ pub(super) async fn run(
             };
             let request = Request::Backup(BackupOptions {
                 scope: Scope::from(sections).of_databases(databases),
+                backup_type: match (incremental, full) {
+                    (true, _) => Some(BackupType::Incremental),
+                    (_, true) => Some(BackupType::Full),
+                    _ => None,
+                },
+                rehash,
                 require_flush: settings.require_flush || require_flush,
                 secrets: config.secrets(),
                 labels,

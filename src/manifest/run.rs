@@ -167,6 +167,7 @@ mod tests {
                 entries: 0,
                 bytes: 0,
                 sha256: sha256.to_owned(),
+                compression: None,
             });
             leg
         };

@@ -116,7 +116,7 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
-    /// Backup: reused files of an interrupted backup. Restore: reused staged files of an
+    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files of an
     /// interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,

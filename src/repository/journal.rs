@@ -349,6 +349,12 @@ impl Repository {
         self.end_journal(id).await
     }
 
+    /// Whether files in the folder of this backup are kept: it is published, or others need some of
+    /// its files.
+    pub(crate) async fn holds_files(&self, id: &BackupId) -> Result<bool> {
+        Ok(self.is_published(id).await? || self.is_retained(id).await?)
+    }
+
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it
     /// must not cost a backup.
     pub(crate) async fn is_published(&self, id: &BackupId) -> Result<bool> {

@@ -6,8 +6,8 @@ use arc_backup_core::{Child, ErrorKind, GetOptions, Meta};
 use serde_json::Value;
 
 use super::Repository;
-use super::layout::{folder, inventory_key, manifest_key};
-use crate::manifest::{self, BackupId, INVENTORY, Inventory, InventoryFault, Manifest};
+use super::layout::{folder, inventory_key, inventory_keys, manifest_key};
+use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest};
 use crate::{Error, Result, UnreadableState};
 
 /// A manifest that was read and checked.
@@ -83,7 +83,7 @@ impl Repository {
         // Arc writes no inventory: the seal was removed from a manifest of ours.
         if loaded.manifest.inventory.is_none() && self.has_inventory(id).await? {
             return Err(damaged(
-                "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
+                "manifest.json has no seal, but there is an inventory".to_owned(),
             ));
         }
         loaded.has_checksums = loaded.sealed || self.has_file_list(id).await?;
@@ -91,14 +91,20 @@ impl Repository {
     }
 
     async fn has_inventory(&self, id: &BackupId) -> Result<bool> {
-        match self.sink().head(&inventory_key(id)).await {
-            Ok(meta) => Ok(meta.is_some()),
-            // Something that is not a file.
-            Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
-            // Without the right to list, a store answers `denied` for absent objects too.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
-            Err(error) => Err(error.into()),
+        for key in inventory_keys(id) {
+            let found = match self.sink().head(&key).await {
+                Ok(meta) => meta.is_some(),
+                // Something that is not a file.
+                Err(error) if error.kind() == ErrorKind::Invalid => true,
+                // Without the right to list, a store answers `denied` for absent objects too.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => false,
+                Err(error) => return Err(error.into()),
+            };
+            if found {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
     async fn read_manifest(
@@ -140,13 +146,13 @@ impl Repository {
         };
         match self
             .sink()
-            .get(&inventory_key(id), GetOptions::default())
+            .get(&inventory_key(id, expected), GetOptions::default())
             .await
         {
             Ok(object) => Inventory::receive(object.body, expected, &path, &self.activity).await,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
                 Err(InventoryFault::Damaged {
-                    list: INVENTORY,
+                    list: expected.name(),
                     detail: format!("can't be read: {}", error.detail()),
                 })
             }

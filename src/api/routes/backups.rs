@@ -80,6 +80,8 @@ impl BackupRoutes {
         let wanted = Request::Backup(BackupOptions {
             scope: Scope::from(sections)
                 .of_databases(databases.map_or(Databases::All, Databases::Only)),
+            backup_type: request.fields.backup_type.map(Into::into),
+            rehash: request.fields.rehash.unwrap_or(false),
             secrets: config.secrets(),
             require_flush: request
                 .fields

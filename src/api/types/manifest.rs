@@ -112,6 +112,8 @@ struct ManifestSchema {
     reused_files: Option<u64>,
     /// Their bytes.
     reused_bytes: Option<u64>,
+    /// Of an incremental backup: reused files that were read anew.
+    rehashed: Option<RehashedSchema>,
     /// In an incomplete copy: files that could not be read, and are not in it.
     missing_files: Option<u64>,
     /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
@@ -199,8 +201,25 @@ struct InventorySchema {
     entries: u64,
     /// The sum of the sizes in it, in bytes.
     bytes: u64,
-    /// The SHA-256 of the file.
+    /// The SHA-256 of its lines, without compression.
     sha256: String,
+    /// `zstd`, where the file is compressed.
+    compression: Option<String>,
+}
+
+/// Which of the reused files of an incremental backup were read anew, and which are next.
+#[derive(Object)]
+#[oai(rename = "RehashedFiles")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct RehashedSchema {
+    /// How many files were read anew.
+    files: u64,
+    /// Their size in bytes.
+    bytes: u64,
+    /// The position of 2^32 at which the next backup goes on.
+    next: u32,
+    /// How many positions before that one have been read in this round.
+    covered: u64,
 }
 
 /// Where the data of a backup came from.

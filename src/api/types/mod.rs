@@ -4,6 +4,7 @@
 //! the OpenAPI document.
 
 mod accepted;
+mod backup_type;
 mod cancel;
 mod check;
 mod deletion;
@@ -22,6 +23,7 @@ mod status;
 mod verification;
 
 pub(super) use accepted::{Accepted, POLL_AFTER_SECS, Started, location};
+pub(super) use backup_type::BackupType;
 pub(super) use cancel::{CancelRequested, Cancelled};
 pub(crate) use check::CheckReport;
 pub(super) use check::{CheckStatus, TargetCheck};
