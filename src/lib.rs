@@ -90,11 +90,11 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover,
-    ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin,
-    Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan,
-    RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
-    VerifyMode, Who,
+    AfterCancel, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome, ExtraFilesPolicy,
+    IncompleteRun, Leftover, ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind,
+    OperationPage, Origin, Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions,
+    RestorePlan, RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit,
+    TimedRequest, VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{

@@ -84,9 +84,13 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
 }
 
 fn describe_fields(name: &str, schema: &mut Value) {
-    let is_request = matches!(name, "CreateBackup" | "RestoreBackup" | "VerifyBackup");
+    let is_request = matches!(
+        name,
+        "CreateBackup" | "RestoreBackup" | "VerifyBackup" | "CopyBackup"
+    );
     let required: &[&str] = match name {
         "RestoreBackup" => &["backup_id", "confirm"],
+        "CopyBackup" => &["to"],
         _ => &[],
     };
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);

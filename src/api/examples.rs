@@ -28,6 +28,7 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
             "confirm": true
         }),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        "copy_backup" => json!({"to": "offsite"}),
         _ => return None,
     })
 }
@@ -37,6 +38,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
+        ("copy_backup", "202") => accepted("Copy started", None),
         ("cancel_operation", "202") => CancelRequested {
             message: "Cancel requested".to_owned(),
             status: "running".to_owned(),

@@ -31,7 +31,7 @@ pub use seal::{is_sealed, seal};
 pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
-    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, FORMAT_OF_WHOLE,
-    InventoryRef, MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, SectionTotals,
-    SourceInfo, StoredTotals,
+    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT,
+    FORMAT_OF_WHOLE, InventoryRef, MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile,
+    SectionTotals, SourceInfo, StoredTotals,
 };

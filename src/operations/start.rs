@@ -17,6 +17,7 @@ use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::cancel;
 use crate::operations::context::Context;
+use crate::operations::copy;
 use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::history::History;
@@ -28,7 +29,7 @@ use crate::operations::running::{Running, Who};
 use crate::operations::stall::StallWatch;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
-use crate::operations::{ArcBackup, Request};
+use crate::operations::{ArcBackup, CopyOptions, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
@@ -70,6 +71,9 @@ impl ArcBackup {
         // An invalid request is refused as such even if another operation runs.
         if let Some(target) = request.target() {
             self.repository(Some(target))?;
+        }
+        if let Request::Copy(options) = &request {
+            self.repository(Some(&options.to))?;
         }
         self.check_open()?;
         self.check_place()?;
@@ -154,12 +158,27 @@ impl ArcBackup {
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
+            Request::Copy(options) => {
+                let (source, destination) = copy::locate(self, options).await?;
+                options.source = Some(source);
+                destination
+            }
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock = locks::take(&repository, &holder, read_only).await?;
+        let lock = match &request {
+            Request::Copy(CopyOptions {
+                source: Some(source),
+                ..
+            }) => copy::locks(source, &repository, &holder).await?,
+            _ => locks::take(&repository, &holder, read_only).await?,
+        };
+        let shown = match &request {
+            Request::Copy(options) => options.source.as_ref().unwrap_or(&repository),
+            _ => &repository,
+        };
         let operation = Operation {
-            target: Some(repository.name().to_owned()),
-            targets: locks::names_of_legs(&repository),
+            target: Some(shown.name().to_owned()),
+            targets: locks::names_of_legs(shown),
             scope: request.databases(),
             ..attempt.operation.clone()
         };
@@ -386,6 +405,12 @@ impl ArcBackup {
                 context.or_cancelled(verified).await?.report(&running)
             }
             Request::Delete(..) => delete::run(&context).await,
+            Request::Copy(options) => {
+                let source = options.source.as_ref().unwrap_or(&context.repository);
+                let source = source.with_activity(context.running.progress.activity());
+                copy::run(&context, &source).await?.report(&running);
+                Ok(())
+            }
         }
     }
 

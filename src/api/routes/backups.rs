@@ -80,6 +80,8 @@ impl BackupRoutes {
                 .fields
                 .require_flush
                 .unwrap_or(settings.require_flush),
+            copy_to: (shared.engine)
+                .copy_targets(request.fields.target.as_deref(), request.fields.copy_to)?,
             target: request.fields.target,
             ..BackupOptions::default()
         });

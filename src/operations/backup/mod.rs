@@ -4,7 +4,7 @@
 //! everything durable → lock checked → `manifest.json`, with which the backup exists.
 
 pub(crate) mod collected;
-mod file_list;
+pub(crate) mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
 pub(crate) mod leg_snapshot;

@@ -14,6 +14,7 @@ use crate::manifest::{self, FILE_LIST, Inventory, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
 use crate::operations::backup::file_list;
+use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::repository::{Repository, file_list_key, inventory_key, manifest_key};
 use crate::{Error, Result};
@@ -56,7 +57,6 @@ pub(crate) async fn publish(
     inventory: &InventoryRef,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let repository = &context.repository;
     context.check_cancelled()?;
     if let Some(lock) = &context.lock {
         lock.check().await?;
@@ -65,8 +65,19 @@ pub(crate) async fn publish(
     manifest.inventory = Some(inventory.clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
+    put_manifest(context, bytes, &mut collected.faults).await?;
+    Ok(manifest)
+}
+
+/// Stores the bytes of the manifest, the last of a backup, and checks the lock once more.
+pub(crate) async fn put_manifest(
+    context: &Context,
+    bytes: Vec<u8>,
+    faults: &mut WriteFaults,
+) -> Result<()> {
+    let repository = &context.repository;
     let published = repository.put(&manifest_key(&context.id), bytes).await;
-    collected.faults.check(published)?;
+    faults.check(published)?;
     // A holder that slept past the end of its lock, and through a sweep by somebody else, has
     // published nothing that lasts.
     if let Some(lock) = &context.lock
@@ -78,7 +89,7 @@ pub(crate) async fn publish(
             .await?;
         return Err(error.into());
     }
-    Ok(manifest)
+    Ok(())
 }
 
 fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventory> {
@@ -86,7 +97,8 @@ fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventor
     Inventory::join(&path, collected.inventories.values())
 }
 
-async fn put_file(
+/// Stores a local file.
+pub(crate) async fn put_file(
     repository: &Repository,
     key: &Key,
     path: &Path,
