@@ -90,12 +90,12 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy,
-    IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter, ListPlace,
-    LocalInventory, NoteChange, Operation, OperationFilter, OperationKind, OperationPage, Origin,
-    Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan,
-    RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
-    VerifyMode, Who,
+    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
+    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
+    ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
+    OperationPage, Origin, Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions,
+    RestorePlan, RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit,
+    TimedRequest, VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{

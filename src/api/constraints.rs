@@ -88,10 +88,11 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
 fn describe_fields(name: &str, schema: &mut Value) {
     let is_request = matches!(
         name,
-        "CreateBackup" | "LabelBackup" | "RestoreBackup" | "VerifyBackup"
+        "CopyBackup" | "CreateBackup" | "LabelBackup" | "RestoreBackup" | "VerifyBackup"
     );
     let required: &[&str] = match name {
         "RestoreBackup" => &["backup_id", "confirm"],
+        "CopyBackup" => &["to"],
         _ => &[],
     };
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);

@@ -29,6 +29,7 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
         }),
         "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        "copy_backup" => json!({"to": "offsite"}),
         _ => return None,
     })
 }
@@ -38,6 +39,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
+        ("copy_backup", "202") => accepted("Copy started", None),
         ("cancel_operation", "202") => CancelRequested {
             message: "Cancel requested".to_owned(),
             status: "running".to_owned(),

@@ -34,6 +34,9 @@ pub(super) struct CreateBackup {
     pub(super) rehash: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
+    /// The targets that it is copied to once it has been made, each by an operation of its own; an
+    /// empty list for none. Default: `arc_backup.copy_to`, else none.
+    pub(super) copy_to: Option<Vec<String>>,
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
     /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
@@ -114,6 +117,23 @@ pub(super) struct VerifyBackup {
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
     /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
+}
+
+/// Where to copy a backup to.
+#[derive(Debug, Default, Object)]
+pub(super) struct CopyBackup {
+    /// The target to copy it to; required.
+    pub(super) to: Option<String>,
+    /// The target to copy it from. Default: the one that holds it; of several, the one that it was
+    /// made in.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for CopyBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }
 
 impl Fields for VerifyBackup {

@@ -309,6 +309,10 @@ fn every_field_of_a_manifest_is_in_the_document() {
         base_backup_id: Some(text()),
         stored_in: [(text(), StoredTotals { files: 1, bytes: 1 })].into(),
         schedule: Some(text()),
+        copied_from: Some(crate::manifest::CopiedFrom {
+            target: text(),
+            at: "2026-02-11T14:30:22.104Z".to_owned(),
+        }),
         databases: vec![DatabaseTotals {
             name: text(),
             measurements: vec![MeasurementTotals {

@@ -90,6 +90,13 @@ pub(super) enum Command {
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// Copy it to this target too once it has been made; may be given several times [default:
+        /// arc_backup.copy_to].
+        #[arg(long, value_name = "NAME")]
+        copy_to: Vec<String>,
+        /// Do not copy it to the targets of arc_backup.copy_to.
+        #[arg(long, conflicts_with = "copy_to")]
+        no_copy: bool,
         #[command(flatten)]
         busy: WaitArguments,
         /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -130,6 +137,26 @@ pub(super) enum Command {
     },
     /// Change the labels and the note of a backup.
     Label(LabelArguments),
+    /// Copy a backup to another target: whole by itself, and verified on the way.
+    ///
+    /// What the target has already, in an earlier backup of the same instance or from an
+    /// interrupted copy, is not moved again.
+    Copy {
+        /// The backup: its id, the beginning of it, or `latest`.
+        id: String,
+        /// The target to copy it to.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+        /// The target to copy it from [default: the one that holds it; of several, the one that it
+        /// was made in].
+        #[arg(long, value_name = "NAME")]
+        from: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
     /// Delete backups.
     Delete(DeleteArguments),
     /// Cancel an operation that runs, and wait until it has ended.
@@ -350,7 +377,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete"])]
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy"])]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]

@@ -9,12 +9,12 @@ use super::exit_code::FAILED;
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{cancel, check, delete, doctor, history, ids, label, list, restore, show, sweep};
+use super::{cancel, check, copy, delete, doctor, history, ids, label, list, restore, show, sweep};
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::manifest::BackupType;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, BackupOptions, Request, check_database_names};
+use crate::operations::{ArcBackup, BackupOptions, CopyOptions, Request, check_database_names};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -36,6 +36,8 @@ pub(super) async fn run(
             labels,
             note,
             target,
+            copy_to,
+            no_copy,
             busy,
             timeout,
         } => {
@@ -59,6 +61,8 @@ pub(super) async fn run(
                 metadata: settings.include_metadata && !no_metadata && is_whole,
                 config: config.includes(),
             };
+            let wanted = (no_copy || !copy_to.is_empty()).then_some(copy_to);
+            let copies = engine.copy_targets(target.as_deref(), wanted)?;
             let request = Request::Backup(BackupOptions {
                 scope: Scope::from(sections).of_databases(databases),
                 backup_type: match (incremental, full) {
@@ -75,7 +79,27 @@ pub(super) async fn run(
                 ..BackupOptions::default()
             });
             let request = request.within(timeout.unwrap_or_default());
-            run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
+            match copies.is_empty() {
+                true => {
+                    run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
+                }
+                false => copy::back_up(engine, request, &copies, busy, json, signals).await,
+            }
+        }
+        Command::Copy {
+            id,
+            to,
+            from,
+            timeout,
+            busy,
+        } => {
+            let found = ids::resolve(engine, &id, from.as_deref());
+            let kind = OperationKind::Copy;
+            let found = recorded(engine, kind, from.as_deref(), signals, found).await?;
+            let request = Request::Copy(CopyOptions::new(found.id, to).from(from));
+            let request = request.within(timeout.unwrap_or_default());
+            let answer = Answer::json_or_nothing(json);
+            run_and_print(engine, request, busy, answer, signals).await
         }
         Command::List(arguments) => {
             signals

@@ -6,6 +6,7 @@ mod cancel;
 mod check;
 mod commands;
 mod confirmation;
+mod copy;
 mod delete;
 mod demo;
 mod doctor;

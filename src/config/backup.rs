@@ -113,6 +113,8 @@ pub struct BackupSettings {
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
     pub default_target: String,
+    /// `arc_backup.copy_to`: the targets that each backup is copied to when it has been made.
+    pub copy_to: Vec<String>,
     /// `backup.concurrency`: files copied at once; by default 8, or more for a remote store.
     pub concurrency: Option<usize>,
     /// `backup.arc_url` and `backup.arc_token`: the Arc to flush before a backup.
@@ -157,6 +159,7 @@ impl BackupSettings {
                 None => super::state::default_path(&local_path),
             },
             default_target: default_target(values, targets.iter())?,
+            copy_to: values.names(&own("copy_to"))?,
             // At most 256: each copy under way holds a piece of 256 KiB and two descriptors.
             concurrency: match values.get(&own("concurrency")) {
                 Some(_) => usize::try_from(values.number(&own("concurrency"), 8, 1, 256)?).ok(),

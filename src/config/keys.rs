@@ -10,7 +10,7 @@ use crate::nearest::nearest;
 
 /// The keys under `[backup]` that are read, Arc's and ours; any other there is a misspelling. Each
 /// may stand under `[arc_backup]` too, a table that Arc ignores.
-pub(crate) const BACKUP_KEYS: [&str; 21] = [
+pub(crate) const BACKUP_KEYS: [&str; 22] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -30,6 +30,7 @@ pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "default_target",
     "targets",
     "concurrency",
+    "copy_to",
     "arc_url",
     "arc_token",
 ];

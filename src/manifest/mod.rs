@@ -33,7 +33,7 @@ pub use seal::{is_sealed, seal};
 pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
-    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,
+    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,
     MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo,
     StoredTotals,
 };

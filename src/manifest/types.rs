@@ -38,6 +38,9 @@ pub struct Manifest {
     /// The schedule that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// Where it was copied from; absent in a backup that was made in its target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
     /// Arc's databases with their measurements.
     #[serde(default, deserialize_with = "null_as_default")]
     pub databases: Vec<DatabaseTotals>,
@@ -243,6 +246,15 @@ impl Manifest {
             .iter()
             .all(|field| raw.get(field).is_none())
     }
+}
+
+/// Where a copy came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFrom {
+    /// The target.
+    pub target: String,
+    /// When the copy was made, RFC 3339.
+    pub at: String,
 }
 
 /// Files of a backup whose bytes lie in another one.

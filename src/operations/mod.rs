@@ -1,4 +1,4 @@
-//! Operations: backup, restore, verify, delete and sweep, with their progress and history.
+//! Operations: backup, restore, verify, copy, delete and sweep, with their progress and history.
 
 mod attempt;
 mod audit;
@@ -6,6 +6,7 @@ mod backup;
 mod busy;
 mod cancel;
 mod context;
+mod copy;
 mod crashed;
 mod databases;
 mod delete;
@@ -57,6 +58,7 @@ pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
 pub use backup::options::BackupOptions;
 pub use cancel::{AfterCancel, Cancelling};
+pub use copy::{CopyOptions, CopyOutcome, copy_to_all};
 
 pub use databases::check_database_names;
 pub(crate) use disk::{Room, existing, taken};

@@ -44,6 +44,9 @@ pub struct Operation {
     /// Copy: the target that the backup is copied to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_target: Option<String>,
+    /// Copy: true where the target held the backup already, so that nothing was copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freed_files: Option<u64>,

@@ -29,8 +29,8 @@ pub(crate) use journal::DELETE;
 pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
-    file_key, file_list_key, folder, inventory_key, inventory_keys, location_of, manifest_key, own,
-    retained_key, run_index_key,
+    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, retained_key,
+    run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
 pub use listing::{Damaged, Freshness, Listing, Unreadable};

@@ -87,6 +87,8 @@ impl BackupRoutes {
                 .fields
                 .require_flush
                 .unwrap_or(settings.require_flush),
+            copy_to: (shared.engine)
+                .copy_targets(request.fields.target.as_deref(), request.fields.copy_to)?,
             target: request.fields.target,
             labels: request.fields.labels.unwrap_or_default(),
             note: request.fields.note,

@@ -1,27 +1,8 @@
 //! Labels, notes and pins of backups.
 
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 
-use crate::{manifest, operations, repository};
-
-/// Whether a backup copied every file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(in crate::api) enum BackupType {
-    /// Every file was copied.
-    Full,
-    /// Files that an earlier backup has, unchanged, were reused.
-    Incremental,
-}
-
-impl From<BackupType> for manifest::BackupType {
-    fn from(backup_type: BackupType) -> Self {
-        match backup_type {
-            BackupType::Full => Self::Full,
-            BackupType::Incremental => Self::Incremental,
-        }
-    }
-}
+use crate::{operations, repository};
 
 /// That a backup must not be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]

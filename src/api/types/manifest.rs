@@ -32,6 +32,8 @@ struct ManifestSchema {
     stored_in: Option<HashMap<String, StoredSchema>>,
     /// The schedule that it was made for.
     schedule: Option<String>,
+    /// Where it was copied from; absent in a backup that was made in its target.
+    copied_from: Option<CopiedFromSchema>,
     /// Databases with their measurements.
     databases: Vec<DatabaseSchema>,
     /// Parquet files of databases.
@@ -151,6 +153,17 @@ struct ManifestSchema {
     cold_files_excluded: Option<u64>,
     /// An Iceberg warehouse outside the storage root, with its files in the backup.
     iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// Where a copy came from.
+#[derive(Object)]
+#[oai(rename = "CopiedFrom")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct CopiedFromSchema {
+    /// The target.
+    target: String,
+    /// When the copy was made, RFC 3339.
+    at: String,
 }
 
 /// Files of a backup whose bytes lie in another one.

@@ -33,7 +33,6 @@ pub(super) use doctor::{DoctorCheck, DoctorStatus};
 pub(super) use files::{FileBody, FilesBody};
 pub(super) use health::HealthBody;
 pub(super) use include_config::IncludeConfig;
-pub(super) use labels::BackupType;
 pub(crate) use labels::Labelled;
 pub(crate) use list::BackupList;
 pub(super) use list::Summary;

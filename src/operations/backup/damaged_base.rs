@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::context::Context;
-use crate::repository::LastVerified;
+use crate::repository::{LastVerified, Note};
 
 /// Notes that these backups are damaged. Where that can't be noted, it is a warning.
 pub(super) async fn note(context: &Context, damaged: &BTreeSet<BackupId>) {
@@ -27,14 +27,14 @@ async fn note_one(context: &Context, id: &BackupId) -> Result<()> {
         return Ok(());
     }
     context.check_lock().await?;
-    let mut note = repository.note(id).await.ok().flatten().unwrap_or_default();
-    note.add_verification(LastVerified {
+    let found = LastVerified {
         at: Timestamp::now().to_string(),
         mode: "sample".to_owned(),
         ok: false,
         operation_id: context.operation_id.to_string(),
         share: None,
         covered: None,
-    });
-    repository.keep_note(id, &note).await
+    };
+    let add = |note: &mut Note| note.add_verification(found.clone());
+    repository.update_note(id, add).await.map(drop)
 }

@@ -6,7 +6,7 @@
 pub(crate) mod base;
 pub(crate) mod collected;
 mod damaged_base;
-mod file_list;
+pub(crate) mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
 mod known;

@@ -15,6 +15,7 @@ use crate::manifest::{
 };
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
+use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::backup::{file_list, own_copies};
 use crate::operations::context::Context;
 use crate::repository::{Repository, file_list_key, inventory_key, manifest_key};
@@ -36,13 +37,7 @@ pub(crate) async fn store_inventory(
         own_copies::make(context, collected).await?;
     }
     let inventory = join_inventories(context, collected)?;
-    let summary = InventoryRef {
-        compression: Some(manifest::ZSTD.to_owned()),
-        ..inventory.summary().clone()
-    };
-    let key = inventory_key(&context.id, &summary);
-    let stored = put_compressed(&context.repository, &key, inventory.path(), activity).await;
-    collected.faults.check(stored)?;
+    let summary = put_inventory(context, &inventory, &mut collected.faults).await?;
     // It repeats a digest of 64 letters for each file, as often as a backup is made. Arc restores a
     // backup of a standalone instance without it.
     if collected.backup_type() == BackupType::Full || context.settings.cluster.is_some() {
@@ -64,24 +59,51 @@ pub(crate) async fn store_inventory(
     Ok(summary)
 }
 
+/// Stores the inventory, compressed, and returns what the manifest says of it.
+pub(crate) async fn put_inventory(
+    context: &Context,
+    inventory: &Inventory,
+    faults: &mut WriteFaults,
+) -> Result<InventoryRef> {
+    let summary = InventoryRef {
+        compression: Some(manifest::ZSTD.to_owned()),
+        ..inventory.summary().clone()
+    };
+    let key = inventory_key(&context.id, &summary);
+    let activity = context.running.progress.activity();
+    let stored = put_compressed(&context.repository, &key, inventory.path(), activity).await;
+    faults.check(stored)?;
+    Ok(summary)
+}
+
 /// Writes the manifest, with which the backup exists, while the lock is held.
 pub(crate) async fn publish(
     context: &Context,
     inventory: &InventoryRef,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let repository = &context.repository;
     context.check_cancelled()?;
     if let Some(lock) = &context.lock {
         lock.check().await?;
     }
     let mut manifest = collected.manifest(context);
-    check_holders(repository, &manifest).await?;
+    check_holders(&context.repository, &manifest).await?;
     manifest.inventory = Some(inventory.clone());
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
+    put_manifest(context, bytes, &mut collected.faults).await?;
+    Ok(manifest)
+}
+
+/// Stores the bytes of the manifest, the last of a backup, and checks the lock once more.
+pub(crate) async fn put_manifest(
+    context: &Context,
+    bytes: Vec<u8>,
+    faults: &mut WriteFaults,
+) -> Result<()> {
+    let repository = &context.repository;
     let published = repository.put(&manifest_key(&context.id), bytes).await;
-    collected.faults.check(published)?;
+    faults.check(published)?;
     // A holder that slept past the end of its lock, and through a sweep by somebody else, has
     // published nothing that lasts.
     if let Some(lock) = &context.lock
@@ -93,7 +115,7 @@ pub(crate) async fn publish(
             .await?;
         return Err(error.into());
     }
-    Ok(manifest)
+    Ok(())
 }
 
 /// Fails where a backup that holds files of this one is gone.
@@ -116,7 +138,8 @@ fn join_inventories(context: &Context, collected: &Collected) -> Result<Inventor
     Inventory::join(&path, collected.inventories.values())
 }
 
-async fn put_file(
+/// Stores a local file.
+pub(crate) async fn put_file(
     repository: &Repository,
     key: &Key,
     path: &Path,

@@ -151,7 +151,8 @@ async fn reuse_file(
     }
 }
 
-async fn is_whole(
+/// Whether the stored file at `at` has the bytes of `entry`.
+pub(crate) async fn is_whole(
     context: &Context,
     at: &Key,
     entry: &Entry,
