@@ -3,7 +3,8 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, ServiceRoutes,
+    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, RetentionRoutes,
+    ServiceRoutes,
 };
 
 /// All endpoints.
@@ -11,6 +12,7 @@ pub(super) type Endpoints = (
     BackupRoutes,
     OperationRoutes,
     RestoreRoutes,
+    RetentionRoutes,
     FileRoutes,
     ServiceRoutes,
     CheckRoutes,
@@ -27,6 +29,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         BackupRoutes,
         OperationRoutes,
         RestoreRoutes,
+        RetentionRoutes,
         FileRoutes,
         ServiceRoutes,
         CheckRoutes,

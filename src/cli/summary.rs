@@ -56,7 +56,12 @@ pub(super) fn print(operation: &Operation) {
         restore_report::print_outcome(operation);
     }
     let now = Timestamp::now();
+    for id in &operation.deleted_backups {
+        print_note!("deleted {id}");
+    }
     let what = format!("{} {}", operation.operation, operation.backup_id);
+    // Of a prune there is no one backup.
+    let what = what.trim_end();
     let place = match &operation.targets[..] {
         [] => format!("target {}", operation.target.as_deref().unwrap_or("?")),
         several => format!("the targets {}", several.join(", ")),

@@ -23,6 +23,8 @@ use crate::operations::history::History;
 use crate::operations::instance_lock::InstanceLock;
 use crate::operations::legs::locks;
 use crate::operations::lock_watch;
+use crate::operations::pins;
+use crate::operations::prune;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
 use crate::operations::stall::StallWatch;
@@ -130,7 +132,7 @@ impl ArcBackup {
         let operation_id = attempt.operation.operation_id.clone();
         let id = attempt.id.clone();
         let holder = Holder {
-            backup_id: Some(id.to_string()),
+            backup_id: Some(attempt.operation.backup_id.clone()).filter(|id| !id.is_empty()),
             started_at: Some(attempt.started),
             ..Holder::this(request.kind().as_str(), &operation_id)
         };
@@ -153,7 +155,8 @@ impl ArcBackup {
                 found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
-            Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
+            Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
+            Request::Prune(options) => self.repository_to_prune(options).await?,
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
         let lock = locks::take(&repository, &holder, read_only).await?;
@@ -204,7 +207,7 @@ impl ArcBackup {
     async fn record_start(&self, request: &Request, running: &Running) -> Result<()> {
         if let Err(error) = self.history.write(running.snapshot()).await {
             // A deletion frees space on a full disk.
-            if !matches!(request, Request::Delete(..)) {
+            if !matches!(request, Request::Delete(..) | Request::Prune(..)) {
                 return Err(error);
             }
             tracing::warn!(%error, "cannot record the deletion in the history");
@@ -385,7 +388,12 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await?.report(&running)
             }
-            Request::Delete(..) => delete::run(&context).await,
+            Request::Delete(..) => {
+                // It may have been pinned before the lock was taken.
+                pins::check_not_pinned(&context.repository, &context.id).await?;
+                delete::run(&context).await
+            }
+            Request::Prune(options) => prune::run(&self, &context, &options).await,
         }
     }
 
