@@ -91,15 +91,16 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover,
-    ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin,
-    Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind, PruneOptions, PrunePlan,
-    Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview, Running, Sections,
-    SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode, Who,
+    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy,
+    IncompleteRun, Leftover, ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind,
+    OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind,
+    PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
+    RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
+    VerifyMode, Who,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
-    BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+    BackupState, Damaged, Freed, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded, Unreadable,
 };
 pub use retention::{
     Candidate, CandidateState, Decision, Fault, Pinned, Policies, Policy, Rules, Unknown, Within,

@@ -177,15 +177,22 @@ impl Repository {
     pub async fn list(&self) -> Result<Listing> {
         let unfinished = self.journalled().await?;
         let mut listing = Listing::default();
-        let (children, noted) = futures::join!(self.sink().list_children(None), self.noted());
+        let (children, noted, retained) = futures::join!(
+            self.sink().list_children(None),
+            self.noted(),
+            self.retained_folders()
+        );
         let noted = noted.unwrap_or_else(|error| {
             tracing::warn!(target = self.name(), %error, "the notes can't be listed");
             BTreeSet::new()
         });
         let children = children?;
+        let retained = retained?;
         let found = children.into_iter().filter_map(|child| {
             let id = BackupId::parse(child.name()).ok()?;
-            Some((id, child))
+            // Of a deleted backup, without a request. While it is being deleted, its manifest says.
+            let is_deleted = retained.contains(&id) && !unfinished.contains(&id);
+            (!is_deleted).then_some((id, child))
         });
         // Many manifests at once: each is a request, and most of it is waiting.
         let mut rows = stream::iter(found)

@@ -8,20 +8,25 @@ mod layout;
 mod legs;
 mod listing;
 mod lock;
+mod note_update;
 mod notes;
 mod read;
 mod reader;
+mod readers;
 mod removal;
+mod retained;
 mod run_index;
 mod state;
 mod stored;
 mod target;
 
 pub use incomplete::Incomplete;
+pub(crate) use journal::DELETE;
 pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
-    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, run_index_key,
+    file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, retained_key,
+    run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
 pub(crate) use listing::newest_first;
@@ -29,6 +34,8 @@ pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
 pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
+pub(crate) use retained::{Count, Mode, Planned, Removal};
+pub use retained::{Freed, Unneeded};
 pub(crate) use run_index::RunIndex;
 pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};

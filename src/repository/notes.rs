@@ -49,6 +49,7 @@ pub struct Note {
 
 /// That a backup must not be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pin {
     /// Since when, RFC 3339, UTC.
     pub at: String,
@@ -114,7 +115,8 @@ impl Repository {
         }
     }
 
-    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock.
+    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock
+    /// of the notes.
     pub(super) async fn keep_note_of_one(&self, id: &BackupId, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).expect("plain data is valid JSON");
         self.put(&note_key(id), text).await

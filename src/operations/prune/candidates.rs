@@ -22,8 +22,6 @@ pub(super) struct Found {
     /// All targets that hold it, or a leg of it.
     pub(super) targets: Vec<String>,
     pub(super) is_pinned: bool,
-    pub(super) files: Option<u64>,
-    pub(super) bytes: Option<u64>,
 }
 
 /// Whose backups are to be decided on.
@@ -64,8 +62,6 @@ pub(super) async fn find(
         state,
         targets: vec![target.to_owned()],
         is_pinned: false,
-        files: None,
-        bytes: None,
     };
     let damaged = (answer.damaged.iter())
         .map(|one| odd(&one.backup_id, BackupState::Damaged, Unknown::Broken));
@@ -120,8 +116,6 @@ fn of_summary(one: &Summary, later: Later, whose: Whose<'_>, now: Timestamp) -> 
         },
         state: one.state,
         targets: one.targets.clone(),
-        files: one.files.or(Some(one.total_files)),
-        bytes: one.bytes.or(Some(one.total_size_bytes)),
     }
 }
 

@@ -1,14 +1,12 @@
 //! Deleting one backup of a plan, after a last look at it.
 
-use std::sync::OnceLock;
-
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
 use crate::operations::context::Context;
-use crate::operations::delete;
+use crate::operations::delete::Deleter;
 use crate::operations::pins;
 use crate::operations::prune::PlannedBackup;
-use crate::repository::{BackupState, Repository};
+use crate::repository::{BackupState, Freed, Repository};
 use crate::{Error, Result};
 
 /// What became of a backup of the plan.
@@ -19,20 +17,11 @@ pub(super) enum Outcome {
     Kept(String),
 }
 
-/// What a deletion freed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Freed {
-    pub(super) files: u64,
-    pub(super) bytes: u64,
-    /// Files that other backups need.
-    pub(super) retained_files: u64,
-    pub(super) retained_bytes: u64,
-}
-
 /// Deletes the backup, unless it has changed since the plan was made.
 pub(super) async fn delete(
     engine: &ArcBackup,
     context: &Context,
+    deleter: &mut Deleter<'_>,
     planned: &PlannedBackup,
 ) -> Result<Outcome> {
     let id = BackupId::parse(&planned.backup_id)?;
@@ -90,39 +79,4 @@ async fn what_changed(
         let (before, now) = (planned.state.as_str(), state.as_str());
         format!("it was {before} and is {now} now: prune again")
     }))
-}
-
-/// Deletes a backup within a running operation.
-async fn remove(context: &Context, repository: &Repository, id: &BackupId) -> Result<Freed> {
-    let counts = || {
-        let [_, _, files, bytes] = context.running.progress.counts();
-        (files, bytes)
-    };
-    let of_backup = Context {
-        settings: context.settings.clone(),
-        sources: context.sources.clone(),
-        storage: context.storage.clone(),
-        repository: repository.with_activity(context.running.progress.activity()),
-        id: id.clone(),
-        operation_id: context.operation_id.clone(),
-        secrets: context.secrets,
-        running: context.running.clone(),
-        scratch_folders: context.scratch_folders.clone(),
-        scratch: OnceLock::new(),
-        arc: None,
-        lock: context.lock.clone(),
-        time: context.time,
-        history: context.history.clone(),
-        repositories: context.repositories.clone(),
-        default_target: None,
-        other_legs: Vec::new(),
-    };
-    let before = counts();
-    delete::run(&of_backup).await?;
-    let after = counts();
-    Ok(Freed {
-        files: after.0.saturating_sub(before.0),
-        bytes: after.1.saturating_sub(before.1),
-        ..Freed::default()
-    })
 }

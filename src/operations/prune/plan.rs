@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
+use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::repository::{BackupState, Repository};
@@ -45,7 +47,7 @@ pub struct PlannedBackup {
     pub keep: bool,
     /// Why, or why not.
     pub reasons: Vec<String>,
-    /// Files that go, where it goes.
+    /// Files that go with it, where it goes and that is known.
     pub freed_files: Option<u64>,
     /// Their bytes.
     pub freed_bytes: Option<u64>,
@@ -71,11 +73,46 @@ impl PrunePlan {
 }
 
 impl ArcBackup {
-    /// Returns what a prune would do now. Reads the target and changes nothing.
+    /// Returns what a prune would do now, and what that frees. Reads the target and changes nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown target; otherwise where the target can't be listed.
     pub async fn plan_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
+        let mut plan = self.decide_prune(options).await?;
+        if let Err(error) = self.estimate(&mut plan).await {
+            plan.warnings.push(format!(
+                "nobody knows what the deletions free, and they may fail: {error}"
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// Works out what each deletion of the plan frees, after those before it.
+    async fn estimate(&self, plan: &mut PrunePlan) -> Result<()> {
+        let count = plan.deletions().count();
+        if count == 0 {
+            return Ok(());
+        }
+        let scratch = self.scratch.for_reading()?;
+        let mut estimator = Estimator::new(scratch.path(), count);
+        let target = self.repository(Some(&plan.target))?;
+        for planned in plan.backups.iter_mut().rev().filter(|one| !one.keep) {
+            let id = BackupId::parse(&planned.backup_id)?;
+            let freed = match planned.targets.len() {
+                1 => estimator.add(target, &id).await?,
+                _ => {
+                    let run = self.locate_anything(&id, None).await?;
+                    estimator.add(&run, &id).await?
+                }
+            };
+            planned.freed_files = Some(freed.freed_files);
+            planned.freed_bytes = Some(freed.freed_bytes);
+        }
+        Ok(())
+    }
+
+    /// The same without what it frees.
+    pub(super) async fn decide_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
         let repository = self.repository(options.target.as_deref())?;
         // Never an earlier list: a backup that is decided on was there a moment ago.
         let answer = self.list(Some(repository.name()), false).await?;
@@ -121,7 +158,6 @@ fn made(
     let decisions = evaluate_all(&candidates, policies, now).into_iter();
     let backups = decisions.filter_map(|decision| {
         let found = by_id.remove(&decision.id)?;
-        let freed = |of: Option<u64>| of.filter(|_| !decision.keep);
         Some(PlannedBackup {
             backup_id: decision.id,
             created_at: Some(found.candidate.time).filter(|time| *time != Timestamp::MIN),
@@ -132,8 +168,8 @@ fn made(
             targets: found.targets,
             keep: decision.keep,
             reasons: decision.reasons,
-            freed_files: freed(found.files),
-            freed_bytes: freed(found.bytes),
+            freed_files: None,
+            freed_bytes: None,
         })
     });
     PrunePlan {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use arc_backup_core::ErrorKind;
 
 use crate::operations::context::Context;
+use crate::operations::delete::Deleter;
 use crate::operations::problems::Problems;
 use crate::operations::prune::PruneOptions;
-use crate::operations::prune::deletion::{Freed, Outcome, delete};
+use crate::operations::prune::deletion::{Outcome, delete};
 use crate::operations::{ArcBackup, Phase, ProblemKind};
-use crate::repository::Repository;
+use crate::repository::{Freed, Repository};
 use crate::{Error, Result};
 
 /// Deletes the backups that no rule keeps, oldest first: an interrupted prune leaves the newer
@@ -21,7 +22,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     context.running.phase(Phase::Checking);
     // Made anew, with the lock held: what an earlier plan said may have changed.
-    let plan = context.or_cancelled(engine.plan_prune(options)).await?;
+    let plan = context.or_cancelled(engine.decide_prune(options)).await?;
     for warning in &plan.warnings {
         context.warn(warning.clone());
     }
@@ -37,11 +38,13 @@ pub(crate) async fn run(
         }
     });
     let mut problems = Problems::new(&context.running);
+    // One for all: what other backups need is read once.
+    let mut deleter = Deleter::new(context);
     let mut is_first = true;
     for planned in plan.deletions() {
         context.check_cancelled()?;
-        match delete(engine, context, planned).await {
-            Ok(Outcome::Deleted(freed)) => report(context, &planned.backup_id, freed),
+        match delete(engine, context, &mut deleter, planned).await {
+            Ok(Outcome::Deleted(freed)) => report(context, &planned.backup_id, &freed),
             Ok(Outcome::Kept(why)) => {
                 context.warn(format!("{} was kept: {why}", planned.backup_id));
             }
@@ -70,12 +73,12 @@ fn ends(error: &Error) -> bool {
             .is_some_and(|fault| is_gone(fault.kind()))
 }
 
-fn report(context: &Context, id: &str, freed: Freed) {
+fn report(context: &Context, id: &str, freed: &Freed) {
     context.running.update(|operation| {
         operation.deleted_backups.push(id.to_owned());
         let add = |total: &mut Option<u64>, more: u64| *total = Some(total.unwrap_or(0) + more);
-        add(&mut operation.freed_files, freed.files);
-        add(&mut operation.freed_bytes, freed.bytes);
+        add(&mut operation.freed_files, freed.freed_files);
+        add(&mut operation.freed_bytes, freed.freed_bytes);
         add(&mut operation.retained_files, freed.retained_files);
         add(&mut operation.retained_bytes, freed.retained_bytes);
     });
