@@ -69,6 +69,7 @@ mod pipeline;
 mod random;
 mod registry;
 mod repository;
+mod retention;
 mod secret;
 mod sorted;
 mod source;
@@ -83,8 +84,8 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, IncludeConfig, Overrides, Settings, StorageSettings,
-    TargetSettings, Values, Warning,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, RetentionSettings, Settings,
+    StorageSettings, TargetSettings, Values, Warning,
 };
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
@@ -93,14 +94,19 @@ pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
     ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
     ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
-    OperationPage, Origin, Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions,
-    RestorePlan, RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit,
-    TimedRequest, VerifyMode, Who, copy_to_all,
+    OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind,
+    PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
+    RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
+    VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
     BackupState, Damaged, Freed, Freshness, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded,
     Unreadable,
+};
+pub use retention::{
+    Candidate, CandidateState, Decision, Fault, Pinned, Policies, Policy, Rules, Unknown, Within,
+    evaluate, evaluate_all,
 };
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

@@ -80,6 +80,25 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// The form of a moment to come, for messages.
+pub(crate) const UNTIL_FORM: &str =
+    "a date (2026-12-31), a time in RFC 3339 (2026-12-31T14:30:22Z) or a time from now such as 30d";
+
+/// Reads a moment to come: a date (its end, UTC), RFC 3339, or a time from `now`.
+pub(crate) fn parse_until(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Some(time) = parse_duration(text) {
+        return now.checked_add(SignedDuration::try_from(time).ok()?).ok();
+    }
+    if let Ok(date) = text.parse::<Date>()
+        && text.len() == 10
+    {
+        let next = date.tomorrow().ok()?.at(0, 0, 0, 0);
+        return TimeZone::UTC.to_timestamp(next).ok();
+    }
+    text.parse().ok()
+}
+
 /// A duration in its two largest units: `3h 12m`, `45s`, `2d`.
 pub(crate) fn long(duration: Duration) -> String {
     let seconds = duration.as_secs();

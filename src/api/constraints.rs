@@ -15,6 +15,7 @@ const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
 const LABEL: &str = "^[A-Za-z0-9][A-Za-z0-9_.:=/-]{0,63}$";
+const WITHIN: &str = "^(0|([0-9]{1,4}[ymdh]){1,4})$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
@@ -88,7 +89,13 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
 fn describe_fields(name: &str, schema: &mut Value) {
     let is_request = matches!(
         name,
-        "CopyBackup" | "CreateBackup" | "LabelBackup" | "RestoreBackup" | "VerifyBackup"
+        "CopyBackup"
+            | "CreateBackup"
+            | "LabelBackup"
+            | "PinBackup"
+            | "PruneBackups"
+            | "RestoreBackup"
+            | "VerifyBackup"
     );
     let required: &[&str] = match name {
         "RestoreBackup" => &["backup_id", "confirm"],
@@ -119,7 +126,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         // What another process or a broken file says of itself: an id may be a word there.
         ("ErrorBody" | "RestoreInProgress", "backup_id" | "operation_id") => json!({}),
         // Of an attempt that did not find out which backup is meant, none is known.
-        ("Operation", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
+        // And a prune is over many.
+        ("Operation" | "Accepted", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
         (_, "base_backup_id") => json!({"pattern": BACKUP_ID}),
@@ -162,6 +170,9 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("RestoreBackup", "extra_files") => json!({
             "type": "string", "enum": ["set_aside", "keep", "remove"], "allOf": null,
         }),
+        ("Pin", "until") => json!({"format": "date-time"}),
+        ("PinBackup", "reason") => json!({"maxLength": 1000}),
+        ("PruneBackups", "keep_within") => json!({"pattern": WITHIN}),
         (_, "timeout") => json!({"pattern": DURATION}),
         ("VerifyBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})

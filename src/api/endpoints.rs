@@ -4,7 +4,7 @@ use poem_openapi::OpenApiService;
 
 use super::routes::{
     BackupRoutes, CheckRoutes, CopyRoutes, FileRoutes, OperationRoutes, RestoreRoutes,
-    ServiceRoutes,
+    RetentionRoutes, ServiceRoutes,
 };
 
 /// All endpoints.
@@ -12,6 +12,7 @@ pub(super) type Endpoints = (
     BackupRoutes,
     OperationRoutes,
     RestoreRoutes,
+    RetentionRoutes,
     FileRoutes,
     ServiceRoutes,
     CheckRoutes,
@@ -29,6 +30,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         BackupRoutes,
         OperationRoutes,
         RestoreRoutes,
+        RetentionRoutes,
         FileRoutes,
         ServiceRoutes,
         CheckRoutes,

@@ -66,7 +66,8 @@ pub(super) enum ApiError {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooSlow(Json<ErrorBody>),
-    /// Another operation runs. For a cancel: no operation runs.
+    /// Another operation runs. For a cancel: no operation runs. For a deletion also: the backup is
+    /// pinned.
     #[oai(status = 409)]
     Conflict(
         Json<ErrorBody>,
@@ -150,11 +151,23 @@ impl ApiError {
         Self::Conflict(Json(text), Some(RETRY_AFTER_SECS))
     }
 
+    /// A pin keeps the backup.
+    fn pinned(id: &str, detail: &str) -> Self {
+        let text = ErrorBody {
+            detail: Some(format!(
+                "{id} is pinned{detail}; DELETE /api/v1/backup/{id}/pin lets it be deleted"
+            )),
+            ..error_body("Backup is pinned")
+        };
+        Self::Conflict(Json(text), None)
+    }
+
     /// The operation of this request has failed: `text` is the error in its status, `cause` the
     /// reason.
     pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
         match cause.map(Error::root) {
             Some(Error::Target { error, .. }) => Self::of_target(error, text),
+            Some(Error::Pinned { id, detail }) => Self::pinned(id, detail),
             Some(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {
                 Self::Full(Json(error_body(text)))
             }
@@ -228,6 +241,7 @@ impl From<Error> for ApiError {
                 detail: Some(with_context(detail)),
                 ..error_body(format!("Backup {id} can't be read now"))
             })),
+            Error::Pinned { id, detail } => Self::pinned(&id, &detail),
             Error::Busy(busy) => Self::of_busy(*busy),
             Error::Target { error: fault, .. } if fault.kind() != ErrorKind::Cancelled => {
                 tracing::error!(error = %text, cause = ?fault, "request failed");

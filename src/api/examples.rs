@@ -7,8 +7,8 @@ use super::error::{ErrorBody, error_body};
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
     DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
-    Labelled, LastVerified, Operation, OperationsBody, RestoreDestination, RestorePlan,
-    RestorePreview, Status, Summary, TargetCheck,
+    Labelled, LastVerified, Operation, OperationsBody, Pin, PinnedBackup, PlannedBackup, PrunePlan,
+    RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -30,6 +30,8 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
         "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
         "copy_backup" => json!({"to": "offsite"}),
+        "prune_backups" => json!({"keep_daily": 7, "keep_monthly": 12, "dry_run": true}),
+        "pin_backup" => json!({"reason": "before the upgrade of Arc", "until": "30d"}),
         _ => return None,
     })
 }
@@ -70,6 +72,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             warnings: Vec::new(),
         }
         .to_json(),
+        ("prune_backups", "202") => accepted("Prune started", None),
+        ("prune_backups", "200") => pruned().to_json(),
+        ("pin_backup", "200") => pinned(true).to_json(),
+        ("unpin_backup", "200") => pinned(false).to_json(),
         ("list_backups", "200") => BackupList {
             backups: vec![Summary {
                 backup_id: ID.to_owned(),
@@ -329,6 +335,49 @@ fn ended() -> Operation {
         eta_seconds: None,
         completed_at: Some("2026-02-11T14:30:32.870Z".to_owned()),
         ..running()
+    }
+}
+
+fn pruned() -> PrunePlan {
+    let backup = |id: &str, keep: bool, reason: &str| PlannedBackup {
+        backup_id: id.to_owned(),
+        created_at: Some(STARTED.to_owned()),
+        state: BackupState::Ok,
+        scope: Vec::new(),
+        schedule: None,
+        locked: false,
+        targets: vec!["local".to_owned()],
+        keep,
+        reasons: vec![reason.to_owned()],
+        freed_files: (!keep).then_some(1202),
+        freed_bytes: (!keep).then_some(5_368_820_395),
+    };
+    PrunePlan {
+        target: "local".to_owned(),
+        made_at: "2026-02-12T03:00:41.215Z".to_owned(),
+        backups: vec![
+            backup(ID, true, "daily snapshot"),
+            backup("backup-20260211-023022-0b7d93f4", false, "no rule keeps it"),
+        ],
+        keep_count: 1,
+        delete_count: 1,
+        freed_files: 1202,
+        freed_bytes: 5_368_820_395,
+        warnings: Vec::new(),
+    }
+}
+
+fn pinned(is_pinned: bool) -> PinnedBackup {
+    PinnedBackup {
+        backup_id: ID.to_owned(),
+        targets: vec!["local".to_owned()],
+        locked: is_pinned,
+        pin: is_pinned.then(|| Pin {
+            at: STARTED.to_owned(),
+            by: "admin".to_owned(),
+            reason: Some("before the upgrade of Arc".to_owned()),
+            until: Some("2026-03-13T14:30:22.104Z".to_owned()),
+        }),
     }
 }
 

@@ -139,3 +139,52 @@ impl Fields for CopyBackup {
 impl Fields for VerifyBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }
+
+/// What to prune, and what to keep.
+#[derive(Debug, Default, Object)]
+pub(super) struct PruneBackups {
+    /// The target to prune. Default: `backup.default_target`, else `local`.
+    pub(super) target: Option<String>,
+    /// Keep the newest of all. With any of the rules here, those that are configured do not count;
+    /// 0 switches a rule off. Without any rule everything is kept.
+    pub(super) keep_last: Option<u64>,
+    /// Keep the newest of each hour, for this many hours that have a backup.
+    pub(super) keep_hourly: Option<u64>,
+    /// The same of days.
+    pub(super) keep_daily: Option<u64>,
+    /// The same of weeks, Monday to Sunday.
+    pub(super) keep_weekly: Option<u64>,
+    /// The same of months.
+    pub(super) keep_monthly: Option<u64>,
+    /// The same of years.
+    pub(super) keep_yearly: Option<u64>,
+    /// Keep all that are within this time of the newest good one: `2y5m7d3h`.
+    pub(super) keep_within: Option<String>,
+    /// Prune backups of other instances and of Arc too. Default false.
+    pub(super) include_foreign: Option<bool>,
+    /// Answer with the plan and do nothing. Default true.
+    pub(super) dry_run: Option<bool>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for PruneBackups {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+}
+
+/// Why to pin a backup, and until when.
+#[derive(Debug, Default, Object)]
+pub(super) struct PinBackup {
+    /// Why, for whoever finds it: one line of at most 1000 bytes.
+    pub(super) reason: Option<String>,
+    /// Until when: a date, which is the end of it, a time in RFC 3339, or a time from now such as
+    /// `30d`. Default: for ever.
+    pub(super) until: Option<String>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
+}
+
+impl Fields for PinBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+}

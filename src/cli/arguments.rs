@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use crate::config::IncludeConfig;
 use crate::manifest::BackupType;
 use crate::operations::{
@@ -159,6 +160,12 @@ pub(super) enum Command {
     },
     /// Delete backups.
     Delete(DeleteArguments),
+    /// Show which backups the retention rules keep; delete the others with --confirm.
+    Prune(PruneArguments),
+    /// Pin a backup: nothing deletes it until it is unpinned, or the pin expires.
+    Pin(PinArguments),
+    /// Remove the pin of a backup.
+    Unpin(UnpinArguments),
     /// Cancel an operation that runs, and wait until it has ended.
     ///
     /// It may run in any process of this instance on this host: a command or the service. Exit code
@@ -377,7 +384,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy"])]
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy", "prune"])]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]

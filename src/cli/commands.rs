@@ -9,7 +9,10 @@ use super::exit_code::FAILED;
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{cancel, check, copy, delete, doctor, history, ids, label, list, restore, show, sweep};
+use super::{
+    cancel, check, copy, delete, doctor, history, ids, label, list, pin, prune, restore, show,
+    sweep,
+};
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::manifest::BackupType;
@@ -135,6 +138,9 @@ pub(super) async fn run(
         }
         Command::Label(arguments) => label::run(engine, arguments, json, signals).await,
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
+        Command::Prune(arguments) => prune::run(engine, arguments, json, signals).await,
+        Command::Pin(arguments) => pin::pin(engine, arguments, json, signals).await,
+        Command::Unpin(arguments) => pin::unpin(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
         Command::History(arguments) => history::history(engine, arguments, json, signals).await,
         Command::Sweep { apply, busy } => {

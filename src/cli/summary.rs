@@ -64,7 +64,12 @@ pub(super) fn print(operation: &Operation) {
         );
     }
     let now = Timestamp::now();
+    for id in &operation.deleted_backups {
+        print_note!("deleted {id}");
+    }
     let what = format!("{} {}", operation.operation, operation.backup_id);
+    // Of a prune there is no one backup.
+    let what = what.trim_end();
     if operation.unchanged == Some(true) {
         print_note!(
             "{what}: already in target {}, nothing was copied",

@@ -19,6 +19,7 @@ mod not_included;
 mod own_table;
 mod placeholder;
 mod places;
+mod retention;
 mod settings;
 mod state;
 mod storage;
@@ -41,6 +42,9 @@ pub(crate) use keys::unknown_target;
 pub(crate) use location::searched_places;
 pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
+pub use retention::RetentionSettings;
+#[allow(unused_imports, reason = "schedules have rules too")]
+pub(crate) use retention::rules as retention_rules;
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;
 pub use targets::TargetSettings;

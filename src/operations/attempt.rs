@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::audit;
-use crate::operations::{ArcBackup, BackupOptions, Request, Running, Who};
+use crate::operations::{ArcBackup, BackupOptions, PruneOptions, Request, Running, Who};
 use crate::operations::{Operation, OperationKind, Status};
 use crate::{Error, Result};
 
@@ -25,7 +25,7 @@ pub(crate) struct Attempt {
     /// The entry in the history.
     pub(crate) operation: Operation,
     pub(crate) started: Timestamp,
-    /// The backup that the operation makes or reads.
+    /// The backup that the operation makes or reads. Of a prune, an id that no backup has.
     pub(crate) id: BackupId,
     /// Whether the slot was free for the operation.
     has_slot: AtomicBool,
@@ -50,11 +50,19 @@ impl Attempt {
             | Request::Verify(id, _, target)
             | Request::Delete(id, target) => (id.clone(), target.as_ref()),
             Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
+            // It is over many backups: this is an id that none of them has.
+            Request::Prune(PruneOptions { target, .. }) => {
+                let target = target.as_ref().unwrap_or(default_target);
+                (BackupId::new(started)?, Some(target))
+            }
         };
         let operation = Operation {
             operation: request.kind(),
             operation_id,
-            backup_id: id.to_string(),
+            backup_id: match request {
+                Request::Prune(..) => String::new(),
+                _ => id.to_string(),
+            },
             target: target.cloned(),
             to_target: match request {
                 Request::Copy(options) => Some(options.to.clone()),

@@ -88,7 +88,8 @@ impl ArcBackup {
             Request::Restore(..)
             | Request::Verify(..)
             | Request::Delete(..)
-            | Request::Copy(..) => Ok(()),
+            | Request::Copy(..)
+            | Request::Prune(..) => Ok(()),
         }
     }
 

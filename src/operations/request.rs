@@ -4,6 +4,7 @@ use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
 use crate::operations::CopyOptions;
 use crate::operations::OperationKind;
+use crate::operations::PruneOptions;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
@@ -22,6 +23,8 @@ pub enum Request {
     Delete(BackupId, Option<String>),
     /// Copy a backup to another target.
     Copy(CopyOptions),
+    /// Delete the backups of a target that no retention rule keeps.
+    Prune(PruneOptions),
 }
 
 impl Request {
@@ -29,6 +32,7 @@ impl Request {
     pub(crate) fn target(&self) -> Option<&str> {
         match self {
             Self::Backup(options) => options.target.as_deref(),
+            Self::Prune(options) => options.target.as_deref(),
             Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
                 target.as_deref()
             }
@@ -41,7 +45,7 @@ impl Request {
         match self {
             Self::Backup(options) => named_databases(&options.scope),
             Self::Restore(_, options, _) => options.named_databases(),
-            Self::Verify(..) | Self::Delete(..) | Self::Copy(..) => Vec::new(),
+            Self::Verify(..) | Self::Delete(..) | Self::Copy(..) | Self::Prune(..) => Vec::new(),
         }
     }
 
@@ -52,6 +56,7 @@ impl Request {
             Self::Verify(..) => OperationKind::Verify,
             Self::Delete(..) => OperationKind::Delete,
             Self::Copy(..) => OperationKind::Copy,
+            Self::Prune(..) => OperationKind::Prune,
         }
     }
 }

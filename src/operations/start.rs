@@ -20,6 +20,8 @@ use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
+use crate::operations::pins;
+use crate::operations::prune;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
 use crate::operations::slots::Slot;
@@ -129,7 +131,7 @@ impl ArcBackup {
         let operation_id = attempt.operation.operation_id.clone();
         let id = attempt.id.clone();
         let holder = Holder {
-            backup_id: Some(id.to_string()),
+            backup_id: Some(attempt.operation.backup_id.clone()).filter(|id| !id.is_empty()),
             started_at: Some(attempt.started),
             ..Holder::this(kind.as_str(), &operation_id)
         };
@@ -150,12 +152,13 @@ impl ArcBackup {
                 found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
-            Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
+            Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
             Request::Copy(options) => {
                 let (source, destination) = copy::locate(self, options).await?;
                 options.source = Some(source);
                 destination
             }
+            Request::Prune(options) => self.repository_to_prune(options).await?,
         };
         let (lock, warnings) = match &request {
             Request::Copy(CopyOptions {
@@ -243,7 +246,7 @@ impl ArcBackup {
     async fn record_start(&self, request: &Request, running: &Running) -> Result<()> {
         if let Err(error) = self.history.write(running.snapshot()).await {
             // A deletion frees space on a full disk.
-            if !matches!(request, Request::Delete(..)) {
+            if !matches!(request, Request::Delete(..) | Request::Prune(..)) {
                 return Err(error);
             }
             tracing::warn!(%error, "cannot record the deletion in the history");
@@ -435,7 +438,12 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await?.report(&running)
             }
-            Request::Delete(..) => delete::run(&context).await,
+            Request::Delete(..) => {
+                // It may have been pinned before the lock was taken.
+                pins::check_not_pinned(&context.repository, &context.id).await?;
+                delete::run(&context).await
+            }
+            Request::Prune(options) => prune::run(&self, &context, &options).await,
             Request::Copy(options) => {
                 let source = options.source.as_ref().unwrap_or(&context.repository);
                 let source = source.with_activity(context.running.progress.activity());

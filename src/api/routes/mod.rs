@@ -6,6 +6,7 @@ mod copy;
 mod files;
 mod operations;
 mod restore;
+mod retention;
 mod service;
 
 pub(super) use backups::BackupRoutes;
@@ -14,4 +15,5 @@ pub(super) use copy::CopyRoutes;
 pub(super) use files::FileRoutes;
 pub(super) use operations::OperationRoutes;
 pub(super) use restore::RestoreRoutes;
+pub(super) use retention::RetentionRoutes;
 pub(super) use service::ServiceRoutes;

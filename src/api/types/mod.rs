@@ -16,6 +16,8 @@ mod labels;
 mod list;
 mod manifest;
 mod operation;
+mod pin;
+mod prune;
 mod restore;
 mod restore_in_progress;
 mod state;
@@ -40,6 +42,10 @@ pub(super) use manifest::ManifestBody;
 pub(crate) use manifest::manifest_answer;
 pub(crate) use operation::Operation;
 pub(super) use operation::{OperationsBody, Status};
+pub(super) use pin::Pin;
+pub(crate) use pin::PinnedBackup;
+pub(crate) use prune::PrunePlan;
+pub(super) use prune::{PlannedBackup, Pruned};
 pub(super) use restore::{
     BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
 };

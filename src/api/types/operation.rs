@@ -10,10 +10,10 @@ use crate::operations;
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
 pub(in crate::api) struct Problem {
-    /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
+    /// Its path as in the inventory: `data/…`, `metadata/arc.db`. Prune: the backup's id.
     pub(in crate::api) path: String,
-    /// `missing`, `size`, `checksum`, `manifest`, `inventory`, `unexpected`, `unreadable` or
-    /// `write`.
+    /// `missing`, `size`, `checksum`, `manifest`, `inventory`, `unexpected`, `unreadable`,
+    /// `write` or `delete`.
     pub(in crate::api) kind: String,
     /// What is wrong, for people.
     pub(in crate::api) detail: String,
@@ -65,7 +65,7 @@ pub(crate) struct Operation {
     pub(in crate::api) operation: String,
     /// Its own id.
     pub(in crate::api) operation_id: String,
-    /// The backup that is made, read or deleted.
+    /// The backup that is made, read or deleted; empty of a prune, which is over many.
     pub(in crate::api) backup_id: String,
     /// Whether it runs, and how it ended.
     pub(in crate::api) status: Status,
