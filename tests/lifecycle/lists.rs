@@ -51,11 +51,11 @@ impl Model {
         (id, text.replace(ZEROS, &digest).into_bytes())
     }
 
-    /// So many backups, an hour apart, as files of a target.
+    /// So many backups, half an hour apart, as files of a target.
     fn many(&self, count: u64) -> BTreeMap<String, Vec<u8>> {
         (0..count)
             .map(|number| {
-                let (id, bytes) = self.make(number * 3600, number, &json!({}));
+                let (id, bytes) = self.make(number * 1800, number, &json!({}));
                 (format!("{id}/manifest.json"), bytes)
             })
             .collect()
@@ -221,7 +221,7 @@ fn fill(instance: &Instance, model: &Model, random: &mut impl FnMut(u64) -> u64)
             }
             if random(3) > 0 {
                 note["last_verified"] = json!({"at": "2026-02-01T00:00:00Z", "mode": "full",
-                    "ok": random(3) > 0, "operation_id": ""});
+                    "ok": random(3) > 0, "operation_id": "20260201-000000-00000000"});
             }
             if random(4) > 0 {
                 let folder = instance.path(&format!("{target}/.arc-backup/notes"));
@@ -412,18 +412,24 @@ fn labels_and_notes_come_back_as_they_were_given() {
                 json!({"add_labels": ["my label"]}),
                 "\"my label\" is not a label: expected 1 to 64",
             ),
-            (json!({"labels": ["\u{1b}[2J"]}), "\\u{1b}[2J"),
+            (
+                json!({"labels": ["\u{1b}[2J"]}),
+                "\"\\u{1b}[2J\" is not a label",
+            ),
             (json!({"note": "\u{1b}[2J"}), "control character"),
             (
                 json!({"add_labels": ["q"], "remove_labels": ["q"]}),
-                "\\\"q\\\"",
+                "label \"q\"",
             ),
             (json!({"lables": ["q"]}), "labels"),
             (json!({}), "nothing to change"),
         ] {
             let answer = patch(&body);
             assert_eq!(answer.status, 400, "{body}: {}", answer.text);
-            assert!(answer.text.contains(part), "{body}: {}", answer.text);
+            let refusal = answer.json();
+            let said =
+                [&refusal["error"], &refusal["detail"]].map(|one| one.as_str().unwrap_or(""));
+            assert!(said.join(": ").contains(part), "{body}: {}", answer.text);
         }
         let refused = service.post("/api/v1/backup", r#"{"labels": ["-a"]}"#);
         assert_eq!(refused.status, 400, "{}", refused.text);
