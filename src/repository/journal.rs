@@ -6,8 +6,8 @@ use arc_backup_core::{Child, Databases, Discard, Discarded, ErrorKind, Key};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Repository, Unneeded};
 use super::layout::{manifest_key, own};
+use super::{Repository, Unneeded};
 use crate::manifest::BackupId;
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};

@@ -19,8 +19,8 @@ mod stored;
 mod target;
 
 pub use incomplete::Incomplete;
-pub(crate) use journal::Unfinished;
 pub(crate) use journal::DELETE;
+pub(crate) use journal::Unfinished;
 pub use journal::{Journal, Swept};
 pub(crate) use layout::{
     file_key, file_list_key, folder, inventory_key, location_of, manifest_key, own, retained_key,
@@ -32,8 +32,8 @@ pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
 pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
-pub use retained::{Freed, Unneeded};
 pub(crate) use retained::{Count, Mode, Planned, Removal};
+pub use retained::{Freed, Unneeded};
 pub(crate) use run_index::RunIndex;
 pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};

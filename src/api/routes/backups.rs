@@ -288,7 +288,10 @@ async fn estimated(
     id: BackupId,
     target: Option<String>,
 ) -> Result<Deleted, ApiError> {
-    let (targets, freed) = shared.engine.estimate_deletion(&id, target.as_deref()).await?;
+    let (targets, freed) = shared
+        .engine
+        .estimate_deletion(&id, target.as_deref())
+        .await?;
     Ok(Deleted::Done(Json(DeletedBody {
         message: "Nothing was deleted".to_owned(),
         dry_run: true,

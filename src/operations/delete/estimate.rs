@@ -24,7 +24,9 @@ pub(crate) async fn estimate(
         freed += estimator.add(repository, id).await?;
     }
     // A backup that goes too needs nothing any more.
-    freed.needed_by.retain(|id| !ids.iter().any(|gone| gone.as_str() == id));
+    freed
+        .needed_by
+        .retain(|id| !ids.iter().any(|gone| gone.as_str() == id));
     Ok(freed)
 }
 

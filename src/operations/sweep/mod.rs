@@ -160,7 +160,10 @@ impl ArcBackup {
             };
             for backup_id in &swept.unfinished {
                 // Of a deleted backup, only what no other needs.
-                let shared = swept.unneeded.iter().find(|one| one.backup_id == *backup_id);
+                let shared = swept
+                    .unneeded
+                    .iter()
+                    .find(|one| one.backup_id == *backup_id);
                 if let Some(one) = shared {
                     sizes.push(Leftover {
                         target: target.clone(),

@@ -58,10 +58,7 @@ impl Repository {
         let loaded = self.load_one(id).await?;
         let inventory = match self.inventory_of_one(id, &loaded, scratch).await {
             Ok(inventory) => inventory,
-            Err(InventoryFault::Damaged {
-                list: name,
-                detail,
-            }) => {
+            Err(InventoryFault::Damaged { list: name, detail }) => {
                 return Err(Error::Damaged {
                     id: id.to_string(),
                     detail: format!("{name} {detail}"),

@@ -184,8 +184,8 @@ impl<'a> Removal<'a> {
     ) -> Result<(Freed, Vec<String>)> {
         let (mut freed, mut faults) = (Freed::default(), Vec::new());
         for holder in holders.unwrap_or_else(|| self.retained.clone()) {
-            let is_deleted = self.retained.contains(&holder)
-                || self.references.unpublished().contains(&holder);
+            let is_deleted =
+                self.retained.contains(&holder) || self.references.unpublished().contains(&holder);
             if self.references.is_published(&holder) || !is_deleted {
                 continue;
             }
@@ -193,7 +193,10 @@ impl<'a> Removal<'a> {
                 Ok(settled) => freed += settled.freed,
                 // Which files are needed is not known: they all stay.
                 Err(error)
-                    if matches!(error.root(), Error::Damaged { .. } | Error::Unreadable { .. }) =>
+                    if matches!(
+                        error.root(),
+                        Error::Damaged { .. } | Error::Unreadable { .. }
+                    ) =>
                 {
                     faults.push(format!("files of backup `{holder}` stay: {error}"));
                 }
