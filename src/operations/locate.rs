@@ -334,7 +334,13 @@ impl ArcBackup {
                 Err(_) => {}
             }
         }
-        let repository = only(id, &holders)?.ok_or(fault)?;
+        let repository = match only(id, &holders)? {
+            Some(holder) => holder,
+            None if matches!(fault, Error::NotFound(_)) => {
+                return Err(self.or_deleted(id, target, fault).await);
+            }
+            None => return Err(fault),
+        };
         if !allow_incomplete {
             return Err(Error::Invalid(
                 Error::Incomplete(id.to_string()).to_string(),
