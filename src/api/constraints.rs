@@ -146,6 +146,10 @@ fn of_field(schema: &str, field: &str) -> Value {
             let kinds = [&OPERATIONS[..], &[OperationKind::Unknown]].concat();
             names(&kinds, OperationKind::as_str)
         }
+        ("AlsoRunning", "operation") => {
+            let kinds = [&OPERATIONS[..], &[OperationKind::Sweep]].concat();
+            names(&kinds, OperationKind::as_str)
+        }
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),

@@ -30,7 +30,7 @@ const ERRORS: &[(&str, &[u16])] = &[
     ("get_backup", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
     (
         "delete_backup",
-        &[400, 401, 403, 404, 408, 409, 413, 500, 502, 503, 507],
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     (
         "label_backup",
@@ -97,12 +97,12 @@ fn complete(operation: &mut Value) {
         }
         set_example(response, answer(&id, status));
     }
+    let starts_something = operation["responses"].get("202").is_some();
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
         request["required"] = (id == "restore_backup").into();
-        // Every operation with a body accepts a key.
-        let parameters = operation
-            .as_object_mut()
+        // What starts an operation accepts a key.
+        let parameters = (operation.as_object_mut().filter(|_| starts_something))
             .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));
         if let Some(Value::Array(parameters)) = parameters {
             parameters.push(json!({

@@ -59,6 +59,12 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             message: "Backup deleted".to_owned(),
             backup_id: ID.to_owned(),
             targets: vec!["local".to_owned()],
+            dry_run: false,
+            freed_files: 1204,
+            freed_bytes: 5_371_002_880,
+            retained_files: 0,
+            retained_bytes: 0,
+            needed_by: Vec::new(),
             warnings: Vec::new(),
         }
         .to_json(),

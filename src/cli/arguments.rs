@@ -122,11 +122,14 @@ pub(super) enum Command {
     Label(LabelArguments),
     /// Delete backups.
     Delete(DeleteArguments),
-    /// Cancel the operation that runs, and wait until it has ended.
+    /// Cancel an operation that runs, and wait until it has ended.
     ///
     /// It may run in any process of this instance on this host: a command or the service. Exit code
     /// 0 when it has ended, 1 when none runs.
     Cancel {
+        /// Its id [default: that which writes, else the only one that runs].
+        #[arg(value_name = "OPERATION")]
+        operation: Option<String>,
         /// How long to wait until it has ended [default: backup.stop_timeout plus 2 s].
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
@@ -303,8 +306,6 @@ pub(super) struct LabelArguments {
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    #[command(flatten)]
-    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -321,6 +322,9 @@ pub(super) struct DeleteArguments {
     /// With --yes: delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
+    /// Print what this frees, and delete nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
     #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
     pub(super) timeout: Option<TimeLimit>,

@@ -111,7 +111,9 @@ pub(super) async fn run(
             });
             swept.await
         }
-        Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
+        Command::Cancel { operation, wait } => {
+            cancel::run(engine, operation.as_deref(), wait, json, signals).await
+        }
         Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
         Command::Check(arguments) => {
             signals

@@ -55,6 +55,14 @@ pub(super) fn print(operation: &Operation) {
     if operation.operation == OperationKind::Restore {
         restore_report::print_outcome(operation);
     }
+    if let (Some(files), Some(bytes)) = (operation.freed_files, operation.freed_bytes) {
+        let stays = (operation.retained_files).zip(operation.retained_bytes);
+        let (kept_files, kept_bytes) = stays.unwrap_or_default();
+        print_note!(
+            "freed: {}",
+            figures::freed([files, bytes], [kept_files, kept_bytes])
+        );
+    }
     let now = Timestamp::now();
     let what = format!("{} {}", operation.operation, operation.backup_id);
     let place = match &operation.targets[..] {

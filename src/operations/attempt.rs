@@ -3,7 +3,6 @@
 //! A refused request is not an attempt: wrong use, an unknown id or target, a busy instance. It
 //! changes neither the history nor the status.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -96,17 +95,16 @@ impl ArcBackup {
         self.record_ended(ended, attempt.started, attempt.who).await;
     }
 
+    /// Whether an operation of this kind would not begin anyway, as another one runs.
+    fn is_refused(&self, kind: OperationKind) -> bool {
+        !kind.is_reader() && self.busy().is_some()
+    }
+
     async fn record_ended(&self, ended: Operation, started: Timestamp, who: Who) {
         audit::ended(&ended);
-        {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another operation may have begun since.
-            if current.as_ref().is_none_or(|running| running.is_done()) {
-                let own = Running::new(ended.clone(), started, who);
-                own.finish();
-                *current = Some(own);
-            }
-        }
+        let own = Running::new(ended.clone(), started, who);
+        own.finish();
+        self.running.add_ended(own);
         let timeout = match self.ending.is_cancelled() {
             true => HURRIED_TIMEOUT,
             false => RECORD_TIMEOUT,
@@ -125,8 +123,7 @@ impl ArcBackup {
     /// Records that a request failed before [`start`](Self::start) was called: a command looks for
     /// the backup before it asks its user. A refused request is not recorded.
     pub async fn record_failure(&self, request: &Request, who: &Who, error: &Error) {
-        // The status would show the failed look-up instead of the running operation.
-        if self.busy().is_some() {
+        if self.is_refused(request.kind()) {
             return;
         }
         if let Ok(attempt) = Attempt::new(self, request, who) {
@@ -149,7 +146,7 @@ impl ArcBackup {
         who: Who,
         error: &Error,
     ) {
-        if error.is_refusal() || self.busy().is_some() {
+        if error.is_refusal() || self.is_refused(operation) {
             return;
         }
         let started = Timestamp::now();

@@ -1,16 +1,12 @@
 //! Labels and notes of backups: what they may be, and changing them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
 use crate::operations::context::Context;
-use crate::operations::legs::locks;
 use crate::operations::{BackupOptions, Who};
-use crate::repository::{Holder, Note, Repository};
+use crate::repository::Note;
 use crate::{Error, Result};
 
 /// The most labels of a backup.
@@ -22,10 +18,6 @@ pub(crate) const MAX_NOTE: usize = 4096;
 /// What a label is, for people.
 pub(crate) const LABEL_FORM: &str =
     "1 to 64 letters, digits and _ . : = / -, the first a letter or digit";
-/// How long a change waits for a lock that is held for a moment.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often it tries.
-const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks a label.
 ///
@@ -116,7 +108,7 @@ pub(crate) async fn keep(context: &Context, options: &BackupOptions) {
             // They were checked before the backup began.
             let _ = change.apply(note);
         };
-        context.repository.update_note(&context.id, apply).await
+        (context.repository.update_note(&context.id, apply).await).map(|_| ())
     };
     if let Err(error) = kept.await {
         context.warn(format!(
@@ -205,12 +197,12 @@ pub struct Labelled {
 }
 
 impl ArcBackup {
-    /// Changes the labels and the note of a backup. Nothing else of its note changes, whatever
-    /// else writes to it at the same time.
+    /// Changes the labels and the note of a backup, also while an operation runs. Nothing else of
+    /// its note changes, whatever else is written to it at the same time.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the label and the rule. [`Error::Busy`] means that an operation
-    /// holds the target. The others are as of [`locate`](Self::locate).
+    /// [`Error::Invalid`] names the label and the rule. [`Error::Busy`] means that somebody else
+    /// writes notes there, for long. The others are as of [`locate`](Self::locate).
     pub async fn label(
         &self,
         id: &BackupId,
@@ -227,36 +219,17 @@ impl ArcBackup {
                 loaded.manifest.run_targets.join(", ")
             )));
         }
-        let lock = locked(&repository, id).await?;
         let mut refused = None;
-        let outcome = async {
-            // All or nothing: one leg may have labels that another lacks.
-            let mut note = repository.note(id).await?.unwrap_or_default();
-            if let Err(error) = change.apply(&mut note) {
+        let apply = |note: &mut Note| {
+            if let Err(error) = change.apply(note) {
                 refused = Some(error);
-                return Ok(note);
             }
-            if let Some(lock) = &lock {
-                lock.check().await?;
-            }
-            let (labels, text) = (note.labels.clone(), note.note.clone());
-            let update = |note: &mut Note| {
-                note.labels.clone_from(&labels);
-                note.note.clone_from(&text);
-            };
-            repository.update_note(id, update).await?;
-            Ok::<_, Error>(note)
         };
-        let outcome = outcome.await;
-        if let Some(lock) = lock
-            && let Err(error) = lock.release().await
-        {
-            tracing::warn!(%error, "cannot release the lock");
-        }
+        let note = repository.update_note(id, apply).await;
+        let note = note.map_err(|error| repository.named(error))?;
         if let Some(error) = refused {
             return Err(error);
         }
-        let note = outcome.map_err(|error| repository.named(error))?;
         tracing::info!(backup = %id, actor = who.actor, labels = ?note.labels, "labels changed");
         Ok(Labelled {
             backup_id: id.to_string(),
@@ -266,31 +239,6 @@ impl ArcBackup {
             labels: note.labels,
             note: note.note,
         })
-    }
-}
-
-/// Takes the locks of the backup's targets. One that another change holds is waited for.
-async fn locked(
-    repository: &Repository,
-    id: &BackupId,
-) -> Result<Option<std::sync::Arc<dyn arc_backup_core::LockGuard>>> {
-    let operation_id = format!(
-        "{}-{}",
-        Timestamp::now().strftime("%Y%m%d-%H%M%S"),
-        crate::random::random_hex::<4>()?
-    );
-    let holder = Holder {
-        backup_id: Some(id.to_string()),
-        ..Holder::this("label", &operation_id)
-    };
-    let until = tokio::time::Instant::now() + LOCK_TIMEOUT;
-    loop {
-        match locks::take(repository, &holder, false).await {
-            Err(Error::Busy(_)) if tokio::time::Instant::now() < until => {
-                tokio::time::sleep(LOCK_INTERVAL).await;
-            }
-            taken => return taken,
-        }
     }
 }
 

@@ -144,6 +144,7 @@ impl ArcBackup {
                 Err(Error::NotFound(_)) if has_anything(repository, id).await? => {
                     Ok(repository.clone())
                 }
+                Err(error @ Error::NotFound(_)) => Err(self.or_deleted(id, target, error).await),
                 found => found.map(|_| repository.clone()),
             };
         }
@@ -186,7 +187,13 @@ impl ArcBackup {
                 return Repository::of_legs(holders).ok_or(fault);
             }
         }
-        only(id, &holders)?.cloned().ok_or(fault)
+        match only(id, &holders)? {
+            Some(holder) => Ok(holder.clone()),
+            None if matches!(fault, Error::NotFound(_)) => {
+                Err(self.or_deleted(id, target, fault).await)
+            }
+            None => Err(fault),
+        }
     }
 
     /// Asks the targets whether they hold an incomplete copy with this id.
@@ -220,7 +227,27 @@ impl ArcBackup {
         let holders = self.incomplete_holders(id, target).await;
         match holders.iter().any(|(_, holds)| matches!(holds, Ok(true))) {
             true => Error::Incomplete(id.to_string()),
-            false => error,
+            false => self.or_deleted(id, target, error).await,
+        }
+    }
+
+    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need files
+    /// of it.
+    async fn or_deleted(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
+        let asked = (self.repositories.iter())
+            .filter(|repository| target.is_none_or(|target| target == repository.name()))
+            .map(|one| async move { (one, one.retained_count(id).await) }.boxed())
+            .collect();
+        let answers = answers(asked, |(_, count)| matches!(count, Ok(Some(_)))).await;
+        let found = answers.into_iter().find_map(|(one, count)| {
+            let count = count.ok().flatten()?;
+            Some((one.name(), count))
+        });
+        match found {
+            Some((name, count)) => error.context(format!(
+                "it was deleted from target {name}; other backups still use {count} of its files"
+            )),
+            None => error,
         }
     }
 

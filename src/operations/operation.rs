@@ -172,6 +172,18 @@ pub struct Operation {
     /// not completed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_in_progress: Option<RestoreInProgress>,
+    /// In the status only: the other operations that run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_running: Vec<AlsoRunning>,
+}
+
+/// An operation that runs beside the one that the status shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlsoRunning {
+    /// Its kind.
+    pub operation: OperationKind,
+    /// Its id.
+    pub operation_id: String,
 }
 
 /// The whole of which a sample reads a part. The operation's own counts are those of the part.

@@ -56,6 +56,19 @@ pub(super) fn incomplete_manifest_key(id: &BackupId) -> Key {
     own(&format!("{INCOMPLETE}/{id}/{INCOMPLETE_MANIFEST}"))
 }
 
+/// The list of the files of a deleted backup that other backups need.
+pub(crate) fn retained_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/retained.jsonl")).expect("an id is a valid key")
+}
+
+/// Under [`OWN_FOLDER`]: an object for each deleted backup of which files are retained.
+pub(super) const RETAINED: &str = "retained";
+
+/// The object that says that files of a deleted backup are retained.
+pub(super) fn retained_index_key(id: &BackupId) -> Key {
+    own(&format!("{RETAINED}/{id}"))
+}
+
 /// The note of a backup.
 pub(super) fn note_key(id: &BackupId) -> Key {
     own(&format!("notes/{id}.json"))

@@ -107,17 +107,6 @@ impl Repository {
         }
         Ok(all)
     }
-
-    /// Writes the note of a backup, of a run to all legs. The caller holds the locks.
-    pub(crate) async fn keep_note(&self, id: &BackupId, note: &Note) -> Result<()> {
-        if self.legs().is_empty() {
-            return self.keep_note_of_one(id, note).await;
-        }
-        for leg in self.legs() {
-            (leg.keep_note_of_one(id, note).await).map_err(|error| leg.named(error))?;
-        }
-        Ok(())
-    }
 }
 
 /// What is so of two legs together.

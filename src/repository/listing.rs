@@ -88,12 +88,13 @@ impl Repository {
     /// As [`list`](Self::list).
     pub async fn list_with(&self, freshness: Freshness) -> Result<Listing> {
         // What is being published or deleted at this moment is read, whatever is kept of it.
-        let (unfinished, children, notes) = futures::join!(
+        let (unfinished, children, notes, retained) = futures::join!(
             self.journalled(),
             self.sink().list_children(None),
-            self.listed_notes()
+            self.listed_notes(),
+            self.retained_folders()
         );
-        let unfinished = unfinished?;
+        let (unfinished, retained) = (unfinished?, retained?);
         let notes = notes.unwrap_or_else(|error| {
             tracing::warn!(target = self.name(), %error, "the notes can't be listed");
             BTreeMap::new()
@@ -101,7 +102,10 @@ impl Repository {
         let found: Vec<_> = (children?.into_iter())
             .filter_map(|child| {
                 let id = BackupId::parse(child.name()).ok()?;
-                Some((id, child))
+                // Of a deleted backup, without a request. While it is being deleted, its manifest
+                // says.
+                let is_deleted = retained.contains(&id) && !unfinished.contains(&id);
+                (!is_deleted).then_some((id, child))
             })
             .collect();
         let cache = (self.list_cache.as_ref()).filter(|_| found.len() >= CACHED_FROM);

@@ -46,6 +46,7 @@ pub struct Note {
 
 /// That a backup must not be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pin {
     /// Since when, RFC 3339, UTC.
     pub at: String,
@@ -111,30 +112,10 @@ impl Repository {
         }
     }
 
-    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock.
+    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock
+    /// of the notes.
     pub(super) async fn keep_note_of_one(&self, id: &BackupId, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).expect("plain data is valid JSON");
         self.put(&note_key(id), text).await
-    }
-
-    /// Changes the note of a backup, of a run that of each leg. The caller holds the locks: nobody
-    /// else writes it between reading and writing.
-    ///
-    /// # Errors
-    /// When it can't be read, is not a note, or can't be written: it stays as it is.
-    pub(crate) async fn update_note(
-        &self,
-        id: &BackupId,
-        change: impl Fn(&mut Note),
-    ) -> Result<()> {
-        for part in self.parts() {
-            let changed = async {
-                let mut note = part.note_of_one(id).await?.unwrap_or_default();
-                change(&mut note);
-                part.keep_note_of_one(id, &note).await
-            };
-            changed.await.map_err(|error| part.named(error))?;
-        }
-        Ok(())
     }
 }

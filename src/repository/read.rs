@@ -51,6 +51,10 @@ impl Repository {
                     Some(Child::Folder(_)) if !self.has_anything_in(&folder(id)).await? => {
                         Error::NotFound(id.to_string())
                     }
+                    // It was deleted, and other backups need files of it.
+                    Some(Child::Folder(_)) if self.is_retained(id).await? => {
+                        Error::NotFound(id.to_string())
+                    }
                     Some(Child::Folder(_)) => damaged(self.instead_of_manifest(id).await?),
                     Some(Child::Object(_)) => damaged("is a file, not a folder".to_owned()),
                     Some(Child::Other(_, kind)) => damaged(format!("is {}", kind.as_str())),

@@ -156,6 +156,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
                 "/scratch/operations",
                 "/scratch/reads",
                 "/journal",
+                "/running",
             ];
             let kept = [
                 "/lock",

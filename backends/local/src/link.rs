@@ -3,7 +3,8 @@
 use arc_backup_core::{Key, Meta};
 use rustix::io::Errno;
 
-use crate::error::DiskFault;
+use crate::error::{DiskFault, present};
+use crate::folder::Folder;
 use crate::paths::{random_name, split};
 use crate::root::{OpenRoot, Root};
 
@@ -46,4 +47,29 @@ pub(crate) fn link(root: &Root, from: &str, to: Key) -> Result<Meta, DiskFault> 
         Err(_) => drop(target.unlink(&temporary)),
     }
     done
+}
+
+/// How many names each file has.
+pub(crate) fn count_names(root: &Root, keys: &[Key]) -> Result<Vec<Option<u64>>, DiskFault> {
+    let Some(root) = present(root.open())? else {
+        return Ok(vec![None; keys.len()]);
+    };
+    // Keys come in order: most are in the folder of the one before.
+    let mut opened: Option<(&str, Folder)> = None;
+    let mut counts = Vec::with_capacity(keys.len());
+    for key in keys {
+        let (above, name) = split(key);
+        let folder = match opened.take_if(|(path, _)| *path == above) {
+            Some((_, folder)) => Some(folder),
+            None => present(root.beneath(above))?,
+        };
+        let Some(folder) = folder else {
+            counts.push(None);
+            continue;
+        };
+        let status = folder.file_status(name, key)?;
+        counts.push(status.and_then(|status| u64::try_from(status.names).ok()));
+        opened = Some((above, folder));
+    }
+    Ok(counts)
 }

@@ -157,6 +157,15 @@ impl HardLinks for LocalSink {
         self.with_key("link", from, move |root, from| link::link(root, &from, to))
             .await
     }
+
+    async fn count_names(&self, keys: &[Key]) -> Result<Vec<Option<u64>>> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let keys = keys.to_vec();
+        self.with_key("stat", first, move |root, _| link::count_names(root, &keys))
+            .await
+    }
 }
 
 #[async_trait]

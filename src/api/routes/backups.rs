@@ -249,7 +249,9 @@ impl BackupRoutes {
 
     /// Delete a backup
     ///
-    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues.
+    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues. Files
+    /// that other backups need stay. With `dry_run`, nothing is deleted, and the answer is what a
+    /// deletion frees.
     #[oai(
         path = "/api/v1/backup/:id",
         method = "delete",
@@ -264,8 +266,13 @@ impl BackupRoutes {
         id: Path<String>,
         /// The target that holds it; needed where several do.
         target: Query<Option<String>>,
+        /// Delete nothing; answer what a deletion frees.
+        dry_run: Query<Option<bool>>,
     ) -> Result<Deleted, ApiError> {
         let id = BackupId::parse(&id)?;
+        if dry_run.0 == Some(true) {
+            return estimated(&shared, id, target.0).await;
+        }
         let is_scoped = is_scoped(&shared, &id, target.as_deref()).await;
         let request = Request::Delete(id.clone(), target.0);
         let running = begin(&shared, request, who(admin.0)).await?;
@@ -273,11 +280,17 @@ impl BackupRoutes {
             Ok(Operation {
                 error: Some(error), ..
             }) => Err(ApiError::of_operation(running.failure(), error)),
-            Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
+            Ok(ended) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
+                dry_run: false,
                 backup_id: id.to_string(),
-                targets: targets_of(&running.snapshot()),
-                warnings: deleted_last(&shared, &running.snapshot(), is_scoped).await,
+                targets: targets_of(&ended),
+                freed_files: ended.freed_files.unwrap_or_default(),
+                freed_bytes: ended.freed_bytes.unwrap_or_default(),
+                retained_files: ended.retained_files.unwrap_or_default(),
+                retained_bytes: ended.retained_bytes.unwrap_or_default(),
+                needed_by: Vec::new(),
+                warnings: deleted_last(&shared, &ended, is_scoped).await,
             }))),
             Err(_) => {
                 let Started::Accepted(body, location, retry_after) = answered(accepted(
@@ -340,6 +353,30 @@ impl BackupRoutes {
         )
         .await
     }
+}
+
+/// The answer to a dry run of a deletion.
+async fn estimated(
+    shared: &Shared,
+    id: BackupId,
+    target: Option<String>,
+) -> Result<Deleted, ApiError> {
+    let (targets, freed) = shared
+        .engine
+        .estimate_deletion(&id, target.as_deref())
+        .await?;
+    Ok(Deleted::Done(Json(DeletedBody {
+        message: "Nothing was deleted".to_owned(),
+        dry_run: true,
+        backup_id: id.to_string(),
+        targets,
+        freed_files: freed.freed_files,
+        freed_bytes: freed.freed_bytes,
+        retained_files: freed.retained_files,
+        retained_bytes: freed.retained_bytes,
+        needed_by: freed.needed_by.into_iter().collect(),
+        warnings: Vec::new(),
+    })))
 }
 
 /// All targets of an operation.

@@ -60,8 +60,8 @@ impl From<operations::Status> for Status {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Operation {
-    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the history cannot
-    /// be read.
+    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the
+    /// history cannot be read.
     pub(in crate::api) operation: String,
     /// Its own id.
     pub(in crate::api) operation_id: String,
@@ -186,6 +186,18 @@ pub(crate) struct Operation {
     /// In the status only: a restore that was interrupted while it changed live data, and has not
     /// been completed.
     pub(in crate::api) restore_in_progress: Option<RestoreInProgress>,
+    /// In the status only: the other operations that run.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) also_running: Vec<AlsoRunning>,
+}
+
+/// An operation that runs beside the one that the status shows.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
+pub(in crate::api) struct AlsoRunning {
+    /// Its kind.
+    pub(in crate::api) operation: String,
+    /// Its id.
+    pub(in crate::api) operation_id: String,
 }
 
 impl From<operations::Operation> for Operation {
@@ -246,6 +258,7 @@ impl From<operations::Operation> for Operation {
             kept,
             restart_required,
             restore_in_progress,
+            also_running,
         } = operation;
         Self {
             operation: operation.to_string(),
@@ -303,6 +316,12 @@ impl From<operations::Operation> for Operation {
             kept,
             restart_required,
             restore_in_progress: restore_in_progress.map(Into::into),
+            also_running: (also_running.into_iter())
+                .map(|one| AlsoRunning {
+                    operation: one.operation.to_string(),
+                    operation_id: one.operation_id,
+                })
+                .collect(),
         }
     }
 }

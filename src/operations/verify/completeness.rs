@@ -17,7 +17,7 @@ use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
     Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
-    run_index_key,
+    retained_key, run_index_key,
 };
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::source::ICEBERG;
@@ -216,7 +216,8 @@ fn found<'a>(
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
     let (id, loaded) = (&part.context.id, part.loaded);
-    let mut own = vec![manifest_key(id), inventory_key(id)];
+    // A deletion that was killed before the manifest went leaves a list of retained files.
+    let mut own = vec![manifest_key(id), inventory_key(id), retained_key(id)];
     // Of a run, each leg has one where the first has one.
     if !loaded.sealed || loaded.manifest.file_list.is_some() {
         own.push(file_list_key(id));

@@ -160,6 +160,14 @@ impl HardLinks for FaultySink {
         let work = inner!(self.hard_links).link(from, to);
         self.plan.around(&self.place, "link", to, work).await
     }
+
+    async fn count_names(&self, keys: &[Key]) -> Result<Vec<Option<u64>>> {
+        let work = inner!(self.hard_links).count_names(keys);
+        let subject = keys.first().map(Key::to_string).unwrap_or_default();
+        self.plan
+            .around(&self.place, "count_names", &subject, work)
+            .await
+    }
 }
 
 #[async_trait]
