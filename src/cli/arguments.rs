@@ -350,8 +350,6 @@ pub(super) struct LabelArguments {
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    #[command(flatten)]
-    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
