@@ -90,15 +90,17 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy,
-    IncompleteRun, Leftover, ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind,
+    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
+    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
+    ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
     OperationPage, Origin, Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions,
     RestorePlan, RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit,
-    TimedRequest, VerifyMode, Who,
+    TimedRequest, VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
-    BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+    BackupState, Damaged, Freed, Freshness, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded,
+    Unreadable,
 };
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

@@ -204,17 +204,28 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
+        let context = match &error {
+            Error::Context { context, .. } => Some(context.clone()),
+            _ => None,
+        };
+        let with_context = |detail: String| match &context {
+            Some(context) => format!("{detail}; {context}"),
+            None => detail,
+        };
         match error.into_root() {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
-            Error::NotFound(_) => Self::NotFound(Json(error_body("Backup not found"))),
+            Error::NotFound(_) => Self::NotFound(Json(ErrorBody {
+                detail: context,
+                ..error_body("Backup not found")
+            })),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
-                detail: Some(detail),
+                detail: Some(with_context(detail)),
                 ..error_body(format!("Backup {id} is damaged"))
             })),
             Error::Unreadable { id, detail, .. } => Self::Damaged(Json(ErrorBody {
-                detail: Some(detail),
+                detail: Some(with_context(detail)),
                 ..error_body(format!("Backup {id} can't be read now"))
             })),
             Error::Busy(busy) => Self::of_busy(*busy),

@@ -49,12 +49,17 @@ impl Attempt {
             Request::Restore(id, _, target)
             | Request::Verify(id, _, target)
             | Request::Delete(id, target) => (id.clone(), target.as_ref()),
+            Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
         };
         let operation = Operation {
             operation: request.kind(),
             operation_id,
             backup_id: id.to_string(),
             target: target.cloned(),
+            to_target: match request {
+                Request::Copy(options) => Some(options.to.clone()),
+                _ => None,
+            },
             scope: request.databases(),
             started_at: started.to_string(),
             actor: who.actor.clone(),

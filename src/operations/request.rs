@@ -2,6 +2,7 @@
 
 use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
+use crate::operations::CopyOptions;
 use crate::operations::OperationKind;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
@@ -19,6 +20,8 @@ pub enum Request {
     Verify(BackupId, VerifyMode, Option<String>),
     /// Delete a backup, in this target if several hold it.
     Delete(BackupId, Option<String>),
+    /// Copy a backup to another target.
+    Copy(CopyOptions),
 }
 
 impl Request {
@@ -29,6 +32,7 @@ impl Request {
             Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
                 target.as_deref()
             }
+            Self::Copy(options) => options.from.as_deref(),
         }
     }
 
@@ -37,7 +41,7 @@ impl Request {
         match self {
             Self::Backup(options) => named_databases(&options.scope),
             Self::Restore(_, options, _) => options.named_databases(),
-            Self::Verify(..) | Self::Delete(..) => Vec::new(),
+            Self::Verify(..) | Self::Delete(..) | Self::Copy(..) => Vec::new(),
         }
     }
 
@@ -47,6 +51,7 @@ impl Request {
             Self::Restore(..) => OperationKind::Restore,
             Self::Verify(..) => OperationKind::Verify,
             Self::Delete(..) => OperationKind::Delete,
+            Self::Copy(..) => OperationKind::Copy,
         }
     }
 }

@@ -2,11 +2,14 @@
 
 pub(crate) mod startup;
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
+use crate::files::Scratch;
 use crate::operations::OperationKind;
 use crate::operations::cancel;
 use crate::operations::legs::dead;
@@ -14,7 +17,7 @@ use crate::operations::lock_watch;
 use crate::operations::restore::staging;
 use crate::operations::{ArcBackup, Operation};
 use crate::repository::Holder;
-use crate::repository::{Repository, Swept};
+use crate::repository::{Mode, Repository, Swept};
 use crate::{Error, Result};
 
 /// The leftovers of interrupted operations.
@@ -90,11 +93,20 @@ impl ArcBackup {
 
     async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
         let mut all = Vec::new();
+        // Only where it is needed: a sweep must work on a full disk.
+        let scratch = OnceLock::new();
+        let folder = || {
+            if scratch.get().is_none() {
+                let _ = scratch.set(self.scratch.for_reading()?);
+            }
+            Ok((scratch.get()).map_or_else(PathBuf::new, |made: &Scratch| made.path().to_owned()))
+        };
         // The default target last: what it holds of a backup proves that its other legs are dead.
         let is_default = |one: &&Repository| one.name() == self.settings.backup.default_target;
         let (last, first) = (self.repositories.iter()).partition::<Vec<_>, _>(is_default);
         for repository in first.into_iter().chain(last) {
-            let swept = match sweep_one(&self.repositories, repository, apply, holder).await {
+            let of_one = sweep_one(&self.repositories, repository, apply, holder, &folder);
+            let swept = match of_one.await {
                 // A busy target has an exit code of its own.
                 Err(error @ Error::Busy(_)) => return Err(error),
                 // A dead target must not prevent the sweep of the others.
@@ -149,6 +161,20 @@ impl ArcBackup {
                 continue;
             };
             for backup_id in &swept.unfinished {
+                // Of a deleted backup, only what no other needs.
+                let shared = swept
+                    .unneeded
+                    .iter()
+                    .find(|one| one.backup_id == *backup_id);
+                if let Some(one) = shared {
+                    sizes.push(Leftover {
+                        target: target.clone(),
+                        backup_id: backup_id.clone(),
+                        files: one.files,
+                        bytes: one.bytes,
+                    });
+                    continue;
+                }
                 match repository.size_of_leftovers(backup_id).await {
                     Ok((files, bytes)) => sizes.push(Leftover {
                         target: target.clone(),
@@ -169,10 +195,19 @@ async fn sweep_one(
     repository: &Repository,
     apply: bool,
     holder: &Holder,
+    scratch: &(dyn Fn() -> Result<PathBuf> + Send + Sync),
 ) -> Result<Swept> {
     let sweep = async || {
         let dead = dead::find(repositories, repository, apply).await?;
+        // First, as it reads the journals of interrupted deletions.
+        let mode = match apply {
+            true => Mode::Remove,
+            false => Mode::Estimate,
+        };
+        let shared = (repository.sweep_retained(mode, Box::new(scratch))).await?;
         let mut swept = repository.sweep_except(apply, &dead.kept).await?;
+        swept.add_unneeded(shared.unneeded);
+        swept.faults.extend(shared.faults);
         if !apply {
             let dead = dead.dead.iter().map(ToString::to_string);
             swept.unfinished.extend(dead);
