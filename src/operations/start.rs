@@ -164,7 +164,7 @@ impl ArcBackup {
             Request::Copy(CopyOptions {
                 source: Some(source),
                 ..
-            }) => (copy::locks(source, &repository, &holder).await?, Vec::new()),
+            }) => copy::locks(source, &repository, &holder).await?,
             _ if kind.is_reader() => leases::take(&repository, &holder).await?,
             _ => {
                 let read_only = kind == OperationKind::Restore;
