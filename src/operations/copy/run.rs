@@ -159,7 +159,7 @@ async fn put_lists(
     let activity = context.running.progress.activity();
     let key = inventory_key(&context.id);
     let stored = put_file(&context.repository, &key, inventory.path(), activity).await;
-    copying.faults.check(stored)?;
+    copying.written(stored)?;
     if copying.source.loaded.manifest.file_list.is_none() {
         return Ok(None);
     }
@@ -167,7 +167,7 @@ async fn put_lists(
     let file_list = file_list::write(context, inventory, &path)?;
     let key = file_list_key(&context.id);
     let stored = put_file(&context.repository, &key, &path, activity).await;
-    copying.faults.check(stored)?;
+    copying.written(stored)?;
     Ok(Some(file_list))
 }
 
