@@ -42,12 +42,12 @@ pub(crate) async fn locate(
         )));
     }
     for part in source.parts() {
-        check_apart(part, &destination)?;
         if part.name() == to {
             return Err(Error::Invalid(format!(
                 "target {to:?} holds a leg of backup `{id}`, and cannot hold a copy of all of it as well: name another one (`to`, --to)"
             )));
         }
+        check_apart(part, &destination)?;
     }
     Ok((source, destination))
 }
