@@ -419,7 +419,8 @@ impl ArcBackup {
             }
             Request::Delete(..) => {
                 // It may have been pinned before the lock was taken.
-                pins::check_not_pinned(&context.repository, &context.id).await?;
+                let pinned = pins::check_not_pinned(&context.repository, &context.id);
+                context.or_cancelled(pinned).await?;
                 delete::run(&context).await
             }
             Request::Prune(options) => prune::run(&self, &context, &options).await,

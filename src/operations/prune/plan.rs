@@ -73,7 +73,7 @@ impl PrunePlan {
 }
 
 impl ArcBackup {
-    /// Returns what a prune would do now, and what that frees. Reads the target and changes nothing.
+    /// Returns what a prune would do now, and what that frees. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown target; otherwise where the target can't be listed.
