@@ -91,16 +91,18 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy,
-    IncompleteRun, Leftover, ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind,
+    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
+    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
+    ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
     OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind,
     PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
     RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
-    VerifyMode, Who,
+    VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
-    BackupState, Damaged, Freed, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded, Unreadable,
+    BackupState, Damaged, Freed, Freshness, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded,
+    Unreadable,
 };
 pub use retention::{
     Candidate, CandidateState, Decision, Fault, Pinned, Policies, Policy, Rules, Unknown, Within,

@@ -70,7 +70,7 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
     if let Some(age) = parse_duration(text) {
-        return now.checked_sub(SignedDuration::try_from(age).ok()?).ok();
+        return before(now, age);
     }
     if let Ok(date) = text.parse::<Date>()
         && text.len() == 10
@@ -138,6 +138,11 @@ pub(crate) fn system_time(moment: Timestamp) -> SystemTime {
     } else {
         UNIX_EPOCH + since_epoch.unsigned_abs()
     }
+}
+
+/// The moment that was this long ago; `None` where there is no such moment.
+pub(crate) fn before(now: Timestamp, age: Duration) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from(age).ok()?).ok()
 }
 
 /// How long ago a moment is; `None` for one in the future.

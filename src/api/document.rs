@@ -33,6 +33,10 @@ const ERRORS: &[(&str, &[u16])] = &[
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     (
+        "label_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
         "prune_backups",
         &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
@@ -47,6 +51,10 @@ const ERRORS: &[(&str, &[u16])] = &[
     ("list_files", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
     (
         "verify_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "copy_backup",
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     ("run_doctor", &[400, 401, 403, 408, 413, 500]),
@@ -107,7 +115,7 @@ fn complete(operation: &mut Value) {
     }
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
-        request["required"] = (id == "restore_backup").into();
+        request["required"] = ["restore_backup", "copy_backup"].contains(&&*id).into();
         // Every operation with a body accepts a key.
         let parameters = operation
             .as_object_mut()

@@ -3,8 +3,8 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, RetentionRoutes,
-    ServiceRoutes,
+    BackupRoutes, CheckRoutes, CopyRoutes, FileRoutes, OperationRoutes, RestoreRoutes,
+    RetentionRoutes, ServiceRoutes,
 };
 
 /// All endpoints.
@@ -16,6 +16,7 @@ pub(super) type Endpoints = (
     FileRoutes,
     ServiceRoutes,
     CheckRoutes,
+    CopyRoutes,
 );
 
 const DESCRIPTION: &str = "Backs up and restores an Arc time-series database. Every endpoint except \
@@ -33,6 +34,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         FileRoutes,
         ServiceRoutes,
         CheckRoutes,
+        CopyRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }

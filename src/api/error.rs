@@ -174,6 +174,10 @@ impl ApiError {
             Some(Error::Cancelled(_)) => {
                 Self::Unavailable(Json(error_body(text)), RETRY_AFTER_SECS)
             }
+            // Another backup, which may need files of this one.
+            Some(Error::Damaged { .. } | Error::Unreadable { .. }) => {
+                Self::Damaged(Json(error_body(text)))
+            }
             _ => Self::Internal(Json(error_body(text))),
         }
     }

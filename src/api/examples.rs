@@ -7,7 +7,7 @@ use super::error::{ErrorBody, error_body};
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
     DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
-    LastVerified, Operation, OperationsBody, Pin, PinnedBackup, PlannedBackup, PrunePlan,
+    Labelled, LastVerified, Operation, OperationsBody, Pin, PinnedBackup, PlannedBackup, PrunePlan,
     RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
 };
 
@@ -27,7 +27,9 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
             "restore_config": false,
             "confirm": true
         }),
+        "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        "copy_backup" => json!({"to": "offsite"}),
         "prune_backups" => json!({"keep_daily": 7, "keep_monthly": 12, "dry_run": true}),
         "pin_backup" => json!({"reason": "before the upgrade of Arc", "until": "30d"}),
         _ => return None,
@@ -39,6 +41,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
+        ("copy_backup", "202") => accepted("Copy started", None),
         ("cancel_operation", "202") => CancelRequested {
             message: "Cancel requested".to_owned(),
             status: "running".to_owned(),
@@ -46,6 +49,13 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             operation_id: OPERATION_ID.to_owned(),
             backup_id: Some(ID.to_owned()),
             warnings: Vec::new(),
+        }
+        .to_json(),
+        ("label_backup", "200") => Labelled {
+            backup_id: ID.to_owned(),
+            targets: vec!["local".to_owned()],
+            labels: vec!["env=prod".to_owned()],
+            note: Some("before the upgrade".to_owned()),
         }
         .to_json(),
         ("delete_backup", "202") => accepted("Backup is being deleted", None),
@@ -71,6 +81,8 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 backup_id: ID.to_owned(),
                 created_at: STARTED.to_owned(),
                 backup_type: "full".to_owned(),
+                base_backup_id: None,
+                schedule: Some("nightly".to_owned()),
                 total_files: 1200,
                 total_size_bytes: 5_368_709_120,
                 database_count: 2,
@@ -88,6 +100,11 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 has_checksums: true,
                 files: Some(1202),
                 bytes: Some(5_368_820_395),
+                new_bytes: 5_368_820_395,
+                labels: vec!["env=prod".to_owned()],
+                note: Some("before the upgrade".to_owned()),
+                locked: false,
+                pin: None,
                 last_verified: Some(LastVerified {
                     at: "2026-02-12T03:00:41.215Z".to_owned(),
                     mode: "full".to_owned(),
@@ -178,6 +195,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             detail: Some("known: p".to_owned()),
             ..error_body("Unknown query parameter \"verbose\"")
         }
+        .to_json(),
+        ("label_backup", "400") => error_body(
+            "\"my label\" is not a label: expected 1 to 64 letters, digits and _ . : = / -, the first a letter or digit",
+        )
         .to_json(),
         (_, "400") => error_body("Invalid backup ID format").to_json(),
         (_, "401") => denied("Authentication required"),
@@ -407,13 +428,18 @@ fn manifest() -> Value {
         "has_config": true,
         "target": "local",
         "targets": ["local"],
-        "format": crate::manifest::FORMAT_OF_WHOLE,
+        "format": crate::manifest::FORMAT,
         "file_list": {"entries": 1200, "bytes": 5_368_709_120_u64, "sha256": SHA256},
-        "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
+        "inventory": {
+            "entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256, "compression": "zstd"
+        },
         "sha256": SHA256,
         "state": "ok",
         "has_checksums": true,
         "files": 1202,
-        "bytes": 5_368_820_395_u64
+        "bytes": 5_368_820_395_u64,
+        "new_bytes": 5_368_820_395_u64,
+        "labels": ["env=prod"],
+        "locked": false
     })
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
-use crate::repository::{Listing, Repository};
+use crate::repository::{Freshness, Listing, Repository};
 
 /// How long a target may take to list its backups.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,7 +93,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
 type Listed<'a> = (&'a Repository, Result<Listing, String>);
 
 async fn list(repository: &Repository) -> Listed<'_> {
-    let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list()).await;
+    let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list_with(Freshness::Recent)).await;
     let listing = match listing {
         Ok(listing) => listing.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),

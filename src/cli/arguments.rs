@@ -8,7 +8,10 @@ use jiff::Timestamp;
 
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use crate::config::IncludeConfig;
-use crate::operations::{ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode};
+use crate::manifest::BackupType;
+use crate::operations::{
+    ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode, check_label, check_note,
+};
 use crate::repository::BackupState;
 use crate::times;
 
@@ -66,12 +69,35 @@ pub(super) enum Command {
         /// where the target is remote, and true on local disk].
         #[arg(long, value_name = "HOW", value_parser = include_config)]
         include_config: Option<IncludeConfig>,
+        /// Reuse the unchanged files of the newest earlier backup [default: arc_backup.mode, else
+        /// --full].
+        #[arg(long, conflicts_with = "full")]
+        incremental: bool,
+        /// Copy every file.
+        #[arg(long)]
+        full: bool,
+        /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
+        #[arg(long, conflicts_with = "full")]
+        rehash: bool,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
         require_flush: bool,
+        /// Give the backup this label, such as env=prod; may be given several times.
+        #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+        labels: Vec<String>,
+        /// Give the backup a note, for people.
+        #[arg(long, value_name = "TEXT", value_parser = note)]
+        note: Option<String>,
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// Copy it to this target too once it has been made; may be given several times [default:
+        /// arc_backup.copy_to].
+        #[arg(long, value_name = "NAME")]
+        copy_to: Vec<String>,
+        /// Do not copy it to the targets of arc_backup.copy_to.
+        #[arg(long, conflicts_with = "copy_to")]
+        no_copy: bool,
         #[command(flatten)]
         busy: WaitArguments,
         /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -104,6 +130,28 @@ pub(super) enum Command {
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
+    /// Change the labels and the note of a backup.
+    Label(LabelArguments),
+    /// Copy a backup to another target: whole by itself, and verified on the way.
+    ///
+    /// What the target has already, in an earlier backup of the same instance or from an
+    /// interrupted copy, is not moved again.
+    Copy {
+        /// The backup: its id, the beginning of it, or `latest`.
+        id: String,
+        /// The target to copy it to.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+        /// The target to copy it from [default: the one that holds it; of several, the one that it
+        /// was made in].
+        #[arg(long, value_name = "NAME")]
+        from: Option<String>,
         /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
         #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
         timeout: Option<TimeLimit>,
@@ -248,6 +296,21 @@ pub(super) struct ListArguments {
     /// Only those in this state: ok, unverified, damaged, archived, denied, incomplete.
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub(super) state: Option<BackupState>,
+    /// Only those with this label; given several times, only those with all of them.
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    pub(super) labels: Vec<String>,
+    /// Only those of this type: full, incremental.
+    #[arg(long = "type", value_name = "TYPE", value_parser = backup_type)]
+    pub(super) backup_type: Option<BackupType>,
+    /// Only those that were made for this schedule.
+    #[arg(long, value_name = "NAME")]
+    pub(super) schedule: Option<String>,
+    /// Only those that a pin keeps.
+    #[arg(long)]
+    pub(super) locked: bool,
+    /// Only those that began longer ago than this, such as 30d.
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    pub(super) older_than: Option<Duration>,
     /// Only those of this instance: its name, or the beginning of the name, as in the list.
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
@@ -266,6 +329,29 @@ pub(super) struct ListArguments {
     /// At most this many [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LabelArguments {
+    /// The backup: its id, the beginning of it, or `latest`.
+    pub(super) id: String,
+    /// Add this label, such as env=prod; may be given several times.
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub(super) add: Vec<String>,
+    /// Remove this label; may be given several times.
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub(super) remove: Vec<String>,
+    /// Set the note, for people.
+    #[arg(long, value_name = "TEXT", value_parser = note, conflicts_with = "no_note")]
+    pub(super) note: Option<String>,
+    /// Remove the note.
+    #[arg(long)]
+    pub(super) no_note: bool,
+    /// The target that holds it; needed where several do.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -314,6 +400,19 @@ pub(super) struct HistoryArguments {
 fn state(text: &str) -> Result<BackupState, String> {
     let names = BackupState::ALL.map(BackupState::as_str).join(", ");
     BackupState::parse(text).ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn backup_type(text: &str) -> Result<BackupType, String> {
+    let names = BackupType::ALL.map(BackupType::as_str).join(", ");
+    BackupType::parse(text).ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn label(text: &str) -> Result<String, crate::Error> {
+    check_label(text).map(|()| text.to_owned())
+}
+
+fn note(text: &str) -> Result<String, crate::Error> {
+    check_note(text).map(|()| text.to_owned())
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {

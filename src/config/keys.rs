@@ -11,7 +11,7 @@ use crate::retention::Rules;
 
 /// The keys under `[backup]` that are read, Arc's and ours; any other there is a misspelling. Each
 /// may stand under `[arc_backup]` too, a table that Arc ignores.
-pub(crate) const BACKUP_KEYS: [&str; 21] = [
+pub(crate) const BACKUP_KEYS: [&str; 22] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -31,12 +31,13 @@ pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "default_target",
     "targets",
     "concurrency",
+    "copy_to",
     "arc_url",
     "arc_token",
 ];
 
-/// The keys that are read under `[arc_backup]` alone.
-pub(crate) const OWN_KEYS: [&str; 2] = ["retention", "timezone"];
+/// The keys of ours that stand under `[arc_backup]` alone.
+pub(crate) const OWN_KEYS: [&str; 4] = ["mode", "rehash_share", "retention", "timezone"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
@@ -93,11 +94,11 @@ pub(crate) fn unknown_target(
 pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let (of_storage, of_target) = (backends.storage_keys(), backends.target_keys());
     let mut warnings = sections(values);
-    for table in ["backup", "arc_backup"] {
+    let of_ours = [&BACKUP_KEYS[..], &OWN_KEYS].concat();
+    for (table, known) in [("backup", &BACKUP_KEYS[..]), ("arc_backup", &of_ours)] {
         let odd = (values.keys(table).into_iter())
-            .filter(|key| !BACKUP_KEYS.contains(&key.as_str()))
-            .filter(|key| table == "backup" || !OWN_KEYS.contains(&key.as_str()))
-            .map(|key| unknown(&format!("{table}."), &key, &BACKUP_KEYS));
+            .filter(|key| !known.contains(&key.as_str()))
+            .map(|key| unknown(&format!("{table}."), &key, known));
         warnings.extend(odd);
     }
     let in_storage = (values.keys("storage").into_iter())

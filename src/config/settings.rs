@@ -149,6 +149,16 @@ impl Settings {
                 unknown_target(&values, &backends, &backup.default_target, &known)
             )));
         }
+        for name in &backup.copy_to {
+            if !targets.iter().any(|target| target.name == *name) {
+                let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
+                return Err(Error::Config(format!(
+                    "`{}` names an {}",
+                    values.own("copy_to"),
+                    unknown_target(&values, &backends, name, &known)
+                )));
+            }
+        }
         check_databases(&targets, &backup.default_target)?;
         let bootstrap = values.text("auth.bootstrap_token")?;
         let bootstrap = bootstrap.filter(|token| !is_placeholder(token));

@@ -49,6 +49,7 @@ impl Attempt {
             Request::Restore(id, _, target)
             | Request::Verify(id, _, target)
             | Request::Delete(id, target) => (id.clone(), target.as_ref()),
+            Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
             // It is over many backups: this is an id that none of them has.
             Request::Prune(PruneOptions { target, .. }) => {
                 let target = target.as_ref().unwrap_or(default_target);
@@ -63,6 +64,10 @@ impl Attempt {
                 _ => id.to_string(),
             },
             target: target.cloned(),
+            to_target: match request {
+                Request::Copy(options) => Some(options.to.clone()),
+                _ => None,
+            },
             scope: request.databases(),
             started_at: started.to_string(),
             actor: who.actor.clone(),

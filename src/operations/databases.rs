@@ -88,6 +88,7 @@ impl ArcBackup {
             Request::Restore(..)
             | Request::Verify(..)
             | Request::Delete(..)
+            | Request::Copy(..)
             | Request::Prune(..) => Ok(()),
         }
     }

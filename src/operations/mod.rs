@@ -1,4 +1,4 @@
-//! Operations: backup, restore, verify, delete and sweep, with their progress and history.
+//! Operations: backup, restore, verify, copy, delete and sweep, with their progress and history.
 
 mod attempt;
 mod audit;
@@ -6,6 +6,7 @@ mod backup;
 mod busy;
 mod cancel;
 mod context;
+mod copy;
 mod crashed;
 mod databases;
 mod delete;
@@ -20,6 +21,7 @@ mod instance_id;
 mod instance_lock;
 mod inventories;
 mod kind;
+pub(crate) mod labels;
 mod legs;
 mod list;
 mod list_answer;
@@ -58,6 +60,7 @@ pub use crate::busy::{Busy, BusyProgress};
 pub(crate) use backup::flush::{SET_URL, without_flush};
 pub use backup::options::BackupOptions;
 pub use cancel::{AfterCancel, Cancelling};
+pub use copy::{CopyOptions, CopyOutcome, copy_to_all};
 
 pub use databases::check_database_names;
 pub(crate) use disk::{Room, existing, taken};
@@ -66,6 +69,7 @@ pub use filter::{OperationFilter, OperationPage};
 pub use history::{KeyedRequest, KnownKey};
 pub use inventories::LocalInventory;
 pub use kind::OperationKind;
+pub use labels::{LabelChange, Labelled, NoteChange, check_label, check_note};
 pub use legs::grouping::IncompleteRun;
 pub(crate) use legs::grouping::keep_whole_runs;
 pub use list_answer::{ListAnswer, TargetError};

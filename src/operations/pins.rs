@@ -1,24 +1,14 @@
 //! Pins: backups that nothing deletes.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use arc_backup_core::LockGuard;
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::manifest::BackupId;
-use crate::operations::legs::locks;
 use crate::operations::{ArcBackup, Who};
-use crate::repository::{Holder, Note, Pin, Repository};
+use crate::repository::{Note, Pin, Repository};
 use crate::{Error, Result};
 
 /// The longest reason, in bytes.
 const LONGEST_REASON: usize = 1000;
-/// How long a pin waits for a lock that another change of a note holds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often it tries.
-const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a backup is to be pinned, and until when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,29 +88,8 @@ impl ArcBackup {
             )));
         }
         let action = if pin.is_some() { "pin" } else { "unpin" };
-        let lock = locked(&repository, id, action).await?;
-        let written = async {
-            if let Some(lock) = &lock {
-                lock.check().await?;
-            }
-            // Each leg has its own verifications.
-            for part in repository.parts() {
-                let change = async {
-                    let mut note = part.note(id).await?.unwrap_or_default();
-                    note.pin.clone_from(&pin);
-                    part.keep_note(id, &note).await
-                };
-                change.await.map_err(|error| part.named(error))?;
-            }
-            Ok(())
-        };
-        let written: Result<()> = written.await;
-        if let Some(lock) = lock
-            && let Err(error) = lock.release().await
-        {
-            tracing::warn!(%error, "cannot release the lock");
-        }
-        written?;
+        let set = |note: &mut Note| note.pin.clone_from(&pin);
+        repository.update_note(id, set).await?;
         tracing::info!(target: "arc_backup::audit", backup = %id, actor = who.actor, origin = %who.origin, action, "pin changed");
         Ok(PinnedBackup {
             backup_id: id.to_string(),
@@ -209,30 +178,4 @@ pub(crate) fn described(pin: &Pin) -> String {
         text.push_str(&format!(": {reason}"));
     }
     text
-}
-
-/// Takes the locks of the backup's targets. One that is held for a moment is waited for.
-async fn locked(
-    repository: &Repository,
-    id: &BackupId,
-    action: &str,
-) -> Result<Option<Arc<dyn LockGuard>>> {
-    let operation_id = format!(
-        "{}-{}",
-        Timestamp::now().strftime("%Y%m%d-%H%M%S"),
-        crate::random::random_hex::<4>()?
-    );
-    let holder = Holder {
-        backup_id: Some(id.to_string()),
-        ..Holder::this(action, &operation_id)
-    };
-    let until = Instant::now() + LOCK_TIMEOUT;
-    loop {
-        match locks::take(repository, &holder, false).await {
-            Err(Error::Busy(_)) if Instant::now() < until => {
-                tokio::time::sleep(LOCK_INTERVAL).await;
-            }
-            taken => return taken,
-        }
-    }
 }

@@ -15,8 +15,10 @@ use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::cancel;
 use crate::operations::context::Context;
+use crate::operations::copy;
 use crate::operations::delete;
 use crate::operations::ending::StopTimes;
+use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
 use crate::operations::pins;
 use crate::operations::prune;
@@ -26,7 +28,7 @@ use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
 use crate::operations::watch::{WATCH_INTERVAL, record, watch};
-use crate::operations::{ArcBackup, Request};
+use crate::operations::{ArcBackup, CopyOptions, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::secret::Secret;
@@ -63,10 +65,16 @@ impl ArcBackup {
         if let Some(target) = request.target() {
             self.repository(Some(target))?;
         }
+        if let Request::Copy(options) = &request {
+            self.repository(Some(&options.to))?;
+        }
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;
         Self::check_data_scope(&request)?;
+        if let Request::Backup(options) = &request {
+            labels::check(options)?;
+        }
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;
@@ -145,19 +153,32 @@ impl ArcBackup {
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
+            Request::Copy(options) => {
+                let (source, destination) = copy::locate(self, options).await?;
+                options.source = Some(source);
+                destination
+            }
             Request::Prune(options) => self.repository_to_prune(options).await?,
         };
-        let (lock, warnings) = match kind.is_reader() {
-            true => leases::take(&repository, &holder).await?,
-            false => {
+        let (lock, warnings) = match &request {
+            Request::Copy(CopyOptions {
+                source: Some(source),
+                ..
+            }) => (copy::locks(source, &repository, &holder).await?, Vec::new()),
+            _ if kind.is_reader() => leases::take(&repository, &holder).await?,
+            _ => {
                 let read_only = kind == OperationKind::Restore;
                 let lock = locks::take(&repository, &holder, read_only).await?;
                 (lock, Vec::new())
             }
         };
+        let shown = match &request {
+            Request::Copy(options) => options.source.as_ref().unwrap_or(&repository),
+            _ => &repository,
+        };
         let operation = Operation {
-            target: Some(repository.name().to_owned()),
-            targets: locks::names_of_legs(&repository),
+            target: Some(shown.name().to_owned()),
+            targets: locks::names_of_legs(shown),
             scope: request.databases(),
             ..attempt.operation.clone()
         };
@@ -424,6 +445,12 @@ impl ArcBackup {
                 delete::run(&context).await
             }
             Request::Prune(options) => prune::run(&self, &context, &options).await,
+            Request::Copy(options) => {
+                let source = options.source.as_ref().unwrap_or(&context.repository);
+                let source = source.with_activity(context.running.progress.activity());
+                copy::run(&context, &source).await?.report(&running);
+                Ok(())
+            }
         }
     }
 

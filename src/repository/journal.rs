@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// after the last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
-    /// `backup` or `delete`.
+    /// `backup`, `copy` or `delete`.
     pub operation: String,
     /// The backup.
     pub backup_id: String,
@@ -142,6 +142,14 @@ impl Repository {
         let text = serde_json::to_vec(journal).expect("plain data is valid JSON");
         self.put(&own(&format!("journal/{}.json", journal.backup_id)), text)
             .await
+    }
+
+    /// Begins a journal for a backup that may have had one before.
+    pub(crate) async fn begin_again(&self, journal: &Journal) -> Result<()> {
+        if let Ok(id) = BackupId::parse(&journal.backup_id) {
+            self.reopen_journal(&id).await?;
+        }
+        self.begin_journal(journal).await
     }
 
     /// Removes the journal of a backup. Without the right to delete it is marked as ended, which
@@ -347,6 +355,12 @@ impl Repository {
             }
         }
         self.end_journal(id).await
+    }
+
+    /// Whether files in the folder of this backup are kept: it is published, or others need some of
+    /// its files.
+    pub(crate) async fn holds_files(&self, id: &BackupId) -> Result<bool> {
+        Ok(self.is_published(id).await? || self.is_retained(id).await?)
     }
 
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it

@@ -2,7 +2,7 @@
 
 use arc_backup_core::Key;
 
-use crate::manifest::{BackupId, FILE_LIST, INVENTORY, Record};
+use crate::manifest::{BackupId, COMPRESSED_INVENTORY, FILE_LIST, INVENTORY, InventoryRef, Record};
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
@@ -21,9 +21,15 @@ pub(crate) fn manifest_key(id: &BackupId) -> Key {
     Key::parse(&format!("{id}/manifest.json")).expect("an id is a valid key")
 }
 
-/// The inventory of a backup.
-pub(crate) fn inventory_key(id: &BackupId) -> Key {
-    Key::parse(&format!("{id}/{INVENTORY}")).expect("an id is a valid key")
+/// The inventory of a backup whose manifest says this of it.
+pub(crate) fn inventory_key(id: &BackupId, inventory: &InventoryRef) -> Key {
+    Key::parse(&format!("{id}/{}", inventory.name())).expect("an id is a valid key")
+}
+
+/// The keys that an inventory of a backup may have.
+pub(crate) fn inventory_keys(id: &BackupId) -> [Key; 2] {
+    [COMPRESSED_INVENTORY, INVENTORY]
+        .map(|name| Key::parse(&format!("{id}/{name}")).expect("an id is a valid key"))
 }
 
 /// The list of a backup's files that Arc reads.

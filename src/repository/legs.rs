@@ -35,6 +35,8 @@ impl Repository {
                 entries: 0,
                 bytes: 0,
                 sha256: String::new(),
+                compression: (legs.first())
+                    .and_then(|(_, leg)| leg.manifest.inventory.as_ref()?.compression.clone()),
             },
             |mut all, (_, leg)| {
                 let one = leg.manifest.inventory.as_ref()?;

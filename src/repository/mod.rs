@@ -1,11 +1,14 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
 mod arcs_inventory;
+mod elsewhere;
 mod incomplete;
 mod incomplete_view;
 mod journal;
 mod layout;
 mod legs;
+mod list_cache;
+mod listed_notes;
 mod listing;
 mod lock;
 mod note_update;
@@ -18,6 +21,7 @@ mod retained;
 mod run_index;
 mod state;
 mod stored;
+mod summary;
 mod target;
 
 pub use incomplete::Incomplete;
@@ -29,8 +33,7 @@ pub(crate) use layout::{
     run_index_key,
 };
 pub(crate) use legs::fault_of_leg;
-pub(crate) use listing::newest_first;
-pub use listing::{Damaged, Leg, Listing, Summary, Unreadable};
+pub use listing::{Damaged, Freshness, Listing, Unreadable};
 pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
@@ -39,6 +42,8 @@ pub use retained::{Freed, Unneeded};
 pub(crate) use run_index::RunIndex;
 pub use state::BackupState;
 pub(crate) use stored::{StoredLog, StoredReader};
+pub use summary::{Leg, Summary};
+pub(crate) use summary::{is_in_force, new_bytes, sort_newest_first};
 pub use target::Repository;
 
 pub use crate::UnreadableState;

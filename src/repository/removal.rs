@@ -82,6 +82,15 @@ impl Repository {
 
     /// Removes the manifest, with which a backup ends.
     pub(crate) async fn remove_manifest(&self, id: &BackupId) -> Result<()> {
+        let removed = self.remove_manifest_object(id).await;
+        // Its folder may stay, for the files that other backups share.
+        if let Some(cache) = &self.list_cache {
+            cache.forget(id).await;
+        }
+        removed
+    }
+
+    async fn remove_manifest_object(&self, id: &BackupId) -> Result<()> {
         match self.sink.head(&manifest_key(id)).await {
             Ok(Some(_)) => Ok(self.sink.delete(&[manifest_key(id)]).await?),
             Ok(None) => Ok(()),

@@ -2,6 +2,7 @@
 
 mod backups;
 mod check;
+mod copy;
 mod files;
 mod operations;
 mod restore;
@@ -10,6 +11,7 @@ mod service;
 
 pub(super) use backups::BackupRoutes;
 pub(super) use check::CheckRoutes;
+pub(super) use copy::CopyRoutes;
 pub(super) use files::FileRoutes;
 pub(super) use operations::OperationRoutes;
 pub(super) use restore::RestoreRoutes;

@@ -4,6 +4,7 @@
 //! the OpenAPI document.
 
 mod accepted;
+mod backup_type;
 mod cancel;
 mod check;
 mod deletion;
@@ -11,6 +12,7 @@ mod doctor;
 mod files;
 mod health;
 mod include_config;
+mod labels;
 mod list;
 mod manifest;
 mod operation;
@@ -23,6 +25,7 @@ mod status;
 mod verification;
 
 pub(super) use accepted::{Accepted, POLL_AFTER_SECS, Started, location};
+pub(super) use backup_type::BackupType;
 pub(super) use cancel::{CancelRequested, Cancelled};
 pub(crate) use check::CheckReport;
 pub(super) use check::{CheckStatus, TargetCheck};
@@ -32,6 +35,7 @@ pub(super) use doctor::{DoctorCheck, DoctorStatus};
 pub(super) use files::{FileBody, FilesBody};
 pub(super) use health::HealthBody;
 pub(super) use include_config::IncludeConfig;
+pub(crate) use labels::Labelled;
 pub(crate) use list::BackupList;
 pub(super) use list::Summary;
 pub(super) use manifest::ManifestBody;

@@ -84,6 +84,8 @@ pub(crate) struct Operation {
     pub(in crate::api) schedule: Option<String>,
     /// Copy: the target that the backup is copied to.
     pub(in crate::api) to_target: Option<String>,
+    /// Copy: true where the target held the backup already, so that nothing was copied.
+    pub(in crate::api) unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
     pub(in crate::api) freed_files: Option<u64>,
     /// Their bytes.
@@ -214,6 +216,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            unchanged,
             freed_files,
             freed_bytes,
             retained_files,
@@ -272,6 +275,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            unchanged,
             freed_files,
             freed_bytes,
             retained_files,

@@ -3,7 +3,5 @@
 mod estimate;
 mod remove;
 
-#[allow(unused_imports, reason = "for operations that delete several backups")]
-pub(crate) use estimate::{Estimator, estimate};
-#[allow(unused_imports, reason = "for operations that delete several backups")]
-pub(crate) use remove::{Deleter, remove, run};
+pub(crate) use estimate::Estimator;
+pub(crate) use remove::{Deleter, run};

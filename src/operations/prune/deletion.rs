@@ -40,9 +40,7 @@ pub(super) async fn delete(
         Err(why) => return Ok(Outcome::Kept(why)),
     };
     context.check_lock().await?;
-    remove(context, &repository, &id)
-        .await
-        .map(Outcome::Deleted)
+    (deleter.remove(&repository, &id).await).map(Outcome::Deleted)
 }
 
 /// Why the backup must stay after all; `None` where it is as the plan says.

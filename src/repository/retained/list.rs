@@ -98,10 +98,13 @@ impl RetainedList {
         &self.totals.needed_by
     }
 
-    /// Whether the files are those that exactly these backups need. An inventory never changes.
+    /// Whether the files are those that these backups need: all that it names are among them. An
+    /// inventory never changes, and what a backup made since needs of a deleted one, its base did.
     pub(super) fn is_for(&self, backups: &BTreeSet<BackupId>) -> bool {
-        let (named, asked) = (self.totals.needed_by.iter(), backups.iter());
-        named.map(String::as_str).eq(asked.map(BackupId::as_str))
+        let named = &self.totals.needed_by;
+        named
+            .iter()
+            .all(|id| backups.iter().any(|one| one.as_str() == id))
     }
 
     /// What the index says of it.
@@ -370,7 +373,9 @@ mod tests {
         let FoundList::Whole(found) = repository.retained_list(&id(1)).await.expect("read") else {
             panic!("it is whole");
         };
-        assert!(found.is_for(&needed_by) && !found.is_for(&BTreeSet::from([id(2)])));
+        let more = BTreeSet::from([id(2), id(3), id(4)]);
+        assert!(found.is_for(&needed_by) && found.is_for(&more));
+        assert!(!found.is_for(&BTreeSet::from([id(2)])));
         let rows = found.rows(&repository).await.expect("rows");
         let rows: Vec<_> = rows.try_collect().await.expect("rows");
         assert!(rows.iter().map(|row| &*row.path).eq(names));

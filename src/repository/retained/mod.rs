@@ -16,7 +16,8 @@
 //!
 //! Only manifests say who needs what. A list is worked out from the manifests and inventories of all
 //! other backups that are published at that moment, and names those that need something. An
-//! inventory never changes, so a list is exact as long as the same backups refer to the folder.
+//! inventory never changes, and a backup made later needs of the folder only what its base does. So
+//! a list is exact as long as all that it names are there.
 //!
 //! # The steps of a deletion of X
 //!

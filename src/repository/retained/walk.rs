@@ -41,10 +41,15 @@ impl AddAssign for Freed {
     fn add_assign(&mut self, other: Self) {
         self.freed_files += other.freed_files;
         self.freed_bytes += other.freed_bytes;
+        // What is released may count in a sum that this one is added to later.
         let retained = self.retained_files + other.retained_files;
-        self.retained_files = retained.saturating_sub(other.released_files);
+        let released = self.released_files + other.released_files;
+        let both = retained.min(released);
+        (self.retained_files, self.released_files) = (retained - both, released - both);
         let retained = self.retained_bytes + other.retained_bytes;
-        self.retained_bytes = retained.saturating_sub(other.released_bytes);
+        let released = self.released_bytes + other.released_bytes;
+        let both = retained.min(released);
+        (self.retained_bytes, self.released_bytes) = (retained - both, released - both);
         self.needed_by.extend(other.needed_by);
     }
 }
