@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Who};
-use crate::repository::{Note, Pin, Repository};
+use crate::repository::{Note, Pin, Repository, is_in_force};
 use crate::{Error, Result};
 
 /// The longest reason, in bytes.
@@ -157,12 +157,8 @@ pub(crate) async fn check_not_pinned(repository: &Repository, id: &BackupId) -> 
 /// The pin of a backup that is in force.
 pub(crate) fn live(note: &Note) -> Option<Pin> {
     let now = Timestamp::now();
-    // One that is no time is for ever.
-    let is_live = |pin: &&Pin| {
-        let until = pin.until.as_ref().and_then(|until| until.parse().ok());
-        until.is_none_or(|until: Timestamp| until > now)
-    };
-    note.pin.as_ref().filter(is_live).cloned()
+    let pin = note.pin.as_ref();
+    pin.filter(|pin| is_in_force(pin, now)).cloned()
 }
 
 /// Who pinned it, until when, and why, to be put behind “it is pinned”.
