@@ -1,5 +1,6 @@
 //! Pins: backups that nothing deletes.
 
+use arc_backup_core::{Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
 use crate::manifest::BackupId;
@@ -152,6 +153,49 @@ pub(crate) async fn check_not_pinned(repository: &Repository, id: &BackupId) -> 
         }),
         None => Ok(()),
     }
+}
+
+/// Locks the notes of these targets, in this order, unless a pin keeps the backup. As long as the
+/// locks are held, nobody can pin it: what a pin has answered stays true.
+///
+/// # Errors
+/// [`Error::Pinned`], and where the notes can't be locked.
+pub(crate) async fn lock_unpinned(
+    parts: &[&Repository],
+    id: &BackupId,
+) -> Result<Vec<Box<dyn LockGuard>>> {
+    let mut locks: Vec<Box<dyn LockGuard>> = Vec::new();
+    let locked = async {
+        for part in parts {
+            match part.lock_notes().await {
+                Ok(lock) => locks.push(lock),
+                // On a full disk there is no room for a lock, and none for a pin.
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(part.named(error)),
+            }
+            check_not_pinned(part, id).await?;
+        }
+        Ok(())
+    };
+    let locked: Result<()> = locked.await;
+    if let Err(error) = locked {
+        release(locks).await;
+        return Err(error);
+    }
+    Ok(locks)
+}
+
+/// Gives the locks of notes back.
+pub(crate) async fn release(locks: Vec<Box<dyn LockGuard>>) {
+    for lock in locks {
+        if let Err(error) = lock.release().await {
+            tracing::warn!(%error, "cannot release the lock of the notes");
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    error.storage_fault().map(CoreError::kind) == Some(ErrorKind::NoSpace)
 }
 
 /// The pin of a backup that is in force.
