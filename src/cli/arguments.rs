@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
+use super::wait_arguments::{WaitArguments, duration};
 use crate::config::IncludeConfig;
 use crate::manifest::BackupType;
 use crate::operations::{
@@ -205,14 +206,6 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
     },
-}
-
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct WaitArguments {
-    /// Wait this long while another operation runs, such as 90s, 30m or 2h, instead of ending with
-    /// exit code 3 at once.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(super) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -438,10 +431,6 @@ pub(super) struct CheckArguments {
     /// How many good backups each target must hold.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) min_backups: u64,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    times::parse_duration(text).ok_or_else(|| format!("expected {}", times::DURATION_FORM))
 }
 
 fn include_config(text: &str) -> Result<IncludeConfig, String> {

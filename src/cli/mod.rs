@@ -33,6 +33,7 @@ mod signals;
 mod summary;
 mod sweep;
 mod table;
+mod wait_arguments;
 mod waiting;
 
 pub use program::main;

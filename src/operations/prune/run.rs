@@ -21,7 +21,7 @@ pub(crate) async fn run(
     options: &PruneOptions,
 ) -> Result<()> {
     context.running.phase(Phase::Checking);
-    // Made anew, with the lock held: what an earlier plan said may have changed.
+    // Made with the lock held: what an earlier plan said may have changed.
     let plan = context.or_cancelled(engine.decide_prune(options)).await?;
     for warning in &plan.warnings {
         context.warn(warning.clone());

@@ -189,7 +189,7 @@ fn the_table_says_what_goes_and_that_nothing_was_done() {
         "{said}"
     );
     assert!(
-        lines.iter().all(|line| line.chars().count() <= 130),
+        lines.iter().all(|line| line.chars().count() <= 100),
         "{said}"
     );
 }
