@@ -55,6 +55,7 @@ mod busy;
 mod check;
 mod cli;
 mod config;
+mod cron;
 mod demo;
 mod doctor;
 mod error;
@@ -69,6 +70,7 @@ mod pipeline;
 mod random;
 mod registry;
 mod repository;
+mod schedule;
 mod secret;
 mod sorted;
 mod source;
@@ -83,9 +85,10 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, IncludeConfig, Overrides, Settings, StorageSettings,
-    TargetSettings, Values, Warning,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, ScheduleSettings,
+    ScheduledVerification, Settings, StorageSettings, TargetSettings, Values, Warning,
 };
+pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
@@ -99,6 +102,11 @@ pub use operations::{
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
     BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+};
+pub use schedule::{
+    Clock, EngineWork, LastFailure, LastScheduledRun, LastSuccess, MissedReport, PendingCopyReport,
+    PreviewedBackup, ScheduleHealth, SchedulePreview, ScheduleReport, ScheduleWork, Scheduler,
+    SystemClock, WaitingReport,
 };
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

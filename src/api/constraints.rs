@@ -13,6 +13,7 @@ const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
+const SCHEDULE: &str = "^[a-z0-9_-]{1,64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
@@ -151,6 +152,12 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("VerifyBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
         }
+        ("Schedule", "name") => json!({"pattern": SCHEDULE}),
+        ("Schedule", "type") => json!({"enum": ["full", "incremental"]}),
+        ("Schedule" | "SchedulePreview", "next_runs") => {
+            json!({"items": {"type": "string", "format": "date-time"}})
+        }
+        ("Schedule", "running") => json!({"pattern": OPERATION_ID}),
         _ => json!({}),
     }
 }
@@ -160,6 +167,7 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         // By default all.
         "limit" if operation == "list_backups" => json!({"minimum": 1, "maximum": PAGE_LIMIT}),
         "id" => json!({"pattern": BACKUP_ID}),
+        "name" => json!({"pattern": SCHEDULE}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
         "operation" => {

@@ -3,7 +3,8 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, ServiceRoutes,
+    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, ScheduleRoutes,
+    ServiceRoutes,
 };
 
 /// All endpoints.
@@ -14,6 +15,7 @@ pub(super) type Endpoints = (
     FileRoutes,
     ServiceRoutes,
     CheckRoutes,
+    ScheduleRoutes,
 );
 
 const DESCRIPTION: &str = "Backs up and restores an Arc time-series database. Every endpoint except \
@@ -30,6 +32,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         FileRoutes,
         ServiceRoutes,
         CheckRoutes,
+        ScheduleRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }

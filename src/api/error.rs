@@ -208,6 +208,10 @@ impl From<Error> for ApiError {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
             Error::NotFound(_) => Self::NotFound(Json(error_body("Backup not found"))),
+            Error::UnknownSchedule { hint, .. } => Self::NotFound(Json(ErrorBody {
+                detail: Some(hint),
+                ..error_body("Schedule not found")
+            })),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
                 detail: Some(detail),

@@ -9,7 +9,7 @@ use super::exit_code::FAILED;
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{cancel, check, delete, doctor, history, ids, list, restore, show, sweep};
+use super::{cancel, check, delete, doctor, history, ids, list, restore, schedules, show, sweep};
 use crate::Result;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
@@ -107,6 +107,7 @@ pub(super) async fn run(
             swept.await
         }
         Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
+        Command::Schedules(arguments) => schedules::run(engine, arguments, json, signals).await,
         Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
         Command::Check(arguments) => {
             signals

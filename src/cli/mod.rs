@@ -22,6 +22,7 @@ mod program;
 mod progress;
 mod restore;
 mod restore_report;
+mod schedules;
 mod serve;
 mod show;
 mod signals;

@@ -34,6 +34,9 @@ pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "arc_token",
 ];
 
+/// The keys of ours that stand under `[arc_backup]` alone.
+pub(crate) const OWN_KEYS: [&str; 1] = ["schedule"];
+
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
     "LOG",
@@ -89,10 +92,11 @@ pub(crate) fn unknown_target(
 pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let (of_storage, of_target) = (backends.storage_keys(), backends.target_keys());
     let mut warnings = sections(values);
-    for table in ["backup", "arc_backup"] {
+    let of_ours = [&BACKUP_KEYS[..], &OWN_KEYS].concat();
+    for (table, known) in [("backup", &BACKUP_KEYS[..]), ("arc_backup", &of_ours)] {
         let odd = (values.keys(table).into_iter())
-            .filter(|key| !BACKUP_KEYS.contains(&key.as_str()))
-            .map(|key| unknown(&format!("{table}."), &key, &BACKUP_KEYS));
+            .filter(|key| !known.contains(&key.as_str()))
+            .map(|key| unknown(&format!("{table}."), &key, known));
         warnings.extend(odd);
     }
     let in_storage = (values.keys("storage").into_iter())

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::manifest::BackupId;
 use crate::operations::audit;
 use crate::operations::{ArcBackup, BackupOptions, Request, Running, Who};
-use crate::operations::{Operation, OperationKind, Status};
+use crate::operations::{Operation, OperationKind, Origin, Status};
 use crate::{Error, Result};
 
 /// Timeout for writing the entry.
@@ -57,6 +57,10 @@ impl Attempt {
             backup_id: id.to_string(),
             target: target.cloned(),
             scope: request.databases(),
+            schedule: match request {
+                Request::Backup(options) => options.schedule.clone(),
+                _ => (who.origin == Origin::Schedule).then(|| who.actor.clone()),
+            },
             started_at: started.to_string(),
             actor: who.actor.clone(),
             origin: who.origin,

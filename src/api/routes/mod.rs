@@ -5,6 +5,7 @@ mod check;
 mod files;
 mod operations;
 mod restore;
+mod schedules;
 mod service;
 
 pub(super) use backups::BackupRoutes;
@@ -12,4 +13,5 @@ pub(super) use check::CheckRoutes;
 pub(super) use files::FileRoutes;
 pub(super) use operations::OperationRoutes;
 pub(super) use restore::RestoreRoutes;
+pub(super) use schedules::ScheduleRoutes;
 pub(super) use service::ServiceRoutes;

@@ -16,6 +16,7 @@ mod manifest;
 mod operation;
 mod restore;
 mod restore_in_progress;
+mod schedule;
 mod state;
 mod status;
 mod verification;
@@ -39,6 +40,8 @@ pub(super) use operation::{OperationsBody, Status};
 pub(super) use restore::{
     BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
 };
+pub(super) use schedule::{PreviewedBackup, ScheduleFailure, ScheduleRun, ScheduleSuccess};
+pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, SchedulesBody};
 pub(super) use state::BackupState;
 pub(crate) use status::IdleBody;
 pub(super) use status::StatusBody;
