@@ -22,6 +22,14 @@ pub enum Error {
     /// A request that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// No schedule has that name.
+    #[error("there is no schedule {name:?}: {hint}")]
+    UnknownSchedule {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        hint: String,
+    },
     /// No target holds the backup.
     #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
@@ -146,6 +154,7 @@ impl Error {
                 | Self::InvalidId(_)
                 | Self::Invalid(_)
                 | Self::NotFound(_)
+                | Self::UnknownSchedule { .. }
                 | Self::Incomplete(_)
                 | Self::Pinned { .. }
                 | Self::Busy(_)

@@ -55,6 +55,7 @@ mod busy;
 mod check;
 mod cli;
 mod config;
+mod cron;
 mod demo;
 mod doctor;
 mod error;
@@ -70,6 +71,7 @@ mod random;
 mod registry;
 mod repository;
 mod retention;
+mod schedule;
 mod secret;
 mod sorted;
 mod source;
@@ -84,9 +86,10 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, IncludeConfig, Overrides, RetentionSettings, Settings,
-    StorageSettings, TargetSettings, Values, Warning,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, RetentionSettings, ScheduleSettings,
+    ScheduledVerification, Settings, StorageSettings, TargetSettings, Values, Warning,
 };
+pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
@@ -107,6 +110,11 @@ pub use repository::{
 pub use retention::{
     Candidate, CandidateState, Decision, Fault, Pinned, Policies, Policy, Rules, Unknown, Within,
     evaluate, evaluate_all,
+};
+pub use schedule::{
+    Clock, EngineWork, LastFailure, LastScheduledRun, LastSuccess, MissedReport, PendingCopyReport,
+    PreviewedBackup, ScheduleHealth, SchedulePreview, ScheduleReport, ScheduleWork, Scheduler,
+    SystemClock, WaitingReport,
 };
 pub use secret::Secret;
 pub use unreadable_state::UnreadableState;

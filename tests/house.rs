@@ -26,6 +26,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["api"],
     &["check", "doctor", "demo"],
+    &["schedule"],
     &["operations"],
     &["repository", "source", "arc", "registry"],
     &["pipeline", "manifest"],

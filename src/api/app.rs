@@ -23,7 +23,7 @@ use super::schema::Schema;
 use super::shared::Shared;
 use super::waiting::WaitLimit;
 use crate::auth::Authenticator;
-use crate::operations::ArcBackup;
+use crate::schedule::Scheduler;
 
 /// The largest request body, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -43,14 +43,14 @@ pub fn document() -> String {
 /// The whole service.
 #[must_use]
 pub fn app(
-    engine: Arc<ArcBackup>,
+    scheduler: Arc<Scheduler>,
     authenticator: Arc<Authenticator>,
 ) -> BoxEndpoint<'static, Response> {
-    app_with(engine, authenticator, DELETE_WAIT)
+    app_with(scheduler, authenticator, DELETE_WAIT)
 }
 
 pub(super) fn app_with(
-    engine: Arc<ArcBackup>,
+    scheduler: Arc<Scheduler>,
     authenticator: Arc<Authenticator>,
     delete_wait: Duration,
 ) -> BoxEndpoint<'static, Response> {
@@ -71,7 +71,8 @@ pub(super) fn app_with(
         .nest("/", service)
         .around(query::refuse_unknown)
         .data(Arc::new(Shared {
-            engine,
+            engine: scheduler.engine().clone(),
+            scheduler,
             authenticator,
             schema: schema.clone(),
             delete_wait,

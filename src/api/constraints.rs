@@ -16,6 +16,7 @@ const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
 const LABEL: &str = "^[A-Za-z0-9][A-Za-z0-9_.:=/-]{0,63}$";
 const WITHIN: &str = "^(0|([0-9]{1,4}[ymdh]){1,4})$";
+const SCHEDULE: &str = "^[a-z0-9_-]{1,64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
@@ -177,6 +178,12 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("VerifyBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
         }
+        ("Schedule", "name") => json!({"pattern": SCHEDULE}),
+        ("Schedule", "type") => json!({"enum": ["full", "incremental"]}),
+        ("Schedule" | "SchedulePreview", "next_runs") => {
+            json!({"items": {"type": "string", "format": "date-time"}})
+        }
+        ("Schedule", "running") => json!({"pattern": OPERATION_ID}),
         _ => json!({}),
     }
 }
@@ -186,6 +193,7 @@ fn of_parameter(operation: &str, name: &str) -> Value {
         // By default all.
         "limit" if operation == "list_backups" => json!({"minimum": 1, "maximum": PAGE_LIMIT}),
         "id" => json!({"pattern": BACKUP_ID}),
+        "name" => json!({"pattern": SCHEDULE}),
         "operation_id" => json!({"pattern": OPERATION_ID}),
         "backup_id" => json!({"pattern": BACKUP_ID}),
         "operation" => {

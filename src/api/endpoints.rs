@@ -4,7 +4,7 @@ use poem_openapi::OpenApiService;
 
 use super::routes::{
     BackupRoutes, CheckRoutes, CopyRoutes, FileRoutes, OperationRoutes, RestoreRoutes,
-    RetentionRoutes, ServiceRoutes,
+    RetentionRoutes, ScheduleRoutes, ServiceRoutes,
 };
 
 /// All endpoints.
@@ -17,6 +17,7 @@ pub(super) type Endpoints = (
     ServiceRoutes,
     CheckRoutes,
     CopyRoutes,
+    ScheduleRoutes,
 );
 
 const DESCRIPTION: &str = "Backs up and restores an Arc time-series database. Every endpoint except \
@@ -35,6 +36,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         ServiceRoutes,
         CheckRoutes,
         CopyRoutes,
+        ScheduleRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }

@@ -232,6 +232,10 @@ impl From<Error> for ApiError {
         match error.into_root() {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
+            Error::UnknownSchedule { hint, .. } => Self::NotFound(Json(ErrorBody {
+                detail: Some(hint),
+                ..error_body("Schedule not found")
+            })),
             Error::NotFound(_) => Self::NotFound(Json(ErrorBody {
                 detail: context,
                 ..error_body("Backup not found")

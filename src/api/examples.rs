@@ -4,6 +4,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
 use super::error::{ErrorBody, error_body};
+use super::schedule_examples;
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupPin, BackupState, CancelRequested, CheckReport,
     CheckStatus, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody,
@@ -37,6 +38,9 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
 }
 
 pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
+    if let Some(example) = schedule_examples::answer(operation, status) {
+        return Some(example);
+    }
     match (operation, status) {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
@@ -171,8 +175,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("get_health", "200") => HealthBody {
             status: "ok".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            schedules: Some("2, 0 paused, 0 overdue".to_owned()),
         }
         .to_json(),
+        ("run_schedule", "202") => accepted("Backup started", None),
         ("cancel_operation", "409") => error_body("No operation is running").to_json(),
         ("get_operation", "404") => error_body("Operation not found").to_json(),
         ("restore_backup", "400") => {

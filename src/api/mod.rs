@@ -15,6 +15,7 @@ mod parameters;
 mod query;
 mod requests;
 mod routes;
+mod schedule_examples;
 mod schema;
 mod server;
 mod shared;

@@ -8,10 +8,13 @@ use super::schema::Schema;
 use super::waiting::WaitLimit;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
+use crate::schedule::Scheduler;
 
 /// The engine, and the state that requests have in common.
 pub(super) struct Shared {
     pub(super) engine: Arc<ArcBackup>,
+    /// The schedules of this service.
+    pub(super) scheduler: Arc<Scheduler>,
     pub(super) authenticator: Arc<Authenticator>,
     /// The document that requests are checked against.
     pub(super) schema: Arc<Schema>,

@@ -29,6 +29,7 @@ use crate::manifest::{
     MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::ArcBackup;
+use crate::schedule::Scheduler;
 
 /// An HTTP answer, to be checked against the document.
 #[derive(Debug)]
@@ -160,9 +161,10 @@ impl Service {
         registry.add_sink("odd", move |_, _| Ok(made.clone() as Arc<dyn Sink>));
         let authenticator = Arc::new(Authenticator::new(settings.auth.clone()));
         let engine = ArcBackup::new(settings, &registry).expect("a valid configuration");
+        let scheduler = Scheduler::of(engine).expect("no schedules");
         Self {
             sink,
-            app: app_with(engine, authenticator, Duration::from_millis(200)),
+            app: app_with(scheduler, authenticator, Duration::from_millis(200)),
             _folder: folder,
         }
     }

@@ -35,6 +35,7 @@ pub(super) fn evaluate(options: &CheckOptions, facts: &Facts) -> CheckReport {
         .map(|target| one(options, target, facts))
         .collect();
     let faults: Vec<_> = (facts.interrupted.iter().cloned())
+        .chain(facts.schedules.iter().cloned())
         .chain((facts.unread.iter()).map(|error| format!("the history can't be read: {error}")))
         .map(|fault| on_one_line(&fault))
         .collect();

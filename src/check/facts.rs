@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Freshness, Listing, Repository};
+use crate::schedule::health;
 
 /// How long a target may take to list its backups.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,6 +25,8 @@ pub(super) struct Facts {
     pub(super) targets: Vec<TargetFacts>,
     /// A restore that was interrupted while it changed live data, and what to do.
     pub(super) interrupted: Option<String>,
+    /// What is wrong with the schedules.
+    pub(super) schedules: Option<String>,
     /// Why the history can't be read.
     pub(super) unread: Option<String>,
 }
@@ -86,8 +89,22 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
         owner: Owner::of(engine.settings()),
         targets,
         interrupted: interrupted.map(|restore| format!("{restore}: {}", restore.remedy())),
+        schedules: match wanted {
+            None => schedules(engine).await,
+            Some(_) => None,
+        },
         unread,
     }
+}
+
+/// What is wrong with the schedules of the configuration.
+async fn schedules(engine: &ArcBackup) -> Option<String> {
+    let schedules = engine.settings().schedules();
+    let health = match schedules {
+        Ok(schedules) => health(engine, Ok(&schedules)).await,
+        Err(error) => health(engine, Err(error)).await,
+    };
+    health.wrong()
 }
 
 type Listed<'a> = (&'a Repository, Result<Listing, String>);

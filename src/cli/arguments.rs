@@ -191,6 +191,8 @@ pub(super) enum Command {
         #[command(flatten)]
         busy: WaitArguments,
     },
+    /// Show the schedules: what ran last, what failed, and what runs next.
+    Schedules(ScheduleArguments),
     /// Check that everything the configuration names can be reached and used.
     Doctor,
     /// Check that the newest backup is recent, and verified recently: one line, exit code 0 or 1.
@@ -205,6 +207,43 @@ pub(super) enum Command {
         /// The address to listen on.
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct ScheduleArguments {
+    /// Only this schedule.
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Show the next ten runs, and what retention would keep in 30 days.
+    #[arg(long)]
+    pub(super) preview: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<ScheduleCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ScheduleCommand {
+    /// Run a schedule now: its backup, and what follows it. Print the backup's id.
+    Run {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
+    /// Pause a schedule: it does not run until it is resumed.
+    Pause {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Resume a schedule.
+    Resume {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 

@@ -10,8 +10,8 @@ use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{
-    cancel, check, copy, delete, doctor, history, ids, label, list, pin, prune, restore, show,
-    sweep,
+    cancel, check, copy, delete, doctor, history, ids, label, list, pin, prune, restore, schedules,
+    show, sweep,
 };
 use crate::Result;
 use crate::config::IncludeConfig;
@@ -154,6 +154,7 @@ pub(super) async fn run(
         Command::Cancel { operation, wait } => {
             cancel::run(engine, operation.as_deref(), wait, json, signals).await
         }
+        Command::Schedules(arguments) => schedules::run(engine, arguments, json, signals).await,
         Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
         Command::Check(arguments) => {
             signals

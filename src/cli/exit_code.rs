@@ -17,7 +17,10 @@ pub(super) const INTERRUPTED: u8 = 130;
 pub(super) fn for_error(error: &Error) -> u8 {
     match error.root() {
         Error::Busy(_) => BUSY,
-        Error::Config(_) | Error::InvalidId(_) | Error::Invalid(_) => USAGE,
+        Error::Config(_)
+        | Error::InvalidId(_)
+        | Error::Invalid(_)
+        | Error::UnknownSchedule { .. } => USAGE,
         _ => FAILED,
     }
 }

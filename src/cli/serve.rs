@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::exit_code::DONE;
 use super::output;
 use super::signals::Signals;
 use crate::api::Server;
 use crate::auth::Authenticator;
 use crate::operations::ArcBackup;
+use crate::schedule::Scheduler;
 use crate::{Error, Result};
 
 /// How long open connections may last after the service was asked to end and its operation has
@@ -64,6 +67,7 @@ pub(super) async fn serve(
             ),
         }));
     }
+    let scheduler = Scheduler::of(engine.clone())?;
     let authenticator = Arc::new(Authenticator::new(engine.settings().auth.clone()));
     let server = Server::bind(listen).await.map_err(|error| {
         let text = format!("cannot listen on {listen}: {error}; choose another address with --listen or `backup.listen`");
@@ -87,7 +91,7 @@ pub(super) async fn serve(
         Err(error) => return Err(error.into()),
     };
     engine.clean_up_at_start();
-    let app = crate::api::app(engine.clone(), authenticator);
+    let app = crate::api::app(scheduler.clone(), authenticator);
     let (ending, signals) = (engine.clone(), signals.clone());
     let shutdown = async move {
         let reason = signals.received().await;
@@ -95,6 +99,14 @@ pub(super) async fn serve(
         ending.close(reason).await;
     };
     ready(&address, generated.as_deref());
+    let ended = CancellationToken::new();
+    let schedules = tokio::spawn({
+        let ended = ended.clone();
+        async move { scheduler.run(ended).await }
+    });
     server.run(app, shutdown, GRACE).await;
+    // The engine is closed: what a schedule had at work has ended.
+    ended.cancel();
+    let _ = schedules.await;
     Ok(DONE)
 }

@@ -37,7 +37,8 @@ pub(crate) const BACKUP_KEYS: [&str; 22] = [
 ];
 
 /// The keys of ours that stand under `[arc_backup]` alone.
-pub(crate) const OWN_KEYS: [&str; 4] = ["mode", "rehash_share", "retention", "timezone"];
+pub(crate) const OWN_KEYS: [&str; 5] =
+    ["mode", "rehash_share", "retention", "schedule", "timezone"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [

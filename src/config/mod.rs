@@ -20,6 +20,7 @@ mod own_table;
 mod placeholder;
 mod places;
 mod retention;
+mod schedules;
 mod settings;
 mod state;
 mod storage;
@@ -43,8 +44,9 @@ pub(crate) use location::searched_places;
 pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
 pub use retention::RetentionSettings;
-#[allow(unused_imports, reason = "schedules have rules too")]
+
 pub(crate) use retention::rules as retention_rules;
+pub use schedules::{ScheduleSettings, ScheduledVerification};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;
 pub use targets::TargetSettings;

@@ -12,6 +12,7 @@ mod machine;
 mod probe;
 mod reading;
 mod room;
+mod schedules;
 mod set_aside;
 
 pub use check::{Check, DoctorStatus, Report};

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::manifest::BackupId;
 use crate::operations::audit;
 use crate::operations::{ArcBackup, BackupOptions, PruneOptions, Request, Running, Who};
-use crate::operations::{Operation, OperationKind, Status};
+use crate::operations::{Operation, OperationKind, Origin, Status};
 use crate::{Error, Result};
 
 /// Timeout for writing the entry.
@@ -69,6 +69,10 @@ impl Attempt {
                 _ => None,
             },
             scope: request.databases(),
+            schedule: match request {
+                Request::Backup(options) => options.schedule.clone(),
+                _ => (who.origin == Origin::Schedule).then(|| who.actor.clone()),
+            },
             started_at: started.to_string(),
             actor: who.actor.clone(),
             origin: who.origin,

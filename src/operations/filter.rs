@@ -16,6 +16,8 @@ pub struct OperationFilter {
     pub operations: Vec<OperationKind>,
     /// Of this backup.
     pub backup_id: Option<String>,
+    /// For this schedule.
+    pub schedule: Option<String>,
     /// Begun at this moment or later.
     pub since: Option<Timestamp>,
     /// Begun before this moment.
@@ -51,6 +53,7 @@ impl OperationFilter {
         let kinds = self.operations.iter().map(ToString::to_string);
         one_of("operation", kinds.collect());
         one_of("backup_id", self.backup_id.iter().cloned().collect());
+        one_of("schedule", self.schedule.iter().cloned().collect());
         if !self.statuses.is_empty() {
             // The column: that of a row which cannot be parsed is corrected there alone.
             let marks = vec!["?"; self.statuses.len()].join(", ");

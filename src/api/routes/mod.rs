@@ -7,6 +7,7 @@ mod files;
 mod operations;
 mod restore;
 mod retention;
+mod schedules;
 mod service;
 
 pub(super) use backups::BackupRoutes;
@@ -16,4 +17,5 @@ pub(super) use files::FileRoutes;
 pub(super) use operations::OperationRoutes;
 pub(super) use restore::RestoreRoutes;
 pub(super) use retention::RetentionRoutes;
+pub(super) use schedules::ScheduleRoutes;
 pub(super) use service::ServiceRoutes;

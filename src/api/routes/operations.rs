@@ -131,6 +131,8 @@ impl OperationRoutes {
         operation: Query<Option<Vec<String>>>,
         /// Only those of this backup.
         backup_id: Query<Option<String>>,
+        /// Only those of this schedule.
+        schedule: Query<Option<String>>,
         /// Only those that began then or later: RFC 3339, or an age such as `24h` or `7d`.
         since: Query<Option<String>>,
         /// Only those that began before: RFC 3339, or an age.
@@ -151,6 +153,7 @@ impl OperationRoutes {
                 Some(id) => Some(BackupId::parse(&id)?.to_string()),
                 None => None,
             },
+            schedule: schedule.0,
             since: moment("since", since.0)?,
             until: moment("until", until.0)?,
         };

@@ -47,10 +47,12 @@ impl ServiceRoutes {
         operation_id = "get_health",
         tag = "Tag::Service"
     )]
-    async fn health(&self) -> Result<Json<HealthBody>, ApiError> {
+    async fn health(&self, shared: Data<&Arc<Shared>>) -> Result<Json<HealthBody>, ApiError> {
+        let schedules = shared.scheduler.health().await;
         Ok(Json(HealthBody {
             status: "ok".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            schedules: (!schedules.is_empty()).then(|| schedules.to_string()),
         }))
     }
 }

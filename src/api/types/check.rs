@@ -15,7 +15,8 @@ pub(crate) struct CheckReport {
     pub(in crate::api) line: String,
     /// When it was checked, RFC 3339, UTC.
     pub(in crate::api) checked_at: String,
-    /// What is wrong and belongs to no target: a restore that was interrupted.
+    /// What is wrong and belongs to no target: a restore that was interrupted, schedules
+    /// that are overdue.
     pub(in crate::api) faults: Vec<String>,
     /// Each target.
     pub(in crate::api) targets: Vec<TargetCheck>,

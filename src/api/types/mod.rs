@@ -20,6 +20,7 @@ mod pin;
 mod prune;
 mod restore;
 mod restore_in_progress;
+mod schedule;
 mod state;
 mod status;
 mod verification;
@@ -49,6 +50,8 @@ pub(super) use prune::{PlannedBackup, Pruned};
 pub(super) use restore::{
     BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
 };
+pub(super) use schedule::{PreviewedBackup, ScheduleFailure, ScheduleRun, ScheduleSuccess};
+pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, SchedulesBody};
 pub(super) use state::BackupState;
 pub(crate) use status::IdleBody;
 pub(super) use status::StatusBody;

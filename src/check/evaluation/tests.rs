@@ -56,6 +56,7 @@ fn target(backups: Vec<Summary>) -> TargetFacts {
 
 fn facts(targets: Vec<TargetFacts>) -> Facts {
     Facts {
+        schedules: None,
         now: now(),
         own: None,
         owner: Owner::default(),

@@ -1,0 +1,84 @@
+//! Copies that are still to be made: a failed one is tried again in growing pauses.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::decision::Action;
+use super::kept::PendingCopy;
+use super::machine::{Entry, Machine, pause};
+
+/// The first pause before a copy that failed is tried again.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+/// The longest one.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
+impl Machine {
+    /// The first copy that is due.
+    pub(super) fn begin_copy(&mut self, now: Timestamp) -> Option<Action> {
+        for entry in &mut self.entries {
+            if entry.is_paused() {
+                continue;
+            }
+            for copy in &mut entry.kept.copies {
+                if copy.retry_at > now + LONGEST_PAUSE {
+                    copy.retry_at = now;
+                }
+            }
+            let due = entry.kept.copies.iter().find(|copy| copy.retry_at <= now);
+            if let Some(copy) = due.cloned() {
+                let name = entry.timing.name.clone();
+                self.at_work = Some(name.clone());
+                return Some(Action::Copy { name, copy });
+            }
+        }
+        None
+    }
+
+    /// A backup is to be copied to these targets. Copies of earlier ones that are still to be made
+    /// to the same targets are given up: their backups are returned.
+    pub(crate) fn to_copy(
+        &mut self,
+        name: &str,
+        (backup_id, from): (&str, &str),
+        to: &[String],
+        now: Timestamp,
+    ) -> Vec<PendingCopy> {
+        let Some(Entry { kept, .. }) = self.entry(name) else {
+            return Vec::new();
+        };
+        let (given_up, left) = (kept.copies.drain(..)).partition(|copy| to.contains(&copy.to));
+        kept.copies = left;
+        kept.copies.extend(to.iter().map(|to| PendingCopy {
+            backup_id: backup_id.to_owned(),
+            from: from.to_owned(),
+            to: to.clone(),
+            attempts: 0,
+            retry_at: now,
+            error: None,
+        }));
+        given_up
+    }
+
+    /// A copy was tried. `error` says why there is none; `None`: there is, or it is not needed.
+    pub(crate) fn copy_has_ended(
+        &mut self,
+        name: &str,
+        copy: &PendingCopy,
+        error: Option<String>,
+        now: Timestamp,
+    ) {
+        let Some(Entry { kept, .. }) = self.entry(name) else {
+            return;
+        };
+        let is_it = |one: &PendingCopy| one.backup_id == copy.backup_id && one.to == copy.to;
+        match error {
+            None => kept.copies.retain(|one| !is_it(one)),
+            Some(error) => {
+                for one in kept.copies.iter_mut().filter(|one| is_it(one)) {
+                    one.attempts += 1;
+                    one.retry_at = now + pause(one.attempts, FIRST_PAUSE, LONGEST_PAUSE);
+                    one.error = Some(error.clone());
+                }
+            }
+        }
+    }
+}

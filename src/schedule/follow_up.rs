@@ -1,0 +1,106 @@
+//! What follows a backup of a schedule: its copies, its verification, and the pruning.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use jiff::SignedDuration;
+
+use super::clock::Clock;
+use super::work::ScheduleWork;
+use crate::config::ScheduleSettings;
+use crate::operations::{Operation, Status};
+use crate::{Error, Result};
+
+/// How long a step waits while something else is at work, before it is given up until the next run.
+const BUSY_LIMIT: SignedDuration = SignedDuration::from_mins(30);
+/// How often it asks.
+const BUSY_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// What becomes of a copy.
+pub(super) type CopyFailed<'a> = &'a (dyn Fn(&str, Option<String>) + Send + Sync);
+
+/// Makes what follows a successful backup: the copies, the verification, then the pruning of the
+/// target and of those that the copies went to. Each is tried, whatever became of the others, but
+/// nothing is pruned where the copy failed. Returns the operations.
+pub async fn follow_up(
+    work: &dyn ScheduleWork,
+    clock: &dyn Clock,
+    schedule: &ScheduleSettings,
+    backup_id: &str,
+) -> Vec<Result<Operation>> {
+    with_copies(work, clock, schedule, backup_id, &|_, _| {}).await
+}
+
+/// The same; `copied` gets what became of each copy: why there is none, or `None`.
+pub(super) async fn with_copies(
+    work: &dyn ScheduleWork,
+    clock: &dyn Clock,
+    schedule: &ScheduleSettings,
+    backup_id: &str,
+    copied: CopyFailed<'_>,
+) -> Vec<Result<Operation>> {
+    let (name, from) = (&schedule.timing.name, &schedule.target);
+    let mut operations = Vec::new();
+    let mut to_prune = vec![from.clone()];
+    for to in &schedule.copy_to {
+        let done = while_busy(clock, || work.copy(schedule, backup_id, from, to)).await;
+        let error = fault(&done);
+        if let Some(error) = &error {
+            tracing::warn!(
+                schedule = name,
+                backup_id,
+                to,
+                error,
+                "a copy failed, and is tried again"
+            );
+        } else {
+            to_prune.push(to.clone());
+        }
+        copied(to, error);
+        operations.push(done);
+    }
+    if let Some(how) = schedule.verify {
+        let done = while_busy(clock, || work.verify(schedule, backup_id, how)).await;
+        if let Some(error) = fault(&done) {
+            tracing::warn!(schedule = name, backup_id, error, "the verification failed");
+        }
+        operations.push(done);
+    }
+    for target in &to_prune {
+        let done = while_busy(clock, || work.prune(schedule, target)).await;
+        if let Err(error) = &done {
+            tracing::warn!(schedule = name, target, %error, "the prune failed");
+        }
+        operations.extend(done.transpose());
+    }
+    operations
+}
+
+/// Why an operation is not completed.
+pub(super) fn fault(done: &Result<Operation>) -> Option<String> {
+    match done {
+        Ok(operation) if operation.status == Status::Completed => None,
+        Ok(operation) => {
+            let error = operation.error.clone();
+            Some(error.unwrap_or_else(|| operation.status.to_string()))
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+async fn while_busy<'a, T>(
+    clock: &dyn Clock,
+    attempt: impl Fn() -> BoxFuture<'a, Result<T>>,
+) -> Result<T> {
+    let limit = clock.now() + BUSY_LIMIT;
+    loop {
+        let done = attempt().await;
+        let is_busy = matches!(&done, Err(error) if matches!(error.root(), Error::Busy(_)));
+        if !is_busy || clock.now() >= limit {
+            return done;
+        }
+        clock.sleep_until(clock.now() + BUSY_PAUSE).await;
+        // A clock that returns at once must not make this a busy loop.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,46 @@
+//! Takes up a changed configuration file.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::config::{Overrides, ScheduleSettings, Settings};
+use crate::operations::ArcBackup;
+use crate::{Error, Result};
+
+/// The version of a file: a changed one has another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version(Option<(u64, u64, i64, i64)>);
+
+impl Version {
+    pub(super) fn of(path: &Path) -> Self {
+        let meta = std::fs::metadata(path).ok();
+        Self(meta.map(|meta| (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())))
+    }
+}
+
+/// Reads the file again: the settings, of which schedules, retention and `copy_to` count, and the
+/// schedules.
+///
+/// # Errors
+/// When the file or a schedule is wrong, or a schedule needs a target that the service does not
+/// have.
+pub(super) fn read(engine: &ArcBackup) -> Result<(Settings, Vec<ScheduleSettings>)> {
+    let old = engine.settings();
+    let overrides = Overrides {
+        config: Some(old.config_path.clone()),
+        ..Overrides::default()
+    };
+    let new = Settings::load(&overrides, old.backends.clone())?;
+    let schedules = new.schedules()?;
+    let is_known = |name: &String| old.targets.iter().any(|target| target.name == *name);
+    for schedule in &schedules {
+        let targets = std::iter::once(&schedule.target).chain(&schedule.copy_to);
+        if let Some(target) = targets.into_iter().find(|target| !is_known(target)) {
+            return Err(Error::Config(format!(
+                "schedule {:?} names the target {target:?}, which is new: restart the service to take it up",
+                schedule.timing.name
+            )));
+        }
+    }
+    Ok((new, schedules))
+}

@@ -1,0 +1,56 @@
+//! What is kept of schedules, in the state folder.
+
+use std::path::{Path, PathBuf};
+
+use super::kept::KeptSchedules;
+use crate::files::{create_folder, with_suffix, write_atomically};
+use crate::{Error, Result};
+
+/// The folder, in the state folder.
+pub(super) fn folder(state: &Path) -> PathBuf {
+    state.join("schedules")
+}
+
+fn path(state: &Path) -> PathBuf {
+    folder(state).join("kept.json")
+}
+
+/// What is kept; nothing where there is no file. One that cannot be read is set aside: then the
+/// history says what ran.
+pub(super) fn load(state: &Path) -> KeptSchedules {
+    let path = path(state);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return KeptSchedules::default();
+        }
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "cannot read what is kept of schedules");
+            return KeptSchedules::default();
+        }
+    };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        let aside = with_suffix(&path, ".damaged");
+        tracing::warn!(
+            %error, path = %path.display(), aside = %aside.display(),
+            "what was kept of schedules is damaged, and set aside: the history says what has run"
+        );
+        let _ = std::fs::rename(&path, aside);
+        KeptSchedules::default()
+    })
+}
+
+/// The same for those who only look: `None` where there is nothing to read.
+pub(super) fn look(state: &Path) -> Option<KeptSchedules> {
+    serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
+}
+
+/// Writes what is kept, durably.
+pub(super) fn save(state: &Path, kept: &KeptSchedules) -> Result<()> {
+    let text = serde_json::to_vec_pretty(kept).map_err(|error| {
+        Error::Failed(format!("cannot write what is kept of schedules: {error}"))
+    })?;
+    let folder = folder(state);
+    create_folder(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    Ok(write_atomically(&path(state), &text)?)
+}
