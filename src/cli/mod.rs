@@ -27,6 +27,7 @@ mod prune;
 mod restore;
 mod restore_report;
 mod retention_arguments;
+mod schedule_arguments;
 mod schedules;
 mod serve;
 mod show;

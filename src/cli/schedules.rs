@@ -7,14 +7,15 @@ use jiff::{Timestamp, ZonedDateTime};
 use poem_openapi::types::ToJSON;
 
 use super::actor::who;
-use super::arguments::{ScheduleArguments, ScheduleCommand, WaitArguments};
 use super::exit_code::{DONE, FAILED};
 use super::json;
 use super::operation::{Answer, run as run_operation};
 use super::output::{print_line, print_note, print_stderr};
+use super::schedule_arguments::{ScheduleArguments, ScheduleCommand};
 use super::signals::Signals;
 use super::summary;
 use super::table::{Table, left};
+use super::wait_arguments::WaitArguments;
 use crate::Result;
 use crate::api::types;
 use crate::config::ScheduleSettings;
