@@ -118,6 +118,9 @@ fn fields(
         }
     }
     fields.extend([("created", created), ("target", place(target, loaded))]);
+    if let Some(base) = &manifest.base_backup_id {
+        fields.push(("type", format!("incremental, on the base of {base}")));
+    }
     if !manifest.scope.is_empty() {
         fields.push(("scope", manifest.scope.join(", ")));
     }
@@ -145,6 +148,19 @@ fn fields(
     if manifest.reused_files > 0 {
         let size = figures::size(manifest.reused_bytes);
         fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
+    }
+    if !manifest.stored_in.is_empty() {
+        let (files, bytes) = (manifest.stored_in.values()).fold((0, 0), |sum: (u64, u64), one| {
+            (sum.0 + one.files, sum.1 + one.bytes)
+        });
+        let holders = manifest.stored_in.len();
+        fields.push((
+            "held by others",
+            format!(
+                "{files} files, {}, in {holders} backups",
+                figures::size(bytes)
+            ),
+        ));
     }
     if let Some(source) = &manifest.source {
         fields.push(("source", format!("{}: {}", source.backend, source.location)));
