@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     }
     for (name, operation) in [
         ("backup", Operation::Backup),
+        ("incremental_backup", Operation::Incremental),
         ("restore", Operation::Restore),
         ("delete", Operation::Delete),
         ("sweep", Operation::Sweep),
@@ -65,13 +66,15 @@ fn main() -> ExitCode {
         };
         let bytes = match operation {
             // A bit that is flipped before it is hashed counts as a bit of the file.
-            Operation::Backup => Some(["short-read", "short-write"]),
+            Operation::Backup | Operation::Incremental => Some(["short-read", "short-write"]),
             Operation::Restore => Some(["short-read", "flip-read"]),
             Operation::Delete | Operation::Sweep => None,
         };
         let full = match operation {
             // For one call, and for all later calls.
-            Operation::Backup | Operation::Restore => Some(["no-space", "no-space+"]),
+            Operation::Backup | Operation::Incremental | Operation::Restore => {
+                Some(["no-space", "no-space+"])
+            }
             Operation::Delete | Operation::Sweep => None,
         };
         let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
@@ -139,7 +142,9 @@ impl Scene {
         let (kept, old) = (instance.backup(), live(&instance));
         let mut victim = String::new();
         match operation {
-            Operation::Backup | Operation::Restore => drop(change_live(&instance)),
+            Operation::Backup | Operation::Incremental | Operation::Restore => {
+                drop(change_live(&instance));
+            }
             Operation::Delete => victim = instance.backup(),
             Operation::Sweep => {
                 let (dead, trace) = faulty(&instance, "die:before:3", "target.commit", &["backup"]);
@@ -158,9 +163,20 @@ impl Scene {
         }
     }
 
+    /// A copy of it. An incremental backup has a base that was made there: files that are copied
+    /// are other files.
+    fn copy(&self) -> Instance {
+        let copy = copy(&self.instance);
+        if self.operation == Operation::Incremental {
+            copy.backup();
+        }
+        copy
+    }
+
     fn arguments(&self) -> Vec<&str> {
         match self.operation {
             Operation::Backup => vec!["--json", "backup"],
+            Operation::Incremental => vec!["--json", "backup", "--incremental"],
             Operation::Restore => {
                 // In a copy of the instance, whose data has another path.
                 vec![
@@ -185,7 +201,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
     let (mut calls, mut failures) = (Vec::new(), Vec::new());
     for fault in faults {
         // A call that never comes. The number of calls depends on the kind of fault.
-        let counting = copy(&scene.instance);
+        let counting = scene.copy();
         let (whole, trace) = faulty(&counting, &at(fault, 0), "", &scene.arguments());
         assert!(whole.status.success(), "{}", text(&whole));
         check(&scene, &counting, false, "without a fault");
@@ -254,7 +270,8 @@ enum Met {
 }
 
 fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met {
-    let (operation, instance) = (scene.operation, copy(&scene.instance));
+    let (operation, instance) = (scene.operation, scene.copy());
+    let before = listed(&instance, "before");
     let (output, trace) = faulty(&instance, fault, "", &scene.arguments());
     let call = (trace.get(number - 1)).map_or("(not reached)", String::as_str);
     let case = format!("{operation:?}, {fault}, concurrent: {concurrent}, call {call}");
@@ -277,23 +294,27 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
                 .any(|call| call.contains("\ttarget.check\t"))
         };
         let of_sweep = call.contains("\ttarget.check\t") && published.is_some_and(checks);
-        if operation == Operation::Backup && of_sweep && output.status.success() {
+        if operation.is_backup() && of_sweep && output.status.success() {
             assert!(text(&output).contains("for the next operation"), "{case}");
             went_well = true;
         } else {
             went_well = !failed_well(operation, &output, fault, call, &case);
         }
     }
-    if operation == Operation::Backup && fault.starts_with("no-space") && !went_well {
+    if operation.is_backup() && fault.starts_with("no-space") && !went_well {
         // The used space must be free at once, not only after the next backup.
         let folders = std::fs::read_dir(instance.path("data/backups")).unwrap();
         let folders: Vec<_> = folders.map(|folder| folder.unwrap().file_name()).collect();
         assert_eq!(
             folders.len(),
-            2,
+            before.len() + 1,
             "{case}: room was not given back: {folders:?}"
         );
     }
+    let now = listed(&instance, &case);
+    let lost = before.iter().find(|id| !now.contains(id));
+    let is_deleted = |id: &String| operation == Operation::Delete && *id == scene.victim;
+    assert!(lost.is_none_or(is_deleted), "{case}: {lost:?} is gone");
     let of_source = !call.contains("\ttarget") && !dies;
     check(scene, &instance, of_source, &case);
     match (reached, went_well) {
@@ -307,7 +328,7 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
 fn a_bit_that_a_disk_flips_is_found(limit: usize) {
     let scene = Scene::new(Operation::Backup, false);
     let calls = "target.write";
-    let counting = copy(&scene.instance);
+    let counting = scene.copy();
     let (whole, trace) = faulty(&counting, "flip-write:0", calls, &scene.arguments());
     assert!(whole.status.success(), "{}", text(&whole));
     let step = trace.len().div_ceil(limit);
@@ -354,7 +375,7 @@ fn a_slow_call_fails_no_operation(limit: usize) {
         Operation::Sweep,
     ] {
         let scene = Scene::new(operation, false);
-        let counting = copy(&scene.instance);
+        let counting = scene.copy();
         let (_, trace) = faulty(&counting, "delay:1:0", "", &scene.arguments());
         let step = trace.len().div_ceil(limit);
         for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
@@ -380,12 +401,17 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         "{case}: the earlier backup is gone"
     );
     match scene.operation {
-        Operation::Backup => {
+        Operation::Backup | Operation::Incremental => {
             assert!(
                 live(instance) == scene.now,
                 "{case}: a backup changed live data"
             );
-            instance.ok(&["backup"]);
+            let (code, made) = instance.json(&scene.arguments()[1..]);
+            assert_eq!(code, 0, "{case}: {made}");
+            if scene.operation == Operation::Incremental {
+                let reused = made["reused_files"].as_u64().unwrap_or_default();
+                assert!(reused >= 3, "{case}: {made}");
+            }
         }
         Operation::Restore => restored(scene, instance, case),
         Operation::Delete => {

@@ -8,9 +8,22 @@ use crate::support::text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Backup,
+    /// One that reuses the files of an earlier backup.
+    Incremental,
     Restore,
     Delete,
     Sweep,
+}
+
+impl Operation {
+    pub fn is_backup(self) -> bool {
+        matches!(self, Self::Backup | Self::Incremental)
+    }
+
+    /// Whether a rule for `other` is one for this.
+    fn is(self, other: Self) -> bool {
+        self == other || (self.is_backup() && other == Self::Backup)
+    }
 }
 
 /// Calls that an operation does not need: it warns, or repeats them later.
@@ -59,7 +72,7 @@ pub fn failed_well(
     let (name, subject) = (columns.next().unwrap(), columns.next().unwrap_or_default());
     if output.status.success() {
         let known = (TOLERATED.iter())
-            .any(|(of, call)| of.is_none_or(|of| of == operation) && *call == name);
+            .any(|(of, call)| of.is_none_or(|of| operation.is(of)) && *call == name);
         // Live data that is read wrong counts as different, and is replaced.
         let replaced =
             operation == Operation::Restore && name == "storage.get" && !fault.starts_with("error");
@@ -68,7 +81,7 @@ pub fn failed_well(
         // A file that ends early may have changed: it is read again, and is whole then.
         let healed = healed
             || fault.starts_with("short-read")
-                && operation == Operation::Backup
+                && operation.is_backup()
                 && ["storage.get", "source-data.open"].contains(&name);
         assert!(
             known || replaced || healed,
