@@ -13,6 +13,7 @@ use crate::operations::context::Context;
 use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::elsewhere::Elsewhere;
 use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
@@ -198,14 +199,22 @@ fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
         Ok(record) => is_here(record),
         Err(_) => true,
     });
-    Ok(stream::iter(in_part).and_then(async |record| {
-        let (id, key) = location_of(&part.context.id, &record)?;
-        let held_by = match id == part.context.id {
-            true => HeldBy::This,
-            false => HeldBy::Other(part.repository.sink().head(&key).await?),
-        };
-        Ok(Expected { record, held_by })
-    }))
+    let walk = (in_part, Elsewhere::new(part.repository, inventory)?);
+    Ok(stream::try_unfold(
+        walk,
+        async |(mut records, mut elsewhere)| {
+            let Some(record) = records.next().transpose()? else {
+                return Ok(None);
+            };
+            let (id, key) = location_of(&part.context.id, &record)?;
+            let held_by = match id == part.context.id {
+                true => HeldBy::This,
+                false => HeldBy::Other(elsewhere.meta(&id, &key).await?),
+            };
+            let expected = Expected { record, held_by };
+            Ok(Some((expected, (records, elsewhere))))
+        },
+    ))
 }
 
 /// The objects in scope. Whatever else is listed goes to `odd`.

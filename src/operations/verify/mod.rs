@@ -2,6 +2,7 @@
 
 pub(crate) mod check_for;
 pub(crate) mod completeness;
+mod elsewhere;
 mod file_list;
 pub(crate) mod load;
 mod measurements;
