@@ -7,6 +7,8 @@
 
 #[path = "support/faults/mod.rs"]
 mod faults;
+#[path = "support/referring.rs"]
+mod referring;
 #[path = "support/scene.rs"]
 mod scene;
 mod support;
@@ -16,6 +18,7 @@ mod verdict;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 
+use arc_backup_local::{LocalConfig, LocalSink};
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
 use scene::{Live, all_verify, copy, leftovers, listed, live, small};
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         ("incremental_backup", Operation::Incremental),
         ("restore", Operation::Restore),
         ("delete", Operation::Delete),
+        ("delete_of_a_base", Operation::DeleteBase),
         ("sweep", Operation::Sweep),
     ] {
         let trial = |kind: &str, limit: usize, concurrent: bool, faults: [&'static str; 2]| {
@@ -68,14 +72,14 @@ fn main() -> ExitCode {
             // A bit that is flipped before it is hashed counts as a bit of the file.
             Operation::Backup | Operation::Incremental => Some(["short-read", "short-write"]),
             Operation::Restore => Some(["short-read", "flip-read"]),
-            Operation::Delete | Operation::Sweep => None,
+            Operation::Delete | Operation::DeleteBase | Operation::Sweep => None,
         };
         let full = match operation {
             // For one call, and for all later calls.
             Operation::Backup | Operation::Incremental | Operation::Restore => {
                 Some(["no-space", "no-space+"])
             }
-            Operation::Delete | Operation::Sweep => None,
+            Operation::Delete | Operation::DeleteBase | Operation::Sweep => None,
         };
         let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
         trials.push(trial("death_in_a", SHORT, false, deaths));
@@ -139,13 +143,25 @@ impl Scene {
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, text.replace("concurrency = 1", "")).unwrap();
         }
-        let (kept, old) = (instance.backup(), live(&instance));
+        let (mut kept, old) = (instance.backup(), live(&instance));
         let mut victim = String::new();
         match operation {
             Operation::Backup | Operation::Incremental | Operation::Restore => {
                 drop(change_live(&instance));
             }
             Operation::Delete => victim = instance.backup(),
+            Operation::DeleteBase => {
+                victim = std::mem::take(&mut kept);
+                // One that can't be read does not make the other look like the only one.
+                for number in 0..2 {
+                    let name = format!("data/arc/iot/added-{number}.parquet");
+                    std::fs::write(instance.path(&name), "added").unwrap();
+                    std::fs::write(instance.path("data/arc/iot/temperature/a.parquet"), name)
+                        .unwrap();
+                    kept = instance.backup();
+                    refer(&instance, &kept, &victim);
+                }
+            }
             Operation::Sweep => {
                 let (dead, trace) = faulty(&instance, "die:before:3", "target.commit", &["backup"]);
                 assert_eq!(dead.status.signal(), Some(9), "{}", text(&dead));
@@ -187,10 +203,19 @@ impl Scene {
                     "--into-other-instance",
                 ]
             }
-            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes", "--even-last"],
+            Operation::Delete | Operation::DeleteBase => {
+                vec!["--json", "delete", &self.victim, "--yes", "--even-last"]
+            }
             Operation::Sweep => vec!["--json", "sweep", "--apply"],
         }
     }
+}
+
+/// Makes a full backup one that refers to the files of another.
+fn refer(instance: &Instance, id: &str, base: &str) {
+    let target = LocalSink::new(LocalConfig::new(instance.path("data/backups")));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(referring::refer(&target, id, base));
 }
 
 /// Runs the operation once for each call that it makes, up to `limit` of them, with each of the
@@ -242,7 +267,9 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
 fn is_decisive(call: &str) -> bool {
     let changes = [".promote\t", ".set_aside\t", ".apply\t", ".remove_tree\t"];
     let publishes = call.contains(".commit\t") && call.ends_with("/manifest.json");
-    publishes || changes.iter().any(|change| call.contains(change))
+    // A list of files that must stay.
+    let retains = call.contains("\ttarget.") && call.contains("retained");
+    publishes || retains || changes.iter().any(|change| call.contains(change))
 }
 
 /// The fault at a call. With a `+`, it also happens at each later call. 0 means no call.
@@ -414,12 +441,14 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
             }
         }
         Operation::Restore => restored(scene, instance, case),
-        Operation::Delete => {
+        Operation::Delete | Operation::DeleteBase => {
             if ids.contains(&scene.victim) {
                 instance.ok(&["delete", &scene.victim, "--yes", "--even-last"]);
             }
             instance.ok(&["sweep", "--apply"]);
-            assert!(!instance.backup_folder(&scene.victim).exists(), "{case}");
+            let is_left = instance.backup_folder(&scene.victim).exists();
+            let is_base = scene.operation == Operation::DeleteBase;
+            assert_eq!(is_left, is_base, "{case}");
         }
         Operation::Sweep => drop(instance.ok(&["sweep", "--apply"])),
     }

@@ -12,6 +12,8 @@ pub enum Operation {
     Incremental,
     Restore,
     Delete,
+    /// Of a backup of which others need files.
+    DeleteBase,
     Sweep,
 }
 
@@ -27,7 +29,7 @@ impl Operation {
 }
 
 /// Calls that an operation does not need: it warns, or repeats them later.
-const TOLERATED: [(Option<Operation>, &str); 16] = [
+const TOLERATED: [(Option<Operation>, &str); 17] = [
     // Leftovers of a crash only use space: the operation warns, and the next one removes them.
     (None, "storage.discard_snapshots"),
     (None, "source-data.discard_snapshots"),
@@ -45,6 +47,7 @@ const TOLERATED: [(Option<Operation>, &str); 16] = [
     (None, "target.discard_unfinished"),
     // An unreadable backup can still be deleted.
     (Some(Operation::Delete), "target.get"),
+    (Some(Operation::DeleteBase), "target.get"),
     // Checks whether the new id is taken. If the target does not answer, the first write fails.
     (Some(Operation::Backup), "target.get"),
     (Some(Operation::Backup), "target.list_children"),

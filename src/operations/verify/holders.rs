@@ -55,16 +55,27 @@ impl<'a> Holders<'a> {
     /// The object at `key` in the folder of the backup `holder`; `None` where it is missing. Keys
     /// are asked for in byte order.
     pub(super) async fn object(&mut self, holder: &BackupId, key: &Key) -> Result<Option<Meta>> {
-        let Some(cursor) = self.listings.get_mut(holder) else {
-            return Ok(self.repository.sink().head(key).await?);
-        };
-        while (cursor.next.as_ref()).is_none_or(|next| next.key < *key) {
-            match cursor.listing.next().await.transpose()? {
-                Some(Listed::Object(meta)) => cursor.next = Some(meta),
-                Some(Listed::Other { .. }) => {}
+        if let Some(cursor) = self.listings.get_mut(holder)
+            && let Some(found) = cursor.find(key).await?
+        {
+            return Ok(Some(found));
+        }
+        // One that a listing lacks may be in a folder that can't be listed.
+        Ok(self.repository.sink().head(key).await?)
+    }
+}
+
+impl Cursor {
+    async fn find(&mut self, key: &Key) -> Result<Option<Meta>> {
+        while (self.next.as_ref()).is_none_or(|next| next.key < *key) {
+            match self.listing.next().await {
+                Some(Ok(Listed::Object(meta))) => self.next = Some(meta),
+                Some(Ok(Listed::Other { .. })) => {}
+                Some(Err(error)) if error.is_of_one_place() => {}
+                Some(Err(error)) => return Err(error.into()),
                 None => return Ok(None),
             }
         }
-        Ok(cursor.next.take_if(|next| next.key == *key))
+        Ok(self.next.take_if(|next| next.key == *key))
     }
 }
