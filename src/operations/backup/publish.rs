@@ -10,9 +10,8 @@ use std::path::Path;
 use arc_backup_core::{Activity, Body, Durability, Key, WriteOptions};
 use futures::StreamExt;
 
-use crate::manifest::{
-    self, BackupId, BackupType, Compressor, FILE_LIST, Inventory, InventoryRef, Manifest,
-};
+use crate::backup_type::BackupType;
+use crate::manifest::{self, BackupId, Compressor, FILE_LIST, Inventory, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
 use crate::operations::backup::write_faults::WriteFaults;
