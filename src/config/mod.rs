@@ -45,7 +45,6 @@ pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
 pub use retention::RetentionSettings;
 
-pub(crate) use retention::rules as retention_rules;
 pub use schedules::{ScheduleSettings, ScheduledVerification};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;

@@ -17,7 +17,7 @@ use futures::StreamExt;
 
 use super::compression::{Decompressor, ZSTD};
 use super::section_index::{NotNext, SectionIndex, SectionLines};
-use super::{INVENTORY, InventoryRef, LegIndex, Record};
+use super::{InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
