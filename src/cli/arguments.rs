@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use super::schedule_arguments::ScheduleArguments;
 use super::wait_arguments::{WaitArguments, duration};
+use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
-use crate::manifest::BackupType;
 use crate::operations::{
     ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode, check_label, check_note,
 };

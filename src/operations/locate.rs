@@ -286,8 +286,8 @@ impl ArcBackup {
         }
     }
 
-    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need files
-    /// of it.
+    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need
+    /// files of it.
     async fn or_deleted(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
         let asked = (self.repositories.iter())
             .filter(|repository| target.is_none_or(|target| target == repository.name()))

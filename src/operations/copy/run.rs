@@ -157,8 +157,8 @@ async fn put_lists(
 ) -> Result<(InventoryRef, Option<InventoryRef>)> {
     let context = copying.context;
     let activity = context.running.progress.activity();
-    let stored = put_inventory(context, inventory, &mut copying.faults).await;
-    let summary = stored?;
+    let stored = put_inventory(&context.repository, &context.id, inventory, activity).await;
+    let summary = copying.written(stored)?;
     if copying.source.loaded.manifest.file_list.is_none() {
         return Ok((summary, None));
     }

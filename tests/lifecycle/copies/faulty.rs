@@ -4,7 +4,7 @@ use super::stores::{Place, s3_server};
 use super::{copied, fails, files_of, holders, two_folders};
 use crate::support::{data_file, files, has_problem};
 
-/// Guards against: damage that is copied, and a copy that has to begin anew once the source is
+/// Guards against: damage that is copied, and a copy that has to begin again once the source is
 /// mended.
 #[test]
 fn a_damaged_file_of_the_source_is_named_and_nothing_is_listed() {
