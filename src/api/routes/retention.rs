@@ -141,7 +141,7 @@ fn rules(fields: &PruneBackups) -> Result<Option<Rules>, ApiError> {
         ("keep_yearly", number(fields.keep_yearly)),
         ("keep_within", fields.keep_within.clone().map(Value::from)),
     ];
-    let mut rules = None;
+    let mut rules: Option<Rules> = None;
     for (key, value) in given {
         let Some(value) = value else { continue };
         let set = rules.get_or_insert_with(Rules::default).set(key, &value);
