@@ -173,6 +173,9 @@ fn of_field(schema: &str, field: &str) -> Value {
         }),
         ("BackupPin", "until") => json!({"format": "date-time"}),
         ("PinBackup", "reason") => json!({"maxLength": 1000}),
+        ("PruneBackups", name) if name.starts_with("keep_") && name != "keep_within" => {
+            json!({"minimum": 0})
+        }
         ("PruneBackups", "keep_within") => json!({"pattern": WITHIN}),
         (_, "timeout") => json!({"pattern": DURATION}),
         ("VerifyBackup", "percent") => {

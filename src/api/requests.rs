@@ -147,17 +147,17 @@ pub(super) struct PruneBackups {
     pub(super) target: Option<String>,
     /// Keep the newest of all. With any of the rules here, those that are configured do not count;
     /// 0 switches a rule off. Without any rule everything is kept.
-    pub(super) keep_last: Option<u64>,
+    pub(super) keep_last: Option<i64>,
     /// Keep the newest of each hour, for this many hours that have a backup.
-    pub(super) keep_hourly: Option<u64>,
+    pub(super) keep_hourly: Option<i64>,
     /// The same of days.
-    pub(super) keep_daily: Option<u64>,
+    pub(super) keep_daily: Option<i64>,
     /// The same of weeks, Monday to Sunday.
-    pub(super) keep_weekly: Option<u64>,
+    pub(super) keep_weekly: Option<i64>,
     /// The same of months.
-    pub(super) keep_monthly: Option<u64>,
+    pub(super) keep_monthly: Option<i64>,
     /// The same of years.
-    pub(super) keep_yearly: Option<u64>,
+    pub(super) keep_yearly: Option<i64>,
     /// Keep all that are within this time of the newest good one: `2y5m7d3h`.
     pub(super) keep_within: Option<String>,
     /// Prune backups of other instances and of Arc too. Default false.

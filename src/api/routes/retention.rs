@@ -7,6 +7,7 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
+use serde_json::Value;
 
 use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
@@ -17,7 +18,7 @@ use super::super::tag::Tag;
 use super::super::types::{PinnedBackup, Pruned, Started};
 use crate::manifest::BackupId;
 use crate::operations::{PinRequest, PruneOptions, Request};
-use crate::retention::{Rules, Within};
+use crate::retention::Rules;
 use crate::times;
 
 /// The endpoints of retention.
@@ -130,30 +131,21 @@ impl RetentionRoutes {
 
 /// The rules of a request, if it has any.
 fn rules(fields: &PruneBackups) -> Result<Option<Rules>, ApiError> {
-    let numbers = [
-        fields.keep_last,
-        fields.keep_hourly,
-        fields.keep_daily,
-        fields.keep_weekly,
-        fields.keep_monthly,
-        fields.keep_yearly,
+    let number = |of: Option<i64>| of.map(Value::from);
+    let given = [
+        ("keep_last", number(fields.keep_last)),
+        ("keep_hourly", number(fields.keep_hourly)),
+        ("keep_daily", number(fields.keep_daily)),
+        ("keep_weekly", number(fields.keep_weekly)),
+        ("keep_monthly", number(fields.keep_monthly)),
+        ("keep_yearly", number(fields.keep_yearly)),
+        ("keep_within", fields.keep_within.clone().map(Value::from)),
     ];
-    let within = fields.keep_within.as_deref().map(|text| {
-        Within::parse(text).ok_or_else(|| {
-            let detail = format!("keep_within must be {}, not {text:?}", Within::FORM);
-            ApiError::bad("Invalid request body", detail)
-        })
-    });
-    let within = within.transpose()?;
-    let is_given = numbers.iter().any(Option::is_some) || within.is_some();
-    let [last, hourly, daily, weekly, monthly, yearly] = numbers.map(Option::unwrap_or_default);
-    Ok(is_given.then_some(Rules {
-        keep_last: last,
-        keep_hourly: hourly,
-        keep_daily: daily,
-        keep_weekly: weekly,
-        keep_monthly: monthly,
-        keep_yearly: yearly,
-        keep_within: within,
-    }))
+    let mut rules: Option<Rules> = None;
+    for (key, value) in given {
+        let Some(value) = value else { continue };
+        let set = rules.get_or_insert_with(Rules::default).set(key, &value);
+        set.map_err(|error| ApiError::bad("Invalid request body", error))?;
+    }
+    Ok(rules)
 }

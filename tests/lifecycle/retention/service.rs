@@ -55,7 +55,11 @@ fn wrong_requests_are_refused_by_name() {
     let pin = format!("/api/v1/backup/{id}/pin");
     for (path, body, named) in [
         (PRUNE, r#"{"keep_dayly": 1}"#, "keep_daily"),
-        (PRUNE, r#"{"keep_last": -1}"#, "keep_last"),
+        (
+            PRUNE,
+            r#"{"keep_last": -1}"#,
+            "`keep_last` must be a whole number, not -1",
+        ),
         (PRUNE, r#"{"keep_last": "1"}"#, "keep_last"),
         (PRUNE, r#"{"keep_within": "7w"}"#, "2y5m7d3h"),
         (PRUNE, r#"{"dry_run": "no"}"#, "dry_run"),
