@@ -57,6 +57,14 @@ pub enum Error {
         /// The same for people, and what to do.
         detail: String,
     },
+    /// A pinned backup is not deleted.
+    #[error("backup `{id}` is pinned{detail}; `arc-backup unpin {id}` lets it be deleted")]
+    Pinned {
+        /// Its id.
+        id: String,
+        /// Who pinned it, until when, and why: ` by alice until …: …`.
+        detail: String,
+    },
     /// Another operation runs.
     #[error("another operation is running: {0}; `--wait 30m` waits for it")]
     Busy(Box<Busy>),
@@ -137,7 +145,7 @@ impl Error {
     }
 
     /// Whether it refuses a request, which then has no entry in the history: wrong use, an unknown
-    /// id or target, and busy.
+    /// id or target, a pinned backup, and busy.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -148,6 +156,7 @@ impl Error {
                 | Self::NotFound(_)
                 | Self::UnknownSchedule { .. }
                 | Self::Incomplete(_)
+                | Self::Pinned { .. }
                 | Self::Busy(_)
         )
     }

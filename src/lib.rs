@@ -70,6 +70,7 @@ mod pipeline;
 mod random;
 mod registry;
 mod repository;
+mod retention;
 mod schedule;
 mod secret;
 mod sorted;
@@ -85,7 +86,7 @@ pub use arc_backup_core as core;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
-    BackupSettings, HistoryLimits, IncludeConfig, Overrides, ScheduleSettings,
+    BackupSettings, HistoryLimits, IncludeConfig, Overrides, RetentionSettings, ScheduleSettings,
     ScheduledVerification, Settings, StorageSettings, TargetSettings, Values, Warning,
 };
 pub use cron::{Cron, CronFault, Timing};
@@ -93,15 +94,22 @@ pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, BackupType, InventoryFault, Run};
 pub use operations::{
-    AfterCancel, ArcBackup, BackupOptions, Cancelling, ExtraFilesPolicy, IncompleteRun, Leftover,
-    ListAnswer, LocalInventory, Operation, OperationFilter, OperationKind, OperationPage, Origin,
-    Phase, Problem, ProblemKind, Request, RestoreInProgress, RestoreOptions, RestorePlan,
+    AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
+    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
+    ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
+    OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind,
+    PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
     RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,
-    VerifyMode, Who,
+    VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{
-    BackupState, Damaged, Incomplete, LastVerified, Leg, Pin, Summary, Unreadable,
+    BackupState, Damaged, Freed, Freshness, Incomplete, LastVerified, Leg, Pin, Summary, Unneeded,
+    Unreadable,
+};
+pub use retention::{
+    Candidate, CandidateState, Decision, Fault, Pinned, Policies, Policy, Rules, Unknown, Within,
+    evaluate, evaluate_all,
 };
 pub use schedule::{
     Clock, EngineWork, LastFailure, LastScheduledRun, LastSuccess, MissedReport, PendingCopyReport,

@@ -70,12 +70,31 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
     if let Some(age) = parse_duration(text) {
-        return now.checked_sub(SignedDuration::try_from(age).ok()?).ok();
+        return before(now, age);
     }
     if let Ok(date) = text.parse::<Date>()
         && text.len() == 10
     {
         return TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok();
+    }
+    text.parse().ok()
+}
+
+/// The form of a moment to come, for messages.
+pub(crate) const UNTIL_FORM: &str =
+    "a date (2026-12-31), a time in RFC 3339 (2026-12-31T14:30:22Z) or a time from now such as 30d";
+
+/// Reads a moment to come: a date (its end, UTC), RFC 3339, or a time from `now`.
+pub(crate) fn parse_until(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Some(time) = parse_duration(text) {
+        return now.checked_add(SignedDuration::try_from(time).ok()?).ok();
+    }
+    if let Ok(date) = text.parse::<Date>()
+        && text.len() == 10
+    {
+        let next = date.tomorrow().ok()?.at(0, 0, 0, 0);
+        return TimeZone::UTC.to_timestamp(next).ok();
     }
     text.parse().ok()
 }
@@ -119,6 +138,11 @@ pub(crate) fn system_time(moment: Timestamp) -> SystemTime {
     } else {
         UNIX_EPOCH + since_epoch.unsigned_abs()
     }
+}
+
+/// The moment that was this long ago; `None` where there is no such moment.
+pub(crate) fn before(now: Timestamp, age: Duration) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from(age).ok()?).ok()
 }
 
 /// How long ago a moment is; `None` for one in the future.

@@ -75,13 +75,18 @@ type Tree = BTreeMap<String, (Vec<u8>, u32, i128)>;
 fn damage(kind: &str, folder: &Path, whole: &Tree, random: &mut impl FnMut(u64) -> u64) -> Fault {
     let stored: Vec<_> = (whole.keys())
         .filter(|path| {
-            !["manifest.json", "inventory.jsonl", "manifest-files.json"].contains(&path.as_str())
+            ![
+                "manifest.json",
+                "inventory.jsonl.zst",
+                "manifest-files.json",
+            ]
+            .contains(&path.as_str())
         })
         .collect();
     let mut any = |below: usize| usize::try_from(random(below as u64)).unwrap();
     let mut paths = BTreeSet::new();
     let mut path = match kind {
-        "inventory" => "inventory.jsonl".to_owned(),
+        "inventory" => "inventory.jsonl.zst".to_owned(),
         "manifest" => "manifest.json".to_owned(),
         _ => stored[any(stored.len())].clone(),
     };

@@ -85,15 +85,22 @@ fn an_edited_inventory_or_manifest_is_named_and_nothing_is_restored_by_it() {
     let (inventory, manifest) = (instance.backup(), instance.backup());
     change_live(&instance);
     for (id, file, after) in [
-        (&inventory, "inventory.jsonl", "\"sha256\":\""),
+        (&inventory, "inventory.jsonl.zst", "\"sha256\":\""),
         (&manifest, "manifest.json", "\"total_files\": "),
     ] {
-        let path = instance.backup_folder(id).join(file);
-        let mut bytes = std::fs::read(&path).unwrap();
+        let folder = instance.backup_folder(id);
+        let path = folder.join(file);
+        let mut bytes = match file {
+            "manifest.json" => std::fs::read(&path).unwrap(),
+            _ => support::inventory_of(&folder).into_bytes(),
+        };
         let start = String::from_utf8_lossy(&bytes).find(after).unwrap() + after.len();
         let at = start + bytes[start..].iter().position(u8::is_ascii_digit).unwrap();
         bytes[at] = if bytes[at] == b'3' { b'4' } else { b'3' };
-        std::fs::write(&path, bytes).unwrap();
+        match file {
+            "manifest.json" => std::fs::write(&path, bytes).unwrap(),
+            _ => support::write_inventory(&folder, &String::from_utf8(bytes).unwrap()),
+        }
         let (code, operation) = timely_json(&instance, &["verify", id]);
         let kind = file.split('.').next().unwrap();
         assert_eq!(code, Some(1), "{operation}");
@@ -137,9 +144,8 @@ fn a_folder_that_only_looks_like_a_backup_survives_backup_and_sweep() {
 
 /// Rewrites the inventory, and seals a manifest that agrees with it.
 fn forge(folder: &Path, change: impl Fn(&str) -> String) {
-    let path = folder.join("inventory.jsonl");
-    let new = change(&std::fs::read_to_string(&path).unwrap());
-    std::fs::write(&path, &new).unwrap();
+    let new = change(&support::inventory_of(folder));
+    support::write_inventory(folder, &new);
     let path = folder.join("manifest.json");
     let mut manifest: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let reference = manifest.inventory.as_mut().unwrap();
@@ -177,7 +183,7 @@ fn a_forged_inventory_with_a_valid_seal_is_refused() {
     // Rewriting and sealing alone adds no fault.
     instance.ok(&["verify", &id]);
     let check = |case: &str, change: &dyn Fn(&str) -> String| {
-        for file in ["inventory.jsonl", "manifest.json"] {
+        for file in ["inventory.jsonl.zst", "manifest.json"] {
             std::fs::copy(original.join(file), folder.join(file)).unwrap();
         }
         forge(&folder, change);
@@ -331,7 +337,7 @@ fn a_huge_manifest_and_impossible_counts_are_damage_and_the_rest_is_listed() {
 /// Guards against a restore that reads or writes files outside, and a verification that never ends.
 #[test]
 fn a_link_or_fifo_in_place_of_a_backups_file_is_refused() {
-    let places = ["data", "metadata/arc.db", "inventory.jsonl", "data/iot"];
+    let places = ["data", "metadata/arc.db", "inventory.jsonl.zst", "data/iot"];
     for (place, fifo) in places.into_iter().flat_map(|p| [(p, false), (p, true)]) {
         let instance = Instance::new();
         let id = instance.backup();

@@ -369,8 +369,9 @@ fn memory_of(entries: usize) -> [u64; 4] {
     println!("{entries} files made in {:.0?}", begun.elapsed());
     let (most_up, up, id) = measured(&instance, &["backup"]);
     println!("backup: {up:.0?}, {} MiB", most_up / MIB);
-    let inventory = instance.backup_folder(&id).join("inventory.jsonl");
-    let lines = std::fs::read_to_string(inventory).unwrap().lines().count();
+    let lines = crate::support::inventory_of(&instance.backup_folder(&id))
+        .lines()
+        .count();
     assert!(lines > entries, "only {lines} entries");
     let (most_quick, quick, _) = measured(&instance, &["verify", "--quick", &id]);
     println!("verify --quick: {quick:.0?}, {} MiB", most_quick / MIB);

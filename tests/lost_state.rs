@@ -74,8 +74,7 @@ fn assert_marker_is_respected(instance: &Instance, id: &str) {
         "{made}"
     );
     let half = made["backup_id"].as_str().unwrap();
-    let inventory = instance.backup_folder(half).join("inventory.jsonl");
-    let inventory = std::fs::read_to_string(inventory).unwrap();
+    let inventory = crate::support::inventory_of(&instance.backup_folder(half));
     assert!(
         !inventory.contains("restore"),
         "the marker is not data: {inventory}"

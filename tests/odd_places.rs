@@ -32,7 +32,7 @@ fn files_with_secrets_are_private_in_a_backup_and_get_their_mode_back() {
     let folder = instance.backup_folder(&id);
     assert_eq!(mode(&folder.join("config/arc.toml")), 0o600);
     assert_eq!(mode(&folder.join("metadata/arc.db")), 0o600);
-    let inventory = std::fs::read_to_string(folder.join("inventory.jsonl")).unwrap();
+    let inventory = crate::support::inventory_of(&folder);
     for (path, bits) in [("config/arc.toml", 0o644), ("metadata/arc.db", 0o640)] {
         let line = inventory.lines().find(|line| line.contains(path)).unwrap();
         let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -443,7 +443,7 @@ fn bytes_read_from_azure_are_checked_by_sha256_or_by_the_stores_md5() {
         }
     }
     assert!(contents(&live.sink) == before, "the restored data differs");
-    for path in ["inventory.jsonl", "manifest.json"] {
+    for path in ["inventory.jsonl.zst", "manifest.json"] {
         let (code, operation, _) = reads(&["verify", &id], &format!("{id}/{path}"), flip.clone());
         assert_eq!(code, 0, "{path}: {operation}");
     }

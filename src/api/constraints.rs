@@ -7,12 +7,15 @@
 use serde_json::{Map, Value, json};
 
 use super::parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
+use crate::operations::labels::{MAX_LABELS, MAX_NOTE};
 use crate::operations::{OperationKind, Origin, Phase, ProblemKind};
 
 const BACKUP_ID: &str = "^backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const BACKUP_ID_OR_NONE: &str = "^(backup-[0-9]{8}-[0-9]{6}-[0-9a-f]{8})?$";
 const OPERATION_ID: &str = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{8}$";
 const SHA256: &str = "^[0-9a-f]{64}$";
+const LABEL: &str = "^[A-Za-z0-9][A-Za-z0-9_.:=/-]{0,63}$";
+const WITHIN: &str = "^(0|([0-9]{1,4}[ymdh]){1,4})$";
 const SCHEDULE: &str = "^[a-z0-9_-]{1,64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
@@ -85,9 +88,19 @@ pub(super) fn operations(document: &mut Value) -> impl Iterator<Item = &mut Valu
 }
 
 fn describe_fields(name: &str, schema: &mut Value) {
-    let is_request = matches!(name, "CreateBackup" | "RestoreBackup" | "VerifyBackup");
+    let is_request = matches!(
+        name,
+        "CopyBackup"
+            | "CreateBackup"
+            | "LabelBackup"
+            | "PinBackup"
+            | "PruneBackups"
+            | "RestoreBackup"
+            | "VerifyBackup"
+    );
     let required: &[&str] = match name {
         "RestoreBackup" => &["backup_id", "confirm"],
+        "CopyBackup" => &["to"],
         _ => &[],
     };
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
@@ -114,9 +127,15 @@ fn of_field(schema: &str, field: &str) -> Value {
         // What another process or a broken file says of itself: an id may be a word there.
         ("ErrorBody" | "RestoreInProgress", "backup_id" | "operation_id") => json!({}),
         // Of an attempt that did not find out which backup is meant, none is known.
-        ("Operation", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
+        // And a prune is over many.
+        ("Operation" | "Accepted", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
         (_, "operation_id") => json!({"pattern": OPERATION_ID}),
+        (_, "base_backup_id") => json!({"pattern": BACKUP_ID}),
+        ("CreateBackup" | "LabelBackup", "labels" | "add_labels" | "remove_labels") => json!({
+            "maxItems": MAX_LABELS, "items": {"type": "string", "pattern": LABEL},
+        }),
+        ("CreateBackup" | "LabelBackup", "note") => json!({"maxLength": MAX_NOTE}),
         (_, "sha256") => json!({"pattern": SHA256}),
         // Every moment is called so.
         (_, name) if name.ends_with("_at") || ["at", "moment"].contains(&name) => {
@@ -137,6 +156,10 @@ fn of_field(schema: &str, field: &str) -> Value {
             let kinds = [&OPERATIONS[..], &[OperationKind::Unknown]].concat();
             names(&kinds, OperationKind::as_str)
         }
+        ("AlsoRunning", "operation") => {
+            let kinds = [&OPERATIONS[..], &[OperationKind::Sweep]].concat();
+            names(&kinds, OperationKind::as_str)
+        }
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),
@@ -148,6 +171,9 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("RestoreBackup", "extra_files") => json!({
             "type": "string", "enum": ["set_aside", "keep", "remove"], "allOf": null,
         }),
+        ("Pin", "until") => json!({"format": "date-time"}),
+        ("PinBackup", "reason") => json!({"maxLength": 1000}),
+        ("PruneBackups", "keep_within") => json!({"pattern": WITHIN}),
         (_, "timeout") => json!({"pattern": DURATION}),
         ("VerifyBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
@@ -175,6 +201,8 @@ fn of_parameter(operation: &str, name: &str) -> Value {
             json!({"items": {"type": "string", "enum": names}})
         }
         "status" => json!({"items": {"$ref": "#/components/schemas/Status"}}),
+        "label" => json!({"items": {"type": "string", "pattern": LABEL}}),
+        "older_than" => json!({"example": "30d"}),
         "wait" => json!({"pattern": "^[0-9]+[smhd]?$", "example": "30s"}),
         "since" | "until" => json!({"example": "24h"}),
         "limit" => json!({"minimum": 1, "maximum": PAGE_LIMIT, "default": PAGE}),

@@ -30,11 +30,31 @@ const ERRORS: &[(&str, &[u16])] = &[
     ("get_backup", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
     (
         "delete_backup",
-        &[400, 401, 403, 404, 408, 409, 413, 500, 502, 503, 507],
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "label_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "prune_backups",
+        &[400, 401, 403, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "pin_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "unpin_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     ("list_files", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
     (
         "verify_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "copy_backup",
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     ("list_schedules", &[400, 401, 403, 500]),
@@ -104,7 +124,7 @@ fn complete(operation: &mut Value) {
     }
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
-        request["required"] = (id == "restore_backup").into();
+        request["required"] = ["restore_backup", "copy_backup"].contains(&&*id).into();
         // Every operation with a body accepts a key.
         let parameters = operation
             .as_object_mut()

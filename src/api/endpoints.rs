@@ -3,8 +3,8 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, FileRoutes, OperationRoutes, RestoreRoutes, ScheduleRoutes,
-    ServiceRoutes,
+    BackupRoutes, CheckRoutes, CopyRoutes, FileRoutes, OperationRoutes, RestoreRoutes,
+    RetentionRoutes, ScheduleRoutes, ServiceRoutes,
 };
 
 /// All endpoints.
@@ -12,9 +12,11 @@ pub(super) type Endpoints = (
     BackupRoutes,
     OperationRoutes,
     RestoreRoutes,
+    RetentionRoutes,
     FileRoutes,
     ServiceRoutes,
     CheckRoutes,
+    CopyRoutes,
     ScheduleRoutes,
 );
 
@@ -29,9 +31,11 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         BackupRoutes,
         OperationRoutes,
         RestoreRoutes,
+        RetentionRoutes,
         FileRoutes,
         ServiceRoutes,
         CheckRoutes,
+        CopyRoutes,
         ScheduleRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)

@@ -66,7 +66,8 @@ pub(super) enum ApiError {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooSlow(Json<ErrorBody>),
-    /// Another operation runs. For a cancel: no operation runs.
+    /// Another operation runs. For a cancel: no operation runs. For a deletion also: the backup is
+    /// pinned.
     #[oai(status = 409)]
     Conflict(
         Json<ErrorBody>,
@@ -150,16 +151,32 @@ impl ApiError {
         Self::Conflict(Json(text), Some(RETRY_AFTER_SECS))
     }
 
+    /// A pin keeps the backup.
+    fn pinned(id: &str, detail: &str) -> Self {
+        let text = ErrorBody {
+            detail: Some(format!(
+                "{id} is pinned{detail}; DELETE /api/v1/backup/{id}/pin lets it be deleted"
+            )),
+            ..error_body("Backup is pinned")
+        };
+        Self::Conflict(Json(text), None)
+    }
+
     /// The operation of this request has failed: `text` is the error in its status, `cause` the
     /// reason.
     pub(super) fn of_operation(cause: Option<&Error>, text: String) -> Self {
         match cause.map(Error::root) {
             Some(Error::Target { error, .. }) => Self::of_target(error, text),
+            Some(Error::Pinned { id, detail }) => Self::pinned(id, detail),
             Some(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {
                 Self::Full(Json(error_body(text)))
             }
             Some(Error::Cancelled(_)) => {
                 Self::Unavailable(Json(error_body(text)), RETRY_AFTER_SECS)
+            }
+            // Another backup, which may need files of this one.
+            Some(Error::Damaged { .. } | Error::Unreadable { .. }) => {
+                Self::Damaged(Json(error_body(text)))
             }
             _ => Self::Internal(Json(error_body(text))),
         }
@@ -204,23 +221,35 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
+        let context = match &error {
+            Error::Context { context, .. } => Some(context.clone()),
+            _ => None,
+        };
+        let with_context = |detail: String| match &context {
+            Some(context) => format!("{detail}; {context}"),
+            None => detail,
+        };
         match error.into_root() {
             Error::InvalidId(_) => Self::bad("Invalid backup ID format", None),
             Error::Invalid(_) | Error::Config(_) => Self::bad(&text, None),
-            Error::NotFound(_) => Self::NotFound(Json(error_body("Backup not found"))),
             Error::UnknownSchedule { hint, .. } => Self::NotFound(Json(ErrorBody {
                 detail: Some(hint),
                 ..error_body("Schedule not found")
             })),
+            Error::NotFound(_) => Self::NotFound(Json(ErrorBody {
+                detail: context,
+                ..error_body("Backup not found")
+            })),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
-                detail: Some(detail),
+                detail: Some(with_context(detail)),
                 ..error_body(format!("Backup {id} is damaged"))
             })),
             Error::Unreadable { id, detail, .. } => Self::Damaged(Json(ErrorBody {
-                detail: Some(detail),
+                detail: Some(with_context(detail)),
                 ..error_body(format!("Backup {id} can't be read now"))
             })),
+            Error::Pinned { id, detail } => Self::pinned(&id, &detail),
             Error::Busy(busy) => Self::of_busy(*busy),
             Error::Target { error: fault, .. } if fault.kind() != ErrorKind::Cancelled => {
                 tracing::error!(error = %text, cause = ?fault, "request failed");

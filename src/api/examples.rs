@@ -8,8 +8,8 @@ use super::schedule_examples;
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
     DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
-    LastVerified, Operation, OperationsBody, RestoreDestination, RestorePlan, RestorePreview,
-    Status, Summary, TargetCheck,
+    Labelled, LastVerified, Operation, OperationsBody, Pin, PinnedBackup, PlannedBackup, PrunePlan,
+    RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -28,7 +28,11 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
             "restore_config": false,
             "confirm": true
         }),
+        "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        "copy_backup" => json!({"to": "offsite"}),
+        "prune_backups" => json!({"keep_daily": 7, "keep_monthly": 12, "dry_run": true}),
+        "pin_backup" => json!({"reason": "before the upgrade of Arc", "until": "30d"}),
         _ => return None,
     })
 }
@@ -41,6 +45,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
+        ("copy_backup", "202") => accepted("Copy started", None),
         ("cancel_operation", "202") => CancelRequested {
             message: "Cancel requested".to_owned(),
             status: "running".to_owned(),
@@ -50,19 +55,38 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             warnings: Vec::new(),
         }
         .to_json(),
+        ("label_backup", "200") => Labelled {
+            backup_id: ID.to_owned(),
+            targets: vec!["local".to_owned()],
+            labels: vec!["env=prod".to_owned()],
+            note: Some("before the upgrade".to_owned()),
+        }
+        .to_json(),
         ("delete_backup", "202") => accepted("Backup is being deleted", None),
         ("delete_backup", "200") => DeletedBody {
             message: "Backup deleted".to_owned(),
             backup_id: ID.to_owned(),
             targets: vec!["local".to_owned()],
+            dry_run: false,
+            freed_files: 1204,
+            freed_bytes: 5_371_002_880,
+            retained_files: 0,
+            retained_bytes: 0,
+            needed_by: Vec::new(),
             warnings: Vec::new(),
         }
         .to_json(),
+        ("prune_backups", "202") => accepted("Prune started", None),
+        ("prune_backups", "200") => pruned().to_json(),
+        ("pin_backup", "200") => pinned(true).to_json(),
+        ("unpin_backup", "200") => pinned(false).to_json(),
         ("list_backups", "200") => BackupList {
             backups: vec![Summary {
                 backup_id: ID.to_owned(),
                 created_at: STARTED.to_owned(),
                 backup_type: "full".to_owned(),
+                base_backup_id: None,
+                schedule: Some("nightly".to_owned()),
                 total_files: 1200,
                 total_size_bytes: 5_368_709_120,
                 database_count: 2,
@@ -80,6 +104,11 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 has_checksums: true,
                 files: Some(1202),
                 bytes: Some(5_368_820_395),
+                new_bytes: 5_368_820_395,
+                labels: vec!["env=prod".to_owned()],
+                note: Some("before the upgrade".to_owned()),
+                locked: false,
+                pin: None,
                 last_verified: Some(LastVerified {
                     at: "2026-02-12T03:00:41.215Z".to_owned(),
                     mode: "full".to_owned(),
@@ -172,6 +201,10 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             detail: Some("known: p".to_owned()),
             ..error_body("Unknown query parameter \"verbose\"")
         }
+        .to_json(),
+        ("label_backup", "400") => error_body(
+            "\"my label\" is not a label: expected 1 to 64 letters, digits and _ . : = / -, the first a letter or digit",
+        )
         .to_json(),
         (_, "400") => error_body("Invalid backup ID format").to_json(),
         (_, "401") => denied("Authentication required"),
@@ -311,6 +344,49 @@ fn ended() -> Operation {
     }
 }
 
+fn pruned() -> PrunePlan {
+    let backup = |id: &str, keep: bool, reason: &str| PlannedBackup {
+        backup_id: id.to_owned(),
+        created_at: Some(STARTED.to_owned()),
+        state: BackupState::Ok,
+        scope: Vec::new(),
+        schedule: None,
+        locked: false,
+        targets: vec!["local".to_owned()],
+        keep,
+        reasons: vec![reason.to_owned()],
+        freed_files: (!keep).then_some(1202),
+        freed_bytes: (!keep).then_some(5_368_820_395),
+    };
+    PrunePlan {
+        target: "local".to_owned(),
+        made_at: "2026-02-12T03:00:41.215Z".to_owned(),
+        backups: vec![
+            backup(ID, true, "daily snapshot"),
+            backup("backup-20260211-023022-0b7d93f4", false, "no rule keeps it"),
+        ],
+        keep_count: 1,
+        delete_count: 1,
+        freed_files: 1202,
+        freed_bytes: 5_368_820_395,
+        warnings: Vec::new(),
+    }
+}
+
+fn pinned(is_pinned: bool) -> PinnedBackup {
+    PinnedBackup {
+        backup_id: ID.to_owned(),
+        targets: vec!["local".to_owned()],
+        locked: is_pinned,
+        pin: is_pinned.then(|| Pin {
+            at: STARTED.to_owned(),
+            by: "admin".to_owned(),
+            reason: Some("before the upgrade of Arc".to_owned()),
+            until: Some("2026-03-13T14:30:22.104Z".to_owned()),
+        }),
+    }
+}
+
 fn checked(status: CheckStatus, age_seconds: u64) -> CheckReport {
     let age = crate::times::long(std::time::Duration::from_secs(age_seconds));
     let newest = format!("newest backup {ID} {age} old (limit 26h)");
@@ -358,13 +434,18 @@ fn manifest() -> Value {
         "has_config": true,
         "target": "local",
         "targets": ["local"],
-        "format": crate::manifest::FORMAT_OF_WHOLE,
+        "format": crate::manifest::FORMAT,
         "file_list": {"entries": 1200, "bytes": 5_368_709_120_u64, "sha256": SHA256},
-        "inventory": {"entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256},
+        "inventory": {
+            "entries": 1202, "bytes": 5_368_820_395_u64, "sha256": SHA256, "compression": "zstd"
+        },
         "sha256": SHA256,
         "state": "ok",
         "has_checksums": true,
         "files": 1202,
-        "bytes": 5_368_820_395_u64
+        "bytes": 5_368_820_395_u64,
+        "new_bytes": 5_368_820_395_u64,
+        "labels": ["env=prod"],
+        "locked": false
     })
 }

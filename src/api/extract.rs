@@ -146,9 +146,9 @@ impl<'a> ApiExtractor<'a> for Watcher {
         let (token, checked) = check(request).await;
         let started = async || {
             let engine = &request.data::<Arc<Shared>>()?.engine;
-            let running = engine.current()?;
+            let fingerprint = fingerprint(token.as_deref()?);
             // The token first: without one, nothing is looked up.
-            if running.who.fingerprint? != fingerprint(token.as_deref()?) {
+            if !engine.was_started_with(fingerprint) {
                 return None;
             }
             // Its own operation only: as the status, or by its id.
@@ -157,7 +157,7 @@ impl<'a> ApiExtractor<'a> for Watcher {
                 Some((_, id)) => id.to_owned(),
                 None => engine.status().await.ok()??.operation_id,
             };
-            Some(shown == running.snapshot().operation_id)
+            Some(engine.running(&shown)?.who.fingerprint == Some(fingerprint))
         };
         match checked {
             Ok(_) => Ok(Self),

@@ -3,15 +3,21 @@
 use jiff::Timestamp;
 
 use super::error::ApiError;
-use super::parameters::page;
+use super::parameters::{page, values};
 use super::schema::Schema;
-use crate::operations::{ListFilter, ListPlace};
+use crate::manifest::BackupType;
+use crate::operations::{ListFilter, ListPlace, check_label};
 use crate::repository::BackupState;
 use crate::times;
 
 /// Which backups a request asks for, as it says it.
 pub(super) struct ListParameters {
     pub(super) state: Option<BackupState>,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) backup_type: Option<BackupType>,
+    pub(super) schedule: Option<String>,
+    pub(super) locked: Option<bool>,
+    pub(super) older_than: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) include_foreign: Option<bool>,
     pub(super) since: Option<String>,
@@ -25,9 +31,18 @@ impl ListParameters {
     pub(super) fn filter(self, schema: &Schema) -> Result<ListFilter, ApiError> {
         let form = "the next of an earlier page, or a backup ID";
         let place = read("start_after", form, self.start_after, ListPlace::parse)?;
-        let moment = |text: &str| times::parse_moment(text, Timestamp::now());
+        let now = Timestamp::now();
+        let moment = |text: &str| times::parse_moment(text, now);
+        let age = |text: &str| times::before(now, times::parse_duration(text)?);
+        let labels = values(self.labels);
+        labels.iter().try_for_each(|label| check_label(label))?;
         Ok(ListFilter {
             state: self.state,
+            labels,
+            backup_type: self.backup_type,
+            schedule: self.schedule,
+            locked: self.locked,
+            before: read("older_than", times::DURATION_FORM, self.older_than, age)?,
             instance: self.instance,
             include_foreign: self.include_foreign.unwrap_or(false),
             since: read("since", times::MOMENT_FORM, self.since, moment)?,

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
-use super::types::{ExtraFilesPolicy, IncludeConfig};
+use super::types::{BackupType, ExtraFilesPolicy, IncludeConfig};
 
 /// What to back up.
 #[derive(Debug, Default, Object)]
@@ -20,8 +20,23 @@ pub(super) struct CreateBackup {
     /// Fail before anything is copied if Arc could not be flushed. Default:
     /// `backup.require_flush`, else false.
     pub(super) require_flush: Option<bool>,
+    /// Labels of the backup, at most 32: 1 to 64 letters, digits and `_ . : = / -`, the first a
+    /// letter or digit.
+    pub(super) labels: Option<Vec<String>>,
+    /// A note for people, at most 4 KiB.
+    pub(super) note: Option<String>,
+    /// `full`: copy every file. `incremental`: reuse the unchanged files of the newest earlier
+    /// backup of this instance in the target. Default: `arc_backup.mode`, else `full`.
+    #[oai(rename = "type")]
+    pub(super) backup_type: Option<BackupType>,
+    /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
+    /// Default false.
+    pub(super) rehash: Option<bool>,
     /// The target to write to. Default: `backup.default_target`, else `local`.
     pub(super) target: Option<String>,
+    /// The targets that it is copied to once it has been made, each by an operation of its own; an
+    /// empty list for none. Default: `arc_backup.copy_to`, else none.
+    pub(super) copy_to: Option<Vec<String>>,
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
     /// limit. Default: `backup.timeout`, else 2 h.
     pub(super) timeout: Option<String>,
@@ -29,6 +44,24 @@ pub(super) struct CreateBackup {
 
 impl Fields for CreateBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// How to label a backup. `labels` replaces those that it has; then `remove_labels` are removed and
+/// `add_labels` added.
+#[derive(Debug, Default, Object)]
+pub(super) struct LabelBackup {
+    /// The labels that it has from now on.
+    pub(super) labels: Option<Vec<String>>,
+    /// Labels to add.
+    pub(super) add_labels: Option<Vec<String>>,
+    /// Labels to remove; one that it does not have is no error.
+    pub(super) remove_labels: Option<Vec<String>>,
+    /// The note from now on, at most 4 KiB; an empty text removes it.
+    pub(super) note: Option<String>,
+}
+
+impl Fields for LabelBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }
 
 /// What to restore.
@@ -86,6 +119,72 @@ pub(super) struct VerifyBackup {
     pub(super) timeout: Option<String>,
 }
 
+/// Where to copy a backup to.
+#[derive(Debug, Default, Object)]
+pub(super) struct CopyBackup {
+    /// The target to copy it to; required.
+    pub(super) to: Option<String>,
+    /// The target to copy it from. Default: the one that holds it; of several, the one that it was
+    /// made in.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for CopyBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
 impl Fields for VerifyBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
+/// What to prune, and what to keep.
+#[derive(Debug, Default, Object)]
+pub(super) struct PruneBackups {
+    /// The target to prune. Default: `backup.default_target`, else `local`.
+    pub(super) target: Option<String>,
+    /// Keep the newest of all. With any of the rules here, those that are configured do not count;
+    /// 0 switches a rule off. Without any rule everything is kept.
+    pub(super) keep_last: Option<u64>,
+    /// Keep the newest of each hour, for this many hours that have a backup.
+    pub(super) keep_hourly: Option<u64>,
+    /// The same of days.
+    pub(super) keep_daily: Option<u64>,
+    /// The same of weeks, Monday to Sunday.
+    pub(super) keep_weekly: Option<u64>,
+    /// The same of months.
+    pub(super) keep_monthly: Option<u64>,
+    /// The same of years.
+    pub(super) keep_yearly: Option<u64>,
+    /// Keep all that are within this time of the newest good one: `2y5m7d3h`.
+    pub(super) keep_within: Option<String>,
+    /// Prune backups of other instances and of Arc too. Default false.
+    pub(super) include_foreign: Option<bool>,
+    /// Answer with the plan and do nothing. Default true.
+    pub(super) dry_run: Option<bool>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for PruneBackups {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+}
+
+/// Why to pin a backup, and until when.
+#[derive(Debug, Default, Object)]
+pub(super) struct PinBackup {
+    /// Why, for whoever finds it: one line of at most 1000 bytes.
+    pub(super) reason: Option<String>,
+    /// Until when: a date, which is the end of it, a time in RFC 3339, or a time from now such as
+    /// `30d`. Default: for ever.
+    pub(super) until: Option<String>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
+}
+
+impl Fields for PinBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }

@@ -118,7 +118,16 @@ pub(super) async fn start(
     // In a task of its own: a client that hangs up and asks again must find the answer.
     let started = tokio::spawn(async move {
         let forget = matches!(request.request(), Request::Restore(_, options, _) if options.includes(&Section::Metadata));
+        let copies = match request.request() {
+            Request::Backup(options) => options.copy_to.clone(),
+            _ => Vec::new(),
+        };
+        let of_copies = who.clone();
         let running = begin(&shared, request, who).await?;
+        if !copies.is_empty() {
+            let (running, engine) = (running.clone(), shared.engine.clone());
+            tokio::spawn(async move { engine.copy_after(&running, &copies, &of_copies).await });
+        }
         if forget {
             let (running, shared) = (running.clone(), shared.clone());
             tokio::spawn(async move {

@@ -26,7 +26,7 @@ use crate::auth::Authenticator;
 use crate::config::Overrides;
 use crate::manifest::{
     ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest,
-    MeasurementTotals, MissingFile, SectionTotals, SourceInfo, StoredTotals,
+    MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::ArcBackup;
 use crate::schedule::Scheduler;
@@ -299,6 +299,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         entries: 1,
         bytes: 1,
         sha256: "0".repeat(64),
+        compression: Some(text()),
     };
     // Whole, without a rest by default: a field that is new has to come here.
     let manifest = Manifest {
@@ -310,6 +311,10 @@ fn every_field_of_a_manifest_is_in_the_document() {
         base_backup_id: Some(text()),
         stored_in: [(text(), StoredTotals { files: 1, bytes: 1 })].into(),
         schedule: Some(text()),
+        copied_from: Some(crate::manifest::CopiedFrom {
+            target: text(),
+            at: "2026-02-11T14:30:22.104Z".to_owned(),
+        }),
         databases: vec![DatabaseTotals {
             name: text(),
             measurements: vec![MeasurementTotals {
@@ -373,6 +378,12 @@ fn every_field_of_a_manifest_is_in_the_document() {
         not_included: vec![text()],
         reused_files: 1,
         reused_bytes: 1,
+        rehashed: Some(Rehashed {
+            files: 1,
+            bytes: 1,
+            next: 1,
+            covered: 1,
+        }),
         missing_files: 1,
         missing: vec![MissingFile {
             path: text(),

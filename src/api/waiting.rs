@@ -36,10 +36,8 @@ impl WaitLimit {
         let Ok(_permit) = self.0.try_acquire() else {
             return Ok(());
         };
-        let own = engine.current().filter(|running| {
-            !running.is_done() && running.snapshot().operation_id == operation_id
-        });
-        if let Some(running) = own {
+        let own = engine.running(operation_id);
+        if let Some(running) = own.filter(|running| !running.is_done()) {
             let _ = tokio::time::timeout_at(ends, running.wait()).await;
             return Ok(());
         }

@@ -6,8 +6,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
+use super::schedule_arguments::ScheduleArguments;
 use crate::config::IncludeConfig;
-use crate::operations::{ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode};
+use crate::manifest::BackupType;
+use crate::operations::{
+    ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode, check_label, check_note,
+};
 use crate::repository::BackupState;
 use crate::times;
 
@@ -65,12 +70,35 @@ pub(super) enum Command {
         /// where the target is remote, and true on local disk].
         #[arg(long, value_name = "HOW", value_parser = include_config)]
         include_config: Option<IncludeConfig>,
+        /// Reuse the unchanged files of the newest earlier backup [default: arc_backup.mode, else
+        /// --full].
+        #[arg(long, conflicts_with = "full")]
+        incremental: bool,
+        /// Copy every file.
+        #[arg(long)]
+        full: bool,
+        /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
+        #[arg(long, conflicts_with = "full")]
+        rehash: bool,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
         require_flush: bool,
+        /// Give the backup this label, such as env=prod; may be given several times.
+        #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+        labels: Vec<String>,
+        /// Give the backup a note, for people.
+        #[arg(long, value_name = "TEXT", value_parser = note)]
+        note: Option<String>,
         /// The target to write to [default: backup.default_target, else local].
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
+        /// Copy it to this target too once it has been made; may be given several times [default:
+        /// arc_backup.copy_to].
+        #[arg(long, value_name = "NAME")]
+        copy_to: Vec<String>,
+        /// Do not copy it to the targets of arc_backup.copy_to.
+        #[arg(long, conflicts_with = "copy_to")]
+        no_copy: bool,
         #[command(flatten)]
         busy: WaitArguments,
         /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
@@ -109,13 +137,44 @@ pub(super) enum Command {
         #[command(flatten)]
         busy: WaitArguments,
     },
+    /// Change the labels and the note of a backup.
+    Label(LabelArguments),
+    /// Copy a backup to another target: whole by itself, and verified on the way.
+    ///
+    /// What the target has already, in an earlier backup of the same instance or from an
+    /// interrupted copy, is not moved again.
+    Copy {
+        /// The backup: its id, the beginning of it, or `latest`.
+        id: String,
+        /// The target to copy it to.
+        #[arg(long, value_name = "NAME")]
+        to: String,
+        /// The target to copy it from [default: the one that holds it; of several, the one that it
+        /// was made in].
+        #[arg(long, value_name = "NAME")]
+        from: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
     /// Delete backups.
     Delete(DeleteArguments),
-    /// Cancel the operation that runs, and wait until it has ended.
+    /// Show which backups the retention rules keep; delete the others with --confirm.
+    Prune(PruneArguments),
+    /// Pin a backup: nothing deletes it until it is unpinned, or the pin expires.
+    Pin(PinArguments),
+    /// Remove the pin of a backup.
+    Unpin(UnpinArguments),
+    /// Cancel an operation that runs, and wait until it has ended.
     ///
     /// It may run in any process of this instance on this host: a command or the service. Exit code
     /// 0 when it has ended, 1 when none runs.
     Cancel {
+        /// Its id [default: that which writes, else the only one that runs].
+        #[arg(value_name = "OPERATION")]
+        operation: Option<String>,
         /// How long to wait until it has ended [default: backup.stop_timeout plus 2 s].
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
@@ -148,43 +207,6 @@ pub(super) enum Command {
         /// The address to listen on.
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
-    },
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(super) struct ScheduleArguments {
-    /// Only this schedule.
-    #[arg(value_name = "NAME")]
-    pub(super) name: Option<String>,
-    /// Show the next ten runs, and what retention would keep in 30 days.
-    #[arg(long)]
-    pub(super) preview: bool,
-    #[command(subcommand)]
-    pub(super) command: Option<ScheduleCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ScheduleCommand {
-    /// Run a schedule now: its backup, and what follows it. Print the backup's id.
-    Run {
-        /// Its name.
-        #[arg(value_name = "NAME")]
-        name: String,
-        #[command(flatten)]
-        busy: WaitArguments,
-    },
-    /// Pause a schedule: it does not run until it is resumed.
-    Pause {
-        /// Its name.
-        #[arg(value_name = "NAME")]
-        name: String,
-    },
-    /// Resume a schedule.
-    Resume {
-        /// Its name.
-        #[arg(value_name = "NAME")]
-        name: String,
     },
 }
 
@@ -277,6 +299,21 @@ pub(super) struct ListArguments {
     /// Only those in this state: ok, unverified, damaged, archived, denied, incomplete.
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub(super) state: Option<BackupState>,
+    /// Only those with this label; given several times, only those with all of them.
+    #[arg(long = "label", value_name = "LABEL", value_parser = label)]
+    pub(super) labels: Vec<String>,
+    /// Only those of this type: full, incremental.
+    #[arg(long = "type", value_name = "TYPE", value_parser = backup_type)]
+    pub(super) backup_type: Option<BackupType>,
+    /// Only those that were made for this schedule.
+    #[arg(long, value_name = "NAME")]
+    pub(super) schedule: Option<String>,
+    /// Only those that a pin keeps.
+    #[arg(long)]
+    pub(super) locked: bool,
+    /// Only those that began longer ago than this, such as 30d.
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    pub(super) older_than: Option<Duration>,
     /// Only those of this instance: its name, or the beginning of the name, as in the list.
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
@@ -298,6 +335,29 @@ pub(super) struct ListArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct LabelArguments {
+    /// The backup: its id, the beginning of it, or `latest`.
+    pub(super) id: String,
+    /// Add this label, such as env=prod; may be given several times.
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub(super) add: Vec<String>,
+    /// Remove this label; may be given several times.
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    pub(super) remove: Vec<String>,
+    /// Set the note, for people.
+    #[arg(long, value_name = "TEXT", value_parser = note, conflicts_with = "no_note")]
+    pub(super) note: Option<String>,
+    /// Remove the note.
+    #[arg(long)]
+    pub(super) no_note: bool,
+    /// The target that holds it; needed where several do.
+    #[arg(long, value_name = "NAME")]
+    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) busy: WaitArguments,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct DeleteArguments {
     /// The backups: their ids, or the beginnings of them.
     #[arg(required = true, value_name = "ID")]
@@ -311,6 +371,9 @@ pub(super) struct DeleteArguments {
     /// With --yes: delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
+    /// Print what this frees, and delete nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
     #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
     pub(super) timeout: Option<TimeLimit>,
@@ -324,7 +387,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete"])]
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy", "prune"])]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]
@@ -340,6 +403,19 @@ pub(super) struct HistoryArguments {
 fn state(text: &str) -> Result<BackupState, String> {
     let names = BackupState::ALL.map(BackupState::as_str).join(", ");
     BackupState::parse(text).ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn backup_type(text: &str) -> Result<BackupType, String> {
+    let names = BackupType::ALL.map(BackupType::as_str).join(", ");
+    BackupType::parse(text).ok_or_else(|| format!("expected one of {names}"))
+}
+
+fn label(text: &str) -> Result<String, crate::Error> {
+    check_label(text).map(|()| text.to_owned())
+}
+
+fn note(text: &str) -> Result<String, crate::Error> {
+    check_note(text).map(|()| text.to_owned())
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {

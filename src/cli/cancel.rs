@@ -19,13 +19,19 @@ const GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
+    operation_id: Option<&str>,
     wait: Option<Duration>,
     as_json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let cancelling = signals.or_interrupted(engine.cancel(&who())).await?;
+    let cancelling = signals
+        .or_interrupted(engine.cancel(&who(), operation_id))
+        .await?;
     let Some(cancelling) = cancelling else {
-        return Err(Error::Failed("no operation is running".to_owned()));
+        return Err(Error::Failed(match operation_id {
+            Some(id) => format!("operation {id} is not running"),
+            None => "no operation is running".to_owned(),
+        }));
     };
     let wait = wait.unwrap_or(engine.settings().backup.stop_timeout + GRACE);
     let ended = signals

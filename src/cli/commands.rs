@@ -9,11 +9,15 @@ use super::exit_code::FAILED;
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
-use super::{cancel, check, delete, doctor, history, ids, list, restore, schedules, show, sweep};
+use super::{
+    cancel, check, copy, delete, doctor, history, ids, label, list, pin, prune, restore, schedules,
+    show, sweep,
+};
 use crate::Result;
 use crate::config::IncludeConfig;
+use crate::manifest::BackupType;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, BackupOptions, Request, check_database_names};
+use crate::operations::{ArcBackup, BackupOptions, CopyOptions, Request, check_database_names};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -28,8 +32,15 @@ pub(super) async fn run(
             no_metadata,
             no_config,
             include_config,
+            incremental,
+            full,
+            rehash,
             require_flush,
+            labels,
+            note,
             target,
+            copy_to,
+            no_copy,
             busy,
             timeout,
         } => {
@@ -53,15 +64,45 @@ pub(super) async fn run(
                 metadata: settings.include_metadata && !no_metadata && is_whole,
                 config: config.includes(),
             };
+            let wanted = (no_copy || !copy_to.is_empty()).then_some(copy_to);
+            let copies = engine.copy_targets(target.as_deref(), wanted)?;
             let request = Request::Backup(BackupOptions {
                 scope: Scope::from(sections).of_databases(databases),
+                backup_type: match (incremental, full) {
+                    (true, _) => Some(BackupType::Incremental),
+                    (_, true) => Some(BackupType::Full),
+                    _ => None,
+                },
+                rehash,
                 require_flush: settings.require_flush || require_flush,
                 secrets: config.secrets(),
+                labels,
+                note,
                 target,
                 ..BackupOptions::default()
             });
             let request = request.within(timeout.unwrap_or_default());
-            run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
+            match copies.is_empty() {
+                true => {
+                    run_and_print(engine, request, busy, Answer::json_or_id(json), signals).await
+                }
+                false => copy::back_up(engine, request, &copies, busy, json, signals).await,
+            }
+        }
+        Command::Copy {
+            id,
+            to,
+            from,
+            timeout,
+            busy,
+        } => {
+            let found = ids::resolve(engine, &id, from.as_deref());
+            let kind = OperationKind::Copy;
+            let found = recorded(engine, kind, from.as_deref(), signals, found).await?;
+            let request = Request::Copy(CopyOptions::new(found.id, to).from(from));
+            let request = request.within(timeout.unwrap_or_default());
+            let answer = Answer::json_or_nothing(json);
+            run_and_print(engine, request, busy, answer, signals).await
         }
         Command::List(arguments) => {
             signals
@@ -95,7 +136,11 @@ pub(super) async fn run(
             let answer = Answer::json_or_nothing(json);
             run_and_print(engine, request, busy, answer, signals).await
         }
+        Command::Label(arguments) => label::run(engine, arguments, json, signals).await,
         Command::Delete(arguments) => delete::run(engine, arguments, json, signals).await,
+        Command::Prune(arguments) => prune::run(engine, arguments, json, signals).await,
+        Command::Pin(arguments) => pin::pin(engine, arguments, json, signals).await,
+        Command::Unpin(arguments) => pin::unpin(engine, arguments, json, signals).await,
         Command::Status => history::status(engine, json, signals).await,
         Command::History(arguments) => history::history(engine, arguments, json, signals).await,
         Command::Sweep { apply, busy } => {
@@ -106,7 +151,9 @@ pub(super) async fn run(
             });
             swept.await
         }
-        Command::Cancel { wait } => cancel::run(engine, wait, json, signals).await,
+        Command::Cancel { operation, wait } => {
+            cancel::run(engine, operation.as_deref(), wait, json, signals).await
+        }
         Command::Schedules(arguments) => schedules::run(engine, arguments, json, signals).await,
         Command::Doctor => signals.or_interrupted(doctor::run(engine, json)).await,
         Command::Check(arguments) => {

@@ -1,6 +1,7 @@
 //! `delete`.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use super::arguments::DeleteArguments;
@@ -10,10 +11,11 @@ use super::ids::{LATEST, resolve};
 use super::operation::{self, Answer, recorded, run_and_print};
 use super::output::{print_line, print_stderr};
 use super::signals::Signals;
-use super::{json, summary};
+use super::{figures, json, summary};
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, Request};
+use crate::repository::Freed;
 use crate::{Error, Result};
 
 pub(super) async fn run(
@@ -31,6 +33,9 @@ pub(super) async fn run(
         found,
     )
     .await?;
+    if arguments.dry_run {
+        return dry_run(engine, &named, as_json, signals).await;
+    }
     let mut question = match &named[..] {
         [one] => format!("Delete backup {}{}?", one.id, one.place()),
         several => {
@@ -53,6 +58,14 @@ pub(super) async fn run(
                 format!("Target {place} holds no good backup of all databases then. {question}");
         }
     }
+    if !arguments.yes && std::io::stdin().is_terminal() {
+        let estimate = signals.or_interrupted(estimate(engine, &named)).await;
+        match estimate {
+            Ok(freed) => question = format!("This frees {}. {question}", figures_of(&freed)),
+            // The deletion says so itself, or works all the same: on a full disk.
+            Err(error) => print_stderr!("warning: cannot tell what this frees: {error}"),
+        }
+    }
     confirm(arguments.yes, question, signals).await?;
     if let [one] = &named[..] {
         let request = Request::Delete(one.id.clone(), one.target.clone())
@@ -61,6 +74,50 @@ pub(super) async fn run(
         return run_and_print(engine, request, arguments.busy, answer, signals).await;
     }
     delete_all(engine, named, &arguments, as_json, signals).await
+}
+
+async fn estimate(engine: &ArcBackup, named: &[ToDelete]) -> Result<Freed> {
+    let named: Vec<_> = (named.iter())
+        .map(|one| (one.id.clone(), one.target.clone()))
+        .collect();
+    engine.estimate_deletions(&named).await
+}
+
+/// Prints what a deletion frees.
+async fn dry_run(
+    engine: &ArcBackup,
+    named: &[ToDelete],
+    as_json: bool,
+    signals: &Signals,
+) -> Result<u8> {
+    let freed = signals.or_interrupted(estimate(engine, named)).await?;
+    let ids: Vec<_> = named.iter().map(|one| one.id.as_str()).collect();
+    if as_json {
+        print_line(&json::pretty(&serde_json::json!({
+            "dry_run": true,
+            "backup_ids": ids,
+            "freed_files": freed.freed_files,
+            "freed_bytes": freed.freed_bytes,
+            "retained_files": freed.retained_files,
+            "retained_bytes": freed.retained_bytes,
+            "needed_by": freed.needed_by,
+        })));
+        return Ok(DONE);
+    }
+    print_line(&format!("would free {}", figures_of(&freed)));
+    if !freed.needed_by.is_empty() {
+        let needed_by: Vec<_> = freed.needed_by.iter().map(String::as_str).collect();
+        print_line(&format!("needed by: {}", needed_by.join(", ")));
+    }
+    print_line("nothing was deleted");
+    Ok(DONE)
+}
+
+fn figures_of(freed: &Freed) -> String {
+    figures::freed(
+        [freed.freed_files, freed.freed_bytes],
+        [freed.retained_files, freed.retained_bytes],
+    )
 }
 
 /// A backup to delete.

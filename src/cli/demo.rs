@@ -32,7 +32,9 @@ pub(super) async fn run(
     })?;
     let engine = ArcBackup::new(settings, registry)?;
     let id = BackupId::parse(PAGE_ID)?;
-    if let Err(Error::NotFound(_)) = engine.find(&id, None).await {
+    if let Err(error) = engine.find(&id, None).await
+        && matches!(error.root(), Error::NotFound(_))
+    {
         let who = Who {
             actor: "demo".to_owned(),
             origin: Origin::Cli,

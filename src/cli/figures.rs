@@ -64,6 +64,20 @@ pub(super) fn took(operation: &Operation, now: Timestamp) -> Option<Duration> {
     times::age(started, ended)
 }
 
+/// How much a deletion frees, and how much stays: `8 files, 1.2 MiB; 3 files, 2.0 KiB stay, as other
+/// backups need them`.
+pub(super) fn freed(freed: [u64; 2], retained: [u64; 2]) -> String {
+    let [files, bytes] = freed;
+    let stays = match retained {
+        [0, _] => String::new(),
+        [files, bytes] => format!(
+            "; {files} files, {} stay, as other backups need them",
+            size(bytes)
+        ),
+    };
+    format!("{files} files, {}{stays}", size(bytes))
+}
+
 /// `107 files, 1.20 MiB in 3s (410 KiB/s)`.
 pub(super) fn figures(operation: &Operation, now: Timestamp) -> String {
     let mut text = format!(

@@ -72,6 +72,12 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
     if let Some(error) = &operation.error {
         lines.push(format!("error: {error}"));
     }
+    for also in &operation.also_running {
+        lines.push(format!(
+            "also running: {} {}",
+            also.operation, also.operation_id
+        ));
+    }
     lines.iter().map(|text| escaped(text)).collect()
 }
 

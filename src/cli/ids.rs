@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::manifest::BackupId;
 use crate::names::shortened;
 use crate::operations::{ArcBackup, ListAnswer};
-use crate::repository::Summary;
+use crate::repository::{Freshness, Summary};
 use crate::{Error, Result};
 
 /// The newest good backup of all databases.
@@ -31,7 +31,8 @@ pub(super) async fn resolve(
     let by_name = text == LATEST || is_start(text);
     let id = match parsed {
         Err(_) if by_name => {
-            let answer = engine.list(target, true).await?;
+            // Whatever is done with the backup then reads its manifest.
+            let answer = engine.list_with(target, true, Freshness::Recent).await?;
             return choose(text, target, engine.instance().as_deref(), &answer);
         }
         parsed => parsed?,

@@ -13,18 +13,25 @@ use super::output::{print_line, print_note, print_stderr};
 use super::table::{Table, left, right};
 use crate::Result;
 use crate::api::types;
-use crate::manifest::BackupId;
+use crate::manifest::{BackupId, BackupType};
 use crate::names::shortened;
 use crate::operations::{ArcBackup, ListAnswer, ListFilter};
-use crate::repository::{BackupState, Incomplete, LastVerified, Summary};
+use crate::repository::{BackupState, Freshness, Incomplete, LastVerified, Summary};
+use crate::times;
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
     arguments: ListArguments,
     json: bool,
 ) -> Result<u8> {
+    let now = Timestamp::now();
     let filter = ListFilter {
         state: arguments.state,
+        labels: arguments.labels,
+        backup_type: arguments.backup_type,
+        schedule: arguments.schedule,
+        locked: arguments.locked.then_some(true),
+        before: (arguments.older_than).and_then(|age| times::before(now, age)),
         instance: arguments.instance,
         include_foreign: arguments.include_foreign,
         since: arguments.since,
@@ -33,7 +40,8 @@ pub(super) async fn run(
         limit: arguments.limit,
     };
     let all = arguments.all || arguments.state == Some(BackupState::Incomplete);
-    let answer = engine.list(arguments.target.as_deref(), all).await?;
+    let answer = engine.list_with(arguments.target.as_deref(), all, Freshness::Recent);
+    let answer = answer.await?;
     let answer = answer.filtered(&filter);
     if json {
         print_line(&types::BackupList::from(answer).to_json_string());
@@ -42,7 +50,7 @@ pub(super) async fn run(
     if arguments.ids {
         (answer.backups.iter()).for_each(|backup| print_line(&backup.backup_id));
     } else {
-        print(&answer, Timestamp::now());
+        print(&answer, now);
     }
     if !arguments.ids && is_empty(&answer) && answer.errors.is_empty() {
         let is_unfiltered = ListFilter {
@@ -88,11 +96,17 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         right("AGE").or_drop(3),
         right("FILES"),
         right("SIZE"),
+        right("NEW"),
+        left("TYPE"),
         left("STATE"),
         left("INSTANCE"),
         left("SCOPE").or_shrink(),
+        left("LABELS").or_shrink(),
         left("TARGET").or_shrink(),
     ]);
+    // Where all are full, each has stored all of its bytes.
+    let has_incremental =
+        (answer.backups.iter()).any(|one| one.backup_type == BackupType::Incremental.as_str());
     let instances: BTreeSet<_> = (answer.backups.iter())
         .filter_map(|one| one.instance.as_ref())
         .collect();
@@ -102,23 +116,32 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         _ => of.map_or_else(|| "?".to_owned(), |name| name.chars().take(8).collect()),
     };
     for backup in &answer.backups {
-        let figures = figures(
+        let [files, size] = figures(
             backup.files,
             backup.bytes,
             backup.total_files,
             backup.total_size_bytes,
         );
-        let state = state(backup, now);
-        let targets = backup.targets.join(", ");
-        let place = (&*backup.backup_id, &*targets);
-        let instance = instance(backup.instance.as_ref());
-        table.row(cells(
-            place,
-            &backup.created_at,
-            figures,
-            [state, instance, shortened(&backup.scope)],
-            now,
-        ));
+        let new = match has_incremental {
+            true => figures::size(backup.new_bytes),
+            false => String::new(),
+        };
+        table.row(Cells {
+            new,
+            of_type: has_incremental
+                .then(|| short_type(backup))
+                .unwrap_or_default(),
+            instance: instance(backup.instance.as_ref()),
+            scope: shortened(&backup.scope),
+            labels: marks(backup, now),
+            ..Cells::of(
+                (&backup.backup_id, &backup.created_at),
+                [files, size],
+                state(backup, now),
+                backup.targets.join(", "),
+                now,
+            )
+        });
         if backup.partial_view {
             table.note("not all of its legs could be read: the figures are those of the others");
         }
@@ -140,45 +163,45 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             copy.total_files,
             copy.total_size_bytes,
         );
-        let place = (&*copy.backup_id, &*copy.target);
         let state = copy.state.as_str().to_owned();
-        table.row(cells(
-            place,
-            &copy.created_at,
-            figures,
-            [state, String::new(), shortened(&copy.scope)],
-            now,
-        ));
+        let place = (&*copy.backup_id, &*copy.created_at);
+        table.row(Cells {
+            scope: shortened(&copy.scope),
+            ..Cells::of(place, figures, state, copy.target.clone(), now)
+        });
         name_missing(&mut table, copy);
     }
-    for run in &answer.incomplete_runs {
-        let created = BackupId::parse(&run.backup_id)
-            .ok()
-            .and_then(|id| id.moment());
-        let created = created.map_or_else(String::new, |moment| moment.to_string());
-        let targets = run.targets.join(", ");
-        let figures = [String::new(), String::new()];
-        let state = ["INCOMPLETE".to_owned(), String::new(), String::new()];
-        table.row(cells(
-            (&run.backup_id, &targets),
-            &created,
-            figures,
-            state,
-            now,
-        ));
-        table.note(&run.detail);
-    }
-    let damaged =
-        (answer.damaged.iter()).map(|one| (&one.backup_id, &one.target, "DAMAGED", &one.detail));
-    let unreadable = (answer.unreadable.iter())
-        .map(|one| (&one.backup_id, &one.target, one.state.as_str(), &one.detail));
-    for (id, target, state, detail) in damaged.chain(unreadable) {
+    let mut unknown = |id: &str, target: String, state: &str, detail: &str| {
         let created = BackupId::parse(id).ok().and_then(|id| id.moment());
         let created = created.map_or_else(String::new, |moment| moment.to_string());
         let figures = [String::new(), String::new()];
-        let state = [state.to_owned(), String::new(), String::new()];
-        table.row(cells((id, target), &created, figures, state, now));
+        table.row(Cells::of(
+            (id, &created),
+            figures,
+            state.to_owned(),
+            target,
+            now,
+        ));
         table.note(detail);
+    };
+    for run in &answer.incomplete_runs {
+        unknown(
+            &run.backup_id,
+            run.targets.join(", "),
+            "INCOMPLETE",
+            &run.detail,
+        );
+    }
+    for one in &answer.damaged {
+        unknown(&one.backup_id, one.target.clone(), "DAMAGED", &one.detail);
+    }
+    for one in &answer.unreadable {
+        unknown(
+            &one.backup_id,
+            one.target.clone(),
+            one.state.as_str(),
+            &one.detail,
+        );
     }
     if !table.is_empty() {
         table.print();
@@ -191,24 +214,85 @@ fn print(answer: &ListAnswer, now: Timestamp) {
     }
 }
 
-fn cells(
-    (id, target): (&str, &str),
-    created: &str,
-    [files, size]: [String; 2],
-    [state, instance, scope]: [String; 3],
-    now: Timestamp,
-) -> [String; 9] {
-    [
-        id.to_owned(),
-        figures::utc(created),
-        figures::age(created, now),
-        files,
-        size,
-        state,
-        instance,
-        scope,
-        target.to_owned(),
-    ]
+/// The cells of a row, in the order of the columns.
+#[derive(Default)]
+struct Cells {
+    id: String,
+    created: String,
+    age: String,
+    files: String,
+    size: String,
+    new: String,
+    of_type: String,
+    state: String,
+    instance: String,
+    scope: String,
+    labels: String,
+    target: String,
+}
+
+impl Cells {
+    /// Those that every row has.
+    fn of(
+        (id, created): (&str, &str),
+        [files, size]: [String; 2],
+        state: String,
+        target: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            created: figures::utc(created),
+            age: figures::age(created, now),
+            files,
+            size,
+            state,
+            target,
+            ..Self::default()
+        }
+    }
+}
+
+impl IntoIterator for Cells {
+    type Item = String;
+    type IntoIter = std::array::IntoIter<String, 12>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        [
+            self.id,
+            self.created,
+            self.age,
+            self.files,
+            self.size,
+            self.new,
+            self.of_type,
+            self.state,
+            self.instance,
+            self.scope,
+            self.labels,
+            self.target,
+        ]
+        .into_iter()
+    }
+}
+
+fn short_type(backup: &Summary) -> String {
+    let word = &*backup.backup_type;
+    match BackupType::parse(word) {
+        Some(BackupType::Incremental) => "incr".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// The labels, behind `(pinned)` where a pin keeps the backup: no label has such characters.
+fn marks(backup: &Summary, now: Timestamp) -> String {
+    let pinned = backup.is_locked(now).then(|| "(pinned)".to_owned());
+    let labels = backup.labels.iter().cloned();
+    pinned
+        .into_iter()
+        .chain(labels)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// All files where they are counted, else only the data files, with a `+`.

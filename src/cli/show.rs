@@ -13,7 +13,7 @@ use crate::api::types::manifest_answer;
 use crate::manifest::{Manifest, Skipped};
 use crate::operations::ArcBackup;
 use crate::operations::owner::Owner;
-use crate::repository::{BackupState, LastVerified, Loaded, Note};
+use crate::repository::{BackupState, LastVerified, Loaded, Note, is_in_force, new_bytes};
 use crate::{Result, times};
 
 /// How many measurements are shown.
@@ -118,6 +118,13 @@ fn fields(
         }
     }
     fields.extend([("created", created), ("target", place(target, loaded))]);
+    fields.extend(remarks(note, now));
+    if let Some(base) = &manifest.base_backup_id {
+        fields.push(("type", format!("{}, on {base}", manifest.backup_type)));
+    }
+    if let Some(schedule) = &manifest.schedule {
+        fields.push(("schedule", schedule.clone()));
+    }
     if !manifest.scope.is_empty() {
         fields.push(("scope", manifest.scope.join(", ")));
     }
@@ -145,6 +152,9 @@ fn fields(
     if manifest.reused_files > 0 {
         let size = figures::size(manifest.reused_bytes);
         fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
+    }
+    if manifest.base_backup_id.is_some() {
+        fields.push(("new", figures::size(new_bytes(manifest))));
     }
     if let Some(source) = &manifest.source {
         fields.push(("source", format!("{}: {}", source.backend, source.location)));
@@ -210,6 +220,30 @@ fn fields(
     let omitted = manifest.not_included.iter();
     fields.extend(omitted.map(|text| ("not included", text.clone())));
     fields
+}
+
+/// What people and the pin say of it.
+fn remarks(note: &Note, now: Timestamp) -> Vec<(&'static str, String)> {
+    let mut remarks = Vec::new();
+    if let Some(pin) = note.pin.as_ref().filter(|pin| is_in_force(pin, now)) {
+        let mut text = format!("since {} by {}", figures::utc_and_age(&pin.at, now), pin.by);
+        if let Some(until) = &pin.until {
+            text.push_str(&format!(", until {} UTC", figures::utc(until)));
+        }
+        if let Some(reason) = &pin.reason {
+            text.push_str(&format!(": {reason}"));
+        }
+        remarks.push(("pinned", text));
+    }
+    if !note.labels.is_empty() {
+        remarks.push(("labels", note.labels.join(", ")));
+    }
+    let lines = note.note.iter().flat_map(|text| text.lines());
+    for (number, line) in lines.enumerate() {
+        let name = if number == 0 { "note" } else { "" };
+        remarks.push((name, line.to_owned()));
+    }
+    remarks
 }
 
 fn verified(done: Option<&LastVerified>, now: Timestamp) -> String {

@@ -55,8 +55,38 @@ pub(super) fn print(operation: &Operation) {
     if operation.operation == OperationKind::Restore {
         restore_report::print_outcome(operation);
     }
+    if let (Some(files), Some(bytes)) = (operation.freed_files, operation.freed_bytes) {
+        let stays = (operation.retained_files).zip(operation.retained_bytes);
+        let (kept_files, kept_bytes) = stays.unwrap_or_default();
+        print_note!(
+            "freed: {}",
+            figures::freed([files, bytes], [kept_files, kept_bytes])
+        );
+    }
     let now = Timestamp::now();
+    for id in &operation.deleted_backups {
+        print_note!("deleted {id}");
+    }
     let what = format!("{} {}", operation.operation, operation.backup_id);
+    // Of a prune there is no one backup.
+    let what = what.trim_end();
+    if operation.unchanged == Some(true) {
+        print_note!(
+            "{what}: already in target {}, nothing was copied",
+            operation.to_target.as_deref().unwrap_or("?")
+        );
+        return;
+    }
+    let to = (operation.to_target.as_ref()).map_or_else(String::new, |to| {
+        let reused = match (operation.reused_files, operation.reused_bytes) {
+            (Some(files), Some(bytes)) => format!(
+                "; it had {files} of the files already, {}",
+                figures::size(bytes)
+            ),
+            _ => String::new(),
+        };
+        format!(" to target {to}{reused}")
+    });
     let place = match &operation.targets[..] {
         [] => format!("target {}", operation.target.as_deref().unwrap_or("?")),
         several => format!("the targets {}", several.join(", ")),
@@ -71,11 +101,11 @@ pub(super) fn print(operation: &Operation) {
             print_stderr!("{what} {ended} after {}: {error}", times::long(took));
         }
         None => print_note!(
-            "{what} completed: {}, {} {place}{}",
+            "{what} completed: {}, {} {place}{to}{}",
             figures::figures(operation, now),
             match operation.operation.as_str() {
                 "backup" => "to",
-                "restore" => "from",
+                "restore" | "copy" => "from",
                 _ => "in",
             },
             match operation.has_checksums {

@@ -11,6 +11,7 @@ use super::targets::default_target;
 use super::values::Values;
 use super::warning::Warning;
 use crate::Result;
+use crate::manifest::BackupType;
 
 /// What a backup does with `arc.toml`, unless the request says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +101,20 @@ pub struct BackupSettings {
     pub include_metadata: bool,
     /// `backup.include_config`, by default as the target is.
     pub include_config: IncludeConfig,
+    /// `arc_backup.mode`, default `full`: whether backups reuse the unchanged files of an earlier
+    /// one.
+    pub mode: BackupType,
+    /// `arc_backup.rehash_share`: which share of the reused files an incremental backup reads anew,
+    /// 0.03 for `"3%"`; `None`: none.
+    pub rehash_share: Option<f64>,
     /// `backup.require_flush`, default false: a backup before which Arc could not be flushed fails.
     pub require_flush: bool,
     /// `backup.state_path`, default `<backup.local_path>/.arc-backup/history.db`.
     pub state_path: PathBuf,
     /// `backup.default_target`, default `local`.
     pub default_target: String,
+    /// `arc_backup.copy_to`: the targets that each backup is copied to when it has been made.
+    pub copy_to: Vec<String>,
     /// `backup.concurrency`: files copied at once; by default 8, or more for a remote store.
     pub concurrency: Option<usize>,
     /// `backup.arc_url` and `backup.arc_token`: the Arc to flush before a backup.
@@ -142,12 +151,15 @@ impl BackupSettings {
             },
             include_metadata: values.bool(&own("include_metadata"), true)?,
             include_config: IncludeConfig::read(values)?,
+            mode: mode(values)?,
+            rehash_share: rehash_share(values)?,
             require_flush: values.bool(&own("require_flush"), false)?,
             state_path: match values.text(&own("state_path"))? {
                 Some(_) => values.path(&own("state_path"), "")?,
                 None => super::state::default_path(&local_path),
             },
             default_target: default_target(values, targets.iter())?,
+            copy_to: values.names(&own("copy_to"))?,
             // At most 256: each copy under way holds a piece of 256 KiB and two descriptors.
             concurrency: match values.get(&own("concurrency")) {
                 Some(_) => usize::try_from(values.number(&own("concurrency"), 8, 1, 256)?).ok(),
@@ -165,6 +177,28 @@ impl BackupSettings {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         }
+    }
+}
+
+fn mode(values: &Values) -> Result<BackupType> {
+    const KEY: &str = "arc_backup.mode";
+    match values.text(KEY)? {
+        None => Ok(BackupType::Full),
+        Some(word) => BackupType::parse(word.trim())
+            .ok_or_else(|| values.wrong(KEY, "\"full\" or \"incremental\"")),
+    }
+}
+
+fn rehash_share(values: &Values) -> Result<Option<f64>> {
+    const KEY: &str = "arc_backup.rehash_share";
+    let Some(text) = values.text(KEY)? else {
+        return Ok(None);
+    };
+    let percent = text.trim().strip_suffix('%').map(str::trim_end);
+    match percent.and_then(|percent| percent.parse::<f64>().ok()) {
+        Some(0.0) => Ok(None),
+        Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(Some(percent / 100.0)),
+        _ => Err(values.wrong(KEY, "a share from \"0%\" to \"100%\", such as \"3%\"")),
     }
 }
 
@@ -224,6 +258,35 @@ mod tests {
             let text = format!("[backup]\ntimeout = \"1h\"\noperation_timeout = {wrong}\n");
             let error = read(&text).expect_err(wrong).to_string();
             assert!(error.contains("`backup.operation_timeout`"), "{error}");
+        }
+    }
+
+    /// Guards against: backups of another type than the operator wrote.
+    #[test]
+    fn the_type_of_backups_and_the_share_to_read_anew_are_read() {
+        for (text, mode, share) in [
+            ("", BackupType::Full, None),
+            ("mode = \"incremental\"", BackupType::Incremental, None),
+            (
+                "mode = \"full\"\nrehash_share = \"3%\"",
+                BackupType::Full,
+                Some(0.03),
+            ),
+            ("rehash_share = \"0%\"", BackupType::Full, None),
+            ("rehash_share = \"100 %\"", BackupType::Full, Some(1.0)),
+        ] {
+            let read = read(&format!("[arc_backup]\n{text}\n")).expect(text);
+            assert_eq!((read.mode, read.rehash_share), (mode, share), "{text}");
+        }
+        for (wrong, named) in [
+            ("mode = \"differential\"", "`arc_backup.mode`"),
+            ("rehash_share = \"3\"", "`arc_backup.rehash_share`"),
+            ("rehash_share = \"101%\"", "`arc_backup.rehash_share`"),
+            ("rehash_share = \"-1%\"", "`arc_backup.rehash_share`"),
+            ("rehash_share = \"NaN%\"", "`arc_backup.rehash_share`"),
+        ] {
+            let error = read(&format!("[arc_backup]\n{wrong}\n")).expect_err(wrong);
+            assert!(error.to_string().contains(named), "{error}");
         }
     }
 

@@ -51,7 +51,8 @@ pub(super) fn names_in_file(values: &Values) -> Vec<String> {
     let own = values.keys("arc_backup.targets");
     names.extend(
         own.into_iter()
-            .filter(|name| values.in_file(&format!("backup.targets.{name}")).is_none()),
+            .filter(|name| values.in_file(&format!("backup.targets.{name}")).is_none())
+            .filter(|name| values.describes_target(name)),
     );
     names
 }

@@ -7,10 +7,11 @@ use super::values::Values;
 use super::variables::in_variables;
 use super::warning::Warning;
 use crate::nearest::nearest;
+use crate::retention::Rules;
 
 /// The keys under `[backup]` that are read, Arc's and ours; any other there is a misspelling. Each
 /// may stand under `[arc_backup]` too, a table that Arc ignores.
-pub(crate) const BACKUP_KEYS: [&str; 21] = [
+pub(crate) const BACKUP_KEYS: [&str; 22] = [
     "check_max_age",
     "monitor_token",
     "enabled",
@@ -30,12 +31,14 @@ pub(crate) const BACKUP_KEYS: [&str; 21] = [
     "default_target",
     "targets",
     "concurrency",
+    "copy_to",
     "arc_url",
     "arc_token",
 ];
 
 /// The keys of ours that stand under `[arc_backup]` alone.
-pub(crate) const OWN_KEYS: [&str; 1] = ["schedule"];
+pub(crate) const OWN_KEYS: [&str; 5] =
+    ["mode", "rehash_share", "retention", "schedule", "timezone"];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [
@@ -111,7 +114,7 @@ pub(super) fn misspelt(values: &Values, targets: &[String], backends: &Backends)
             continue;
         }
         let odd = (values.keys(&table).into_iter())
-            .filter(|key| !of_target.contains(&key.as_str()))
+            .filter(|key| !of_target.contains(&key.as_str()) && key != "retention")
             .map(|key| unknown(&format!("{table}."), &key, &of_target));
         warnings.extend(odd);
     }
@@ -160,6 +163,16 @@ fn is_section(name: &str) -> bool {
     SECTIONS.contains(&name) || name == "backup" || ARC_TABLES.contains(&name)
 }
 
+/// Whether a variable, by its name behind `ARC_BACKUP_`, sets a key under `[arc_backup]` alone:
+/// `TIMEZONE`, `RETENTION_KEEP_DAILY`.
+fn is_own_variable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    match name.strip_prefix("retention_") {
+        Some(rule) => Rules::KEYS.contains(&rule),
+        None => name != "retention" && OWN_KEYS.contains(&&*name),
+    }
+}
+
 /// What is wrong with variables of ours.
 fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Warning> {
     let prefix = "ARC_BACKUP_";
@@ -170,6 +183,7 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
         let variable = format!("{prefix}{name}");
         if OTHER_VARIABLES.contains(&name)
             || BACKUP_KEYS.contains(&name.to_ascii_lowercase().as_str())
+            || is_own_variable(name)
             || ignored.contains(&&variable)
         {
             continue;
@@ -213,7 +227,10 @@ fn variables(values: &Values, targets: &[String], backends: &Backends) -> Vec<Wa
     for name in values.variables(of_own) {
         let known = BACKUP_KEYS.map(str::to_ascii_uppercase);
         let key = name.strip_suffix("_FILE").unwrap_or(name);
-        if known.iter().any(|known| known == key) || name.starts_with("TARGETS_") {
+        if known.iter().any(|known| known == key)
+            || is_own_variable(name)
+            || name.starts_with("TARGETS_")
+        {
             continue;
         }
         let variable = format!("{of_own}{name}");

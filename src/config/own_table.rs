@@ -21,6 +21,7 @@ pub(super) fn both_set(values: &Values) -> Vec<Warning> {
         values
             .keys("arc_backup.targets")
             .into_iter()
+            .filter(|name| values.describes_target(name))
             .map(|name| format!("targets.{name}")),
     );
     names

@@ -15,6 +15,7 @@ use super::monitor::monitor_token;
 use super::not_included::not_included;
 use super::own_table::both_set;
 use super::placeholder::{is_placeholder, unfilled};
+use super::retention::RetentionSettings;
 use super::storage::StorageSettings;
 use super::targets::{TargetSettings, check_databases, targets};
 use super::tiering::TieringSettings;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub backup: BackupSettings,
     /// Where backups go.
     pub targets: Vec<TargetSettings>,
+    /// Which backups a prune keeps.
+    pub retention: RetentionSettings,
     /// What the configuration names and a backup does not hold, each with its reason.
     pub not_included: Vec<String>,
     /// What looks like a mistake.
@@ -146,6 +149,16 @@ impl Settings {
                 unknown_target(&values, &backends, &backup.default_target, &known)
             )));
         }
+        for name in &backup.copy_to {
+            if !targets.iter().any(|target| target.name == *name) {
+                let known: Vec<_> = targets.iter().map(|t| t.name.as_str()).collect();
+                return Err(Error::Config(format!(
+                    "`{}` names an {}",
+                    values.own("copy_to"),
+                    unknown_target(&values, &backends, name, &known)
+                )));
+            }
+        }
         check_databases(&targets, &backup.default_target)?;
         let bootstrap = values.text("auth.bootstrap_token")?;
         let bootstrap = bootstrap.filter(|token| !is_placeholder(token));
@@ -168,6 +181,7 @@ impl Settings {
         Ok(Self {
             cluster: ClusterSettings::read(&values)?,
             databases: databases(&values)?,
+            retention: RetentionSettings::read(&values, &targets)?,
             not_included: not_included(&values, &storage, &tiering, config_exists)?,
             tiering,
             config_path,

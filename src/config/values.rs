@@ -160,10 +160,20 @@ impl Values {
     /// The table of a target: under `[arc_backup.targets]`, which Arc does not read, if it is
     /// there; else under `[backup.targets]`.
     pub(super) fn target_table(&self, name: &str) -> String {
-        let own = format!("arc_backup.targets.{name}");
-        match self.in_file(&own) {
-            Some(_) => own,
-            None => format!("backup.targets.{name}"),
+        match self.describes_target(name) {
+            true => format!("arc_backup.targets.{name}"),
+            false => format!("backup.targets.{name}"),
+        }
+    }
+
+    /// Whether there is a table under `[arc_backup.targets]` that describes this target. One with
+    /// nothing but retention rules adds them to a target that is described elsewhere.
+    pub(super) fn describes_target(&self, name: &str) -> bool {
+        match self.in_file(&format!("arc_backup.targets.{name}")) {
+            Some(Value::Table(table)) => {
+                table.is_empty() || table.keys().any(|key| key != "retention")
+            }
+            found => found.is_some(),
         }
     }
 

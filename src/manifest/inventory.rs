@@ -1,4 +1,5 @@
-//! `inventory.jsonl`: one line a file, sorted by path in byte order.
+//! `inventory.jsonl.zst`: one line a file, sorted by path in byte order. Format 1 has it without
+//! compression, as `inventory.jsonl`.
 //!
 //! It is streamed, never held whole. A reader first brings it into a private local file, checking
 //! every line and the digest on the way, and then reads that copy as often as it needs: nothing can
@@ -14,13 +15,16 @@ use std::sync::Arc;
 use arc_backup_core::{Activity, Body, Hasher, Section};
 use futures::StreamExt;
 
+use super::compression::{Decompressor, ZSTD};
 use super::section_index::{NotNext, SectionIndex, SectionLines};
 use super::{InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
-/// The name of the inventory, beside the manifest.
+/// The name of the inventory, beside the manifest, where it is not compressed.
 pub const INVENTORY: &str = "inventory.jsonl";
+/// The name of the inventory where it is compressed.
+pub const COMPRESSED_INVENTORY: &str = "inventory.jsonl.zst";
 /// The longest line that is read: a key of 1,024 bytes, each escaped in six, and the other fields.
 const LINE_LIMIT: usize = 16 << 10;
 /// How much is read at once.
@@ -91,8 +95,8 @@ impl Inventory {
         self.has_checksums
     }
 
-    /// Brings an inventory into the local file `path`, checking each line, the order, the totals
-    /// and the digest.
+    /// Brings an inventory into the local file `path`, without compression, checking each line, the
+    /// order, the totals and the digest.
     ///
     /// # Errors
     /// [`InventoryFault::Damaged`] names the line.
@@ -103,20 +107,40 @@ impl Inventory {
         activity: &Activity,
     ) -> Result<Self, InventoryFault> {
         let damaged = |detail: String| InventoryFault::Damaged {
-            list: INVENTORY,
+            list: expected.name(),
             detail,
+        };
+        let mut decompressor = match expected.compression.as_deref() {
+            None => None,
+            Some(ZSTD) => {
+                Some(Decompressor::new().map_err(|e| damaged(format!("can't be read: {e}")))?)
+            }
+            Some(other) => {
+                return Err(damaged(format!(
+                    "has the unknown compression {other:?}: use a newer arc-backup"
+                )));
+            }
         };
         let mut copy = BufWriter::new(create_file(path).map_err(|e| Error::io("write", path, e))?);
         let mut check = LineCheck::default();
         let mut hasher = Hasher::new();
-        let mut pieces = crate::pipeline::pieces(body, INVENTORY);
+        let mut take = |lines: &[u8]| -> Result<(), InventoryFault> {
+            hasher.update(lines);
+            check.take(lines, expected).map_err(damaged)?;
+            (copy.write_all(lines)).map_err(|e| Error::io("write", path, e))?;
+            Ok(())
+        };
+        let mut pieces = crate::pipeline::pieces(body, expected.name());
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(Error::from)?;
             activity.note();
-            hasher.update(&piece);
-            check.take(&piece, expected).map_err(damaged)?;
-            copy.write_all(&piece)
-                .map_err(|e| Error::io("write", path, e))?;
+            match &mut decompressor {
+                Some(decompressor) => decompressor.push(&piece, damaged, &mut take)?,
+                None => take(&piece)?,
+            }
+        }
+        if decompressor.is_some_and(|decompressor| !decompressor.has_ended()) {
+            return Err(damaged("ends too early".to_owned()));
         }
         copy.flush().map_err(|e| Error::io("write", path, e))?;
         if !check.rest.is_empty() {
@@ -187,6 +211,7 @@ impl Inventory {
             entries: index.entries,
             bytes: index.bytes,
             sha256: hasher.finish().to_string(),
+            compression: None,
         };
         Ok(Self::new(path.to_owned(), summary, index))
     }

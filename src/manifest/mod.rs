@@ -1,10 +1,11 @@
-//! What a backup says of itself: `manifest.json` and `inventory.jsonl`.
+//! What a backup says of itself: `manifest.json` and `inventory.jsonl.zst`.
 //!
 //! The manifest is Arc's own, so that Arc's tools read it, with our fields added; it ends with a
 //! digest over its own bytes. The inventory has a line a file; it is the only list that a restore
 //! or a verification goes by.
 
 mod backup_type;
+mod compression;
 mod file_list;
 mod id;
 mod inventory;
@@ -20,9 +21,10 @@ mod spool;
 mod types;
 
 pub use backup_type::BackupType;
+pub use compression::{Compressor, ZSTD};
 pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
-pub use inventory::{INVENTORY, Inventory, InventoryFault};
+pub use inventory::{COMPRESSED_INVENTORY, INVENTORY, Inventory, InventoryFault};
 pub use leg_index::LegIndex;
 pub(crate) use merged::merged;
 pub use record::Record;
@@ -31,7 +33,7 @@ pub use seal::{is_sealed, seal};
 pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
-    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, FORMAT, FORMAT_OF_WHOLE,
-    InventoryRef, MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, SectionTotals,
-    SourceInfo, StoredTotals,
+    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,
+    MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo,
+    StoredTotals,
 };

@@ -1,4 +1,4 @@
-//! A line of `inventory.jsonl`: one file of a backup.
+//! A line of the inventory: one file of a backup.
 
 use arc_backup_core::{Entry, FileId, Key, Section, Tier};
 use jiff::Timestamp;
@@ -57,6 +57,14 @@ impl Record {
             entry,
             stored_in: None,
         })
+    }
+
+    /// Drops the entity tag of a file on local disk: number, size and time of modification, which
+    /// the record has as well, are all that it is made of. It would be a fifth of an inventory.
+    pub fn drop_weak_tag(&mut self) {
+        if self.entry.file_id.is_some() {
+            self.entry.etag = None;
+        }
     }
 
     /// The section: the first segment of the path.

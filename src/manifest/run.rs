@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::Manifest;
 
 /// What the manifests of all legs of a run have in common.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The targets that hold a leg.
     pub targets: BTreeSet<String>,
@@ -165,6 +167,7 @@ mod tests {
                 entries: 0,
                 bytes: 0,
                 sha256: sha256.to_owned(),
+                compression: None,
             });
             leg
         };

@@ -1,11 +1,12 @@
 //! Files that Arc skipped when it made a backup: the backup does not hold them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Manifest;
 
 /// How many files Arc skipped, by its manifest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Files of the data that could not be read.
     pub files: u64,

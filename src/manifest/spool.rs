@@ -73,6 +73,7 @@ impl Spool {
             entries: self.index.entries,
             bytes: self.index.bytes,
             sha256: self.hasher.finish().to_string(),
+            compression: None,
         };
         Ok(Inventory::new(self.path, summary, self.index))
     }

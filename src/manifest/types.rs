@@ -6,11 +6,11 @@ use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The newest version of the layout that is read. It is written where a backup is not of
-/// everything in one target: an older release would restore it as if it were.
+use super::{COMPRESSED_INVENTORY, INVENTORY};
+
+/// The version of the layout that is written. Format 1 is read as well: there, the inventory is not
+/// compressed, and the backup is of everything in one target.
 pub const FORMAT: u32 = 2;
-/// The version that is written where a backup is of everything, in one target.
-pub const FORMAT_OF_WHOLE: u32 = 1;
 /// The largest manifest that is read, in bytes. One of 10,000 measurements has about 1 MiB.
 pub const MANIFEST_LIMIT: u64 = 16 << 20;
 
@@ -38,6 +38,9 @@ pub struct Manifest {
     /// The schedule that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// Where it was copied from; absent in a backup that was made in its target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_from: Option<CopiedFrom>,
     /// Arc's databases with their measurements.
     #[serde(default, deserialize_with = "null_as_default")]
     pub databases: Vec<DatabaseTotals>,
@@ -159,6 +162,9 @@ pub struct Manifest {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
+    /// Of an incremental backup: reused files that were read anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehashed: Option<Rehashed>,
     /// In an incomplete copy: files that could not be read, and are not in it; a folder that could
     /// not be listed counts as one, with all that is in it.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -167,7 +173,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
     /// The list of the data files that Arc reads, `manifest-files.json`, with what it must be.
-    /// Backups of earlier releases have none.
+    /// Incremental backups have none, but for those of a node of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_list: Option<InventoryRef>,
     /// The inventory that belongs to this manifest.
@@ -240,6 +246,15 @@ impl Manifest {
             .iter()
             .all(|field| raw.get(field).is_none())
     }
+}
+
+/// Where a copy came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedFrom {
+    /// The target.
+    pub target: String,
+    /// When the copy was made, RFC 3339.
+    pub at: String,
 }
 
 /// Files of a backup whose bytes lie in another one.
@@ -323,8 +338,35 @@ pub struct InventoryRef {
     pub entries: u64,
     /// The sum of the sizes in it.
     pub bytes: u64,
-    /// The SHA-256 of the file.
+    /// The SHA-256 of the lines, without compression.
     pub sha256: String,
+    /// `zstd`, where the file is compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<String>,
+}
+
+impl InventoryRef {
+    /// The name of an inventory, beside the manifest.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.compression {
+            None => INVENTORY,
+            Some(_) => COMPRESSED_INVENTORY,
+        }
+    }
+}
+
+/// Which of the reused files were read anew, and which are next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehashed {
+    /// How many files were read anew.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The position of 2^32 at which the next backup goes on.
+    pub next: u32,
+    /// How many positions before that one have been read in this round.
+    pub covered: u64,
 }
 
 /// Where the data came from.

@@ -3,7 +3,6 @@
 //! A refused request is not an attempt: wrong use, an unknown id or target, a busy instance. It
 //! changes neither the history nor the status.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::audit;
-use crate::operations::{ArcBackup, BackupOptions, Request, Running, Who};
+use crate::operations::{ArcBackup, BackupOptions, PruneOptions, Request, Running, Who};
 use crate::operations::{Operation, OperationKind, Origin, Status};
 use crate::{Error, Result};
 
@@ -26,7 +25,7 @@ pub(crate) struct Attempt {
     /// The entry in the history.
     pub(crate) operation: Operation,
     pub(crate) started: Timestamp,
-    /// The backup that the operation makes or reads.
+    /// The backup that the operation makes or reads. Of a prune, an id that no backup has.
     pub(crate) id: BackupId,
     /// Whether the slot was free for the operation.
     has_slot: AtomicBool,
@@ -50,12 +49,25 @@ impl Attempt {
             Request::Restore(id, _, target)
             | Request::Verify(id, _, target)
             | Request::Delete(id, target) => (id.clone(), target.as_ref()),
+            Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
+            // It is over many backups: this is an id that none of them has.
+            Request::Prune(PruneOptions { target, .. }) => {
+                let target = target.as_ref().unwrap_or(default_target);
+                (BackupId::new(started)?, Some(target))
+            }
         };
         let operation = Operation {
             operation: request.kind(),
             operation_id,
-            backup_id: id.to_string(),
+            backup_id: match request {
+                Request::Prune(..) => String::new(),
+                _ => id.to_string(),
+            },
             target: target.cloned(),
+            to_target: match request {
+                Request::Copy(options) => Some(options.to.clone()),
+                _ => None,
+            },
             scope: request.databases(),
             schedule: match request {
                 Request::Backup(options) => options.schedule.clone(),
@@ -100,17 +112,16 @@ impl ArcBackup {
         self.record_ended(ended, attempt.started, attempt.who).await;
     }
 
+    /// Whether an operation of this kind would not begin anyway, as another one runs.
+    fn is_refused(&self, kind: OperationKind) -> bool {
+        !kind.is_reader() && self.busy().is_some()
+    }
+
     async fn record_ended(&self, ended: Operation, started: Timestamp, who: Who) {
         audit::ended(&ended);
-        {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another operation may have begun since.
-            if current.as_ref().is_none_or(|running| running.is_done()) {
-                let own = Running::new(ended.clone(), started, who);
-                own.finish();
-                *current = Some(own);
-            }
-        }
+        let own = Running::new(ended.clone(), started, who);
+        own.finish();
+        self.running.add_ended(own);
         let timeout = match self.ending.is_cancelled() {
             true => HURRIED_TIMEOUT,
             false => RECORD_TIMEOUT,
@@ -129,8 +140,7 @@ impl ArcBackup {
     /// Records that a request failed before [`start`](Self::start) was called: a command looks for
     /// the backup before it asks its user. A refused request is not recorded.
     pub async fn record_failure(&self, request: &Request, who: &Who, error: &Error) {
-        // The status would show the failed look-up instead of the running operation.
-        if self.busy().is_some() {
+        if self.is_refused(request.kind()) {
             return;
         }
         if let Ok(attempt) = Attempt::new(self, request, who) {
@@ -153,7 +163,7 @@ impl ArcBackup {
         who: Who,
         error: &Error,
     ) {
-        if error.is_refusal() || self.busy().is_some() {
+        if error.is_refusal() || self.is_refused(operation) {
             return;
         }
         let started = Timestamp::now();

@@ -1,4 +1,4 @@
-//! Cancelling the operation that runs on this instance, in any process.
+//! Cancelling an operation that runs on this instance, in any process.
 //!
 //! The request to another process is a file in the state folder, `cancel-<operation id>.json`. The
 //! process that runs the operation looks for this file twice a second.
@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::operations::Origin;
 use crate::operations::audit;
-use crate::operations::instance_lock::InstanceLock;
 use crate::operations::{ArcBackup, Operation, Running, Who};
 use crate::repository::Holder;
 use crate::{Error, Result};
@@ -114,18 +113,19 @@ fn write(path: &Path, request: &CancelRequest) -> std::io::Result<()> {
     written
 }
 
-/// Removes requests to ended operations. The caller holds the instance's lock.
-pub(crate) fn remove_stale(folder: &Path, operation_id: &str) {
-    let own = request_path(folder, operation_id);
+/// Removes requests to ended operations. The caller holds the instance's lock: besides it, only
+/// those run of whose id `runs` says so.
+pub(crate) fn remove_stale(folder: &Path, operation_id: &str, runs: impl Fn(&str) -> bool) {
     let Ok(files) = std::fs::read_dir(folder) else {
         return;
     };
     for file in files.flatten() {
         let name = file.file_name();
-        let is_request = name.to_str().is_some_and(|name| {
-            name.starts_with("cancel-") && (name.ends_with(".json") || name.ends_with(".tmp"))
+        let id = name.to_str().and_then(|name| {
+            let name = name.strip_prefix("cancel-")?;
+            name.strip_suffix(".json").or(name.strip_suffix(".tmp"))
         });
-        if is_request && Some(file.path()) != own {
+        if id.is_some_and(|id| id != operation_id && !runs(id)) {
             // A stale request has no effect; the next operation attempts it again.
             let _ = std::fs::remove_file(file.path());
         }
@@ -155,13 +155,21 @@ pub enum AfterCancel {
 }
 
 impl ArcBackup {
-    /// Cancels the operation that runs on this instance, in this process or another one on this
-    /// host. Returns `None` if no operation is running.
+    /// Cancels an operation that runs on this instance, in this process or another one on this
+    /// host: that of this id, or without one that which writes, or else the only one that runs.
+    /// Returns `None` if it, or any operation, is not running.
     ///
     /// # Errors
-    /// Fails if the request to another process cannot be written to the state folder.
-    pub async fn cancel(&self, who: &Who) -> Result<Option<Cancelling>> {
-        let own = self.current().filter(|running| !running.is_done());
+    /// [`Error::Invalid`] names the operations that run, if none of them writes and there are
+    /// several. Fails if the request to another process cannot be written to the state folder.
+    pub async fn cancel(
+        &self,
+        who: &Who,
+        operation_id: Option<&str>,
+    ) -> Result<Option<Cancelling>> {
+        let Some((own, holder)) = self.to_cancel(operation_id).await? else {
+            return Ok(None);
+        };
         let cancelling = match own {
             Some(running) => {
                 let operation = running.snapshot();
@@ -173,18 +181,15 @@ impl ArcBackup {
                     running: Some(running),
                 }
             }
-            None => match self.instance_holder().await? {
-                Some(holder) => {
-                    self.ask_other(&holder, who)?;
-                    Cancelling {
-                        operation: holder.operation,
-                        operation_id: holder.operation_id,
-                        backup_id: holder.backup_id,
-                        running: None,
-                    }
+            None => {
+                self.ask_other(&holder, who)?;
+                Cancelling {
+                    operation: holder.operation,
+                    operation_id: holder.operation_id,
+                    backup_id: holder.backup_id,
+                    running: None,
                 }
-                None => return Ok(None),
-            },
+            }
         };
         audit::cancel_requested(
             &cancelling.operation,
@@ -196,10 +201,50 @@ impl ArcBackup {
         Ok(Some(cancelling))
     }
 
+    /// Chooses the operation to cancel: who runs it, and the operation itself if that is this
+    /// process.
+    async fn to_cancel(
+        &self,
+        operation_id: Option<&str>,
+    ) -> Result<Option<(Option<Arc<Running>>, Holder)>> {
+        let own = |holder: Holder| {
+            let running = self.running.get(&holder.operation_id);
+            (running.filter(|running| !running.is_done()), holder)
+        };
+        if let Some(id) = operation_id {
+            let running = self.running.get(id).filter(|running| !running.is_done());
+            if let Some(running) = running {
+                return Ok(Some(own(running.holder())));
+            }
+            if let Some(holder) = self.slots.readers.holder(id) {
+                return Ok(Some(own(holder)));
+            }
+            let writer = self.instance_holder().await?;
+            return Ok(writer.filter(|holder| holder.operation_id == id).map(own));
+        }
+        if let Some(running) = self.running.writer() {
+            return Ok(Some(own(running.holder())));
+        }
+        if let Some(holder) = self.instance_holder().await? {
+            return Ok(Some(own(holder)));
+        }
+        let mut readers = self.under_way();
+        match readers.len() {
+            0 | 1 => Ok(readers.pop().map(own)),
+            _ => Err(Error::Invalid(format!(
+                "several operations are running, name one of them: {}",
+                (readers.iter())
+                    .map(|one| format!("{} {}", one.operation, one.operation_id))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))),
+        }
+    }
+
     /// Returns the holder of the instance's lock, and waits for its name.
     async fn instance_holder(&self) -> Result<Option<Holder>> {
         for _ in 0..MAX_ATTEMPTS {
-            let Some(holder) = InstanceLock::holder(&self.lock_path()) else {
+            let Some(holder) = self.slots.writer() else {
                 return Ok(None);
             };
             if !holder.is_unknown() {
@@ -209,7 +254,7 @@ impl ArcBackup {
         }
         Err(Error::Failed(format!(
             "`{}` does not name the process that holds it: end that process with SIGTERM",
-            self.lock_path().display()
+            self.slots.lock_path().display()
         )))
     }
 
@@ -252,7 +297,8 @@ impl ArcBackup {
         }
         let id = &cancelling.operation_id;
         let holds = || {
-            InstanceLock::holder(&self.lock_path()).is_some_and(|holder| holder.operation_id == *id)
+            let writes = |holder: Holder| holder.operation_id == *id;
+            self.slots.readers.is_held(id) || self.slots.writer().is_some_and(writes)
         };
         while holds() {
             if Instant::now() >= until {
@@ -301,12 +347,14 @@ mod tests {
         };
         let own = at("20260211-143022-5f0c1d2e").expect("a path");
         let stale = at("20260210-143022-5f0c1d2e").expect("a path");
-        for path in [&own, &stale] {
+        let other = at("20260209-143022-5f0c1d2e").expect("a path");
+        for path in [&own, &stale, &other] {
             write(path, &request).expect("room");
         }
         std::fs::write(folder.path().join("history.db"), b"").expect("room");
-        remove_stale(folder.path(), "20260211-143022-5f0c1d2e");
-        assert!(own.exists() && !stale.exists());
+        let runs = |id: &str| id == "20260209-143022-5f0c1d2e";
+        remove_stale(folder.path(), "20260211-143022-5f0c1d2e", runs);
+        assert!(own.exists() && other.exists() && !stale.exists());
         assert!(folder.path().join("history.db").exists());
         assert_eq!(read(&own).expect("a request").reason(), "cancelled by ops");
         assert!(

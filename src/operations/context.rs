@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{LockGuard, OperationId, Secrets, Sink, Source};
+use jiff::Timestamp;
 
 use crate::arc::ArcClient;
 use crate::config::Settings;
@@ -15,7 +16,7 @@ use crate::operations::history::History;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
-use crate::repository::Repository;
+use crate::repository::{Holder, Journal, Repository};
 use crate::{Error, Result};
 
 /// The number of concurrent copies on local disk.
@@ -37,7 +38,7 @@ pub(crate) struct Context {
     pub(crate) scratch: OnceLock<Scratch>,
     /// The Arc of `backup.arc_url`, with the configured token or that of the request.
     pub(crate) arc: Option<ArcClient>,
-    /// The target's lock; `None` if the target can only be read.
+    /// The target's lock, or a lease there; `None` if the target can only be read.
     pub(crate) lock: Option<Arc<dyn LockGuard>>,
     /// The time limit.
     pub(crate) time: TimeAllowed,
@@ -111,7 +112,7 @@ impl Context {
                 .filter_map(|sink| sink.properties().concurrency)
                 .fold(CONCURRENCY, usize::max)
         };
-        let (limit, most) = copies_at_once();
+        let (limit, most) = copies_at_once(self.running.kind());
         match wanted {
             Some(wanted) if wanted > most => {
                 self.warn(format!(
@@ -137,5 +138,21 @@ impl Context {
     /// Adds a warning for the operator.
     pub(crate) fn warn(&self, text: String) {
         self.running.update(|operation| operation.add_warning(text));
+    }
+
+    /// Returns the journal of the operation, which changes its backup.
+    pub(crate) fn journal(&self, operation: &str) -> Journal {
+        let holder = Holder::this(operation, &self.operation_id);
+        Journal {
+            operation: holder.operation,
+            backup_id: self.id.to_string(),
+            operation_id: holder.operation_id,
+            pid: holder.pid,
+            host: holder.host,
+            started_at: Timestamp::now(),
+            scope: self.running.snapshot().scope,
+            default_target: self.default_target.clone(),
+            legs: self.other_legs.clone(),
+        }
     }
 }

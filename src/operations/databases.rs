@@ -85,7 +85,11 @@ impl ArcBackup {
     pub(crate) fn check_data_scope(request: &Request) -> Result<()> {
         match request {
             Request::Backup(options) => check_can_be_named(&options.scope),
-            Request::Restore(..) | Request::Verify(..) | Request::Delete(..) => Ok(()),
+            Request::Restore(..)
+            | Request::Verify(..)
+            | Request::Delete(..)
+            | Request::Copy(..)
+            | Request::Prune(..) => Ok(()),
         }
     }
 

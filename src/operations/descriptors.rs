@@ -2,6 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::operations::OperationKind;
+
 /// Descriptors for one copy: the file, its copy, the folders of both, a connection.
 const OF_A_COPY: u64 = 5;
 /// Descriptors for everything else: databases, locks, the program's own state.
@@ -25,10 +27,18 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Returns the limit, and how many files may be copied at once within it.
-pub(crate) fn copies_at_once() -> (u64, usize) {
+/// An operation that runs beside others takes one part of this many: it has no copies open, and
+/// there may be four of them.
+const OF_READERS: u64 = 4;
+
+/// Returns the limit, and how many files the operation may copy, or read, at once within it.
+pub(crate) fn copies_at_once(kind: OperationKind) -> (u64, usize) {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let left = limit - limit / OF_CONNECTIONS;
-    let copies = left.saturating_sub(OF_ALL_ELSE) / OF_A_COPY;
+    let all = left.saturating_sub(OF_ALL_ELSE) / OF_A_COPY;
+    let copies = match kind.is_reader() {
+        true => all / OF_READERS,
+        false => all,
+    };
     (limit, usize::try_from(copies).unwrap_or(usize::MAX).max(1))
 }

@@ -1,30 +1,26 @@
-//! The engine behind REST and the command line: one operation at a time, across processes.
+//! The engine behind REST and the command line: one operation that writes at a time, across
+//! processes, and some that only read beside it.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Sink, Source};
-use jiff::Timestamp;
 
 use crate::config::{Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
-use crate::operations::OperationKind;
 use crate::operations::ending::Ending;
-use crate::operations::history::{History, HistoryFile};
+use crate::operations::history::History;
 use crate::operations::instance_id::known_instance_id;
-use crate::operations::instance_lock::InstanceLock;
 use crate::operations::inventories::{Inventories, LocalInventory};
 use crate::operations::restore::marker;
+use crate::operations::retention_in_force::RetentionInForce;
 use crate::operations::running::Running;
+use crate::operations::running_set::RunningSet;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::shared_places::{NestedTiers, nested_tiers, shared_with_storage};
-use crate::operations::{
-    KeyedRequest, KnownKey, OperationFilter, OperationPage, RestoreInProgress,
-};
-use crate::operations::{Operation, Status};
+use crate::operations::slots::Slots;
+use crate::operations::{KeyedRequest, KnownKey};
 use crate::registry::Registry;
-use crate::repository::Holder;
 use crate::repository::Repository;
 use crate::source::Exclusions;
 use crate::{Error, Result};
@@ -40,8 +36,9 @@ pub struct ArcBackup {
     pub(crate) history: History,
     pub(crate) scratch: ScratchFolders,
     pub(crate) inventories: Inventories,
-    pub(crate) slot: tokio::sync::Mutex<()>,
-    pub(crate) current: Mutex<Option<Arc<Running>>>,
+    pub(crate) retention: RetentionInForce,
+    pub(crate) slots: Slots,
+    pub(crate) running: RunningSet,
     pub(crate) ending: Ending,
     pub(crate) marker_answer: marker::LastAnswer,
     /// The keys in the data storage that are not data.
@@ -88,13 +85,14 @@ impl ArcBackup {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
             inventories: Inventories::default(),
+            retention: RetentionInForce::default(),
+            slots: Slots::new(settings.backup.state_folder()),
+            running: RunningSet::default(),
             settings: Arc::new(settings),
             sources,
             storage,
             cold,
             repositories,
-            slot: tokio::sync::Mutex::default(),
-            current: Mutex::default(),
             ending: Ending::default(),
             marker_answer: marker::LastAnswer::default(),
             exclusions,
@@ -105,10 +103,6 @@ impl ArcBackup {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub(crate) fn lock_path(&self) -> PathBuf {
-        self.settings.backup.state_folder().join("instance.lock")
     }
 
     /// Returns Arc's data storage.
@@ -146,13 +140,24 @@ impl ArcBackup {
         discarded
     }
 
-    /// Returns the operation that runs in this process, or ran last.
+    /// Returns the operation that runs in this process, or ran last. Of several, it is that which
+    /// writes, or else that which began last.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Running>> {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.running.current()
+    }
+
+    /// Returns the operation of this id, if it runs in this process or is one of the last that
+    /// ended.
+    #[must_use]
+    pub fn running(&self, operation_id: &str) -> Option<Arc<Running>> {
+        self.running.get(operation_id)
+    }
+
+    /// Whether somebody with this token started an operation that runs in this process, or is one
+    /// of the last that ended.
+    pub(crate) fn was_started_with(&self, fingerprint: [u8; 32]) -> bool {
+        self.running.has_token(fingerprint)
     }
 
     /// Returns the repository of a target; `None` means the default target.
@@ -181,22 +186,23 @@ impl ArcBackup {
         self.ending.is_cancelled()
     }
 
-    /// Ends the running operation and prevents new ones. Returns when the operation has ended and
-    /// its locks are released.
+    /// Ends the running operations and prevents new ones. Returns when they have ended and their
+    /// locks are released.
     pub async fn close(&self, reason: &str) {
         self.ending.request(reason);
         self.end_running(reason).await;
         // An operation that was about to start has started now, or it will be refused.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slot.lock()).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.slots.begun()).await;
         self.end_running(reason).await;
         self.settle().await;
     }
 
     async fn end_running(&self, reason: &str) {
-        if let Some(running) = self.current().filter(|running| !running.is_done()) {
+        let all = self.running.under_way();
+        for running in &all {
             running.cancel(reason);
-            running.wait().await;
         }
+        futures::future::join_all(all.iter().map(|running| running.wait())).await;
     }
 
     /// Returns the inventory of a backup in a private local copy. A recent copy is reused.
@@ -233,146 +239,6 @@ impl ArcBackup {
         known_instance_id(self.settings.backup.state_folder())
     }
 
-    /// Returns who runs an operation on this instance, in any process.
-    #[must_use]
-    pub fn busy(&self) -> Option<Holder> {
-        if let Some(running) = self.current().filter(|running| !running.is_done()) {
-            let operation = running.snapshot();
-            return Some(Holder {
-                started_at: operation.started_at.parse().ok(),
-                ..Holder::this(operation.operation.as_str(), &operation.operation_id)
-            });
-        }
-        InstanceLock::holder(&self.lock_path())
-    }
-
-    /// Marks crashed operations as failed. The caller holds the instance's lock.
-    pub(crate) async fn mark_crashed(&self) -> Result<()> {
-        let in_progress = self.restore_in_progress().await;
-        self.history
-            .with(move |file| mark_crashed(file, in_progress.as_ref()))
-            .await
-    }
-
-    /// Returns the operation that runs or ran last, in any process; `None` if there was none yet.
-    ///
-    /// # Errors
-    /// Fails if the history cannot be read.
-    pub async fn status(&self) -> Result<Option<Operation>> {
-        if let Some(running) = self.current().filter(|running| !running.is_done()) {
-            return Ok(Some(self.with_marker(running.snapshot()).await));
-        }
-        self.mark_crashed_if_free().await?;
-        let last = self.history.list(0, 1).await?.pop();
-        // This process knows its own operation even if the history could not be written.
-        let own = (self.current().map(|running| running.snapshot())).filter(|own| {
-            let began = |operation: &Operation| operation.started_at.parse::<Timestamp>().ok();
-            last.as_ref().is_none_or(|last| {
-                last.operation_id == own.operation_id || began(own) > began(last)
-            })
-        });
-        if own.is_some() {
-            return Ok(match own {
-                Some(own) => Some(self.with_marker(own).await),
-                None => None,
-            });
-        }
-        // A list has no problems; a single entry has them.
-        let last = match last {
-            Some(last) => self
-                .history
-                .get(last.operation_id.clone())
-                .await?
-                .or(Some(last)),
-            None => None,
-        };
-        Ok(match last {
-            Some(last) => Some(self.with_marker(last).await),
-            None => None,
-        })
-    }
-
-    /// Returns the restore that was interrupted while it changed live data. The marker of a running
-    /// restore does not count.
-    pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
-        match self
-            .busy()
-            .is_some_and(|holder| holder.operation == OperationKind::Restore.as_str())
-        {
-            true => None,
-            false => self.restore_in_progress().await,
-        }
-    }
-
-    /// Adds the interrupted restore to the status, unless a restore is running.
-    async fn with_marker(&self, mut operation: Operation) -> Operation {
-        if (operation.operation, operation.status) != (OperationKind::Restore, Status::Running) {
-            operation.restore_in_progress = self.restore_in_progress().await;
-        }
-        operation
-    }
-
-    async fn mark_crashed_if_free(&self) -> Result<()> {
-        let stale = self.history.has_running().await?;
-        let runs_here = self.current().is_some_and(|running| !running.is_done());
-        if stale && !runs_here {
-            let (path, in_progress) = (self.lock_path(), self.restore_in_progress().await);
-            // No operation can start here and be mistaken for a crashed one.
-            let settled = self.history.with(move |file| {
-                InstanceLock::while_free(&path, || mark_crashed(file, in_progress.as_ref()))
-                    .unwrap_or(Ok(()))
-            });
-            settled.await?;
-        }
-        Ok(())
-    }
-
-    /// Returns operations without their problems, newest first: `limit` of them after the first
-    /// `offset`.
-    ///
-    /// # Errors
-    /// Fails if the history cannot be read.
-    pub async fn operations(&self, offset: u64, limit: u64) -> Result<Vec<Operation>> {
-        self.mark_crashed_if_free().await?;
-        self.history.list(offset, limit).await
-    }
-
-    /// Returns the operations that `filter` selects, without their problems, newest first: `limit`
-    /// of them after the first `offset`.
-    ///
-    /// # Errors
-    /// Fails if the history cannot be read.
-    pub async fn find_operations(
-        &self,
-        filter: &OperationFilter,
-        offset: u64,
-        limit: u64,
-    ) -> Result<OperationPage> {
-        self.mark_crashed_if_free().await?;
-        self.history.find(filter.clone(), offset, limit).await
-    }
-
-    /// Returns one operation with its problems.
-    ///
-    /// # Errors
-    /// Fails if the history cannot be read.
-    pub async fn operation(&self, operation_id: &str) -> Result<Option<Operation>> {
-        match self.current() {
-            Some(running)
-                if !running.is_done() && running.snapshot().operation_id == operation_id =>
-            {
-                Ok(Some(running.snapshot()))
-            }
-            running => {
-                self.mark_crashed_if_free().await?;
-                let recorded = self.history.get(operation_id.to_owned()).await?;
-                // The end of the own operation may not have reached the history.
-                let own = running.map(|running| running.snapshot());
-                Ok(recorded.or(own.filter(|own| own.operation_id == operation_id)))
-            }
-        }
-    }
-
     /// Looks up the answer to a request with this key, for 24 h.
     ///
     /// # Errors
@@ -407,26 +273,3 @@ impl ArcBackup {
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for an operation that is about to start at the shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Marks crashed operations as failed. `in_progress` is the restore that a marker describes.
-fn mark_crashed(file: &HistoryFile, in_progress: Option<&RestoreInProgress>) -> Result<()> {
-    file.fail_unreadable()?;
-    for mut operation in file.running()? {
-        operation.status = Status::Failed;
-        let text = match (operation.operation, in_progress) {
-            (OperationKind::Restore, Some(_)) => {
-                "interrupted: run the same restore again to complete it"
-            }
-            // It ended before its first change, or after its last one.
-            (OperationKind::Restore, None) => "interrupted: no file is partly restored",
-            _ => "interrupted",
-        };
-        operation.error = Some(text.to_owned());
-        operation.eta_seconds = None;
-        operation.bytes_per_second = None;
-        operation.completed_at = Some(Timestamp::now().to_string());
-        operation.phase = None;
-        file.write(&operation)?;
-    }
-    Ok(())
-}

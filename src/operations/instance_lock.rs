@@ -1,8 +1,9 @@
-//! The lock of this instance, for all targets: one operation at a time, across processes.
+//! Locks between the processes of this instance: that of whoever writes, for all targets, and one
+//! of each operation that only reads.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::{Error, Result};
 const MAX_ATTEMPTS: u32 = 20;
 
 /// The held lock. Dropping it releases it; the kernel releases the lock of a dead process.
+#[derive(Debug)]
 pub(crate) struct InstanceLock(File);
 
 impl InstanceLock {
@@ -69,6 +71,27 @@ impl InstanceLock {
         self.0.set_len(0)?;
         self.0.rewind()?;
         self.0.write_all(holder.to_text().as_bytes())
+    }
+
+    /// Whether the file is still the one at `path`.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        let file = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        match (self.0.metadata(), std::fs::metadata(path)) {
+            (Ok(held), Ok(there)) => file(held) == file(there),
+            _ => false,
+        }
+    }
+
+    /// Removes the file `path` if nobody holds its lock. Only for a file that has a name of its
+    /// own: whoever takes its lock at that moment has to check that it [is still
+    /// there](Self::is_at).
+    pub(crate) fn remove_free(path: &Path) {
+        if let Ok(file) = File::options().read(true).write(true).open(path)
+            && file.try_lock().is_ok()
+        {
+            // The next operation attempts it again.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// Runs `work` while nobody can take the lock in the file `path`; returns `None` if somebody

@@ -25,3 +25,16 @@ named! {
         Unknown = "unknown",
     }
 }
+
+impl OperationKind {
+    /// Whether it only reads backups where it has been asked to: it runs beside a backup, and has a
+    /// lease in place of the target's lock. All others run one at a time.
+    pub(crate) fn is_reader(self) -> bool {
+        matches!(self, Self::Verify | Self::Copy)
+    }
+
+    /// Whether it removes published backups.
+    pub(crate) fn is_deleter(self) -> bool {
+        matches!(self, Self::Delete | Self::Prune | Self::Sweep)
+    }
+}

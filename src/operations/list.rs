@@ -9,28 +9,44 @@ use crate::manifest::BackupId;
 use crate::operations::legs::grouping::{Grouped, IncompleteRun, group};
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, ListAnswer, TargetError};
-use crate::repository::{Listing, Repository, Summary};
+use crate::repository::{Freshness, Listing, Repository, Summary, sort_newest_first};
 
 impl ArcBackup {
     /// Lists the backups of all targets, or of one, newest first; with `all`, also the incomplete
     /// copies. The legs of a run are one entry. An unreachable target becomes an error in the
-    /// answer and hides no backup of another target.
+    /// answer and hides no backup of another target. Every manifest is read: this is the list for
+    /// whatever acts on it.
     ///
     /// # Errors
     /// Returns [`Error::Invalid`](crate::Error::Invalid) for an unknown target.
     pub async fn list(&self, target: Option<&str>, all: bool) -> Result<ListAnswer> {
+        self.list_with(target, all, Freshness::Now).await
+    }
+
+    /// The same, as fresh as it is asked for: [`Freshness::Recent`] is for display.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_with(
+        &self,
+        target: Option<&str>,
+        all: bool,
+        freshness: Freshness,
+    ) -> Result<ListAnswer> {
         self.check_place()?;
         let repositories: Vec<&Repository> = match target {
             Some(_) => vec![self.repository(target)?],
             None => self.repositories.iter().collect(),
         };
         let listings = (repositories.iter()).map(async |repository| {
-            let listing = repository.list().await?;
-            let incomplete = match all {
-                true => repository.list_incomplete().await?,
-                false => Vec::new(),
+            let incomplete = async {
+                match all {
+                    true => repository.list_incomplete().await,
+                    false => Ok(Vec::new()),
+                }
             };
-            Ok::<_, crate::Error>((listing, incomplete))
+            let (listing, incomplete) = futures::join!(repository.list_with(freshness), incomplete);
+            Ok::<_, crate::Error>((listing?, incomplete?))
         });
         let listings = join_all(listings).await;
         let mut answer = ListAnswer {
@@ -64,7 +80,7 @@ impl ArcBackup {
             // Their legs make the runs whole.
             let others = (self.repositories.iter())
                 .filter(|one| !repositories.iter().any(|asked| asked.name() == one.name()))
-                .map(async |one| (one.name(), one.list().await));
+                .map(async |one| (one.name(), one.list_with(freshness).await));
             for (name, listing) in join_all(others).await {
                 if let Ok(listing) = listing {
                     let mut legs = listing.backups;
@@ -108,7 +124,7 @@ impl ArcBackup {
             !listed.contains(name) || unused.contains(name)
         });
         answer.backups = backups;
-        answer.backups.sort_by(crate::repository::newest_first);
+        sort_newest_first(&mut answer.backups);
         for run in incomplete {
             if !self.is_changing(&run).await {
                 answer.incomplete_runs.push(run);

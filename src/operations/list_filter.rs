@@ -1,8 +1,10 @@
 //! The filter for lists of backups, and their pages.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 
-use crate::manifest::BackupId;
+use crate::manifest::{BackupId, BackupType};
 use crate::operations::ListAnswer;
 use crate::repository::{BackupState, Summary};
 
@@ -11,6 +13,14 @@ use crate::repository::{BackupState, Summary};
 pub struct ListFilter {
     /// Selects backups in this state.
     pub state: Option<BackupState>,
+    /// Selects backups that have all of these labels.
+    pub labels: Vec<String>,
+    /// Selects backups of this type.
+    pub backup_type: Option<BackupType>,
+    /// Selects backups that were made for this schedule.
+    pub schedule: Option<String>,
+    /// Selects backups that a pin keeps, or those that none does.
+    pub locked: Option<bool>,
     /// Selects backups of instances whose name starts with this.
     pub instance: Option<String>,
     /// Selects backups of other instances too, by `owner_instance_id`.
@@ -19,30 +29,96 @@ pub struct ListFilter {
     pub since: Option<Timestamp>,
     /// Selects backups that began at this moment or earlier.
     pub until: Option<Timestamp>,
+    /// Selects backups that began before this moment.
+    pub before: Option<Timestamp>,
     /// Selects backups after this place: the `next` of the previous page.
     pub start_after: Option<ListPlace>,
     /// The maximum number of readable backups.
     pub limit: Option<u64>,
 }
 
-/// A place in a list, after a backup. Its text is the backup's id with its target,
-/// `backup-…/offsite`, or the id alone.
+impl ListFilter {
+    /// Whether it asks for something that only a readable manifest and note say.
+    fn needs_manifest(&self) -> bool {
+        !self.labels.is_empty()
+            || self.backup_type.is_some()
+            || self.schedule.is_some()
+            || self.locked.is_some()
+    }
+
+    fn is_within(&self, moment: impl FnOnce() -> Option<Timestamp>) -> bool {
+        if (self.since, self.until, self.before) == (None, None, None) {
+            return true;
+        }
+        let moment = moment();
+        self.since.is_none_or(|since| moment >= Some(since))
+            && self.until.is_none_or(|until| moment <= Some(until))
+            && self.before.is_none_or(|before| moment < Some(before))
+    }
+
+    fn selects(&self, one: &Summary, now: Timestamp) -> bool {
+        let is_type = |wanted: BackupType| one.backup_type == wanted.as_str();
+        self.state.is_none_or(|state| state == one.state)
+            && self.labels.iter().all(|label| one.labels.contains(label))
+            && self.backup_type.is_none_or(is_type)
+            && (self.schedule.as_ref()).is_none_or(|name| one.schedule.as_ref() == Some(name))
+            && self
+                .locked
+                .is_none_or(|locked| one.is_locked(now) == locked)
+            && self.is_of(one.instance.as_ref())
+            && self.is_within(|| one.created_at.parse().ok())
+    }
+
+    /// Whether it is of the wanted instance. An unreadable backup does not name its own.
+    fn is_of(&self, instance: Option<&String>) -> bool {
+        match (&self.instance, instance) {
+            (Some(wanted), Some(instance)) => instance.starts_with(wanted),
+            (wanted, _) => wanted.is_none(),
+        }
+    }
+}
+
+/// A place in a list, after a backup. Its text is the backup's id with its target and the moment
+/// when it began, `backup-…/offsite/2026-02-11T14:30:22.104Z`, so that it stays the same place when
+/// the backup is deleted. The id alone, or with the target, is a place too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPlace {
     id: BackupId,
     target: Option<String>,
+    moment: Option<Timestamp>,
 }
 
 impl ListPlace {
     /// Parses the text of a place; `None` if it is invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (id, target) = match text.split_once('/') {
-            Some((id, target)) => (id, Some(target.to_owned())),
+        let (id, rest) = match text.split_once('/') {
+            Some((id, rest)) => (id, Some(rest)),
             None => (text, None),
         };
-        let id = BackupId::parse(id).ok()?;
-        Some(Self { id, target })
+        // A target's name may hold a slash.
+        let timed = rest.and_then(|rest| {
+            let (target, moment) = rest.rsplit_once('/')?;
+            Some((target, moment.parse().ok()?))
+        });
+        let (target, moment) = match timed {
+            Some((target, moment)) => (Some(target), Some(moment)),
+            None => (rest, None),
+        };
+        Some(Self {
+            id: BackupId::parse(id).ok()?,
+            target: target.map(str::to_owned),
+            moment,
+        })
+    }
+
+    /// The text of the place after this backup.
+    fn after(backup: &Summary) -> String {
+        let place = format!("{}/{}", backup.backup_id, backup.target);
+        match backup.created_at.parse::<Timestamp>() {
+            Ok(moment) => format!("{place}/{moment}"),
+            Err(_) => place,
+        }
     }
 
     fn is_at(&self, backup: &Summary) -> bool {
@@ -50,15 +126,28 @@ impl ListPlace {
         backup.backup_id == self.id.as_str() && is_target
     }
 
-    /// Returns the index where the page begins. If the backup was deleted since, the time in
-    /// its id decides.
+    /// Returns the index where the page begins, among backups newest first.
     fn index_after(&self, backups: &[Summary]) -> usize {
-        match backups.iter().rposition(|backup| self.is_at(backup)) {
-            Some(at) => at + 1,
-            None => (backups.iter())
-                .position(|backup| *backup.backup_id < *self.id.as_str())
-                .unwrap_or(backups.len()),
+        if self.moment.is_none()
+            && let Some(at) = backups.iter().rposition(|backup| self.is_at(backup))
+        {
+            return at + 1;
         }
+        // If the backup was deleted since, the moment decides: that in the id if no other is known.
+        let moment = self.moment.or_else(|| self.id.moment());
+        let target = self.target.as_deref();
+        let is_after = |one: &Summary| {
+            let began = one.created_at.parse::<Timestamp>().ok();
+            let place = (moment, self.id.as_str());
+            match (began, one.backup_id.as_str()).cmp(&place) {
+                std::cmp::Ordering::Less => true,
+                std::cmp::Ordering::Greater => false,
+                std::cmp::Ordering::Equal => {
+                    target.is_some_and(|target| Reverse(&*one.target) < Reverse(target))
+                }
+            }
+        };
+        backups.partition_point(|one| !is_after(one))
     }
 }
 
@@ -66,23 +155,15 @@ impl ListAnswer {
     /// Returns the part that `filter` selects. Unreadable backups do not count towards the limit.
     #[must_use]
     pub fn filtered(mut self, filter: &ListFilter) -> Self {
-        let within = |moment: Option<Timestamp>| {
-            let is_late = filter.since.is_none_or(|since| moment >= Some(since));
-            let is_early = filter.until.is_none_or(|until| moment <= Some(until));
-            is_late && is_early
-        };
-        let of_id = |id: &str| within(BackupId::parse(id).ok().and_then(|id| id.moment()));
-        // An unreadable backup does not name its instance.
-        let is_of = |instance: Option<&String>| match (&filter.instance, instance) {
-            (Some(wanted), Some(instance)) => instance.starts_with(wanted),
-            (wanted, _) => wanted.is_none(),
-        };
+        let now = Timestamp::now();
+        let of_id =
+            |id: &str| filter.is_within(|| BackupId::parse(id).ok().and_then(|id| id.moment()));
         let is_in = |state| filter.state.is_none_or(|wanted| wanted == state);
-        (self.backups).retain(|one| {
-            is_in(one.state) && is_of(one.instance.as_ref()) && within(one.created_at.parse().ok())
-        });
+        (self.backups).retain(|one| filter.selects(one, now));
+        let is_readable = filter.needs_manifest();
         self.incomplete_runs.retain(|one| {
-            filter.state.is_none() && of_id(&one.backup_id) && is_of(one.instance.as_ref())
+            let is_of = filter.is_of(one.instance.as_ref());
+            !is_readable && filter.state.is_none() && of_id(&one.backup_id) && is_of
         });
         if !filter.include_foreign {
             let all = self.backups.len();
@@ -93,11 +174,14 @@ impl ListAnswer {
             self.foreign_backups += (runs - self.incomplete_runs.len()) as u64;
         }
         self.damaged
-            .retain(|one| is_in(one.state) && of_id(&one.backup_id));
+            .retain(|one| !is_readable && is_in(one.state) && of_id(&one.backup_id));
         self.unreadable
-            .retain(|one| is_in(one.state.into()) && of_id(&one.backup_id));
+            .retain(|one| !is_readable && is_in(one.state.into()) && of_id(&one.backup_id));
         if let Some(copies) = &mut self.incomplete {
-            copies.retain(|one| is_in(one.state) && within(one.created_at.parse().ok()));
+            copies.retain(|one| {
+                let is_within = filter.is_within(|| one.created_at.parse().ok());
+                !is_readable && is_in(one.state) && is_within
+            });
         }
         if let Some(place) = &filter.start_after {
             self.backups.drain(..place.index_after(&self.backups));
@@ -105,8 +189,7 @@ impl ListAnswer {
         let limit = (filter.limit).and_then(|limit| usize::try_from(limit).ok());
         if let Some(limit) = limit.filter(|limit| *limit < self.backups.len()) {
             self.backups.truncate(limit);
-            self.next =
-                (self.backups.last()).map(|last| format!("{}/{}", last.backup_id, last.target));
+            self.next = self.backups.last().map(ListPlace::after);
         }
         self
     }

@@ -66,6 +66,57 @@ impl ArcBackup {
         Ok((repository.clone(), found))
     }
 
+    /// Finds the backup that is to be copied to the target `to`, in another target. Where several
+    /// hold it and one of them has the original, that is taken.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate), and [`Error::Invalid`] where `to` alone holds it, or only an
+    /// incomplete copy is there.
+    pub(crate) async fn locate_source(
+        &self,
+        id: &BackupId,
+        to: &str,
+    ) -> Result<(Repository, Result<Loaded>)> {
+        let mut fault = Error::NotFound(id.to_string());
+        let (mut holders, mut is_there) = (Vec::new(), false);
+        for (repository, found) in answers(self.ask_all(id), |(_, found)| is_held(found)).await {
+            match found {
+                found if is_held(&found) => {
+                    is_there |= repository.name() == to;
+                    holders.push((repository, found));
+                }
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(error) => fault = error,
+            }
+        }
+        if let Some(leg) = only_legs(&holders) {
+            check_one_run(id, &holders)?;
+            return self.assemble(id, leg).await;
+        }
+        holders.retain(|(repository, _)| repository.name() != to);
+        keep_original(&mut holders);
+        if let [_, _, ..] = holders[..] {
+            let mut names: Vec<_> = holders.iter().map(|(one, _)| one.name()).collect();
+            names.sort_unstable();
+            return Err(Error::Invalid(format!(
+                "backup `{id}` is in several targets ({}): say from which one it is copied (`target`, --from)",
+                names.join(", ")
+            )));
+        }
+        match (holders.pop(), fault) {
+            (Some((repository, found)), _) => Ok((repository.clone(), found)),
+            (None, Error::NotFound(_)) if is_there => Err(Error::Invalid(format!(
+                "backup `{id}` is in target {to:?} alone: there is nothing to copy it from"
+            ))),
+            (None, fault) => match self.or_incomplete(id, None, fault).await {
+                Error::Incomplete(id) => Err(Error::Invalid(format!(
+                    "`{id}` is an incomplete copy of its source, and no backup: it is not copied to another target"
+                ))),
+                error => Err(error),
+            },
+        }
+    }
+
     /// Asks all targets at once, so that a dead target does not delay the answer of another.
     pub(crate) fn ask_all<'a>(
         &'a self,
@@ -144,6 +195,7 @@ impl ArcBackup {
                 Err(Error::NotFound(_)) if has_anything(repository, id).await? => {
                     Ok(repository.clone())
                 }
+                Err(error @ Error::NotFound(_)) => Err(self.or_deleted(id, target, error).await),
                 found => found.map(|_| repository.clone()),
             };
         }
@@ -186,7 +238,13 @@ impl ArcBackup {
                 return Repository::of_legs(holders).ok_or(fault);
             }
         }
-        only(id, &holders)?.cloned().ok_or(fault)
+        match only(id, &holders)? {
+            Some(holder) => Ok(holder.clone()),
+            None if matches!(fault, Error::NotFound(_)) => {
+                Err(self.or_deleted(id, target, fault).await)
+            }
+            None => Err(fault),
+        }
     }
 
     /// Asks the targets whether they hold an incomplete copy with this id.
@@ -220,7 +278,27 @@ impl ArcBackup {
         let holders = self.incomplete_holders(id, target).await;
         match holders.iter().any(|(_, holds)| matches!(holds, Ok(true))) {
             true => Error::Incomplete(id.to_string()),
-            false => error,
+            false => self.or_deleted(id, target, error).await,
+        }
+    }
+
+    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need files
+    /// of it.
+    async fn or_deleted(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
+        let asked = (self.repositories.iter())
+            .filter(|repository| target.is_none_or(|target| target == repository.name()))
+            .map(|one| async move { (one, one.retained_count(id).await) }.boxed())
+            .collect();
+        let answers = answers(asked, |(_, count)| matches!(count, Ok(Some(_)))).await;
+        let found = answers.into_iter().find_map(|(one, count)| {
+            let count = count.ok().flatten()?;
+            Some((one.name(), count))
+        });
+        match found {
+            Some((name, count)) => error.context(format!(
+                "it was deleted from target {name}; other backups still use {count} of its files"
+            )),
+            None => error,
         }
     }
 
@@ -256,7 +334,13 @@ impl ArcBackup {
                 Err(_) => {}
             }
         }
-        let repository = only(id, &holders)?.ok_or(fault)?;
+        let repository = match only(id, &holders)? {
+            Some(holder) => holder,
+            None if matches!(fault, Error::NotFound(_)) => {
+                return Err(self.or_deleted(id, target, fault).await);
+            }
+            None => return Err(fault),
+        };
         if !allow_incomplete {
             return Err(Error::Invalid(
                 Error::Incomplete(id.to_string()).to_string(),
@@ -313,6 +397,16 @@ fn only_legs<'a>(holders: &'a [(&Repository, Result<Loaded>)]) -> Option<&'a Man
             .map(|loaded| &loaded.manifest)
     };
     manifests().all(Manifest::is_leg).then(manifests)?.next()
+}
+
+/// Of several holders of a backup, keeps the one with the original where all others hold copies of
+/// it. It must be known to be whole.
+fn keep_original(holders: &mut Vec<(&Repository, Result<Loaded>)>) {
+    let is_copy = |(_, found): &(&Repository, Result<Loaded>)| matches!(found, Ok(loaded) if loaded.manifest.copied_from.is_some());
+    let originals = holders.iter().filter(|one| !is_copy(one));
+    if originals.clone().count() == 1 && originals.clone().all(|(_, found)| found.is_ok()) {
+        holders.retain(|one| !is_copy(one));
+    }
 }
 
 /// Fails if the readable legs are of different runs.

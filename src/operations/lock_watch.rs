@@ -1,4 +1,4 @@
-//! Watching the repository's lock while an operation runs.
+//! Watching the repository's lock, or the lease of a reader, while an operation runs.
 //!
 //! A process that slept, or could not reach its store, may have lost its lock to another process.
 //! Then it must not write, delete or restore any more.
@@ -65,7 +65,7 @@ pub(crate) async fn watch(
             Ok(Err(error)) if error.kind() == ErrorKind::Busy => {
                 let text = tokio::select! {
                     () = ended.cancelled() => return,
-                    text = lost(repository, &error) => text,
+                    text = lost(repository, running, &error) => text,
                 };
                 tracing::error!("{text}");
                 running.fail(&text);
@@ -86,20 +86,27 @@ impl Context {
         };
         match lock.check().await {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                Err(Error::Cancelled(lost(&self.repository, &error).await))
-            }
+            Err(error) if error.kind() == ErrorKind::Busy => Err(Error::Cancelled(
+                lost(&self.repository, &self.running, &error).await,
+            )),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// Describes the loss of the lock, with the new holder if it is known.
-async fn lost(repository: &Repository, error: &CoreError) -> String {
+/// Describes the loss of the lock or lease, with the new holder of the lock if it is known.
+async fn lost(repository: &Repository, running: &Running, error: &CoreError) -> String {
     // The lock of a run names the target whose lock was lost.
     let lost = (repository.legs().iter())
         .find(|leg| leg.name() == error.subject())
         .unwrap_or(repository);
+    if running.kind().is_reader() {
+        return format!(
+            "the lease in the target `{}` was lost while the operation ran, and a deletion may have removed files: {}",
+            lost.name(),
+            error.detail()
+        );
+    }
     let holder = match tokio::time::timeout(TIMEOUT, lost.lock_holder()).await {
         Ok(Ok(Some(holder))) => format!("; {holder} has it now"),
         _ => String::new(),

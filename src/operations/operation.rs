@@ -44,6 +44,9 @@ pub struct Operation {
     /// Copy: the target that the backup is copied to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_target: Option<String>,
+    /// Copy: true where the target held the backup already, so that nothing was copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freed_files: Option<u64>,
@@ -116,7 +119,7 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
-    /// Backup: reused files of an interrupted backup. Restore: reused staged files of an
+    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files of an
     /// interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,
@@ -172,6 +175,18 @@ pub struct Operation {
     /// not completed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_in_progress: Option<RestoreInProgress>,
+    /// In the status only: the other operations that run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_running: Vec<AlsoRunning>,
+}
+
+/// An operation that runs beside the one that the status shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlsoRunning {
+    /// Its kind.
+    pub operation: OperationKind,
+    /// Its id.
+    pub operation_id: String,
 }
 
 /// The whole of which a sample reads a part. The operation's own counts are those of the part.

@@ -11,6 +11,8 @@ named! {
         CleaningUp = "cleaning up",
         /// Backup: files of an interrupted backup are reused.
         Continuing = "continuing",
+        /// Backup: unchanged files of an earlier backup are reused.
+        Reusing = "reusing",
         /// Backup: Arc is asked to write its buffers.
         Flushing = "flushing",
         /// Backup: the snapshot is taken and listed.

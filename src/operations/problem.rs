@@ -34,5 +34,7 @@ named! {
         Unreadable = "unreadable",
         /// It cannot be written.
         Write = "write",
+        /// Prune: the backup of this id cannot be deleted.
+        Delete = "delete",
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
+use crate::operations::CopyOptions;
 use crate::operations::OperationKind;
+use crate::operations::PruneOptions;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
@@ -19,6 +21,10 @@ pub enum Request {
     Verify(BackupId, VerifyMode, Option<String>),
     /// Delete a backup, in this target if several hold it.
     Delete(BackupId, Option<String>),
+    /// Copy a backup to another target.
+    Copy(CopyOptions),
+    /// Delete the backups of a target that no retention rule keeps.
+    Prune(PruneOptions),
 }
 
 impl Request {
@@ -26,9 +32,11 @@ impl Request {
     pub(crate) fn target(&self) -> Option<&str> {
         match self {
             Self::Backup(options) => options.target.as_deref(),
+            Self::Prune(options) => options.target.as_deref(),
             Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
                 target.as_deref()
             }
+            Self::Copy(options) => options.from.as_deref(),
         }
     }
 
@@ -37,7 +45,7 @@ impl Request {
         match self {
             Self::Backup(options) => named_databases(&options.scope),
             Self::Restore(_, options, _) => options.named_databases(),
-            Self::Verify(..) | Self::Delete(..) => Vec::new(),
+            Self::Verify(..) | Self::Delete(..) | Self::Copy(..) | Self::Prune(..) => Vec::new(),
         }
     }
 
@@ -47,6 +55,8 @@ impl Request {
             Self::Restore(..) => OperationKind::Restore,
             Self::Verify(..) => OperationKind::Verify,
             Self::Delete(..) => OperationKind::Delete,
+            Self::Copy(..) => OperationKind::Copy,
+            Self::Prune(..) => OperationKind::Prune,
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::operations::{Operation, Origin, Phase, Status};
+use crate::operations::{Operation, OperationKind, Origin, Phase, Status};
 use crate::pipeline::Progress;
 use crate::secret::Secret;
 
@@ -39,6 +39,8 @@ enum Reason {
 #[derive(Debug)]
 pub struct Running {
     operation: Mutex<Operation>,
+    kind: OperationKind,
+    operation_id: String,
     started: Timestamp,
     /// Who requested it.
     pub who: Who,
@@ -58,6 +60,8 @@ pub struct Running {
 impl Running {
     pub(crate) fn new(operation: Operation, started: Timestamp, who: Who) -> Arc<Self> {
         Arc::new(Self {
+            kind: operation.operation,
+            operation_id: operation.operation_id.clone(),
             operation: Mutex::new(operation),
             started,
             who,
@@ -69,6 +73,22 @@ impl Running {
             done: CancellationToken::new(),
             failure: OnceLock::new(),
         })
+    }
+
+    /// Returns the kind of the operation.
+    pub(crate) fn kind(&self) -> OperationKind {
+        self.kind
+    }
+
+    /// Returns the id of the operation.
+    #[must_use]
+    pub fn operation_id(&self) -> &str {
+        &self.operation_id
+    }
+
+    /// Returns when it began.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Changes the status.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::files::Scratch;
 use crate::{Error, Result};
 
-/// Folders of operations, one at a time.
+/// Folders of operations, each by its id.
 const OPERATIONS: &str = "operations";
 /// Folders of dead operations, to be removed.
 const STALE: &str = "stale";
@@ -32,33 +32,44 @@ impl ScratchFolders {
         create(self.0.join(READS).join(crate::random::random_hex::<8>()?))
     }
 
-    /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
-    /// instance's lock or keeps it free, so that no operation uses one.
-    pub(crate) fn take_stale(&self) -> Result<Stale> {
-        let operations = self.0.join(OPERATIONS);
-        let stale = self.0.join(STALE);
-        if !operations.exists() {
-            return Ok(Stale(stale));
-        }
-        crate::files::create_folder(&stale).map_err(|e| Error::io("create", &stale, e))?;
-        let to = stale.join(crate::random::random_hex::<8>()?);
-        match std::fs::rename(&operations, &to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("rename", &operations, error))
-            }
-            _ => Ok(Stale(stale)),
-        }
+    /// The folders of operations that do not run, by `runs`.
+    fn dead(&self, runs: impl Fn(&str) -> bool) -> impl Iterator<Item = PathBuf> {
+        let folders = std::fs::read_dir(self.0.join(OPERATIONS));
+        (folders.into_iter().flatten().flatten())
+            .filter(move |folder| !folder.file_name().to_str().is_some_and(&runs))
+            .map(|folder| folder.path())
     }
 
-    /// Removes leftover folders. The caller holds the instance's lock, so that no operation uses
-    /// one. A listing takes no lock, but it ends within an hour.
-    pub(crate) fn clean(&self) -> Result<()> {
-        let operations = self.0.join(OPERATIONS);
-        match std::fs::remove_dir_all(&operations) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &operations, error));
+    /// Renames the folders of dead operations, for [`Stale::remove`]. The caller holds the
+    /// instance's lock or keeps it free, so that no operation that writes uses one. Of the others,
+    /// `runs` says by its id whether one does.
+    pub(crate) fn take_stale(&self, runs: impl Fn(&str) -> bool) -> Result<Stale> {
+        let stale = self.0.join(STALE);
+        for folder in self.dead(runs) {
+            crate::files::create_folder(&stale).map_err(|e| Error::io("create", &stale, e))?;
+            let to = stale.join(crate::random::random_hex::<8>()?);
+            match std::fs::rename(&folder, &to) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("rename", &folder, error));
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        Ok(Stale(stale))
+    }
+
+    /// Removes leftover folders. The caller holds the instance's lock, so that no operation that
+    /// writes uses one. Of the others, `runs` says by its id whether one does. A listing takes no
+    /// lock, but it ends within an hour.
+    pub(crate) fn clean(&self, runs: impl Fn(&str) -> bool) -> Result<()> {
+        for folder in self.dead(runs) {
+            let removed = std::fs::remove_dir_all(&folder);
+            match removed.or_else(|_| std::fs::remove_file(&folder)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &folder, error));
+                }
+                _ => {}
+            }
         }
         Stale(self.0.join(STALE)).remove();
         let Ok(reads) = std::fs::read_dir(self.0.join(READS)) else {

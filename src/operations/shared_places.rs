@@ -16,8 +16,10 @@ fn root(sink: &Arc<dyn Sink>) -> Option<(String, String)> {
     Some((address.place, path))
 }
 
-/// The same, or the path of the folder on local disk.
-fn root_of_tier(sink: &Arc<dyn Sink>) -> Option<(String, String)> {
+/// The place of a storage and the path of its root there: those of the store, or the path of the
+/// folder on local disk. Two with the same place lie in one another where the path of one begins
+/// with that of the other.
+pub(crate) fn place_of(sink: &Arc<dyn Sink>) -> Option<(String, String)> {
     match sink.properties().local_path {
         Some(folder) => Some((
             String::new(),
@@ -41,8 +43,7 @@ pub(crate) struct NestedTiers {
 /// # Errors
 /// [`Error::Config`] where the two are the same place: each file would be in both tiers.
 pub(crate) fn nested_tiers(storage: &Arc<dyn Sink>, cold: &Arc<dyn Sink>) -> Result<NestedTiers> {
-    let (Some((host, path)), Some((cold_host, cold_path))) =
-        (root_of_tier(storage), root_of_tier(cold))
+    let (Some((host, path)), Some((cold_host, cold_path))) = (place_of(storage), place_of(cold))
     else {
         return Ok(NestedTiers::default());
     };

@@ -1,7 +1,6 @@
-//! Starting an operation, and the tasks beside it: watching it, and recording its progress.
+//! Starting an operation, and running it to its end.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_backup_core::{BlockingJob, Discard, InvalidOperationId, LockGuard, OperationId};
@@ -9,7 +8,6 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::arc::ArcClient;
-use crate::config::Settings;
 use crate::operations::OperationKind;
 use crate::operations::Phase;
 use crate::operations::attempt::Attempt;
@@ -17,31 +15,27 @@ use crate::operations::audit;
 use crate::operations::backup;
 use crate::operations::cancel;
 use crate::operations::context::Context;
+use crate::operations::copy;
 use crate::operations::delete;
 use crate::operations::ending::StopTimes;
-use crate::operations::history::History;
-use crate::operations::instance_lock::InstanceLock;
-use crate::operations::legs::locks;
-use crate::operations::lock_watch;
+use crate::operations::labels;
+use crate::operations::legs::{leases, locks};
+use crate::operations::pins;
+use crate::operations::prune;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
-use crate::operations::stall::StallWatch;
+use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
-use crate::operations::{ArcBackup, Request};
+use crate::operations::watch::{WATCH_INTERVAL, record, watch};
+use crate::operations::{ArcBackup, CopyOptions, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
-use crate::repository::{Journal, Repository};
 use crate::secret::Secret;
 use crate::{Error, Result};
 
-/// How often a running operation is written to the history, for other processes.
-const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Timeout for releasing a lock, unless the operation was cancelled.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a running operation is checked.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// Timeout for the last entry in the history, unless the operation was cancelled.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an aborted operation may take to end.
@@ -71,10 +65,16 @@ impl ArcBackup {
         if let Some(target) = request.target() {
             self.repository(Some(target))?;
         }
+        if let Request::Copy(options) = &request {
+            self.repository(Some(&options.to))?;
+        }
         self.check_open()?;
         self.check_place()?;
         self.check_data(&request)?;
         Self::check_data_scope(&request)?;
+        if let Request::Backup(options) = &request {
+            labels::check(options)?;
+        }
         let time = TimeAllowed::new(limit, self.settings.backup.timeout);
         let token = who.token.take();
         let attempt = Attempt::new(self, &request, &who)?;
@@ -116,33 +116,32 @@ impl ArcBackup {
         attempt: &Attempt,
         time: TimeAllowed,
     ) -> Result<Arc<Running>> {
+        let kind = request.kind();
         // Another start may be waiting for a dead target.
-        let Ok(_slot) = tokio::time::timeout(SLOT_TIMEOUT, self.slot.lock()).await else {
+        let Some(_starting) = self.slots.begin(kind, SLOT_TIMEOUT).await else {
             let holder = self.busy();
             return Err(holder
                 .unwrap_or_else(|| Holder::this("operation", "starting"))
                 .into());
         };
         self.check_open()?;
-        if let Some(holder) = self.busy() {
+        if let Some(holder) = self.busy().filter(|_| !kind.is_reader()) {
             return Err(holder.into());
         }
         let operation_id = attempt.operation.operation_id.clone();
         let id = attempt.id.clone();
         let holder = Holder {
-            backup_id: Some(id.to_string()),
+            backup_id: Some(attempt.operation.backup_id.clone()).filter(|id| !id.is_empty()),
             started_at: Some(attempt.started),
-            ..Holder::this(request.kind().as_str(), &operation_id)
+            ..Holder::this(kind.as_str(), &operation_id)
         };
-        let instance = InstanceLock::take(&self.lock_path(), &holder);
-        if !matches!(instance, Err(Error::Busy(_))) {
+        let slot = self.slots.take(kind, &holder);
+        if !matches!(slot, Err(Error::Busy(_))) {
             attempt.has_slot();
         }
-        let instance = instance?;
-        cancel::remove_stale(self.settings.backup.state_folder(), &operation_id);
+        let slot = slot?;
         self.check_databases(&request).await?;
-        self.mark_crashed().await?;
-        self.scratch.clean()?;
+        self.clean_up_after_crashes(&slot, &operation_id).await?;
         let repository = match &mut request {
             Request::Backup(options) => {
                 self.repository_for(options.target.as_deref(), &options.scope)?
@@ -153,18 +152,48 @@ impl ArcBackup {
                 found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
-            Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
+            Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
+            Request::Copy(options) => {
+                let (source, destination) = copy::locate(self, options).await?;
+                options.source = Some(source);
+                destination
+            }
+            Request::Prune(options) => self.repository_to_prune(options).await?,
         };
-        let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock = locks::take(&repository, &holder, read_only).await?;
+        let (lock, warnings) = match &request {
+            Request::Copy(CopyOptions {
+                source: Some(source),
+                ..
+            }) => (copy::locks(source, &repository, &holder).await?, Vec::new()),
+            _ if kind.is_reader() => leases::take(&repository, &holder).await?,
+            _ => {
+                let read_only = kind == OperationKind::Restore;
+                let lock = locks::take(&repository, &holder, read_only).await?;
+                (lock, Vec::new())
+            }
+        };
+        let shown = match &request {
+            Request::Copy(options) => options.source.as_ref().unwrap_or(&repository),
+            _ => &repository,
+        };
         let operation = Operation {
-            target: Some(repository.name().to_owned()),
-            targets: locks::names_of_legs(&repository),
+            target: Some(shown.name().to_owned()),
+            targets: locks::names_of_legs(shown),
             scope: request.databases(),
             ..attempt.operation.clone()
         };
         let running = Running::new(operation, attempt.started, who);
-        if let Err(error) = self.record_start(&request, &running).await {
+        for warning in warnings {
+            running.update(|operation| operation.add_warning(warning));
+        }
+        let begun = async {
+            // Nobody can begin to read there any more: the lock says that this deletes.
+            if kind.is_deleter() {
+                repository.check_no_readers().await?;
+            }
+            self.record_start(&request, &running).await
+        };
+        if let Err(error) = begun.await {
             if let Some(lock) = lock {
                 self.release_lock(&*lock, &running).await;
             }
@@ -194,17 +223,30 @@ impl ArcBackup {
             other_legs: Vec::new(),
         };
         audit::started(&running.snapshot());
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
+        self.running.add(running.clone());
         let engine = self.clone();
-        tokio::spawn(async move { engine.run(request, context, instance).await });
+        tokio::spawn(async move { engine.run(request, context, slot).await });
         Ok(running)
+    }
+
+    /// Cleans up after operations that crashed. One that writes also removes their files: no other
+    /// such operation runs.
+    async fn clean_up_after_crashes(&self, slot: &Slot, operation_id: &str) -> Result<()> {
+        if slot.is_reader() {
+            return self.mark_crashed_now().await;
+        }
+        let runs = |id: &str| self.slots.readers.is_held(id);
+        cancel::remove_stale(self.settings.backup.state_folder(), operation_id, runs);
+        self.slots.readers.remove_dead();
+        self.mark_crashed().await?;
+        self.scratch.clean(runs)
     }
 
     /// Records the start in the history. Fails if the operation must not start.
     async fn record_start(&self, request: &Request, running: &Running) -> Result<()> {
         if let Err(error) = self.history.write(running.snapshot()).await {
             // A deletion frees space on a full disk.
-            if !matches!(request, Request::Delete(..)) {
+            if !matches!(request, Request::Delete(..) | Request::Prune(..)) {
                 return Err(error);
             }
             tracing::warn!(%error, "cannot record the deletion in the history");
@@ -238,7 +280,7 @@ impl ArcBackup {
         Ok(())
     }
 
-    async fn run(self: Arc<Self>, request: Request, context: Context, instance: InstanceLock) {
+    async fn run(self: Arc<Self>, request: Request, context: Context, slot: Slot) {
         let running = context.running.clone();
         let lock = context.lock.clone();
         let repository = context.repository.clone();
@@ -287,16 +329,20 @@ impl ArcBackup {
         ended.cancel();
         let _ = watch.await;
         // An abort does not stop threads that write. No other operation may start before they end.
-        let held = match is_aborted && BlockingJob::under_way() > 0 {
-            true => Some((lock, instance)),
-            false => {
-                if let Some(lock) = lock {
-                    self.release_lock(&*lock, &running).await;
-                }
-                drop(instance);
-                None
+        let is_reader = slot.is_reader();
+        let writes = running.kind() != OperationKind::Verify;
+        let must_wait = is_aborted && writes && BlockingJob::under_way() > 0;
+        let (mut held, mut reading) = (None, None);
+        if must_wait {
+            held = Some((lock, slot));
+        } else {
+            if let Some(lock) = lock {
+                self.release_lock(&*lock, &running).await;
             }
-        };
+            // A reader keeps nobody out: it has its slot until its end is recorded, so that nobody
+            // takes it for crashed.
+            reading = Some(slot).filter(Slot::is_reader);
+        }
         let mut last = running.snapshot();
         last.completed_at = Some(Timestamp::now().to_string());
         last.phase = None;
@@ -332,7 +378,8 @@ impl ArcBackup {
             tracing::error!(%error, "cannot record the end of an operation");
             last.add_warning(error.to_string());
         }
-        if let Some((lock, instance)) = held {
+        drop(reading);
+        if let Some((lock, slot)) = held {
             let running = running.clone();
             let engine = self.clone();
             tokio::spawn(async move {
@@ -348,12 +395,15 @@ impl ArcBackup {
                 if let Some(lock) = lock {
                     engine.release_lock(&*lock, &running).await;
                 }
-                drop(instance);
+                drop(slot);
             });
         }
         // The slot is free before the status changes from `running`: a client that sees the end may
         // start the next operation at once.
-        let gate = self.slot.lock().await;
+        let gate = match is_reader {
+            true => None,
+            false => Some(self.slots.starting.lock().await),
+        };
         running.update(|operation| *operation = last);
         running.finish();
         drop(gate);
@@ -362,13 +412,16 @@ impl ArcBackup {
     /// Does the work of an operation.
     async fn work(self: Arc<Self>, request: Request, context: Context) -> Result<()> {
         let running = context.running.clone();
-        // After the answer to the start: there may be a million hard links.
-        context.running.phase(Phase::CleaningUp);
-        let activity = context.running.progress.activity();
-        let discarded = async { Ok(self.discard_snapshots(Discard::Remove, activity).await) };
-        for error in context.or_cancelled(discarded).await?.faults {
-            // A leftover snapshot only takes disk space; the next operation attempts it again.
-            tracing::warn!(%error, "cannot remove a leftover snapshot");
+        // The snapshot of a backup that runs beside it is no leftover.
+        if !running.kind().is_reader() {
+            // After the answer to the start: there may be a million hard links.
+            context.running.phase(Phase::CleaningUp);
+            let activity = context.running.progress.activity();
+            let discarded = async { Ok(self.discard_snapshots(Discard::Remove, activity).await) };
+            for error in context.or_cancelled(discarded).await?.faults {
+                // A leftover snapshot only takes disk space; the next operation attempts it again.
+                tracing::warn!(%error, "cannot remove a leftover snapshot");
+            }
         }
         match request {
             Request::Backup(options) => {
@@ -385,7 +438,18 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await?.report(&running)
             }
-            Request::Delete(..) => delete::run(&context).await,
+            Request::Delete(..) => {
+                // It may have been pinned before the lock was taken.
+                pins::check_not_pinned(&context.repository, &context.id).await?;
+                delete::run(&context).await
+            }
+            Request::Prune(options) => prune::run(&self, &context, &options).await,
+            Request::Copy(options) => {
+                let source = options.source.as_ref().unwrap_or(&context.repository);
+                let source = source.with_activity(context.running.progress.activity());
+                copy::run(&context, &source).await?.report(&running);
+                Ok(())
+            }
         }
     }
 
@@ -408,81 +472,5 @@ impl ArcBackup {
             "{reason}; it did not end within {} s (`backup.stop_timeout`), while {under_way}, and was aborted: {left}",
             self.settings.backup.stop_timeout.as_secs(),
         ))
-    }
-}
-
-/// Writes the progress of a running operation to the history, for other processes.
-async fn record(history: History, running: Arc<Running>, ended: CancellationToken) {
-    loop {
-        tokio::select! {
-            biased;
-            () = ended.cancelled() => return,
-            () = tokio::time::sleep(HISTORY_INTERVAL) => {}
-        }
-        if let Err(error) = history.write(running.snapshot()).await {
-            tracing::warn!(%error, "cannot record progress in the history");
-        }
-    }
-}
-
-/// Watches a running operation: its lock, its time limit, its progress, and requests to cancel it.
-async fn watch(
-    settings: Arc<Settings>,
-    repository: Repository,
-    lock: Option<Arc<dyn LockGuard>>,
-    running: Arc<Running>,
-    allowed: TimeAllowed,
-    ended: CancellationToken,
-) {
-    let is_hung = AtomicBool::new(false);
-    let time = async {
-        let mut stall = StallWatch::new(settings.backup.stall_timeout);
-        loop {
-            tokio::select! {
-                biased;
-                () = ended.cancelled() => return,
-                () = tokio::time::sleep(WATCH_INTERVAL) => {}
-            }
-            if allowed.is_over() {
-                running.fail(&format!("it took longer than {allowed}"));
-            }
-            stall.check(&running, &is_hung);
-        }
-    };
-    let every = lock_watch::interval_of(&repository);
-    let lock = lock_watch::watch(
-        lock.as_deref(),
-        &repository,
-        &running,
-        every,
-        &is_hung,
-        &ended,
-    );
-    let cancelled = async {
-        let operation = running.snapshot();
-        tokio::select! {
-            () = ended.cancelled() => {}
-            reason = cancel::requested(settings.backup.state_folder(), &operation) => {
-                running.cancel(&reason);
-            }
-        }
-    };
-    futures::join!(time, lock, cancelled);
-}
-
-impl Context {
-    pub(crate) fn journal(&self, operation: &str) -> Journal {
-        let holder = Holder::this(operation, &self.operation_id);
-        Journal {
-            operation: holder.operation,
-            backup_id: self.id.to_string(),
-            operation_id: holder.operation_id,
-            pid: holder.pid,
-            host: holder.host,
-            started_at: Timestamp::now(),
-            scope: self.running.snapshot().scope,
-            default_target: self.default_target.clone(),
-            legs: self.other_legs.clone(),
-        }
     }
 }

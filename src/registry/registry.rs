@@ -124,7 +124,8 @@ impl Registry {
                     return Err(self.unknown(&format!("{}.type", target.key), &target.kind));
                 };
                 let sink = self.wrapped(Some(&target.name), make(target, settings)?);
-                Ok(Repository::new(target.name.as_str(), sink))
+                let repository = Repository::new(target.name.as_str(), sink);
+                Ok(repository.with_list_cache(settings.backup.state_folder()))
             })
             .collect()
     }

@@ -15,7 +15,7 @@ use super::layout::{
     INCOMPLETE, INCOMPLETE_MANIFEST, folder, incomplete_folder, incomplete_manifest_key, own,
 };
 use super::{BackupState, Repository, Swept};
-use crate::manifest::{BackupId, Manifest};
+use crate::manifest::{BackupId, COMPRESSED_INVENTORY, INVENTORY, Manifest};
 use crate::{Error, Result};
 
 /// How many missing files are named in a list.
@@ -62,6 +62,7 @@ impl Repository {
             target: Some(self.sink.clone()),
             activity: self.activity.clone(),
             legs: Vec::new(),
+            list_cache: None,
         }
     }
 
@@ -196,8 +197,9 @@ impl Repository {
                 }
             };
             // With its inventory it may be a copy that has lost only its manifest.
-            let is_copy = (names.iter())
-                .any(|child| [INCOMPLETE_MANIFEST, "inventory.jsonl"].contains(&child.name()));
+            let is_copy = (names.iter()).any(|child| {
+                [INCOMPLETE_MANIFEST, INVENTORY, COMPRESSED_INVENTORY].contains(&child.name())
+            });
             if open.contains(&id) || is_copy || !self.has_anything_in(&within).await? {
                 continue;
             }

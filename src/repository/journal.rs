@@ -6,8 +6,8 @@ use arc_backup_core::{Child, Databases, Discard, Discarded, ErrorKind, Key};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Repository;
 use super::layout::{manifest_key, own};
+use super::{Repository, Unneeded};
 use crate::manifest::BackupId;
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// after the last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
-    /// `backup` or `delete`.
+    /// `backup`, `copy` or `delete`.
     pub operation: String,
     /// The backup.
     pub backup_id: String,
@@ -39,6 +39,9 @@ pub struct Journal {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<String>,
 }
+
+/// The operation in the journal of a deletion.
+pub(crate) const DELETE: &str = "delete";
 
 /// The suffix of the marker that a journal ended.
 const ENDED: &str = ".ended";
@@ -68,6 +71,8 @@ pub struct Swept {
     pub unfinished: Vec<String>,
     /// Those of them that were to be removed and could not be.
     pub left: Vec<String>,
+    /// Of those in `unfinished`, files of deleted backups that no other needs.
+    pub unneeded: Vec<Unneeded>,
     /// Incomplete uploads.
     pub temporaries: u64,
     /// What could not be removed, and why. Credentials that may not delete are one fault, however
@@ -76,6 +81,16 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// Adds files of deleted backups that no other needs.
+    pub(crate) fn add_unneeded(&mut self, unneeded: Vec<Unneeded>) {
+        for one in &unneeded {
+            if !self.unfinished.contains(&one.backup_id) {
+                self.unfinished.push(one.backup_id.clone());
+            }
+        }
+        self.unneeded = unneeded;
+    }
+
     /// Records that `what` could not be removed.
     pub(crate) fn add_fault(&mut self, what: &str, error: &Error) {
         let text = match error {
@@ -111,10 +126,30 @@ pub(super) struct Journals {
 }
 
 impl Repository {
+    /// Records that a backup is being changed.
+    ///
+    /// # Errors
+    /// Where it is made in the folder of a deleted one of which others need files.
     pub(crate) async fn begin_journal(&self, journal: &Journal) -> Result<()> {
+        if journal.operation != DELETE
+            && let Ok(id) = BackupId::parse(&journal.backup_id)
+            && self.is_retained(&id).await?
+        {
+            return Err(Error::Failed(format!(
+                "backup `{id}` was deleted and other backups still need files of it: the new one needs another id"
+            )));
+        }
         let text = serde_json::to_vec(journal).expect("plain data is valid JSON");
         self.put(&own(&format!("journal/{}.json", journal.backup_id)), text)
             .await
+    }
+
+    /// Begins a journal for a backup that may have had one before.
+    pub(crate) async fn begin_again(&self, journal: &Journal) -> Result<()> {
+        if let Ok(id) = BackupId::parse(&journal.backup_id) {
+            self.reopen_journal(&id).await?;
+        }
+        self.begin_journal(journal).await
     }
 
     /// Removes the journal of a backup. Without the right to delete it is marked as ended, which
@@ -308,11 +343,24 @@ impl Repository {
     }
 
     pub(crate) async fn sweep_one(&self, id: &BackupId, published: bool) -> Result<()> {
-        if !published {
-            tracing::info!(backup = %id, "removing leftovers of an interrupted operation");
-            self.remove_backup(id).await?;
+        match published {
+            // Of a deletion that did not begin.
+            true if self.is_retained(id).await? => self.forget_retained(id).await?,
+            true => {}
+            false => {
+                tracing::info!(backup = %id, "removing leftovers of an interrupted operation");
+                if !self.finish_retained(id).await? {
+                    self.remove_backup(id).await?;
+                }
+            }
         }
         self.end_journal(id).await
+    }
+
+    /// Whether files in the folder of this backup are kept: it is published, or others need some of
+    /// its files.
+    pub(crate) async fn holds_files(&self, id: &BackupId) -> Result<bool> {
+        Ok(self.is_published(id).await? || self.is_retained(id).await?)
     }
 
     /// Whether the backup has a manifest, whatever is in it. A fault of the target is an error: it

@@ -2,7 +2,7 @@
 
 use arc_backup_core::Key;
 
-use crate::manifest::{BackupId, FILE_LIST, INVENTORY, Record};
+use crate::manifest::{BackupId, COMPRESSED_INVENTORY, FILE_LIST, INVENTORY, InventoryRef, Record};
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
@@ -21,9 +21,15 @@ pub(crate) fn manifest_key(id: &BackupId) -> Key {
     Key::parse(&format!("{id}/manifest.json")).expect("an id is a valid key")
 }
 
-/// The inventory of a backup.
-pub(crate) fn inventory_key(id: &BackupId) -> Key {
-    Key::parse(&format!("{id}/{INVENTORY}")).expect("an id is a valid key")
+/// The inventory of a backup whose manifest says this of it.
+pub(crate) fn inventory_key(id: &BackupId, inventory: &InventoryRef) -> Key {
+    Key::parse(&format!("{id}/{}", inventory.name())).expect("an id is a valid key")
+}
+
+/// The keys that an inventory of a backup may have.
+pub(crate) fn inventory_keys(id: &BackupId) -> [Key; 2] {
+    [COMPRESSED_INVENTORY, INVENTORY]
+        .map(|name| Key::parse(&format!("{id}/{name}")).expect("an id is a valid key"))
 }
 
 /// The list of a backup's files that Arc reads.
@@ -54,6 +60,19 @@ pub(super) fn incomplete_folder(id: &BackupId) -> Key {
 /// The manifest of an incomplete copy.
 pub(super) fn incomplete_manifest_key(id: &BackupId) -> Key {
     own(&format!("{INCOMPLETE}/{id}/{INCOMPLETE_MANIFEST}"))
+}
+
+/// The list of the files of a deleted backup that other backups need.
+pub(crate) fn retained_key(id: &BackupId) -> Key {
+    Key::parse(&format!("{id}/retained.jsonl")).expect("an id is a valid key")
+}
+
+/// Under [`OWN_FOLDER`]: an object for each deleted backup of which files are retained.
+pub(super) const RETAINED: &str = "retained";
+
+/// The object that says that files of a deleted backup are retained.
+pub(super) fn retained_index_key(id: &BackupId) -> Key {
+    own(&format!("{RETAINED}/{id}"))
 }
 
 /// The note of a backup.

@@ -35,6 +35,8 @@ impl Repository {
                 entries: 0,
                 bytes: 0,
                 sha256: String::new(),
+                compression: (legs.first())
+                    .and_then(|(_, leg)| leg.manifest.inventory.as_ref()?.compression.clone()),
             },
             |mut all, (_, leg)| {
                 let one = leg.manifest.inventory.as_ref()?;
@@ -106,17 +108,6 @@ impl Repository {
             });
         }
         Ok(all)
-    }
-
-    /// Writes the note of a backup, of a run to all legs. The caller holds the locks.
-    pub(crate) async fn keep_note(&self, id: &BackupId, note: &Note) -> Result<()> {
-        if self.legs().is_empty() {
-            return self.keep_note_of_one(id, note).await;
-        }
-        for leg in self.legs() {
-            (leg.keep_note_of_one(id, note).await).map_err(|error| leg.named(error))?;
-        }
-        Ok(())
     }
 }
 

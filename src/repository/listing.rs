@@ -1,135 +1,39 @@
 //! The list of backups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use arc_backup_core::{Child, ErrorKind};
+use arc_backup_core::{Access, Child, ErrorKind, Meta};
 use futures::{StreamExt, stream};
 
-use super::{BackupState, LastVerified, Loaded, Note, Repository};
+use super::layout::manifest_key;
+use super::list_cache::{Found, Kept, KeptRows, Kind, ListCache, Stamp, now};
+use super::summary::sort_newest_first;
+use super::{BackupState, Note, Repository, Summary};
 use crate::UnreadableState;
-use crate::manifest::{BackupId, Manifest, Run, Skipped};
+use crate::manifest::BackupId;
 use crate::{Error, Result};
 
-/// How many manifests are read at once.
+/// How many manifests are read at once, where a sink does not say how many it takes.
 const MANIFESTS_AT_ONCE: usize = 16;
+/// The same, at most.
+const MOST_AT_ONCE: usize = 256;
+/// From how many backups on a list uses what earlier lists read.
+const CACHED_FROM: usize = 50;
+/// How long a manifest in a store over a network counts as it was when it was last looked at. On
+/// this machine each is looked at.
+const TRUSTED: Duration = Duration::from_secs(600);
+/// How many rows of the cache are written at once.
+const BATCH: usize = 1000;
 
-/// What a list says of one backup.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
-    /// The backup's id.
-    pub backup_id: String,
-    /// When the backup began, RFC 3339, UTC.
-    pub created_at: String,
-    /// `full`.
-    pub backup_type: String,
-    /// Parquet files of databases.
-    pub total_files: u64,
-    /// Their size in bytes.
-    pub total_size_bytes: u64,
-    /// How many databases.
-    pub database_count: u64,
-    /// The databases that were asked for, sorted; empty where it has all of them.
-    pub scope: Vec<String>,
-    /// The target that holds it; of a run, the default one.
-    pub target: String,
-    /// All targets that hold it, or a leg of it.
-    pub targets: Vec<String>,
-    /// Whether legs of it could not be read, so that the figures are those of the others.
-    pub partial_view: bool,
-    /// What says that it is only a leg, where it is one.
-    pub leg: Option<Leg>,
-    /// The instance that made it: a random name. Absent in a backup that Arc itself made.
-    pub instance: Option<String>,
-    /// The instance that made it, as Arc 27.01 names it. Absent in backups of earlier releases.
-    pub owner_instance_id: Option<String>,
-    /// Whether that is known to be another instance than this one. A target does not know: the
-    /// engine says so.
-    pub is_foreign: bool,
-    /// Where its data came from: the kind of storage, and the path or URL without credentials.
-    pub source_location: Option<String>,
-    /// Files with unsupported names, which the backup does not hold.
-    pub unaddressable_files: u64,
-    /// Files that Arc skipped when it made the backup.
-    pub skipped: Skipped,
-    /// What is known of it: `ok`, `unverified` or `damaged`.
-    pub state: BackupState,
-    /// Whether it has checksums: false for a backup that Arc before 27.01 made.
-    pub has_checksums: bool,
-    /// All its files, databases and configuration too; absent in a backup that Arc itself made.
-    pub files: Option<u64>,
-    /// Their size in bytes.
-    pub bytes: Option<u64>,
-    /// When it was last verified, and what came of it; absent when it never was.
-    pub last_verified: Option<LastVerified>,
-    /// When every byte of it was last read, where that was not the last time.
-    pub last_full: Option<LastVerified>,
-    /// The verification that found the fault of a damaged one, where that was not the last time.
-    pub last_failed: Option<LastVerified>,
-}
-
-/// What the manifest of a leg says of its run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leg {
-    /// The run.
-    pub run: Run,
-    /// Whether it is the one in the default target.
-    pub is_default: bool,
-    /// Why it is no leg of the run, if it is none: it is that of another target.
-    pub fault: Option<String>,
-}
-
-impl Leg {
-    /// What the manifest of a backup in `target` says; `None` where it is whole by itself.
-    #[must_use]
-    pub fn of(target: &str, manifest: &Manifest) -> Option<Self> {
-        let run = manifest.run()?;
-        Some(Self {
-            is_default: manifest.is_default_leg(),
-            fault: manifest.check_leg(target, &run).err(),
-            run,
-        })
-    }
-}
-
-impl Summary {
-    /// Whether it has all databases: only such a backup brings a whole instance back.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.scope.is_empty()
-    }
-}
-
-#[cfg(test)]
-impl Summary {
-    /// One for tests, of a file.
-    pub(crate) fn example(backup_id: &str, target: &str, state: BackupState) -> Self {
-        Self {
-            backup_id: backup_id.to_owned(),
-            created_at: String::new(),
-            backup_type: "full".to_owned(),
-            total_files: 1,
-            total_size_bytes: 1,
-            database_count: 1,
-            scope: Vec::new(),
-            target: target.to_owned(),
-            targets: vec![target.to_owned()],
-            partial_view: false,
-            leg: None,
-            instance: None,
-            owner_instance_id: None,
-            is_foreign: false,
-            source_location: None,
-            unaddressable_files: 0,
-            skipped: Skipped::default(),
-            state,
-            has_checksums: true,
-            files: None,
-            bytes: None,
-            last_verified: None,
-            last_full: None,
-            last_failed: None,
-        }
-    }
+/// Whether a list may use what earlier lists read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Every manifest and every note is read: for whatever acts on the list.
+    Now,
+    /// Manifests that were read from the store, or looked at there, within the last ten minutes
+    /// count as they were. The folders and the notes are always listed: for display.
+    Recent,
 }
 
 /// Something that has the name of a backup and is not one.
@@ -170,56 +74,124 @@ pub struct Listing {
 }
 
 impl Repository {
-    /// Lists the backups by their manifests; walks no backup.
+    /// Lists the backups by their manifests, all of which are read; walks no backup.
     ///
     /// # Errors
     /// When the target can't be listed.
     pub async fn list(&self) -> Result<Listing> {
-        let unfinished = self.journalled().await?;
-        let mut listing = Listing::default();
-        let (children, noted) = futures::join!(self.sink().list_children(None), self.noted());
-        let noted = noted.unwrap_or_else(|error| {
+        self.list_with(Freshness::Now).await
+    }
+
+    /// The same, as fresh as it is asked for.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_with(&self, freshness: Freshness) -> Result<Listing> {
+        // What is being published or deleted at this moment is read, whatever is kept of it.
+        let (unfinished, children, notes, retained) = futures::join!(
+            self.journalled(),
+            self.sink().list_children(None),
+            self.listed_notes(),
+            self.retained_folders()
+        );
+        let (unfinished, retained) = (unfinished?, retained?);
+        let notes = notes.unwrap_or_else(|error| {
             tracing::warn!(target = self.name(), %error, "the notes can't be listed");
-            BTreeSet::new()
+            BTreeMap::new()
         });
-        let children = children?;
-        let found = children.into_iter().filter_map(|child| {
-            let id = BackupId::parse(child.name()).ok()?;
-            Some((id, child))
-        });
-        // Many manifests at once: each is a request, and most of it is waiting.
-        let mut rows = stream::iter(found)
-            .map(async |(id, child)| {
-                let loaded = match child {
-                    Child::Folder(_) => self.load(&id).await,
-                    Child::Object(_) => Err(damaged(&id, "is a file, not a folder".to_owned())),
-                    Child::Other(_, kind) => Err(damaged(&id, format!("is {}", kind.as_str()))),
-                };
-                let note = match loaded {
-                    // A backup without a note costs no request.
-                    Ok(_) if noted.contains(&id) => self.note_to_show(&id).await,
-                    _ => Note::default(),
-                };
-                (id, loaded, note)
+        let found: Vec<_> = (children?.into_iter())
+            .filter_map(|child| {
+                let id = BackupId::parse(child.name()).ok()?;
+                // Of a deleted backup, without a request. While it is being deleted, its manifest
+                // says.
+                let is_deleted = retained.contains(&id) && !unfinished.contains(&id);
+                (!is_deleted).then_some((id, child))
             })
-            .buffered(MANIFESTS_AT_ONCE);
-        while let Some((id, loaded, note)) = rows.next().await {
+            .collect();
+        let cache = (self.list_cache.as_ref()).filter(|_| found.len() >= CACHED_FROM);
+        let ids: Vec<_> = found.iter().map(|(id, _)| id.clone()).collect();
+        let list = OneList {
+            repository: self,
+            kept: match (cache, freshness) {
+                (Some(cache), Freshness::Recent) => cache.rows().await,
+                _ => KeptRows::default(),
+            },
+            unfinished,
+            notes,
+        };
+        let mut listing = list.read(found, cache).await?;
+        if let Some(cache) = cache {
+            cache.keep_only(ids).await;
+        }
+        sort_newest_first(&mut listing.backups);
+        listing
+            .damaged
+            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        listing
+            .unreadable
+            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        Ok(listing)
+    }
+
+    /// How many small requests are under way at once.
+    fn requests_at_once(&self) -> usize {
+        let takes = self.sink().properties().concurrency.unwrap_or_default();
+        takes.clamp(MANIFESTS_AT_ONCE, MOST_AT_ONCE)
+    }
+}
+
+/// A list that is being made.
+struct OneList<'a> {
+    repository: &'a Repository,
+    kept: KeptRows,
+    unfinished: BTreeSet<BackupId>,
+    notes: BTreeMap<BackupId, Meta>,
+}
+
+/// What is known of a folder with the name of a backup, and what to keep of it.
+struct Row {
+    id: BackupId,
+    summary: Result<Summary>,
+    found: Vec<Found>,
+}
+
+impl OneList<'_> {
+    async fn read(
+        &self,
+        found: Vec<(BackupId, Child)>,
+        cache: Option<&ListCache>,
+    ) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let mut to_keep = Vec::new();
+        // Many at once: each is a request, and most of it is waiting.
+        let mut rows = stream::iter(found)
+            .map(|(id, child)| self.row(id, child))
+            .buffered(self.repository.requests_at_once());
+        while let Some(row) = rows.next().await {
+            let id = row.id;
+            if cache.is_some() {
+                to_keep.extend(row.found);
+            }
+            if let Some(cache) = cache.filter(|_| to_keep.len() >= BATCH) {
+                // A list that is given up leaves what it has read so far.
+                cache.keep(std::mem::take(&mut to_keep)).await;
+            }
             let damaged = |detail: String| Damaged {
                 backup_id: id.to_string(),
-                target: self.name().to_owned(),
+                target: self.repository.name().to_owned(),
                 state: BackupState::Damaged,
                 detail,
             };
-            match loaded {
-                Ok(loaded) => listing.backups.push(self.summary(&loaded, note)),
+            match row.summary {
+                Ok(summary) => listing.backups.push(summary),
                 // Between the listing and now it went: deleted, or never finished.
                 Err(Error::NotFound(_)) => {}
-                Err(_) if unfinished.contains(&id) => {}
+                Err(_) if self.unfinished.contains(&id) => {}
                 Err(Error::Damaged { detail, .. }) => listing.damaged.push(damaged(detail)),
                 Err(Error::Unreadable { state, detail, .. }) => {
                     listing.unreadable.push(Unreadable {
                         backup_id: id.to_string(),
-                        target: self.name().to_owned(),
+                        target: self.repository.name().to_owned(),
                         state,
                         detail,
                     });
@@ -237,48 +209,90 @@ impl Repository {
             }
         }
         drop(rows);
-        listing.backups.sort_by(newest_first);
-        listing
-            .damaged
-            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
-        listing
-            .unreadable
-            .sort_by(|a, b| b.backup_id.cmp(&a.backup_id));
+        if let Some(cache) = cache {
+            cache.keep(to_keep).await;
+        }
         Ok(listing)
     }
 
-    fn summary(&self, loaded: &Loaded, note: Note) -> Summary {
-        let manifest = &loaded.manifest;
-        let inventory = manifest.inventory.as_ref();
-        let state = BackupState::of(&note);
-        let is_other = |other: &LastVerified| Some(other) != note.last_verified.as_ref();
-        Summary {
-            backup_id: manifest.backup_id.clone(),
-            created_at: manifest.created_at.clone(),
-            backup_type: manifest.backup_type.clone(),
-            total_files: manifest.total_files,
-            total_size_bytes: manifest.total_size_bytes,
-            database_count: manifest.databases.len() as u64,
-            scope: manifest.scope.clone(),
-            target: self.name().to_owned(),
-            targets: vec![self.name().to_owned()],
-            partial_view: false,
-            leg: Leg::of(self.name(), manifest),
-            instance: (manifest.source.as_ref()).and_then(|source| source.instance.clone()),
-            owner_instance_id: manifest.owner_instance_id.clone(),
-            is_foreign: false,
-            source_location: (manifest.source.as_ref())
-                .map(|source| format!("{} {}", source.backend, source.location)),
-            unaddressable_files: manifest.unaddressable_files,
-            skipped: Skipped::of(manifest),
-            state,
-            has_checksums: loaded.has_checksums,
-            files: inventory.map(|inventory| inventory.entries),
-            bytes: inventory.map(|inventory| inventory.bytes),
-            last_full: note.last_full.as_ref().filter(|one| is_other(one)).cloned(),
-            last_failed: note.fault().filter(|one| is_other(one)).cloned(),
-            last_verified: note.last_verified,
+    async fn row(&self, id: BackupId, child: Child) -> Row {
+        let mut found = Vec::new();
+        let summary = match child {
+            Child::Folder(_) => match self.manifest(&id, &mut found).await {
+                Ok(summary) => Ok(summary.with_note(self.note(&id, &mut found).await)),
+                Err(error) => Err(error),
+            },
+            Child::Object(_) => Err(damaged(&id, "is a file, not a folder".to_owned())),
+            Child::Other(_, kind) => Err(damaged(&id, format!("is {}", kind.as_str()))),
+        };
+        Row { id, summary, found }
+    }
+
+    /// What the manifest says: the one that is kept, if it is still the same, or the one that is
+    /// read.
+    async fn manifest(&self, id: &BackupId, found: &mut Vec<Found>) -> Result<Summary> {
+        let kept = (self.kept.manifests.get(id)).filter(|_| !self.unfinished.contains(id));
+        if let Some(kept) = kept
+            && let Some(summary) = self.still(id, kept, found).await
+        {
+            return Ok(summary);
         }
+        let began = now();
+        let (loaded, meta) = self.repository.load_with_meta(id).await?;
+        let summary = Summary::of(self.repository.name(), &loaded);
+        let stamp = Stamp::of(&meta, &self.repository.sink().properties());
+        found.extend(
+            stamp.and_then(|stamp| Found::read(Kind::Manifest, id, stamp, &summary, began)),
+        );
+        Ok(summary)
+    }
+
+    async fn still(&self, id: &BackupId, kept: &Kept, found: &mut Vec<Found>) -> Option<Summary> {
+        let properties = self.repository.sink().properties();
+        if properties.access == Access::Network && kept.is_within(TRUSTED) {
+            return kept.value();
+        }
+        let summary: Summary = kept.value()?;
+        // Of a backup that Arc made, other objects count too.
+        summary.files?;
+        let began = now();
+        let meta = self
+            .repository
+            .sink()
+            .head(&manifest_key(id))
+            .await
+            .ok()??;
+        if meta.archived || Stamp::of(&meta, &properties).as_ref() != Some(&kept.stamp) {
+            return None;
+        }
+        if properties.access == Access::Network {
+            found.push(Found::Same(id.clone(), kept.stamp.clone(), began));
+        }
+        Some(summary)
+    }
+
+    /// The note. A backup without one costs no request, nor does one whose note is the same.
+    async fn note(&self, id: &BackupId, found: &mut Vec<Found>) -> Note {
+        let Some(listed) = self.notes.get(id) else {
+            return Note::default();
+        };
+        let properties = self.repository.sink().properties();
+        let stamp = Stamp::of(listed, &properties);
+        if let (Some(stamp), Some(kept)) = (&stamp, self.kept.notes.get(id))
+            && kept.stamp == *stamp
+            && let Some(note) = kept.value()
+        {
+            return note;
+        }
+        let began = now();
+        let (note, meta) = self.repository.listed_note(id).await;
+        // It may have been written again since it was listed.
+        if let (Some(stamp), Some(meta)) = (stamp, meta)
+            && Stamp::of(&meta, &properties).as_ref() == Some(&stamp)
+        {
+            found.extend(Found::read(Kind::Note, id, stamp, &note, began));
+        }
+        note
     }
 }
 
@@ -287,10 +301,4 @@ fn damaged(id: &BackupId, detail: String) -> Error {
         id: id.to_string(),
         detail,
     }
-}
-
-/// By the moment, not the text: Go trims zeros from fractions of seconds.
-pub(crate) fn newest_first(a: &Summary, b: &Summary) -> std::cmp::Ordering {
-    let moment = |s: &Summary| s.created_at.parse::<jiff::Timestamp>().ok();
-    (moment(b), &b.backup_id).cmp(&(moment(a), &a.backup_id))
 }

@@ -3,19 +3,16 @@
 //! A backup exists without its note: where a note is broken or can't be written, only the note is
 //! lost.
 
-use std::collections::BTreeSet;
-
-use arc_backup_core::Child;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Repository;
-use super::layout::{note_key, own};
+use super::layout::note_key;
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
 /// The largest note that is read, in bytes.
-const NOTE_LIMIT: u64 = 1 << 20;
+pub(super) const NOTE_LIMIT: u64 = 1 << 20;
 
 /// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is
 /// rewritten.
@@ -49,6 +46,7 @@ pub struct Note {
 
 /// That a backup must not be deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pin {
     /// Since when, RFC 3339, UTC.
     pub at: String,
@@ -114,18 +112,10 @@ impl Repository {
         }
     }
 
-    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock.
+    /// Writes the note of a backup, or of a leg, in this target. The caller holds the lock
+    /// of the notes.
     pub(super) async fn keep_note_of_one(&self, id: &BackupId, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).expect("plain data is valid JSON");
         self.put(&note_key(id), text).await
-    }
-
-    /// The backups that have notes, by one request.
-    pub(super) async fn noted(&self) -> Result<BTreeSet<BackupId>> {
-        let children = self.sink().list_children(Some(&own("notes"))).await?;
-        Ok((children.iter())
-            .filter(|child| matches!(child, Child::Object(_)))
-            .filter_map(|child| BackupId::parse(child.name().strip_suffix(".json")?).ok())
-            .collect())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use arc_backup_core::{Child, ErrorKind, GetOptions};
+use arc_backup_core::{Child, ErrorKind, GetOptions, Meta};
 use serde_json::Value;
 
 use super::Repository;
-use super::layout::{folder, inventory_key, manifest_key};
-use crate::manifest::{self, BackupId, INVENTORY, Inventory, InventoryFault, Manifest};
+use super::layout::{folder, inventory_key, inventory_keys, manifest_key};
+use crate::manifest::{self, BackupId, Inventory, InventoryFault, Manifest};
 use crate::{Error, Result, UnreadableState};
 
 /// A manifest that was read and checked.
@@ -27,6 +27,11 @@ pub struct Loaded {
 impl Repository {
     /// Reads and checks the manifest of a backup, or of a leg, in this target.
     pub(super) async fn load_one(&self, id: &BackupId) -> Result<Loaded> {
+        Ok(self.load_with_meta(id).await?.0)
+    }
+
+    /// The same, with what is known of the manifest as an object.
+    pub(super) async fn load_with_meta(&self, id: &BackupId) -> Result<(Loaded, Meta)> {
         let damaged = |detail: String| Error::Damaged {
             id: id.to_string(),
             detail,
@@ -36,14 +41,18 @@ impl Repository {
             // It may have been published since, by an operation whose journal is removed with that.
             read = self.read_manifest(id).await;
         }
-        let bytes = match read {
-            Ok(Some(bytes)) => bytes,
+        let (bytes, meta) = match read {
+            Ok(Some(read)) => read,
             Ok(None) => {
                 return Err(match self.is_there(id).await? {
                     Some(Child::Folder(_)) if self.journalled().await?.contains(id) => {
                         Error::NotFound(id.to_string())
                     }
                     Some(Child::Folder(_)) if !self.has_anything_in(&folder(id)).await? => {
+                        Error::NotFound(id.to_string())
+                    }
+                    // It was deleted, and other backups need files of it.
+                    Some(Child::Folder(_)) if self.is_retained(id).await? => {
                         Error::NotFound(id.to_string())
                     }
                     Some(Child::Folder(_)) => damaged(self.instead_of_manifest(id).await?),
@@ -74,29 +83,35 @@ impl Repository {
         // Arc writes no inventory: the seal was removed from a manifest of ours.
         if loaded.manifest.inventory.is_none() && self.has_inventory(id).await? {
             return Err(damaged(
-                "manifest.json has no seal, but there is an inventory.jsonl".to_owned(),
+                "manifest.json has no seal, but there is an inventory".to_owned(),
             ));
         }
         loaded.has_checksums = loaded.sealed || self.has_file_list(id).await?;
-        Ok(loaded)
+        Ok((loaded, meta))
     }
 
     async fn has_inventory(&self, id: &BackupId) -> Result<bool> {
-        match self.sink().head(&inventory_key(id)).await {
-            Ok(meta) => Ok(meta.is_some()),
-            // Something that is not a file.
-            Err(error) if error.kind() == ErrorKind::Invalid => Ok(true),
-            // Without the right to list, a store answers `denied` for absent objects too.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
-            Err(error) => Err(error.into()),
+        for key in inventory_keys(id) {
+            let found = match self.sink().head(&key).await {
+                Ok(meta) => meta.is_some(),
+                // Something that is not a file.
+                Err(error) if error.kind() == ErrorKind::Invalid => true,
+                // Without the right to list, a store answers `denied` for absent objects too.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => false,
+                Err(error) => return Err(error.into()),
+            };
+            if found {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
     async fn read_manifest(
         &self,
         id: &BackupId,
-    ) -> Result<Option<Vec<u8>>, arc_backup_core::Error> {
-        self.read_small(&manifest_key(id), manifest::MANIFEST_LIMIT)
+    ) -> Result<Option<(Vec<u8>, Meta)>, arc_backup_core::Error> {
+        self.read_small_with_meta(&manifest_key(id), manifest::MANIFEST_LIMIT)
             .await
     }
 
@@ -131,13 +146,13 @@ impl Repository {
         };
         match self
             .sink()
-            .get(&inventory_key(id), GetOptions::default())
+            .get(&inventory_key(id, expected), GetOptions::default())
             .await
         {
             Ok(object) => Inventory::receive(object.body, expected, &path, &self.activity).await,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Invalid) => {
                 Err(InventoryFault::Damaged {
-                    list: INVENTORY,
+                    list: expected.name(),
                     detail: format!("can't be read: {}", error.detail()),
                 })
             }

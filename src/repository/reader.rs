@@ -1,13 +1,12 @@
 //! Reading the files of a backup, wherever their bytes lie.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_backup_core::{Body, Entry, Error as CoreError, ErrorKind, GetOptions, Key, Section};
 use async_trait::async_trait;
 
 use super::Repository;
-use super::layout::location_of;
+use super::elsewhere::Elsewhere;
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, LegIndex};
 use crate::pipeline::Reader;
@@ -18,8 +17,8 @@ pub struct BackupReader {
     repository: Repository,
     id: BackupId,
     section: Option<Section>,
-    /// The keys of the files whose bytes lie in another backup, by path.
-    elsewhere: Arc<HashMap<Key, Key>>,
+    /// Which files have their bytes in another backup.
+    elsewhere: Arc<Elsewhere>,
     /// Which leg of a run holds each file.
     legs: Arc<LegIndex>,
 }
@@ -30,16 +29,10 @@ impl Repository {
     /// # Errors
     /// When the inventory can't be read.
     pub fn reader(&self, id: &BackupId, inventory: &Inventory) -> Result<BackupReader> {
-        let mut elsewhere = HashMap::new();
-        if inventory.refers_to_other_backups() {
-            for record in inventory.records()? {
-                let record = record?;
-                let (holder, key) = location_of(id, &record)?;
-                if holder != *id {
-                    elsewhere.insert(record.path, key);
-                }
-            }
-        }
+        let elsewhere = match inventory.refers_to_other_backups() {
+            true => Elsewhere::read(|| inventory.records())?,
+            false => Elsewhere::default(),
+        };
         Ok(BackupReader {
             repository: self.clone(),
             id: id.clone(),
@@ -65,14 +58,10 @@ impl BackupReader {
             Some(section) => format!("{section}/{}", entry.key),
             None => entry.key.to_string(),
         };
-        let key = match self.elsewhere.get(path.as_str()) {
-            Some(key) => key.clone(),
-            None => {
-                let key = format!("{}/{path}", self.id);
-                Key::parse(&key)
-                    .map_err(|e| CoreError::new(ErrorKind::Invalid, "read", key, e.reason()))?
-            }
-        };
+        let holder = self.elsewhere.holder(&path).unwrap_or(&self.id);
+        let key = format!("{holder}/{path}");
+        let key = Key::parse(&key)
+            .map_err(|e| CoreError::new(ErrorKind::Invalid, "read", key, e.reason()))?;
         let options = GetOptions {
             // Arc's own backups have no digests: of these the store's checksums are all there is.
             reader_checks: entry.sha256.is_some() && !again,

@@ -3,15 +3,20 @@
 use arc_backup_core::{Child, Discard, ErrorKind, Key, ListOptions, Listed};
 use futures::StreamExt;
 
-use super::layout::{folder, incomplete_folder, manifest_key, note_key};
+use super::layout::{folder, incomplete_folder, manifest_key, note_key, retained_index_key};
 use super::{Journal, Repository};
 use crate::manifest::BackupId;
 use crate::own_folder::OWN_FOLDER;
 use crate::{Error, Result};
 
 impl Repository {
-    /// Records that a backup, or the folder of a damaged one, is being deleted.
-    pub(crate) async fn begin_deletion(&self, journal: &Journal) -> Result<()> {
+    /// Records that a backup, or the folder of a damaged one, is being deleted. `must_be_written`:
+    /// files of it have to stay, and only a journal makes a sweep look after them.
+    pub(crate) async fn begin_deletion(
+        &self,
+        journal: &Journal,
+        must_be_written: bool,
+    ) -> Result<()> {
         if let Ok(id) = BackupId::parse(&journal.backup_id) {
             self.reopen_journal(&id).await?;
         }
@@ -19,7 +24,8 @@ impl Repository {
             // On a full disk the deletion goes on without a journal: interrupted, it leaves a
             // folder without a manifest, which the list names as damaged and which can be deleted
             // again.
-            Err(Error::Storage(error)) if error.kind() == ErrorKind::NoSpace => {}
+            Err(Error::Storage(error))
+                if error.kind() == ErrorKind::NoSpace && !must_be_written => {}
             begun => begun?,
         }
         Ok(())
@@ -41,9 +47,13 @@ impl Repository {
         }
     }
 
-    /// Whether there is a folder of that name, or a journal that says that there was.
+    /// Whether there is a folder of that name, or a journal that says that there was. What other
+    /// backups need of a deleted one does not count.
     pub(crate) async fn has_anything_of(&self, id: &BackupId) -> Result<bool> {
-        Ok(self.has_anything_left_of(id).await? || self.journalled().await?.contains(id))
+        if self.journalled().await?.contains(id) {
+            return Ok(true);
+        }
+        Ok(self.has_anything_left_of(id).await? && !self.is_retained(id).await?)
     }
 
     /// Whether this program never wrote to the target, and it holds no backup.
@@ -72,6 +82,15 @@ impl Repository {
 
     /// Removes the manifest, with which a backup ends.
     pub(crate) async fn remove_manifest(&self, id: &BackupId) -> Result<()> {
+        let removed = self.remove_manifest_object(id).await;
+        // Its folder may stay, for the files that other backups share.
+        if let Some(cache) = &self.list_cache {
+            cache.forget(id).await;
+        }
+        removed
+    }
+
+    async fn remove_manifest_object(&self, id: &BackupId) -> Result<()> {
         match self.sink.head(&manifest_key(id)).await {
             Ok(Some(_)) => Ok(self.sink.delete(&[manifest_key(id)]).await?),
             Ok(None) => Ok(()),
@@ -88,11 +107,23 @@ impl Repository {
         let folder = folder(id);
         self.remove_manifest(id).await?;
         self.sink.remove_tree(&folder, &self.activity).await?;
-        // An incomplete copy that was not yet published.
+        // After the folder: with it, the list does not take what is left for a damaged backup.
+        self.remove_others(id, &[note_key(id), retained_index_key(id)])
+            .await
+    }
+
+    /// Removes what belongs to a backup and is not one of its files: an incomplete copy that was
+    /// not yet published, its note, and unfinished uploads.
+    pub(crate) async fn remove_beside(&self, id: &BackupId) -> Result<()> {
+        self.remove_others(id, &[note_key(id)]).await
+    }
+
+    async fn remove_others(&self, id: &BackupId, keys: &[Key]) -> Result<()> {
         self.remove_unpublished_copy(id).await?;
-        self.sink.delete(&[note_key(id)]).await?;
+        self.sink.delete(keys).await?;
         // Uploads of a killed process are not objects yet, and still take room.
-        let left = self.sink.discard_unfinished(Some(&folder), Discard::Remove);
+        let folder = folder(id);
+        let left = (self.sink).discard_unfinished(Some(&folder), Discard::Remove);
         left.await?.whole()?;
         Ok(())
     }

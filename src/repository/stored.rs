@@ -36,6 +36,8 @@ pub(crate) struct StoredLog {
     lines: Vec<u8>,
     records: usize,
     flushed_at: Instant,
+    /// Whether an earlier operation of this backup has left a log.
+    resumes: bool,
 }
 
 impl StoredLog {
@@ -48,7 +50,28 @@ impl StoredLog {
             lines: Vec::new(),
             records: 0,
             flushed_at: Instant::now(),
+            resumes: false,
         }
+    }
+
+    /// The log of a backup that may have been begun before under the same id: its runs come behind
+    /// those that are there.
+    pub(crate) async fn again(repository: &Repository, id: &BackupId) -> Result<Self> {
+        let folder = own(&format!("journal/{id}"));
+        let children = repository.sink().list_children(Some(&folder)).await?;
+        let runs = (children.iter())
+            .filter_map(|child| child.name().split_once('-')?.0.parse::<u32>().ok());
+        let last = runs.max();
+        Ok(Self {
+            run: last.map_or(0, |last| last + 1),
+            resumes: last.is_some(),
+            ..Self::new(repository, id)
+        })
+    }
+
+    /// Whether an earlier operation of this backup has left a log.
+    pub(crate) fn resumes(&self) -> bool {
+        self.resumes
     }
 
     /// Whether nothing was written to the target.

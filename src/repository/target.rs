@@ -1,11 +1,13 @@
 //! The backups in one target.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Error as CoreError, ErrorKind, GetOptions, Key, Purpose, Sink, WriteOptions,
+    Activity, Error as CoreError, ErrorKind, GetOptions, Key, Meta, Purpose, Sink, WriteOptions,
 };
 
+use super::list_cache::ListCache;
 use crate::{Error, Result};
 
 /// The backups in one target.
@@ -20,6 +22,8 @@ pub struct Repository {
     /// The repositories that hold a leg each, where this one is of a run: the first is this one,
     /// that of the default leg.
     pub(super) legs: Vec<Repository>,
+    /// What the last lists read of it.
+    pub(super) list_cache: Option<ListCache>,
 }
 
 impl Repository {
@@ -32,6 +36,17 @@ impl Repository {
             target: None,
             activity: Activity::default(),
             legs: Vec::new(),
+            list_cache: None,
+        }
+    }
+
+    /// The same, which keeps what lists read in the folder for state.
+    #[must_use]
+    pub(crate) fn with_list_cache(self, state_folder: &Path) -> Self {
+        let cache = ListCache::new(state_folder, &self.name, &self.sink.location());
+        Self {
+            list_cache: Some(cache),
+            ..self
         }
     }
 
@@ -130,8 +145,18 @@ impl Repository {
         key: &Key,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, CoreError> {
+        let read = self.read_small_with_meta(key, limit).await?;
+        Ok(read.map(|(bytes, _)| bytes))
+    }
+
+    /// The same, with what is known of the object.
+    pub(super) async fn read_small_with_meta(
+        &self,
+        key: &Key,
+        limit: u64,
+    ) -> Result<Option<(Vec<u8>, Meta)>, CoreError> {
         match self.sink.get(key, GetOptions::default()).await {
-            Ok(object) => Ok(Some(object.body.collect(limit, key).await?)),
+            Ok(object) => Ok(Some((object.body.collect(limit, key).await?, object.meta))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

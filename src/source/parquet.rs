@@ -190,6 +190,7 @@ impl ParquetSource {
             storage: self.storage.clone(),
             exclusions: self.exclusions.clone(),
             scope: request.scope.clone(),
+            known: request.known.clone(),
             cancel: request.cancel.clone(),
             activity: request.activity.clone(),
             root: root_of(&*self.storage)?,
@@ -271,7 +272,12 @@ impl Snapshot for DataSnapshot {
             return cold.open(entry, options).await;
         }
         if let Some(snapshot) = &self.snapshot {
-            return Ok(snapshot.get(&entry.key, options).await?.body);
+            match snapshot.get(&entry.key, options.clone()).await {
+                // One that an earlier backup has was not added to the snapshot.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && self.settler.known.is_some() => {}
+                object => return Ok(object?.body),
+            }
         }
         Ok(self.settler.storage.get(&entry.key, options).await?.body)
     }

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    Activity, Entry, EntryStream, Error, ErrorKind, Key, ListOptions, ListStream, Listed, Meta,
-    OtherKind, Result, Scope, Section, Sink, SnapshotFolder, Tier,
+    Activity, Entry, EntryStream, Error, ErrorKind, Key, KnownFiles, KnownReader, ListOptions,
+    ListStream, Listed, Meta, OtherKind, Result, Scope, Section, Sink, SnapshotFolder, Tier,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ pub(super) struct Settler {
     pub(super) exclusions: Exclusions,
     /// What is wanted of the data.
     pub(super) scope: Scope,
+    /// Files that need not be held, as their bytes are in an earlier backup.
+    pub(super) known: Option<Arc<dyn KnownFiles>>,
     pub(super) cancel: CancellationToken,
     pub(super) activity: Activity,
     /// The root on local disk as it was at the beginning, by device and inode: a volume that is
@@ -245,6 +247,8 @@ impl Settler {
         let mut spool = Spool::create(path).map_err(to_core)?;
         let mut states = Files::new();
         let mut batch = Vec::new();
+        let known = self.known.as_ref().filter(|_| snapshot.is_some());
+        let mut known = known.map(|known| known.reader()).transpose()?;
         let mut listing = self.list_scope();
         loop {
             let item = listing.try_next().await?;
@@ -267,19 +271,17 @@ impl Settler {
                 continue;
             }
             self.check_cancelled()?;
-            let keys: Vec<Key> = batch.iter().map(|meta| meta.key.clone()).collect();
             let found = match snapshot {
-                Some(snapshot) if !keys.is_empty() => snapshot.add(&keys).await?,
-                _ => batch.drain(..).map(Some).collect(),
+                Some(snapshot) => hold(snapshot, batch.drain(..), known.as_deref_mut()).await?,
+                None => batch.drain(..).map(Ok).collect(),
             };
-            batch.clear();
-            for (key, meta) in keys.iter().zip(found) {
+            for meta in found {
                 match meta {
-                    Some(meta) => {
+                    Ok(meta) => {
                         let record = Record::new(&Section::Data, entry(meta)).map_err(to_core)?;
                         spool.push(&record).map_err(to_core)?;
                     }
-                    None => _ = unsettled.insert(unit_of(key).to_owned()),
+                    Err(gone) => _ = unsettled.insert(unit_of(&gone).to_owned()),
                 }
             }
             if ended {
@@ -379,6 +381,36 @@ impl Settler {
         }
         Ok(states)
     }
+}
+
+/// Adds to the snapshot those of the files that are not known, and returns what each is; the key
+/// where no file is there any more.
+async fn hold(
+    snapshot: &dyn SnapshotFolder,
+    metas: impl Iterator<Item = Meta>,
+    mut known: Option<&mut (dyn KnownReader + 'static)>,
+) -> Result<Vec<Result<Meta, Key>>> {
+    let mut found = Vec::new();
+    let (mut keys, mut places) = (Vec::new(), Vec::new());
+    for meta in metas {
+        let entry = entry(meta.clone());
+        let is_known = match &mut known {
+            Some(known) => known.is_known(&entry)?,
+            None => false,
+        };
+        if !is_known {
+            keys.push(meta.key.clone());
+            places.push(found.len());
+        }
+        found.push(Ok(meta));
+    }
+    if !keys.is_empty() {
+        let added = snapshot.add(&keys).await?;
+        for ((place, key), meta) in places.into_iter().zip(keys).zip(added) {
+            found[place] = meta.ok_or(key);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn entry(meta: Meta) -> Entry {

@@ -8,7 +8,7 @@ pub(super) fn undamaged_files_of_a_damaged_backup_are_restored_on_request() {
     let instance = small();
     let id = instance.backup();
     let folder = instance.backup_folder(&id);
-    let lines = std::fs::read_to_string(folder.join("inventory.jsonl")).unwrap();
+    let lines = crate::support::inventory_of(&folder);
     let all = lines.lines().count() - 1;
     let old = live(&instance);
     let gone = "iot/temperature/a.parquet";

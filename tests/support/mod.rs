@@ -134,6 +134,18 @@ impl Instance {
     }
 }
 
+/// The lines of the inventory in the folder of a backup.
+pub fn inventory_of(folder: &Path) -> String {
+    let bytes = std::fs::read(folder.join("inventory.jsonl.zst")).unwrap();
+    String::from_utf8(zstd::decode_all(&*bytes).unwrap()).unwrap()
+}
+
+/// Replaces the inventory in the folder of a backup.
+pub fn write_inventory(folder: &Path, lines: &str) {
+    let bytes = zstd::encode_all(lines.as_bytes(), 1).unwrap();
+    std::fs::write(folder.join("inventory.jsonl.zst"), bytes).unwrap();
+}
+
 /// Standard output and error of a command.
 pub fn text(output: &Output) -> String {
     format!(

@@ -135,12 +135,9 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
             known.insert(format!("data/backups/{id}/{path}"));
         };
         add("manifest.json");
-        add("inventory.jsonl");
+        add("inventory.jsonl.zst");
         add("manifest-files.json");
-        for line in std::fs::read_to_string(folder.join("inventory.jsonl"))
-            .unwrap()
-            .lines()
-        {
+        for line in crate::support::inventory_of(&folder).lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             add(line["path"].as_str().unwrap());
         }
@@ -156,6 +153,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
                 "/scratch/operations",
                 "/scratch/reads",
                 "/journal",
+                "/running",
             ];
             let kept = [
                 "/lock",

@@ -2,7 +2,7 @@
 
 use arc_backup_core::{
     Access, Activity, AsideStore, BlockingJob, Child, DeferredDurability, Discard, Discarded,
-    Durability, EntityTag, Folders, GetOptions, HardLinks, Key, ListOptions, ListStream,
+    Durability, EntityTag, Error, Folders, GetOptions, HardLinks, Key, ListOptions, ListStream,
     LockOutcome, Meta, Object, Result, Sink, SinkProperties, SnapshotStore, StagingArea,
     UnfinishedUploads, Upload, WriteOptions,
 };
@@ -156,6 +156,31 @@ impl HardLinks for LocalSink {
         let to = to.clone();
         self.with_key("link", from, move |root, from| link::link(root, &from, to))
             .await
+    }
+
+    async fn count_names(&self, keys: &[Key]) -> Result<Vec<Option<u64>>> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let keys = keys.to_vec();
+        self.with_key("stat", first, move |root, _| link::count_names(root, &keys))
+            .await
+    }
+
+    async fn link_all(&self, links: &[(Key, Key)]) -> Vec<Result<Meta>> {
+        let (root, pairs, subject) = (self.root.clone(), links.to_vec(), self.location());
+        let made = blocking("link", &subject, move || Ok(link::link_all(&root, &pairs)));
+        match made.await {
+            Ok(made) => (made.into_iter().zip(links))
+                .map(|(made, (from, _))| made.map_err(|fault| fault.about("link", from)))
+                .collect(),
+            Err(error) => (links.iter())
+                .map(|(from, _)| {
+                    let detail = error.detail();
+                    Err(Error::new(error.kind(), "link", from.as_str(), detail))
+                })
+                .collect(),
+        }
     }
 }
 

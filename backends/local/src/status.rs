@@ -63,6 +63,8 @@ pub(crate) struct Status {
     pub(crate) modified: i128,
     pub(crate) inode: i128,
     pub(crate) device: i128,
+    /// How many names it has.
+    pub(crate) names: i128,
     pub(crate) owner: Owner,
 }
 
@@ -83,6 +85,7 @@ impl From<Stat> for Status {
             modified: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
             inode: i128::from(stat.st_ino),
             device: i128::from(stat.st_dev),
+            names: i128::from(stat.st_nlink),
             owner: Owner {
                 user: stat.st_uid,
                 group: stat.st_gid,

@@ -13,16 +13,21 @@ use poem_openapi::payload::Json;
 use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
 use super::super::list_parameters::ListParameters;
-use super::super::requests::{CreateBackup, VerifyBackup};
+use super::super::requests::{CreateBackup, LabelBackup, VerifyBackup};
 use super::super::shared::Shared;
 use super::super::starting::{accepted, answered, begin, limit, start, who};
 use super::super::tag::Tag;
 use super::super::types::{
-    BackupList, BackupState, Deleted, DeletedBody, ManifestBody, Started, manifest_answer,
+    BackupList, BackupState, BackupType, Deleted, DeletedBody, Labelled, ManifestBody, Started,
+    manifest_answer,
 };
 use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
-use crate::operations::{BackupOptions, Operation, Request, VerifyMode, Who, check_database_names};
+use crate::operations::{
+    BackupOptions, LabelChange, NoteChange, Operation, Request, VerifyMode, Who,
+    check_database_names,
+};
+use crate::repository::Freshness;
 
 /// The endpoints of backups.
 pub(in crate::api) struct BackupRoutes;
@@ -75,12 +80,18 @@ impl BackupRoutes {
         let wanted = Request::Backup(BackupOptions {
             scope: Scope::from(sections)
                 .of_databases(databases.map_or(Databases::All, Databases::Only)),
+            backup_type: request.fields.backup_type.map(Into::into),
+            rehash: request.fields.rehash.unwrap_or(false),
             secrets: config.secrets(),
             require_flush: request
                 .fields
                 .require_flush
                 .unwrap_or(settings.require_flush),
+            copy_to: (shared.engine)
+                .copy_targets(request.fields.target.as_deref(), request.fields.copy_to)?,
             target: request.fields.target,
+            labels: request.fields.labels.unwrap_or_default(),
+            note: request.fields.note,
             ..BackupOptions::default()
         });
         start(
@@ -102,6 +113,9 @@ impl BackupRoutes {
     ///
     /// Newest first, of all targets. `damaged` lists folders that look like a backup and are not
     /// one, `unreadable` backups that can't be read now, `errors` targets that can't be reached.
+    /// A target of many backups over a network is answered from manifests that were looked at
+    /// within the last ten minutes; which backups there are, and their labels, pins and
+    /// verifications, are those of this moment.
     #[oai(
         path = "/api/v1/backup",
         method = "get",
@@ -122,6 +136,17 @@ impl BackupRoutes {
         all: Query<Option<bool>>,
         /// Only those in this state; `incomplete` implies `all`.
         state: Query<Option<BackupState>>,
+        /// Only those with this label. Repeat it, or separate them by commas: only those with all
+        /// of them.
+        label: Query<Option<Vec<String>>>,
+        /// Only those of this type.
+        r#type: Query<Option<BackupType>>,
+        /// Only those that were made for this schedule.
+        schedule: Query<Option<String>>,
+        /// Only those that a pin keeps, or with `false` only the others.
+        locked: Query<Option<bool>>,
+        /// Only those that began longer ago than this, such as `30d`.
+        older_than: Query<Option<String>>,
         /// Only those of this instance: its name, or the beginning of the name.
         instance: Query<Option<String>>,
         /// Also those of other instances, by `owner_instance_id`. They are hidden by default, and
@@ -138,6 +163,11 @@ impl BackupRoutes {
     ) -> Result<Json<BackupList>, ApiError> {
         let parameters = ListParameters {
             state: state.0.map(Into::into),
+            labels: label.0,
+            backup_type: r#type.0.map(Into::into),
+            schedule: schedule.0,
+            locked: locked.0,
+            older_than: older_than.0,
             instance: instance.0,
             include_foreign: include_foreign.0,
             since: since.0,
@@ -147,7 +177,8 @@ impl BackupRoutes {
         };
         let filter = parameters.filter(&shared.schema)?;
         let all = all.unwrap_or(false) || state.0 == Some(BackupState::Incomplete);
-        let answer = shared.engine.list(target.as_deref(), all).await?;
+        let answer = (shared.engine).list_with(target.as_deref(), all, Freshness::Recent);
+        let answer = answer.await?;
         Ok(Json(answer.filtered(&filter).into()))
     }
 
@@ -174,9 +205,57 @@ impl BackupRoutes {
         Ok(Json(ManifestBody(answer)))
     }
 
+    /// Change the labels and the note of a backup
+    ///
+    /// Nothing else of the backup changes.
+    #[oai(
+        path = "/api/v1/backup/:id",
+        method = "patch",
+        operation_id = "label_backup",
+        tag = "Tag::Backup"
+    )]
+    async fn label(
+        &self,
+        admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup's id.
+        id: Path<String>,
+        /// The target that holds it; needed where several do.
+        target: Query<Option<String>>,
+        request: Body<LabelBackup>,
+    ) -> Result<Json<Labelled>, ApiError> {
+        let id = BackupId::parse(&id)?;
+        let fields = request.fields;
+        let change = LabelChange {
+            set: fields.labels,
+            add: fields.add_labels.unwrap_or_default(),
+            remove: fields.remove_labels.unwrap_or_default(),
+            note: match fields.note {
+                None => NoteChange::Keep,
+                Some(text) if text.is_empty() => NoteChange::Remove,
+                Some(text) => NoteChange::Set(text),
+            },
+        };
+        if change.is_empty() {
+            return Err(ApiError::bad(
+                "Invalid request body",
+                "nothing to change: give labels, add_labels, remove_labels or note".to_owned(),
+            ));
+        }
+        let (engine, who) = (shared.engine.clone(), who(admin.0));
+        // In a task of its own: a client that hangs up must not leave a lock behind.
+        let changed =
+            tokio::spawn(
+                async move { engine.label(&id, target.0.as_deref(), &change, &who).await },
+            );
+        Ok(Json(changed.await.map_err(crate::Error::from)??.into()))
+    }
+
     /// Delete a backup
     ///
-    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues.
+    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues. Files
+    /// that other backups need stay. With `dry_run`, nothing is deleted, and the answer is what a
+    /// deletion frees.
     #[oai(
         path = "/api/v1/backup/:id",
         method = "delete",
@@ -191,8 +270,13 @@ impl BackupRoutes {
         id: Path<String>,
         /// The target that holds it; needed where several do.
         target: Query<Option<String>>,
+        /// Delete nothing; answer what a deletion frees.
+        dry_run: Query<Option<bool>>,
     ) -> Result<Deleted, ApiError> {
         let id = BackupId::parse(&id)?;
+        if dry_run.0 == Some(true) {
+            return estimated(&shared, id, target.0).await;
+        }
         let is_scoped = is_scoped(&shared, &id, target.as_deref()).await;
         let request = Request::Delete(id.clone(), target.0);
         let running = begin(&shared, request, who(admin.0)).await?;
@@ -200,11 +284,17 @@ impl BackupRoutes {
             Ok(Operation {
                 error: Some(error), ..
             }) => Err(ApiError::of_operation(running.failure(), error)),
-            Ok(_) => Ok(Deleted::Done(Json(DeletedBody {
+            Ok(ended) => Ok(Deleted::Done(Json(DeletedBody {
                 message: "Backup deleted".to_owned(),
+                dry_run: false,
                 backup_id: id.to_string(),
-                targets: targets_of(&running.snapshot()),
-                warnings: deleted_last(&shared, &running.snapshot(), is_scoped).await,
+                targets: targets_of(&ended),
+                freed_files: ended.freed_files.unwrap_or_default(),
+                freed_bytes: ended.freed_bytes.unwrap_or_default(),
+                retained_files: ended.retained_files.unwrap_or_default(),
+                retained_bytes: ended.retained_bytes.unwrap_or_default(),
+                needed_by: Vec::new(),
+                warnings: deleted_last(&shared, &ended, is_scoped).await,
             }))),
             Err(_) => {
                 let Started::Accepted(body, location, retry_after) = answered(accepted(
@@ -267,6 +357,30 @@ impl BackupRoutes {
         )
         .await
     }
+}
+
+/// The answer to a dry run of a deletion.
+async fn estimated(
+    shared: &Shared,
+    id: BackupId,
+    target: Option<String>,
+) -> Result<Deleted, ApiError> {
+    let (targets, freed) = shared
+        .engine
+        .estimate_deletion(&id, target.as_deref())
+        .await?;
+    Ok(Deleted::Done(Json(DeletedBody {
+        message: "Nothing was deleted".to_owned(),
+        dry_run: true,
+        backup_id: id.to_string(),
+        targets,
+        freed_files: freed.freed_files,
+        freed_bytes: freed.freed_bytes,
+        retained_files: freed.retained_files,
+        retained_bytes: freed.retained_bytes,
+        needed_by: freed.needed_by.into_iter().collect(),
+        warnings: Vec::new(),
+    })))
 }
 
 /// All targets of an operation.

@@ -2,16 +2,20 @@
 
 mod backups;
 mod check;
+mod copy;
 mod files;
 mod operations;
 mod restore;
+mod retention;
 mod schedules;
 mod service;
 
 pub(super) use backups::BackupRoutes;
 pub(super) use check::CheckRoutes;
+pub(super) use copy::CopyRoutes;
 pub(super) use files::FileRoutes;
 pub(super) use operations::OperationRoutes;
 pub(super) use restore::RestoreRoutes;
+pub(super) use retention::RetentionRoutes;
 pub(super) use schedules::ScheduleRoutes;
 pub(super) use service::ServiceRoutes;

@@ -26,6 +26,9 @@ pub(in crate::api) struct OperationRoutes;
 #[OpenApi]
 impl OperationRoutes {
     /// Progress of the operation that runs, or the outcome of the last one
+    ///
+    /// Of several that run, it is that which writes, or else that which began last; the others are
+    /// in `also_running`.
     #[oai(
         path = "/api/v1/backup/status",
         method = "get",
@@ -56,7 +59,9 @@ impl OperationRoutes {
         }))
     }
 
-    /// Cancel the operation that runs
+    /// Cancel an operation that runs
+    ///
+    /// Without an id, it is that which writes, or else the only one that runs.
     ///
     /// It may run in this service or in a command on this host. It ends within
     /// `backup.stop_timeout`, with the status `cancelled`. A backup publishes nothing. A restore
@@ -72,8 +77,11 @@ impl OperationRoutes {
         &self,
         admin: Admin,
         shared: Data<&Arc<Shared>>,
+        /// The id of the operation to cancel.
+        operation_id: Query<Option<String>>,
     ) -> Result<Cancelled, ApiError> {
-        match shared.engine.cancel(&who(admin.0)).await? {
+        let id = operation_id.0.as_deref();
+        match shared.engine.cancel(&who(admin.0), id).await? {
             Some(cancelling) => {
                 let location = location(&cancelling.operation_id);
                 let body = CancelRequested {
@@ -86,10 +94,13 @@ impl OperationRoutes {
                 };
                 Ok(Cancelled::Accepted(Json(body), location))
             }
-            None => Err(ApiError::Conflict(
-                Json(error_body("No operation is running")),
-                None,
-            )),
+            None => {
+                let text = match id {
+                    Some(id) => format!("Operation {id} is not running"),
+                    None => "No operation is running".to_owned(),
+                };
+                Err(ApiError::Conflict(Json(error_body(&text)), None))
+            }
         }
     }
 

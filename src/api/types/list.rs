@@ -1,7 +1,9 @@
 //! The list of backups.
 
+use jiff::Timestamp;
 use poem_openapi::{Enum, Object};
 
+use super::labels::BackupPin;
 use super::state::BackupState;
 use super::verification::LastVerified;
 use crate::operations::{self, ListAnswer};
@@ -73,8 +75,12 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) backup_id: String,
     /// When the backup began, RFC 3339, UTC.
     pub(in crate::api) created_at: String,
-    /// `full`.
+    /// `full`, or `incremental` where unchanged files are those of an earlier backup.
     pub(in crate::api) backup_type: String,
+    /// The earlier backup whose unchanged files an incremental one reused.
+    pub(in crate::api) base_backup_id: Option<String>,
+    /// The schedule that it was made for; absent where it was made for none.
+    pub(in crate::api) schedule: Option<String>,
     /// Parquet files of databases.
     pub(in crate::api) total_files: u64,
     /// Their size in bytes.
@@ -111,6 +117,17 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) files: Option<u64>,
     /// Their size in bytes.
     pub(in crate::api) bytes: Option<u64>,
+    /// The bytes that this backup itself stored: all of them, less those that it reused of an
+    /// earlier backup.
+    pub(in crate::api) new_bytes: u64,
+    /// Its labels, sorted.
+    pub(in crate::api) labels: Vec<String>,
+    /// A note for people; absent where it has none.
+    pub(in crate::api) note: Option<String>,
+    /// Whether a pin keeps it.
+    pub(in crate::api) locked: bool,
+    /// That pin; absent where none keeps it.
+    pub(in crate::api) pin: Option<BackupPin>,
     /// When it was last verified, and with what result; absent when it never was.
     pub(in crate::api) last_verified: Option<LastVerified>,
     /// When every byte of it was last read, where that was not the last verification.
@@ -121,10 +138,13 @@ pub(in crate::api) struct Summary {
 
 impl From<repository::Summary> for Summary {
     fn from(summary: repository::Summary) -> Self {
+        let locked = summary.is_locked(Timestamp::now());
         let repository::Summary {
             backup_id,
             created_at,
             backup_type,
+            base_backup_id,
+            schedule,
             total_files,
             total_size_bytes,
             database_count,
@@ -143,6 +163,10 @@ impl From<repository::Summary> for Summary {
             has_checksums,
             files,
             bytes,
+            new_bytes,
+            labels,
+            note,
+            pin,
             last_verified,
             last_full,
             last_failed,
@@ -152,6 +176,8 @@ impl From<repository::Summary> for Summary {
             backup_id,
             created_at,
             backup_type,
+            base_backup_id,
+            schedule,
             total_files,
             total_size_bytes,
             database_count,
@@ -169,6 +195,11 @@ impl From<repository::Summary> for Summary {
             has_checksums,
             files,
             bytes,
+            new_bytes,
+            labels,
+            note,
+            locked,
+            pin: pin.filter(|_| locked).map(Into::into),
             last_verified: last_verified.map(Into::into),
             last_full: last_full.map(Into::into),
             last_failed: last_failed.map(Into::into),

@@ -8,6 +8,7 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use serde_json::{Map, Value, json};
 
+use super::labels::BackupPin;
 use super::state::BackupState;
 use super::verification::LastVerified;
 use crate::repository::{self, Loaded, Note};
@@ -31,6 +32,8 @@ struct ManifestSchema {
     stored_in: Option<HashMap<String, StoredSchema>>,
     /// The schedule that it was made for.
     schedule: Option<String>,
+    /// Where it was copied from; absent in a backup that was made in its target.
+    copied_from: Option<CopiedFromSchema>,
     /// Databases with their measurements.
     databases: Vec<DatabaseSchema>,
     /// Parquet files of databases.
@@ -51,6 +54,17 @@ struct ManifestSchema {
     files: Option<u64>,
     /// Their size in bytes.
     bytes: Option<u64>,
+    /// The bytes that this backup itself stored: all of them, less those that it reused of an
+    /// earlier backup.
+    new_bytes: u64,
+    /// Its labels, sorted.
+    labels: Vec<String>,
+    /// A note for people; absent where it has none.
+    note: Option<String>,
+    /// Whether a pin keeps it.
+    locked: bool,
+    /// That pin; absent where none keeps it.
+    pin: Option<BackupPin>,
     /// When it was last verified, and with what result; absent when it never was.
     last_verified: Option<LastVerified>,
     /// When every byte of it was last read.
@@ -100,6 +114,8 @@ struct ManifestSchema {
     reused_files: Option<u64>,
     /// Their bytes.
     reused_bytes: Option<u64>,
+    /// Of an incremental backup: reused files that were read anew.
+    rehashed: Option<RehashedSchema>,
     /// In an incomplete copy: files that could not be read, and are not in it.
     missing_files: Option<u64>,
     /// The first of them, at most 10,000, each with the reason; the path of a folder ends in `/`.
@@ -137,6 +153,17 @@ struct ManifestSchema {
     cold_files_excluded: Option<u64>,
     /// An Iceberg warehouse outside the storage root, with its files in the backup.
     iceberg_warehouse: Option<WarehouseSchema>,
+}
+
+/// Where a copy came from.
+#[derive(Object)]
+#[oai(rename = "CopiedFrom")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct CopiedFromSchema {
+    /// The target.
+    target: String,
+    /// When the copy was made, RFC 3339.
+    at: String,
 }
 
 /// Files of a backup whose bytes lie in another one.
@@ -187,8 +214,25 @@ struct InventorySchema {
     entries: u64,
     /// The sum of the sizes in it, in bytes.
     bytes: u64,
-    /// The SHA-256 of the file.
+    /// The SHA-256 of its lines, without compression.
     sha256: String,
+    /// `zstd`, where the file is compressed.
+    compression: Option<String>,
+}
+
+/// Which of the reused files of an incremental backup were read anew, and which are next.
+#[derive(Object)]
+#[oai(rename = "RehashedFiles")]
+#[allow(dead_code, reason = "describes what `ManifestBody` answers")]
+struct RehashedSchema {
+    /// How many files were read anew.
+    files: u64,
+    /// Their size in bytes.
+    bytes: u64,
+    /// The position of 2^32 at which the next backup goes on.
+    next: u32,
+    /// How many positions before that one have been read in this round.
+    covered: u64,
 }
 
 /// Where the data of a backup came from.
@@ -350,6 +394,18 @@ pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Val
         if let Some(inventory) = &loaded.manifest.inventory {
             fields.insert("files".to_owned(), inventory.entries.into());
             fields.insert("bytes".to_owned(), inventory.bytes.into());
+        }
+        let locked =
+            (note.pin.as_ref()).filter(|pin| repository::is_in_force(pin, jiff::Timestamp::now()));
+        let new_bytes = repository::new_bytes(&loaded.manifest);
+        fields.insert("new_bytes".to_owned(), new_bytes.into());
+        fields.insert("labels".to_owned(), json!(note.labels));
+        fields.insert("locked".to_owned(), locked.is_some().into());
+        if let Some(text) = &note.note {
+            fields.insert("note".to_owned(), text.as_str().into());
+        }
+        if let Some(pin) = locked.and_then(|pin| BackupPin::from(pin.clone()).to_json()) {
+            fields.insert("pin".to_owned(), pin);
         }
         for (name, verification) in [
             ("last_verified", note.last_verified.as_ref()),

@@ -4,6 +4,7 @@
 //! the OpenAPI document.
 
 mod accepted;
+mod backup_type;
 mod cancel;
 mod check;
 mod deletion;
@@ -11,9 +12,12 @@ mod doctor;
 mod files;
 mod health;
 mod include_config;
+mod labels;
 mod list;
 mod manifest;
 mod operation;
+mod pin;
+mod prune;
 mod restore;
 mod restore_in_progress;
 mod schedule;
@@ -22,6 +26,7 @@ mod status;
 mod verification;
 
 pub(super) use accepted::{Accepted, POLL_AFTER_SECS, Started, location};
+pub(super) use backup_type::BackupType;
 pub(super) use cancel::{CancelRequested, Cancelled};
 pub(crate) use check::CheckReport;
 pub(super) use check::{CheckStatus, TargetCheck};
@@ -31,12 +36,17 @@ pub(super) use doctor::{DoctorCheck, DoctorStatus};
 pub(super) use files::{FileBody, FilesBody};
 pub(super) use health::HealthBody;
 pub(super) use include_config::IncludeConfig;
+pub(crate) use labels::Labelled;
 pub(crate) use list::BackupList;
 pub(super) use list::Summary;
 pub(super) use manifest::ManifestBody;
 pub(crate) use manifest::manifest_answer;
 pub(crate) use operation::Operation;
 pub(super) use operation::{OperationsBody, Status};
+pub(super) use pin::Pin;
+pub(crate) use pin::PinnedBackup;
+pub(crate) use prune::PrunePlan;
+pub(super) use prune::{PlannedBackup, Pruned};
 pub(super) use restore::{
     BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
 };

@@ -10,10 +10,10 @@ use crate::operations;
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
 pub(in crate::api) struct Problem {
-    /// Its path as in the inventory: `data/…`, `metadata/arc.db`.
+    /// Its path as in the inventory: `data/…`, `metadata/arc.db`. Prune: the backup's id.
     pub(in crate::api) path: String,
-    /// `missing`, `size`, `checksum`, `manifest`, `inventory`, `unexpected`, `unreadable` or
-    /// `write`.
+    /// `missing`, `size`, `checksum`, `manifest`, `inventory`, `unexpected`, `unreadable`,
+    /// `write` or `delete`.
     pub(in crate::api) kind: String,
     /// What is wrong, for people.
     pub(in crate::api) detail: String,
@@ -60,12 +60,12 @@ impl From<operations::Status> for Status {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Operation {
-    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the history cannot
-    /// be read.
+    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the
+    /// history cannot be read.
     pub(in crate::api) operation: String,
     /// Its own id.
     pub(in crate::api) operation_id: String,
-    /// The backup that is made, read or deleted.
+    /// The backup that is made, read or deleted; empty of a prune, which is over many.
     pub(in crate::api) backup_id: String,
     /// Whether it runs, and how it ended.
     pub(in crate::api) status: Status,
@@ -84,6 +84,8 @@ pub(crate) struct Operation {
     pub(in crate::api) schedule: Option<String>,
     /// Copy: the target that the backup is copied to.
     pub(in crate::api) to_target: Option<String>,
+    /// Copy: true where the target held the backup already, so that nothing was copied.
+    pub(in crate::api) unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
     pub(in crate::api) freed_files: Option<u64>,
     /// Their bytes.
@@ -186,6 +188,18 @@ pub(crate) struct Operation {
     /// In the status only: a restore that was interrupted while it changed live data, and has not
     /// been completed.
     pub(in crate::api) restore_in_progress: Option<RestoreInProgress>,
+    /// In the status only: the other operations that run.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) also_running: Vec<AlsoRunning>,
+}
+
+/// An operation that runs beside the one that the status shows.
+#[derive(Debug, Clone, Default, PartialEq, Object)]
+pub(in crate::api) struct AlsoRunning {
+    /// Its kind.
+    pub(in crate::api) operation: String,
+    /// Its id.
+    pub(in crate::api) operation_id: String,
 }
 
 impl From<operations::Operation> for Operation {
@@ -202,6 +216,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            unchanged,
             freed_files,
             freed_bytes,
             retained_files,
@@ -246,6 +261,7 @@ impl From<operations::Operation> for Operation {
             kept,
             restart_required,
             restore_in_progress,
+            also_running,
         } = operation;
         Self {
             operation: operation.to_string(),
@@ -259,6 +275,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            unchanged,
             freed_files,
             freed_bytes,
             retained_files,
@@ -303,6 +320,12 @@ impl From<operations::Operation> for Operation {
             kept,
             restart_required,
             restore_in_progress: restore_in_progress.map(Into::into),
+            also_running: (also_running.into_iter())
+                .map(|one| AlsoRunning {
+                    operation: one.operation.to_string(),
+                    operation_id: one.operation_id,
+                })
+                .collect(),
         }
     }
 }

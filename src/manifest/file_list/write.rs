@@ -123,6 +123,7 @@ impl FileListWriter {
             entries: self.entries,
             bytes: self.bytes,
             sha256: self.hasher.finish().to_string(),
+            compression: None,
         })
     }
 

@@ -8,16 +8,17 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::config::Warehouse;
 use crate::manifest::{
-    self, BackupId, ClusterInfo, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
-    SectionTotals, SourceInfo,
+    self, BackupId, BackupType, ClusterInfo, Consistency, DatabaseIncluded, Inventory,
+    InventoryRef, Manifest, Record, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
+use crate::operations::backup::base::{Base, Rehash};
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::owner::Owner;
 use crate::operations::problems::Problems;
 use crate::operations::sections::{named_databases, without_data_files};
 use crate::operations::{ProblemKind, instance_id};
-use crate::repository::StoredLog;
+use crate::repository::{SampleCursor, StoredLog};
 use crate::source::{Contents, ICEBERG};
 
 /// What the sections of a backup have given so far.
@@ -35,8 +36,14 @@ pub(crate) struct Collected {
     pub(crate) flushed: Option<bool>,
     /// Interrupted backups whose files are used again, newest first.
     pub(crate) unfinished: Vec<BackupId>,
-    /// Files that were, and their bytes.
+    /// The earlier backup whose unchanged files are reused.
+    pub(crate) base: Option<Base>,
+    /// Files that were reused, of the base or of interrupted backups, and their bytes.
     pub(crate) reused: (u64, u64),
+    /// Those of them that were read anew.
+    pub(crate) rehashed: Rehashed,
+    /// Files whose bytes lie in other backups, by these.
+    pub(crate) stored_in: BTreeMap<BackupId, StoredTotals>,
     /// Files that were in the cold tier, and their bytes.
     pub(crate) cold: (u64, u64),
     /// Files of the source that could not be read.
@@ -82,7 +89,10 @@ impl Collected {
             not_included: context.settings.not_included.clone(),
             flushed: None,
             unfinished,
+            base: None,
             reused: (0, 0),
+            rehashed: Rehashed::default(),
+            stored_in: BTreeMap::new(),
             cold: (0, 0),
             problems: Problems::new(&context.running),
             log: StoredLog::new(&context.repository, &context.id),
@@ -92,6 +102,40 @@ impl Collected {
             incomplete_inventory: None,
             run: None,
         }
+    }
+
+    /// Whether files of an earlier backup are reused.
+    pub(crate) fn backup_type(&self) -> BackupType {
+        (self.base.as_ref()).map_or(BackupType::Full, Base::backup_type)
+    }
+
+    /// Counts a file that another backup holds.
+    pub(crate) fn add_holder(&mut self, record: &Record) {
+        let Some(holder) = &record.stored_in else {
+            return;
+        };
+        if !self.stored_in.contains_key(holder) {
+            self.stored_in
+                .insert(holder.clone(), StoredTotals::default());
+        }
+        if let Some(totals) = self.stored_in.get_mut(holder) {
+            totals.files += 1;
+            totals.bytes += record.entry.size;
+        }
+    }
+
+    /// What the manifest says of the reused files that were read anew.
+    fn rehashed(&self) -> Option<Rehashed> {
+        let next = match self.base.as_ref()?.rehash {
+            Rehash::None => return None,
+            Rehash::All => SampleCursor::default(),
+            Rehash::Share(run) => run.next,
+        };
+        Some(Rehashed {
+            next: next.next,
+            covered: next.covered,
+            ..self.rehashed
+        })
     }
 
     /// Records parts of the configuration that are not in the backup.
@@ -206,7 +250,14 @@ impl Collected {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             backup_id: context.id.to_string(),
             created_at: started.to_string(),
-            backup_type: "full".to_owned(),
+            backup_type: self.backup_type().as_str().to_owned(),
+            base_backup_id: (self.base.as_ref())
+                .filter(|_| self.backup_type() == BackupType::Incremental)
+                .map(|base| base.id.to_string()),
+            stored_in: (self.stored_in.iter())
+                .map(|(holder, totals)| (holder.to_string(), *totals))
+                .collect(),
+            rehashed: self.rehashed(),
             scope: self.databases.clone(),
             databases: self.contents.databases(),
             total_files: self.contents.parquet_files,
@@ -233,10 +284,7 @@ impl Collected {
             is_default_target: self.run.as_ref().map(|run| run.is_default),
             run_targets: self.run.clone().unwrap_or_default().targets,
             run_inventories: self.run.clone().unwrap_or_default().inventories,
-            format: Some(match self.databases.is_empty() && self.run.is_none() {
-                true => manifest::FORMAT_OF_WHOLE,
-                false => manifest::FORMAT,
-            }),
+            format: Some(manifest::FORMAT),
             tool: Some(concat!("arc-backup ", env!("CARGO_PKG_VERSION")).to_owned()),
             completed_at: Some(ended.to_string()),
             duration_seconds: Some(ended.duration_since(started).as_secs_f64()),

@@ -14,13 +14,15 @@ use crate::operations::BackupOptions;
 use crate::operations::Phase;
 use crate::operations::backup::collected::{Collected, OfRun, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
+use crate::operations::backup::known::Known;
 use crate::operations::backup::leg_snapshot::LegSnapshot;
 use crate::operations::backup::publish::{publish, store_inventory};
 use crate::operations::backup::run::{
     BackupOutcome, clean_up, ids, prepare, snapshot_request, tidy,
 };
-use crate::operations::backup::{omitted, secrets, section};
+use crate::operations::backup::{base, omitted, secrets, section};
 use crate::operations::context::Context;
+use crate::operations::labels;
 use crate::operations::legs::routing::databases_of;
 use crate::operations::sections::named_databases;
 use crate::repository::{Repository, RunIndex, Unfinished};
@@ -59,7 +61,7 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
         // Before anything is copied; once more before the files are listed.
         flush::run(context, flush).await?;
     }
-    let mut legs = begin(context, scope).await?;
+    let mut legs = begin(context, options).await?;
     let made = make(context, scope, flush, &mut legs).await;
     if let Err(error) = made {
         context.running.phase(Phase::CleaningUp);
@@ -68,6 +70,9 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     }
     // The backup exists, also where leftovers can't be removed.
     context.running.publish();
+    for leg in &legs {
+        labels::keep(&leg.context, options).await;
+    }
     BackupOutcome::Published.report(&context.running)?;
     let covered = match &named_databases(scope)[..] {
         [] => Databases::All,
@@ -110,7 +115,8 @@ async fn load(context: &Context, legs: &[Leg]) -> Result<Manifest> {
 }
 
 /// Prepares all targets, and begins the journals there.
-async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
+async fn begin(context: &Context, options: &BackupOptions) -> Result<Vec<Leg>> {
+    let scope = &options.scope;
     let mut legs: Vec<Leg> = Vec::new();
     for (number, repository) in context.repository.legs().iter().enumerate() {
         let leg = context.for_leg(repository, number)?;
@@ -129,6 +135,17 @@ async fn begin(context: &Context, scope: &Scope) -> Result<Vec<Leg>> {
                 });
             }
             Err(error) => {
+                abandon(legs).await;
+                return Err(error);
+            }
+        }
+    }
+    for number in 0..legs.len() {
+        let leg = &legs[number].context;
+        match context.or_cancelled(base::find(leg, options)).await {
+            Ok(base) => legs[number].collected.base = base,
+            Err(error) => {
+                let error = leg.repository.named(error);
                 abandon(legs).await;
                 return Err(error);
             }
@@ -292,7 +309,16 @@ async fn store_section(
             leg.collected.flushed = flushed;
         }
     }
-    let snapshot = source.snapshot(snapshot_request(context, scope, secrets)?);
+    let bases = legs.iter().enumerate().filter_map(|(number, leg)| {
+        let databases = match *section {
+            Section::Data => leg.databases.clone(),
+            _ if number == 0 => Databases::All,
+            _ => return None,
+        };
+        Some((databases, leg.collected.base.as_ref()?))
+    });
+    let known = Known::new(section, context.storage.properties().entity_tag, bases);
+    let snapshot = source.snapshot(snapshot_request(context, scope, secrets, known)?);
     let snapshot = snapshot.await?;
     let mut copied = Ok(());
     // The default leg is the last, as its report is that of the whole.

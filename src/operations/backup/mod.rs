@@ -3,17 +3,24 @@
 //! Order of writes: journal → databases → file listing → files → config → inventory →
 //! everything durable → lock checked → `manifest.json`, with which the backup exists.
 
+pub(crate) mod base;
 pub(crate) mod collected;
-mod file_list;
+mod damaged_base;
+pub(crate) mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
+mod known;
 pub(crate) mod leg_snapshot;
 pub(crate) mod legs;
 pub(crate) mod omitted;
 pub(crate) mod options;
+mod own_copies;
 pub(crate) mod publish;
+mod rehash;
 pub(crate) mod resume;
+mod reuse;
 pub(crate) mod run;
+mod same_file;
 pub(crate) mod secrets;
 pub(crate) mod section;
 pub(crate) mod write_faults;

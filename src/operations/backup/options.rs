@@ -29,6 +29,9 @@ pub struct BackupOptions {
     pub note: Option<String>,
     /// The schedule that it is made for.
     pub schedule: Option<String>,
+    /// The targets that it is copied to once it has been made, each by an operation of its own:
+    /// whoever starts the backup starts these too, see [`copy_to_all`](crate::copy_to_all).
+    pub copy_to: Vec<String>,
 }
 
 impl BackupOptions {

@@ -1,8 +1,7 @@
 //! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{
-    EntityTag, Entry, Error as CoreError, ErrorKind, GetOptions, Hasher, InOrder, Key, Section,
-    Snapshot,
+    EntityTag, Entry, EntryStream, Error as CoreError, ErrorKind, GetOptions, InOrder, Key, Section,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -11,15 +10,16 @@ use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
+use crate::operations::backup::rehash;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 
-/// Reuses the unchanged files that interrupted backups have stored. The entity tag in the source
+/// Reuses those of the `entries` that interrupted backups have stored, unchanged. The entity tag in the source
 /// must be the same. The stored copy is checked by its bytes, or in a store by its entity tag.
-pub(crate) async fn reuse(
+pub(crate) async fn reuse<'a>(
     context: &Context,
     section: &Section,
-    snapshot: &dyn Snapshot,
+    entries: &(dyn Fn() -> Result<EntryStream<'a>> + Sync),
     collected: &mut Collected,
 ) -> Result<Inventory> {
     let mut reused = Spool::create(&context.scratch()?.join(format!("{section}.reused")))?;
@@ -32,9 +32,8 @@ pub(crate) async fn reuse(
         }
         let token = context.running.cancel.child_token();
         let stop = &token;
-        let candidates = stream::try_unfold(
-            (snapshot.entries(), readers),
-            async |(mut entries, mut readers)| {
+        let candidates =
+            stream::try_unfold((entries()?, readers), async |(mut entries, mut readers)| {
                 while !stop.is_cancelled()
                     && let Some(entry) = entries.try_next().await?
                 {
@@ -44,8 +43,7 @@ pub(crate) async fn reuse(
                     }
                 }
                 Ok(None)
-            },
-        );
+            });
         let taken = candidates.map(|candidate: Result<(Record, Stored)>| {
             async move {
                 let (record, stored) = candidate?;
@@ -153,7 +151,8 @@ async fn reuse_file(
     }
 }
 
-async fn is_whole(
+/// Whether the stored file at `at` has the bytes of `entry`.
+pub(crate) async fn is_whole(
     context: &Context,
     at: &Key,
     entry: &Entry,
@@ -161,17 +160,6 @@ async fn is_whole(
 ) -> Result<bool, CoreError> {
     let sink = context.repository.sink();
     let body = sink.get(at, GetOptions::default()).await?.body;
-    let mut hasher = Hasher::new();
-    let mut size = 0;
-    let mut pieces = crate::pipeline::pieces(body, at);
-    while let Some(piece) = pieces.next().await {
-        if stop.is_cancelled() {
-            return Ok(false);
-        }
-        context.running.progress.activity().note();
-        let piece = piece?;
-        size += piece.len() as u64;
-        hasher.update(&piece);
-    }
-    Ok(size == entry.size && Some(hasher.finish()) == entry.sha256)
+    let read = rehash::read_digest(context, body, at, stop).await?;
+    Ok(read.is_some_and(|(size, digest)| size == entry.size && Some(digest) == entry.sha256))
 }

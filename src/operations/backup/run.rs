@@ -3,15 +3,19 @@
 use arc_backup_core::Scope;
 use std::sync::Arc;
 
-use arc_backup_core::{Databases, ErrorKind, Secrets, Section, SnapshotRequest, Source};
+use arc_backup_core::{
+    Databases, ErrorKind, KnownFiles, Secrets, Section, SnapshotRequest, Source,
+};
 
 use crate::manifest::{BackupId, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::{Collected, warn_if_empty};
 use crate::operations::backup::flush::{self, Flush};
+use crate::operations::backup::known::Known;
 use crate::operations::backup::publish::{publish, store_inventory};
-use crate::operations::backup::{incomplete, omitted, secrets, section};
+use crate::operations::backup::{base, incomplete, omitted, secrets, section};
 use crate::operations::context::Context;
+use crate::operations::labels;
 use crate::operations::legs::dead;
 use crate::operations::restore::marker;
 use crate::operations::restore::staging;
@@ -62,6 +66,14 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     }
     let unfinished = context.or_cancelled(prepare(context, scope)).await?;
     let mut collected = Collected::new(context, scope, ids(&unfinished));
+    collected.base = match context.or_cancelled(base::find(context, options)).await {
+        Ok(base) => base,
+        Err(error) => {
+            // Nothing is stored yet; files of interrupted backups stay.
+            context.repository.sweep_one(&context.id, false).await?;
+            return Err(error);
+        }
+    };
     let made = make(context, scope, flush, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
@@ -80,6 +92,7 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     };
     // The backup exists, also where leftovers can't be removed.
     context.running.publish();
+    labels::keep(context, options).await;
     BackupOutcome::Published.report(&context.running)?;
     let covered = manifest.covered_databases();
     if let Err(error) = context
@@ -252,7 +265,9 @@ async fn store(
         if section == Section::Data {
             collected.flushed = flush::run(context, flush).await?;
         }
-        let snapshot = source.snapshot(snapshot_request(context, scope, secrets)?);
+        let bases = (collected.base.iter()).map(|base| (Databases::All, base));
+        let known = Known::new(&section, context.storage.properties().entity_tag, bases);
+        let snapshot = source.snapshot(snapshot_request(context, scope, secrets, known)?);
         let snapshot = snapshot.await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;
         let report = snapshot.report();
@@ -276,6 +291,7 @@ pub(crate) fn snapshot_request(
     context: &Context,
     scope: &Scope,
     secrets: Secrets,
+    known: Option<Arc<dyn KnownFiles>>,
 ) -> Result<SnapshotRequest> {
     Ok(SnapshotRequest {
         operation_id: context.operation_id.clone(),
@@ -284,6 +300,6 @@ pub(crate) fn snapshot_request(
         activity: context.running.progress.activity().clone(),
         scope: scope.clone(),
         secrets,
-        known: None,
+        known,
     })
 }

@@ -1,7 +1,7 @@
 //! Copying one section of a backup.
 //!
-//! Counts the files of the snapshot, takes over those that interrupted backups have stored, copies
-//! the rest, and lets the source reconcile files that were gone or changed when they were opened.
+//! Counts the files of the snapshot, reuses those that the base has, takes over those that
+//! interrupted backups have stored, copies the rest, and lets the source reconcile files that were gone or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use crate::Result;
 use crate::manifest::{Inventory, Record, Spool};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
-use crate::operations::backup::resume::reuse;
 use crate::operations::backup::write_faults::WriteFaults;
+use crate::operations::backup::{resume, reuse};
 use crate::operations::context::Context;
 use crate::operations::entries::{difference, entries_of};
 use crate::operations::problems::Problems;
@@ -41,14 +41,25 @@ pub(crate) async fn copy(
     snapshot: &dyn Snapshot,
     collected: &mut Collected,
 ) -> Result<()> {
-    let (files, bytes) = count(context, section, snapshot).await?;
+    let before = context.running.progress.counts();
     collected.faults.check(collected.log.next_run().await)?;
-    let reused = reuse(context, section, snapshot, collected).await?;
+    let split = reuse::reuse(context, section, snapshot, collected).await?;
+    let rest = || match &split {
+        Some(split) => split.rest(),
+        None => Ok(snapshot.entries()),
+    };
+    if split.is_none() {
+        count(context, section, snapshot).await?;
+    }
     collected.faults.check(collected.log.next_run().await)?;
-    let have = reused.summary();
+    let reused = resume::reuse(context, section, &rest, collected).await?;
+    collected.faults.check(collected.log.next_run().await)?;
+    // Of this section: those counted, less those that are there.
+    let after = context.running.progress.counts();
+    let grown = |at: usize| after[at].saturating_sub(before[at]);
     let left = (
-        files.saturating_sub(have.entries),
-        bytes.saturating_sub(have.bytes),
+        grown(0).saturating_sub(grown(2)),
+        grown(1).saturating_sub(grown(3)),
     );
     if let Err(error) = check_target(context, left.0, left.1) {
         collected.no_room = true;
@@ -67,7 +78,7 @@ pub(crate) async fn copy(
         refused: 0,
     };
     let mut copied = Spool::create(&context.scratch()?.join(format!("{section}.copied")))?;
-    let entries = difference(snapshot.entries(), entries_of(&reused)?);
+    let entries = difference(rest()?, entries_of(&reused)?);
     copying.run(entries, Some(&mut copied)).await?;
     let copied = copied.finish()?;
     let mut gone = BTreeSet::new();
@@ -77,7 +88,12 @@ pub(crate) async fn copy(
     }
     let recopied = copying.recopied;
     let mut all = Spool::create(&context.scratch()?.join(format!("{section}.inventory")))?;
-    let of_first_copy = union(stored(&copied, false)?, stored(&reused, true)?);
+    let of_base = match &split {
+        Some(split) => stored(&split.reused, true)?.left_stream(),
+        None => stream::empty().right_stream(),
+    };
+    let resumed = stored(&reused, true)?;
+    let of_first_copy = union(union(stored(&copied, false)?, resumed), of_base);
     let of_later_copies = stream::iter(recopied.values().cloned().map(Ok));
     let mut joined = merge_join(of_first_copy, of_later_copies);
     let mut reconciled = 0_u64;
@@ -96,7 +112,9 @@ pub(crate) async fn copy(
             }
             reconciled += 1;
         }
-        if let Some(record) = record {
+        if let Some(mut record) = record {
+            record.drop_weak_tag();
+            collected.add_holder(&record);
             if *section == Section::Data {
                 collected.contents.add(&record.entry.key, record.entry.size);
                 if record.entry.tier == Tier::Cold {
@@ -118,24 +136,17 @@ pub(crate) async fn copy(
 }
 
 /// Counts the files of a snapshot and their bytes, and checks that each path is valid in a backup.
-async fn count(
-    context: &Context,
-    section: &Section,
-    snapshot: &dyn Snapshot,
-) -> Result<(u64, u64)> {
-    let (mut files, mut bytes) = (0, 0_u64);
+async fn count(context: &Context, section: &Section, snapshot: &dyn Snapshot) -> Result<()> {
     let mut entries = in_order(snapshot.entries());
     while let Some(entry) = entries.try_next().await? {
         context.check_cancelled()?;
         context.running.progress.expect(1, entry.size);
-        files += 1;
-        bytes = bytes.saturating_add(entry.size);
         Record::new(section, entry)?;
     }
-    Ok((files, bytes))
+    Ok(())
 }
 
-/// The record of a stored file, and whether it was reused from an interrupted backup.
+/// The record of a stored file, and whether it was reused from an earlier or interrupted backup.
 struct Stored {
     record: Record,
     is_reused: bool,

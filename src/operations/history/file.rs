@@ -149,16 +149,16 @@ impl HistoryFile {
         Ok(rows.iter().filter_map(|row| row.parse().ok()).collect())
     }
 
-    /// Returns whether any operation has the status `running`, also one whose row cannot be parsed.
-    pub(crate) fn has_running(&self) -> Result<bool> {
-        let found: Option<bool> = self.read(|connection| {
-            connection.query_row(
-                "SELECT EXISTS (SELECT 1 FROM operations WHERE status = 'Running')",
-                [],
-                |row| row.get(0),
-            )
+    /// Returns the ids of the operations with the status `running`, also of those whose rows cannot
+    /// be parsed.
+    pub(crate) fn running_ids(&self) -> Result<Vec<String>> {
+        let found: Option<Vec<String>> = self.read(|connection| {
+            connection
+                .prepare("SELECT operation_id FROM operations WHERE status = 'Running'")?
+                .query_map([], |row| row.get(0))?
+                .collect()
         })?;
-        Ok(found.unwrap_or(false))
+        Ok(found.unwrap_or_default())
     }
 
     /// Marks operations with the status `running` as failed whose rows cannot be parsed. Their rows

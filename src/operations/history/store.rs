@@ -67,10 +67,10 @@ impl History {
             .await
     }
 
-    /// Returns whether any operation has the status `running`. After a crash, such an operation no
-    /// longer runs.
-    pub(crate) async fn has_running(&self) -> Result<bool> {
-        self.on(&self.readers, HistoryFile::has_running).await
+    /// Returns the ids of the operations with the status `running`. After a crash, such an
+    /// operation no longer runs.
+    pub(crate) async fn running_ids(&self) -> Result<Vec<String>> {
+        self.on(&self.readers, HistoryFile::running_ids).await
     }
 
     /// Returns the operations that `filter` selects, newest first: `limit` of them after the first

@@ -137,6 +137,9 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
         one.database_count += leg.database_count;
         one.files = one.files.zip(leg.files).map(|(a, b)| a + b);
         one.bytes = (one.bytes.zip(leg.bytes)).map(|(a, b)| a.saturating_add(b));
+        one.new_bytes = one.new_bytes.saturating_add(leg.new_bytes);
+        // A pin that reached one leg only keeps the others too.
+        one.pin = one.pin.or(leg.pin);
         one.has_checksums &= leg.has_checksums;
         one.scope.extend(leg.scope);
         one.state = worse(one.state, leg.state);

@@ -18,10 +18,10 @@ pub(crate) async fn take(
     holder: &Holder,
     read_only: bool,
 ) -> Result<Option<Arc<dyn LockGuard>>> {
-    let mut locks = RunLocks(Vec::new());
+    let mut locks = RunLocks::default();
     for part in repository.parts() {
         match part.lock(holder).await {
-            Ok(lock) => locks.0.push((part.name().to_owned(), lock)),
+            Ok(lock) => locks.push(part, lock),
             // After a disaster, the credentials may only read, or the file system may have no
             // locks. Then the instance's lock is the only one.
             Err(Error::Target { error, .. })
@@ -31,18 +31,12 @@ pub(crate) async fn take(
                         ErrorKind::PermissionDenied | ErrorKind::Unsupported
                     ) => {}
             Err(error) => {
-                if let Err(fault) = locks.release().await {
-                    tracing::warn!(error = %fault, "cannot release the lock of another target");
-                }
+                locks.give_up().await;
                 return Err(error);
             }
         }
     }
-    Ok(match (locks.0.len(), repository.legs().is_empty()) {
-        (0, _) => None,
-        (1, true) => locks.0.pop().map(|(_, lock)| lock.into()),
-        _ => Some(Arc::new(locks)),
-    })
+    Ok(locks.into_lock(repository))
 }
 
 /// The targets of a run, for the status; none where one target has the whole backup.
@@ -55,8 +49,31 @@ pub(crate) fn names_of_legs(repository: &Repository) -> Vec<String> {
     }
 }
 
-/// The locks of several targets, by name.
-struct RunLocks(Vec<(String, Box<dyn LockGuard>)>);
+/// The locks, or leases, of several targets, by name.
+#[derive(Default)]
+pub(super) struct RunLocks(Vec<(String, Box<dyn LockGuard>)>);
+
+impl RunLocks {
+    pub(super) fn push(&mut self, target: &Repository, lock: Box<dyn LockGuard>) {
+        self.0.push((target.name().to_owned(), lock));
+    }
+
+    /// Releases them, because another one could not be taken.
+    pub(super) async fn give_up(self) {
+        if let Err(fault) = self.release().await {
+            tracing::warn!(error = %fault, "cannot release the lock of another target");
+        }
+    }
+
+    /// All of them as one; `None` if there are none.
+    pub(super) fn into_lock(mut self, repository: &Repository) -> Option<Arc<dyn LockGuard>> {
+        match (self.0.len(), repository.legs().is_empty()) {
+            (0, _) => None,
+            (1, true) => self.0.pop().map(|(_, lock)| lock.into()),
+            _ => Some(Arc::new(self)),
+        }
+    }
+}
 
 #[async_trait]
 impl LockGuard for RunLocks {

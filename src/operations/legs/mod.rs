@@ -3,5 +3,6 @@
 pub(crate) mod assemble;
 pub(crate) mod dead;
 pub(crate) mod grouping;
+pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod routing;

@@ -9,7 +9,8 @@ impl ArcBackup {
     /// timeout the next attempt comes only after a while.
     pub async fn restore_in_progress(&self) -> Option<RestoreInProgress> {
         let last_operation = self
-            .current()
+            .running
+            .last_writer()
             .map(|running| (running.snapshot().operation_id, running.is_done()));
         let beside = self.marker_answer.marker(&self.storage, last_operation);
         merge(state_marker(&self.settings), beside.await)

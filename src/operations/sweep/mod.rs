@@ -2,20 +2,22 @@
 
 pub(crate) mod startup;
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
+use crate::files::Scratch;
 use crate::operations::OperationKind;
 use crate::operations::cancel;
-use crate::operations::instance_lock::InstanceLock;
 use crate::operations::legs::dead;
 use crate::operations::lock_watch;
 use crate::operations::restore::staging;
 use crate::operations::{ArcBackup, Operation};
 use crate::repository::Holder;
-use crate::repository::{Repository, Swept};
+use crate::repository::{Mode, Repository, Swept};
 use crate::{Error, Result};
 
 /// The leftovers of interrupted operations.
@@ -61,7 +63,7 @@ impl ArcBackup {
 
     async fn sweep_all(&self, apply: bool) -> Result<Sweep> {
         self.check_place()?;
-        let _slot = self.slot.lock().await;
+        let _starting = self.slots.starting.lock().await;
         if let Some(holder) = self.busy() {
             return Err(holder.into());
         }
@@ -74,9 +76,11 @@ impl ArcBackup {
         let holder = Holder::this(operation.operation.as_str(), &operation.operation_id);
         let folder = self.settings.backup.state_folder();
         let _instance = if apply {
-            let instance = InstanceLock::take(&self.lock_path(), &holder)?;
-            cancel::remove_stale(folder, &operation.operation_id);
-            Some(instance)
+            let slot = self.slots.take(operation.operation, &holder)?;
+            let runs = |id: &str| self.slots.readers.is_held(id);
+            cancel::remove_stale(folder, &operation.operation_id, runs);
+            self.slots.readers.remove_dead();
+            Some(slot)
         } else {
             None
         };
@@ -89,11 +93,20 @@ impl ArcBackup {
 
     async fn sweep_targets(&self, apply: bool, holder: &Holder) -> Result<Sweep> {
         let mut all = Vec::new();
+        // Only where it is needed: a sweep must work on a full disk.
+        let scratch = OnceLock::new();
+        let folder = || {
+            if scratch.get().is_none() {
+                let _ = scratch.set(self.scratch.for_reading()?);
+            }
+            Ok((scratch.get()).map_or_else(PathBuf::new, |made: &Scratch| made.path().to_owned()))
+        };
         // The default target last: what it holds of a backup proves that its other legs are dead.
         let is_default = |one: &&Repository| one.name() == self.settings.backup.default_target;
         let (last, first) = (self.repositories.iter()).partition::<Vec<_>, _>(is_default);
         for repository in first.into_iter().chain(last) {
-            let swept = match sweep_one(&self.repositories, repository, apply, holder).await {
+            let of_one = sweep_one(&self.repositories, repository, apply, holder, &folder);
+            let swept = match of_one.await {
                 // A busy target has an exit code of its own.
                 Err(error @ Error::Busy(_)) => return Err(error),
                 // A dead target must not prevent the sweep of the others.
@@ -121,7 +134,8 @@ impl ArcBackup {
         } else {
             Discard::Count
         };
-        if apply && let Err(error) = self.scratch.clean() {
+        let runs = |id: &str| self.slots.readers.is_held(id);
+        if apply && let Err(error) = self.scratch.clean(runs) {
             sweep.faults.push(error.to_string());
         }
         let snapshots = self.discard_snapshots(discard, &Activity::default()).await;
@@ -147,6 +161,20 @@ impl ArcBackup {
                 continue;
             };
             for backup_id in &swept.unfinished {
+                // Of a deleted backup, only what no other needs.
+                let shared = swept
+                    .unneeded
+                    .iter()
+                    .find(|one| one.backup_id == *backup_id);
+                if let Some(one) = shared {
+                    sizes.push(Leftover {
+                        target: target.clone(),
+                        backup_id: backup_id.clone(),
+                        files: one.files,
+                        bytes: one.bytes,
+                    });
+                    continue;
+                }
                 match repository.size_of_leftovers(backup_id).await {
                     Ok((files, bytes)) => sizes.push(Leftover {
                         target: target.clone(),
@@ -167,10 +195,19 @@ async fn sweep_one(
     repository: &Repository,
     apply: bool,
     holder: &Holder,
+    scratch: &(dyn Fn() -> Result<PathBuf> + Send + Sync),
 ) -> Result<Swept> {
     let sweep = async || {
         let dead = dead::find(repositories, repository, apply).await?;
+        // First, as it reads the journals of interrupted deletions.
+        let mode = match apply {
+            true => Mode::Remove,
+            false => Mode::Estimate,
+        };
+        let shared = (repository.sweep_retained(mode, Box::new(scratch))).await?;
         let mut swept = repository.sweep_except(apply, &dead.kept).await?;
+        swept.add_unneeded(shared.unneeded);
+        swept.faults.extend(shared.faults);
         if !apply {
             let dead = dead.dead.iter().map(ToString::to_string);
             swept.unfinished.extend(dead);
@@ -194,7 +231,10 @@ async fn sweep_one(
     let lock = repository.lock(holder).await?;
     let swept = tokio::select! {
         biased;
-        swept = sweep() => swept,
+        swept = async {
+            repository.check_no_readers().await?;
+            sweep().await
+        } => swept,
         lost = lost(&*lock, lock_watch::interval(&**repository.sink())) => Err(lost.into()),
     };
     match (lock.release().await, swept) {

@@ -19,7 +19,10 @@ impl ArcBackup {
             let looking = engine.clone();
             let stale = tokio::task::spawn_blocking(move || {
                 // No operation can start while the folders are renamed.
-                InstanceLock::while_free(&looking.lock_path(), || looking.scratch.take_stale())
+                let runs = |id: &str| looking.slots.readers.is_held(id);
+                InstanceLock::while_free(looking.slots.lock_path(), || {
+                    looking.scratch.take_stale(runs)
+                })
             });
             match stale.await {
                 Ok(Some(Ok(stale))) => {

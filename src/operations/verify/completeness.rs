@@ -17,11 +17,14 @@ use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
     Loaded, Repository, file_list_key, folder, inventory_key, location_of, manifest_key,
-    run_index_key,
+    retained_key, run_index_key,
 };
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::source::ICEBERG;
 use crate::{Error, Result};
+
+/// How many files that other backups hold are asked for at once.
+const REQUESTS_AT_ONCE: usize = 32;
 
 /// Fails where the object is to be read and lies in an archive tier.
 async fn check_tier(part: &Part<'_>, path: &str, meta: &Meta) -> Result<()> {
@@ -198,14 +201,17 @@ fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
         Ok(record) => is_here(record),
         Err(_) => true,
     });
-    Ok(stream::iter(in_part).and_then(async |record| {
+    let checked = stream::iter(in_part).map(async |record| {
+        let record = record?;
         let (id, key) = location_of(&part.context.id, &record)?;
         let held_by = match id == part.context.id {
             true => HeldBy::This,
             false => HeldBy::Other(part.repository.sink().head(&key).await?),
         };
         Ok(Expected { record, held_by })
-    }))
+    });
+    // Each file of another backup is a request, and most of it is waiting.
+    Ok(checked.buffered(REQUESTS_AT_ONCE))
 }
 
 /// The objects in scope. Whatever else is listed goes to `odd`.
@@ -216,7 +222,9 @@ fn found<'a>(
     odd: &'a Mutex<Vec<Odd>>,
 ) -> impl Stream<Item = Result<Found>> + Send + use<'a> {
     let (id, loaded) = (&part.context.id, part.loaded);
-    let mut own = vec![manifest_key(id), inventory_key(id)];
+    // A deletion that was killed before the manifest went leaves a list of retained files.
+    let mut own = vec![manifest_key(id), retained_key(id)];
+    own.extend((loaded.manifest.inventory.as_ref()).map(|inventory| inventory_key(id, inventory)));
     // Of a run, each leg has one where the first has one.
     if !loaded.sealed || loaded.manifest.file_list.is_some() {
         own.push(file_list_key(id));

@@ -49,31 +49,40 @@ impl VerifyOutcome {
 
 /// Verifies a backup. Continues after the first problem and records all of them.
 pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
-    let mut note = read_note(context).await;
+    let note = read_note(context).await;
     let run = match mode {
-        VerifyMode::Sample(share) => Some(Run::new(cursor(context, &note).await, share)),
+        VerifyMode::Sample(share) => Some(Run::new(cursor(context).await, share)),
         VerifyMode::Full | VerifyMode::Quick => None,
     };
     // Recorded only after a complete run: an interrupted verification proves nothing.
     let mut problems = Problems::new(&context.running);
     examine(context, &mut problems, mode, run.as_ref()).await?;
-    note.add_verification(LastVerified {
+    let done = LastVerified {
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),
         ok: problems.is_empty(),
         operation_id: context.operation_id.to_string(),
         share: mode.share(),
         covered: run.as_ref().map(|run| run.covered),
-    });
+    };
+    let add = |note: &mut Note| {
+        note.add_verification(done.clone());
+        if let Some(run) = &run {
+            note.sample = Some(run.next);
+        }
+    };
+    let note = match update_note(context, add).await {
+        Ok(note) => note,
+        Err(error) => {
+            context.warn(format!(
+                "cannot record the verification result in the target: {error}"
+            ));
+            let mut note = note;
+            add(&mut note);
+            note
+        }
+    };
     let state = BackupState::of(&note);
-    if let Some(run) = &run {
-        note.sample = Some(run.next);
-    }
-    if let Err(error) = record_note(context, &note).await {
-        context.warn(format!(
-            "cannot record the verification result in the target: {error}"
-        ));
-    }
     Ok(VerifyOutcome {
         state,
         covered: run.map(|run| run.covered),
@@ -94,9 +103,10 @@ async fn read_note(context: &Context) -> Note {
 
 /// Where the sample begins. Where that cannot be recorded the samples are random, or each would
 /// read the same files.
-async fn cursor(context: &Context, note: &Note) -> SampleCursor {
-    let Err(error) = record_note(context, note).await else {
-        return note.sample.unwrap_or_default();
+async fn cursor(context: &Context) -> SampleCursor {
+    let error = match update_note(context, |_| {}).await {
+        Ok(note) => return note.sample.unwrap_or_default(),
+        Err(error) => error,
     };
     context.warn(format!(
         "cannot record in the target which files were read: this sample is random, and later samples may repeat or omit \
@@ -108,12 +118,13 @@ async fn cursor(context: &Context, note: &Note) -> SampleCursor {
     }
 }
 
-async fn record_note(context: &Context, note: &Note) -> Result<()> {
+/// Changes the note in the target, if that can be written.
+async fn update_note(context: &Context, change: impl FnMut(&mut Note) + Send) -> Result<Note> {
     match &context.lock {
         Some(lock) => lock.check().await?,
         None => return Err(Error::Failed("it can only be read".to_owned())),
     }
-    context.repository.keep_note(&context.id, note).await
+    context.repository.update_note(&context.id, change).await
 }
 
 async fn examine(

@@ -157,12 +157,8 @@ fn ours_name_the_cluster_or_arcs_id_and_arcs_file_stays_as_it_is() {
     }
     let first = instance.backup();
     assert_eq!(owner(&first), OURS);
-    let inventory = instance.backup_folder(&first).join("inventory.jsonl");
-    assert!(
-        !std::fs::read_to_string(inventory)
-            .unwrap()
-            .contains("instance-id")
-    );
+    let inventory = crate::support::inventory_of(&instance.backup_folder(&first));
+    assert!(!inventory.contains("instance-id"));
     change_live(&instance);
     let (code, restored) = instance.json(&["restore", &first, "--yes"]);
     assert_eq!(

@@ -10,8 +10,8 @@ const STATE: &str = "data/backups/.arc-backup";
 /// Makes of a backup what a killed one leaves: files, a journal, and a log of the files.
 fn interrupt(instance: &Instance, id: &str, scope: &[&str]) {
     let folder = instance.backup_folder(id);
-    let log = std::fs::read(folder.join("inventory.jsonl")).unwrap();
-    for file in ["manifest.json", "inventory.jsonl"] {
+    let log = crate::support::inventory_of(&folder);
+    for file in ["manifest.json", "inventory.jsonl.zst"] {
         std::fs::remove_file(folder.join(file)).unwrap();
     }
     let mut journal = serde_json::json!({

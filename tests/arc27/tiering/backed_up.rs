@@ -55,8 +55,7 @@ fn the_cold_tier_is_backed_up_and_restored_to_where_it_was() {
                 .get("not_included")
                 .is_none_or(|all| !all.to_string().contains("cold"))
         );
-        let inventory = tiered.instance.backup_folder(&id).join("inventory.jsonl");
-        let inventory = std::fs::read_to_string(inventory).unwrap();
+        let inventory = crate::support::inventory_of(&tiered.instance.backup_folder(&id));
         let tiers: BTreeSet<String> = (inventory.lines())
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
             .filter(|line| line["tier"] == "cold")
@@ -183,8 +182,7 @@ fn a_file_in_both_tiers_is_backed_up_once() {
         "{said}"
     );
     let id = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    let inventory = tiered.instance.backup_folder(&id).join("inventory.jsonl");
-    let inventory = std::fs::read_to_string(inventory).unwrap();
+    let inventory = crate::support::inventory_of(&tiered.instance.backup_folder(&id));
     let tier = |key: &str| {
         let lines: Vec<Value> = (inventory.lines())
             .map(|line| serde_json::from_str(line).unwrap())
@@ -364,7 +362,7 @@ fn a_backup_that_lacks_cold_files_leaves_those_that_it_does_not_hold() {
     let id = tiered.instance.backup();
     // As Arc writes one of which some files of the cold tier could not be read.
     let folder = tiered.instance.backup_folder(&id);
-    let inventory = std::fs::read_to_string(folder.join("inventory.jsonl")).unwrap();
+    let inventory = crate::support::inventory_of(&folder);
     let listed: Vec<Value> = (inventory.lines())
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter_map(|line| {
@@ -394,7 +392,7 @@ fn a_backup_that_lacks_cold_files_leaves_those_that_it_does_not_hold() {
     fields.insert("total_size_bytes".to_owned(), json!(size));
     fields.insert("cold_files_excluded".to_owned(), json!(1));
     std::fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
-    std::fs::remove_file(folder.join("inventory.jsonl")).unwrap();
+    std::fs::remove_file(folder.join("inventory.jsonl.zst")).unwrap();
     std::fs::remove_file(folder.join("data").join(&moved[0])).unwrap();
     let list = json!({"version": 1, "files": listed}).to_string();
     std::fs::write(folder.join("manifest-files.json"), list).unwrap();

@@ -32,8 +32,7 @@ fn files_of_a_tier_inside_the_other_one_are_of_that_tier_alone() {
         let id = tiered.instance.backup();
         let (_, shown) = tiered.instance.json(&["show", &id]);
         assert_eq!(shown["cold_files"], moved.len(), "{case}: {shown}");
-        let inventory = tiered.instance.backup_folder(&id).join("inventory.jsonl");
-        let inventory = std::fs::read_to_string(inventory).unwrap();
+        let inventory = crate::support::inventory_of(&tiered.instance.backup_folder(&id));
         let mut backed_up: Vec<String> = (inventory.lines())
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
             .filter_map(|line| Some(line["path"].as_str()?.strip_prefix("data/")?.to_owned()))

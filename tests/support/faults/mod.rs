@@ -88,6 +88,15 @@ pub(crate) use by_name;
 /// The same, with a change to the registry.
 pub fn child_with(change: impl FnOnce(&mut arc_backup::Registry)) -> Option<ExitCode> {
     std::env::var_os(CHILD)?;
+    Some(arc_backup::main(registry_with(change)))
+}
+
+/// A registry with the faults that the environment names, for a child that uses the library.
+pub fn registry() -> arc_backup::Registry {
+    registry_with(|_| {})
+}
+
+fn registry_with(change: impl FnOnce(&mut arc_backup::Registry)) -> arc_backup::Registry {
     let plan = Arc::new(Plan::from_environment());
     let mut registry = arc_backup::Registry::new();
     change(&mut registry);
@@ -101,7 +110,7 @@ pub fn child_with(change: impl FnOnce(&mut arc_backup::Registry)) -> Option<Exit
         Arc::new(FaultySink::new(place, sink, of_sinks.clone()))
     });
     registry.wrap_sources(move |source| Arc::new(FaultySource::new(source, plan.clone())));
-    Some(arc_backup::main(registry))
+    registry
 }
 
 /// The program, in the process of a test binary that is one (see `faults`).

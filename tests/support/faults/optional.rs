@@ -160,6 +160,27 @@ impl HardLinks for FaultySink {
         let work = inner!(self.hard_links).link(from, to);
         self.plan.around(&self.place, "link", to, work).await
     }
+
+    async fn count_names(&self, keys: &[Key]) -> Result<Vec<Option<u64>>> {
+        let work = inner!(self.hard_links).count_names(keys);
+        let subject = keys.first().map(Key::to_string).unwrap_or_default();
+        self.plan
+            .around(&self.place, "count_names", &subject, work)
+            .await
+    }
+
+    /// Each link is a call.
+    async fn link_all(&self, links: &[(Key, Key)]) -> Vec<Result<Meta>> {
+        let mut made = Vec::with_capacity(links.len());
+        for pair in links {
+            let one = async {
+                let links = inner!(self.hard_links).link_all(std::slice::from_ref(pair));
+                links.await.pop().unwrap()
+            };
+            made.push(self.plan.around(&self.place, "link", &pair.1, one).await);
+        }
+        made
+    }
 }
 
 #[async_trait]

@@ -146,6 +146,14 @@ pub trait HardLinks: Send + Sync {
         }
         linked
     }
+
+    /// How many names the object at each key has, in the same order: its bytes go with the last of
+    /// them. `None` where that is not known, or nothing is at the key.
+    ///
+    /// The default knows none.
+    async fn count_names(&self, keys: &[Key]) -> Result<Vec<Option<u64>>> {
+        Ok(vec![None; keys.len()])
+    }
 }
 
 /// Handles folders as such, where they are more than the beginnings of keys.

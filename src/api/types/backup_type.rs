@@ -1,0 +1,22 @@
+//! Full and incremental backups.
+
+use poem_openapi::Enum;
+
+use crate::manifest;
+
+/// Whether a backup copies every file, or reuses the unchanged ones of an earlier backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub(in crate::api) enum BackupType {
+    Full,
+    Incremental,
+}
+
+impl From<BackupType> for manifest::BackupType {
+    fn from(wanted: BackupType) -> Self {
+        match wanted {
+            BackupType::Full => Self::Full,
+            BackupType::Incremental => Self::Incremental,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Copying one section of a backup.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_backup_core::{InOrder, Section};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use crate::Result;
+use crate::manifest::{BackupId, Inventory, Record, Spool, StoredTotals};
+use crate::operations::Phase;
+use crate::operations::backup::write_faults::WriteFaults;
+use crate::operations::context::Context;
+use crate::operations::copy::base::Base;
+use crate::operations::copy::source::{Source, damaged};
+use crate::operations::copy::stored::{Placed, candidates};
+use crate::operations::copy::writer::CopyWriter;
+use crate::operations::entries::entries_of;
+use crate::operations::problems::Problems;
+use crate::operations::restore::disk_space::check_target;
+use crate::operations::verify::completeness::archived_fault;
+use crate::pipeline::{CopyFault, Outcome};
+use crate::repository::StoredLog;
+use crate::sorted::union;
+
+/// A copy that is being made.
+pub(crate) struct Copying<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) source: &'a Source,
+    /// The interrupted operations whose files are used.
+    pub(crate) unfinished: Vec<BackupId>,
+    pub(crate) base: Option<Arc<Base>>,
+    /// The log of the stored files, for the next copy, should this one not end.
+    pub(crate) log: StoredLog,
+    pub(crate) faults: WriteFaults,
+    /// Files that are damaged in the source.
+    pub(crate) problems: Problems,
+    /// Files that the destination had, and their bytes.
+    pub(crate) reused: (u64, u64),
+    /// Those of them whose bytes lie in another backup.
+    pub(crate) stored_in: BTreeMap<String, StoredTotals>,
+}
+
+impl Copying<'_> {
+    /// Copies a section, and returns its list of files.
+    ///
+    /// # Errors
+    /// Where a file cannot be written, or either target does not answer. A file that is damaged in
+    /// the source is a problem, and the others are copied.
+    pub(crate) async fn section(&mut self, section: &Section) -> Result<Inventory> {
+        let context = self.context;
+        let scratch = context.scratch()?;
+        context.running.phase(Phase::Continuing);
+        self.faults.check(self.log.next_run().await)?;
+        let mut placed = Spool::create(&scratch.join(format!("{section}.placed")))?;
+        let mut missing = Spool::create(&scratch.join(format!("{section}.missing")))?;
+        self.reuse(section, &mut placed, &mut missing).await?;
+        let (placed, missing) = (placed.finish()?, missing.finish()?);
+        let left = missing.summary();
+        check_target(context, left.entries, left.bytes)?;
+        self.faults.check(self.log.next_run().await)?;
+        context.running.phase(Phase::Copying);
+        // Of Arc's own backups, not every file has a checksum.
+        let missing = match self.source.loaded.sealed {
+            true => missing,
+            false => missing.without_checksums(),
+        };
+        let mut copied = Spool::create(&scratch.join(format!("{section}.copied")))?;
+        self.copy(section, &missing, &mut copied).await?;
+        let copied = copied.finish()?;
+        let mut all = Spool::create(&scratch.join(format!("{section}.inventory")))?;
+        let mut records = union(
+            stream::iter(placed.records()?),
+            stream::iter(copied.records()?),
+        );
+        while let Some(record) = records.try_next().await? {
+            all.push(&record)?;
+        }
+        all.finish()
+    }
+
+    /// Goes through the files of the section: those that the destination has are `placed`, the
+    /// others `missing`.
+    async fn reuse(
+        &mut self,
+        section: &Section,
+        placed: &mut Spool,
+        missing: &mut Spool,
+    ) -> Result<()> {
+        let context = self.context;
+        let token = context.running.cancel.child_token();
+        let (stop, base) = (&token, self.base.clone());
+        let base = base.as_ref();
+        let candidates = candidates(context, self.source, section, &self.unfinished, base).await?;
+        let places = candidates.map(|candidate| {
+            async move {
+                let base = base.map(AsRef::as_ref);
+                candidate?.place(context, base, stop).await
+            }
+            .boxed()
+        });
+        let mut outcomes = InOrder::new(places, context.plan().concurrency);
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = outcomes.next().await
+        {
+            let handled = self.add(outcome, placed, missing);
+            ended = outcomes.beside(handled).await;
+        }
+        if ended.is_err() {
+            // Requests that have begun must end before the cleanup.
+            stop.cancel();
+            while outcomes.next().await.is_some() {}
+        }
+        ended.map_err(|error| context.repository.named(error))
+    }
+
+    async fn add(
+        &mut self,
+        outcome: Result<Placed>,
+        placed: &mut Spool,
+        missing: &mut Spool,
+    ) -> Result<()> {
+        let record = match outcome? {
+            Placed::Missing(record) => return missing.push(&record),
+            Placed::Here {
+                record,
+                etag,
+                is_logged,
+            } => {
+                if !is_logged {
+                    let recorded = self.log.record(&record, etag.as_deref()).await;
+                    self.faults.check(recorded)?;
+                }
+                record
+            }
+            Placed::Elsewhere(record) => {
+                let holder = record.holder(&self.context.id).to_string();
+                let totals = self.stored_in.entry(holder).or_default();
+                totals.files += 1;
+                totals.bytes += record.entry.size;
+                record
+            }
+        };
+        self.reused.0 += 1;
+        self.reused.1 += record.entry.size;
+        let (files, bytes) = self.reused;
+        let running = &self.context.running;
+        running.progress.add_files(1);
+        running.progress.add_bytes(record.entry.size);
+        running.update(|operation| {
+            operation.reused_files = Some(files);
+            operation.reused_bytes = Some(bytes);
+        });
+        placed.push(&record)
+    }
+
+    /// Copies files from the source: each is hashed on the way, and compared with the inventory.
+    async fn copy(
+        &mut self,
+        section: &Section,
+        missing: &Inventory,
+        copied: &mut Spool,
+    ) -> Result<()> {
+        let (context, source) = (self.context, self.source);
+        let reader = source.repository.reader(&context.id, &source.inventory)?;
+        let reader = reader.section(section);
+        let writer = CopyWriter {
+            repository: &context.repository,
+            folder: format!("{}/{section}", context.id),
+            section,
+        };
+        let plan = context.plan();
+        let mut copies = plan.run(entries_of(missing)?, &reader, &writer);
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(outcome) = copies.next().await
+        {
+            let handled = async { self.handle(section, outcome?, copied).await };
+            ended = copies.beside(handled).await;
+        }
+        copies.stop().await;
+        ended?;
+        context.check_cancelled()
+    }
+
+    async fn handle(
+        &mut self,
+        section: &Section,
+        outcome: Outcome,
+        copied: &mut Spool,
+    ) -> Result<()> {
+        let Some(fault) = outcome.fault else {
+            let record = Record::new(section, outcome.entry)?;
+            let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
+            self.faults.check(recorded)?;
+            return copied.push(&record);
+        };
+        let path = format!("{section}/{}", outcome.entry.key);
+        if let CopyFault::Write(error) = &fault {
+            self.faults.record(error);
+        }
+        if let Some(error) = archived_fault(&path, &fault) {
+            return Err(self.source.repository.named(error));
+        }
+        // Of two targets, one has to be named.
+        let place = match &fault {
+            CopyFault::Write(_) => self.context.repository.label(),
+            _ => self.source.repository.label(),
+        };
+        let added = self.problems.add_fault(&path, &fault);
+        match added.map_err(|error| match error.is_cancelled() {
+            true => error,
+            false => error.context(format!("this was met in {place}")),
+        })? {
+            true => Ok(()),
+            false => (self.problems).failure(&format!("not every file could be stored in {place}")),
+        }
+    }
+
+    /// Fails where files are damaged in the source.
+    pub(crate) fn check_source(&self) -> Result<()> {
+        let text = damaged(&self.context.id, &self.source.repository);
+        self.problems.failure(&text)
+    }
+}

@@ -1,1 +1,0 @@
-//! Prune, pins and retention rules, from outside.

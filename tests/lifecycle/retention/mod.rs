@@ -1,0 +1,10 @@
+//! Prune, pins and retention rules, from outside.
+
+mod deaths;
+mod history;
+mod pins;
+mod prune;
+mod recipes;
+mod restic;
+mod service;
+mod spared;

@@ -1,0 +1,145 @@
+//! What a prune never removes.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::history::{add, add_with, damage, ids, planned, row, small, write_note};
+use crate::support::{ARC_NEW, ARC_OLD, Instance, files, text};
+
+/// Guards against: backups that Arc made, or another instance in the same folder, deleted by rules
+/// that were written for ours.
+#[test]
+fn backups_of_others_stay_unless_they_are_asked_for() {
+    let instance = Instance::new();
+    let root = instance.path("data/arc");
+    for file in files(&root).iter().skip(2) {
+        std::fs::remove_file(root.join(file)).unwrap();
+    }
+    let ours = instance.backup();
+    let of_other = |moment: &str| {
+        add_with(&instance, &ours, moment, |manifest| {
+            let source = manifest.source.as_mut().unwrap();
+            source.instance = Some("0123456789abcdef0123456789abcdef".to_owned());
+        })
+    };
+    let (older, newer) = (
+        of_other("2026-02-10T00:00:00Z"),
+        of_other("2026-02-11T00:00:00Z"),
+    );
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, false), Vec::<String>::new(), "{plan}");
+    for id in [&*older, &newer, ARC_OLD, ARC_NEW] {
+        let reasons = &row(&plan, id)["reasons"];
+        assert_eq!(*reasons, json!(["not made by this instance"]), "{plan}");
+    }
+    assert!(
+        plan["warnings"].to_string().contains("--include-foreign"),
+        "{plan}"
+    );
+    let wanted = [
+        "prune",
+        "--keep-last",
+        "1",
+        "--include-foreign",
+        "--confirm",
+    ];
+    let (code, done) = instance.json(&wanted);
+    assert_eq!(code, 0, "{done}");
+    // Each has its last one.
+    assert_eq!(done["deleted_backups"], json!([older, ARC_OLD]), "{done}");
+    assert_eq!(ids(&instance).len(), 3);
+}
+
+/// Guards against: backups that can't be read now, or were made by a clock that was ahead, deleted;
+/// or others deleted for them.
+#[test]
+fn what_is_not_known_stays_and_takes_no_place() {
+    let instance = small();
+    let base = instance.backup();
+    let old = add(&instance, &base, "2026-02-10T00:00:00Z");
+    let future = add(&instance, &base, "2126-02-10T00:00:00Z");
+    let broken = add(&instance, &base, "2026-02-11T00:00:00Z");
+    std::fs::write(instance.backup_folder(&broken).join("manifest.json"), "{").unwrap();
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, false), [old], "{plan}");
+    assert_eq!(
+        row(&plan, &future)["reasons"],
+        json!(["dated in the future"])
+    );
+    let reasons = row(&plan, &broken)["reasons"].to_string();
+    assert!(reasons.contains("doesn't say who made it"), "{plan}");
+    assert!(plan["warnings"].to_string().contains("future"), "{plan}");
+    let (code, done) = instance.json(&["prune", "--keep-last", "1", "--confirm"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(ids(&instance), [future, base], "{done}");
+    assert!(instance.backup_folder(&broken).exists());
+}
+
+/// Guards against: damaged backups that stay for ever, and good ones that go for them.
+#[test]
+fn a_damaged_backup_goes_with_those_of_its_age() {
+    let instance = small();
+    let base = instance.backup();
+    let day = |day: u32, hour: u32| {
+        add(
+            &instance,
+            &base,
+            &format!("2026-02-{day:02}T{hour:02}:00:00Z"),
+        )
+    };
+    let (only_of_its_day, replaced, older) = (day(10, 3), day(9, 3), day(7, 3));
+    let (newer, eighth) = (day(9, 15), day(8, 3));
+    for id in [&only_of_its_day, &replaced, &older] {
+        damage(&instance, id);
+    }
+    let (_, plan) = instance.json(&["prune", "--keep-daily", "3"]);
+    // Good ones: today, 9 and 8 February.
+    assert_eq!(
+        planned(&plan, true),
+        [base, only_of_its_day.clone(), newer, eighth],
+        "{plan}"
+    );
+    let reasons = row(&plan, &only_of_its_day)["reasons"].to_string();
+    assert!(reasons.contains("damaged, takes no place"), "{plan}");
+    assert_eq!(row(&plan, &older)["state"], "damaged", "{plan}");
+}
+
+/// Guards against: a note that can't be read, of a backup that may be pinned.
+#[test]
+fn a_backup_whose_note_is_broken_stays() {
+    let instance = small();
+    let base = instance.backup();
+    let (first, second) = (
+        add(&instance, &base, "2026-02-09T00:00:00Z"),
+        add(&instance, &base, "2026-02-10T00:00:00Z"),
+    );
+    write_note(&instance, &first, &json!([]));
+    let (code, done) = instance.json(&["prune", "--keep-last", "1", "--confirm"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["deleted_backups"], json!([second]), "{done}");
+    let warnings = done["warnings"].to_string();
+    assert!(
+        warnings.contains(&first) && warnings.contains("pinned"),
+        "{done}"
+    );
+}
+
+/// Guards against: an archive of which nothing is known, in a folder that can't be read.
+#[test]
+fn a_backup_without_the_right_to_read_it_stays() {
+    if rustix::process::geteuid().is_root() {
+        // Root reads everything.
+        return;
+    }
+    let instance = small();
+    let base = instance.backup();
+    let denied = add(&instance, &base, "2026-02-09T00:00:00Z");
+    let path = instance.backup_folder(&denied).join("manifest.json");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, false), Vec::<String>::new(), "{plan}");
+    let output = instance.run(&["prune", "--keep-last", "1", "--confirm"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(path.exists());
+}
