@@ -51,6 +51,7 @@
 mod api;
 mod arc;
 mod auth;
+mod backup_type;
 mod busy;
 mod check;
 mod cli;
@@ -83,6 +84,7 @@ mod unreadable_state;
 #[doc(no_inline)]
 pub use arc_backup_core as core;
 
+pub use backup_type::BackupType;
 pub use busy::Busy;
 pub use cli::main;
 pub use config::{
@@ -92,7 +94,7 @@ pub use config::{
 pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, BackupType, InventoryFault, Run};
+pub use manifest::{BackupId, InventoryFault, Run};
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
     ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,

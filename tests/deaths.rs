@@ -7,6 +7,8 @@
 
 #[path = "support/faults/mod.rs"]
 mod faults;
+#[path = "support/referring.rs"]
+mod referring;
 #[path = "support/scene.rs"]
 mod scene;
 mod support;
@@ -16,6 +18,7 @@ mod verdict;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 
+use arc_backup_local::{LocalConfig, LocalSink};
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
 use scene::{Live, all_verify, copy, leftovers, listed, live, small};
@@ -53,8 +56,10 @@ fn main() -> ExitCode {
     }
     for (name, operation) in [
         ("backup", Operation::Backup),
+        ("incremental_backup", Operation::Incremental),
         ("restore", Operation::Restore),
         ("delete", Operation::Delete),
+        ("delete_of_a_base", Operation::DeleteBase),
         ("sweep", Operation::Sweep),
     ] {
         let trial = |kind: &str, limit: usize, concurrent: bool, faults: [&'static str; 2]| {
@@ -65,14 +70,16 @@ fn main() -> ExitCode {
         };
         let bytes = match operation {
             // A bit that is flipped before it is hashed counts as a bit of the file.
-            Operation::Backup => Some(["short-read", "short-write"]),
+            Operation::Backup | Operation::Incremental => Some(["short-read", "short-write"]),
             Operation::Restore => Some(["short-read", "flip-read"]),
-            Operation::Delete | Operation::Sweep => None,
+            Operation::Delete | Operation::DeleteBase | Operation::Sweep => None,
         };
         let full = match operation {
             // For one call, and for all later calls.
-            Operation::Backup | Operation::Restore => Some(["no-space", "no-space+"]),
-            Operation::Delete | Operation::Sweep => None,
+            Operation::Backup | Operation::Incremental | Operation::Restore => {
+                Some(["no-space", "no-space+"])
+            }
+            Operation::Delete | Operation::DeleteBase | Operation::Sweep => None,
         };
         let (deaths, errors) = (["die:before", "die:after"], ["error", "error-after"]);
         trials.push(trial("death_in_a", SHORT, false, deaths));
@@ -136,11 +143,25 @@ impl Scene {
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, text.replace("concurrency = 1", "")).unwrap();
         }
-        let (kept, old) = (instance.backup(), live(&instance));
+        let (mut kept, old) = (instance.backup(), live(&instance));
         let mut victim = String::new();
         match operation {
-            Operation::Backup | Operation::Restore => drop(change_live(&instance)),
+            Operation::Backup | Operation::Incremental | Operation::Restore => {
+                drop(change_live(&instance));
+            }
             Operation::Delete => victim = instance.backup(),
+            Operation::DeleteBase => {
+                victim = std::mem::take(&mut kept);
+                // One that can't be read does not make the other look like the only one.
+                for number in 0..2 {
+                    let name = format!("data/arc/iot/added-{number}.parquet");
+                    std::fs::write(instance.path(&name), "added").unwrap();
+                    std::fs::write(instance.path("data/arc/iot/temperature/a.parquet"), name)
+                        .unwrap();
+                    kept = instance.backup();
+                    refer(&instance, &kept, &victim);
+                }
+            }
             Operation::Sweep => {
                 let (dead, trace) = faulty(&instance, "die:before:3", "target.commit", &["backup"]);
                 assert_eq!(dead.status.signal(), Some(9), "{}", text(&dead));
@@ -158,9 +179,20 @@ impl Scene {
         }
     }
 
+    /// A copy of it. An incremental backup has a base that was made there: files that are copied
+    /// are other files.
+    fn copy(&self) -> Instance {
+        let copy = copy(&self.instance);
+        if self.operation == Operation::Incremental {
+            copy.backup();
+        }
+        copy
+    }
+
     fn arguments(&self) -> Vec<&str> {
         match self.operation {
             Operation::Backup => vec!["--json", "backup"],
+            Operation::Incremental => vec!["--json", "backup", "--incremental"],
             Operation::Restore => {
                 // In a copy of the instance, whose data has another path.
                 vec![
@@ -171,10 +203,19 @@ impl Scene {
                     "--into-other-instance",
                 ]
             }
-            Operation::Delete => vec!["--json", "delete", &self.victim, "--yes", "--even-last"],
+            Operation::Delete | Operation::DeleteBase => {
+                vec!["--json", "delete", &self.victim, "--yes", "--even-last"]
+            }
             Operation::Sweep => vec!["--json", "sweep", "--apply"],
         }
     }
+}
+
+/// Makes a full backup one that refers to the files of another.
+fn refer(instance: &Instance, id: &str, base: &str) {
+    let target = LocalSink::new(LocalConfig::new(instance.path("data/backups")));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(referring::refer(&target, id, base));
 }
 
 /// Runs the operation once for each call that it makes, up to `limit` of them, with each of the
@@ -185,7 +226,7 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
     let (mut calls, mut failures) = (Vec::new(), Vec::new());
     for fault in faults {
         // A call that never comes. The number of calls depends on the kind of fault.
-        let counting = copy(&scene.instance);
+        let counting = scene.copy();
         let (whole, trace) = faulty(&counting, &at(fault, 0), "", &scene.arguments());
         assert!(whole.status.success(), "{}", text(&whole));
         check(&scene, &counting, false, "without a fault");
@@ -226,7 +267,9 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
 fn is_decisive(call: &str) -> bool {
     let changes = [".promote\t", ".set_aside\t", ".apply\t", ".remove_tree\t"];
     let publishes = call.contains(".commit\t") && call.ends_with("/manifest.json");
-    publishes || changes.iter().any(|change| call.contains(change))
+    // A list of files that must stay.
+    let retains = call.contains("\ttarget.") && call.contains("retained");
+    publishes || retains || changes.iter().any(|change| call.contains(change))
 }
 
 /// The fault at a call. With a `+`, it also happens at each later call. 0 means no call.
@@ -254,7 +297,8 @@ enum Met {
 }
 
 fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met {
-    let (operation, instance) = (scene.operation, copy(&scene.instance));
+    let (operation, instance) = (scene.operation, scene.copy());
+    let before = listed(&instance, "before");
     let (output, trace) = faulty(&instance, fault, "", &scene.arguments());
     let call = (trace.get(number - 1)).map_or("(not reached)", String::as_str);
     let case = format!("{operation:?}, {fault}, concurrent: {concurrent}, call {call}");
@@ -277,23 +321,27 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
                 .any(|call| call.contains("\ttarget.check\t"))
         };
         let of_sweep = call.contains("\ttarget.check\t") && published.is_some_and(checks);
-        if operation == Operation::Backup && of_sweep && output.status.success() {
+        if operation.is_backup() && of_sweep && output.status.success() {
             assert!(text(&output).contains("for the next operation"), "{case}");
             went_well = true;
         } else {
             went_well = !failed_well(operation, &output, fault, call, &case);
         }
     }
-    if operation == Operation::Backup && fault.starts_with("no-space") && !went_well {
+    if operation.is_backup() && fault.starts_with("no-space") && !went_well {
         // The used space must be free at once, not only after the next backup.
         let folders = std::fs::read_dir(instance.path("data/backups")).unwrap();
         let folders: Vec<_> = folders.map(|folder| folder.unwrap().file_name()).collect();
         assert_eq!(
             folders.len(),
-            2,
+            before.len() + 1,
             "{case}: room was not given back: {folders:?}"
         );
     }
+    let now = listed(&instance, &case);
+    let lost = before.iter().find(|id| !now.contains(id));
+    let is_deleted = |id: &String| operation == Operation::Delete && *id == scene.victim;
+    assert!(lost.is_none_or(is_deleted), "{case}: {lost:?} is gone");
     let of_source = !call.contains("\ttarget") && !dies;
     check(scene, &instance, of_source, &case);
     match (reached, went_well) {
@@ -307,7 +355,7 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
 fn a_bit_that_a_disk_flips_is_found(limit: usize) {
     let scene = Scene::new(Operation::Backup, false);
     let calls = "target.write";
-    let counting = copy(&scene.instance);
+    let counting = scene.copy();
     let (whole, trace) = faulty(&counting, "flip-write:0", calls, &scene.arguments());
     assert!(whole.status.success(), "{}", text(&whole));
     let step = trace.len().div_ceil(limit);
@@ -354,7 +402,7 @@ fn a_slow_call_fails_no_operation(limit: usize) {
         Operation::Sweep,
     ] {
         let scene = Scene::new(operation, false);
-        let counting = copy(&scene.instance);
+        let counting = scene.copy();
         let (_, trace) = faulty(&counting, "delay:1:0", "", &scene.arguments());
         let step = trace.len().div_ceil(limit);
         for number in (1..=trace.len()).filter(|number| number % step == trace.len() % step) {
@@ -380,20 +428,27 @@ fn check(scene: &Scene, instance: &Instance, of_source: bool, case: &str) {
         "{case}: the earlier backup is gone"
     );
     match scene.operation {
-        Operation::Backup => {
+        Operation::Backup | Operation::Incremental => {
             assert!(
                 live(instance) == scene.now,
                 "{case}: a backup changed live data"
             );
-            instance.ok(&["backup"]);
+            let (code, made) = instance.json(&scene.arguments()[1..]);
+            assert_eq!(code, 0, "{case}: {made}");
+            if scene.operation == Operation::Incremental {
+                let reused = made["reused_files"].as_u64().unwrap_or_default();
+                assert!(reused >= 3, "{case}: {made}");
+            }
         }
         Operation::Restore => restored(scene, instance, case),
-        Operation::Delete => {
+        Operation::Delete | Operation::DeleteBase => {
             if ids.contains(&scene.victim) {
                 instance.ok(&["delete", &scene.victim, "--yes", "--even-last"]);
             }
             instance.ok(&["sweep", "--apply"]);
-            assert!(!instance.backup_folder(&scene.victim).exists(), "{case}");
+            let is_left = instance.backup_folder(&scene.victim).exists();
+            let is_base = scene.operation == Operation::DeleteBase;
+            assert_eq!(is_left, is_base, "{case}");
         }
         Operation::Sweep => drop(instance.ok(&["sweep", "--apply"])),
     }

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     for (name, operation) in [
         ("restore", Operation::Restore),
         ("backup", Operation::Backup),
+        ("incremental_backup", Operation::Incremental),
         ("delete", Operation::Delete),
     ] {
         for (kind, limit, is_long) in [
@@ -63,6 +64,8 @@ enum Operation {
     Restore,
     /// Data in S3, to S3.
     Backup,
+    /// The same, on the base of an earlier one.
+    Incremental,
     /// A backup in S3.
     Delete,
 }
@@ -181,7 +184,7 @@ fn each_call(operation: Operation, limit: usize) {
     let world = World::new();
     let target = match operation {
         Operation::Restore => "local",
-        Operation::Backup | Operation::Delete => "far",
+        Operation::Backup | Operation::Incremental | Operation::Delete => "far",
     };
     let (output, _) = world.run("none", &["backup", "--target", target]);
     let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -200,11 +203,20 @@ fn each_call(operation: Operation, limit: usize) {
     let arguments = match operation {
         Operation::Restore => vec!["restore", &*id, "--yes", "--into-other-instance"],
         Operation::Backup => vec!["backup", "--target", "far"],
+        Operation::Incremental => vec!["backup", "--incremental", "--target", "far"],
         Operation::Delete => vec!["delete", &*id, "--yes", "--even-last"],
+    };
+    // A base that was made there: the store of a copy is another one.
+    let again = |world: &World| {
+        let world = world.again();
+        if operation == Operation::Incremental {
+            world.ok(&["backup", "--target", "far"], "the base");
+        }
+        world
     };
     let (mut runs, mut met, mut marks) = (0, 0, 0);
     for fault in ["die:before", "die:after"] {
-        let counting = world.again();
+        let counting = again(&world);
         let (whole, trace) = counting.run(&format!("{fault}:0"), &arguments);
         assert!(whole.status.success(), "{}", text(&whole));
         let step = trace.len().div_ceil(limit);
@@ -220,7 +232,7 @@ fn each_call(operation: Operation, limit: usize) {
             number % step == trace.len() % step || is_decisive(&trace[number - 1])
         });
         for number in numbers {
-            let world = world.again();
+            let world = again(&world);
             let (output, trace) = world.run(&format!("{fault}:{number}"), &arguments);
             let call = (trace.get(number - 1)).map_or("(not reached)", String::as_str);
             let case = format!("{operation:?}, {fault}, call {call}");
@@ -235,7 +247,7 @@ fn each_call(operation: Operation, limit: usize) {
                 Operation::Restore => {
                     marks += usize::from(restored(&world, &id, &old, &now, &case));
                 }
-                Operation::Backup => {
+                Operation::Backup | Operation::Incremental => {
                     assert!(world.live() == now, "{case}: a backup changed live data");
                     assert!(ids.contains(&id), "{case}: the earlier backup is gone");
                     world.ok(&arguments, &case);

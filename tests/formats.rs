@@ -5,7 +5,8 @@ mod support;
 
 use std::path::Path;
 
-use support::{Instance, copy_tree, database_rows, files};
+use arc_backup::testing::{Manifest, seal};
+use support::{Instance, copy_tree, database_rows, files, inventory_of};
 
 /// Guards against a change of the format that makes older backups unreadable.
 #[test]
@@ -51,4 +52,29 @@ fn a_backup_of_format_1_verifies_and_restores() {
         std::fs::read(instance.path("arc.toml")).unwrap(),
         std::fs::read(fixtures.join("instance/arc.toml")).unwrap()
     );
+}
+
+/// Guards against: backups of format 2 from before its inventory was compressed, which can't be
+/// read any more.
+#[test]
+fn a_backup_of_format_2_without_compression_verifies_and_restores() {
+    let instance = Instance::new();
+    let id = instance.ok(&["backup", "--database", "iot"]);
+    let folder = instance.backup_folder(&id);
+    let lines = inventory_of(&folder);
+    std::fs::remove_file(folder.join("inventory.jsonl.zst")).unwrap();
+    std::fs::write(folder.join("inventory.jsonl"), lines).unwrap();
+    let path = folder.join("manifest.json");
+    let mut manifest: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(manifest.format, Some(2));
+    manifest.inventory.as_mut().unwrap().compression = None;
+    std::fs::write(&path, seal(&mut manifest).unwrap()).unwrap();
+    let (code, verified) = instance.json(&["verify", &id]);
+    assert_eq!(code, 0, "{verified}");
+    let before = instance.live();
+    std::fs::remove_dir_all(instance.path("data/arc/iot")).unwrap();
+    instance.ok(&["restore", &id, "--yes"]);
+    assert!(instance.live() == before, "the restored data differs");
+    instance.ok(&["delete", &id, "--yes", "--even-last"]);
+    assert!(!folder.exists());
 }

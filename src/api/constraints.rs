@@ -171,7 +171,7 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("RestoreBackup", "extra_files") => json!({
             "type": "string", "enum": ["set_aside", "keep", "remove"], "allOf": null,
         }),
-        ("Pin", "until") => json!({"format": "date-time"}),
+        ("BackupPin", "until") => json!({"format": "date-time"}),
         ("PinBackup", "reason") => json!({"maxLength": 1000}),
         ("PruneBackups", "keep_within") => json!({"pattern": WITHIN}),
         (_, "timeout") => json!({"pattern": DURATION}),

@@ -122,12 +122,12 @@ fn complete(operation: &mut Value) {
         }
         set_example(response, answer(&id, status));
     }
+    let starts_something = operation["responses"].get("202").is_some();
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
         request["required"] = ["restore_backup", "copy_backup"].contains(&&*id).into();
-        // Every operation with a body accepts a key.
-        let parameters = operation
-            .as_object_mut()
+        // What starts an operation accepts a key.
+        let parameters = (operation.as_object_mut().filter(|_| starts_something))
             .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));
         if let Some(Value::Array(parameters)) = parameters {
             parameters.push(json!({

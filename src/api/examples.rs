@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::error::{ErrorBody, error_body};
 use super::schedule_examples;
 use super::types::{
-    Accepted, BackupList, BackupOrigin, BackupState, CancelRequested, CheckReport, CheckStatus,
-    DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody, HealthBody,
-    Labelled, LastVerified, Operation, OperationsBody, Pin, PinnedBackup, PlannedBackup, PrunePlan,
-    RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
+    Accepted, BackupList, BackupOrigin, BackupPin, BackupState, CancelRequested, CheckReport,
+    CheckStatus, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody,
+    HealthBody, Labelled, LastVerified, Operation, OperationsBody, PinnedBackup, PlannedBackup,
+    PrunePlan, RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -378,7 +378,7 @@ fn pinned(is_pinned: bool) -> PinnedBackup {
         backup_id: ID.to_owned(),
         targets: vec!["local".to_owned()],
         locked: is_pinned,
-        pin: is_pinned.then(|| Pin {
+        pin: is_pinned.then(|| BackupPin {
             at: STARTED.to_owned(),
             by: "admin".to_owned(),
             reason: Some("before the upgrade of Arc".to_owned()),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::error::ApiError;
 use super::parameters::{page, values};
 use super::schema::Schema;
-use crate::manifest::BackupType;
+use crate::backup_type::BackupType;
 use crate::operations::{ListFilter, ListPlace, check_label};
 use crate::repository::BackupState;
 use crate::times;

@@ -31,7 +31,8 @@ pub struct CheckReport {
     pub line: String,
     /// When it was checked, RFC 3339, UTC.
     pub checked_at: String,
-    /// What is wrong and belongs to no target: a restore that was interrupted, schedules that are overdue.
+    /// What is wrong and belongs to no target: a restore that was interrupted, schedules that are
+    /// overdue.
     pub faults: Vec<String>,
     /// Each target.
     pub targets: Vec<TargetCheck>,

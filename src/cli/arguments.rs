@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use super::schedule_arguments::ScheduleArguments;
+use super::wait_arguments::{WaitArguments, duration};
+use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
-use crate::manifest::BackupType;
 use crate::operations::{
     ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode, check_label, check_note,
 };
@@ -210,14 +211,6 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct WaitArguments {
-    /// Wait this long while another operation runs, such as 90s, 30m or 2h, instead of ending with
-    /// exit code 3 at once.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(super) wait: Option<Duration>,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
     /// The backup: its id, the beginning of it, or `latest`.
@@ -353,8 +346,6 @@ pub(super) struct LabelArguments {
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
-    #[command(flatten)]
-    pub(super) busy: WaitArguments,
 }
 
 #[derive(Debug, Args)]
@@ -443,10 +434,6 @@ pub(super) struct CheckArguments {
     /// How many good backups each target must hold.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) min_backups: u64,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    times::parse_duration(text).ok_or_else(|| format!("expected {}", times::DURATION_FORM))
 }
 
 fn include_config(text: &str) -> Result<IncludeConfig, String> {

@@ -14,8 +14,8 @@ use super::{
     show, sweep,
 };
 use crate::Result;
+use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
-use crate::manifest::BackupType;
 use crate::operations::OperationKind;
 use crate::operations::{ArcBackup, BackupOptions, CopyOptions, Request, check_database_names};
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
-use super::arguments::WaitArguments;
 use super::exit_code::{DONE, FAILED};
 use super::json as documents;
 use super::operation::run;
 use super::output::{print_line, print_stderr};
 use super::signals::Signals;
 use super::summary;
+use super::wait_arguments::WaitArguments;
 use crate::Result;
 use crate::api::types;
 use crate::manifest::BackupId;

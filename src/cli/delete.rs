@@ -63,7 +63,7 @@ pub(super) async fn run(
         match estimate {
             Ok(freed) => question = format!("This frees {}. {question}", figures_of(&freed)),
             // The deletion says so itself, or works all the same: on a full disk.
-            Err(error) => print_stderr!("warning: cannot tell what this frees: {error}"),
+            Err(error) => print_stderr!("warning: cannot work out what this frees: {error}"),
         }
     }
     confirm(arguments.yes, question, signals).await?;

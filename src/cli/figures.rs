@@ -64,8 +64,8 @@ pub(super) fn took(operation: &Operation, now: Timestamp) -> Option<Duration> {
     times::age(started, ended)
 }
 
-/// How much a deletion frees, and how much stays: `8 files, 1.2 MiB; 3 files, 2.0 KiB stay, as other
-/// backups need them`.
+/// How much a deletion frees, and how much stays: `8 files, 1.2 MiB; 3 files, 2.0 KiB stay, as
+/// other backups need them`.
 pub(super) fn freed(freed: [u64; 2], retained: [u64; 2]) -> String {
     let [files, bytes] = freed;
     let stays = match retained {

@@ -10,7 +10,6 @@ use super::exit_code::DONE;
 use super::ids;
 use super::output::{escaped, print_line};
 use super::signals::Signals;
-use super::waiting::while_busy;
 use crate::api::types;
 use crate::operations::{ArcBackup, LabelChange, NoteChange};
 use crate::{Error, Result};
@@ -39,12 +38,9 @@ pub(super) async fn run(
     let target = arguments.target.as_deref();
     let found = signals.or_interrupted(ids::resolve(engine, &arguments.id, target));
     let found = found.await?;
-    let who = who();
-    let done = while_busy(arguments.busy, signals, async || {
-        let changed = engine.label(&found.id, found.target.as_deref(), &change, &who);
-        signals.or_interrupted(changed).await
-    });
-    let labelled = done.await?;
+    let (target, who) = (found.target.as_deref(), who());
+    let labelled = signals.or_interrupted(engine.label(&found.id, target, &change, &who));
+    let labelled = labelled.await?;
     if json {
         print_line(&types::Labelled::from(labelled).to_json_string());
         return Ok(DONE);

@@ -35,6 +35,7 @@ mod signals;
 mod summary;
 mod sweep;
 mod table;
+mod wait_arguments;
 mod waiting;
 
 pub use program::main;

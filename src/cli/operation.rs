@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::actor::who;
-use super::arguments::WaitArguments;
 use super::exit_code::{DONE, FAILED};
 use super::output::print_line;
 use super::progress::follow;
 use super::signals::Signals;
+use super::wait_arguments::WaitArguments;
 use super::waiting::while_busy;
 use super::{json, summary};
 use crate::Result;

@@ -62,14 +62,15 @@ fn print(plan: &PrunePlan) {
         print_note!("warning: {warning}");
     }
     let (count, files, bytes) = plan.totals();
-    print_line(&match count {
-        0 => format!("nothing to delete in target {}", plan.target),
-        _ => format!(
-            "{count} of {} backups in target {} would be deleted: {files} files, {}; nothing was done, use --confirm to \
-             delete them",
-            plan.backups.len(),
-            plan.target,
-            figures::size(bytes)
-        ),
-    });
+    if count == 0 {
+        print_line(&format!("nothing to delete in target {}", plan.target));
+        return;
+    }
+    print_line(&format!(
+        "to delete in target {}: {count} of {} backups, {files} files, {}",
+        plan.target,
+        plan.backups.len(),
+        figures::size(bytes)
+    ));
+    print_line("nothing was deleted; use --confirm to delete them");
 }

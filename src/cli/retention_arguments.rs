@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use super::arguments::WaitArguments;
+use super::wait_arguments::WaitArguments;
 use crate::operations::{PruneOptions, TimeLimit};
 use crate::retention::{Rules, Within};
 use crate::times;

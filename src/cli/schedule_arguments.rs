@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::arguments::WaitArguments;
+use super::wait_arguments::WaitArguments;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

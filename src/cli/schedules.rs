@@ -7,7 +7,6 @@ use jiff::{Timestamp, ZonedDateTime};
 use poem_openapi::types::ToJSON;
 
 use super::actor::who;
-use super::arguments::WaitArguments;
 use super::exit_code::{DONE, FAILED};
 use super::json;
 use super::operation::{Answer, run as run_operation};
@@ -16,6 +15,7 @@ use super::schedule_arguments::{ScheduleArguments, ScheduleCommand};
 use super::signals::Signals;
 use super::summary;
 use super::table::{Table, left};
+use super::wait_arguments::WaitArguments;
 use crate::Result;
 use crate::api::types;
 use crate::config::ScheduleSettings;

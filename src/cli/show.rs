@@ -156,6 +156,19 @@ fn fields(
     if manifest.base_backup_id.is_some() {
         fields.push(("new", figures::size(new_bytes(manifest))));
     }
+    if !manifest.stored_in.is_empty() {
+        let (files, bytes) = (manifest.stored_in.values()).fold((0, 0), |sum: (u64, u64), one| {
+            (sum.0 + one.files, sum.1 + one.bytes)
+        });
+        let holders = manifest.stored_in.len();
+        fields.push((
+            "held by others",
+            format!(
+                "{files} files, {}, in {holders} backups",
+                figures::size(bytes)
+            ),
+        ));
+    }
     if let Some(source) = &manifest.source {
         fields.push(("source", format!("{}: {}", source.backend, source.location)));
         if let Some(instance) = &source.instance {

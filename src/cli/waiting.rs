@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::arguments::WaitArguments;
 use super::output::print_note;
 use super::signals::Signals;
+use super::wait_arguments::WaitArguments;
 use crate::{Error, Result};
 
 /// How often the slot is tried.

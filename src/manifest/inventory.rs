@@ -17,14 +17,10 @@ use futures::StreamExt;
 
 use super::compression::{Decompressor, ZSTD};
 use super::section_index::{NotNext, SectionIndex, SectionLines};
-use super::{InventoryRef, LegIndex, Record};
+use super::{INVENTORY, InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
-/// The name of the inventory, beside the manifest, where it is not compressed.
-pub const INVENTORY: &str = "inventory.jsonl";
-/// The name of the inventory where it is compressed.
-pub const COMPRESSED_INVENTORY: &str = "inventory.jsonl.zst";
 /// The longest line that is read: a key of 1,024 bytes, each escaped in six, and the other fields.
 const LINE_LIMIT: usize = 16 << 10;
 /// How much is read at once.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arc_backup_core::database_of;
 use serde_json::{Map, Value, json};
 
-use super::Manifest;
+use super::{Manifest, StoredTotals};
 
 /// Counts that are added up.
 const SUMS: &[&str] = &[
@@ -35,7 +35,13 @@ const LISTS: &[&str] = &[
 /// Facts that are so for the run where they are so for a leg.
 const FLAGS: &[&str] = &["has_metadata", "has_config", "has_iceberg_catalog"];
 /// Facts of a single leg.
-const OF_A_LEG: &[&str] = &["inventory", "file_list", "sha256", "is_default_target"];
+const OF_A_LEG: &[&str] = &[
+    "inventory",
+    "file_list",
+    "sha256",
+    "is_default_target",
+    "rehashed",
+];
 
 /// The manifest of a run, as a document: that of its first leg, which is the default one, with the
 /// figures of all, and their names in `targets`.
@@ -74,6 +80,17 @@ pub(crate) fn merged(legs: &[(&Manifest, &Value)]) -> Value {
             let items = lists.into_iter().flatten().cloned().collect();
             fields.insert(name.to_owned(), by_name(items));
         }
+    }
+    // One leg that reuses files makes it an incremental one.
+    let of_base = |raw: &&Value| raw["base_backup_id"].is_string();
+    if let Some(leg) = all().find(of_base) {
+        for name in ["backup_type", "base_backup_id"] {
+            fields.insert(name.to_owned(), leg[name].clone());
+        }
+    }
+    let holders = stored_in(all());
+    if !holders.is_empty() {
+        fields.insert("stored_in".to_owned(), json!(holders));
     }
     latest(&mut fields, all(), "completed_at");
     let scope = scope_of(first, legs);
@@ -138,6 +155,21 @@ fn by_name(items: Vec<Value>) -> Value {
     json!(by_name.into_values().collect::<Vec<_>>())
 }
 
+/// The files that other backups hold for the legs, by these.
+fn stored_in<'a>(legs: impl Iterator<Item = &'a Value>) -> BTreeMap<String, StoredTotals> {
+    let mut all: BTreeMap<String, StoredTotals> = BTreeMap::new();
+    for (holder, totals) in legs
+        .filter_map(|raw| raw["stored_in"].as_object())
+        .flatten()
+    {
+        let of_holder = all.entry(holder.clone()).or_default();
+        let count = |name: &str| totals[name].as_u64().unwrap_or_default();
+        of_holder.files = of_holder.files.saturating_add(count("files"));
+        of_holder.bytes = of_holder.bytes.saturating_add(count("bytes"));
+    }
+    all
+}
+
 fn latest<'a>(fields: &mut Map<String, Value>, all: impl Iterator<Item = &'a Value>, name: &str) {
     let times = all.filter_map(|raw| {
         let text = raw[name].as_str()?;
@@ -187,6 +219,23 @@ mod tests {
             leg("b", false, "spoke1/telemetry", &[]),
         ];
         assert_eq!(merged_of(&scoped)["scope"], json!(["spoke1", "web"]));
+    }
+
+    /// Guards against: a backup that is deleted as if nothing of a run lay in it.
+    #[test]
+    fn a_run_is_incremental_where_a_leg_is_and_names_all_holders() {
+        let mut legs = [leg("a", true, "web", &[]), leg("b", false, "iot", &[])];
+        legs[0]["backup_type"] = json!("full");
+        legs[1]["backup_type"] = json!("incremental");
+        legs[1]["base_backup_id"] = json!("y");
+        legs[0]["stored_in"] = json!({"x": {"files": 1, "bytes": 10}});
+        legs[1]["stored_in"] =
+            json!({"x": {"files": 2, "bytes": 5}, "y": {"files": 1, "bytes": 1}});
+        let run = merged_of(&legs);
+        assert_eq!(run["backup_type"], "incremental");
+        assert_eq!(run["base_backup_id"], "y");
+        let expected = json!({"x": {"files": 3, "bytes": 15}, "y": {"files": 1, "bytes": 1}});
+        assert_eq!(run["stored_in"], expected);
     }
 
     #[test]

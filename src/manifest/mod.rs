@@ -4,11 +4,11 @@
 //! digest over its own bytes. The inventory has a line a file; it is the only list that a restore
 //! or a verification goes by.
 
-mod backup_type;
 mod compression;
 mod file_list;
 mod id;
 mod inventory;
+mod inventory_ref;
 mod leg_index;
 mod merge;
 mod merged;
@@ -20,11 +20,11 @@ mod skipped;
 mod spool;
 mod types;
 
-pub use backup_type::BackupType;
 pub use compression::{Compressor, ZSTD};
 pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
-pub use inventory::{COMPRESSED_INVENTORY, INVENTORY, Inventory, InventoryFault};
+pub use inventory::{Inventory, InventoryFault};
+pub use inventory_ref::{COMPRESSED_INVENTORY, INVENTORY, InventoryRef, Rehashed};
 pub use leg_index::LegIndex;
 pub(crate) use merged::merged;
 pub use record::Record;
@@ -33,7 +33,6 @@ pub use seal::{is_sealed, seal};
 pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
-    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT, InventoryRef,
-    MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo,
-    StoredTotals,
+    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT, MANIFEST_LIMIT,
+    Manifest, MeasurementTotals, MissingFile, SectionTotals, SourceInfo, StoredTotals,
 };

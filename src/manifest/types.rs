@@ -6,7 +6,7 @@ use arc_backup_core::Databases;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{COMPRESSED_INVENTORY, INVENTORY};
+use super::{InventoryRef, Rehashed};
 
 /// The version of the layout that is written. Format 1 is read as well: there, the inventory is not
 /// compressed, and the backup is of everything in one target.
@@ -162,7 +162,7 @@ pub struct Manifest {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
-    /// Of an incremental backup: reused files that were read anew.
+    /// Of an incremental backup: reused files that were read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehashed: Option<Rehashed>,
     /// In an incomplete copy: files that could not be read, and are not in it; a folder that could
@@ -329,44 +329,6 @@ pub struct ClusterInfo {
     /// Whether it holds the storage of one node, and not the state of the cluster: always true.
     #[serde(default)]
     pub node_storage: bool,
-}
-
-/// What the inventory must be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InventoryRef {
-    /// Its lines.
-    pub entries: u64,
-    /// The sum of the sizes in it.
-    pub bytes: u64,
-    /// The SHA-256 of the lines, without compression.
-    pub sha256: String,
-    /// `zstd`, where the file is compressed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compression: Option<String>,
-}
-
-impl InventoryRef {
-    /// The name of an inventory, beside the manifest.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self.compression {
-            None => INVENTORY,
-            Some(_) => COMPRESSED_INVENTORY,
-        }
-    }
-}
-
-/// Which of the reused files were read anew, and which are next.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rehashed {
-    /// How many files were read anew.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The position of 2^32 at which the next backup goes on.
-    pub next: u32,
-    /// How many positions before that one have been read in this round.
-    pub covered: u64,
 }
 
 /// Where the data came from.

@@ -108,7 +108,7 @@ pub(crate) async fn keep(context: &Context, options: &BackupOptions) {
             // They were checked before the backup began.
             let _ = change.apply(note);
         };
-        context.repository.update_note(&context.id, apply).await
+        (context.repository.update_note(&context.id, apply).await).map(|_| ())
     };
     if let Err(error) = kept.await {
         context.warn(format!(
@@ -197,12 +197,12 @@ pub struct Labelled {
 }
 
 impl ArcBackup {
-    /// Changes the labels and the note of a backup. Nothing else of its note changes, whatever
-    /// else writes to it at the same time.
+    /// Changes the labels and the note of a backup, also while an operation runs. Nothing else of
+    /// its note changes, whatever else is written to it at the same time.
     ///
     /// # Errors
-    /// [`Error::Invalid`] names the label and the rule. [`Error::Busy`] means that an operation
-    /// holds the target. The others are as of [`locate`](Self::locate).
+    /// [`Error::Invalid`] names the label and the rule. [`Error::Busy`] means that somebody else
+    /// writes notes there, for long. The others are as of [`locate`](Self::locate).
     pub async fn label(
         &self,
         id: &BackupId,
@@ -221,13 +221,12 @@ impl ArcBackup {
         }
         let mut refused = None;
         let apply = |note: &mut Note| {
-            let mut changed = note.clone();
-            match change.apply(&mut changed) {
-                Ok(()) => *note = changed,
-                Err(error) => refused = Some(error),
+            if let Err(error) = change.apply(note) {
+                refused = Some(error);
             }
         };
-        let note = repository.update_note(id, apply).await?;
+        let note = repository.update_note(id, apply).await;
+        let note = note.map_err(|error| repository.named(error))?;
         if let Some(error) = refused {
             return Err(error);
         }

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use crate::manifest::{BackupId, BackupType};
+use crate::backup_type::BackupType;
+use crate::manifest::BackupId;
 use crate::operations::ListAnswer;
 use crate::repository::{BackupState, Summary};
 

@@ -30,7 +30,7 @@ impl ArcBackup {
         id: &BackupId,
         target: Option<&str>,
     ) -> Result<(Repository, Result<Loaded>)> {
-        match self.locate_backup(id, target).await {
+        match self.locate_backup(id, target, Several::Refuse).await {
             Err(error) => Err(self.or_incomplete(id, target, error).await),
             found => found,
         }
@@ -40,6 +40,7 @@ impl ArcBackup {
         &self,
         id: &BackupId,
         target: Option<&str>,
+        several: Several,
     ) -> Result<(Repository, Result<Loaded>)> {
         if target.is_some() {
             let repository = self.repository(target)?;
@@ -60,6 +61,9 @@ impl ArcBackup {
         if let Some(leg) = only_legs(&holders) {
             check_one_run(id, &holders)?;
             return self.assemble(id, leg).await;
+        }
+        if several == Several::TakeOriginal {
+            keep_original(&mut holders);
         }
         only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
         let (repository, found) = holders.pop().ok_or(fault)?;
@@ -282,8 +286,8 @@ impl ArcBackup {
         }
     }
 
-    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need files
-    /// of it.
+    /// Adds to [`Error::NotFound`] that the backup was deleted, where other backups still need
+    /// files of it.
     async fn or_deleted(&self, id: &BackupId, target: Option<&str>, error: Error) -> Error {
         let asked = (self.repositories.iter())
             .filter(|repository| target.is_none_or(|target| target == repository.name()))
@@ -303,7 +307,7 @@ impl ArcBackup {
     }
 
     /// Finds the backup for a restore; with `allow_incomplete`, also an incomplete copy with this
-    /// id.
+    /// id. Of a backup and its copies in other targets, it is the backup.
     ///
     /// # Errors
     /// Fails like [`locate`](Self::locate). Returns [`Error::Invalid`] if there is only an
@@ -315,7 +319,7 @@ impl ArcBackup {
         allow_incomplete: bool,
     ) -> Result<(Repository, Loaded)> {
         self.check_place()?;
-        let mut fault = match self.locate_backup(id, target).await {
+        let mut fault = match (self.locate_backup(id, target, Several::TakeOriginal)).await {
             Ok((repository, loaded)) => {
                 let loaded = loaded?;
                 check_whole(&repository, id, &loaded)?;
@@ -397,6 +401,15 @@ fn only_legs<'a>(holders: &'a [(&Repository, Result<Loaded>)]) -> Option<&'a Man
             .map(|loaded| &loaded.manifest)
     };
     manifests().all(Manifest::is_leg).then(manifests)?.next()
+}
+
+/// What is done where several targets hold a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Several {
+    /// One has to be named.
+    Refuse,
+    /// The one that it was made in is taken, where the others hold copies of it.
+    TakeOriginal,
 }
 
 /// Of several holders of a backup, keeps the one with the original where all others hold copies of

@@ -9,9 +9,9 @@ use std::time::Duration;
 use arc_backup_core::{Access, Error as CoreError, ErrorKind, LockGuard, Sink};
 use tokio_util::sync::CancellationToken;
 
-use crate::operations::Running;
 use crate::operations::context::Context;
-use crate::repository::Repository;
+use crate::operations::{OperationKind, Running};
+use crate::repository::{Repository, own};
 use crate::{Error, Result};
 
 /// How often the lock is checked on local disk, where a check costs nothing.
@@ -100,10 +100,15 @@ async fn lost(repository: &Repository, running: &Running, error: &CoreError) -> 
     let lost = (repository.legs().iter())
         .find(|leg| leg.name() == error.subject())
         .unwrap_or(repository);
-    if running.kind().is_reader() {
+    let lease_in = match running.kind() {
+        // It has a lock as well, in its destination.
+        OperationKind::Copy if error.subject() == own("lock").as_str() => None,
+        OperationKind::Copy => Some(error.subject()),
+        kind => kind.is_reader().then(|| lost.name()),
+    };
+    if let Some(target) = lease_in {
         return format!(
-            "the lease in the target `{}` was lost while the operation ran, and a deletion may have removed files: {}",
-            lost.name(),
+            "the lease in the target `{target}` was lost while the operation ran, and a deletion may have removed files: {}",
             error.detail()
         );
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::BackupType;
+use crate::backup_type::BackupType;
 use crate::operations::{
     OperationKind, Origin, Phase, Problem, RestoreInProgress, RestorePlan, Status,
 };
@@ -119,8 +119,8 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
-    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files of an
-    /// interrupted restore of the same backup.
+    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files
+    /// of an interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,
     /// Their bytes.

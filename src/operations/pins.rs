@@ -1,10 +1,11 @@
 //! Pins: backups that nothing deletes.
 
+use arc_backup_core::{Error as CoreError, ErrorKind, LockGuard};
 use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::{ArcBackup, Who};
-use crate::repository::{Note, Pin, Repository};
+use crate::repository::{Note, Pin, Repository, is_in_force};
 use crate::{Error, Result};
 
 /// The longest reason, in bytes.
@@ -154,15 +155,54 @@ pub(crate) async fn check_not_pinned(repository: &Repository, id: &BackupId) -> 
     }
 }
 
+/// Locks the notes of these targets, in this order, unless a pin keeps the backup. As long as the
+/// locks are held, nobody can pin it: what a pin has answered stays true.
+///
+/// # Errors
+/// [`Error::Pinned`], and where the notes can't be locked.
+pub(crate) async fn lock_unpinned(
+    parts: &[&Repository],
+    id: &BackupId,
+) -> Result<Vec<Box<dyn LockGuard>>> {
+    let mut locks: Vec<Box<dyn LockGuard>> = Vec::new();
+    let locked = async {
+        for part in parts {
+            match part.lock_notes().await {
+                Ok(lock) => locks.push(lock),
+                // On a full disk there is no room for a lock, and none for a pin.
+                Err(error) if is_full(&error) => {}
+                Err(error) => return Err(part.named(error)),
+            }
+            check_not_pinned(part, id).await?;
+        }
+        Ok(())
+    };
+    let locked: Result<()> = locked.await;
+    if let Err(error) = locked {
+        release(locks).await;
+        return Err(error);
+    }
+    Ok(locks)
+}
+
+/// Gives the locks of notes back.
+pub(crate) async fn release(locks: Vec<Box<dyn LockGuard>>) {
+    for lock in locks {
+        if let Err(error) = lock.release().await {
+            tracing::warn!(%error, "cannot release the lock of the notes");
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    error.storage_fault().map(CoreError::kind) == Some(ErrorKind::NoSpace)
+}
+
 /// The pin of a backup that is in force.
 pub(crate) fn live(note: &Note) -> Option<Pin> {
     let now = Timestamp::now();
-    // One that is no time is for ever.
-    let is_live = |pin: &&Pin| {
-        let until = pin.until.as_ref().and_then(|until| until.parse().ok());
-        until.is_none_or(|until: Timestamp| until > now)
-    };
-    note.pin.as_ref().filter(is_live).cloned()
+    let pin = note.pin.as_ref();
+    pin.filter(|pin| is_in_force(pin, now)).cloned()
 }
 
 /// Who pinned it, until when, and why, to be put behind “it is pinned”.

@@ -20,7 +20,6 @@ use crate::operations::delete;
 use crate::operations::ending::StopTimes;
 use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
-use crate::operations::pins;
 use crate::operations::prune;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
@@ -164,7 +163,7 @@ impl ArcBackup {
             Request::Copy(CopyOptions {
                 source: Some(source),
                 ..
-            }) => (copy::locks(source, &repository, &holder).await?, Vec::new()),
+            }) => copy::locks(source, &repository, &holder).await?,
             _ if kind.is_reader() => leases::take(&repository, &holder).await?,
             _ => {
                 let read_only = kind == OperationKind::Restore;
@@ -438,11 +437,7 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await?.report(&running)
             }
-            Request::Delete(..) => {
-                // It may have been pinned before the lock was taken.
-                pins::check_not_pinned(&context.repository, &context.id).await?;
-                delete::run(&context).await
-            }
+            Request::Delete(..) => delete::run(&context).await,
             Request::Prune(options) => prune::run(&self, &context, &options).await,
             Request::Copy(options) => {
                 let source = options.source.as_ref().unwrap_or(&context.repository);

@@ -156,7 +156,8 @@ impl ListCache {
         let rows = tokio::task::spawn_blocking(move || {
             cache.path.exists().then(|| cache.on_file(read)).flatten()
         });
-        rows.await.ok().flatten().unwrap_or_default()
+        let rows = tokio::time::timeout(2 * BUSY_TIMEOUT, rows).await;
+        rows.ok().and_then(Result::ok).flatten().unwrap_or_default()
     }
 
     /// Keeps what a list found out.

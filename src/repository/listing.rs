@@ -108,7 +108,10 @@ impl Repository {
                 (!is_deleted).then_some((id, child))
             })
             .collect();
-        let cache = (self.list_cache.as_ref()).filter(|_| found.len() >= CACHED_FROM);
+        // On this machine, all that is kept was read for a list that may use it.
+        let is_kept =
+            freshness == Freshness::Recent || self.sink().properties().access == Access::Network;
+        let cache = (self.list_cache.as_ref()).filter(|_| is_kept && found.len() >= CACHED_FROM);
         let ids: Vec<_> = found.iter().map(|(id, _)| id.clone()).collect();
         let list = OneList {
             repository: self,

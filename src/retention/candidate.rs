@@ -100,6 +100,8 @@ pub enum Unknown {
     Broken,
     /// A part of it is missing.
     Partial,
+    /// It is a backup over several targets, of which another one is the default.
+    Elsewhere,
 }
 
 impl Fault {
@@ -120,6 +122,7 @@ impl Unknown {
             Self::Unreachable => "a part of it can't be reached now",
             Self::Broken => "damaged: it doesn't say who made it",
             Self::Partial => "a part of it is missing",
+            Self::Elsewhere => "a prune of its default target decides",
         }
     }
 }

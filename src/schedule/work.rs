@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::decision::Begun;
+use crate::backup_type::BackupType;
 use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
-use crate::manifest::{BackupId, BackupType};
+use crate::manifest::BackupId;
 use crate::nearest::hint;
 use crate::operations::{
     ArcBackup, BackupOptions, CopyOptions, Operation, OperationFilter, OperationKind, Origin,

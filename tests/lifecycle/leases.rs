@@ -242,6 +242,32 @@ fn a_killed_backup_leaves_the_verification_beside_it_alone() {
     completed(&service, &verification);
 }
 
+/// Guards against a copy to a second target that waits for a backup, or keeps one waiting, and
+/// against a deletion of what is copied.
+#[test]
+fn a_copy_runs_beside_a_backup_of_the_same_target() {
+    let scene = Scene::new();
+    let (first, _) = (scene.instance.backup(), scene.instance.backup());
+    let slow = Rule::new(Fault::Delay(Duration::from_secs(1))).verb(Verb::GetObject);
+    scene.server.fault(slow.key("/data/"));
+    let copy = scene.spawn(&["copy", &first, "--to", "local"]);
+    until("it has its lease", || !scene.leases().is_empty());
+    scene.instance.ok(&["backup", "--full"]);
+    let busy = scene
+        .instance
+        .run(&["delete", &first, "--target", "far", "--yes"]);
+    let said = text(&busy);
+    assert_eq!(busy.status.code(), Some(3), "{said}");
+    assert!(said.contains("copy 2"), "{said}");
+    scene.server.heal();
+    let copied = copy.wait_with_output().unwrap();
+    assert!(copied.status.success(), "{}", text(&copied));
+    assert_eq!(scene.leases(), Vec::<String>::new());
+    let delete = ["delete", &first, "--target", "far", "--yes"];
+    scene.instance.ok(&delete);
+    scene.instance.ok(&["verify", &first]);
+}
+
 /// Guards against a service that ends one of its operations and is killed with the other.
 #[test]
 fn a_service_that_ends_cancels_all_its_operations() {

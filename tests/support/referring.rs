@@ -1,5 +1,5 @@
-//! Backups that refer to files in the folder of another one, made by hand from full ones; and a look
-//! at all backups of a target that does not go through the program.
+//! Backups that refer to files in the folder of another one, made by hand from full ones; and a
+//! look at all backups of a target that does not go through the program.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

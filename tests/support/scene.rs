@@ -126,6 +126,7 @@ pub fn all_verify(instance: &Instance, case: &str) -> Vec<String> {
 /// tool itself.
 pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> Vec<String> {
     let mut known = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
     for id in listed(instance, case) {
         let folder = instance.backup_folder(&id);
         let mut add = |path: &str| {
@@ -139,9 +140,29 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
         add("manifest-files.json");
         for line in crate::support::inventory_of(&folder).lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            add(line["path"].as_str().unwrap());
+            let path = line["path"].as_str().unwrap();
+            match line["stored_in"].as_str() {
+                None => add(path),
+                Some(by) => {
+                    elsewhere.insert((by.to_owned(), path.to_owned()));
+                }
+            }
         }
         known.insert(format!("data/backups/{id}"));
+    }
+    for (by, path) in elsewhere {
+        for (at, _) in path.match_indices('/') {
+            known.insert(format!("data/backups/{by}/{}", &path[..at]));
+        }
+        known.insert(format!("data/backups/{by}/{path}"));
+        // Of a deleted backup.
+        for name in [
+            by.clone(),
+            format!("{by}/retained.jsonl"),
+            format!(".arc-backup/retained/{by}"),
+        ] {
+            known.insert(format!("data/backups/{name}"));
+        }
     }
     let own = "data/backups/.arc-backup";
     let stays = |path: &str| {
@@ -154,6 +175,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
                 "/scratch/reads",
                 "/journal",
                 "/running",
+                "/retained",
             ];
             let kept = [
                 "/lock",

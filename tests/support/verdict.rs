@@ -8,13 +8,28 @@ use crate::support::text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Backup,
+    /// One that reuses the files of an earlier backup.
+    Incremental,
     Restore,
     Delete,
+    /// Of a backup of which others need files.
+    DeleteBase,
     Sweep,
 }
 
+impl Operation {
+    pub fn is_backup(self) -> bool {
+        matches!(self, Self::Backup | Self::Incremental)
+    }
+
+    /// Whether a rule for `other` is one for this.
+    fn is(self, other: Self) -> bool {
+        self == other || (self.is_backup() && other == Self::Backup)
+    }
+}
+
 /// Calls that an operation does not need: it warns, or repeats them later.
-const TOLERATED: [(Option<Operation>, &str); 16] = [
+const TOLERATED: [(Option<Operation>, &str); 17] = [
     // Leftovers of a crash only use space: the operation warns, and the next one removes them.
     (None, "storage.discard_snapshots"),
     (None, "source-data.discard_snapshots"),
@@ -32,6 +47,7 @@ const TOLERATED: [(Option<Operation>, &str); 16] = [
     (None, "target.discard_unfinished"),
     // An unreadable backup can still be deleted.
     (Some(Operation::Delete), "target.get"),
+    (Some(Operation::DeleteBase), "target.get"),
     // Checks whether the new id is taken. If the target does not answer, the first write fails.
     (Some(Operation::Backup), "target.get"),
     (Some(Operation::Backup), "target.list_children"),
@@ -59,7 +75,7 @@ pub fn failed_well(
     let (name, subject) = (columns.next().unwrap(), columns.next().unwrap_or_default());
     if output.status.success() {
         let known = (TOLERATED.iter())
-            .any(|(of, call)| of.is_none_or(|of| of == operation) && *call == name);
+            .any(|(of, call)| of.is_none_or(|of| operation.is(of)) && *call == name);
         // Live data that is read wrong counts as different, and is replaced.
         let replaced =
             operation == Operation::Restore && name == "storage.get" && !fault.starts_with("error");
@@ -68,7 +84,7 @@ pub fn failed_well(
         // A file that ends early may have changed: it is read again, and is whole then.
         let healed = healed
             || fault.starts_with("short-read")
-                && operation == Operation::Backup
+                && operation.is_backup()
                 && ["storage.get", "source-data.open"].contains(&name);
         assert!(
             known || replaced || healed,

@@ -253,9 +253,9 @@ impl BackupRoutes {
 
     /// Delete a backup
     ///
-    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues. Files
-    /// that other backups need stay. With `dry_run`, nothing is deleted, and the answer is what a
-    /// deletion frees.
+    /// Answers when the backup is deleted, or after 25 s with 202; the deletion then continues.
+    /// Files that other backups need stay. With `dry_run`, nothing is deleted, and the answer is
+    /// what a deletion frees.
     #[oai(
         path = "/api/v1/backup/:id",
         method = "delete",

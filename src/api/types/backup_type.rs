@@ -2,7 +2,7 @@
 
 use poem_openapi::Enum;
 
-use crate::manifest;
+use crate::backup_type;
 
 /// Whether a backup copies every file, or reuses the unchanged ones of an earlier backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -12,7 +12,7 @@ pub(in crate::api) enum BackupType {
     Incremental,
 }
 
-impl From<BackupType> for manifest::BackupType {
+impl From<BackupType> for backup_type::BackupType {
     fn from(wanted: BackupType) -> Self {
         match wanted {
             BackupType::Full => Self::Full,

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use arc_backup_core::{EntityTag, ErrorKind, Scope};
 use jiff::Timestamp;
 
-use crate::manifest::{BackupId, BackupType, Inventory, InventoryFault, Manifest, SourceInfo};
+use crate::backup_type::BackupType;
+use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
 use crate::operations::BackupOptions;
 use crate::operations::backup::same_file::Moments;
 use crate::operations::context::Context;
@@ -254,7 +255,7 @@ async fn open(
     }))
 }
 
-/// Where the files that are read anew begin: behind those that the base has read.
+/// Where the files that are read again begin: behind those that the base has read.
 fn cursor(manifest: &Manifest) -> SampleCursor {
     (manifest.rehashed).map_or_else(SampleCursor::default, |rehashed| SampleCursor {
         next: rehashed.next,

@@ -6,10 +6,11 @@ use arc_backup_core::{Scope, Section, SourceReport};
 use jiff::Timestamp;
 
 use crate::Result;
+use crate::backup_type::BackupType;
 use crate::config::Warehouse;
 use crate::manifest::{
-    self, BackupId, BackupType, ClusterInfo, Consistency, DatabaseIncluded, Inventory,
-    InventoryRef, Manifest, Record, Rehashed, SectionTotals, SourceInfo, StoredTotals,
+    self, BackupId, ClusterInfo, Consistency, DatabaseIncluded, Inventory, InventoryRef, Manifest,
+    Record, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::backup::base::{Base, Rehash};
 use crate::operations::backup::write_faults::WriteFaults;
@@ -40,7 +41,7 @@ pub(crate) struct Collected {
     pub(crate) base: Option<Base>,
     /// Files that were reused, of the base or of interrupted backups, and their bytes.
     pub(crate) reused: (u64, u64),
-    /// Those of them that were read anew.
+    /// Those of them that were read again.
     pub(crate) rehashed: Rehashed,
     /// Files whose bytes lie in other backups, by these.
     pub(crate) stored_in: BTreeMap<BackupId, StoredTotals>,
@@ -124,7 +125,7 @@ impl Collected {
         }
     }
 
-    /// What the manifest says of the reused files that were read anew.
+    /// What the manifest says of the reused files that were read again.
     fn rehashed(&self) -> Option<Rehashed> {
         let next = match self.base.as_ref()?.rehash {
             Rehash::None => return None,

@@ -2,7 +2,8 @@
 
 use arc_backup_core::{Scope, Secrets};
 
-use crate::manifest::{BackupId, BackupType};
+use crate::backup_type::BackupType;
+use crate::manifest::BackupId;
 
 /// What to back up, how, and where to.
 #[derive(Debug, Clone, Default)]

@@ -10,9 +10,8 @@ use std::path::Path;
 use arc_backup_core::{Activity, Body, Durability, Key, WriteOptions};
 use futures::StreamExt;
 
-use crate::manifest::{
-    self, BackupId, BackupType, Compressor, FILE_LIST, Inventory, InventoryRef, Manifest,
-};
+use crate::backup_type::BackupType;
+use crate::manifest::{self, BackupId, Compressor, FILE_LIST, Inventory, InventoryRef, Manifest};
 use crate::operations::Phase;
 use crate::operations::backup::collected::Collected;
 use crate::operations::backup::write_faults::WriteFaults;
@@ -37,7 +36,8 @@ pub(crate) async fn store_inventory(
         own_copies::make(context, collected).await?;
     }
     let inventory = join_inventories(context, collected)?;
-    let summary = put_inventory(context, &inventory, &mut collected.faults).await?;
+    let stored = put_inventory(&context.repository, &context.id, &inventory, activity).await;
+    let summary = collected.faults.check(stored)?;
     // It repeats a digest of 64 letters for each file, as often as a backup is made. Arc restores a
     // backup of a standalone instance without it.
     if collected.backup_type() == BackupType::Full || context.settings.cluster.is_some() {
@@ -56,23 +56,6 @@ pub(crate) async fn store_inventory(
         collected.problems.failure("not every file could be read")?;
     }
     context.check_cancelled()?;
-    Ok(summary)
-}
-
-/// Stores the inventory, compressed, and returns what the manifest says of it.
-pub(crate) async fn put_inventory(
-    context: &Context,
-    inventory: &Inventory,
-    faults: &mut WriteFaults,
-) -> Result<InventoryRef> {
-    let summary = InventoryRef {
-        compression: Some(manifest::ZSTD.to_owned()),
-        ..inventory.summary().clone()
-    };
-    let key = inventory_key(&context.id, &summary);
-    let activity = context.running.progress.activity();
-    let stored = put_compressed(&context.repository, &key, inventory.path(), activity).await;
-    faults.check(stored)?;
     Ok(summary)
 }
 
@@ -160,20 +143,27 @@ pub(crate) async fn put_file(
     Ok(())
 }
 
-async fn put_compressed(
+/// Stores the inventory of the backup `id`, compressed, and returns what its manifest says of it.
+pub(crate) async fn put_inventory(
     repository: &Repository,
-    key: &Key,
-    path: &Path,
+    id: &BackupId,
+    inventory: &Inventory,
     activity: &Activity,
-) -> Result<()> {
+) -> Result<InventoryRef> {
+    let path = inventory.path();
     let fault = |e| Error::io("compress", path, e);
+    let summary = InventoryRef {
+        compression: Some(manifest::ZSTD.to_owned()),
+        ..inventory.summary().clone()
+    };
+    let key = inventory_key(id, &summary);
     let (file, len) = open(path)?;
     let mut compressor = Compressor::new().map_err(fault)?;
     let mut upload = repository
         .sink()
-        .begin(key, WriteOptions::default())
+        .begin(&key, WriteOptions::default())
         .await?;
-    let mut pieces = crate::pipeline::pieces(Body::File { file, len }, key);
+    let mut pieces = crate::pipeline::pieces(Body::File { file, len }, &key);
     while let Some(piece) = pieces.next().await {
         let compressed = compressor.push(&piece?).map_err(fault)?;
         if !compressed.is_empty() {
@@ -184,7 +174,7 @@ async fn put_compressed(
     let rest = compressor.finish().map_err(fault)?;
     upload.write(rest.into()).await?;
     upload.commit().await?;
-    Ok(())
+    Ok(summary)
 }
 
 fn open(path: &Path) -> Result<(File, u64)> {

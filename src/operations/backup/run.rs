@@ -66,15 +66,7 @@ pub(crate) async fn run(context: &Context, options: &BackupOptions) -> Result<Ba
     }
     let unfinished = context.or_cancelled(prepare(context, scope)).await?;
     let mut collected = Collected::new(context, scope, ids(&unfinished));
-    collected.base = match context.or_cancelled(base::find(context, options)).await {
-        Ok(base) => base,
-        Err(error) => {
-            // Nothing is stored yet; files of interrupted backups stay.
-            context.repository.sweep_one(&context.id, false).await?;
-            return Err(error);
-        }
-    };
-    let made = make(context, scope, flush, &mut collected).await;
+    let made = make(context, options, &mut collected).await;
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -234,11 +226,10 @@ pub(crate) async fn clean_up(
 
 async fn make(
     context: &Context,
-    scope: &Scope,
-    flush: Flush,
+    options: &BackupOptions,
     collected: &mut Collected,
 ) -> Result<Manifest> {
-    let stored = store(context, scope, flush, collected);
+    let stored = store(context, options, collected);
     let inventory = context.or_cancelled(stored).await?;
     publish(context, &inventory, collected).await
 }
@@ -246,10 +237,11 @@ async fn make(
 /// Stores everything that the backup is made of, except its manifest, and makes it durable.
 async fn store(
     context: &Context,
-    scope: &Scope,
-    flush: Flush,
+    options: &BackupOptions,
     collected: &mut Collected,
 ) -> Result<InventoryRef> {
+    let (scope, flush) = (&options.scope, Flush::of(options));
+    collected.base = base::find(context, options).await?;
     let durability = context.repository.sink().durability().await?;
     let omitted = omitted::on_request(&context.settings, scope);
     collected.add_not_included(context, omitted);

@@ -84,8 +84,8 @@ impl Base {
         };
         if let Some(path) = absent.first() {
             context.warn(format!(
-                "backup `{id}` in {} lacks {} of its files, such as `{path}`: they are copied anew for this one; run `arc-backup \
-                 verify {id} --target {}`",
+                "backup `{id}` in {} lacks {} of its files, such as `{path}`: they are copied again; run `arc-backup verify \
+                 {id} --target {}`",
                 repository.label(),
                 absent.len(),
                 repository.name()

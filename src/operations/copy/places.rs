@@ -1,4 +1,4 @@
-//! Where a copy reads and where it writes, and the locks of both.
+//! Where a copy reads and where it writes, the lease in the one and the lock of the other.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::operations::ArcBackup;
 use crate::operations::copy::options::CopyOptions;
-use crate::operations::legs::locks as of_targets;
+use crate::operations::legs::{leases, locks as of_targets};
 use crate::operations::shared_places::place_of;
 use crate::repository::{Holder, Repository};
 use crate::{Error, Result};
@@ -42,12 +42,12 @@ pub(crate) async fn locate(
         )));
     }
     for part in source.parts() {
-        check_apart(part, &destination)?;
         if part.name() == to {
             return Err(Error::Invalid(format!(
                 "target {to:?} holds a leg of backup `{id}`, and cannot hold a copy of all of it as well: name another one (`to`, --to)"
             )));
         }
+        check_apart(part, &destination)?;
     }
     Ok((source, destination))
 }
@@ -72,8 +72,9 @@ fn check_apart(source: &Repository, destination: &Repository) -> Result<()> {
     )))
 }
 
-/// Takes the lock of the destination, and that of the source, so that nothing is deleted there
-/// while it is read. A source that can only be read has none.
+/// Takes the lock of the destination, and a lease in the source, so that nothing is deleted there
+/// while it is read. A source that can only be read has none; the texts are warnings about a
+/// deletion there.
 ///
 /// # Errors
 /// [`Error::Busy`] names the holder. A lock that was taken is released.
@@ -81,15 +82,18 @@ pub(crate) async fn locks(
     source: &Repository,
     destination: &Repository,
     holder: &Holder,
-) -> Result<Option<Arc<dyn LockGuard>>> {
+) -> Result<(Option<Arc<dyn LockGuard>>, Vec<String>)> {
     let of_destination = of_targets::take(destination, holder, false).await?;
-    match of_targets::take(source, holder, true).await {
-        Ok(None) => Ok(of_destination),
-        Ok(of_source) => Ok(Some(Arc::new(CopyLocks {
-            of_destination,
-            of_source,
-            source: source.names(),
-        }))),
+    match leases::take(source, holder).await {
+        Ok((None, warnings)) => Ok((of_destination, warnings)),
+        Ok((of_source, warnings)) => {
+            let locks = CopyLocks {
+                of_destination,
+                of_source,
+                source: source.names(),
+            };
+            Ok((Some(Arc::new(locks)), warnings))
+        }
         Err(error) => {
             if let Some(lock) = of_destination
                 && let Err(fault) = lock.release().await
@@ -101,7 +105,7 @@ pub(crate) async fn locks(
     }
 }
 
-/// The locks of both targets of a copy.
+/// The lock of the destination of a copy, and the lease in its source.
 struct CopyLocks {
     of_destination: Option<Arc<dyn LockGuard>>,
     of_source: Option<Arc<dyn LockGuard>>,

@@ -157,7 +157,8 @@ async fn put_lists(
 ) -> Result<(InventoryRef, Option<InventoryRef>)> {
     let context = copying.context;
     let activity = context.running.progress.activity();
-    let summary = put_inventory(context, inventory, &mut copying.faults).await?;
+    let stored = put_inventory(&context.repository, &context.id, inventory, activity).await;
+    let summary = copying.written(stored)?;
     if copying.source.loaded.manifest.file_list.is_none() {
         return Ok((summary, None));
     }
@@ -165,7 +166,7 @@ async fn put_lists(
     let file_list = file_list::write(context, inventory, &path)?;
     let key = file_list_key(&context.id);
     let stored = put_file(&context.repository, &key, &path, activity).await;
-    copying.faults.check(stored)?;
+    copying.written(stored)?;
     Ok((summary, Some(file_list)))
 }
 

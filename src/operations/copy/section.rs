@@ -51,14 +51,16 @@ impl Copying<'_> {
         let context = self.context;
         let scratch = context.scratch()?;
         context.running.phase(Phase::Continuing);
-        self.faults.check(self.log.next_run().await)?;
+        let begun = self.log.next_run().await;
+        self.written(begun)?;
         let mut placed = Spool::create(&scratch.join(format!("{section}.placed")))?;
         let mut missing = Spool::create(&scratch.join(format!("{section}.missing")))?;
         self.reuse(section, &mut placed, &mut missing).await?;
         let (placed, missing) = (placed.finish()?, missing.finish()?);
         let left = missing.summary();
         check_target(context, left.entries, left.bytes)?;
-        self.faults.check(self.log.next_run().await)?;
+        let begun = self.log.next_run().await;
+        self.written(begun)?;
         context.running.phase(Phase::Copying);
         // Of Arc's own backups, not every file has a checksum.
         let missing = match self.source.loaded.sealed {
@@ -130,7 +132,7 @@ impl Copying<'_> {
             } => {
                 if !is_logged {
                     let recorded = self.log.record(&record, etag.as_deref()).await;
-                    self.faults.check(recorded)?;
+                    self.written(recorded)?;
                 }
                 record
             }
@@ -193,7 +195,7 @@ impl Copying<'_> {
         let Some(fault) = outcome.fault else {
             let record = Record::new(section, outcome.entry)?;
             let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
-            self.faults.check(recorded)?;
+            self.written(recorded)?;
             return copied.push(&record);
         };
         let path = format!("{section}/{}", outcome.entry.key);
@@ -216,6 +218,12 @@ impl Copying<'_> {
             true => Ok(()),
             false => (self.problems).failure(&format!("not every file could be stored in {place}")),
         }
+    }
+
+    /// The result of writing to the destination; a fault names it.
+    pub(crate) fn written<T>(&mut self, result: Result<T>) -> Result<T> {
+        let checked = self.faults.check(result);
+        checked.map_err(|error| self.context.repository.named(error))
     }
 
     /// Fails where files are damaged in the source.

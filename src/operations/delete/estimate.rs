@@ -83,8 +83,8 @@ impl<'a> Estimator<'a> {
 }
 
 impl ArcBackup {
-    /// Works out what deleting this backup frees. Changes nothing. Returns the targets that hold it,
-    /// too.
+    /// Works out what deleting this backup frees. Changes nothing. Returns the targets that hold
+    /// it, too.
     ///
     /// # Errors
     /// As [`locate_anything`](Self::locate_anything), and where it is not known which files other

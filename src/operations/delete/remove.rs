@@ -8,6 +8,7 @@ use arc_backup_core::ErrorKind;
 use crate::manifest::BackupId;
 use crate::operations::Phase;
 use crate::operations::context::Context;
+use crate::operations::pins;
 use crate::repository::{Count, DELETE, Freed, Journal, Mode, Planned, Removal, Repository};
 use crate::{Error, Result};
 
@@ -89,14 +90,13 @@ impl<'a> Deleter<'a> {
             let planned = context.or_cancelled(self.plan(&part.repository, id)).await;
             part.planned = Some(planned.map_err(|error| part.repository.named(error))?);
         }
-        for part in &parts {
-            let begun = context.or_cancelled(self.begin(part, id)).await;
-            begun.map_err(|error| part.repository.named(error))?;
-        }
-        for part in &mut parts {
-            let ended = context.or_cancelled(end_backup(context, &part.repository, id));
-            part.is_counted = (ended.await).map_err(|error| part.repository.named(error))?;
-        }
+        // From the last look at its pin to the end of its manifest, nobody can pin it.
+        let of_notes = repository.parts();
+        let locks = context.or_cancelled(pins::lock_unpinned(&of_notes, id));
+        let locks = locks.await?;
+        let begun = self.begin_all(&mut parts, id).await;
+        pins::release(locks).await;
+        begun?;
         let mut freed = Freed::default();
         for part in &mut parts {
             let removed = context.or_cancelled(self.remove_rest(part, id)).await;
@@ -108,6 +108,20 @@ impl<'a> Deleter<'a> {
             })?;
         }
         Ok(freed)
+    }
+
+    /// Records that the deletion begins, and removes the manifests.
+    async fn begin_all(&mut self, parts: &mut [Part], id: &BackupId) -> Result<()> {
+        let context = self.context;
+        for part in &*parts {
+            let begun = context.or_cancelled(self.begin(part, id)).await;
+            begun.map_err(|error| part.repository.named(error))?;
+        }
+        for part in parts {
+            let ended = context.or_cancelled(end_backup(context, &part.repository, id));
+            part.is_counted = (ended.await).map_err(|error| part.repository.named(error))?;
+        }
+        Ok(())
     }
 
     /// Works out what other backups need.

@@ -23,7 +23,7 @@ use crate::config::Overrides;
 use crate::manifest::BackupId;
 use crate::operations::Origin;
 use crate::operations::{
-    ArcBackup, BackupOptions, Operation, Request, RestoreOptions, Running, Status, Who,
+    ArcBackup, BackupOptions, Operation, Request, RestoreOptions, Running, Status, VerifyMode, Who,
 };
 use crate::repository::Holder;
 use crate::repository::Repository;
@@ -246,6 +246,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     sink.lost.store(true, Ordering::SeqCst);
     let requests = [
         Request::Delete(id.clone(), None),
+        Request::Verify(id.clone(), VerifyMode::Full, None),
         Request::Restore(id.clone(), RestoreOptions::default(), None),
         Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data]))),
     ];

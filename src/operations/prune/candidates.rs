@@ -1,18 +1,11 @@
 //! The backups of a target, as the rules see them.
 
-use std::collections::HashMap;
-
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::ListAnswer;
-use crate::repository::{BackupState, Pin, Repository, Summary, UnreadableState};
+use crate::repository::{BackupState, Summary, UnreadableState};
 use crate::retention::{Candidate, CandidateState, Fault, Pinned, Unknown};
-
-/// How many notes are read at once.
-const NOTES_AT_ONCE: usize = 16;
 
 /// A backup, with what the rules do not ask for.
 #[derive(Debug, Clone)]
@@ -33,22 +26,18 @@ pub(super) struct Whose<'a> {
     pub(super) include_foreign: bool,
 }
 
-/// Everything that the list of `repository` shows, whatever its state.
-pub(super) async fn find(
-    repository: &Repository,
+/// Everything that the list of `target` shows, whatever its state.
+pub(super) fn find(
+    target: &str,
     answer: &ListAnswer,
     whose: Whose<'_>,
     now: Timestamp,
-) -> Result<Vec<Found>> {
-    let target = repository.name();
-    let mut later = details(repository, &answer.backups).await?;
+) -> Vec<Found> {
     let mut all = Vec::new();
     for one in &answer.backups {
-        let later = later.remove(&one.backup_id).unwrap_or_default();
-        let mut found = of_summary(one, later, whose, now);
-        // The default target of a run decides over all of it.
+        let mut found = of_summary(one, whose, now);
         if one.target != target {
-            found.candidate.is_ours = false;
+            found.candidate.state = CandidateState::Unknown(Unknown::Elsewhere);
         }
         all.push(found);
     }
@@ -65,8 +54,8 @@ pub(super) async fn find(
     };
     let damaged = (answer.damaged.iter())
         .map(|one| odd(&one.backup_id, BackupState::Damaged, Unknown::Broken));
-    all.extend(damaged);
-    all.extend(answer.unreadable.iter().map(|one| {
+    let mut odd_ones: Vec<_> = damaged.collect();
+    odd_ones.extend(answer.unreadable.iter().map(|one| {
         let unknown = match one.state {
             UnreadableState::Archived => Unknown::Archived,
             UnreadableState::Denied => Unknown::Denied,
@@ -75,11 +64,15 @@ pub(super) async fn find(
     }));
     let runs = (answer.incomplete_runs.iter())
         .map(|one| odd(&one.backup_id, BackupState::Incomplete, Unknown::Partial));
-    all.extend(runs);
-    Ok(all)
+    odd_ones.extend(runs);
+    // A leg that can't be read makes the whole run one of which nothing is known.
+    let is_odd = |id: &str| odd_ones.iter().any(|one| one.candidate.id == id);
+    all.retain(|one| !is_odd(&one.candidate.id));
+    all.extend(odd_ones);
+    all
 }
 
-fn of_summary(one: &Summary, later: Later, whose: Whose<'_>, now: Timestamp) -> Found {
+fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
     let by_id = moment_of(&one.backup_id);
     let time = one.created_at.parse().ok().or(by_id);
     let state = match one.state {
@@ -93,13 +86,13 @@ fn of_summary(one: &Summary, later: Later, whose: Whose<'_>, now: Timestamp) -> 
         BackupState::Archived => CandidateState::Unknown(Unknown::Archived),
         BackupState::Denied => CandidateState::Unknown(Unknown::Denied),
     };
-    let pin = later.pin.map(|pin| Pinned {
+    let pin = one.pin.as_ref().map(|pin| Pinned {
         // One that is no time is for ever.
         until: pin.until.as_ref().and_then(|until| until.parse().ok()),
-        reason: pin.reason,
+        reason: pin.reason.clone(),
     });
     Found {
-        is_pinned: pin.as_ref().is_some_and(|pin| pin.is_live(now)),
+        is_pinned: one.is_locked(now),
         candidate: Candidate {
             state,
             pin,
@@ -111,7 +104,7 @@ fn of_summary(one: &Summary, later: Later, whose: Whose<'_>, now: Timestamp) -> 
                 .clone()
                 .or_else(|| one.owner_instance_id.clone()),
             scope: one.scope.clone(),
-            schedule: later.schedule,
+            schedule: one.schedule.clone(),
             ..Candidate::new(&*one.backup_id, time.unwrap_or(Timestamp::MIN))
         },
         state: one.state,
@@ -122,27 +115,4 @@ fn of_summary(one: &Summary, later: Later, whose: Whose<'_>, now: Timestamp) -> 
 /// When a backup was made, by its id.
 fn moment_of(id: &str) -> Option<Timestamp> {
     BackupId::parse(id).ok()?.moment()
-}
-
-/// What note and manifest say, and the list does not.
-#[derive(Debug, Clone, Default)]
-struct Later {
-    pin: Option<Pin>,
-    schedule: Option<String>,
-}
-
-async fn details(repository: &Repository, backups: &[Summary]) -> Result<HashMap<String, Later>> {
-    let ids: Result<Vec<_>> = (backups.iter())
-        .map(|one| BackupId::parse(&one.backup_id))
-        .collect();
-    let asked = stream::iter(ids?).map(async |id| {
-        let note = repository.note_to_show(&id).await;
-        let loaded = repository.load(&id).await;
-        let later = Later {
-            pin: note.pin,
-            schedule: loaded.ok().and_then(|loaded| loaded.manifest.schedule),
-        };
-        (id.to_string(), later)
-    });
-    Ok(asked.buffer_unordered(NOTES_AT_ONCE).collect().await)
 }

@@ -40,7 +40,11 @@ pub(super) async fn delete(
         Err(why) => return Ok(Outcome::Kept(why)),
     };
     context.check_lock().await?;
-    (deleter.remove(&repository, &id).await).map(Outcome::Deleted)
+    let repository = repository.with_activity(context.running.progress.activity());
+    match deleter.remove(&repository, &id).await {
+        Err(Error::Pinned { detail, .. }) => Ok(Outcome::Kept(format!("it is pinned{detail}"))),
+        removed => removed.map(Outcome::Deleted),
+    }
 }
 
 /// Why the backup must stay after all; `None` where it is as the plan says.

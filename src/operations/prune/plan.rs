@@ -73,7 +73,7 @@ impl PrunePlan {
 }
 
 impl ArcBackup {
-    /// Returns what a prune would do now, and what that frees. Reads the target and changes nothing.
+    /// Returns what a prune would do now, and what that frees. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unknown target; otherwise where the target can't be listed.
@@ -128,7 +128,7 @@ impl ArcBackup {
             own: own.as_deref(),
             include_foreign: options.include_foreign,
         };
-        let found = candidates::find(repository, &answer, whose, now).await?;
+        let found = candidates::find(repository.name(), &answer, whose, now);
         let policies = self.policies(repository.name(), options)?;
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);

@@ -21,7 +21,7 @@ pub(crate) async fn run(
     options: &PruneOptions,
 ) -> Result<()> {
     context.running.phase(Phase::Checking);
-    // Made anew, with the lock held: what an earlier plan said may have changed.
+    // Made with the lock held: what an earlier plan said may have changed.
     let plan = context.or_cancelled(engine.decide_prune(options)).await?;
     for warning in &plan.warnings {
         context.warn(warning.clone());
@@ -40,25 +40,27 @@ pub(crate) async fn run(
     let mut problems = Problems::new(&context.running);
     // One for all: what other backups need is read once.
     let mut deleter = Deleter::new(context);
-    let mut is_first = true;
+    let mut deleted = 0;
     for planned in plan.deletions() {
         context.check_cancelled()?;
         match delete(engine, context, &mut deleter, planned).await {
-            Ok(Outcome::Deleted(freed)) => report(context, &planned.backup_id, &freed),
+            Ok(Outcome::Deleted(freed)) => {
+                deleted += 1;
+                report(context, &planned.backup_id, &freed);
+            }
             Ok(Outcome::Kept(why)) => {
                 context.warn(format!("{} was kept: {why}", planned.backup_id));
             }
             Err(error) if ends(&error) => {
-                return Err(error.context(match is_first {
-                    true => "nothing was deleted",
-                    false => "the backups that remain are as they were: prune again",
-                }));
+                let all = plan.deletions().count();
+                return Err(error.context(format!(
+                    "{deleted} of {all} backups were deleted: prune again to delete the others"
+                )));
             }
             Err(error) => {
                 problems.add(&*planned.backup_id, ProblemKind::Delete, error.to_string());
             }
         }
-        is_first = false;
     }
     problems.failure("not everything could be deleted")
 }

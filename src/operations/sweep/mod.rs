@@ -204,10 +204,15 @@ async fn sweep_one(
             true => Mode::Remove,
             false => Mode::Estimate,
         };
-        let shared = (repository.sweep_retained(mode, Box::new(scratch))).await?;
+        let shared = repository.sweep_retained(mode, Box::new(scratch)).await;
         let mut swept = repository.sweep_except(apply, &dead.kept).await?;
-        swept.add_unneeded(shared.unneeded);
-        swept.faults.extend(shared.faults);
+        match shared {
+            Ok(shared) => {
+                swept.add_unneeded(shared.unneeded);
+                swept.faults.extend(shared.faults);
+            }
+            Err(error) => swept.faults.push(error.to_string()),
+        }
         if !apply {
             let dead = dead.dead.iter().map(ToString::to_string);
             swept.unfinished.extend(dead);

@@ -13,6 +13,7 @@ use crate::operations::context::Context;
 use crate::operations::entries::records_in;
 use crate::operations::problems::Problems;
 use crate::operations::verify::check_for::CheckFor;
+use crate::operations::verify::holders::Holders;
 use crate::operations::verify::measurements;
 use crate::pipeline::CopyFault;
 use crate::repository::{
@@ -22,9 +23,6 @@ use crate::repository::{
 use crate::sorted::{Joined, Sorted, merge_join};
 use crate::source::ICEBERG;
 use crate::{Error, Result};
-
-/// How many files that other backups hold are asked for at once.
-const REQUESTS_AT_ONCE: usize = 32;
 
 /// Fails where the object is to be read and lies in an archive tier.
 async fn check_tier(part: &Part<'_>, path: &str, meta: &Meta) -> Result<()> {
@@ -201,17 +199,22 @@ fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
         Ok(record) => is_here(record),
         Err(_) => true,
     });
-    let checked = stream::iter(in_part).map(async |record| {
-        let record = record?;
-        let (id, key) = location_of(&part.context.id, &record)?;
-        let held_by = match id == part.context.id {
-            true => HeldBy::This,
-            false => HeldBy::Other(part.repository.sink().head(&key).await?),
-        };
-        Ok(Expected { record, held_by })
-    });
-    // Each file of another backup is a request, and most of it is waiting.
-    Ok(checked.buffered(REQUESTS_AT_ONCE))
+    let holders = Holders::new(part.repository, &part.loaded.manifest);
+    let walk = (in_part, holders);
+    Ok(stream::try_unfold(
+        walk,
+        move |(mut records, mut holders)| async move {
+            let Some(record) = records.next().transpose()? else {
+                return Ok(None);
+            };
+            let (id, key) = location_of(&part.context.id, &record)?;
+            let held_by = match id == part.context.id {
+                true => HeldBy::This,
+                false => HeldBy::Other(holders.object(&id, &key).await?),
+            };
+            Ok(Some((Expected { record, held_by }, (records, holders))))
+        },
+    ))
 }
 
 /// The objects in scope. Whatever else is listed goes to `odd`.

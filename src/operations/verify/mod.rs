@@ -3,6 +3,7 @@
 pub(crate) mod check_for;
 pub(crate) mod completeness;
 mod file_list;
+mod holders;
 pub(crate) mod load;
 mod measurements;
 mod mode;

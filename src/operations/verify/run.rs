@@ -57,6 +57,11 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
     // Recorded only after a complete run: an interrupted verification proves nothing.
     let mut problems = Problems::new(&context.running);
     examine(context, &mut problems, mode, run.as_ref()).await?;
+    // Files that are missing may have been deleted since the lease was lost. A missing answer does
+    // not prove that it was.
+    if let Err(error @ Error::Cancelled(_)) = context.check_lock().await {
+        return Err(error);
+    }
     let done = LastVerified {
         at: Timestamp::now().to_string(),
         mode: mode.name().to_owned(),

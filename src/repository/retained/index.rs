@@ -1,5 +1,5 @@
 //! `.arc-backup/retained/{backup_id}`: which folders are of deleted backups, so that a list of the
-//! backups needs no request for each. The folder's own list is the truth.
+//! backups needs no request for each. Where the two differ, the folder's own list is right.
 
 use std::collections::BTreeSet;
 

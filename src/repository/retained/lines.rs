@@ -1,5 +1,7 @@
 //! The lines of an object, as a stream.
 
+use std::io::Write;
+
 use arc_backup_core::{Body, ByteStream, Error as CoreError, ErrorKind};
 use futures::{Stream, StreamExt, stream};
 
@@ -25,7 +27,8 @@ pub(super) fn compressed_lines(
     };
     let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(&broken)?;
     let pieces = crate::pipeline::pieces(body, subject).map(move |piece| {
-        std::io::Write::write_all(&mut decoder, &piece?).map_err(&broken)?;
+        decoder.write_all(&piece?).map_err(&broken)?;
+        decoder.flush().map_err(&broken)?;
         Ok(std::mem::take(decoder.get_mut()).into())
     });
     Ok(split(pieces.boxed(), subject.to_owned()))

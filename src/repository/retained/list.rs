@@ -1,8 +1,8 @@
 //! `{backup_id}/retained.jsonl`: the files of a deleted backup that other backups need.
 //!
-//! A line for each file, sorted by path in byte order: `{"path": …, "size": …}`. Behind them a line
-//! with the totals and the backups that need the files, and a last one with the SHA-256 of
-//! everything before it. A list that is not whole is never followed.
+//! A line for each file, sorted by path in byte order: `{"path": "data/…", "size": 1}`. Behind
+//! them a line with the totals and the backups that need the files, and a last one with the SHA-256
+//! of everything before it. A list that is not whole is never followed.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! Deleting backups whose files others need.
 //!
 //! A backup may *refer* to files in the folder of another one of the same target: its manifest
-//! names that one in `stored_in`, and so does each such line of its inventory. The other one *holds*
-//! the bytes, and refers to nothing itself. It may be deleted all the same. The files that other
-//! backups need stay in its folder then, and `{backup_id}/retained.jsonl` lists them.
+//! names that one in `stored_in`, and so does each such line of its inventory. The other one
+//! *holds* the bytes. It may be deleted all the same. The files that other backups need stay in its
+//! folder then, and `{backup_id}/retained.jsonl` lists them.
 //!
 //! # The states of a folder
 //!
@@ -14,8 +14,8 @@
 //! | no | yes | of a deleted backup: it is neither listed nor damaged |
 //! | no | no | unfinished, where a journal names it; else damaged |
 //!
-//! Only manifests say who needs what. A list is worked out from the manifests and inventories of all
-//! other backups that are published at that moment, and names those that need something. An
+//! Only manifests say who needs what. A list is worked out from the manifests and inventories of
+//! all other backups that are published at that moment, and names those that need something. An
 //! inventory never changes, and a backup made later needs of the folder only what its base does. So
 //! a list is exact as long as all that it names are there.
 //!
@@ -27,7 +27,7 @@
 //!    an entry of an earlier deletion are removed.
 //! 4. The manifest of X goes. From here on X is deleted.
 //! 5. Every file of X that the list does not name goes, and the note of X.
-//! 6. For each deleted backup H of which X needed files: its list is worked out anew without X.
+//! 6. For each deleted backup H of which X needed files: its list is worked out again without X.
 //!    Where it differs, it is written first; then the files that it does not name go. Where nobody
 //!    refers to H any more, its folder goes, and then its entry in the index.
 //! 7. The journal ends.

@@ -38,15 +38,25 @@ pub(crate) struct References {
 #[derive(Debug)]
 struct Unknown {
     id: BackupId,
-    state: Option<UnreadableState>,
+    why: Why,
     detail: String,
+}
+
+/// Why it is not known what a backup needs.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    Unreadable(UnreadableState),
+    /// A newer release made it.
+    Newer,
+    /// Reading it failed.
+    Fault,
 }
 
 /// What is known of one folder.
 enum Found {
     Published(BTreeSet<BackupId>),
     Damaged(BTreeSet<BackupId>),
-    Unknown(Option<UnreadableState>, String),
+    Unknown(Why, String),
     Unpublished,
 }
 
@@ -57,6 +67,12 @@ impl References {
             .filter(|(id, holders)| *id != holder && holders.contains(holder))
             .map(|(id, _)| id.clone())
             .collect()
+    }
+
+    /// Whether any backup refers to another.
+    fn has_any(&self) -> bool {
+        let mut all = self.published.values().chain(self.damaged.values());
+        all.any(|holders| !holders.is_empty())
     }
 
     pub(super) fn is_published(&self, id: &BackupId) -> bool {
@@ -105,8 +121,8 @@ impl Repository {
                 Found::Published(holders) => drop(references.published.insert(id, holders)),
                 Found::Damaged(holders) => drop(references.damaged.insert(id, holders)),
                 Found::Unpublished => references.unpublished.push(id),
-                Found::Unknown(state, detail) => {
-                    references.unknown.push(Unknown { id, state, detail });
+                Found::Unknown(why, detail) => {
+                    references.unknown.push(Unknown { id, why, detail });
                 }
             }
         }
@@ -120,11 +136,13 @@ impl Repository {
                 let holders = loaded.manifest.stored_in.keys();
                 match holders.map(|holder| BackupId::parse(holder)).collect() {
                     Ok(holders) => Found::Published(holders),
-                    Err(error) => Found::Unknown(None, format!("manifest.json: {error}")),
+                    Err(error) => Found::Unknown(Why::Newer, format!("manifest.json: {error}")),
                 }
             }
             Err(Error::NotFound(_)) => Found::Unpublished,
-            Err(Error::Unreadable { state, detail, .. }) => Found::Unknown(Some(state), detail),
+            Err(Error::Unreadable { state, detail, .. }) => {
+                Found::Unknown(Why::Unreadable(state), detail)
+            }
             Err(Error::Damaged { detail, .. }) => self.reference_of_damaged(id, detail).await?,
             // A target that does not answer says nothing of its backups.
             Err(Error::Storage(error))
@@ -135,7 +153,7 @@ impl Repository {
             {
                 return Err(error.into());
             }
-            Err(error) => Found::Unknown(None, error.to_string()),
+            Err(error) => Found::Unknown(Why::Fault, error.to_string()),
         })
     }
 
@@ -159,7 +177,7 @@ impl Repository {
         let format = raw.get("format").and_then(Value::as_u64);
         if format.is_some_and(|format| format > u64::from(manifest::FORMAT)) {
             // It is no damage that this release can't read it.
-            return Ok(Found::Unknown(None, detail));
+            return Ok(Found::Unknown(Why::Newer, detail));
         }
         let holders = raw.get("stored_in").and_then(Value::as_object);
         let holders = holders.into_iter().flat_map(serde_json::Map::keys);
@@ -202,11 +220,12 @@ impl Repository {
         references: &References,
         holder: &BackupId,
     ) -> Result<()> {
-        // Where files have second names, no backup refers to another's folder.
-        if self.sink.hard_links().is_some() {
+        // Where files have second names, no backup refers to another's folder, unless all of them
+        // were brought from another place.
+        if self.sink.hard_links().is_some() && !references.has_any() {
             return Ok(());
         }
-        for Unknown { id, state, detail } in &references.unknown {
+        for Unknown { id, why, detail } in &references.unknown {
             if id == holder || self.is_older(id, holder).await? {
                 continue;
             }
@@ -214,9 +233,10 @@ impl Repository {
             let context = format!(
                 "it may need files of backup `{holder}`, which therefore was not deleted: make it readable, or delete it first"
             );
-            let error = match *state {
-                Some(state) => Error::Unreadable { id, state, detail },
-                None => Error::Damaged { id, detail },
+            let error = match *why {
+                Why::Unreadable(state) => Error::Unreadable { id, state, detail },
+                Why::Newer => Error::Damaged { id, detail },
+                Why::Fault => Error::Failed(format!("backup `{id}` can't be read now: {detail}")),
             };
             return Err(error.context(context));
         }

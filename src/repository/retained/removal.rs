@@ -195,7 +195,7 @@ impl<'a> Removal<'a> {
                 Err(error)
                     if matches!(
                         error.root(),
-                        Error::Damaged { .. } | Error::Unreadable { .. }
+                        Error::Damaged { .. } | Error::Unreadable { .. } | Error::Failed(_)
                     ) =>
                 {
                     faults.push(format!("files of backup `{holder}` stay: {error}"));
@@ -224,7 +224,7 @@ impl<'a> Removal<'a> {
             FoundList::Whole(list) if list.is_for(&needed_by) => Some(list),
             FoundList::Whole(_) | FoundList::Absent => None,
             FoundList::Broken(reason) => {
-                tracing::warn!(backup = %id, reason, "the list of its retained files is made anew");
+                tracing::warn!(backup = %id, reason, "the list of its retained files is made again");
                 None
             }
         };
@@ -234,11 +234,15 @@ impl<'a> Removal<'a> {
                 was_exact: true,
             });
         }
-        (self.repository.check_known(&self.references, id)).await?;
         let was_exact = exact.is_some();
         let kept = match exact {
+            // What can't be read now could be read when the list was made, or needs no more than
+            // its base.
             Some(list) => Some(list),
-            None => self.needed(id).await?,
+            None => {
+                (self.repository.check_known(&self.references, id)).await?;
+                self.needed(id).await?
+            }
         };
         if let Some(list) = &kept
             && self.mode == Mode::Remove

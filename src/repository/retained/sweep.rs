@@ -94,7 +94,7 @@ impl Repository {
             FoundList::Whole(list) => list,
             FoundList::Broken(reason) => {
                 return Err(Error::Failed(format!(
-                    "`{}`: {reason}; `sweep --apply` makes it anew",
+                    "`{}`: {reason}; `sweep --apply` makes it again",
                     retained_key(id)
                 )));
             }

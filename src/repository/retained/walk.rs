@@ -63,7 +63,7 @@ pub(crate) enum Mode {
     Remove,
 }
 
-/// Told of the files and bytes of each batch; an error ends the walk.
+/// Called with the files and bytes of each batch; an error ends the walk.
 pub(crate) type Report<'a> = &'a mut (dyn FnMut(u64, u64) -> Result<()> + Send);
 
 /// How many names of files that have more of them were removed, or would be, by this operation so

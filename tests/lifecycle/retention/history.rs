@@ -1,4 +1,4 @@
-//! Backups of other days: copies of one that was made, by hard links, with another id and time.
+//! Backups of other days: copies of one that was made, with another id and time.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,7 @@ pub fn add_with(
     let digits: String = moment.chars().filter(char::is_ascii_digit).collect();
     let id = format!("backup-{}-{}-0000000a", &digits[..8], &digits[8..14]);
     let (from, to) = (instance.backup_folder(of), instance.backup_folder(&id));
-    let copied = Command::new("cp").arg("-al").args([&from, &to]).output();
+    let copied = Command::new("cp").arg("-a").args([&from, &to]).output();
     let copied = copied.unwrap();
     assert!(copied.status.success(), "{}", text(&copied));
     let path = to.join("manifest.json");
@@ -43,8 +43,6 @@ pub fn add_with(
     manifest.created_at = moment.to_owned();
     change(&mut manifest);
     let bytes = seal(&mut manifest).unwrap();
-    // Not through the link.
-    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, bytes).unwrap();
     id
 }

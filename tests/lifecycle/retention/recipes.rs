@@ -74,8 +74,8 @@ fn a_single_disk_keeps_a_week_and_some_weeks() {
         24,
         400,
     );
-    // The last is of Monday, 3 February 2025. Seven days back is 28 January. The week before ends on
-    // one of them, the others on 26, 19 and 12 January.
+    // The last is of Monday, 3 February 2025. Seven days back is 28 January. The week before ends
+    // on one of them, the others on 26, 19 and 12 January.
     assert_eq!((kept.len(), oldest(&kept)), (7 + 3, 22), "{kept:#?}");
 }
 

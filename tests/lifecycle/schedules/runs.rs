@@ -16,7 +16,7 @@ fn somebody() -> Who {
     }
 }
 
-/// Guards against: a backup that looks like one by hand, or that is not verified.
+/// Guards against: a backup that looks like one made by hand, or that is not verified.
 #[test]
 fn each_step_is_an_operation_of_its_schedule() {
     let settings = format!("{HOURLY}verify = \"full\"\nlabels = [\"by-itself\"]\n");

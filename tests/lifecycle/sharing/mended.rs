@@ -1,4 +1,4 @@
-//! Targets that are not as a deletion leaves them: what is unknown or broken costs no backup a file.
+//! Targets that are not as a deletion leaves them: what is unknown costs no backup a file.
 
 use arc_backup::Request;
 use serde_json::{Value, json};

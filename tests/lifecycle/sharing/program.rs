@@ -10,10 +10,8 @@ use serde_json::json;
 use super::referring;
 use crate::support::{Instance, files, text};
 
-fn target(instance: &Instance) -> Arc<dyn Sink> {
-    Arc::new(LocalSink::new(LocalConfig::new(
-        instance.path("data/backups"),
-    )))
+fn folder(instance: &Instance, name: &str) -> Arc<dyn Sink> {
+    Arc::new(LocalSink::new(LocalConfig::new(instance.path(name))))
 }
 
 /// Guards against: a dry run that names other figures than the deletion, on any interface.
@@ -29,7 +27,11 @@ fn the_dry_run_of_each_interface_says_what_the_deletion_does() {
     std::fs::write(root.join(&changed), b"changed").unwrap();
     let incremental = instance.backup();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(referring::refer(&*target(&instance), &incremental, &base));
+    runtime.block_on(referring::refer(
+        &*folder(&instance, "data/backups"),
+        &incremental,
+        &base,
+    ));
 
     let (code, said) = instance.json(&["delete", "--dry-run", &base]);
     assert_eq!(code, 0, "{said}");
@@ -121,4 +123,67 @@ fn of_hard_links_the_last_one_frees_the_bytes() {
         }
     }
     assert_eq!(figures(&all)[1], freed, "{all}");
+}
+
+/// Guards against: files of one leg that are looked for in another target, or stay there for ever.
+#[test]
+fn each_leg_keeps_what_the_legs_beside_it_need() {
+    let instance = Instance::new();
+    std::fs::remove_dir_all(instance.path("data/backups")).unwrap();
+    instance.configure("default_target = \"near\"");
+    instance.configure("[backup.targets.near]\ntype = \"local\"\nlocal_path = \"./near\"");
+    let far = "type = \"local\"\nlocal_path = \"./far\"\ndatabases = [\"iot\"]";
+    instance.configure(&format!("[backup.targets.far]\n{far}"));
+    let (base, incremental) = (instance.backup(), instance.backup());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let legs = ["near", "far"].map(|name| (name, folder(&instance, name)));
+    runtime.block_on(async {
+        let name = format!("{incremental}/manifest.json");
+        let mut manifests = Vec::new();
+        let mut digests = serde_json::Map::new();
+        for (target, sink) in &legs {
+            referring::refer(&**sink, &incremental, &base).await;
+            let text = referring::get(&**sink, &name).await.unwrap();
+            let raw: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            digests.insert((*target).to_owned(), raw["inventory"]["sha256"].clone());
+            manifests.push(raw);
+        }
+        for ((_, sink), mut raw) in legs.iter().zip(manifests) {
+            raw["run_inventories"] = digests.clone().into();
+            referring::write_manifest(&**sink, &name, raw).await;
+        }
+    });
+    let (code, said) = instance.json(&["delete", "--dry-run", &base]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said["retained_files"], 105, "{said}");
+    let (code, done) = instance.json(&["delete", &base, "--yes"]);
+    assert_eq!(code, 0, "{done}");
+    for field in [
+        "freed_files",
+        "freed_bytes",
+        "retained_files",
+        "retained_bytes",
+    ] {
+        assert_eq!(done[field], said[field], "{field}: {done}");
+    }
+    for (target, _) in &legs {
+        let kept = instance.path(target).join(&base);
+        assert!(kept.join("retained.jsonl").exists(), "{target}");
+        assert!(!kept.join("manifest.json").exists(), "{target}");
+    }
+    let verified = instance.run(&["verify", &incremental]);
+    assert!(verified.status.success(), "{}", text(&verified));
+    let live = instance.live();
+    std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
+    instance.ok(&["restore", &incremental, "--yes"]);
+    let restored = instance.live();
+    assert!(live.keys().eq(restored.keys()), "not all files are back");
+    assert!((live.iter()).all(|(name, file)| restored[name].0 == file.0));
+    instance.ok(&["delete", &incremental, "--yes", "--even-last"]);
+    for (target, _) in &legs {
+        let left: Vec<_> = (files(&instance.path(target)).into_iter())
+            .filter(|name| !name.starts_with(".arc-backup/lock"))
+            .collect();
+        assert_eq!(left, Vec::<String>::new(), "{target}");
+    }
 }

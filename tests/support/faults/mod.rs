@@ -96,7 +96,8 @@ pub fn registry() -> arc_backup::Registry {
     registry_with(|_| {})
 }
 
-fn registry_with(change: impl FnOnce(&mut arc_backup::Registry)) -> arc_backup::Registry {
+/// A registry with the faults that the environment names, and a change to it.
+pub fn registry_with(change: impl FnOnce(&mut arc_backup::Registry)) -> arc_backup::Registry {
     let plan = Arc::new(Plan::from_environment());
     let mut registry = arc_backup::Registry::new();
     change(&mut registry);
