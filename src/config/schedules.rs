@@ -265,7 +265,8 @@ impl Reader {
             None => None,
             Some(value @ Value::Table(_)) => {
                 let rules = retention_rules("retention", value);
-                let error = |error| Error::Config(format!("schedule {:?}: {error}", self.name));
+                let error =
+                    |error: Error| Error::Config(format!("schedule {:?}: {error}", self.name));
                 Some(rules.map_err(error)?)
             }
             Some(_) => {

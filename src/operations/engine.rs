@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Sink, Source};
 
-use crate::config::{Settings, TargetSettings};
+use crate::config::{RetentionSettings, Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::operations::ending::Ending;
 use crate::operations::history::History;
@@ -103,6 +103,22 @@ impl ArcBackup {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns the rules of targets and schedules that are in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a wrong schedule: which rules it has is unknown.
+    pub fn retention(&self) -> Result<RetentionSettings> {
+        self.retention.get(&self.settings)
+    }
+
+    /// Puts the rules of these settings in force.
+    ///
+    /// # Errors
+    /// As [`ArcBackup::retention`]; then the rules stay as they were.
+    pub fn take_up_retention(&self, settings: &Settings) -> Result<()> {
+        self.retention.take_up(settings)
     }
 
     /// Returns Arc's data storage.

@@ -1,39 +1,29 @@
 //! The rules of retention that are in force: a service takes up a changed file without a restart.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
 use crate::config::{RetentionSettings, Settings};
-use crate::operations::ArcBackup;
 
 /// The rules of a file that was read later than the engine's settings; `None`: there is none.
 #[derive(Debug, Default)]
 pub(crate) struct RetentionInForce(Mutex<Option<RetentionSettings>>);
 
-impl ArcBackup {
-    /// Returns the rules of targets and schedules that are in force.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a wrong schedule: which rules it has is unknown.
-    pub fn retention(&self) -> Result<RetentionSettings> {
-        let later = self.retention.0.lock();
-        match &*later.unwrap_or_else(PoisonError::into_inner) {
-            Some(later) => Ok(later.clone()),
-            None => self.settings.retention_of_all(),
-        }
+impl RetentionInForce {
+    fn later(&self) -> MutexGuard<'_, Option<RetentionSettings>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the rules of these settings in force.
-    ///
-    /// # Errors
-    /// As [`ArcBackup::retention`]; then the rules stay as they were.
-    pub fn take_up_retention(&self, settings: &Settings) -> Result<()> {
+    /// The rules of the later file, else of these settings.
+    pub(crate) fn get(&self, settings: &Settings) -> Result<RetentionSettings> {
+        let later = self.later().clone();
+        later.map_or_else(|| settings.retention_of_all(), Ok)
+    }
+
+    /// Puts the rules of these settings in force. Where they are wrong, all stays as it was.
+    pub(crate) fn take_up(&self, settings: &Settings) -> Result<()> {
         let rules = settings.retention_of_all()?;
-        *self
-            .retention
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(rules);
+        *self.later() = Some(rules);
         Ok(())
     }
 }
