@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Freshness, Listing, Repository};
-use crate::schedule::health;
+use crate::schedule::{configured, health};
 
 /// How long a target may take to list its backups.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
 
 /// What is wrong with the schedules of the configuration.
 async fn schedules(engine: &ArcBackup) -> Option<String> {
-    let schedules = engine.settings().schedules();
+    let schedules = configured(engine.settings());
     let health = match schedules {
         Ok(schedules) => health(engine, Ok(&schedules)).await,
         Err(error) => health(engine, Err(error)).await,

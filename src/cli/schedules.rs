@@ -21,7 +21,8 @@ use crate::api::types;
 use crate::config::ScheduleSettings;
 use crate::operations::{ArcBackup, Status};
 use crate::schedule::{
-    EngineWork, ScheduleReport, SystemClock, find, follow_up, preview, reports, request_of, switch,
+    EngineWork, ScheduleReport, SystemClock, configured, find, follow_up, preview, reports,
+    request_of, switch,
 };
 use crate::times;
 
@@ -32,7 +33,7 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> Result<u8> {
     engine.check_place()?;
-    let schedules = engine.settings().schedules()?;
+    let schedules = configured(engine.settings())?;
     match arguments.command {
         Some(ScheduleCommand::Run { name, busy }) => {
             let schedule = find(&schedules, &name)?;
@@ -47,12 +48,12 @@ pub(super) async fn run(
         None => {
             let chosen = match &arguments.name {
                 Some(name) => vec![find(&schedules, name)?.clone()],
-                None => schedules,
+                None => schedules.clone(),
             };
             let is_one = arguments.name.is_some();
             let shown = async {
                 match arguments.preview {
-                    true => show_previews(engine, &chosen, is_one, json).await,
+                    true => show_previews(engine, (&chosen, &schedules), is_one, json).await,
                     false => show(engine, &chosen, is_one, json).await,
                 }
             };
@@ -255,14 +256,14 @@ fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
 
 async fn show_previews(
     engine: &ArcBackup,
-    schedules: &[ScheduleSettings],
+    (schedules, all): (&[ScheduleSettings], &[ScheduleSettings]),
     is_one: bool,
     json: bool,
 ) -> Result<u8> {
     let now = Timestamp::now();
     let mut previews = Vec::new();
     for schedule in schedules {
-        previews.push((schedule, preview(engine, schedule, now).await?));
+        previews.push((schedule, preview(engine, schedule, all, now).await?));
     }
     if json {
         let mut answers = previews

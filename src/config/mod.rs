@@ -44,7 +44,6 @@ pub(crate) use location::searched_places;
 pub(crate) use placeholder::placeholder;
 pub(crate) use places::{Compared, differences};
 pub use retention::RetentionSettings;
-
 pub use schedules::{ScheduleSettings, ScheduledVerification};
 pub use settings::{Overrides, Settings};
 pub use storage::StorageSettings;

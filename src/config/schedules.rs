@@ -9,9 +9,11 @@ use jiff::tz::TimeZone;
 use toml::{Table, Value};
 
 use super::keys::unknown_target;
+use super::retention::{RetentionSettings, rules as retention_rules};
 use super::settings::Settings;
 use crate::cron::{Cron, Timing};
 use crate::nearest::hint;
+use crate::retention::{Policy, Rules};
 use crate::times;
 use crate::{Error, Result};
 
@@ -49,8 +51,8 @@ pub struct ScheduleSettings {
     pub target: String,
     /// The databases that its backups are limited to; empty: all.
     pub databases: Vec<String>,
-    /// The rules by which its backups are kept, as they are written; `None`: those of the target.
-    pub retention: Option<Table>,
+    /// The rules by which its backups are kept; `None`: those of the target.
+    pub retention: Option<Rules>,
     /// The targets that each backup is copied to.
     pub copy_to: Vec<String>,
     /// How each backup is verified; `None`: not at all.
@@ -133,6 +135,23 @@ impl Settings {
             schedules.push(schedule);
         }
         Ok(schedules)
+    }
+}
+
+impl Settings {
+    /// The rules of retention, with those of the schedules.
+    ///
+    /// # Errors
+    /// As [`Settings::schedules`].
+    pub(crate) fn retention_of_all(&self) -> Result<RetentionSettings> {
+        let mut retention = self.retention.clone();
+        for schedule in self.schedules()? {
+            if let Some(rules) = schedule.retention {
+                let (name, zone) = (schedule.timing.name.clone(), schedule.timing.zone.clone());
+                (retention.of_schedules).insert(name, Policy { rules, zone });
+            }
+        }
+        Ok(retention)
     }
 }
 
@@ -244,7 +263,12 @@ impl Reader {
         };
         let retention = match self.table.get("retention") {
             None => None,
-            Some(Value::Table(rules)) => Some(rules.clone()),
+            Some(value @ Value::Table(_)) => {
+                let rules = retention_rules("retention", value);
+                let error =
+                    |error: Error| Error::Config(format!("schedule {:?}: {error}", self.name));
+                Some(rules.map_err(error)?)
+            }
             Some(_) => {
                 let allowed = "a table of rules, such as { keep_daily = 7, keep_monthly = 12 }";
                 return Err(self.wrong("retention", allowed));

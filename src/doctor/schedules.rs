@@ -2,14 +2,14 @@
 
 use super::check::Check;
 use crate::operations::ArcBackup;
-use crate::schedule::health;
+use crate::schedule::{configured, health};
 
 const SUBJECT: &str = "schedules";
 const SETTING: &str = "arc_backup.schedule";
 
 /// The check; absent where no schedule is configured.
 pub(super) async fn check(engine: &ArcBackup) -> Option<Check> {
-    let schedules = engine.settings().schedules();
+    let schedules = configured(engine.settings());
     let health = match schedules {
         Ok(schedules) => health(engine, Ok(&schedules)).await,
         Err(error) => health(engine, Err(error)).await,

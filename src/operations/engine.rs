@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use arc_backup_core::{Activity, Discard, Discarded, Sink, Source};
 
-use crate::config::{Settings, TargetSettings};
+use crate::config::{RetentionSettings, Settings, TargetSettings};
 use crate::manifest::{BackupId, InventoryFault};
 use crate::operations::ending::Ending;
 use crate::operations::history::History;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::inventories::{Inventories, LocalInventory};
 use crate::operations::restore::marker;
+use crate::operations::retention_in_force::RetentionInForce;
 use crate::operations::running::Running;
 use crate::operations::running_set::RunningSet;
 use crate::operations::scratch::ScratchFolders;
@@ -35,6 +36,7 @@ pub struct ArcBackup {
     pub(crate) history: History,
     pub(crate) scratch: ScratchFolders,
     pub(crate) inventories: Inventories,
+    pub(crate) retention: RetentionInForce,
     pub(crate) slots: Slots,
     pub(crate) running: RunningSet,
     pub(crate) ending: Ending,
@@ -83,6 +85,7 @@ impl ArcBackup {
             history: History::new(settings.backup.state_path.clone(), settings.backup.history),
             scratch: ScratchFolders::new(settings.backup.state_folder()),
             inventories: Inventories::default(),
+            retention: RetentionInForce::default(),
             slots: Slots::new(settings.backup.state_folder()),
             running: RunningSet::default(),
             settings: Arc::new(settings),
@@ -100,6 +103,22 @@ impl ArcBackup {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns the rules of targets and schedules that are in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a wrong schedule: which rules it has is unknown.
+    pub fn retention(&self) -> Result<RetentionSettings> {
+        self.retention.get(&self.settings)
+    }
+
+    /// Puts the rules of these settings in force.
+    ///
+    /// # Errors
+    /// As [`ArcBackup::retention`]; then the rules stay as they were.
+    pub fn take_up_retention(&self, settings: &Settings) -> Result<()> {
+        self.retention.take_up(settings)
     }
 
     /// Returns Arc's data storage.

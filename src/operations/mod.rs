@@ -42,6 +42,7 @@ mod prune;
 mod reader_slots;
 mod request;
 mod restore;
+mod retention_in_force;
 mod running;
 mod running_set;
 mod scratch;

@@ -29,4 +29,4 @@ pub use report::{
 };
 pub use scheduler::Scheduler;
 pub use switches::switch;
-pub use work::{EngineWork, ScheduleWork, find, request_of};
+pub use work::{EngineWork, ScheduleWork, configured, find, request_of};

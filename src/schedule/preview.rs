@@ -1,10 +1,16 @@
 //! What a schedule will do: its next runs, and what would be kept of its target in 30 days.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
+use super::work::has_rules;
 use crate::Result;
 use crate::config::ScheduleSettings;
+use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
+use crate::repository::Summary;
+use crate::retention::{Candidate, CandidateState, Fault, Pinned, evaluate_all};
 
 /// How many next runs are shown.
 const NEXT_RUNS: usize = 10;
@@ -42,13 +48,14 @@ pub struct PreviewedBackup {
     pub reasons: Vec<String>,
 }
 
-/// Previews a schedule.
+/// Previews a schedule. `all` are all schedules: those of the same target are simulated too.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for an unknown target.
 pub async fn preview(
     engine: &ArcBackup,
     schedule: &ScheduleSettings,
+    all: &[ScheduleSettings],
     now: Timestamp,
 ) -> Result<SchedulePreview> {
     let timing = &schedule.timing;
@@ -61,49 +68,81 @@ pub async fn preview(
         kept: None,
         warnings: Vec::new(),
     };
-    let Some(rules) = rules(schedule) else {
-        preview
-            .warnings
-            .push("no retention rule is set: every backup is kept".to_owned());
+    let policies = engine.retention()?.policies(&schedule.target);
+    if !has_rules(&policies) {
+        let text = "no retention rule is set: every backup is kept";
+        preview.warnings.push(text.to_owned());
         return Ok(preview);
-    };
+    }
     let answer = engine.list(Some(&schedule.target), false).await?;
     for error in answer.errors {
-        preview.warnings.push(format!(
-            "target {} can't be listed: {}",
-            error.target, error.detail
-        ));
+        let (target, detail) = (error.target, error.detail);
+        let text = format!("target {target} can't be listed: {detail}");
+        preview.warnings.push(text);
     }
+    let own = engine.instance();
     let made = answer
         .backups
-        .into_iter()
-        .filter_map(|backup| Some((backup.created_at.parse().ok()?, Some(backup.backup_id))));
-    let future = timing.next_runs(now, SIMULATED).into_iter();
-    let future = future.take_while(|run| *run <= at).map(|run| (run, None));
-    let all: Vec<(Timestamp, Option<String>)> = made.chain(future).collect();
-    preview.kept = Some(kept(all, &rules, schedule, at));
+        .iter()
+        .map(|one| candidate(one, own.as_deref()));
+    let here = all.iter().filter(|one| one.target == schedule.target);
+    let future = here.flat_map(|one| future(one, own.as_ref(), now, at));
+    let candidates: Vec<_> = made.chain(future).collect();
+    let times: BTreeMap<_, _> = candidates
+        .iter()
+        .map(|one| (one.id.clone(), one.time))
+        .collect();
+    let decisions = evaluate_all(&candidates, &policies, at).into_iter();
+    let kept = decisions
+        .filter(|decision| decision.keep)
+        .filter_map(|decision| {
+            Some(PreviewedBackup {
+                moment: *times.get(&decision.id)?,
+                backup_id: BackupId::parse(&decision.id).ok().map(|id| id.to_string()),
+                reasons: decision.reasons,
+            })
+        });
+    preview.kept = Some(kept.collect());
     Ok(preview)
 }
 
-/// The rules that apply to the backups of the schedule.
-fn rules(schedule: &ScheduleSettings) -> Option<toml::Table> {
-    // PLUG: the rules of the schedule, else those of its target.
-    schedule.retention.clone()
+/// A backup that there is.
+fn candidate(backup: &Summary, own: Option<&str>) -> Candidate {
+    let by_id = || BackupId::parse(&backup.backup_id).ok()?.moment();
+    let time = backup.created_at.parse().ok().or_else(by_id);
+    Candidate {
+        state: match backup.state.is_good() {
+            true => CandidateState::Good,
+            false => CandidateState::NotGood(Fault::Damaged),
+        },
+        pin: backup.pin.as_ref().map(|pin| Pinned {
+            reason: pin.reason.clone(),
+            until: pin.until.as_ref().and_then(|until| until.parse().ok()),
+        }),
+        is_ours: backup.instance.is_some() && backup.instance.as_deref() == own,
+        instance: backup.instance.clone(),
+        scope: backup.scope.clone(),
+        schedule: backup.schedule.clone(),
+        ..Candidate::new(&*backup.backup_id, time.unwrap_or(Timestamp::MIN))
+    }
 }
 
-/// The backups that the rules keep.
-fn kept(
-    mut all: Vec<(Timestamp, Option<String>)>,
-    _rules: &toml::Table,
-    _schedule: &ScheduleSettings,
-    _at: Timestamp,
-) -> Vec<PreviewedBackup> {
-    // PLUG: `retention::evaluate` over candidates made of `all`.
-    all.sort_by_key(|(moment, _)| std::cmp::Reverse(*moment));
-    let backups = all.into_iter().map(|(moment, backup_id)| PreviewedBackup {
-        moment,
-        backup_id,
-        reasons: Vec::new(),
+/// The backups of a schedule until `at`, if each run succeeds.
+fn future(
+    schedule: &ScheduleSettings,
+    own: Option<&String>,
+    now: Timestamp,
+    at: Timestamp,
+) -> Vec<Candidate> {
+    let name = &schedule.timing.name;
+    let next = |run: &Timestamp| schedule.timing.next_after(*run);
+    let runs = std::iter::successors(schedule.timing.next_after(now), next);
+    let runs = runs.take(SIMULATED).take_while(|run| *run <= at);
+    let candidates = runs.map(|run| Candidate {
+        instance: own.cloned(),
+        scope: schedule.databases.clone(),
+        schedule: Some(name.clone()),
+        ..Candidate::new(format!("{name} {run}"), run)
     });
-    backups.collect()
+    candidates.collect()
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::work::configured;
 use crate::config::{Overrides, ScheduleSettings, Settings};
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
@@ -31,7 +32,7 @@ pub(super) fn read(engine: &ArcBackup) -> Result<(Settings, Vec<ScheduleSettings
         ..Overrides::default()
     };
     let new = Settings::load(&overrides, old.backends.clone())?;
-    let schedules = new.schedules()?;
+    let schedules = configured(&new)?;
     let is_known = |name: &String| old.targets.iter().any(|target| target.name == *name);
     for schedule in &schedules {
         let targets = std::iter::once(&schedule.target).chain(&schedule.copy_to);

@@ -15,7 +15,7 @@ use super::follow_up::{fault, with_copies};
 use super::health::{ScheduleHealth, health};
 use super::kept::PendingCopy;
 use super::machine::Machine;
-use super::work::{EngineWork, ScheduleWork, last_begun, request_of};
+use super::work::{EngineWork, ScheduleWork, configured, last_begun, request_of};
 use super::{reload, store, switches};
 use crate::config::ScheduleSettings;
 use crate::operations::{ArcBackup, Running, Status, Who};
@@ -59,13 +59,7 @@ impl Scheduler {
         work: Arc<dyn ScheduleWork>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
-        let schedules = engine.settings().schedules()?;
-        for schedule in &schedules {
-            request_of(&engine, schedule).map_err(|error| {
-                let name = &schedule.timing.name;
-                Error::Config(format!("`databases` of schedule {name:?}: {error}"))
-            })?;
-        }
+        let schedules = configured(engine.settings())?;
         let (started, to_follow) = unbounded_channel();
         Ok(Arc::new(Self {
             engine,
@@ -239,14 +233,12 @@ impl Scheduler {
         let read = tokio::task::spawn_blocking(move || reload::read(&engine)).await;
         let read = read.unwrap_or_else(|error| Err(error.into()));
         let read = read.and_then(|(settings, schedules)| {
-            for schedule in &schedules {
-                request_of(&self.engine, schedule)?;
-            }
-            Ok((settings, schedules))
+            self.engine.take_up_retention(&settings)?;
+            Ok(schedules)
         });
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match read {
-            Ok((_settings, schedules)) => {
+            Ok(schedules) => {
                 if *current.0 != schedules || current.1.is_some() {
                     tracing::info!(
                         schedules = schedules.len(),

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use super::decision::Begun;
 use crate::backup_type::BackupType;
-use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification};
+use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
 use crate::manifest::BackupId;
 use crate::nearest::hint;
 use crate::operations::{
-    ArcBackup, BackupOptions, Operation, OperationFilter, OperationKind, Origin, Request, Running,
-    Sections, VerifyMode, Who, check_database_names,
+    ArcBackup, BackupOptions, CopyOptions, Operation, OperationFilter, OperationKind, Origin,
+    PruneOptions, Request, Running, Sections, VerifyMode, Who, check_database_names, check_label,
 };
+use crate::retention::Policies;
 use crate::{Error, Result};
 
 /// What a run asks for. All methods are required; each but the first returns when its operation has
@@ -76,15 +77,14 @@ impl ScheduleWork for EngineWork {
 
     async fn copy(
         &self,
-        _schedule: &ScheduleSettings,
+        schedule: &ScheduleSettings,
         backup_id: &str,
-        _from: &str,
+        from: &str,
         to: &str,
     ) -> Result<Operation> {
-        // PLUG: `Request::Copy(CopyOptions::new(id, to).from(Some(from)))`.
-        Err(Error::Failed(format!(
-            "backup {backup_id} cannot be copied to {to}: this version makes no copies"
-        )))
+        let copy = CopyOptions::new(BackupId::parse(backup_id)?, to);
+        let request = Request::Copy(copy.from(Some(from.to_owned())));
+        self.run(schedule, request).await
     }
 
     async fn verify(
@@ -104,14 +104,42 @@ impl ScheduleWork for EngineWork {
         self.run(schedule, request).await
     }
 
-    async fn prune(
-        &self,
-        _schedule: &ScheduleSettings,
-        _target: &str,
-    ) -> Result<Option<Operation>> {
-        // PLUG: `Request::Prune(PruneOptions::of(Some(target)))` where rules are set.
-        Ok(None)
+    async fn prune(&self, schedule: &ScheduleSettings, target: &str) -> Result<Option<Operation>> {
+        if !has_rules(&self.0.retention()?.policies(target)) {
+            return Ok(None);
+        }
+        let request = Request::Prune(PruneOptions::of(Some(target.to_owned())));
+        self.run(schedule, request).await.map(Some)
     }
+}
+
+/// Whether any rule is set: without one, everything is kept.
+pub(super) fn has_rules(policies: &Policies) -> bool {
+    let of_schedules = policies.of_schedules.values();
+    (of_schedules.chain([&policies.of_target])).any(|policy| !policy.rules.is_empty())
+}
+
+/// The schedules of the configuration, with all that can be wrong with them.
+///
+/// # Errors
+/// [`Error::Config`] names what is wrong with one of them.
+pub fn configured(settings: &Settings) -> Result<Vec<ScheduleSettings>> {
+    let schedules = settings.schedules()?;
+    for schedule in &schedules {
+        let names = schedule.databases.clone();
+        let databases = match names.is_empty() {
+            true => Ok(()),
+            false => check_database_names(names).map(|_| ()),
+        };
+        let labels = schedule
+            .labels
+            .iter()
+            .try_for_each(|label| check_label(label));
+        databases.and(labels).map_err(|error| {
+            Error::Config(format!("schedule {:?}: {error}", schedule.timing.name))
+        })?;
+    }
+    Ok(schedules)
 }
 
 /// The request for a backup of a schedule.

@@ -83,7 +83,7 @@ impl ScheduleRoutes {
     ) -> Result<Json<SchedulePreview>, ApiError> {
         let schedules = shared.scheduler.schedules().0;
         let schedule = find(&schedules, &name)?;
-        let preview = preview(&shared.engine, schedule, Timestamp::now()).await?;
+        let preview = preview(&shared.engine, schedule, &schedules, Timestamp::now()).await?;
         Ok(Json(preview.into()))
     }
 

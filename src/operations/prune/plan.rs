@@ -129,19 +129,18 @@ impl ArcBackup {
             include_foreign: options.include_foreign,
         };
         let found = candidates::find(repository.name(), &answer, whose, now);
-        let policies = self.policies(repository.name(), options);
+        let policies = self.policies(repository.name(), options)?;
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
         Ok(plan)
     }
 
     /// The rules for the backups of a target.
-    fn policies(&self, target: &str, options: &PruneOptions) -> Policies {
-        let settings = &self.settings.retention;
-        match options.rules {
-            Some(rules) => Policies::of(rules, settings.zone.clone()),
-            None => settings.policies(target),
-        }
+    fn policies(&self, target: &str, options: &PruneOptions) -> Result<Policies> {
+        Ok(match options.rules {
+            Some(rules) => Policies::of(rules, self.settings.retention.zone.clone()),
+            None => self.retention()?.policies(target),
+        })
     }
 }
 

@@ -114,6 +114,21 @@ fn each_mistake_names_the_schedule_the_key_and_what_is_allowed() {
             &["`retention`", "keep_daily"],
         ),
         (
+            "a rule",
+            with("retention = { keep_dayly = 7 }"),
+            &["\"nightly\"", "keep_dayly", "keep_daily"],
+        ),
+        (
+            "a label",
+            with("labels = [\"by night\"]"),
+            &["\"nightly\"", "by night", "not a label"],
+        ),
+        (
+            "a database",
+            with("databases = [\"a/b\"]"),
+            &["\"nightly\"", "\"a/b\""],
+        ),
+        (
             "a key",
             with("time_zone = \"UTC\""),
             &[

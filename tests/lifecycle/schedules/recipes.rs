@@ -36,8 +36,13 @@ fn world(title: &str, now: &str) -> World {
     // The page's own table takes the place of the test's.
     let text = std::fs::read_to_string(folder.path("arc.toml")).unwrap();
     let (before, _) = text.split_once("[backup]").unwrap();
-    let state = format!("[arc_backup]\nstate_path = \"{root}state/history.db\"\n");
-    let text = format!("{before}{state}{}\n", recipe(title, &root));
+    let recipe = recipe(title, &root);
+    let mut own = format!("[arc_backup]\nstate_path = \"{root}state/history.db\"\n");
+    if !recipe.contains("local_path") {
+        // Else the built-in target would be in the working folder of the test.
+        own.push_str(&format!("local_path = \"{root}local\"\n"));
+    }
+    let text = format!("{before}{own}{recipe}\n");
     std::fs::write(folder.path("arc.toml"), text).unwrap();
     World::with(folder, with_memory, now)
 }

@@ -122,6 +122,9 @@ pub(super) fn instance(settings: &str) -> Instance {
     for name in ["a", "b", "c"] {
         std::fs::write(data.join(format!("{name}.parquet")), name).unwrap();
     }
+    let database = rusqlite::Connection::open(instance.path("data/arc.db")).unwrap();
+    database.execute_batch("CREATE TABLE a (b)").unwrap();
+    drop(database);
     let root = instance.path("").display().to_string();
     let root = root.trim_end_matches('/');
     let settings = match settings.contains("local_path") {
