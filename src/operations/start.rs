@@ -29,7 +29,7 @@ use crate::operations::running::{Running, Who};
 use crate::operations::stall::StallWatch;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
-use crate::operations::{ArcBackup, CopyOptions, Request};
+use crate::operations::{ArcBackup, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::repository::{Journal, Repository};
@@ -69,11 +69,8 @@ impl ArcBackup {
     ) -> Result<Arc<Running>> {
         let TimedRequest { request, limit } = request.into();
         // An invalid request is refused as such even if another operation runs.
-        if let Some(target) = request.target() {
+        for target in request.targets() {
             self.repository(Some(target))?;
-        }
-        if let Request::Copy(options) = &request {
-            self.repository(Some(&options.to))?;
         }
         self.check_open()?;
         self.check_place()?;
@@ -158,24 +155,14 @@ impl ArcBackup {
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_anything(id, target.as_deref()).await?,
-            Request::Copy(options) => {
-                let (source, destination) = copy::locate(self, options).await?;
-                options.source = Some(source);
-                destination
-            }
+            Request::Copy(options) => copy::locate(self, options).await?,
         };
         let read_only = matches!(request, Request::Restore(..) | Request::Verify(..));
-        let lock = match &request {
-            Request::Copy(CopyOptions {
-                source: Some(source),
-                ..
-            }) => copy::locks(source, &repository, &holder).await?,
-            _ => locks::take(&repository, &holder, read_only).await?,
+        let lock = match request.source() {
+            Some(source) => copy::locks(source, &repository, &holder).await?,
+            None => locks::take(&repository, &holder, read_only).await?,
         };
-        let shown = match &request {
-            Request::Copy(options) => options.source.as_ref().unwrap_or(&repository),
-            _ => &repository,
-        };
+        let shown = request.source().unwrap_or(&repository);
         let operation = Operation {
             target: Some(shown.name().to_owned()),
             targets: locks::names_of_legs(shown),
@@ -405,12 +392,7 @@ impl ArcBackup {
                 context.or_cancelled(verified).await?.report(&running)
             }
             Request::Delete(..) => delete::run(&context).await,
-            Request::Copy(options) => {
-                let source = options.source.as_ref().unwrap_or(&context.repository);
-                let source = source.with_activity(context.running.progress.activity());
-                copy::run(&context, &source).await?.report(&running);
-                Ok(())
-            }
+            Request::Copy(options) => copy::run(&context, &options).await?.report(&running),
         }
     }
 

@@ -84,7 +84,7 @@ impl Base {
         };
         if let Some(path) = absent.first() {
             context.warn(format!(
-                "backup `{id}` in {} lacks {} of its files, such as `{path}`: they are copied anew for this one; run `arc-backup \
+                "backup `{id}` in {} lacks {} of its files, such as `{path}`: they are copied again for this one; run `arc-backup \
                  verify {id} --target {}`",
                 repository.label(),
                 absent.len(),

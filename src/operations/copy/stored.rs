@@ -183,8 +183,8 @@ async fn take_stored(
         file_key(id, &record.path)?,
         file_key(&context.id, &record.path)?,
     );
-    // A weak tag does not prove the content, so the file is read. It is also read if it may not have
-    // reached the disk before a power loss.
+    // A weak tag does not prove the content, so the file is read. It is also read if it may not
+    // have reached the disk before a power loss.
     let is_known =
         sink.properties().entity_tag == EntityTag::Strong && sink.deferred_durability().is_none();
     let is_good = match is_known {

@@ -4,7 +4,7 @@ use super::stores::{Place, s3_server};
 use super::{copied, fails, files_of, holders, two_folders};
 use crate::support::{data_file, files, has_problem};
 
-/// Guards against: damage that is copied, and a copy that has to begin anew once the source is
+/// Guards against: damage that is copied, and a copy that has to begin again once the source is
 /// mended.
 #[test]
 fn a_damaged_file_of_the_source_is_named_and_nothing_is_listed() {
@@ -72,7 +72,7 @@ fn what_an_interrupted_copy_stored_is_checked_before_it_is_used() {
 
 /// Guards against: a base at the destination that lost files, and gives them to every later copy.
 #[test]
-fn files_that_the_base_lost_are_copied_anew() {
+fn files_that_the_base_lost_are_copied_again() {
     let server = s3_server();
     let instance = super::scene::small();
     let far = Place::s3(&server, "backups", "far");
