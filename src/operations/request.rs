@@ -8,6 +8,7 @@ use crate::operations::PruneOptions;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
+use crate::repository::Repository;
 
 /// A request for an operation.
 #[derive(Debug, Clone)]
@@ -28,15 +29,28 @@ pub enum Request {
 }
 
 impl Request {
-    /// Returns the target that the request names.
-    pub(crate) fn target(&self) -> Option<&str> {
-        match self {
+    /// Returns the targets that the request names.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &str> {
+        let to = match self {
+            Self::Copy(options) => Some(options.to.as_str()),
+            _ => None,
+        };
+        let target = match self {
             Self::Backup(options) => options.target.as_deref(),
             Self::Prune(options) => options.target.as_deref(),
             Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
                 target.as_deref()
             }
             Self::Copy(options) => options.from.as_deref(),
+        };
+        target.into_iter().chain(to)
+    }
+
+    /// Returns where a copy reads, once that is found.
+    pub(crate) fn source(&self) -> Option<&Repository> {
+        match self {
+            Self::Copy(options) => options.source.as_ref(),
+            _ => None,
         }
     }
 

@@ -27,7 +27,7 @@ use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
 use crate::operations::verify;
 use crate::operations::watch::{WATCH_INTERVAL, record, watch};
-use crate::operations::{ArcBackup, CopyOptions, Request};
+use crate::operations::{ArcBackup, Request};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::secret::Secret;
@@ -61,11 +61,8 @@ impl ArcBackup {
     ) -> Result<Arc<Running>> {
         let TimedRequest { request, limit } = request.into();
         // An invalid request is refused as such even if another operation runs.
-        if let Some(target) = request.target() {
+        for target in request.targets() {
             self.repository(Some(target))?;
-        }
-        if let Request::Copy(options) = &request {
-            self.repository(Some(&options.to))?;
         }
         self.check_open()?;
         self.check_place()?;
@@ -152,29 +149,19 @@ impl ArcBackup {
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
             Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
-            Request::Copy(options) => {
-                let (source, destination) = copy::locate(self, options).await?;
-                options.source = Some(source);
-                destination
-            }
+            Request::Copy(options) => copy::locate(self, options).await?,
             Request::Prune(options) => self.repository_to_prune(options).await?,
         };
-        let (lock, warnings) = match &request {
-            Request::Copy(CopyOptions {
-                source: Some(source),
-                ..
-            }) => copy::locks(source, &repository, &holder).await?,
-            _ if kind.is_reader() => leases::take(&repository, &holder).await?,
-            _ => {
+        let (lock, warnings) = match request.source() {
+            Some(source) => copy::locks(source, &repository, &holder).await?,
+            None if kind.is_reader() => leases::take(&repository, &holder).await?,
+            None => {
                 let read_only = kind == OperationKind::Restore;
                 let lock = locks::take(&repository, &holder, read_only).await?;
                 (lock, Vec::new())
             }
         };
-        let shown = match &request {
-            Request::Copy(options) => options.source.as_ref().unwrap_or(&repository),
-            _ => &repository,
-        };
+        let shown = request.source().unwrap_or(&repository);
         let operation = Operation {
             target: Some(shown.name().to_owned()),
             targets: locks::names_of_legs(shown),
@@ -440,9 +427,7 @@ impl ArcBackup {
             Request::Delete(..) => delete::run(&context).await,
             Request::Prune(options) => prune::run(&self, &context, &options).await,
             Request::Copy(options) => {
-                let source = options.source.as_ref().unwrap_or(&context.repository);
-                let source = source.with_activity(context.running.progress.activity());
-                copy::run(&context, &source).await?.report(&running);
+                copy::run(&context, &options).await?.report(&running);
                 Ok(())
             }
         }

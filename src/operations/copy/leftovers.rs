@@ -1,14 +1,14 @@
 //! What interrupted operations left at the destination: what a copy takes over, and what it leaves
 //! behind itself.
 
-use arc_backup_core::ErrorKind;
+use arc_backup_core::{Discard, Discarded, ErrorKind, Key};
 
 use crate::Result;
 use crate::manifest::BackupId;
 use crate::operations::Phase;
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
-use crate::repository::StoredLog;
+use crate::repository::{StoredLog, folder, own};
 
 /// The name of the operation in its journal.
 pub(crate) const COPY: &str = "copy";
@@ -22,6 +22,10 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
     if (journal.as_ref()).is_some_and(|journal| journal.operation == "delete") {
         // A deletion that did not end: what is left of that backup is not what was copied.
         repository.sweep_one(id, false).await?;
+    }
+    if journal.is_some() {
+        // Those of the copy that died: they are no files yet, and take room.
+        discard_uploads(context, &folder(id)).await;
     }
     let resumable = repository.resumable().await?;
     let own = journal.map(|_| id.clone()).into_iter();
@@ -41,6 +45,7 @@ pub(crate) async fn tidy(context: &Context) -> Result<()> {
     }
     // Without the lock, another process may be writing here.
     context.check_lock().await?;
+    discard_uploads(context, &own("journal")).await;
     for (id, journal) in repository.open_journals().await? {
         if journal.operation != COPY || repository.is_published(&id).await? {
             continue;
@@ -52,6 +57,16 @@ pub(crate) async fn tidy(context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes unfinished uploads below a folder. Listing them is a right of its own in some stores:
+/// where it is missing they stay.
+async fn discard_uploads(context: &Context, folder: &Key) {
+    let sink = context.repository.sink();
+    let discarded = sink.discard_unfinished(Some(folder), Discard::Remove).await;
+    if let Err(error) = discarded.and_then(Discarded::whole) {
+        tracing::warn!(%error, "unfinished uploads of interrupted copies stay");
+    }
 }
 
 /// Keeps of a failed copy the files that the next one can use; nothing on a full disk, or where

@@ -12,15 +12,12 @@ use crate::operations::shared_places::place_of;
 use crate::repository::{Holder, Repository};
 use crate::{Error, Result};
 
-/// Finds the source of a copy, and its destination.
+/// Finds the source of a copy, which becomes part of its options, and returns its destination.
 ///
 /// # Errors
 /// [`Error::Invalid`] where they are one place, where the backup is in the destination alone, or
 /// where several other targets hold it; [`Error::NotFound`] where none does.
-pub(crate) async fn locate(
-    engine: &ArcBackup,
-    options: &CopyOptions,
-) -> Result<(Repository, Repository)> {
+pub(crate) async fn locate(engine: &ArcBackup, options: &mut CopyOptions) -> Result<Repository> {
     let (id, to) = (&options.id, &options.to);
     let destination = engine.repository(Some(to))?.clone();
     if options.from.as_ref() == Some(to) {
@@ -49,7 +46,8 @@ pub(crate) async fn locate(
         }
         check_apart(part, &destination)?;
     }
-    Ok((source, destination))
+    options.source = Some(source);
+    Ok(destination)
 }
 
 /// Refuses a destination that lies in the source, or the other way round: files of one would be

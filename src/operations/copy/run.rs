@@ -12,12 +12,13 @@ use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::copy::base::Base;
 use crate::operations::copy::holdings::holdings;
+use crate::operations::copy::options::CopyOptions;
 use crate::operations::copy::section::Copying;
 use crate::operations::copy::source::Source;
 use crate::operations::copy::{arcs_own, leftovers, manifest, same};
 use crate::operations::problems::Problems;
 use crate::operations::{Phase, Running};
-use crate::repository::{Note, Repository, StoredLog, file_list_key};
+use crate::repository::{Note, StoredLog, file_list_key};
 use crate::{Error, Result};
 
 /// How a copy ended.
@@ -30,19 +31,25 @@ pub(crate) enum Copied {
 
 impl Copied {
     /// Reports it to the status.
-    pub(crate) fn report(self, running: &Running) {
+    ///
+    /// # Errors
+    /// None: a copy that was not made is an error already.
+    pub(crate) fn report(self, running: &Running) -> Result<()> {
         running.update(|operation| {
             operation.unchanged = matches!(self, Self::Unchanged).then_some(true);
         });
+        Ok(())
     }
 }
 
-/// Copies the operation's backup from `source` to the context's repository. Files that a failed
-/// copy has stored are used by the next.
-pub(crate) async fn run(context: &Context, source: &Repository) -> Result<Copied> {
+/// Copies the operation's backup from where it was found to the context's repository. Files that a
+/// failed copy has stored are used by the next.
+pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copied> {
     context.running.phase(Phase::ReadingInventory);
     let looked = async {
-        let source = Source::read(context, source).await?;
+        let found = options.source.as_ref().unwrap_or(&context.repository);
+        let found = found.with_activity(context.running.progress.activity());
+        let source = Source::read(context, &found).await?;
         let is_there = same::is_there(context, &source).await?;
         Ok((source, is_there))
     };

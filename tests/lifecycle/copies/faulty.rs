@@ -72,7 +72,7 @@ fn what_an_interrupted_copy_stored_is_checked_before_it_is_used() {
 
 /// Guards against: a base at the destination that lost files, and gives them to every later copy.
 #[test]
-fn files_that_the_base_lost_are_copied_anew() {
+fn files_that_the_base_lost_are_copied_again() {
     let server = s3_server();
     let instance = super::scene::small();
     let far = Place::s3(&server, "backups", "far");

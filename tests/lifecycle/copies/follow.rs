@@ -92,7 +92,7 @@ fn wait_for_copies(service: &Service, count: usize) -> Vec<Value> {
     }
 }
 
-/// Guards against: a service that does not copy, or copies against `--no-copy`.
+/// Guards against: a service that does not copy, or copies what nobody asked for.
 #[test]
 fn the_service_copies_what_it_made() {
     let instance = with_copies();

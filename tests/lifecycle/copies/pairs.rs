@@ -44,7 +44,7 @@ fn between(near: Kind, far: Kind) {
     let ended = copied(&instance, &second);
     let files = ended["processed_files"].as_u64().unwrap();
     let reused = ended["reused_files"].as_u64().unwrap();
-    // The rewritten file; a database may be written again by each backup.
+    // The rewritten file; a database may be new in each backup.
     assert!(files - reused <= 2, "{case}: {reused} of {files}: {ended}");
     assert!(reused > 3, "{case}: {ended}");
     let shown = manifest(&instance, &second, "far");
