@@ -51,6 +51,7 @@
 mod api;
 mod arc;
 mod auth;
+mod backup_type;
 mod busy;
 mod check;
 mod cli;

@@ -21,10 +21,6 @@ use super::{InventoryRef, LegIndex, Record};
 use crate::files::create_file;
 use crate::{Error, Result};
 
-/// The name of the inventory, beside the manifest, where it is not compressed.
-pub const INVENTORY: &str = "inventory.jsonl";
-/// The name of the inventory where it is compressed.
-pub const COMPRESSED_INVENTORY: &str = "inventory.jsonl.zst";
 /// The longest line that is read: a key of 1,024 bytes, each escaped in six, and the other fields.
 const LINE_LIMIT: usize = 16 << 10;
 /// How much is read at once.

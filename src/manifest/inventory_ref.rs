@@ -1,8 +1,11 @@
-//! What a manifest says of the inventory, and of reused files that were read anew.
+//! What a manifest says of the inventory, and of reused files that were read again.
 
 use serde::{Deserialize, Serialize};
 
-use super::{COMPRESSED_INVENTORY, INVENTORY};
+/// The name of the inventory, beside the manifest, where it is not compressed.
+pub const INVENTORY: &str = "inventory.jsonl";
+/// The name of the inventory where it is compressed.
+pub const COMPRESSED_INVENTORY: &str = "inventory.jsonl.zst";
 
 /// What the inventory must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +32,10 @@ impl InventoryRef {
     }
 }
 
-/// Which of the reused files were read anew, and which are next.
+/// Which of the reused files were read again, and which are next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rehashed {
-    /// How many files were read anew.
+    /// How many files were read again.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,

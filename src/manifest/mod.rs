@@ -4,7 +4,6 @@
 //! digest over its own bytes. The inventory has a line a file; it is the only list that a restore
 //! or a verification goes by.
 
-mod backup_type;
 mod compression;
 mod file_list;
 mod id;
@@ -21,12 +20,12 @@ mod skipped;
 mod spool;
 mod types;
 
-pub use backup_type::BackupType;
+pub use crate::backup_type::BackupType;
 pub use compression::{Compressor, ZSTD};
 pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
-pub use inventory::{COMPRESSED_INVENTORY, INVENTORY, Inventory, InventoryFault};
-pub use inventory_ref::{InventoryRef, Rehashed};
+pub use inventory::{Inventory, InventoryFault};
+pub use inventory_ref::{COMPRESSED_INVENTORY, INVENTORY, InventoryRef, Rehashed};
 pub use leg_index::LegIndex;
 pub(crate) use merged::merged;
 pub use record::Record;

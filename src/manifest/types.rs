@@ -159,7 +159,7 @@ pub struct Manifest {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reused_bytes: u64,
-    /// Of an incremental backup: reused files that were read anew.
+    /// Of an incremental backup: reused files that were read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehashed: Option<Rehashed>,
     /// In an incomplete copy: files that could not be read, and are not in it; a folder that could

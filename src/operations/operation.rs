@@ -116,8 +116,8 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unaddressable_sample: Vec<String>,
-    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files of an
-    /// interrupted restore of the same backup.
+    /// Backup: reused files of the base, or of an interrupted backup. Restore: reused staged files
+    /// of an interrupted restore of the same backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reused_files: Option<u64>,
     /// Their bytes.

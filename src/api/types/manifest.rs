@@ -100,7 +100,7 @@ struct ManifestSchema {
     reused_files: Option<u64>,
     /// Their bytes.
     reused_bytes: Option<u64>,
-    /// Of an incremental backup: reused files that were read anew.
+    /// Of an incremental backup: reused files that were read again.
     rehashed: Option<RehashedSchema>,
     /// In an incomplete copy: files that could not be read, and are not in it.
     missing_files: Option<u64>,
@@ -195,12 +195,12 @@ struct InventorySchema {
     compression: Option<String>,
 }
 
-/// Which of the reused files of an incremental backup were read anew, and which are next.
+/// Which of the reused files of an incremental backup were read again, and which are next.
 #[derive(Object)]
 #[oai(rename = "RehashedFiles")]
 #[allow(dead_code, reason = "describes what `ManifestBody` answers")]
 struct RehashedSchema {
-    /// How many files were read anew.
+    /// How many files were read again.
     files: u64,
     /// Their size in bytes.
     bytes: u64,

@@ -254,7 +254,7 @@ async fn open(
     }))
 }
 
-/// Where the files that are read anew begin: behind those that the base has read.
+/// Where the files that are read again begin: behind those that the base has read.
 fn cursor(manifest: &Manifest) -> SampleCursor {
     (manifest.rehashed).map_or_else(SampleCursor::default, |rehashed| SampleCursor {
         next: rehashed.next,

@@ -40,7 +40,7 @@ pub(crate) struct Collected {
     pub(crate) base: Option<Base>,
     /// Files that were reused, of the base or of interrupted backups, and their bytes.
     pub(crate) reused: (u64, u64),
-    /// Those of them that were read anew.
+    /// Those of them that were read again.
     pub(crate) rehashed: Rehashed,
     /// Files whose bytes lie in other backups, by these.
     pub(crate) stored_in: BTreeMap<BackupId, StoredTotals>,
@@ -124,7 +124,7 @@ impl Collected {
         }
     }
 
-    /// What the manifest says of the reused files that were read anew.
+    /// What the manifest says of the reused files that were read again.
     fn rehashed(&self) -> Option<Rehashed> {
         let next = match self.base.as_ref()?.rehash {
             Rehash::None => return None,

@@ -1,5 +1,5 @@
-//! Reading unchanged files anew, in the data and in the base: nothing else shows bytes that changed
-//! without a trace, or that a disk has lost.
+//! Reading unchanged files again, in the data and in the base: nothing else shows bytes that
+//! changed without a trace, or that a disk has lost.
 
 use arc_backup_core::{Body, Digest, Error as CoreError, ErrorKind, GetOptions, Hasher, Snapshot};
 use futures::StreamExt;
@@ -11,7 +11,7 @@ use crate::operations::backup::base::Base;
 use crate::operations::context::Context;
 use crate::repository::location_of;
 
-/// What came of reading a file anew.
+/// What came of reading a file again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reread {
     /// It is what the base says, in the data and in the base.
@@ -46,7 +46,7 @@ pub(super) async fn reread(
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
         Err(error) => {
             context.warn(format!(
-                "`{}` could not be read anew, and is that of backup `{}`: {error}",
+                "`{}` could not be read again, and is that of backup `{}`: {error}",
                 now.path, base.id
             ));
             return Ok(Reread::NotRead);

@@ -14,8 +14,9 @@ use crate::operations::backup::rehash;
 use crate::operations::context::Context;
 use crate::repository::{StoredReader, file_key};
 
-/// Reuses those of the `entries` that interrupted backups have stored, unchanged. The entity tag in the source
-/// must be the same. The stored copy is checked by its bytes, or in a store by its entity tag.
+/// Reuses those of the `entries` that interrupted backups have stored, unchanged. The entity tag in
+/// the source must be the same. The stored copy is checked by its bytes, or in a store by its
+/// entity tag.
 pub(crate) async fn reuse<'a>(
     context: &Context,
     section: &Section,

@@ -189,7 +189,7 @@ struct Batch {
     files: Vec<Taken>,
     /// Backups with files that are damaged or missing.
     damaged: Vec<BackupId>,
-    /// Files that were read anew, and their bytes.
+    /// Files that were read again, and their bytes.
     read: (u64, u64),
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum Why {
     Future,
     /// Its entity tag is another one.
     Tag,
-    /// Nothing tells whether it is the same.
+    /// Nothing shows whether it is the same.
     NoProof,
 }
 

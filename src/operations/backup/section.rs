@@ -1,7 +1,8 @@
 //! Copying one section of a backup.
 //!
 //! Counts the files of the snapshot, reuses those that the base has, takes over those that
-//! interrupted backups have stored, copies the rest, and lets the source reconcile files that were gone or changed when they were opened.
+//! interrupted backups have stored, copies the rest, and lets the source reconcile files that were
+//! gone or changed when they were opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -56,7 +56,7 @@ fn renamed_over(path: &Path) {
 }
 
 /// Guards against: bytes of the base in the place of those of the data. Each case changes a file so
-/// that its size stays, and is told from the old one by one fact alone.
+/// that its size stays, and differs from the old one by one fact alone.
 #[test]
 fn a_file_of_the_same_size_is_copied_where_anything_speaks_against_it() {
     // How the file is before the base, and what becomes of it then.

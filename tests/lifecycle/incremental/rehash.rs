@@ -1,4 +1,4 @@
-//! Reading unchanged files anew.
+//! Reading unchanged files again.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ fn a_file_that_the_base_has_lost_is_copied_and_the_base_is_noted_as_damaged() {
     }
 }
 
-/// Guards against: files that no backup ever reads anew, while a share is read each time.
+/// Guards against: files that no backup ever reads again, while a share is read each time.
 #[test]
 fn a_share_of_the_files_is_read_each_time_until_all_are() {
     let instance = Instance::new();
