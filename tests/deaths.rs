@@ -17,12 +17,13 @@ mod verdict;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use arc_backup_local::{LocalConfig, LocalSink};
 use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
 use scene::{Live, all_verify, copy, leftovers, listed, live, small};
-use support::{Instance, change_live, text, tree};
+use support::{Instance, change_live, files, text, tree};
 use verdict::{Operation, failed_well};
 
 /// How many calls of each operation a short run covers, for each of the four faults.
@@ -184,7 +185,18 @@ impl Scene {
     fn copy(&self) -> Instance {
         let copy = copy(&self.instance);
         if self.operation == Operation::Incremental {
+            let root = copy.path("data/arc");
+            for file in files(&root) {
+                let file = std::fs::File::options().write(true).open(root.join(file));
+                let moment = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+                file.unwrap().set_modified(moment).unwrap();
+            }
             copy.backup();
+            // Two files are written again, with the same bytes.
+            for file in ["iot/added.parquet", "metrics/large.parquet"] {
+                let bytes = std::fs::read(root.join(file)).unwrap();
+                std::fs::write(root.join(file), bytes).unwrap();
+            }
         }
         copy
     }

@@ -104,8 +104,8 @@ pub struct BackupSettings {
     /// `arc_backup.mode`, default `full`: whether backups reuse the unchanged files of an earlier
     /// one.
     pub mode: BackupType,
-    /// `arc_backup.rehash_share`: which share of the reused files an incremental backup reads again,
-    /// 0.03 for `"3%"`; `None`: none.
+    /// `arc_backup.rehash_share`: which share of the reused files an incremental backup reads
+    /// again, 0.03 for `"3%"`; `None`: none.
     pub rehash_share: Option<f64>,
     /// `backup.require_flush`, default false: a backup before which Arc could not be flushed fails.
     pub require_flush: bool,

@@ -1,8 +1,8 @@
 //! Which files of a backup have their bytes in another one, in 8 bytes a file.
 //!
 //! A million paths would be 200 MiB of memory. So a number is kept for each: the hash of the path
-//! with the position of the backup that holds its bytes. Paths with the same hash
-//! are kept whole.
+//! with the position of the backup that holds its bytes. Paths
+//! with the same hash are kept whole.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,7 +20,7 @@ pub(super) struct Elsewhere {
     holders: Vec<BackupId>,
     /// Hashes with positions in `holders`, sorted.
     files: Vec<u64>,
-    /// Files with the same hash as another; `None` for those of the backup itself.
+    /// Files whose hashes are the same as those of others; `None` for those of the backup itself.
     exact: HashMap<String, Option<usize>>,
 }
 

@@ -1,5 +1,5 @@
-//! Reading unchanged files again, in the data and in the base: nothing else shows bytes that changed
-//! without a trace, or that a disk has lost.
+//! Reading unchanged files again, in the data and in the base: nothing else shows bytes that
+//! changed without a trace, or that a disk has lost.
 
 use arc_backup_core::{Body, Digest, Error as CoreError, ErrorKind, GetOptions, Hasher, Snapshot};
 use futures::StreamExt;

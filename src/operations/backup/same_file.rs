@@ -39,7 +39,7 @@ pub(crate) enum Why {
     Future,
     /// Its entity tag is another one.
     Tag,
-    /// It is not known whether it is the same.
+    /// Nothing shows whether it is the same.
     NoProof,
 }
 

@@ -67,7 +67,7 @@ fn without_a_base_it_is_a_full_one_and_says_so() {
     }
 }
 
-/// Guards against: a newer format that is called damaged, with nobody told what to do.
+/// Guards against: a newer format that is called damaged, without a word of what to do.
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let instance = Instance::new();
