@@ -103,7 +103,7 @@ impl Repository {
     }
 
     async fn rest(&self, number: usize) {
-        if number % LINES_AT_ONCE == 0 {
+        if number.is_multiple_of(LINES_AT_ONCE) {
             self.activity.note();
             tokio::task::yield_now().await;
         }
