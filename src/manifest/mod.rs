@@ -20,7 +20,6 @@ mod skipped;
 mod spool;
 mod types;
 
-pub use crate::backup_type::BackupType;
 pub use compression::{Compressor, ZSTD};
 pub use file_list::{FILE_LIST, FileListWriter, ListedFile, is_data_file, receive_file_list};
 pub use id::BackupId;
