@@ -77,6 +77,7 @@ fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
     let time = one.created_at.parse().ok().or(by_id);
     let state = match one.state {
         _ if one.partial_view => CandidateState::Unknown(Unknown::Unreachable),
+        _ if one.note_unreadable => CandidateState::Unknown(Unknown::Note),
         // Without a time there is no place among the others.
         _ if time.is_none() => CandidateState::Unknown(Unknown::Broken),
         BackupState::Ok | BackupState::Unverified if one.total_files == 0 => CandidateState::Empty,
@@ -104,6 +105,7 @@ fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
                 .clone()
                 .or_else(|| one.owner_instance_id.clone()),
             scope: one.scope.clone(),
+            omitted: one.omitted,
             schedule: one.schedule.clone(),
             ..Candidate::new(&*one.backup_id, time.unwrap_or(Timestamp::MIN))
         },

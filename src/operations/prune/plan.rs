@@ -10,7 +10,7 @@ use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::repository::{BackupState, Repository};
-use crate::retention::{Policies, evaluate_all};
+use crate::retention::{CandidateState, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
 
 /// What a prune of a target does at this moment.
@@ -130,8 +130,13 @@ impl ArcBackup {
         };
         let found = candidates::find(repository.name(), &answer, whose, now);
         let policies = self.policies(repository.name(), options)?;
+        let unread = (found.iter())
+            .filter(|one| one.candidate.state == CandidateState::Unknown(Unknown::Note))
+            .map(|one| unread_note(&one.candidate.id))
+            .collect::<Vec<_>>();
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
+        plan.warnings.extend(unread);
         Ok(plan)
     }
 
@@ -142,6 +147,13 @@ impl ArcBackup {
             None => self.retention()?.policies(target),
         })
     }
+}
+
+fn unread_note(id: &str) -> String {
+    format!(
+        "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
+         verify it"
+    )
 }
 
 fn made(
