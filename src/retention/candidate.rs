@@ -86,6 +86,8 @@ pub enum CandidateState {
 pub enum Fault {
     /// A verification found a fault.
     Damaged,
+    /// Damage was found in the target since it was made, and it may share the damaged files.
+    InDoubt,
     /// It lacks files.
     Incomplete,
     /// It was not completed.
@@ -115,6 +117,7 @@ impl Fault {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Damaged => "damaged",
+            Self::InDoubt => "may share damaged files",
             Self::Incomplete => "incomplete",
             Self::Failed => "failed",
         }

@@ -128,8 +128,13 @@ impl ArcBackup {
             own: own.as_deref(),
             include_foreign: options.include_foreign,
         };
-        let found = candidates::find(repository.name(), &answer, whose, now);
+        let mut found = candidates::find(repository.name(), &answer, whose, now);
         let policies = self.policies(repository.name(), options)?;
+        let damage = repository.last_damage().await?;
+        let in_doubt = damage.map(|damage| {
+            let count = candidates::doubt(&mut found, damage.at);
+            (damage, count)
+        });
         let unread = (found.iter())
             .filter(|one| one.candidate.state == CandidateState::Unknown(Unknown::Note))
             .map(|one| unread_note(&one.candidate.id))
@@ -137,6 +142,13 @@ impl ArcBackup {
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
         plan.warnings.extend(unread);
+        if let Some((damage, count)) = in_doubt.filter(|(_, count)| *count > 0) {
+            plan.warnings.push(format!(
+                "damage was found in backup `{}` at {}: {count} backups that were made before may share the damaged files, and take \
+                 no place of another; a full verification clears each",
+                damage.backup_id, damage.at
+            ));
+        }
         Ok(plan)
     }
 
