@@ -10,7 +10,7 @@ use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::repository::{BackupState, Repository};
-use crate::retention::{Policies, evaluate_all};
+use crate::retention::{CandidateState, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
 
 /// What a prune of a target does at this moment.
@@ -128,10 +128,27 @@ impl ArcBackup {
             own: own.as_deref(),
             include_foreign: options.include_foreign,
         };
-        let found = candidates::find(repository.name(), &answer, whose, now);
+        let mut found = candidates::find(repository.name(), &answer, whose, now);
         let policies = self.policies(repository.name(), options)?;
+        let damage = repository.last_damage().await?;
+        let in_doubt = damage.map(|damage| {
+            let count = candidates::doubt(&mut found, damage.at);
+            (damage, count)
+        });
+        let unread = (found.iter())
+            .filter(|one| one.candidate.state == CandidateState::Unknown(Unknown::Note))
+            .map(|one| unread_note(&one.candidate.id))
+            .collect::<Vec<_>>();
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
+        plan.warnings.extend(unread);
+        if let Some((damage, count)) = in_doubt.filter(|(_, count)| *count > 0) {
+            plan.warnings.push(format!(
+                "damage was found in backup `{}` at {}: {count} backups that were made before may share the damaged files, and take \
+                 no place of another; a full verification clears each",
+                damage.backup_id, damage.at
+            ));
+        }
         Ok(plan)
     }
 
@@ -142,6 +159,13 @@ impl ArcBackup {
             None => self.retention()?.policies(target),
         })
     }
+}
+
+fn unread_note(id: &str) -> String {
+    format!(
+        "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
+         verify it"
+    )
 }
 
 fn made(
