@@ -4,6 +4,7 @@ mod deaths;
 mod fuse;
 mod mended;
 mod program;
+mod pruned;
 mod random;
 #[path = "../support/referring.rs"]
 mod referring;
