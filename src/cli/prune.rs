@@ -67,9 +67,10 @@ fn print(plan: &PrunePlan) {
         return;
     }
     print_line(&format!(
-        "to delete in target {}: {count} of {} backups, {files} files, {}",
+        "to delete in target {}: {count} of {} backups, {}{files} files, {}",
         plan.target,
         plan.backups.len(),
+        if plan.is_counted() { "" } else { "at least " },
         figures::size(bytes)
     ));
     print_line("nothing was deleted; use --confirm to delete them");

@@ -145,7 +145,10 @@ impl Settings {
     /// As [`Settings::schedules`].
     pub(crate) fn retention_of_all(&self) -> Result<RetentionSettings> {
         let mut retention = self.retention.clone();
-        for schedule in self.schedules()? {
+        let schedules = self.schedules()?;
+        let names = (schedules.iter()).map(|schedule| schedule.timing.name.clone());
+        retention.schedules = Some(names.collect());
+        for schedule in schedules {
             if let Some(rules) = schedule.retention {
                 let (name, zone) = (schedule.timing.name.clone(), schedule.timing.zone.clone());
                 (retention.of_schedules).insert(name, Policy { rules, zone });

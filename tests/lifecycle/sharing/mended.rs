@@ -26,7 +26,13 @@ fn a_backup_that_cannot_be_read_keeps_older_ones_from_being_deleted() {
     newer["format"] = json!(99);
     write_manifest(&world, &incremental, newer);
     let before = world.objects();
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("it may need files");
     assert!(
         error.contains(&incremental) && error.contains("format 99"),
@@ -187,7 +193,13 @@ fn a_base_stays_where_an_inventory_does_not_say_what_it_needs() {
     let name = format!("{incremental}/inventory.jsonl.zst");
     let text = world.text(&name).unwrap();
     world.put(&name, &text[..text.len() - 10]);
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("what it needs is not known");
     assert!(
         error.contains(&incremental) && error.contains("delete it first"),
