@@ -73,12 +73,12 @@ async fn run_now(
     let request = request_of(engine, schedule)?;
     let ended = run_operation(engine, request, busy, signals).await?;
     let mut code = if ended.error.is_none() { DONE } else { FAILED };
-    let (id, has_backup) = (ended.backup_id.clone(), ended.status == Status::Completed);
+    let has_backup = ended.status == Status::Completed;
     match Answer::json_or_id(json) {
-        Answer::Json => print_line(&json::operation(ended)),
+        Answer::Json => print_line(&json::operation(ended.clone())),
         Answer::Id | Answer::Nothing => {
             if has_backup {
-                print_line(&id);
+                print_line(&ended.backup_id);
             }
             summary::print(&ended);
         }
@@ -87,7 +87,7 @@ async fn run_now(
         return Ok(code);
     }
     let work = EngineWork(engine.clone());
-    let followed = follow_up(&work, &SystemClock, schedule, &id);
+    let followed = follow_up(&work, &SystemClock, schedule, &ended);
     tokio::pin!(followed);
     let followed = tokio::select! {
         followed = &mut followed => followed,

@@ -38,7 +38,7 @@ impl Machine {
     pub(crate) fn to_copy(
         &mut self,
         name: &str,
-        (backup_id, from): (&str, &str),
+        (backup_id, from): (&str, Option<&str>),
         to: &[String],
         now: Timestamp,
     ) -> Vec<PendingCopy> {
@@ -49,7 +49,7 @@ impl Machine {
         kept.copies = left;
         kept.copies.extend(to.iter().map(|to| PendingCopy {
             backup_id: backup_id.to_owned(),
-            from: from.to_owned(),
+            from: from.map(str::to_owned),
             to: to.clone(),
             attempts: 0,
             retry_at: now,
@@ -79,6 +79,25 @@ impl Machine {
                     one.error = Some(error.clone());
                 }
             }
+        }
+    }
+
+    /// A copy did not begin, as something else was at work in a target: that is no failure, and the
+    /// pauses do not grow.
+    pub(crate) fn copy_has_to_wait(
+        &mut self,
+        name: &str,
+        copy: &PendingCopy,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        let Some(Entry { kept, .. }) = self.entry(name) else {
+            return;
+        };
+        let is_it = |one: &&mut PendingCopy| one.backup_id == copy.backup_id && one.to == copy.to;
+        for one in kept.copies.iter_mut().filter(is_it) {
+            one.retry_at = now + FIRST_PAUSE;
+            one.error = Some(reason.to_owned());
         }
     }
 }

@@ -92,8 +92,9 @@ pub(crate) struct MissedRun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PendingCopy {
     pub(crate) backup_id: String,
-    /// The target that holds the backup.
-    pub(crate) from: String,
+    /// The target that holds the backup; `None` where several hold a leg of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
     pub(crate) to: String,
     pub(crate) attempts: u32,
     pub(crate) retry_at: Timestamp,

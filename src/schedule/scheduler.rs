@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{Clock, SystemClock};
 use super::decision::{Action, Decided};
-use super::follow_up::{fault, with_copies};
+use super::follow_up::{fault, held_by, prune, with_copies};
 use super::health::{ScheduleHealth, health};
 use super::kept::PendingCopy;
 use super::machine::Machine;
@@ -36,6 +36,8 @@ pub struct Scheduler {
     machine: Mutex<Machine>,
     /// The schedules in force, and why those of the file are not.
     current: Mutex<(Arc<Vec<ScheduleSettings>>, Option<String>)>,
+    /// The file that they were read from.
+    read: reload::Version,
     health: tokio::sync::Mutex<Option<(std::time::Instant, ScheduleHealth)>>,
     /// Backups that somebody started for a schedule by hand.
     started: UnboundedSender<Started>,
@@ -60,6 +62,7 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
         let schedules = configured(engine.settings())?;
+        let read = reload::Version::of(&engine.settings().config_path);
         let (started, to_follow) = unbounded_channel();
         Ok(Arc::new(Self {
             engine,
@@ -67,6 +70,7 @@ impl Scheduler {
             clock,
             machine: Mutex::default(),
             current: Mutex::new((Arc::new(schedules), None)),
+            read,
             health: tokio::sync::Mutex::default(),
             started,
             to_follow: Mutex::new(Some(to_follow)),
@@ -147,7 +151,7 @@ impl Scheduler {
             return;
         };
         self.begin().await;
-        let mut version = reload::Version::of(&self.engine.settings().config_path);
+        let mut version = self.read.clone();
         let mut by_hand = VecDeque::new();
         let mut job: Option<Job<'_>> = None;
         loop {
@@ -351,10 +355,10 @@ impl Scheduler {
             );
             return;
         }
-        let (id, from, now) = (ended.backup_id, &schedule.target, self.clock.now());
+        let (id, from, now) = (&*ended.backup_id, held_by(&ended), self.clock.now());
         let given_up = self
             .machine()
-            .to_copy(name, (&id, from), &schedule.copy_to, now);
+            .to_copy(name, (id, from), &schedule.copy_to, now);
         for PendingCopy {
             backup_id,
             to,
@@ -374,8 +378,8 @@ impl Scheduler {
         self.keep().await;
         let copied = |to: &str, error: Option<String>| {
             let copy = PendingCopy {
-                backup_id: id.clone(),
-                from: from.clone(),
+                backup_id: id.to_owned(),
+                from: from.map(str::to_owned),
                 to: to.to_owned(),
                 attempts: 0,
                 retry_at: now,
@@ -384,7 +388,7 @@ impl Scheduler {
             let mut machine = self.machine();
             machine.copy_has_ended(name, &copy, error, self.clock.now());
         };
-        with_copies(&*self.work, &*self.clock, &schedule, &id, &copied).await;
+        with_copies(&*self.work, &*self.clock, &schedule, &ended, &copied).await;
     }
 
     /// Tries a copy that failed before.
@@ -394,13 +398,21 @@ impl Scheduler {
         };
         let done = match schedule.copy_to.contains(&copy.to) {
             true => {
+                let from = copy.from.as_deref();
                 self.work
-                    .copy(&schedule, &copy.backup_id, &copy.from, &copy.to)
+                    .copy(&schedule, &copy.backup_id, from, &copy.to)
                     .await
             }
             // Nobody asks for it any more.
             false => Err(Error::NotFound(copy.backup_id.clone())),
         };
+        if let Err(error) = &done
+            && matches!(error.root(), Error::Busy(_))
+        {
+            let (reason, now) = (error.to_string(), self.clock.now());
+            self.machine().copy_has_to_wait(&name, &copy, &reason, now);
+            return;
+        }
         let is_gone = matches!(&done, Err(error) if matches!(error.root(), Error::NotFound(_)));
         let error = fault(&done);
         match &error {
@@ -425,9 +437,14 @@ impl Scheduler {
                 "a copy that failed before is made"
             ),
         }
+        let is_made = error.is_none();
         let error = error.filter(|_| !is_gone);
-        let mut machine = self.machine();
-        machine.copy_has_ended(&name, &copy, error, self.clock.now());
+        let now = self.clock.now();
+        self.machine().copy_has_ended(&name, &copy, error, now);
+        if is_made {
+            self.keep().await;
+            prune(&*self.work, &*self.clock, &schedule, &copy.to).await;
+        }
     }
 }
 

@@ -25,20 +25,22 @@ pub trait ScheduleWork: Send + Sync {
     /// Starts the backup.
     async fn backup(&self, schedule: &ScheduleSettings) -> Result<Arc<Running>>;
 
-    /// Copies a backup from the target `from` to the target `to`.
+    /// Copies a backup from the target `from` to the target `to`. Of a backup over several targets,
+    /// `from` is `None`.
     async fn copy(
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
-        from: &str,
+        from: Option<&str>,
         to: &str,
     ) -> Result<Operation>;
 
-    /// Verifies a backup of the schedule's target.
+    /// Verifies a backup in the target `from`. Of a backup over several targets, `from` is `None`.
     async fn verify(
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
+        from: Option<&str>,
         how: ScheduledVerification,
     ) -> Result<Operation>;
 
@@ -79,11 +81,11 @@ impl ScheduleWork for EngineWork {
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
-        from: &str,
+        from: Option<&str>,
         to: &str,
     ) -> Result<Operation> {
         let copy = CopyOptions::new(BackupId::parse(backup_id)?, to);
-        let request = Request::Copy(copy.from(Some(from.to_owned())));
+        let request = Request::Copy(copy.from(from.map(str::to_owned)));
         self.run(schedule, request).await
     }
 
@@ -91,6 +93,7 @@ impl ScheduleWork for EngineWork {
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
+        from: Option<&str>,
         how: ScheduledVerification,
     ) -> Result<Operation> {
         let mode = match how {
@@ -98,9 +101,8 @@ impl ScheduleWork for EngineWork {
             ScheduledVerification::Full => VerifyMode::Full,
             ScheduledVerification::Sample(share) => VerifyMode::Sample(share),
         };
-        // A backup over several targets has legs elsewhere: it is found by its id alone.
         let id = BackupId::parse(backup_id)?;
-        let request = Request::Verify(id, mode, Some(schedule.target.clone()));
+        let request = Request::Verify(id, mode, from.map(str::to_owned));
         self.run(schedule, request).await
     }
 
@@ -168,7 +170,7 @@ pub fn request_of(engine: &ArcBackup, schedule: &ScheduleSettings) -> Result<Req
         backup_type: schedule.backup_type.as_deref().and_then(BackupType::parse),
         require_flush: settings.require_flush,
         secrets: config.secrets(),
-        target: Some(schedule.target.clone()),
+        target: schedule.wanted_target().map(str::to_owned),
         labels: schedule.labels.clone(),
         schedule: Some(schedule.timing.name.clone()),
         ..BackupOptions::default()
