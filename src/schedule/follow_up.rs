@@ -56,19 +56,26 @@ pub(super) async fn with_copies(
         let done = while_busy(clock, || work.copy(schedule, backup_id, from, to)).await;
         let error = fault(&done);
         if let Some(error) = &error {
-            tracing::warn!(
-                schedule = name,
-                backup_id,
-                to,
-                error,
-                "a copy failed, and is tried again"
-            );
+            tracing::warn!(schedule = name, backup_id, to, error, "a copy failed");
         } else {
             to_prune.push(to.clone());
         }
         copied(to, error);
         operations.push(done);
     }
+    operations.extend(finish(work, clock, schedule, (backup_id, from), &to_prune).await);
+    operations
+}
+
+/// Verifies a backup, and then prunes these targets.
+pub(super) async fn finish(
+    work: &dyn ScheduleWork,
+    clock: &dyn Clock,
+    schedule: &ScheduleSettings,
+    (backup_id, from): (&str, Option<&str>),
+    to_prune: &[String],
+) -> Vec<Result<Operation>> {
+    let (name, mut operations) = (&schedule.timing.name, Vec::new());
     if let Some(how) = schedule.verify {
         let done = while_busy(clock, || work.verify(schedule, backup_id, from, how)).await;
         if let Some(error) = fault(&done) {
@@ -76,7 +83,7 @@ pub(super) async fn with_copies(
         }
         operations.push(done);
     }
-    for target in &to_prune {
+    for target in to_prune {
         operations.extend(prune(work, clock, schedule, target).await);
     }
     operations

@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::decision::Begun;
+use super::store::keep_to_copy;
 use crate::backup_type::BackupType;
 use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
 use crate::manifest::BackupId;
 use crate::nearest::hint;
 use crate::operations::{
     ArcBackup, BackupOptions, CopyOptions, Operation, OperationFilter, OperationKind, Origin,
-    PruneOptions, Request, Running, Sections, VerifyMode, Who, check_database_names, check_label,
+    PruneOptions, Request, Running, Sections, Status, VerifyMode, Who, check_database_names,
+    check_label,
 };
 use crate::retention::Policies;
 use crate::{Error, Result};
@@ -110,6 +112,7 @@ impl ScheduleWork for EngineWork {
         if !has_rules(&self.0.retention()?.policies(target)) {
             return Ok(None);
         }
+        keep_to_copy(&self.0).await;
         let request = Request::Prune(PruneOptions::of(Some(target.to_owned())));
         self.run(schedule, request).await.map(Some)
     }
@@ -197,7 +200,7 @@ pub(super) async fn last_operation(
     engine: &ArcBackup,
     name: &str,
     kinds: &[OperationKind],
-    statuses: &[crate::operations::Status],
+    statuses: &[Status],
 ) -> Result<Option<Operation>> {
     let filter = OperationFilter {
         operations: kinds.to_vec(),
@@ -224,6 +227,7 @@ pub(super) async fn last_begun(engine: &ArcBackup, name: &str) -> Option<Begun> 
     let at: Timestamp = last.started_at.parse().ok()?;
     Some(Begun {
         at,
+        is_completed: last.status == Status::Completed,
         operation_id: last.operation_id,
     })
 }

@@ -1,8 +1,8 @@
 //! The plan of a prune: what stays, what goes, and why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
@@ -10,8 +10,11 @@ use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::repository::{BackupState, Repository};
-use crate::retention::{Policies, evaluate_all};
+use crate::retention::{Pinned, Policies, evaluate_all};
 use crate::{Error, Result};
+
+/// For how long a backup is kept whose copy fails.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// What a prune of a target does at this moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,7 +131,8 @@ impl ArcBackup {
             own: own.as_deref(),
             include_foreign: options.include_foreign,
         };
-        let found = candidates::find(repository.name(), &answer, whose, now);
+        let mut found = candidates::find(repository.name(), &answer, whose, now);
+        keep_to_copy(&mut found, &self.retention.to_copy(), now);
         let policies = self.policies(repository.name(), options)?;
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
@@ -141,6 +145,21 @@ impl ArcBackup {
             Some(rules) => Policies::of(rules, self.settings.retention.zone.clone()),
             None => self.retention()?.policies(target),
         })
+    }
+}
+
+/// Keeps backups that are still to be copied, unless the copy fails for days.
+fn keep_to_copy(found: &mut [Found], to_copy: &BTreeMap<String, String>, now: Timestamp) {
+    for candidate in found.iter_mut().map(|one| &mut one.candidate) {
+        if let Some(to) = to_copy.get(&candidate.id)
+            && candidate.pin.is_none()
+            && now.duration_since(candidate.time) < LONGEST_COPY
+        {
+            candidate.pin = Some(Pinned {
+                reason: Some(format!("it is still to be copied to {to}")),
+                until: None,
+            });
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl World {
         let begun = Begun {
             at: self.now,
             operation_id: operation_id.clone(),
+            is_completed: true,
         };
         self.history.insert(name.to_owned(), begun);
         self.runs.push((name.to_owned(), scheduled_at, self.now));
