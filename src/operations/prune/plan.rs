@@ -1,8 +1,8 @@
 //! The plan of a prune: what stays, what goes, and why.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
@@ -11,8 +11,11 @@ use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::operations::prune::faults::{ends, may_pass};
 use crate::repository::{BackupState, Freed, Repository};
-use crate::retention::{CandidateState, Policies, Unknown, evaluate_all};
+use crate::retention::{CandidateState, Pinned, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
+
+/// For how long a backup is kept whose copy fails.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// What a prune of a target does at this moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +173,7 @@ impl ArcBackup {
             include_foreign: options.include_foreign,
         };
         let mut found = candidates::find(repository.name(), &answer, whose, now);
+        keep_to_copy(&mut found, &self.retention.to_copy(), now);
         let policies = self.policies(repository.name(), options)?;
         let damage = repository.last_damage().await?;
         let in_doubt = damage.map(|damage| {
@@ -207,6 +211,21 @@ fn unread_note(id: &str) -> String {
         "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
          verify it"
     )
+}
+
+/// Keeps backups that are still to be copied, unless the copy fails for days.
+fn keep_to_copy(found: &mut [Found], to_copy: &BTreeMap<String, String>, now: Timestamp) {
+    for candidate in found.iter_mut().map(|one| &mut one.candidate) {
+        if let Some(to) = to_copy.get(&candidate.id)
+            && candidate.pin.is_none()
+            && now.duration_since(candidate.time) < LONGEST_COPY
+        {
+            candidate.pin = Some(Pinned {
+                reason: Some(format!("it is still to be copied to {to}")),
+                until: None,
+            });
+        }
+    }
 }
 
 fn made(
