@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use crate::manifest::BackupId;
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Freshness, Listing, Repository};
@@ -110,7 +111,22 @@ async fn schedules(engine: &ArcBackup) -> Option<String> {
 type Listed<'a> = (&'a Repository, Result<Listing, String>);
 
 async fn list(repository: &Repository) -> Listed<'_> {
-    let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list_with(Freshness::Recent)).await;
+    let listed = async {
+        let listing = repository.list_with(Freshness::Recent).await?;
+        // What an earlier list read of them proves nothing of now.
+        let newest = (listing.backups.iter()).find(|one| one.state.is_good() && one.is_whole());
+        let is_whole = match newest.map(|one| BackupId::parse(&one.backup_id)) {
+            Some(Ok(id)) if newest.is_some_and(|one| one.leg.is_none()) => {
+                repository.load(&id).await.is_ok()
+            }
+            _ => true,
+        };
+        match is_whole {
+            true => Ok(listing),
+            false => repository.list().await,
+        }
+    };
+    let listing = tokio::time::timeout(LIST_TIMEOUT, listed).await;
     let listing = match listing {
         Ok(listing) => listing.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),

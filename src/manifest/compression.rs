@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_and_only_as_a_whole() {
         for length in [0, 1, 127, PIECE_BYTES, PIECE_BYTES + 1, 3_000_000] {
-            let bytes: Vec<u8> = (0..length).map(|n| (n * n >> 9) as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|n| ((n * n) >> 9) as u8).collect();
             let compressed = compressed(&bytes);
             for pieces in [1, 7, 64 << 10, compressed.len()] {
                 let (read, has_ended) = read(&compressed, pieces).expect("whole");

@@ -23,6 +23,8 @@ const CACHED_FROM: usize = 50;
 /// How long a manifest in a store over a network counts as it was when it was last looked at. On
 /// this machine each is looked at.
 const TRUSTED: Duration = Duration::from_secs(600);
+/// How long a manifest on this machine counts as it was read, while its time is the same.
+const READ_AGAIN: Duration = Duration::from_secs(86_400);
 /// How many rows of the cache are written at once.
 const BATCH: usize = 1000;
 
@@ -254,6 +256,10 @@ impl OneList<'_> {
         let properties = self.repository.sink().properties();
         if properties.access == Access::Network && kept.is_within(TRUSTED) {
             return kept.value();
+        }
+        // A disk may lose bytes and keep the time.
+        if properties.access != Access::Network && !kept.is_within(READ_AGAIN) {
+            return None;
         }
         let summary: Summary = kept.value()?;
         // Of a backup that Arc made, other objects count too.

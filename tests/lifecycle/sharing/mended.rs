@@ -184,7 +184,7 @@ fn a_base_stays_where_an_inventory_does_not_say_what_it_needs() {
     let world = World::new(Kind::Memory);
     let (base, incremental) = base_and_incremental(&world);
     let other = world.incremental(&base);
-    let name = format!("{incremental}/inventory.jsonl");
+    let name = format!("{incremental}/inventory.jsonl.zst");
     let text = world.text(&name).unwrap();
     world.put(&name, &text[..text.len() - 10]);
     let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
