@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) own: Option<String>,
     /// What Arc names it by.
     pub(super) owner: Owner,
+    /// Whether a backup without the SQLite databases lacks something, by the configuration.
+    pub(super) needs_metadata: bool,
     pub(super) targets: Vec<TargetFacts>,
     /// A restore that was interrupted while it changed live data, and what to do.
     pub(super) interrupted: Option<String>,
@@ -88,6 +90,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
         now: Timestamp::now(),
         own: engine.instance(),
         owner: Owner::of(engine.settings()),
+        needs_metadata: engine.settings().backup.include_metadata,
         targets,
         interrupted: interrupted.map(|restore| format!("{restore}: {}", restore.remedy())),
         schedules: match wanted {

@@ -12,6 +12,7 @@ mod databases;
 mod delete;
 pub(crate) mod descriptors;
 mod disk;
+mod doubts;
 mod ending;
 mod engine;
 mod entries;

@@ -68,7 +68,14 @@ impl Repository {
             }
             Err(error) => return Err(error),
         };
+        let before = note.fault().cloned();
         change(&mut note);
+        if let Some(fault) = note.fault()
+            && before.as_ref() != Some(fault)
+        {
+            // First: what shares its files is in doubt from now on.
+            self.keep_damage(id, &fault.at).await?;
+        }
         self.keep_note_of_one(id, &note).await
     }
 

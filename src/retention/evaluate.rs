@@ -9,6 +9,7 @@ use super::candidate::{Candidate, CandidateState};
 use super::policies::Policies;
 use super::pool;
 use super::rules::Rules;
+use crate::manifest::Omitted;
 
 /// Whether a backup is kept, and why, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub fn evaluate(
 
 /// Decides over the backups of one target, newest first; of the same moment, the larger id first.
 ///
-/// - Backups of an instance, of the same databases, and by the same rules are counted together.
+/// - Backups of an instance, of the same databases and sections, and by the same rules are counted
+///   together.
 /// - Pinned ones, those of others, those that can't be read and those from the future are kept.
 ///   Of these only a good pinned one is counted.
 /// - A damaged one takes no place. It goes when the rules would not keep it if it were good, and a
@@ -128,6 +130,7 @@ pub fn evaluate_all(backups: &[Candidate], policies: &Policies, now: Timestamp) 
 struct Whose<'a> {
     instance: Option<&'a str>,
     scope: &'a [String],
+    omitted: Omitted,
 }
 
 impl<'a> Whose<'a> {
@@ -135,6 +138,7 @@ impl<'a> Whose<'a> {
         Self {
             instance: one.instance.as_deref(),
             scope: &one.scope,
+            omitted: one.omitted,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use arc_backup_core::{EntityTag, ErrorKind, Scope};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::backup_type::BackupType;
@@ -10,14 +11,20 @@ use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo}
 use crate::operations::BackupOptions;
 use crate::operations::backup::same_file::Moments;
 use crate::operations::context::Context;
+use crate::operations::doubts::{Doubts, Health};
 use crate::operations::instance_id;
 use crate::operations::verify::sampling::Run;
-use crate::repository::{BackupState, Loaded, SampleCursor};
+use crate::repository::{Loaded, Note, SampleCursor};
 use crate::times::system_time;
 use crate::{Error, Result};
 
 /// How many more backups are looked at for one of all databases, once one of some was found.
-const MORE: usize = 50;
+const MORE: usize = 500;
+/// How many manifests are read at once, behind that of the newest backup: mostly that one is the
+/// base.
+const LOADS: usize = 16;
+/// How many backups of some databases are kept in mind, should the list of files of one be damaged.
+const OF_SOME: usize = 3;
 
 /// The earlier backup whose unchanged files are reused.
 #[derive(Debug, Clone)]
@@ -28,6 +35,8 @@ pub(crate) struct Base {
     pub(crate) moments: Moments,
     pub(crate) way: Way,
     pub(crate) rehash: Rehash,
+    /// The other backups with bytes of its files, and how many files each holds.
+    pub(crate) holders: Vec<(BackupId, u64)>,
 }
 
 /// How a file of the base becomes one of the new backup.
@@ -96,6 +105,10 @@ pub(crate) async fn find(context: &Context, options: &BackupOptions) -> Result<O
             context.repository.label()
         ));
     }
+    if options.rehash && found.is_none() {
+        context
+            .warn("nothing was compared: this backup reads every file, and reuses none".to_owned());
+    }
     let made = (found.as_ref()).map_or(BackupType::Full, Base::backup_type);
     let base = (found.as_ref()).filter(|_| made == BackupType::Incremental);
     context.running.update(|operation| {
@@ -125,6 +138,13 @@ fn way(context: &Context, wanted: BackupType) -> Option<Way> {
     }
 }
 
+/// A backup that may be the base, and is not known to be damaged.
+struct Found {
+    id: BackupId,
+    loaded: Loaded,
+    note: Note,
+}
+
 /// The newest backup that can be the base, if possible one of all databases that are wanted.
 async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<Option<Base>> {
     let repository = &context.repository;
@@ -140,8 +160,14 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         .collect();
     // An id begins with the moment at which its backup began.
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    let mut of_some: Vec<(BackupId, Loaded)> = Vec::new();
+    let mut of_some: Vec<Found> = Vec::new();
+    let mut doubts = Doubts::of(repository).await?;
     let mut more = MORE;
+    let load = move |id: BackupId| async move { repository.load(&id).await };
+    let (newest, older) = ids.split_at(ids.len().min(1));
+    let mut loads = (stream::iter(newest.to_vec()).then(load))
+        .chain(stream::iter(older.to_vec()).map(load).buffered(LOADS))
+        .boxed();
     for of_one_second in ids.chunk_by(|a, b| a.moment() == b.moment()) {
         context.check_cancelled()?;
         if !of_some.is_empty() {
@@ -152,7 +178,10 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         }
         let mut found = Vec::new();
         for id in of_one_second {
-            match repository.load(id).await {
+            let Some(load) = loads.next().await else {
+                break;
+            };
+            match load {
                 Ok(loaded) if is_of_this_data(&loaded, &own) => found.push((id.clone(), loaded)),
                 Ok(_) => {}
                 Err(error) if is_silence(&error) => return Err(error),
@@ -161,20 +190,24 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         }
         found.sort_by_key(|(_, loaded)| loaded.manifest.created_at.parse::<Timestamp>().ok());
         for (id, loaded) in found.into_iter().rev() {
-            if is_damaged(context, &id).await? {
+            let note = match doubts.look(repository, &id, is_silence).await? {
+                Health::Good(note) => note,
+                Health::Bad => continue,
+            };
+            let found = Found { id, loaded, note };
+            if !covers(&found.loaded.manifest, &options.scope) {
+                if of_some.len() < OF_SOME {
+                    of_some.push(found);
+                }
                 continue;
             }
-            if !covers(&loaded.manifest, &options.scope) {
-                of_some.push((id, loaded));
-                continue;
-            }
-            if let Some(base) = open(context, options, id, &loaded, way).await? {
+            if let Some(base) = open(context, options, found, &doubts, way).await? {
                 return Ok(Some(base));
             }
         }
     }
-    for (id, loaded) in of_some {
-        if let Some(base) = open(context, options, id, &loaded, way).await? {
+    for found in of_some {
+        if let Some(base) = open(context, options, found, &doubts, way).await? {
             return Ok(Some(base));
         }
     }
@@ -182,7 +215,7 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
 }
 
 /// Whether the target gave no answer, which says nothing of a backup.
-fn is_silence(error: &Error) -> bool {
+pub(crate) fn is_silence(error: &Error) -> bool {
     (error.storage_fault()).is_some_and(|fault| {
         matches!(
             fault.kind(),
@@ -196,18 +229,6 @@ fn is_of_this_data(loaded: &Loaded, own: &SourceInfo) -> bool {
     loaded.sealed && source.is_some_and(|source| source.is_same_as(own))
 }
 
-async fn is_damaged(context: &Context, id: &BackupId) -> Result<bool> {
-    match context.repository.note(id).await {
-        Ok(note) => Ok(note.is_some_and(|note| BackupState::of(&note) == BackupState::Damaged)),
-        Err(error) if is_silence(&error) => Err(error),
-        // Only the note is lost.
-        Err(error) => {
-            tracing::warn!(%id, %error, "the note can't be read");
-            Ok(false)
-        }
-    }
-}
-
 fn covers(manifest: &Manifest, scope: &Scope) -> bool {
     manifest.covered_databases().cover(scope.databases())
 }
@@ -216,10 +237,11 @@ fn covers(manifest: &Manifest, scope: &Scope) -> bool {
 async fn open(
     context: &Context,
     options: &BackupOptions,
-    id: BackupId,
-    loaded: &Loaded,
+    found: Found,
+    doubts: &Doubts,
     way: Way,
 ) -> Result<Option<Base>> {
+    let Found { id, loaded, note } = found;
     let moment = (loaded.manifest.consistency.as_ref())
         .and_then(|consistency| consistency.moment.parse::<Timestamp>().ok());
     let Some(moment) = moment else {
@@ -227,7 +249,7 @@ async fn open(
     };
     let read = context
         .repository
-        .inventory(&id, loaded, context.scratch()?);
+        .inventory(&id, &loaded, context.scratch()?);
     let inventory = match read.await {
         Ok(inventory) => inventory,
         Err(InventoryFault::Other(error)) if is_silence(&error) => return Err(error),
@@ -238,13 +260,23 @@ async fn open(
             return Ok(None);
         }
     };
-    let rehash = match (options.rehash, context.settings.backup.rehash_share) {
+    let doubt = doubts.about(&loaded.manifest, &note);
+    if let Some(why) = doubt {
+        context.warn(format!(
+            "{why}, and `{id}`, whose files are reused, may share files with it: each file is read and compared before it is reused"
+        ));
+    }
+    let is_read = options.rehash || doubt.is_some();
+    let rehash = match (is_read, context.settings.backup.rehash_share) {
         (true, _) => Rehash::All,
         (false, Some(share)) => Rehash::Share(Run::new(cursor(&loaded.manifest), share)),
         (false, None) => Rehash::None,
     };
+    let holders = (loaded.manifest.stored_in.iter())
+        .filter_map(|(holder, totals)| Some((BackupId::parse(holder).ok()?, totals.files)));
     Ok(Some(Base {
         id,
+        holders: holders.collect(),
         inventory,
         moments: Moments {
             base: system_time(moment),

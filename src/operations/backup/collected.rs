@@ -260,6 +260,7 @@ impl Collected {
                 .map(|(holder, totals)| (holder.to_string(), *totals))
                 .collect(),
             rehashed: self.rehashed(),
+            schedule: context.running.snapshot().schedule,
             scope: self.databases.clone(),
             databases: self.contents.databases(),
             total_files: self.contents.parquet_files,

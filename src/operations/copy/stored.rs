@@ -139,7 +139,7 @@ impl Candidate {
                 take_stored(context, &record, &id, etag.as_deref(), stop).await
             }
             (Place::Base(of_base), Some(base)) => {
-                return take_from_base(context, record, &of_base, base).await;
+                return take_from_base(context, record, &of_base, base, stop).await;
             }
             _ => Ok(None),
         };
@@ -210,8 +210,19 @@ async fn take_from_base(
     record: Record,
     of_base: &Record,
     base: &Base,
+    stop: &CancellationToken,
 ) -> Result<Placed> {
     let (holder, from) = location_of(&base.id, of_base)?;
+    if base.in_doubt {
+        match is_whole(context, &from, &record.entry, stop).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(%from, "damaged: it is copied again");
+                return Ok(Placed::Missing(record));
+            }
+            Err(error) => return or_copied(record, error.into()),
+        }
+    }
     let Some(links) = context.repository.sink().hard_links() else {
         return Ok(Placed::Elsewhere(Record {
             stored_in: Some(holder),

@@ -1,8 +1,8 @@
 //! The plan of a prune: what stays, what goes, and why.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
@@ -11,8 +11,11 @@ use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::operations::prune::faults::{ends, may_pass};
 use crate::repository::{BackupState, Freed, Repository};
-use crate::retention::{Policies, evaluate_all};
+use crate::retention::{CandidateState, Pinned, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
+
+/// For how long a backup is kept whose copy fails.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// What a prune of a target does at this moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -169,10 +172,28 @@ impl ArcBackup {
             own: own.as_deref(),
             include_foreign: options.include_foreign,
         };
-        let found = candidates::find(repository.name(), &answer, whose, now);
+        let mut found = candidates::find(repository.name(), &answer, whose, now);
+        keep_to_copy(&mut found, &self.retention.to_copy(), now);
         let policies = self.policies(repository.name(), options)?;
+        let damage = repository.last_damage().await?;
+        let in_doubt = damage.map(|damage| {
+            let count = candidates::doubt(&mut found, damage.at);
+            (damage, count)
+        });
+        let unread = (found.iter())
+            .filter(|one| one.candidate.state == CandidateState::Unknown(Unknown::Note))
+            .map(|one| unread_note(&one.candidate.id))
+            .collect::<Vec<_>>();
         let mut plan = made(repository, found, &policies, now);
         plan.warnings = warnings(&plan, &policies, whose);
+        plan.warnings.extend(unread);
+        if let Some((damage, count)) = in_doubt.filter(|(_, count)| *count > 0) {
+            plan.warnings.push(format!(
+                "damage was found in backup `{}` at {}: {count} backups that were made before may share the damaged files, and take \
+                 no place of another; a full verification clears each",
+                damage.backup_id, damage.at
+            ));
+        }
         Ok(plan)
     }
 
@@ -182,6 +203,28 @@ impl ArcBackup {
             Some(rules) => Policies::of(rules, self.settings.retention.zone.clone()),
             None => self.retention()?.policies(target),
         })
+    }
+}
+
+fn unread_note(id: &str) -> String {
+    format!(
+        "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
+         verify it"
+    )
+}
+
+/// Keeps backups that are still to be copied, unless the copy fails for days.
+fn keep_to_copy(found: &mut [Found], to_copy: &BTreeMap<String, String>, now: Timestamp) {
+    for candidate in found.iter_mut().map(|one| &mut one.candidate) {
+        if let Some(to) = to_copy.get(&candidate.id)
+            && candidate.pin.is_none()
+            && now.duration_since(candidate.time) < LONGEST_COPY
+        {
+            candidate.pin = Some(Pinned {
+                reason: Some(format!("it is still to be copied to {to}")),
+                until: None,
+            });
+        }
     }
 }
 

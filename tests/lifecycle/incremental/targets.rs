@@ -20,7 +20,7 @@ fn lines(stored: &BTreeMap<String, Vec<u8>>, id: &str) -> Vec<Value> {
     .collect()
 }
 
-fn made(service: &Service, body: &str) -> (String, Value) {
+pub(super) fn made(service: &Service, body: &str) -> (String, Value) {
     let made = done(service, "/api/v1/backup", body);
     (made["backup_id"].as_str().unwrap().to_owned(), made)
 }
@@ -112,7 +112,7 @@ fn recent(storage: Kind) -> usize {
 }
 
 /// An instance with so many files in a bucket, and a target in another one of the same store.
-fn in_buckets(count: usize) -> (Instance, S3Server, Place) {
+pub(super) fn in_buckets(count: usize) -> (Instance, S3Server, Place) {
     let (instance, server) = (Instance::new(), s3_server());
     std::fs::remove_dir_all(instance.path("data/arc")).unwrap();
     let live = Place::s3(&server, "data", "live/arc");
@@ -140,9 +140,10 @@ fn unchanged_objects_cost_no_request(count: usize) {
     assert!(server.count(Verb::GetObject) <= 25, "{counts:?}");
     assert!(server.count(Verb::PutObject) <= 15, "{counts:?}");
     assert_eq!(server.count(Verb::CopyObject), 0, "{counts:?}");
-    // The data is listed twice.
+    // The data is listed twice, and once what the target has of it.
     let lists = server.count(Verb::ListObjects) as usize;
-    assert!(lists <= 2 * count.div_ceil(1000) + 2 * 10, "{counts:?}");
+    assert!(lists <= 3 * count.div_ceil(1000) + 2 * 10, "{counts:?}");
+    assert!(server.count(Verb::HeadObject) <= 25, "{counts:?}");
 
     // That they are there is seen in a listing, too.
     server.reset_counts();
@@ -207,4 +208,26 @@ fn a_damaged_copy_in_a_store_is_found_when_it_is_read_anew() {
     done(&service, &format!("/api/v1/backup/{second}/verify"), "");
     let list = service.get("/api/v1/backup?target=far").json();
     assert_eq!(list["backups"][1]["state"], "damaged", "{list}");
+}
+
+/// Guards against: damage in a store that the next backup refers to, although it is known.
+#[test]
+fn damage_that_was_found_in_a_store_is_not_referred_to() {
+    let (instance, server, _live) = in_buckets(5);
+    let service = instance.serve();
+    made(&service, r#"{"target":"far"}"#);
+    let (base, _) = made(&service, r#"{"target":"far","rehash":true}"#);
+    let (second, _) = made(&service, r#"{"target":"far","type":"incremental"}"#);
+    let key = "iot/cpu/2026/01/03/000003.parquet";
+    server.damage("backups", &format!("of/arc-1/{base}/data/{key}"), 0);
+    let verify = format!("/api/v1/backup/{second}/verify");
+    let started = service.post(&verify, "");
+    assert_eq!(started.status, 202, "{}", started.text);
+    let ended = service.wait();
+    assert_eq!(ended["status"], "failed", "{ended}");
+    let (third, one) = made(&service, r#"{"target":"far","type":"incremental"}"#);
+    assert_eq!(one["base_backup_id"], base.as_str(), "{one}");
+    let said = one["warnings"].to_string();
+    assert!(said.contains(&second) && said.contains(key), "{said}");
+    done(&service, &format!("/api/v1/backup/{third}/verify"), "");
 }
