@@ -5,7 +5,7 @@
 
 pub(crate) mod base;
 pub(crate) mod collected;
-mod damaged_base;
+pub(crate) mod damaged_base;
 pub(crate) mod file_list;
 pub(crate) mod flush;
 pub(crate) mod incomplete;
