@@ -24,7 +24,7 @@ use faults::faulty;
 use libtest_mimic::{Arguments, Trial};
 use scene::{Live, all_verify, copy, leftovers, listed, live, small};
 use support::{Instance, change_live, files, text, tree};
-use verdict::{Operation, failed_well};
+use verdict::{Operation, at, failed_well, message};
 
 /// How many calls of each operation a short run covers, for each of the four faults.
 const SHORT: usize = 4;
@@ -282,20 +282,6 @@ fn is_decisive(call: &str) -> bool {
     // A list of files that must stay.
     let retains = call.contains("\ttarget.") && call.contains("retained");
     publishes || retains || changes.iter().any(|change| call.contains(change))
-}
-
-/// The fault at a call. With a `+`, it also happens at each later call. 0 means no call.
-fn at(fault: &str, number: usize) -> String {
-    match fault.strip_suffix('+') {
-        Some(fault) if number > 0 => format!("{fault}:{number}+"),
-        _ => format!("{}:{number}", fault.trim_end_matches('+')),
-    }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// The result of an operation with a fault.

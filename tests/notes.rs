@@ -220,7 +220,7 @@ fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
         (&json!("me"), &json!("before"), &json!("quick")),
         "{kept}"
     );
-    for broken in ["", "{", "[]", r#"{"last_verified":7}"#, "\u{0}\u{1}"] {
+    for broken in ["", "{", "[]", "\u{0}\u{1}"] {
         std::fs::write(&path, broken).unwrap();
         assert_eq!(
             listed(&instance, &id).get("last_verified"),
@@ -236,7 +236,15 @@ fn unknown_fields_stay_and_a_broken_note_is_rewritten() {
                 .contains("is not a note")
         );
         assert_eq!(read(&path)["last_verified"]["ok"], true, "{broken}");
+        // It may have had one.
+        assert!(read(&path)["pin"].is_object(), "{broken}");
     }
+    // A field that is not understood costs no other.
+    std::fs::write(&path, r#"{"last_verified":7,"pin":"legal hold"}"#).unwrap();
+    instance.ok(&["verify", &id, "--quick"]);
+    let kept = read(&path);
+    assert_eq!(kept["last_verified"]["mode"], "quick", "{kept}");
+    assert_eq!(kept["pin"], "legal hold", "{kept}");
 }
 
 /// Guards against a verification that fails because the target can't be written.

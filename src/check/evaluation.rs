@@ -125,8 +125,14 @@ fn of_listing(
     let scoped = (backups.iter())
         .filter(|backup| backup.state.is_good() && !backup.is_whole())
         .count();
-    let good: Vec<_> = (backups.iter().copied())
-        .filter(|backup| backup.state.is_good() && backup.is_whole())
+    let lacks_metadata = |backup: &Summary| facts.needs_metadata && backup.omitted.metadata;
+    let is_good = |backup: &&Summary| backup.state.is_good() && backup.is_whole();
+    let (unread, read): (Vec<_>, Vec<_>) = (backups.iter().copied())
+        .filter(is_good)
+        .partition(|backup| backup.note_unreadable);
+    let without_metadata = read.iter().filter(|backup| lacks_metadata(backup)).count();
+    let good: Vec<_> = (read.into_iter())
+        .filter(|backup| !lacks_metadata(backup))
         .map(|backup| (moment(backup), backup))
         .collect();
     let latest = now + CLOCK_TOLERANCE;
@@ -162,6 +168,17 @@ fn of_listing(
         };
         findings.push(Finding(text, false));
     }
+    match without_metadata {
+        0 => {}
+        1 => findings.push(Finding(
+            "1 backup without the SQLite databases does not count".to_owned(),
+            false,
+        )),
+        count => findings.push(Finding(
+            format!("{count} backups without the SQLite databases do not count"),
+            false,
+        )),
+    }
     let damaged_scoped = (backups.iter())
         .filter(|backup| !backup.state.is_good() && !backup.is_whole())
         .count();
@@ -188,7 +205,14 @@ fn of_listing(
         };
         (moment_of_id(&one.backup_id), &one.backup_id, what)
     });
-    let newest_bad = (damaged.chain(broken).chain(unreadable))
+    let unread = (unread.into_iter()).map(|backup| {
+        (
+            moment(backup),
+            &backup.backup_id,
+            "has a note that can't be read",
+        )
+    });
+    let newest_bad = (damaged.chain(broken).chain(unreadable).chain(unread))
         .filter(|(at, ..)| *at > newest_at)
         .max_by_key(|(at, id, _)| (*at, *id));
     if let Some((_, id, what)) = newest_bad {

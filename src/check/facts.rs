@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use crate::manifest::BackupId;
 use crate::operations::owner::Owner;
 use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
 use crate::repository::{Freshness, Listing, Repository};
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     pub(super) own: Option<String>,
     /// What Arc names it by.
     pub(super) owner: Owner,
+    /// Whether a backup without the SQLite databases lacks something, by the configuration.
+    pub(super) needs_metadata: bool,
     pub(super) targets: Vec<TargetFacts>,
     /// A restore that was interrupted while it changed live data, and what to do.
     pub(super) interrupted: Option<String>,
@@ -87,6 +90,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
         now: Timestamp::now(),
         own: engine.instance(),
         owner: Owner::of(engine.settings()),
+        needs_metadata: engine.settings().backup.include_metadata,
         targets,
         interrupted: interrupted.map(|restore| format!("{restore}: {}", restore.remedy())),
         schedules: match wanted {
@@ -110,7 +114,22 @@ async fn schedules(engine: &ArcBackup) -> Option<String> {
 type Listed<'a> = (&'a Repository, Result<Listing, String>);
 
 async fn list(repository: &Repository) -> Listed<'_> {
-    let listing = tokio::time::timeout(LIST_TIMEOUT, repository.list_with(Freshness::Recent)).await;
+    let listed = async {
+        let listing = repository.list_with(Freshness::Recent).await?;
+        // What an earlier list read of them proves nothing of now.
+        let newest = (listing.backups.iter()).find(|one| one.state.is_good() && one.is_whole());
+        let is_whole = match newest.map(|one| BackupId::parse(&one.backup_id)) {
+            Some(Ok(id)) if newest.is_some_and(|one| one.leg.is_none()) => {
+                repository.load(&id).await.is_ok()
+            }
+            _ => true,
+        };
+        match is_whole {
+            true => Ok(listing),
+            false => repository.list().await,
+        }
+    };
+    let listing = tokio::time::timeout(LIST_TIMEOUT, listed).await;
     let listing = match listing {
         Ok(listing) => listing.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIST_TIMEOUT.as_secs())),

@@ -359,7 +359,7 @@ pub(super) struct DeleteArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
-    /// With --yes: delete even if the target holds no good backup of all databases then.
+    /// Delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
     /// Print what this frees, and delete nothing.

@@ -48,14 +48,18 @@ impl Compressor {
 }
 
 /// Decompresses pieces. However small they are, never more than a piece is in memory.
-pub(super) struct Decompressor {
+pub(crate) struct Decompressor {
     decoder: Decoder<'static>,
     output: Vec<u8>,
     has_ended: bool,
 }
 
 impl Decompressor {
-    pub(super) fn new() -> io::Result<Self> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(crate) fn new() -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW_LOG))?;
         Ok(Self {
@@ -66,7 +70,7 @@ impl Decompressor {
     }
 
     /// Takes a piece, and gives what is in it to `take`, in pieces.
-    pub(super) fn push<E>(
+    pub(crate) fn push<E>(
         &mut self,
         mut piece: &[u8],
         damaged: impl Fn(String) -> E,
@@ -92,7 +96,7 @@ impl Decompressor {
     }
 
     /// Whether the last piece was the end.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 }
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_and_only_as_a_whole() {
         for length in [0, 1, 127, PIECE_BYTES, PIECE_BYTES + 1, 3_000_000] {
-            let bytes: Vec<u8> = (0..length).map(|n| (n * n >> 9) as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|n| ((n * n) >> 9) as u8).collect();
             let compressed = compressed(&bytes);
             for pieces in [1, 7, 64 << 10, compressed.len()] {
                 let (read, has_ended) = read(&compressed, pieces).expect("whole");

@@ -188,8 +188,8 @@ impl ArcBackup {
             .any(|holder| holder.backup_id.as_deref() == Some(&*run.backup_id) && !holder.is_dead())
     }
 
-    /// Returns the backups of this instance in a target that have all databases and are not known
-    /// to be damaged. Backups that name no instance, such as Arc's own, count too. A leg counts if
+    /// Returns the backups of this instance in a target that have all databases, are not known to be
+    /// damaged, and omit least: one without SQLite databases counts only where no other is there. Backups that name no instance, such as Arc's own, count too. A leg counts if
     /// its run is whole.
     ///
     /// # Errors
@@ -200,9 +200,15 @@ impl ArcBackup {
         let is_own = |of: &Option<String>| own.is_none() || of.is_none() || *of == own;
         let backups = self.without_incomplete_runs(target, listing).await?.backups;
         let counts = |one: &&Summary| {
-            one.state.is_good() && one.is_whole() && is_own(&one.instance) && !owner.is_foreign(one)
+            one.state.is_good()
+                && !one.note_unreadable
+                && one.is_whole()
+                && is_own(&one.instance)
+                && !owner.is_foreign(one)
         };
-        let ids = backups.iter().filter(counts);
+        let good: Vec<_> = backups.iter().filter(counts).collect();
+        let least = good.iter().map(|one| one.omitted).min();
+        let ids = (good.into_iter()).filter(|one| Some(one.omitted) == least);
         Ok(ids
             .filter_map(|one| BackupId::parse(&one.backup_id).ok())
             .collect())
@@ -235,6 +241,8 @@ impl ArcBackup {
                 if let Some(run) = run.filter(|_| leg.fault.is_none()) {
                     one.state = run.state;
                     one.scope.clone_from(&run.scope);
+                    one.omitted = run.omitted;
+                    one.note_unreadable = run.note_unreadable;
                     return true;
                 }
                 false

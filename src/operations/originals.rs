@@ -33,7 +33,7 @@ pub(super) fn keep_original(holders: &mut Vec<(&Repository, Result<Loaded>)>, de
 }
 
 /// Whether this target is known to hold a copy that was made from another one.
-fn is_copy((_, found): &(&Repository, Result<Loaded>)) -> bool {
+pub(super) fn is_copy((_, found): &(&Repository, Result<Loaded>)) -> bool {
     matches!(found, Ok(loaded) if loaded.manifest.copied_from.is_some())
 }
 

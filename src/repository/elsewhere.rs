@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn each_file_has_its_holder_also_where_hashes_are_the_same() {
         type HashOf = fn(&str) -> u64;
-        let few: HashOf = |path| hash(path) % 1000 << HOLDER_BITS;
+        let few: HashOf = |path| (hash(path) % 1000) << HOLDER_BITS;
         let cases: [(HashOf, usize); 3] = [(hash, 0), (few, 1000), (|_| 7, 1000)];
         for (of, least_exact) in cases {
             for holders in [1, 3, 1000] {

@@ -33,22 +33,22 @@ impl Repository {
         Ok(notes)
     }
 
-    /// A note that was listed, and what is known of it as an object. One that can't be read counts
-    /// as none, with a warning.
-    pub(super) async fn listed_note(&self, id: &BackupId) -> (Note, Option<Meta>) {
+    /// A note that was listed, and what is known of it as an object. `Err`, and a warning, where it
+    /// can't be read: whether the backup is pinned or damaged is not known then.
+    pub(super) async fn listed_note(&self, id: &BackupId) -> Result<(Note, Option<Meta>), ()> {
         let key = note_key(id);
         match self.read_small_with_meta(&key, NOTE_LIMIT).await {
             Ok(Some((bytes, meta))) => match serde_json::from_slice(&bytes) {
-                Ok(note) => (note, Some(meta)),
+                Ok(note) => Ok((note, Some(meta))),
                 Err(error) => {
                     tracing::warn!(target = self.name(), %key, %error, "not a note: it is ignored");
-                    (Note::default(), None)
+                    Err(())
                 }
             },
-            Ok(None) => (Note::default(), None),
+            Ok(None) => Ok((Note::default(), None)),
             Err(error) => {
                 tracing::warn!(target = self.name(), %error, "a note can't be read");
-                (Note::default(), None)
+                Err(())
             }
         }
     }

@@ -23,6 +23,8 @@ const CACHED_FROM: usize = 50;
 /// How long a manifest in a store over a network counts as it was when it was last looked at. On
 /// this machine each is looked at.
 const TRUSTED: Duration = Duration::from_secs(600);
+/// How long a manifest on this machine counts as it was read, while its time is the same.
+const READ_AGAIN: Duration = Duration::from_secs(86_400);
 /// How many rows of the cache are written at once.
 const BATCH: usize = 1000;
 
@@ -95,10 +97,15 @@ impl Repository {
             self.retained_folders()
         );
         let (unfinished, retained) = (unfinished?, retained?);
-        let notes = notes.unwrap_or_else(|error| {
-            tracing::warn!(target = self.name(), %error, "the notes can't be listed");
-            BTreeMap::new()
-        });
+        let notes = match notes {
+            Ok(notes) => notes,
+            Err(error) if freshness == Freshness::Recent => {
+                tracing::warn!(target = self.name(), %error, "the notes can't be listed");
+                BTreeMap::new()
+            }
+            // They say what is pinned, and what is damaged.
+            Err(error) => return Err(error.context("the notes of its backups can't be listed")),
+        };
         let found: Vec<_> = (children?.into_iter())
             .filter_map(|child| {
                 let id = BackupId::parse(child.name()).ok()?;
@@ -222,7 +229,13 @@ impl OneList<'_> {
         let mut found = Vec::new();
         let summary = match child {
             Child::Folder(_) => match self.manifest(&id, &mut found).await {
-                Ok(summary) => Ok(summary.with_note(self.note(&id, &mut found).await)),
+                Ok(summary) => Ok(match self.note(&id, &mut found).await {
+                    Ok(note) => summary.with_note(note),
+                    Err(()) => Summary {
+                        note_unreadable: true,
+                        ..summary
+                    },
+                }),
                 Err(error) => Err(error),
             },
             Child::Object(_) => Err(damaged(&id, "is a file, not a folder".to_owned())),
@@ -255,6 +268,10 @@ impl OneList<'_> {
         if properties.access == Access::Network && kept.is_within(TRUSTED) {
             return kept.value();
         }
+        // A disk may lose bytes and keep the time.
+        if properties.access != Access::Network && !kept.is_within(READ_AGAIN) {
+            return None;
+        }
         let summary: Summary = kept.value()?;
         // Of a backup that Arc made, other objects count too.
         summary.files?;
@@ -274,10 +291,11 @@ impl OneList<'_> {
         Some(summary)
     }
 
-    /// The note. A backup without one costs no request, nor does one whose note is the same.
-    async fn note(&self, id: &BackupId, found: &mut Vec<Found>) -> Note {
+    /// The note; `Err` where it can't be read. A backup without one costs no request, nor does one
+    /// whose note is the same.
+    async fn note(&self, id: &BackupId, found: &mut Vec<Found>) -> Result<Note, ()> {
         let Some(listed) = self.notes.get(id) else {
-            return Note::default();
+            return Ok(Note::default());
         };
         let properties = self.repository.sink().properties();
         let stamp = Stamp::of(listed, &properties);
@@ -285,17 +303,17 @@ impl OneList<'_> {
             && kept.stamp == *stamp
             && let Some(note) = kept.value()
         {
-            return note;
+            return Ok(note);
         }
         let began = now();
-        let (note, meta) = self.repository.listed_note(id).await;
+        let (note, meta) = self.repository.listed_note(id).await?;
         // It may have been written again since it was listed.
         if let (Some(stamp), Some(meta)) = (stamp, meta)
             && Stamp::of(&meta, &properties).as_ref() == Some(&stamp)
         {
             found.extend(Found::read(Kind::Note, id, stamp, &note, began));
         }
-        note
+        Ok(note)
     }
 }
 

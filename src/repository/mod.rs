@@ -1,6 +1,7 @@
 //! The backups in a target: list, load, publish, delete, sweep, lock.
 
 mod arcs_inventory;
+mod damage;
 mod elsewhere;
 mod incomplete;
 mod incomplete_view;

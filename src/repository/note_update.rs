@@ -10,7 +10,7 @@ use arc_backup_core::LockGuard;
 use tokio::time::Instant;
 
 use super::layout::own;
-use super::{Note, Repository};
+use super::{Note, Pin, Repository};
 use crate::holder::Holder;
 use crate::manifest::BackupId;
 use crate::{Error, Result};
@@ -58,14 +58,24 @@ impl Repository {
     ) -> Result<()> {
         let mut note = match self.note_of_one(id).await {
             Ok(note) => note.unwrap_or_default(),
-            // Nobody can read it: it is lost already.
+            // Nobody can read it. It may have had a pin, so that one is in the new note.
             Err(error @ Error::Failed(_)) => {
                 tracing::warn!(target = self.name(), %error, "a note is replaced");
-                Note::default()
+                Note {
+                    pin: Some(Pin::unreadable()),
+                    ..Note::default()
+                }
             }
             Err(error) => return Err(error),
         };
+        let before = note.fault().cloned();
         change(&mut note);
+        if let Some(fault) = note.fault()
+            && before.as_ref() != Some(fault)
+        {
+            // First: what shares its files is in doubt from now on.
+            self.keep_damage(id, &fault.at).await?;
+        }
         self.keep_note_of_one(id, &note).await
     }
 
@@ -96,7 +106,6 @@ mod tests {
     use arc_backup_core::MemorySink;
 
     use super::*;
-    use crate::repository::Pin;
 
     /// Guards against a pin that a verification which ends at the same moment overwrites.
     #[tokio::test]
@@ -135,6 +144,44 @@ mod tests {
         let key = own(&format!("notes/{id}.json"));
         repository.put(&key, b"{".to_vec()).await.expect("room");
         let note = repository.update_note(&id, |note| note.note = Some("x".to_owned()));
-        assert_eq!(note.await.expect("written").note.as_deref(), Some("x"));
+        let note = note.await.expect("written");
+        assert_eq!(note.note.as_deref(), Some("x"));
+        assert_eq!(note.pin, Some(Pin::unreadable()));
+    }
+
+    /// Guards against a pin that goes when another field of its note can't be understood.
+    #[tokio::test]
+    async fn fields_that_are_not_understood_stay_and_cost_no_other() {
+        let repository = Repository::new("memory", Arc::new(MemorySink::default()));
+        let id = BackupId::parse("backup-20260211-143022-5f0c1d2e").expect("an id");
+        let key = own(&format!("notes/{id}.json"));
+        let text = r#"{"pin":{"reason":"kept"},"sample":{"next":"00ff"},"labels":"prod","new":1}"#;
+        repository.put(&key, text.into()).await.expect("room");
+        let add = |note: &mut Note| note.note = Some("x".to_owned());
+        let note = repository.update_note(&id, add).await.expect("written");
+        assert!(note.pin.is_some() && note.note.is_some(), "{note:?}");
+        let read = async || {
+            let text = repository
+                .read_small(&key, 1 << 20)
+                .await
+                .expect("readable");
+            let value: serde_json::Value =
+                serde_json::from_slice(&text.expect("there")).expect("a note");
+            value
+        };
+        let value = read().await;
+        assert_eq!(value["sample"]["next"], "00ff", "{value}");
+        assert_eq!(value["labels"], "prod", "{value}");
+        assert_eq!(value["new"], 1, "{value}");
+        // A pin of another shape is a pin, and stays as it is until it is taken away.
+        let text = r#"{"pin":"legal hold"}"#;
+        repository.put(&key, text.into()).await.expect("room");
+        let note = repository.update_note(&id, add).await.expect("written");
+        assert_eq!(note.pin, Some(Pin::unreadable()));
+        assert_eq!(read().await["pin"], "legal hold");
+        let remove = |note: &mut Note| note.pin = None;
+        let note = repository.update_note(&id, remove).await.expect("written");
+        assert_eq!(note.pin, None);
+        assert_eq!(read().await.get("pin"), None);
     }
 }

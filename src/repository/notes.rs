@@ -3,45 +3,97 @@
 //! A backup exists without its note: where a note is broken or can't be written, only the note is
 //! lost.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Repository;
 use super::layout::note_key;
 use crate::manifest::BackupId;
 use crate::{Error, Result};
 
+/// The field of the pin.
+const PIN: &str = "pin";
 /// The largest note that is read, in bytes.
 pub(super) const NOTE_LIMIT: u64 = 1 << 20;
 
 /// `.arc-backup/notes/{backup_id}.json`. Fields that this release does not know are kept when it is
 /// rewritten.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Map<String, Value>", into = "Map<String, Value>")]
 pub struct Note {
     /// The last verification that came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastVerified>,
     /// The last one of every byte.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_full: Option<LastVerified>,
     /// The last one that found a fault, until a full one finds nothing wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failed: Option<LastVerified>,
     /// Which files the next sample reads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleCursor>,
     /// That it must not be deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
     /// Labels, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// A text for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Whatever else was in the file.
-    #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl From<Map<String, Value>> for Note {
+    /// Reads field by field: one that this release does not understand stays as it is, and costs
+    /// none of the others. A pin that it does not understand is a pin.
+    fn from(mut fields: Map<String, Value>) -> Self {
+        let mut note = Self {
+            last_verified: take(&mut fields, "last_verified"),
+            last_full: take(&mut fields, "last_full"),
+            last_failed: take(&mut fields, "last_failed"),
+            sample: take(&mut fields, "sample"),
+            pin: take(&mut fields, PIN),
+            labels: take(&mut fields, "labels").unwrap_or_default(),
+            note: take(&mut fields, "note"),
+            unknown: fields,
+        };
+        if note.unknown.get(PIN).is_some_and(|pin| !pin.is_null()) {
+            note.pin = Some(Pin::unreadable());
+        }
+        note
+    }
+}
+
+impl From<Note> for Map<String, Value> {
+    fn from(note: Note) -> Self {
+        let mut fields = note.unknown;
+        let pin = match (&note.pin, fields.get(PIN)) {
+            // As it was read.
+            (Some(pin), Some(_)) if *pin == Pin::unreadable() => fields.remove(PIN),
+            (pin, _) => pin.as_ref().map(|pin| json!(pin)),
+        };
+        let labels = (!note.labels.is_empty()).then(|| json!(note.labels));
+        for (name, value) in [
+            ("last_verified", note.last_verified.map(|done| json!(done))),
+            ("last_full", note.last_full.map(|done| json!(done))),
+            ("last_failed", note.last_failed.map(|done| json!(done))),
+            ("sample", note.sample.map(|cursor| json!(cursor))),
+            (PIN, pin),
+            ("labels", labels),
+            ("note", note.note.map(Value::String)),
+        ] {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), value);
+            } else if name == PIN {
+                fields.remove(PIN);
+            }
+        }
+        fields
+    }
+}
+
+/// Takes a field of a note; `None` where it is absent or can't be understood, and stays.
+fn take<T: DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Option<T> {
+    let value = serde_json::from_value(fields.get(name)?.clone()).ok()?;
+    fields.remove(name);
+    value
 }
 
 /// That a backup must not be deleted.
@@ -58,6 +110,17 @@ pub struct Pin {
     /// Until when, RFC 3339, UTC; absent: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+}
+
+impl Pin {
+    /// What stands for a pin that can't be understood, or may have been in a note that is lost.
+    pub(crate) fn unreadable() -> Self {
+        Self {
+            by: "?".to_owned(),
+            reason: Some("its note can't be read: it may have been pinned".to_owned()),
+            ..Self::default()
+        }
+    }
 }
 
 /// When a backup was last verified, and what came of it.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BackupState, LastVerified, Loaded, Note, Pin};
-use crate::manifest::{Manifest, Run, Skipped};
+use crate::manifest::{Manifest, Omitted, Run, Skipped};
 
 /// What a list says of one backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Summary {
     pub database_count: u64,
     /// The databases that were asked for, sorted; empty where it has all of them.
     pub scope: Vec<String>,
+    /// What one of all databases lacks, as it was asked for without.
+    pub omitted: Omitted,
     /// The target that holds it; of a run, the default one.
     pub target: String,
     /// All targets that hold it, or a leg of it.
@@ -52,6 +54,8 @@ pub struct Summary {
     pub skipped: Skipped,
     /// What is known of it: `ok`, `unverified` or `damaged`.
     pub state: BackupState,
+    /// Whether its note can't be read: it may be damaged or pinned.
+    pub note_unreadable: bool,
     /// Whether it has checksums: false for a backup that Arc before 27.01 made.
     pub has_checksums: bool,
     /// All its files, databases and configuration too; absent in a backup that Arc itself made.
@@ -100,7 +104,8 @@ impl Leg {
 }
 
 impl Summary {
-    /// Whether it has all databases: only such a backup brings a whole instance back.
+    /// Whether it has the data of all databases. It may lack SQLite databases and configuration: see
+    /// [`omitted`](Self::omitted).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.scope.is_empty()
@@ -126,6 +131,7 @@ impl Summary {
             total_size_bytes: manifest.total_size_bytes,
             database_count: manifest.databases.len() as u64,
             scope: manifest.scope.clone(),
+            omitted: Omitted::of(manifest),
             target: target.to_owned(),
             targets: vec![target.to_owned()],
             partial_view: false,
@@ -138,6 +144,7 @@ impl Summary {
             unaddressable_files: manifest.unaddressable_files,
             skipped: Skipped::of(manifest),
             state: BackupState::Unverified,
+            note_unreadable: false,
             has_checksums: loaded.has_checksums,
             files: inventory.map(|inventory| inventory.entries),
             bytes: inventory.map(|inventory| inventory.bytes),
@@ -209,6 +216,7 @@ impl Summary {
             total_size_bytes: 1,
             database_count: 1,
             scope: Vec::new(),
+            omitted: Omitted::default(),
             target: target.to_owned(),
             targets: vec![target.to_owned()],
             partial_view: false,
@@ -220,6 +228,7 @@ impl Summary {
             unaddressable_files: 0,
             skipped: Skipped::default(),
             state,
+            note_unreadable: false,
             has_checksums: true,
             files: None,
             bytes: None,

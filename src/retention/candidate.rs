@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::manifest::Omitted;
+
 /// A backup of one target, with all that decides whether it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -20,6 +22,8 @@ pub struct Candidate {
     /// The databases that it is limited to, sorted; empty where it has all of them. Backups of
     /// other databases are counted apart.
     pub scope: Vec<String>,
+    /// What it lacks, as it was asked for without. Those that lack something else are counted apart.
+    pub omitted: Omitted,
     /// The schedule that it was made for.
     pub schedule: Option<String>,
 }
@@ -36,6 +40,7 @@ impl Candidate {
             is_ours: true,
             instance: None,
             scope: Vec::new(),
+            omitted: Omitted::default(),
             schedule: None,
         }
     }
@@ -81,6 +86,8 @@ pub enum CandidateState {
 pub enum Fault {
     /// A verification found a fault.
     Damaged,
+    /// Damage was found in the target since it was made, and it may share the damaged files.
+    InDoubt,
     /// It lacks files.
     Incomplete,
     /// It was not completed.
@@ -98,6 +105,8 @@ pub enum Unknown {
     Unreachable,
     /// Its manifest is broken, and does not say whose it is.
     Broken,
+    /// Its note can't be read, which says whether it is damaged.
+    Note,
     /// A part of it is missing.
     Partial,
     /// It is a backup over several targets, of which another one is the default.
@@ -108,6 +117,7 @@ impl Fault {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Damaged => "damaged",
+            Self::InDoubt => "may share damaged files",
             Self::Incomplete => "incomplete",
             Self::Failed => "failed",
         }
@@ -121,6 +131,7 @@ impl Unknown {
             Self::Denied => "denied: can't be read now",
             Self::Unreachable => "a part of it can't be reached now",
             Self::Broken => "damaged: it doesn't say who made it",
+            Self::Note => "its note can't be read: it may be damaged",
             Self::Partial => "a part of it is missing",
             Self::Elsewhere => "a prune of its default target decides",
         }

@@ -3,6 +3,7 @@
 mod bases;
 mod changes;
 mod rehash;
+mod shared_damage;
 #[path = "../support/stores.rs"]
 mod stores;
 mod targets;

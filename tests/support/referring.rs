@@ -108,7 +108,9 @@ pub async fn refer(sink: &dyn Sink, id: &str, base: &str) {
         .collect::<serde_json::Map<_, _>>()
         .into();
     raw["inventory"]["sha256"] = json!(Digest::of(&lines).to_string());
-    put(sink, &format!("{id}/inventory.jsonl"), lines).await;
+    raw["inventory"]["compression"] = json!("zstd");
+    let packed = zstd::encode_all(&*lines, 1).unwrap();
+    put(sink, &format!("{id}/inventory.jsonl.zst"), packed).await;
     write_manifest(sink, &name, raw).await;
     sink.delete(&gone).await.unwrap();
 }

@@ -108,3 +108,18 @@ pub fn failed_well(
     );
     true
 }
+
+/// The fault at a call. With a `+`, it also happens at each later call. 0 means no call.
+pub fn at(fault: &str, number: usize) -> String {
+    match fault.strip_suffix('+') {
+        Some(fault) if number > 0 => format!("{fault}:{number}+"),
+        _ => format!("{}:{number}", fault.trim_end_matches('+')),
+    }
+}
+
+/// What a panic says.
+pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -103,8 +103,8 @@ pub(crate) struct ScheduleFailure {
     pub(in crate::api) started_at: String,
     /// Its kind.
     pub(in crate::api) operation: String,
-    /// The operation.
-    pub(in crate::api) operation_id: String,
+    /// The operation; absent where it did not come so far, as with an unknown database.
+    pub(in crate::api) operation_id: Option<String>,
     /// Why it failed.
     pub(in crate::api) error: String,
 }

@@ -60,6 +60,7 @@ fn facts(targets: Vec<TargetFacts>) -> Facts {
         now: now(),
         own: None,
         owner: Owner::default(),
+        needs_metadata: true,
         targets,
         interrupted: None,
         unread: None,

@@ -10,9 +10,10 @@ use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo}
 use crate::operations::BackupOptions;
 use crate::operations::backup::same_file::Moments;
 use crate::operations::context::Context;
+use crate::operations::doubts::{Doubts, Health};
 use crate::operations::instance_id;
 use crate::operations::verify::sampling::Run;
-use crate::repository::{BackupState, Loaded, SampleCursor};
+use crate::repository::{Loaded, Note, SampleCursor};
 use crate::times::system_time;
 use crate::{Error, Result};
 
@@ -125,6 +126,13 @@ fn way(context: &Context, wanted: BackupType) -> Option<Way> {
     }
 }
 
+/// A backup that may be the base, and is not known to be damaged.
+struct Found {
+    id: BackupId,
+    loaded: Loaded,
+    note: Note,
+}
+
 /// The newest backup that can be the base, if possible one of all databases that are wanted.
 async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<Option<Base>> {
     let repository = &context.repository;
@@ -140,7 +148,8 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         .collect();
     // An id begins with the moment at which its backup began.
     ids.sort_unstable_by(|a, b| b.cmp(a));
-    let mut of_some: Vec<(BackupId, Loaded)> = Vec::new();
+    let mut of_some: Vec<Found> = Vec::new();
+    let mut doubts = Doubts::of(repository).await?;
     let mut more = MORE;
     for of_one_second in ids.chunk_by(|a, b| a.moment() == b.moment()) {
         context.check_cancelled()?;
@@ -161,20 +170,22 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         }
         found.sort_by_key(|(_, loaded)| loaded.manifest.created_at.parse::<Timestamp>().ok());
         for (id, loaded) in found.into_iter().rev() {
-            if is_damaged(context, &id).await? {
+            let note = match doubts.look(repository, &id, is_silence).await? {
+                Health::Good(note) => note,
+                Health::Bad => continue,
+            };
+            let found = Found { id, loaded, note };
+            if !covers(&found.loaded.manifest, &options.scope) {
+                of_some.push(found);
                 continue;
             }
-            if !covers(&loaded.manifest, &options.scope) {
-                of_some.push((id, loaded));
-                continue;
-            }
-            if let Some(base) = open(context, options, id, &loaded, way).await? {
+            if let Some(base) = open(context, options, found, &doubts, way).await? {
                 return Ok(Some(base));
             }
         }
     }
-    for (id, loaded) in of_some {
-        if let Some(base) = open(context, options, id, &loaded, way).await? {
+    for found in of_some {
+        if let Some(base) = open(context, options, found, &doubts, way).await? {
             return Ok(Some(base));
         }
     }
@@ -182,7 +193,7 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
 }
 
 /// Whether the target gave no answer, which says nothing of a backup.
-fn is_silence(error: &Error) -> bool {
+pub(crate) fn is_silence(error: &Error) -> bool {
     (error.storage_fault()).is_some_and(|fault| {
         matches!(
             fault.kind(),
@@ -196,18 +207,6 @@ fn is_of_this_data(loaded: &Loaded, own: &SourceInfo) -> bool {
     loaded.sealed && source.is_some_and(|source| source.is_same_as(own))
 }
 
-async fn is_damaged(context: &Context, id: &BackupId) -> Result<bool> {
-    match context.repository.note(id).await {
-        Ok(note) => Ok(note.is_some_and(|note| BackupState::of(&note) == BackupState::Damaged)),
-        Err(error) if is_silence(&error) => Err(error),
-        // Only the note is lost.
-        Err(error) => {
-            tracing::warn!(%id, %error, "the note can't be read");
-            Ok(false)
-        }
-    }
-}
-
 fn covers(manifest: &Manifest, scope: &Scope) -> bool {
     manifest.covered_databases().cover(scope.databases())
 }
@@ -216,10 +215,11 @@ fn covers(manifest: &Manifest, scope: &Scope) -> bool {
 async fn open(
     context: &Context,
     options: &BackupOptions,
-    id: BackupId,
-    loaded: &Loaded,
+    found: Found,
+    doubts: &Doubts,
     way: Way,
 ) -> Result<Option<Base>> {
+    let Found { id, loaded, note } = found;
     let moment = (loaded.manifest.consistency.as_ref())
         .and_then(|consistency| consistency.moment.parse::<Timestamp>().ok());
     let Some(moment) = moment else {
@@ -227,7 +227,7 @@ async fn open(
     };
     let read = context
         .repository
-        .inventory(&id, loaded, context.scratch()?);
+        .inventory(&id, &loaded, context.scratch()?);
     let inventory = match read.await {
         Ok(inventory) => inventory,
         Err(InventoryFault::Other(error)) if is_silence(&error) => return Err(error),
@@ -238,7 +238,14 @@ async fn open(
             return Ok(None);
         }
     };
-    let rehash = match (options.rehash, context.settings.backup.rehash_share) {
+    let doubt = doubts.about(&loaded.manifest, &note);
+    if let Some(why) = doubt {
+        context.warn(format!(
+            "{why}, and `{id}`, whose files are reused, may share files with it: each file is read and compared before it is reused"
+        ));
+    }
+    let is_read = options.rehash || doubt.is_some();
+    let rehash = match (is_read, context.settings.backup.rehash_share) {
         (true, _) => Rehash::All,
         (false, Some(share)) => Rehash::Share(Run::new(cursor(&loaded.manifest), share)),
         (false, None) => Rehash::None,

@@ -22,11 +22,13 @@ pub(crate) async fn note(context: &Context, damaged: &BTreeSet<BackupId>) {
 
 async fn note_one(context: &Context, id: &BackupId) -> Result<()> {
     let repository = &context.repository;
+    context.check_lock().await?;
     // Only files of it may be left, which others need.
     if !repository.is_published(id).await? {
-        return Ok(());
+        return repository
+            .keep_damage(id, &Timestamp::now().to_string())
+            .await;
     }
-    context.check_lock().await?;
     let found = LastVerified {
         at: Timestamp::now().to_string(),
         mode: "sample".to_owned(),

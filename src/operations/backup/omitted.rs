@@ -3,6 +3,7 @@
 use arc_backup_core::{Scope, Section};
 
 use crate::config::Settings;
+use crate::manifest::{NO_CONFIG, NO_METADATA};
 use crate::names::shortened;
 use crate::operations::sections::named_databases;
 
@@ -26,16 +27,15 @@ pub(crate) fn on_request(settings: &Settings, scope: &Scope) -> Vec<String> {
             .filter(|database| database.needed_by.is_some() || database.path.exists());
         omitted.extend(databases.map(|database| {
             format!(
-                "{}: databases were omitted on request (include_metadata = false)",
+                "{}: databases were omitted on request {NO_METADATA}",
                 database.setting
             )
         }));
     }
     if !scope.includes(&Section::Config) && settings.config_exists {
-        omitted.push(
-            "arc.toml: the configuration was omitted on request (include_config = false)"
-                .to_owned(),
-        );
+        omitted.push(format!(
+            "arc.toml: the configuration was omitted on request {NO_CONFIG}"
+        ));
     }
     omitted
 }

@@ -14,10 +14,9 @@ use crate::repository::location_of;
 /// What came of reading a file again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reread {
-    /// It is what the base says, in the data and in the base.
+    /// It is what the base says, in the base, and in the data if it can be read there.
     Same,
-    /// It could not be read, or no longer is what was listed: what the base has is the file as it
-    /// was listed.
+    /// Reading was stopped.
     NotRead,
     /// Its bytes in the data changed without a trace.
     Changed,
@@ -41,7 +40,8 @@ pub(super) async fn reread(
         Ok(Some((size, digest))) => Some((size, Some(digest))),
         Ok(None) => return Ok(Reread::NotRead),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed) => {
-            return Ok(Reread::NotRead);
+            // What the base has is the file as it was listed.
+            None
         }
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
         Err(error) => {
@@ -49,7 +49,7 @@ pub(super) async fn reread(
                 "`{}` could not be read again, and is that of backup `{}`: {error}",
                 now.path, base.id
             ));
-            return Ok(Reread::NotRead);
+            None
         }
     };
     let (_, key) = location_of(&base.id, of_base)?;
@@ -77,7 +77,7 @@ pub(super) async fn reread(
         ));
         return Ok(Reread::Damaged);
     }
-    if found == expected {
+    if found.is_none() || found == expected {
         return Ok(Reread::Same);
     }
     context.warn(format!(

@@ -6,9 +6,11 @@ use arc_backup_core::Child;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Manifest, Record};
+use crate::operations::backup::base::is_silence;
 use crate::operations::context::Context;
 use crate::operations::copy::holdings::holdings;
-use crate::repository::{BackupState, Loaded, Repository};
+use crate::operations::doubts::{Doubts, Health};
+use crate::repository::{Loaded, Repository};
 
 /// How many manifests are read at most to find one.
 const MANIFESTS: usize = 50;
@@ -21,6 +23,8 @@ pub(crate) struct Base {
     pub(crate) absent: BTreeSet<String>,
     /// Files of it that were written since their entity tags were noted.
     rewritten: BTreeSet<String>,
+    /// Whether its files may be damaged: each is read before it is reused.
+    pub(crate) in_doubt: bool,
 }
 
 impl Base {
@@ -43,16 +47,32 @@ impl Base {
             .partition(|id| *id < context.id);
         before.sort_by(|a, b| b.cmp(a));
         after.sort();
+        let mut doubts = Doubts::of(repository).await?;
         for id in before.into_iter().chain(after).take(MANIFESTS) {
             context.check_cancelled()?;
             let Ok(loaded) = repository.load(&id).await else {
                 continue;
             };
-            if is_of(&loaded, instance)
-                && BackupState::of(&repository.note_to_show(&id).await).is_good()
-                && let Some(base) = Self::read(context, repository, id, &loaded).await?
-            {
-                return Ok(Some(base));
+            if !is_of(&loaded, instance) {
+                continue;
+            }
+            let Health::Good(note) = doubts.look(repository, &id, is_silence).await? else {
+                continue;
+            };
+            let named = id.clone();
+            if let Some(base) = Self::read(context, repository, id, &loaded).await? {
+                let doubt = doubts.about(&loaded.manifest, &note);
+                if let Some(why) = doubt {
+                    context.warn(format!(
+                        "{}: {why}, and backup `{named}`, whose files are reused, may share files with it: each file is read \
+                         before it is reused",
+                        repository.label()
+                    ));
+                }
+                return Ok(Some(Self {
+                    in_doubt: doubt.is_some(),
+                    ..base
+                }));
             }
         }
         Ok(None)
@@ -98,13 +118,14 @@ impl Base {
             inventory,
             absent,
             rewritten,
+            in_doubt: false,
         }))
     }
 
     /// The entity tag that proves a file of it without reading: the target has the bytes under it
     /// that were hashed when they were stored.
     pub(crate) fn proof<'a>(&self, of_base: &'a Record) -> Option<&'a String> {
-        let is_unchanged = !self.rewritten.contains(of_base.path.as_str());
+        let is_unchanged = !self.in_doubt && !self.rewritten.contains(of_base.path.as_str());
         of_base.stored.as_ref().filter(|_| is_unchanged)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use crate::manifest::{self, CopiedFrom, InventoryRef, Manifest};
 use crate::operations::copy::section::Copying;
 use crate::{Error, Result};
@@ -44,7 +42,8 @@ fn of_copy(
         target: Some(context.repository.name().to_owned()),
         copied_from: Some(CopiedFrom {
             target: source.repository.name().to_owned(),
-            at: Timestamp::now().to_string(),
+            // Damage that is found from now on was not known to it.
+            at: copying.began.to_string(),
         }),
         stored_in: copying.stored_in.clone(),
         reused_files: copying.shared.files,

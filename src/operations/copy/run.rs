@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_backup_core::{Durability, Section};
+use jiff::Timestamp;
 
 use crate::manifest::{FILE_LIST, Inventory, InventoryRef};
 use crate::operations::backup::file_list;
@@ -46,6 +47,7 @@ impl Copied {
 /// Copies the operation's backup from where it was found to the context's repository. Files that a
 /// failed copy has stored are used by the next.
 pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copied> {
+    let began = Timestamp::now();
     context.running.phase(Phase::ReadingInventory);
     let looked = async {
         let found = options.source.as_ref().unwrap_or(&context.repository);
@@ -69,6 +71,7 @@ pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copi
     let mut copying = Copying {
         context,
         source: &source,
+        began,
         unfinished,
         base: None,
         log,

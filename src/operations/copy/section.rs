@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_backup_core::{InOrder, Key, Section};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool, StoredTotals};
@@ -28,6 +29,8 @@ use crate::sorted::union;
 pub(crate) struct Copying<'a> {
     pub(crate) context: &'a Context,
     pub(crate) source: &'a Source,
+    /// When it began.
+    pub(crate) began: Timestamp,
     /// The interrupted operations whose files are used.
     pub(crate) unfinished: Vec<BackupId>,
     pub(crate) base: Option<Arc<Base>>,

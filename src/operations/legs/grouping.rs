@@ -142,6 +142,7 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
         one.pin = one.pin.or(leg.pin);
         one.has_checksums &= leg.has_checksums;
         one.scope.extend(leg.scope);
+        one.note_unreadable |= leg.note_unreadable;
         one.state = worse(one.state, leg.state);
         one.last_failed = one.last_failed.or(leg.last_failed);
         one.last_verified = older(one.last_verified, leg.last_verified);

@@ -15,6 +15,8 @@ pub(super) struct Found {
     /// All targets that hold it, or a leg of it.
     pub(super) targets: Vec<String>,
     pub(super) is_pinned: bool,
+    /// When all of it was last read, and was whole.
+    pub(super) last_full: Option<Timestamp>,
 }
 
 /// Whose backups are to be decided on.
@@ -24,6 +26,24 @@ pub(super) struct Whose<'a> {
     pub(super) own: Option<&'a str>,
     /// Whether those of others are too.
     pub(super) include_foreign: bool,
+}
+
+/// Sets those apart that may share the files that were found damaged at `at`: they were made before,
+/// and not read in full since. Returns how many.
+pub(super) fn doubt(found: &mut [Found], at: Timestamp) -> usize {
+    let mut count = 0;
+    for one in found {
+        let is_good = matches!(
+            one.candidate.state,
+            CandidateState::Good | CandidateState::Empty
+        );
+        let is_read = one.last_full.is_some_and(|read| read > at);
+        if is_good && one.candidate.time <= at && !is_read {
+            one.candidate.state = CandidateState::NotGood(Fault::InDoubt);
+            count += 1;
+        }
+    }
+    count
 }
 
 /// Everything that the list of `target` shows, whatever its state.
@@ -51,6 +71,7 @@ pub(super) fn find(
         state,
         targets: vec![target.to_owned()],
         is_pinned: false,
+        last_full: None,
     };
     let damaged = (answer.damaged.iter())
         .map(|one| odd(&one.backup_id, BackupState::Damaged, Unknown::Broken));
@@ -77,6 +98,7 @@ fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
     let time = one.created_at.parse().ok().or(by_id);
     let state = match one.state {
         _ if one.partial_view => CandidateState::Unknown(Unknown::Unreachable),
+        _ if one.note_unreadable => CandidateState::Unknown(Unknown::Note),
         // Without a time there is no place among the others.
         _ if time.is_none() => CandidateState::Unknown(Unknown::Broken),
         BackupState::Ok | BackupState::Unverified if one.total_files == 0 => CandidateState::Empty,
@@ -93,6 +115,7 @@ fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
     });
     Found {
         is_pinned: one.is_locked(now),
+        last_full: whole_at(one),
         candidate: Candidate {
             state,
             pin,
@@ -104,12 +127,20 @@ fn of_summary(one: &Summary, whose: Whose<'_>, now: Timestamp) -> Found {
                 .clone()
                 .or_else(|| one.owner_instance_id.clone()),
             scope: one.scope.clone(),
+            omitted: one.omitted,
             schedule: one.schedule.clone(),
             ..Candidate::new(&*one.backup_id, time.unwrap_or(Timestamp::MIN))
         },
         state: one.state,
         targets: one.targets.clone(),
     }
+}
+
+/// When all of it was last read, and was whole.
+fn whole_at(one: &Summary) -> Option<Timestamp> {
+    let done = [&one.last_full, &one.last_verified].into_iter().flatten();
+    let full = done.filter(|done| done.ok && done.mode == "full");
+    full.filter_map(|done| done.at.parse().ok()).max()
 }
 
 /// When a backup was made, by its id.

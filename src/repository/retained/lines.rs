@@ -1,9 +1,9 @@
 //! The lines of an object, as a stream.
 
-use std::io::Write;
-
 use arc_backup_core::{Body, ByteStream, Error as CoreError, ErrorKind};
 use futures::{Stream, StreamExt, stream};
+
+use crate::manifest::Decompressor;
 
 /// The longest line that is read, in bytes: that of an inventory.
 const LINE_LIMIT: usize = 16 << 10;
@@ -16,21 +16,30 @@ pub(super) fn lines(
     split(crate::pipeline::pieces(body, subject), subject.to_owned())
 }
 
-/// The same for a body that is compressed with zstd.
+/// The same for a body that is compressed with zstd. One that was cut off, or goes on behind its
+/// end, ends with an error.
 pub(super) fn compressed_lines(
     body: Body,
     subject: &str,
 ) -> Result<impl Stream<Item = Result<Vec<u8>, CoreError>> + Send + use<>, CoreError> {
     let named = subject.to_owned();
-    let broken = move |error: std::io::Error| {
-        CoreError::new(ErrorKind::Invalid, "read", named.clone(), error.to_string())
-    };
-    let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(&broken)?;
-    let pieces = crate::pipeline::pieces(body, subject).map(move |piece| {
-        decoder.write_all(&piece?).map_err(&broken)?;
-        decoder.flush().map_err(&broken)?;
-        Ok(std::mem::take(decoder.get_mut()).into())
-    });
+    let damaged =
+        move |text: String| CoreError::new(ErrorKind::Invalid, "read", named.clone(), text);
+    let mut decompressor = Decompressor::new().map_err(|error| damaged(error.to_string()))?;
+    let pieces = (crate::pipeline::pieces(body, subject).map(Some))
+        .chain(stream::iter([None]))
+        .map(move |piece| {
+            let mut found = Vec::new();
+            match piece {
+                Some(piece) => decompressor.push(&piece?, &damaged, |bytes| {
+                    found.extend_from_slice(bytes);
+                    Ok(())
+                })?,
+                None if decompressor.has_ended() => {}
+                None => return Err(damaged("ends too early".to_owned())),
+            }
+            Ok(found.into())
+        });
     Ok(split(pieces.boxed(), subject.to_owned()))
 }
 
@@ -98,5 +107,31 @@ mod tests {
             let found: Vec<_> = lines.try_collect().await.expect("lines");
             assert_eq!(found, expected, "compressed, cut at {cut}");
         }
+    }
+
+    /// Guards against: the end of a long list that is lost in the decoder, and a list that was cut
+    /// off and passes for whole.
+    #[tokio::test]
+    async fn a_long_compressed_list_is_read_to_its_end_or_is_an_error() {
+        let all: Vec<String> = (0..40_000).map(|n| format!("line {:x}", n * n)).collect();
+        let compressed = zstd::encode_all(all.join("\n").as_bytes(), 1).expect("compressed");
+        let read = async |bytes: &[u8]| {
+            let pieces: Vec<_> = (bytes.chunks(70_000))
+                .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+                .collect();
+            let body = Body::Stream(stream::iter(pieces).boxed());
+            let lines = compressed_lines(body, "x").expect("a decoder");
+            lines.try_collect::<Vec<_>>().await
+        };
+        let found = read(&compressed).await.expect("whole");
+        assert!(
+            found.iter().eq(all.iter().map(String::as_bytes)),
+            "{}",
+            found.len()
+        );
+        for cut in [0, 1, 10, compressed.len() / 2, compressed.len() - 1] {
+            assert!(read(&compressed[..cut]).await.is_err(), "cut at {cut}");
+        }
+        assert!(read(&[&compressed[..], b"more"].concat()).await.is_err());
     }
 }

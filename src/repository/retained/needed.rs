@@ -5,7 +5,8 @@ use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures::StreamExt;
+use arc_backup_core::Error as CoreError;
+use futures::TryStreamExt;
 
 use super::list::{ListWriter, LocalFile, RetainedFile, RetainedList, local_rows};
 use super::references::References;
@@ -83,7 +84,7 @@ impl Repository {
         list.unsealed()
     }
 
-    /// The same of a damaged backup, as far as its inventory can be read.
+    /// The same of a damaged backup, by its inventory alone.
     async fn needed_by_damaged(
         &self,
         id: &BackupId,
@@ -91,12 +92,16 @@ impl Repository {
         scratch: &Path,
     ) -> Result<Arc<LocalFile>> {
         let mut list = ListWriter::create(new_file(scratch)?)?;
-        let mut last = String::new();
-        let mut records = self.readable_references(id).await;
-        while let Some((other, file)) = records.next().await {
-            if other == *holder && file.path > last {
+        let unknown = |error: CoreError| {
+            Error::from(error).context(format!(
+                "which files of backup `{holder}` the damaged backup `{id}` needs is not known: delete backup `{id}` first, or \
+                 bring back its inventory"
+            ))
+        };
+        let mut records = self.readable_references(id).await.map_err(unknown)?;
+        while let Some((other, file)) = records.try_next().await.map_err(unknown)? {
+            if other == *holder {
                 list.push(&file)?;
-                last = file.path;
             }
         }
         list.unsealed()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arc_backup_core::{Child, ErrorKind, GetOptions};
+use arc_backup_core::{Child, Error as CoreError, ErrorKind, GetOptions};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -40,6 +40,8 @@ struct Unknown {
     id: BackupId,
     why: Why,
     detail: String,
+    /// Whether it is known to need files of others.
+    refers: bool,
 }
 
 /// Why it is not known what a backup needs.
@@ -56,7 +58,8 @@ enum Why {
 enum Found {
     Published(BTreeSet<BackupId>),
     Damaged(BTreeSet<BackupId>),
-    Unknown(Why, String),
+    /// And whether it is known to need files of others.
+    Unknown(Why, String, bool),
     Unpublished,
 }
 
@@ -72,7 +75,7 @@ impl References {
     /// Whether any backup refers to another.
     fn has_any(&self) -> bool {
         let mut all = self.published.values().chain(self.damaged.values());
-        all.any(|holders| !holders.is_empty())
+        all.any(|holders| !holders.is_empty()) || self.unknown.iter().any(|one| one.refers)
     }
 
     pub(super) fn is_published(&self, id: &BackupId) -> bool {
@@ -121,9 +124,12 @@ impl Repository {
                 Found::Published(holders) => drop(references.published.insert(id, holders)),
                 Found::Damaged(holders) => drop(references.damaged.insert(id, holders)),
                 Found::Unpublished => references.unpublished.push(id),
-                Found::Unknown(why, detail) => {
-                    references.unknown.push(Unknown { id, why, detail });
-                }
+                Found::Unknown(why, detail, refers) => references.unknown.push(Unknown {
+                    id,
+                    why,
+                    detail,
+                    refers,
+                }),
             }
         }
         drop(found);
@@ -136,12 +142,14 @@ impl Repository {
                 let holders = loaded.manifest.stored_in.keys();
                 match holders.map(|holder| BackupId::parse(holder)).collect() {
                     Ok(holders) => Found::Published(holders),
-                    Err(error) => Found::Unknown(Why::Newer, format!("manifest.json: {error}")),
+                    Err(error) => {
+                        Found::Unknown(Why::Newer, format!("manifest.json: {error}"), true)
+                    }
                 }
             }
             Err(Error::NotFound(_)) => Found::Unpublished,
             Err(Error::Unreadable { state, detail, .. }) => {
-                Found::Unknown(Why::Unreadable(state), detail)
+                Found::Unknown(Why::Unreadable(state), detail, false)
             }
             Err(Error::Damaged { detail, .. }) => self.reference_of_damaged(id, detail).await?,
             // A target that does not answer says nothing of its backups.
@@ -153,65 +161,87 @@ impl Repository {
             {
                 return Err(error.into());
             }
-            Err(error) => Found::Unknown(Why::Fault, error.to_string()),
+            Err(error) => Found::Unknown(Why::Fault, error.to_string(), false),
         })
     }
 
-    /// A backup whose manifest is missing or broken may be mended. What can be read of it counts.
+    /// A backup whose manifest is missing or broken may be mended. What the rest of the manifest and
+    /// the inventory name counts. Where one of them can't be read, or not to its end, it is not
+    /// known what the backup needs.
     async fn reference_of_damaged(&self, id: &BackupId, detail: String) -> Result<Found> {
         let key = manifest_key(id);
         let text = match self.read_small(&key, manifest::MANIFEST_LIMIT).await {
             Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::Invalid => None,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
-            Err(_) => None,
+            Err(error) => return Ok(Found::Unknown(Why::Fault, error.to_string(), false)),
         };
         let raw = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-        let Some(raw) = raw else {
-            let mut holders = BTreeSet::new();
-            let mut records = self.readable_references(id).await;
-            while let Some((holder, _)) = records.next().await {
-                holders.insert(holder);
-            }
-            return Ok(Found::Damaged(holders));
-        };
+        let raw = raw.unwrap_or_default();
         let format = raw.get("format").and_then(Value::as_u64);
         if format.is_some_and(|format| format > u64::from(manifest::FORMAT)) {
             // It is no damage that this release can't read it.
-            return Ok(Found::Unknown(Why::Newer, detail));
+            return Ok(Found::Unknown(Why::Newer, detail, false));
         }
-        let holders = raw.get("stored_in").and_then(Value::as_object);
-        let holders = holders.into_iter().flat_map(serde_json::Map::keys);
-        Ok(Found::Damaged(
-            holders.filter_map(|id| BackupId::parse(id).ok()).collect(),
-        ))
+        let named = raw.get("stored_in").and_then(Value::as_object);
+        let named = named.into_iter().flat_map(serde_json::Map::keys);
+        let mut holders = BTreeSet::new();
+        for name in named {
+            match BackupId::parse(name) {
+                Ok(holder) => drop(holders.insert(holder)),
+                Err(error) => {
+                    let detail = format!("manifest.json: stored_in: {error}");
+                    return Ok(Found::Unknown(Why::Fault, detail, true));
+                }
+            }
+        }
+        // The damage may be in one of these names.
+        let read = async {
+            let mut records = self.readable_references(id).await?;
+            while let Some((holder, _)) = records.try_next().await? {
+                holders.insert(holder);
+            }
+            Ok::<_, CoreError>(())
+        };
+        Ok(match read.await {
+            Ok(()) => Found::Damaged(holders),
+            Err(error) => Found::Unknown(Why::Fault, error.to_string(), !holders.is_empty()),
+        })
     }
 
-    /// The files of the backup `id` that lie in other folders, with these: as many as can be read
-    /// of its inventory, whatever the manifest says.
+    /// The files of the backup `id` that lie in other folders, with these, by its inventory,
+    /// whatever the manifest says. A backup without inventory has none.
+    ///
+    /// # Errors
+    /// Where the inventory can't be read, or is damaged: also in the stream, which then says nothing
+    /// of what follows.
     pub(super) async fn readable_references(
         &self,
         id: &BackupId,
-    ) -> BoxStream<'static, (BackupId, RetainedFile)> {
+    ) -> Result<BoxStream<'static, Result<(BackupId, RetainedFile), CoreError>>, CoreError> {
         for name in INVENTORIES {
             let Ok(key) = file_key(id, name) else {
                 continue;
             };
-            let Ok(object) = self.sink.get(&key, GetOptions::default()).await else {
-                continue;
+            let object = match self.sink.get(&key, GetOptions::default()).await {
+                Ok(object) => object,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
             };
             let lines = match name == INVENTORY {
                 true => lines(object.body, &key).boxed(),
-                false => match compressed_lines(object.body, &key) {
-                    Ok(lines) => lines.boxed(),
-                    Err(_) => continue,
-                },
+                false => compressed_lines(object.body, &key)?.boxed(),
             };
-            let found = lines
-                .take_while(|line| std::future::ready(line.is_ok()))
-                .filter_map(|line| std::future::ready(line.ok().and_then(|line| reference(&line))));
-            return found.boxed();
+            let mut last = String::new();
+            let found = lines.map(move |line| {
+                reference(&line?, &mut last)
+                    .map_err(|text| CoreError::new(ErrorKind::Invalid, "read", &*key, text))
+            });
+            return Ok(found
+                .filter_map(|found| std::future::ready(found.transpose()))
+                .boxed());
         }
-        stream::empty().boxed()
+        Ok(stream::empty().boxed())
     }
 
     /// Fails if a backup may need files of `holder` and it is not known which.
@@ -225,7 +255,10 @@ impl Repository {
         if self.sink.hard_links().is_some() && !references.has_any() {
             return Ok(());
         }
-        for Unknown { id, why, detail } in &references.unknown {
+        for Unknown {
+            id, why, detail, ..
+        } in &references.unknown
+        {
             if id == holder || self.is_older(id, holder).await? {
                 continue;
             }
@@ -263,16 +296,25 @@ impl Repository {
     }
 }
 
-/// What a line of an inventory says of a file in another folder.
-fn reference(line: &[u8]) -> Option<(BackupId, RetainedFile)> {
+/// What a line of an inventory says of a file in another folder. `last` is the path of the line
+/// before.
+fn reference(line: &[u8], last: &mut String) -> Result<Option<(BackupId, RetainedFile)>, String> {
     #[derive(Deserialize)]
     struct Line {
         path: String,
         size: u64,
         stored_in: Option<String>,
     }
-    let line: Line = serde_json::from_slice(line).ok()?;
-    let holder = BackupId::parse(&line.stored_in?).ok()?;
+    let line: Line =
+        serde_json::from_slice(line).map_err(|e| format!("a line is not one of a file: {e}"))?;
+    if line.path <= *last {
+        return Err(format!("`{}` is not in order", line.path));
+    }
+    last.clone_from(&line.path);
+    let Some(holder) = line.stored_in else {
+        return Ok(None);
+    };
+    let holder = BackupId::parse(&holder).map_err(|e| format!("`{}`: {e}", line.path))?;
     let (path, size) = (line.path, line.size);
-    Some((holder, RetainedFile { path, size }))
+    Ok(Some((holder, RetainedFile { path, size })))
 }

@@ -221,7 +221,8 @@ fn what_a_copy_stored_and_did_not_log_is_used() {
     );
     instance.ok(&["verify", &id, "--target", "far"]);
     // All of it is its own.
-    assert_eq!(manifest(&instance, &id, "far")["reused_files"], 0);
+    let shown = manifest(&instance, &id, "far");
+    assert_eq!(shown["reused_files"].as_u64().unwrap_or(0), 0, "{shown}");
 }
 
 /// Guards against: a failure that does not say which of the two targets it is of, and a copy that
@@ -249,4 +250,34 @@ fn a_destination_that_cannot_be_reached_or_written_is_named() {
     instance.ok(&["verify", &id, "--target", "far"]);
     let (_, history) = instance.json(&["history", "--operation", "copy"]);
     assert_eq!(history["count"], 3, "{history}");
+}
+
+/// Guards against: a copy that takes over a file that is known to be damaged from an earlier copy
+/// that shares it.
+#[test]
+fn damage_that_was_found_is_not_taken_over_from_an_earlier_copy() {
+    let instance = super::two_folders();
+    let ids: Vec<String> = (0..3)
+        .map(|number| {
+            if number == 0 {
+                super::rewrite(&instance, "iot/temperature/a.parquet", b"once");
+            }
+            instance.backup()
+        })
+        .collect();
+    super::copied(&instance, &ids[0]);
+    super::copied(&instance, &ids[1]);
+    let path = format!("far/{}/data/iot/temperature/a.parquet", ids[1]);
+    let mut file = std::fs::File::options()
+        .write(true)
+        .open(instance.path(&path))
+        .unwrap();
+    std::io::Write::write_all(&mut file, b"ecno").unwrap();
+    drop(file);
+    let verified = instance.run(&["verify", &ids[1], "--target", "far"]);
+    assert!(!verified.status.success());
+    let ended = super::copied(&instance, &ids[2]);
+    assert!(ended["warnings"].to_string().contains(&ids[1]), "{ended}");
+    assert!(ended["reused_files"].as_u64() > Some(0), "{ended}");
+    instance.ok(&["verify", &ids[2], "--target", "far"]);
 }

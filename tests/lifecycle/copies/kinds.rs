@@ -48,12 +48,10 @@ fn what_people_say_later_reaches_a_copy_that_is_there() {
     let shown = manifest(&instance, &id, "far");
     assert_eq!(shown["pin"]["reason"], "audit", "{shown}");
     assert_eq!(shown["labels"], json!(["before-upgrade"]), "{shown}");
-    fails(
-        &instance,
-        &["delete", &id, "--target", "far", "--yes"],
-        1,
-        &["pinned"],
-    );
+    let delete = ["delete", &id, "--target", "far", "--yes", "--even-last"];
+    let refused = instance.run(&delete);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(text(&refused).contains("pinned"), "{}", text(&refused));
 }
 
 /// Guards against: the size of a copied full backup that counts bytes which the destination had, and

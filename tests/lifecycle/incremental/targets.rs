@@ -208,3 +208,25 @@ fn a_damaged_copy_in_a_store_is_found_when_it_is_read_anew() {
     let list = service.get("/api/v1/backup?target=far").json();
     assert_eq!(list["backups"][1]["state"], "damaged", "{list}");
 }
+
+/// Guards against: damage in a store that the next backup refers to, although it is known.
+#[test]
+fn damage_that_was_found_in_a_store_is_not_referred_to() {
+    let (instance, server, _live) = in_buckets(5);
+    let service = instance.serve();
+    made(&service, r#"{"target":"far"}"#);
+    let (base, _) = made(&service, r#"{"target":"far","rehash":true}"#);
+    let (second, _) = made(&service, r#"{"target":"far","type":"incremental"}"#);
+    let key = "iot/cpu/2026/01/03/000003.parquet";
+    server.damage("backups", &format!("of/arc-1/{base}/data/{key}"), 0);
+    let verify = format!("/api/v1/backup/{second}/verify");
+    let started = service.post(&verify, "");
+    assert_eq!(started.status, 202, "{}", started.text);
+    let ended = service.wait();
+    assert_eq!(ended["status"], "failed", "{ended}");
+    let (third, one) = made(&service, r#"{"target":"far","type":"incremental"}"#);
+    assert_eq!(one["base_backup_id"], base.as_str(), "{one}");
+    let said = one["warnings"].to_string();
+    assert!(said.contains(&second) && said.contains(key), "{said}");
+    done(&service, &format!("/api/v1/backup/{third}/verify"), "");
+}

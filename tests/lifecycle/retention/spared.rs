@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use super::history::{add, add_with, damage, ids, planned, row, small, write_note};
+use super::history::{add, add_with, damage, ids, note_path, planned, row, small, write_note};
 use crate::support::{ARC_NEW, ARC_OLD, Instance, files, text};
 
 /// Guards against: backups that Arc made, or another instance in the same folder, deleted by rules
@@ -125,6 +125,110 @@ fn a_backup_whose_note_is_broken_stays() {
     );
 }
 
+/// Guards against: the good backup that goes for one of which nobody knows that it is damaged, as
+/// its note can't be read.
+#[test]
+fn a_backup_whose_note_is_broken_takes_no_place() {
+    let instance = small();
+    let newest = instance.backup();
+    let good = add(&instance, &newest, "2026-02-10T00:00:00Z");
+    damage(&instance, &newest);
+    let path = note_path(&instance, &newest);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..40]).unwrap();
+    let (code, done) = instance.json(&["prune", "--keep-last", "1", "--confirm"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["deleted_backups"], json!([]), "{done}");
+    let said = done["warnings"].to_string();
+    assert!(said.contains(&newest) && said.contains("damaged"), "{done}");
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(row(&plan, &good)["reasons"], json!(["last snapshot"]));
+    // Nor is it the one that is left, or a base.
+    let output = instance.run(&["delete", &good, "--yes"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    assert!(text(&instance.run(&["check"])).contains("note that can't be read"));
+    let (_, made) = instance.json(&["backup", "--incremental"]);
+    assert_eq!(made["base_backup_id"], good.as_str(), "{made}");
+    assert!(made["warnings"].to_string().contains(&newest), "{made}");
+}
+
+/// Guards against: a backup without tokens and databases for which the whole ones go.
+#[test]
+fn a_backup_without_the_sqlite_databases_takes_no_place() {
+    let instance = small();
+    let whole = instance.backup();
+    let part = instance.ok(&["backup", "--no-metadata", "--no-config"]);
+    let no_config = instance.ok(&["backup", "--no-config"]);
+    let all = [no_config.clone(), part.clone(), whole.clone()];
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, true), all, "{plan}");
+    let output = instance.run(&["delete", &whole, "--yes"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    let said = text(&instance.run(&["check"]));
+    assert!(
+        said.contains("without the SQLite databases does not count"),
+        "{said}"
+    );
+    for id in [&no_config, &part] {
+        instance.ok(&["delete", id, "--yes"]);
+    }
+    // Where no other is there, the last of them stays all the same.
+    let last = instance.ok(&["backup", "--no-metadata"]);
+    instance.ok(&["delete", &whole, "--yes", "--even-last"]);
+    let output = instance.run(&["delete", &last, "--yes"]);
+    assert!(!output.status.success(), "{}", text(&output));
+    let said = text(&instance.run(&["check"]));
+    assert!(said.contains("no good backup"), "{said}");
+}
+
+/// Guards against: the only good backup that goes for one that shares the files of a damaged one.
+#[test]
+fn what_may_share_damaged_files_takes_no_place_until_it_was_read() {
+    let instance = small();
+    let whole = instance.backup();
+    let base = instance.backup();
+    let linked = instance.ok(&["backup", "--incremental"]);
+    let root = instance.backup_folder(&linked).join("data");
+    let name = root.join(files(&root).pop().unwrap());
+    let mut bytes = std::fs::read(&name).unwrap();
+    bytes[0] ^= 0x55;
+    use std::io::Write as _;
+    let mut file = std::fs::File::options().write(true).open(&name).unwrap();
+    file.write_all(&bytes).unwrap();
+    assert!(!instance.run(&["verify", &linked]).status.success());
+    for gone in ["nothing", "the damaged one"] {
+        if gone != "nothing" {
+            instance.ok(&["delete", &linked, "--yes"]);
+        }
+        let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+        assert_eq!(
+            planned(&plan, false),
+            Vec::<String>::new(),
+            "{gone}: {plan}"
+        );
+        let reasons = row(&plan, &base)["reasons"].to_string();
+        assert!(
+            reasons.contains("may share damaged files"),
+            "{gone}: {plan}"
+        );
+        assert!(
+            plan["warnings"].to_string().contains(&linked),
+            "{gone}: {plan}"
+        );
+    }
+    instance.ok(&["verify", &whole]);
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(
+        planned(&plan, true),
+        [base.clone(), whole.clone()],
+        "{plan}"
+    );
+    let new = instance.ok(&["backup", "--incremental"]);
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, true), [new.clone()], "{plan}");
+    instance.ok(&["verify", &new]);
+}
+
 /// Guards against: an archive of which nothing is known, in a folder that can't be read.
 #[test]
 fn a_backup_without_the_right_to_read_it_stays() {
@@ -142,4 +246,42 @@ fn a_backup_without_the_right_to_read_it_stays() {
     let output = instance.run(&["prune", "--keep-last", "1", "--confirm"]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(path.exists());
+}
+
+/// Guards against: three years of monthly backups deleted by the rules of the target, as the
+/// schedule that kept them was renamed.
+#[test]
+fn the_backups_of_a_removed_schedule_stay() {
+    let instance = small();
+    let base = instance.backup();
+    let monthly = ["2026-01-01", "2026-02-01"].map(|day| {
+        add_with(&instance, &base, &format!("{day}T00:00:00Z"), |manifest| {
+            manifest.schedule = Some("monthly".to_owned());
+        })
+    });
+    let by_hand = add(&instance, &base, "2026-01-02T00:00:00Z");
+    instance.configure("[arc_backup.retention]\nkeep_last = 1");
+    let (_, plan) = instance.json(&["prune"]);
+    assert_eq!(planned(&plan, false), [by_hand.clone()], "{plan}");
+    for id in &monthly {
+        let reasons = &row(&plan, id)["reasons"];
+        let expected = json!(["of schedule `monthly`, which is not configured"]);
+        assert_eq!(*reasons, expected, "{plan}");
+    }
+    let warnings = plan["warnings"].to_string();
+    assert!(
+        warnings.contains("(monthly)") && warnings.contains("--keep-daily"),
+        "{plan}"
+    );
+    let (code, done) = instance.json(&["prune", "--confirm"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["deleted_backups"], json!([by_hand]), "{done}");
+    // Rules that are given are for all.
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, false).len(), 2, "{plan}");
+    // A schedule without rules of its own has those of the target.
+    instance.configure("[[arc_backup.schedule]]\nname = \"monthly\"\ncron = \"0 3 1 * *\"");
+    let (_, plan) = instance.json(&["prune"]);
+    assert_eq!(planned(&plan, false).len(), 2, "{plan}");
+    assert_eq!(plan["warnings"], json!([]), "{plan}");
 }

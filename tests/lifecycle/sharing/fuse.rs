@@ -19,6 +19,8 @@ pub struct Fuse {
     /// Whether the last of them is done, and only its answer lost.
     is_done: AtomicBool,
     calls: Mutex<Vec<String>>,
+    /// The calls that fail, as if the store gave no answer: method and subject.
+    silent: Mutex<Option<String>>,
 }
 
 impl Default for Fuse {
@@ -27,6 +29,7 @@ impl Default for Fuse {
             left: AtomicI64::new(i64::MAX),
             is_done: AtomicBool::new(false),
             calls: Mutex::default(),
+            silent: Mutex::default(),
         }
     }
 }
@@ -45,12 +48,25 @@ impl Fuse {
         std::mem::take(&mut *self.calls.lock().unwrap())
     }
 
+    /// Lets this call fail from now on, or none: `get backup-…/manifest.json`.
+    pub fn silence(&self, call: Option<&str>) {
+        *self.silent.lock().unwrap() = call.map(str::to_owned);
+    }
+
     async fn around<T>(
         &self,
         method: &'static str,
         subject: &str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        if self.silent.lock().unwrap().as_deref() == Some(&*format!("{method} {subject}")) {
+            return Err(Error::new(
+                ErrorKind::Throttled,
+                method,
+                subject,
+                "slow down",
+            ));
+        }
         let left = self.left.fetch_sub(1, Ordering::SeqCst);
         let gone = || Error::new(ErrorKind::Other, method, subject, "the process is gone");
         if left < 1 {

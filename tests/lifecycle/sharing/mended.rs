@@ -1,6 +1,6 @@
 //! Targets that are not as a deletion leaves them: what is unknown costs no backup a file.
 
-use arc_backup::Request;
+use arc_backup::{PruneOptions, Request, Rules};
 use serde_json::{Value, json};
 
 use super::world::{Kind, World, parsed};
@@ -26,7 +26,13 @@ fn a_backup_that_cannot_be_read_keeps_older_ones_from_being_deleted() {
     newer["format"] = json!(99);
     write_manifest(&world, &incremental, newer);
     let before = world.objects();
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("it may need files");
     assert!(
         error.contains(&incremental) && error.contains("format 99"),
@@ -184,10 +190,16 @@ fn a_base_stays_where_an_inventory_does_not_say_what_it_needs() {
     let world = World::new(Kind::Memory);
     let (base, incremental) = base_and_incremental(&world);
     let other = world.incremental(&base);
-    let name = format!("{incremental}/inventory.jsonl");
+    let name = format!("{incremental}/inventory.jsonl.zst");
     let text = world.text(&name).unwrap();
     world.put(&name, &text[..text.len() - 10]);
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("what it needs is not known");
     assert!(
         error.contains(&incremental) && error.contains("delete it first"),
@@ -206,4 +218,80 @@ fn a_base_stays_where_an_inventory_does_not_say_what_it_needs() {
     );
     world.delete(&incremental, "the damaged one");
     world.is_empty("at the end");
+}
+
+/// Guards against: a backup with a damaged manifest that seems to need nothing, as its inventory
+/// can't be read now, or not to its end, or as the manifest names another backup.
+#[test]
+fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
+    let world = World::new(Kind::Memory);
+    let (base, incremental) = base_and_incremental(&world);
+    let raw = manifest(&world, &incremental);
+    let (name, list) = (
+        format!("{incremental}/manifest.json"),
+        format!("{incremental}/inventory.jsonl"),
+    );
+    let (packed_list, lines) = (format!("{list}.zst"), world.text(&list).unwrap());
+    let packed = zstd::encode_all(&*lines, 1).unwrap();
+    let refused = |case: &str| {
+        let before = world.objects();
+        assert!(world.estimate(&[&base]).is_err(), "{case}");
+        let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+        let error = ended.error.expect(case);
+        assert!(error.contains(&incremental), "{case}: {error}");
+        assert!(world.objects() == before, "{case}: something was changed");
+    };
+    world.drop_objects(&[&name]);
+    world.fuse.silence(Some(&format!("get {list}")));
+    refused("no answer");
+    world.fuse.silence(None);
+    world.put(&list, &lines[..lines.len() - 10]);
+    refused("cut off");
+    world.drop_objects(&[&list]);
+    for cut in [0, 10, packed.len() - 1] {
+        world.put(&packed_list, &packed[..cut]);
+        refused(&format!("compressed, and cut off at {cut}"));
+    }
+    // A manifest whose seal is broken is believed in nothing that it omits.
+    world.put(&packed_list, &packed);
+    let mut damaged = raw.clone();
+    damaged["stored_in"] = json!({});
+    world.put(&name, damaged.to_string().as_bytes());
+    assert_eq!(world.estimate(&[&base]).unwrap().retained_files, 2);
+    world.drop_objects(&[&packed_list]);
+    world.put(&list, &lines);
+    write_manifest(&world, &incremental, raw);
+    world.delete(&base, "mended");
+    world.verify(&incremental, "mended");
+}
+
+/// Guards against: a prune that takes notes that it can't list for none, and damaged backups for
+/// good ones.
+#[test]
+fn without_the_notes_nothing_is_pruned() {
+    let world = World::new(Kind::Memory);
+    base_and_incremental(&world);
+    let options = PruneOptions {
+        rules: Some(Rules {
+            keep_last: 1,
+            ..Rules::default()
+        }),
+        ..PruneOptions::default()
+    };
+    let before = world.objects();
+    world.fuse.silence(Some("list .arc-backup/notes"));
+    let ended = world.run(Request::Prune(options.clone()));
+    let error = match ended {
+        Ok(ended) => ended.error.expect("the notes can't be listed"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("notes"), "{error}");
+    let after = world.objects();
+    assert!(
+        before.keys().all(|name| after.contains_key(name)),
+        "{after:?}"
+    );
+    world.fuse.silence(None);
+    let ended = world.completed(Request::Prune(options), "with the notes");
+    assert_eq!(ended.deleted_backups.len(), 1);
 }
