@@ -79,7 +79,7 @@ pub(super) enum Command {
         #[arg(long)]
         full: bool,
         /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
-        #[arg(long, conflicts_with = "full")]
+        #[arg(long)]
         rehash: bool,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]

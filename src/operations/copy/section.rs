@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool, StoredTotals};
 use crate::operations::Phase;
-use crate::operations::backup::damaged_base;
+use crate::operations::backup::base_faults;
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::copy::base::Base;
@@ -228,7 +228,7 @@ impl Copying<'_> {
             repository.name()
         ));
         damaged.holders.insert(id.clone());
-        damaged_base::note(context, &damaged.holders).await;
+        base_faults::note(context, &damaged.holders).await;
     }
 
     /// Copies files from the source: each is hashed on the way, and compared with the inventory.
