@@ -191,9 +191,16 @@ pub(super) async fn history(
     Ok(DONE)
 }
 
-/// ` in target local`, where it is known.
+/// ` in target local`, or of a copy ` from target local to target offsite`, where it is known.
 fn place(operation: &Operation) -> String {
-    (operation.target.as_ref()).map_or_else(String::new, |target| format!(" in target {target}"))
+    let target = operation.target.as_ref();
+    match &operation.to_target {
+        Some(to) => {
+            let from = target.map_or_else(String::new, |target| format!(" from target {target}"));
+            format!("{from} to target {to}")
+        }
+        None => target.map_or_else(String::new, |target| format!(" in target {target}")),
+    }
 }
 
 fn word(status: Status) -> String {
