@@ -217,10 +217,11 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
     let raw = manifest(&world, &incremental);
     let (name, list) = (
         format!("{incremental}/manifest.json"),
-        format!("{incremental}/inventory.jsonl"),
+        format!("{incremental}/inventory.jsonl.zst"),
     );
-    let (packed_list, lines) = (format!("{list}.zst"), world.text(&list).unwrap());
-    let packed = zstd::encode_all(&*lines, 1).unwrap();
+    let plain_list = format!("{incremental}/inventory.jsonl");
+    let packed = world.text(&list).unwrap();
+    let lines = zstd::decode_all(&*packed).unwrap();
     let refused = |case: &str| {
         let before = world.objects();
         assert!(world.estimate(&[&base]).is_err(), "{case}");
@@ -233,21 +234,20 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
     world.fuse.silence(Some(&format!("get {list}")));
     refused("no answer");
     world.fuse.silence(None);
-    world.put(&list, &lines[..lines.len() - 10]);
-    refused("cut off");
-    world.drop_objects(&[&list]);
     for cut in [0, 10, packed.len() - 1] {
-        world.put(&packed_list, &packed[..cut]);
-        refused(&format!("compressed, and cut off at {cut}"));
+        world.put(&list, &packed[..cut]);
+        refused(&format!("cut off at {cut}"));
     }
+    world.drop_objects(&[&list]);
+    world.put(&plain_list, &lines[..lines.len() - 10]);
+    refused("not compressed, and cut off");
+    world.drop_objects(&[&plain_list]);
     // A manifest whose seal is broken is believed in nothing that it omits.
-    world.put(&packed_list, &packed);
+    world.put(&list, &packed);
     let mut damaged = raw.clone();
     damaged["stored_in"] = json!({});
     world.put(&name, damaged.to_string().as_bytes());
     assert_eq!(world.estimate(&[&base]).unwrap().retained_files, 2);
-    world.drop_objects(&[&packed_list]);
-    world.put(&list, &lines);
     write_manifest(&world, &incremental, raw);
     world.delete(&base, "mended");
     world.verify(&incremental, "mended");
@@ -259,13 +259,11 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
 fn without_the_notes_nothing_is_pruned() {
     let world = World::new(Kind::Memory);
     base_and_incremental(&world);
-    let options = PruneOptions {
-        rules: Some(Rules {
-            keep_last: 1,
-            ..Rules::default()
-        }),
-        ..PruneOptions::default()
-    };
+    let mut options = PruneOptions::default();
+    options.rules = Some(Rules {
+        keep_last: 1,
+        ..Rules::default()
+    });
     let before = world.objects();
     world.fuse.silence(Some("list .arc-backup/notes"));
     let ended = world.run(Request::Prune(options.clone()));
