@@ -97,8 +97,8 @@ pub use holder::{Holder, ProcessIdentity};
 pub use manifest::{BackupId, InventoryFault, Omitted, Run};
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
-    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, Leftover, ListAnswer, ListFilter,
-    ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
+    ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, LastGood, Leftover, ListAnswer,
+    ListFilter, ListPlace, LocalInventory, NoteChange, Operation, OperationFilter, OperationKind,
     OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind,
     PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
     RestorePreview, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest,

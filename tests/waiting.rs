@@ -101,7 +101,11 @@ fn verify(id: &str) -> Request {
 }
 
 fn delete(id: &str) -> Request {
-    Request::Delete(BackupId::parse(id).unwrap(), None)
+    Request::Delete(
+        BackupId::parse(id).unwrap(),
+        None,
+        arc_backup::LastGood::Delete,
+    )
 }
 
 async fn put(sink: &dyn Sink, key: &str, bytes: Vec<u8>) {

@@ -146,7 +146,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("TargetCheck", "newest") => json!({"pattern": BACKUP_ID}),
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
-        ("LastVerified" | "VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
+        ("VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
+        ("LastVerified", "mode") => json!({"enum": ["full", "quick", "sample", "reuse"]}),
         ("CreateBackup", "databases") => json!({
             "minItems": 1, "maxItems": 256, "uniqueItems": true,
             "items": {"type": "string", "pattern": "^[^_./\\\\][^/\\\\]*$"},

@@ -367,8 +367,8 @@ fn pruned() -> PrunePlan {
         ],
         keep_count: 1,
         delete_count: 1,
-        freed_files: 1202,
-        freed_bytes: 5_368_820_395,
+        freed_files: Some(1202),
+        freed_bytes: Some(5_368_820_395),
         warnings: Vec::new(),
     }
 }

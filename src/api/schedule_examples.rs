@@ -80,7 +80,7 @@ fn schedule() -> Schedule {
         last_failure: Some(ScheduleFailure {
             started_at: "2026-02-10T02:00:00.051Z".to_owned(),
             operation: "copy".to_owned(),
-            operation_id: "20260210-020000-77a1c3e9".to_owned(),
+            operation_id: Some("20260210-020000-77a1c3e9".to_owned()),
             error: "target `offsite`: connection refused (cannot lock `.arc-backup/lock`)"
                 .to_owned(),
         }),

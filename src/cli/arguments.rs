@@ -79,7 +79,7 @@ pub(super) enum Command {
         #[arg(long)]
         full: bool,
         /// Read the unchanged files too, here and in the earlier backup, and compare their SHA-256.
-        #[arg(long, conflicts_with = "full")]
+        #[arg(long)]
         rehash: bool,
         /// Fail before anything is copied if Arc could not be flushed.
         #[arg(long)]
@@ -359,7 +359,7 @@ pub(super) struct DeleteArguments {
     /// Do not ask.
     #[arg(long)]
     pub(super) yes: bool,
-    /// With --yes: delete even if the target holds no good backup of all databases then.
+    /// Delete even if the target holds no good backup of all databases then.
     #[arg(long)]
     pub(super) even_last: bool,
     /// Print what this frees, and delete nothing.

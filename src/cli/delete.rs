@@ -1,6 +1,5 @@
 //! `delete`.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
@@ -13,8 +12,7 @@ use super::output::{print_line, print_stderr};
 use super::signals::Signals;
 use super::{figures, json, summary};
 use crate::manifest::BackupId;
-use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Request};
+use crate::operations::{ArcBackup, LastGood, OperationKind, Request, would_be_last};
 use crate::repository::Freed;
 use crate::{Error, Result};
 
@@ -33,9 +31,6 @@ pub(super) async fn run(
         found,
     )
     .await?;
-    if arguments.dry_run {
-        return dry_run(engine, &named, as_json, signals).await;
-    }
     let mut question = match &named[..] {
         [one] => format!("Delete backup {}{}?", one.id, one.place()),
         several => {
@@ -43,20 +38,26 @@ pub(super) async fn run(
             format!("Delete {} backups ({})?", ids.len(), ids.join(", "))
         }
     };
-    if !arguments.even_last {
-        let left_without = signals
-            .or_interrupted(left_without_good(engine, &named))
-            .await?;
+    let mut last_good = match arguments.even_last {
+        true => LastGood::Delete,
+        false => LastGood::Keep,
+    };
+    if last_good == LastGood::Keep {
+        let looked = left_without_good(engine, &named);
+        let left_without = signals.or_interrupted(looked).await?;
         if !left_without.is_empty() {
-            let place = left_without.join(", ");
-            if arguments.yes {
-                return Err(Error::Invalid(format!(
-                    "nothing was deleted: target {place} would hold no good backup of all databases then; use --even-last to delete it anyway"
-                )));
+            // What a dry run says is what a deletion does.
+            if arguments.yes || arguments.dry_run {
+                return Err(would_be_last(&left_without));
             }
+            let place = left_without.join(", ");
             question =
                 format!("Target {place} holds no good backup of all databases then. {question}");
+            last_good = LastGood::Delete;
         }
+    }
+    if arguments.dry_run {
+        return dry_run(engine, &named, as_json, signals).await;
     }
     if !arguments.yes && std::io::stdin().is_terminal() {
         let estimate = signals.or_interrupted(estimate(engine, &named)).await;
@@ -68,12 +69,12 @@ pub(super) async fn run(
     }
     confirm(arguments.yes, question, signals).await?;
     if let [one] = &named[..] {
-        let request = Request::Delete(one.id.clone(), one.target.clone())
+        let request = Request::Delete(one.id.clone(), one.target.clone(), last_good)
             .within(arguments.timeout.unwrap_or_default());
         let answer = Answer::json_or_nothing(as_json);
         return run_and_print(engine, request, arguments.busy, answer, signals).await;
     }
-    delete_all(engine, named, &arguments, as_json, signals).await
+    delete_all(engine, named, last_good, &arguments, as_json, signals).await
 }
 
 async fn estimate(engine: &ArcBackup, named: &[ToDelete]) -> Result<Freed> {
@@ -144,6 +145,7 @@ impl ToDelete {
 async fn delete_all(
     engine: &Arc<ArcBackup>,
     named: Vec<ToDelete>,
+    last_good: LastGood,
     arguments: &DeleteArguments,
     as_json: bool,
     signals: &Signals,
@@ -151,7 +153,8 @@ async fn delete_all(
     let mut ended = Vec::new();
     let (mut code, mut fault) = (DONE, None);
     for ToDelete { id, target, .. } in named {
-        let request = Request::Delete(id, target).within(arguments.timeout.unwrap_or_default());
+        let request =
+            Request::Delete(id, target, last_good).within(arguments.timeout.unwrap_or_default());
         match operation::run(engine, request, arguments.busy, signals).await {
             Ok(operation) => {
                 if !as_json {
@@ -182,7 +185,7 @@ async fn delete_all(
     Ok(code)
 }
 
-/// The backups to delete, all found before the first is deleted.
+/// The backups to delete, all found, and known not to be pinned, before the first is deleted.
 async fn named(engine: &Arc<ArcBackup>, arguments: &DeleteArguments) -> Result<Vec<ToDelete>> {
     if arguments.ids.iter().any(|id| id == LATEST) {
         return Err(Error::Invalid(
@@ -198,9 +201,9 @@ async fn named(engine: &Arc<ArcBackup>, arguments: &DeleteArguments) -> Result<V
             target: one.target,
         };
         // With one id, the deletion itself finds it.
-        if arguments.ids.len() > 1 || !arguments.even_last {
+        if arguments.ids.len() > 1 || !arguments.even_last || arguments.dry_run {
             let found = engine
-                .locate_anything(&one.id, one.target.as_deref())
+                .locate_to_delete(&one.id, one.target.as_deref())
                 .await?;
             one.targets = (found.parts().iter())
                 .map(|part| part.name().to_owned())
@@ -216,22 +219,8 @@ async fn named(engine: &Arc<ArcBackup>, arguments: &DeleteArguments) -> Result<V
 
 /// The targets that hold a good backup now, and none without these.
 async fn left_without_good(engine: &Arc<ArcBackup>, named: &[ToDelete]) -> Result<Vec<String>> {
-    let mut by_target: BTreeMap<&str, Vec<&BackupId>> = BTreeMap::new();
-    for one in named {
-        for target in &one.targets {
-            by_target.entry(target).or_default().push(&one.id);
-        }
-    }
-    let mut without = Vec::new();
-    for (target, ids) in by_target {
-        let good = engine.good_backups(target).await?;
-        let goes = |one: &BackupId| ids.contains(&one);
-        // One that can't be seen whole now may be the last good one.
-        let seen_partly = engine.partly_seen_backups(target).await?;
-        let loses_one = !good.is_empty() || seen_partly.iter().any(goes);
-        if loses_one && good.iter().all(goes) {
-            without.push(target.to_owned());
-        }
-    }
-    Ok(without)
+    let named: Vec<_> = (named.iter())
+        .map(|one| (&one.id, &one.targets[..]))
+        .collect();
+    engine.left_without_good(&named).await
 }

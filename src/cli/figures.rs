@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::operations::Operation;
+use crate::operations::{Operation, OperationKind};
 use crate::times;
 
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -78,13 +78,26 @@ pub(super) fn freed(freed: [u64; 2], retained: [u64; 2]) -> String {
     format!("{files} files, {}{stays}", size(bytes))
 }
 
-/// `107 files, 1.20 MiB in 3s (410 KiB/s)`.
+/// `107 files, 1.20 MiB in 3s (410 KiB/s)`; with reused files
+/// `107 files, 1.20 MiB (105 reused, 12 KiB new) in 3s`.
 pub(super) fn figures(operation: &Operation, now: Timestamp) -> String {
     let mut text = format!(
         "{} files, {}",
         operation.processed_files,
         size(operation.processed_bytes)
     );
+    // Of a copy the line says beside it what the target had.
+    let reused = (operation.reused_files)
+        .filter(|files| *files > 0 && operation.operation == OperationKind::Backup);
+    if let Some(files) = reused {
+        let of_base = (operation.base_backup_id.as_ref())
+            .map_or_else(String::new, |base| format!(" from {base}"));
+        let bytes = operation.reused_bytes.unwrap_or_default();
+        text.push_str(&format!(
+            " ({files} reused{of_base}, {} new)",
+            size(operation.processed_bytes.saturating_sub(bytes))
+        ));
+    }
     if let Some(took) = took(operation, now) {
         text.push_str(&match took.as_secs() {
             0 => " in less than 1s".to_owned(),
@@ -92,7 +105,8 @@ pub(super) fn figures(operation: &Operation, now: Timestamp) -> String {
         });
         let rate = operation.processed_bytes as f64 / took.as_secs_f64();
         // What was over in a moment has no rate.
-        if took >= Duration::from_secs(1) && operation.processed_bytes > 0 {
+        // Nor have links and references.
+        if reused.is_none() && took >= Duration::from_secs(1) && operation.processed_bytes > 0 {
             text.push_str(&format!(" ({}/s)", size(rate as u64)));
         }
     }

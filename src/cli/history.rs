@@ -12,6 +12,7 @@ use super::signals::Signals;
 use super::table::{Table, left, right};
 use super::{figures, json};
 use crate::api::types;
+use crate::backup_type::BackupType;
 use crate::names::shortened;
 use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Status};
 use crate::{Result, times};
@@ -46,7 +47,13 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
     }
     let status = word(operation.status);
     let mut lines = vec![format!(
-        "{} {}{}: {status}{}",
+        "{}{} {}{}: {status}{}",
+        match operation.backup_type {
+            Some(BackupType::Incremental) if operation.operation == OperationKind::Backup => {
+                "incremental "
+            }
+            _ => "",
+        },
         operation.operation,
         operation.backup_id,
         place(operation),
@@ -83,6 +90,14 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
 
 /// `450 of 1200 files, 2.00 of 5.00 GiB (40%), 512 MiB/s, 6s left`.
 fn progress(operation: &Operation) -> String {
+    if operation.phase == Some(crate::operations::Phase::Reusing) {
+        // The total grows with what is done.
+        return format!(
+            "{} files, {} so far",
+            operation.processed_files,
+            figures::size(operation.processed_bytes)
+        );
+    }
     let mut text = format!(
         "{} of {} files, {} of {}",
         operation.processed_files,
@@ -176,9 +191,16 @@ pub(super) async fn history(
     Ok(DONE)
 }
 
-/// ` in target local`, where it is known.
+/// ` in target local`, or of a copy ` from target local to target offsite`, where it is known.
 fn place(operation: &Operation) -> String {
-    (operation.target.as_ref()).map_or_else(String::new, |target| format!(" in target {target}"))
+    let target = operation.target.as_ref();
+    match &operation.to_target {
+        Some(to) => {
+            let from = target.map_or_else(String::new, |target| format!(" from target {target}"));
+            format!("{from} to target {to}")
+        }
+        None => target.map_or_else(String::new, |target| format!(" in target {target}")),
+    }
 }
 
 fn word(status: Status) -> String {

@@ -151,10 +151,16 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         }
         if let Some(failed) = fault(backup) {
             let when = figures::utc_and_age(&failed.at, now);
-            table.note(&format!(
-                "a {} verification found faults: {when}; no clean full one since",
-                mode(failed)
-            ));
+            table.note(&match mode(failed) {
+                LastVerified::REUSE => {
+                    format!(
+                        "a later backup found damaged files when it reused them: {when}; verify it"
+                    )
+                }
+                mode => {
+                    format!("a {mode} verification found faults: {when}; no clean full one since")
+                }
+            });
         }
     }
     for copy in answer.incomplete.iter().flatten() {
@@ -329,7 +335,7 @@ fn fault(backup: &Summary) -> Option<&LastVerified> {
 
 /// Anybody may have written the note: none of its text reaches the terminal.
 pub(super) fn mode(done: &LastVerified) -> &'static str {
-    let known = ["full", "quick", "sample"].into_iter();
+    let known = ["full", "quick", "sample", LastVerified::REUSE];
     known
         .into_iter()
         .find(|mode| *mode == done.mode)

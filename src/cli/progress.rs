@@ -34,6 +34,16 @@ async fn follow_with_lines(running: &Running) -> Operation {
             ended = running.wait() => return ended,
             () = tokio::time::sleep(wait) => {
                 let now = running.snapshot();
+                if is_counting(&now) {
+                    print_stderr!(
+                        "{}: {} files, {}",
+                        now.phase.map_or("running", Phase::as_str),
+                        now.processed_files,
+                        figures::size(now.processed_bytes),
+                    );
+                    wait = NEXT_LINE;
+                    continue;
+                }
                 let left = now.eta_seconds.filter(|_| has_begun(&now)).map(Duration::from_secs);
                 print_stderr!(
                     "{}: {}/{} files, {}/{}{}",
@@ -50,9 +60,14 @@ async fn follow_with_lines(running: &Running) -> Operation {
     }
 }
 
+/// Whether the total grows with what is done, so that neither says how much is left.
+fn is_counting(operation: &Operation) -> bool {
+    operation.phase == Some(Phase::Reusing)
+}
+
 /// Whether the total is known, and some of it is done.
 fn has_begun(operation: &Operation) -> bool {
-    operation.total_bytes > 0 && operation.processed_bytes > 0
+    operation.total_bytes > 0 && operation.processed_bytes > 0 && !is_counting(operation)
 }
 
 /// Before the total is known: what was found so far.

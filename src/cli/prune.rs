@@ -14,6 +14,7 @@ use super::table::{Table, left, right};
 use crate::Result;
 use crate::api::types;
 use crate::operations::{ArcBackup, PrunePlan, Request};
+use crate::schedule::keep_to_copy;
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -22,6 +23,7 @@ pub(super) async fn run(
     signals: &Signals,
 ) -> Result<u8> {
     let options = arguments.options();
+    keep_to_copy(engine).await;
     if arguments.confirm {
         let request = Request::Prune(options).within(arguments.timeout.unwrap_or_default());
         let answer = Answer::json_or_nothing(json);
@@ -67,9 +69,10 @@ fn print(plan: &PrunePlan) {
         return;
     }
     print_line(&format!(
-        "to delete in target {}: {count} of {} backups, {files} files, {}",
+        "to delete in target {}: {count} of {} backups, {}{files} files, {}",
         plan.target,
         plan.backups.len(),
+        if plan.is_counted() { "" } else { "at least " },
         figures::size(bytes)
     ));
     print_line("nothing was deleted; use --confirm to delete them");

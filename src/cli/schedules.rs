@@ -73,12 +73,12 @@ async fn run_now(
     let request = request_of(engine, schedule)?;
     let ended = run_operation(engine, request, busy, signals).await?;
     let mut code = if ended.error.is_none() { DONE } else { FAILED };
-    let (id, has_backup) = (ended.backup_id.clone(), ended.status == Status::Completed);
+    let has_backup = ended.status == Status::Completed;
     match Answer::json_or_id(json) {
-        Answer::Json => print_line(&json::operation(ended)),
+        Answer::Json => print_line(&json::operation(ended.clone())),
         Answer::Id | Answer::Nothing => {
             if has_backup {
-                print_line(&id);
+                print_line(&ended.backup_id);
             }
             summary::print(&ended);
         }
@@ -87,7 +87,7 @@ async fn run_now(
         return Ok(code);
     }
     let work = EngineWork(engine.clone());
-    let followed = follow_up(&work, &SystemClock, schedule, &id);
+    let followed = follow_up(&work, &SystemClock, schedule, &ended);
     tokio::pin!(followed);
     let followed = tokio::select! {
         followed = &mut followed => followed,
@@ -101,6 +101,12 @@ async fn run_now(
             Ok(operation) => {
                 if operation.error.is_some() {
                     code = FAILED;
+                    if let Some(to) = &operation.to_target {
+                        print_note!(
+                            "only a service tries a copy again: `arc-backup copy {} --to {to}`",
+                            operation.backup_id
+                        );
+                    }
                 }
                 if !json {
                     summary::print(&operation);
@@ -204,9 +210,25 @@ fn state(report: &ScheduleReport) -> String {
         _ if report.paused => "paused",
         _ if report.overdue => "overdue",
         _ if report.waiting.is_some() => "waiting",
+        _ if has_failed(report) => "failed",
+        _ if report
+            .pending_copies
+            .iter()
+            .any(|copy| copy.error.is_some()) =>
+        {
+            "copy pending"
+        }
         _ => "ok",
     };
     state.to_owned()
+}
+
+/// Whether something failed after the last success began.
+fn has_failed(report: &ScheduleReport) -> bool {
+    report.last_failure.as_ref().is_some_and(|failure| {
+        let success = report.last_success.as_ref();
+        success.is_none_or(|success| success.started_at < failure.started_at)
+    })
 }
 
 /// What a line says below a schedule.
@@ -214,11 +236,14 @@ fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let timing = &report.settings.timing;
     if let Some(failure) = &report.last_failure {
-        let is_newer = (report.last_success.as_ref())
-            .is_none_or(|success| success.started_at < failure.started_at);
-        if is_newer || is_one {
-            let (operation, id) = (&failure.operation, &failure.operation_id);
-            notes.push(format!("last failure: {operation} {id}: {}", failure.error));
+        if has_failed(report) || is_one {
+            let id = failure.operation_id.as_ref().map(|id| format!(" {id}"));
+            notes.push(format!(
+                "last failure: {}{}: {}",
+                failure.operation,
+                id.unwrap_or_default(),
+                failure.error
+            ));
         }
     }
     if let Some(waiting) = &report.waiting {

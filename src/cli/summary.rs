@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::output::{print_note, print_stderr};
 use super::{figures, restore_report};
+use crate::backup_type::BackupType;
 use crate::operations::{Operation, OperationKind, Status};
 use crate::times;
 
@@ -67,7 +68,13 @@ pub(super) fn print(operation: &Operation) {
     for id in &operation.deleted_backups {
         print_note!("deleted {id}");
     }
-    let what = format!("{} {}", operation.operation, operation.backup_id);
+    let kind = match operation.backup_type {
+        Some(BackupType::Incremental) if operation.operation == OperationKind::Backup => {
+            "incremental "
+        }
+        _ => "",
+    };
+    let what = format!("{kind}{} {}", operation.operation, operation.backup_id);
     // Of a prune there is no one backup.
     let what = what.trim_end();
     if operation.unchanged == Some(true) {

@@ -1,6 +1,6 @@
 //! Retention rules, by target and by schedule, and the time zone that they count in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
@@ -27,6 +27,8 @@ pub struct RetentionSettings {
     pub of_targets: BTreeMap<String, Rules>,
     /// Those of schedules that have some, by the schedule's name.
     pub of_schedules: BTreeMap<String, Policy>,
+    /// All schedules, once they were read.
+    pub schedules: Option<BTreeSet<String>>,
 }
 
 impl Default for RetentionSettings {
@@ -36,6 +38,7 @@ impl Default for RetentionSettings {
             rules: Rules::default(),
             of_targets: BTreeMap::new(),
             of_schedules: BTreeMap::new(),
+            schedules: None,
         }
     }
 }
@@ -86,6 +89,7 @@ impl RetentionSettings {
             rules: with_variables(values, rules)?,
             of_targets,
             of_schedules: BTreeMap::new(),
+            schedules: None,
         })
     }
 
@@ -99,6 +103,7 @@ impl RetentionSettings {
                 zone: self.zone.clone(),
             },
             of_schedules: self.of_schedules.clone(),
+            schedules: self.schedules.clone(),
         }
     }
 }

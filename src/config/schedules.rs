@@ -47,8 +47,10 @@ pub struct ScheduleSettings {
     pub timing: Arc<Timing>,
     /// The type of its backups, a word; `None`: as `arc_backup.mode` says.
     pub backup_type: Option<String>,
-    /// The target of its backups.
+    /// The target of its backups: the one that it names, or the default one.
     pub target: String,
+    /// Whether it names that. Otherwise databases that have a target of their own go there.
+    pub names_target: bool,
     /// The databases that its backups are limited to; empty: all.
     pub databases: Vec<String>,
     /// The rules by which its backups are kept; `None`: those of the target.
@@ -59,6 +61,14 @@ pub struct ScheduleSettings {
     pub verify: Option<ScheduledVerification>,
     /// The labels of its backups.
     pub labels: Vec<String>,
+}
+
+impl ScheduleSettings {
+    /// The target that is asked for; `None`: each database goes where the configuration says.
+    #[must_use]
+    pub fn wanted_target(&self) -> Option<&str> {
+        self.names_target.then_some(&*self.target)
+    }
 }
 
 /// How a schedule verifies its backups.
@@ -145,7 +155,10 @@ impl Settings {
     /// As [`Settings::schedules`].
     pub(crate) fn retention_of_all(&self) -> Result<RetentionSettings> {
         let mut retention = self.retention.clone();
-        for schedule in self.schedules()? {
+        let schedules = self.schedules()?;
+        let names = (schedules.iter()).map(|schedule| schedule.timing.name.clone());
+        retention.schedules = Some(names.collect());
+        for schedule in schedules {
             if let Some(rules) = schedule.retention {
                 let (name, zone) = (schedule.timing.name.clone(), schedule.timing.zone.clone());
                 (retention.of_schedules).insert(name, Policy { rules, zone });
@@ -279,6 +292,7 @@ impl Reader {
             backup_type,
             copy_to: self.copy_to(settings, &target)?,
             target,
+            names_target: self.table.contains_key("target"),
             databases: databases.unwrap_or_default(),
             retention,
             verify,

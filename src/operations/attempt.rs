@@ -48,7 +48,7 @@ impl Attempt {
             }
             Request::Restore(id, _, target)
             | Request::Verify(id, _, target)
-            | Request::Delete(id, target) => (id.clone(), target.as_ref()),
+            | Request::Delete(id, target, _) => (id.clone(), target.as_ref()),
             Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
             // It is over many backups: this is an id that none of them has.
             Request::Prune(PruneOptions { target, .. }) => {

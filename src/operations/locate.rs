@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt};
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
 use crate::operations::legs::assemble::check_whole;
+use crate::operations::originals::{is_copy, keep_original};
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
@@ -18,8 +19,8 @@ const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl ArcBackup {
     /// Finds the target that holds the backup, and returns the target and its answer. Without
-    /// `target`, all targets are searched, and the legs of a run are put together. A damaged backup
-    /// counts as held.
+    /// `target`, all targets are searched, and the legs of a run are put together, whatever copies
+    /// of it there are. A damaged backup counts as held.
     ///
     /// # Errors
     /// Returns [`Error::NotFound`] or [`Error::Incomplete`] if no target holds the backup.
@@ -58,12 +59,12 @@ impl ArcBackup {
                 Err(error) => fault = error,
             }
         }
-        if let Some(leg) = only_legs(&holders) {
+        if let Some([leg, ..]) = only_legs(&holders).as_deref() {
             check_one_run(id, &holders)?;
             return self.assemble(id, leg).await;
         }
         if several == Several::TakeOriginal {
-            keep_original(&mut holders);
+            keep_original(&mut holders, &self.settings.backup.default_target);
         }
         only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
         let (repository, found) = holders.pop().ok_or(fault)?;
@@ -93,12 +94,12 @@ impl ArcBackup {
                 Err(error) => fault = error,
             }
         }
-        if let Some(leg) = only_legs(&holders) {
+        if let Some([leg, ..]) = only_legs(&holders).as_deref() {
             check_one_run(id, &holders)?;
             return self.assemble(id, leg).await;
         }
         holders.retain(|(repository, _)| repository.name() != to);
-        keep_original(&mut holders);
+        keep_original(&mut holders, &self.settings.backup.default_target);
         if let [_, _, ..] = holders[..] {
             let mut names: Vec<_> = holders.iter().map(|(one, _)| one.name()).collect();
             names.sort_unstable();
@@ -175,7 +176,8 @@ impl ArcBackup {
     }
 
     /// Finds the target that holds the backup or leftovers of it, so that an interrupted deletion
-    /// can be completed. Of a run, all legs are found, also where some are missing.
+    /// can be completed. Of a run, all legs are found, also where some are missing, and
+    /// no copies of it.
     ///
     /// # Errors
     /// As [`locate`](Self::locate), and [`Error::Invalid`] for a single leg of a whole run.
@@ -212,15 +214,15 @@ impl ArcBackup {
             }
         }
         drop(asked);
-        if only_legs(&holders).is_some() {
-            let legs: Vec<_> = (holders.iter())
-                .filter_map(|(_, found)| found.as_ref().ok())
-                .map(|loaded| &loaded.manifest)
-                .collect();
+        if let Some(legs) = only_legs(&holders) {
             return self.legs_to_delete(id, &legs).await;
         }
+        let is_copy = holders.iter().all(is_copy);
         let mut holders: Vec<_> = holders.into_iter().map(|(one, _)| one).collect();
         if let Some(one) = only(id, &holders)? {
+            if is_copy {
+                self.check_no_leftovers(id, one).await?;
+            }
             return Ok(one.clone());
         }
         let mut fault = Error::NotFound(id.to_string());
@@ -248,6 +250,27 @@ impl ArcBackup {
                 Err(self.or_deleted(id, target, fault).await)
             }
             None => Err(fault),
+        }
+    }
+
+    /// Fails if another target holds leftovers of the backup whose copy `copy` holds: an
+    /// interrupted deletion that is asked for again must not take the copy.
+    async fn check_no_leftovers(&self, id: &BackupId, copy: &Repository) -> Result<()> {
+        let others = (self.repositories.iter()).filter(|one| one.name() != copy.name());
+        let asked = others.map(async |one| (one, has_anything(one, id).await));
+        let answers = join_all(asked).await.into_iter();
+        let left: Vec<_> = answers
+            .filter(|(_, answer)| matches!(answer, Ok(true)))
+            .map(|(one, _)| one.name())
+            .collect();
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Invalid(format!(
+                "target {} holds a copy of backup `{id}`, and files of the deleted backup itself are left in {}: say which \
+                 (`target`, --target)",
+                copy.name(),
+                left.join(", ")
+            ))),
         }
     }
 
@@ -300,7 +323,7 @@ impl ArcBackup {
         });
         match found {
             Some((name, count)) => error.context(format!(
-                "it was deleted from target {name}; other backups still use {count} of its files"
+                "it was deleted from target {name}; other backups still use {count} of its files, which go with the last of these"
             )),
             None => error,
         }
@@ -393,14 +416,16 @@ fn is_held(found: &Result<Loaded>) -> bool {
     )
 }
 
-/// Returns a leg, if the readable ones among the holders are all legs.
-fn only_legs<'a>(holders: &'a [(&Repository, Result<Loaded>)]) -> Option<&'a Manifest> {
-    let manifests = || {
-        (holders.iter())
-            .filter_map(|(_, found)| found.as_ref().ok())
-            .map(|loaded| &loaded.manifest)
-    };
-    manifests().all(Manifest::is_leg).then(manifests)?.next()
+/// The legs, if the readable ones among the holders are all legs or copies of their run. A copy is
+/// whole: no run needs it.
+fn only_legs<'a>(holders: &'a [(&Repository, Result<Loaded>)]) -> Option<Vec<&'a Manifest>> {
+    let originals: Vec<_> = (holders.iter())
+        .filter_map(|(_, found)| found.as_ref().ok())
+        .map(|loaded| &loaded.manifest)
+        .filter(|manifest| manifest.copied_from.is_none())
+        .collect();
+    let are_legs = !originals.is_empty() && originals.iter().all(|one| one.is_leg());
+    are_legs.then_some(originals)
 }
 
 /// What is done where several targets hold a backup.
@@ -410,16 +435,6 @@ enum Several {
     Refuse,
     /// The one that it was made in is taken, where the others hold copies of it.
     TakeOriginal,
-}
-
-/// Of several holders of a backup, keeps the one with the original where all others hold copies of
-/// it. It must be known to be whole.
-fn keep_original(holders: &mut Vec<(&Repository, Result<Loaded>)>) {
-    let is_copy = |(_, found): &(&Repository, Result<Loaded>)| matches!(found, Ok(loaded) if loaded.manifest.copied_from.is_some());
-    let originals = holders.iter().filter(|one| !is_copy(one));
-    if originals.clone().count() == 1 && originals.clone().all(|(_, found)| found.is_ok()) {
-        holders.retain(|one| !is_copy(one));
-    }
 }
 
 /// Fails if the readable legs are of different runs.

@@ -33,6 +33,7 @@ mod lookup;
 mod named;
 mod operation;
 mod origin;
+mod originals;
 pub(crate) mod owner;
 mod phase;
 mod pins;
@@ -65,6 +66,8 @@ pub use cancel::{AfterCancel, Cancelling};
 pub use copy::{CopyOptions, CopyOutcome, copy_to_all};
 
 pub use databases::check_database_names;
+pub use delete::LastGood;
+pub(crate) use delete::would_be_last;
 pub(crate) use disk::{Room, existing, taken};
 pub use engine::ArcBackup;
 pub use filter::{OperationFilter, OperationPage};

@@ -3,6 +3,7 @@
 use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
 use crate::operations::CopyOptions;
+use crate::operations::LastGood;
 use crate::operations::OperationKind;
 use crate::operations::PruneOptions;
 use crate::operations::restore::RestoreOptions;
@@ -21,7 +22,7 @@ pub enum Request {
     /// Verify a backup, in this target if several hold it.
     Verify(BackupId, VerifyMode, Option<String>),
     /// Delete a backup, in this target if several hold it.
-    Delete(BackupId, Option<String>),
+    Delete(BackupId, Option<String>, LastGood),
     /// Copy a backup to another target.
     Copy(CopyOptions),
     /// Delete the backups of a target that no retention rule keeps.
@@ -38,9 +39,9 @@ impl Request {
         let target = match self {
             Self::Backup(options) => options.target.as_deref(),
             Self::Prune(options) => options.target.as_deref(),
-            Self::Restore(_, _, target) | Self::Verify(_, _, target) | Self::Delete(_, target) => {
-                target.as_deref()
-            }
+            Self::Restore(_, _, target)
+            | Self::Verify(_, _, target)
+            | Self::Delete(_, target, _) => target.as_deref(),
             Self::Copy(options) => options.from.as_deref(),
         };
         target.into_iter().chain(to)

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::arc::ArcClient;
+use crate::operations::LastGood;
 use crate::operations::OperationKind;
 use crate::operations::Phase;
 use crate::operations::attempt::Attempt;
@@ -148,7 +149,7 @@ impl ArcBackup {
                 found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
-            Request::Delete(id, target) => self.locate_to_delete(id, target.as_deref()).await?,
+            Request::Delete(id, target, _) => self.locate_to_delete(id, target.as_deref()).await?,
             Request::Copy(options) => copy::locate(self, options).await?,
             Request::Prune(options) => self.repository_to_prune(options).await?,
         };
@@ -176,6 +177,9 @@ impl ArcBackup {
             // Nobody can begin to read there any more: the lock says that this deletes.
             if kind.is_deleter() {
                 repository.check_no_readers().await?;
+            }
+            if let Request::Delete(id, _, LastGood::Keep) = &request {
+                self.check_not_last_good(&repository, id).await?;
             }
             self.record_start(&request, &running).await
         };

@@ -135,9 +135,16 @@ impl Repository {
             && let Ok(id) = BackupId::parse(&journal.backup_id)
             && self.is_retained(&id).await?
         {
-            return Err(Error::Failed(format!(
-                "backup `{id}` was deleted and other backups still need files of it: the new one needs another id"
-            )));
+            return Err(Error::Failed(match journal.operation.as_str() {
+                // A copy has the id of what it is a copy of.
+                "copy" => format!(
+                    "backup `{id}` was deleted there and {} still need files of it: delete these first, then copy all of them again",
+                    self.backups_needing(&id).await
+                ),
+                _ => format!(
+                    "backup `{id}` was deleted and other backups still need files of it: the new one needs another id"
+                ),
+            }));
         }
         let text = serde_json::to_vec(journal).expect("plain data is valid JSON");
         self.put(&own(&format!("journal/{}.json", journal.backup_id)), text)

@@ -384,7 +384,7 @@ fn forget(connection: &Connection, id: &BackupId) -> rusqlite::Result<()> {
 }
 
 fn remove_others(connection: &Connection, ids: &[BackupId]) -> rusqlite::Result<()> {
-    let known: std::collections::HashSet<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let known: std::collections::HashSet<&str> = ids.iter().map(BackupId::as_str).collect();
     let before = now().saturating_sub_unsigned(GONE.as_micros() as u64);
     let mut statement =
         connection.prepare("SELECT id FROM rows WHERE read_at < ?1 AND checked_at < ?1")?;

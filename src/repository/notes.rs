@@ -128,7 +128,7 @@ impl Pin {
 pub struct LastVerified {
     /// When that ended, RFC 3339, UTC.
     pub at: String,
-    /// `full`, `quick` or `sample`.
+    /// `full`, `quick` or `sample`; `reuse`: a backup found damaged files when it reused them.
     pub mode: String,
     /// Whether nothing was wrong.
     pub ok: bool,
@@ -140,6 +140,11 @@ pub struct LastVerified {
     /// Of a sample: how much of the backup the samples of this round have read; 1 when all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covered: Option<f64>,
+}
+
+impl LastVerified {
+    /// The mode of what a backup found when it reused files.
+    pub const REUSE: &str = "reuse";
 }
 
 /// Where the next sample begins.

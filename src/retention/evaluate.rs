@@ -44,6 +44,7 @@ pub fn evaluate(
 /// - A damaged one takes no place. It goes when the rules would not keep it if it were good, and a
 ///   newer good one is there.
 /// - The newest good backup of all databases, and of each set of databases, is kept.
+/// - The backups of a schedule that was removed are kept, and take no place.
 /// - Without any rule everything is kept.
 #[must_use]
 pub fn evaluate_all(backups: &[Candidate], policies: &Policies, now: Timestamp) -> Vec<Decision> {
@@ -58,7 +59,7 @@ pub fn evaluate_all(backups: &[Candidate], policies: &Policies, now: Timestamp) 
     for (at, one) in sorted
         .iter()
         .enumerate()
-        .filter(|(_, one)| is_ruled(one, now))
+        .filter(|(_, one)| is_ruled(one, now) && removed_schedule(one, policies).is_none())
     {
         let (schedule, policy) = policies.find(one.schedule.as_deref());
         // Empty backups of a storage that went away must not push out those with data.
@@ -92,7 +93,7 @@ pub fn evaluate_all(backups: &[Candidate], policies: &Policies, now: Timestamp) 
     let last: HashSet<usize> = last_good.values().copied().collect();
     for (at, (one, decision)) in sorted.iter().zip(&mut decisions).enumerate() {
         let by_rules = std::mem::take(&mut decision.reasons);
-        let mut reasons = forced(one, now);
+        let mut reasons = forced(one, policies, now);
         if let CandidateState::NotGood(fault) = one.state
             && is_ruled(one, now)
         {
@@ -147,6 +148,12 @@ fn is_ruled(one: &Candidate, now: Timestamp) -> bool {
     one.is_ours && one.time <= now && !matches!(one.state, CandidateState::Unknown(_))
 }
 
+/// The schedule that it was made for, if there is none of that name any more.
+fn removed_schedule<'a>(one: &'a Candidate, policies: &Policies) -> Option<&'a str> {
+    let name = one.schedule.as_deref()?;
+    (!policies.knows(name)).then_some(name)
+}
+
 /// The places of the newest good backups. An empty one is the last good one only where no other is
 /// there.
 fn last_good<'a>(sorted: &[&'a Candidate], now: Timestamp) -> HashMap<Whose<'a>, usize> {
@@ -161,7 +168,7 @@ fn last_good<'a>(sorted: &[&'a Candidate], now: Timestamp) -> HashMap<Whose<'a>,
 }
 
 /// The reasons for which it is kept whatever the rules say.
-fn forced(one: &Candidate, now: Timestamp) -> Vec<String> {
+fn forced(one: &Candidate, policies: &Policies, now: Timestamp) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(pin) = one.live_pin(now) {
         reasons.push(match &pin.reason {
@@ -175,6 +182,8 @@ fn forced(one: &Candidate, now: Timestamp) -> Vec<String> {
         reasons.push(unknown.as_str().to_owned());
     } else if one.time > now {
         reasons.push("dated in the future".to_owned());
+    } else if let Some(name) = removed_schedule(one, policies) {
+        reasons.push(format!("of schedule `{name}`, which is not configured"));
     }
     reasons
 }

@@ -1,6 +1,6 @@
 //! Which rules apply to which backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
@@ -23,6 +23,9 @@ pub struct Policies {
     pub of_target: Policy,
     /// By the schedule's name.
     pub of_schedules: BTreeMap<String, Policy>,
+    /// All schedules that there are. The backups of another one, which was removed or renamed, are
+    /// kept: which rules they had is not known. `None`: the rules are for those too.
+    pub schedules: Option<BTreeSet<String>>,
 }
 
 impl Policies {
@@ -32,7 +35,14 @@ impl Policies {
         Self {
             of_target: Policy { rules, zone },
             of_schedules: BTreeMap::new(),
+            schedules: None,
         }
+    }
+
+    /// Whether it is known which rules the backups of this schedule have.
+    #[must_use]
+    pub fn knows(&self, schedule: &str) -> bool {
+        (self.schedules.as_ref()).is_none_or(|all| all.contains(schedule))
     }
 
     /// The rules for a backup of this schedule, and the schedule whose rules they are.

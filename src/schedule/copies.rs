@@ -1,9 +1,10 @@
-//! Copies that are still to be made: a failed one is tried again in growing pauses.
+//! What follows a backup: copies that are still to be made, of which a failed one is tried again in
+//! growing pauses, and what is left when the service ended before its time.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::decision::Action;
-use super::kept::PendingCopy;
+use super::kept::{After, PendingCopy};
 use super::machine::{Entry, Machine, pause};
 
 /// The first pause before a copy that failed is tried again.
@@ -38,7 +39,7 @@ impl Machine {
     pub(crate) fn to_copy(
         &mut self,
         name: &str,
-        (backup_id, from): (&str, &str),
+        (backup_id, from): (&str, Option<&str>),
         to: &[String],
         now: Timestamp,
     ) -> Vec<PendingCopy> {
@@ -49,7 +50,7 @@ impl Machine {
         kept.copies = left;
         kept.copies.extend(to.iter().map(|to| PendingCopy {
             backup_id: backup_id.to_owned(),
-            from: from.to_owned(),
+            from: from.map(str::to_owned),
             to: to.clone(),
             attempts: 0,
             retry_at: now,
@@ -79,6 +80,53 @@ impl Machine {
                     one.error = Some(error.clone());
                 }
             }
+        }
+    }
+
+    /// A copy did not begin, as something else was at work in a target: that is no failure, and the
+    /// pauses do not grow.
+    pub(crate) fn copy_has_to_wait(
+        &mut self,
+        name: &str,
+        copy: &PendingCopy,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        let Some(Entry { kept, .. }) = self.entry(name) else {
+            return;
+        };
+        let is_it = |one: &&mut PendingCopy| one.backup_id == copy.backup_id && one.to == copy.to;
+        for one in kept.copies.iter_mut().filter(is_it) {
+            one.retry_at = now + FIRST_PAUSE;
+            one.error = Some(reason.to_owned());
+        }
+    }
+
+    /// What was to follow a backup when the service ended.
+    pub(super) fn begin_rest(&mut self) -> Option<Action> {
+        let mut entries = self.entries.iter().filter(|entry| !entry.is_paused());
+        let (name, after) = entries.find_map(|entry| {
+            let after = entry.kept.after.clone()?;
+            Some((entry.timing.name.clone(), after))
+        })?;
+        self.at_work = Some(name.clone());
+        Some(Action::Finish { name, after })
+    }
+
+    /// The service has seen the end of the backup of a run.
+    pub(crate) fn backup_has_ended(&mut self, name: &str, operation_id: &str) {
+        if let Some(entry) = self.entry(name)
+            && let Some(run) = &mut entry.kept.last_run
+            && run.operation_id == operation_id
+        {
+            run.has_ended = true;
+        }
+    }
+
+    /// This is to follow the backup; `None`: all of it is done.
+    pub(crate) fn to_follow(&mut self, name: &str, after: Option<After>) {
+        if let Some(entry) = self.entry(name) {
+            entry.kept.after = after;
         }
     }
 }

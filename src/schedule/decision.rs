@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::kept::PendingCopy;
+use super::kept::{After, PendingCopy};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,8 @@ pub(crate) enum Action {
     },
     /// Try this copy.
     Copy { name: String, copy: PendingCopy },
+    /// Do what was to follow a backup when the service ended.
+    Finish { name: String, after: After },
 }
 
 /// What was decided about scheduled times: those after `after`, and not after `until`.
@@ -39,4 +41,6 @@ pub(crate) enum Decided {
 pub(crate) struct Begun {
     pub(crate) at: Timestamp,
     pub(crate) operation_id: String,
+    /// Whether it has succeeded.
+    pub(crate) is_completed: bool,
 }

@@ -19,16 +19,22 @@ const BUSY_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// What becomes of a copy.
 pub(super) type CopyFailed<'a> = &'a (dyn Fn(&str, Option<String>) + Send + Sync);
 
+/// The target that holds the backup of this operation; `None` where several hold a leg of it.
+pub(super) fn held_by(backup: &Operation) -> Option<&str> {
+    let one = backup.target.as_deref();
+    one.filter(|_| backup.targets.is_empty())
+}
+
 /// Makes what follows a successful backup: the copies, the verification, then the pruning of the
-/// target and of those that the copies went to. Each is tried, whatever became of the others, but
-/// nothing is pruned where the copy failed. Returns the operations.
+/// targets that it was made in, and of those that the copies went to. Each is tried, whatever became
+/// of the others, but nothing is pruned where the copy failed. Returns the operations.
 pub async fn follow_up(
     work: &dyn ScheduleWork,
     clock: &dyn Clock,
     schedule: &ScheduleSettings,
-    backup_id: &str,
+    backup: &Operation,
 ) -> Vec<Result<Operation>> {
-    with_copies(work, clock, schedule, backup_id, &|_, _| {}).await
+    with_copies(work, clock, schedule, backup, &|_, _| {}).await
 }
 
 /// The same; `copied` gets what became of each copy: why there is none, or `None`.
@@ -36,44 +42,67 @@ pub(super) async fn with_copies(
     work: &dyn ScheduleWork,
     clock: &dyn Clock,
     schedule: &ScheduleSettings,
-    backup_id: &str,
+    backup: &Operation,
     copied: CopyFailed<'_>,
 ) -> Vec<Result<Operation>> {
-    let (name, from) = (&schedule.timing.name, &schedule.target);
+    let (name, backup_id) = (&schedule.timing.name, &*backup.backup_id);
+    let from = held_by(backup);
     let mut operations = Vec::new();
-    let mut to_prune = vec![from.clone()];
+    let mut to_prune = match from {
+        Some(from) => vec![from.to_owned()],
+        None => backup.targets.clone(),
+    };
     for to in &schedule.copy_to {
         let done = while_busy(clock, || work.copy(schedule, backup_id, from, to)).await;
         let error = fault(&done);
         if let Some(error) = &error {
-            tracing::warn!(
-                schedule = name,
-                backup_id,
-                to,
-                error,
-                "a copy failed, and is tried again"
-            );
+            tracing::warn!(schedule = name, backup_id, to, error, "a copy failed");
         } else {
             to_prune.push(to.clone());
         }
         copied(to, error);
         operations.push(done);
     }
+    operations.extend(finish(work, clock, schedule, (backup_id, from), &to_prune).await);
+    operations
+}
+
+/// Verifies a backup, and then prunes these targets.
+pub(super) async fn finish(
+    work: &dyn ScheduleWork,
+    clock: &dyn Clock,
+    schedule: &ScheduleSettings,
+    (backup_id, from): (&str, Option<&str>),
+    to_prune: &[String],
+) -> Vec<Result<Operation>> {
+    let (name, mut operations) = (&schedule.timing.name, Vec::new());
     if let Some(how) = schedule.verify {
-        let done = while_busy(clock, || work.verify(schedule, backup_id, how)).await;
+        let done = while_busy(clock, || work.verify(schedule, backup_id, from, how)).await;
         if let Some(error) = fault(&done) {
             tracing::warn!(schedule = name, backup_id, error, "the verification failed");
         }
         operations.push(done);
     }
-    for target in &to_prune {
-        let done = while_busy(clock, || work.prune(schedule, target)).await;
-        if let Err(error) = &done {
-            tracing::warn!(schedule = name, target, %error, "the prune failed");
-        }
-        operations.extend(done.transpose());
+    for target in to_prune {
+        operations.extend(prune(work, clock, schedule, target).await);
     }
     operations
+}
+
+/// Prunes a target, once nothing else is at work there; `None` where no rule is set.
+pub(super) async fn prune(
+    work: &dyn ScheduleWork,
+    clock: &dyn Clock,
+    schedule: &ScheduleSettings,
+    target: &str,
+) -> Option<Result<Operation>> {
+    let done = while_busy(clock, || work.prune(schedule, target)).await;
+    let done = done.transpose()?;
+    if let Some(error) = fault(&done) {
+        let name = &schedule.timing.name;
+        tracing::warn!(schedule = name, target, error, "the prune failed");
+    }
+    Some(done)
 }
 
 /// Why an operation is not completed.

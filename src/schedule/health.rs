@@ -53,7 +53,10 @@ fn why(report: &ScheduleReport) -> String {
         let success = report.last_success.as_ref();
         success.is_none_or(|success| success.started_at < failure.started_at)
     });
-    match waits.or_else(|| failed.map(|one| one.error.clone())) {
+    let unserved = (!report.is_served)
+        .then(|| "no service has taken it up: start `arc-backup serve`".to_owned());
+    let failed = failed.map(|one| one.error.clone());
+    match waits.or(failed).or(unserved) {
         Some(reason) => format!("{name} ({reason})"),
         None => name,
     }

@@ -42,6 +42,25 @@ pub(crate) struct Kept {
     /// Copies that are still to be made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) copies: Vec<PendingCopy>,
+    /// What follows the copies of the last backup, while it is not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<After>,
+    /// The run that the end of the service cut off, and that was made up: that is done once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cut_off: Option<Timestamp>,
+    /// When the schedule was removed from the configuration, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed_at: Option<Timestamp>,
+}
+
+/// The verification of a backup, and the pruning of the targets that hold it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct After {
+    pub(crate) backup_id: String,
+    /// The target that holds it; `None` where several hold a leg of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    pub(crate) targets: Vec<String>,
 }
 
 /// A run that begins.
@@ -58,7 +77,17 @@ pub(crate) struct Beginning {
 pub(crate) struct LastRun {
     pub(crate) scheduled_at: Timestamp,
     pub(crate) started_at: Timestamp,
+    /// Empty where it did not come so far: then `error` says why.
     pub(crate) operation_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// Whether the service has seen its end.
+    #[serde(default = "ended")]
+    pub(crate) has_ended: bool,
+}
+
+fn ended() -> bool {
+    true
 }
 
 /// A run that waits.
@@ -92,8 +121,9 @@ pub(crate) struct MissedRun {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PendingCopy {
     pub(crate) backup_id: String,
-    /// The target that holds the backup.
-    pub(crate) from: String,
+    /// The target that holds the backup; `None` where several hold a leg of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
     pub(crate) to: String,
     pub(crate) attempts: u32,
     pub(crate) retry_at: Timestamp,

@@ -1,12 +1,14 @@
 //! When what begins: a state machine over the schedules, what is kept of them, and the time. It
 //! reads no clock and does nothing itself, so that years run in milliseconds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::decision::{Action, Begun, Decided, Decision};
 use super::kept::{Beginning, Kept, KeptSchedules, LastRun, MissedRun, MissedRuns, Waiting};
+use super::restart::{settle_beginning, settle_cut_off};
 use crate::cron::Timing;
 
 /// A run that begins later than this was missed.
@@ -20,8 +22,11 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// Why runs did not begin.
 pub(super) const PAUSED: &str = "it was paused";
+const REMOVED: &str = "the schedule was removed before it ran";
 const AT_WORK: &str = "another run was at work";
 const NOT_RUNNING: &str = "the service did not run then, or its clock was set forward";
+/// How long a removed schedule is remembered: its name may return.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Missed runs are counted up to this number at once.
 const COUNTED: usize = 10_000;
 
@@ -60,6 +65,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     pub(crate) entries: Vec<Entry>,
+    /// What is kept of schedules that were removed, by their names.
+    removed: BTreeMap<String, Kept>,
     /// The schedule that is at work.
     pub(super) at_work: Option<String>,
     decisions: Vec<Decision>,
@@ -84,7 +91,8 @@ impl Machine {
                 (None, None) => begin(&timing, now),
             };
             kept.waiting = None;
-            settle_beginning(&mut kept, last);
+            settle_beginning(&mut kept, last.as_ref());
+            settle_cut_off(&mut kept, last.as_ref());
             Entry {
                 timing,
                 kept,
@@ -98,8 +106,17 @@ impl Machine {
             ..Self::default()
         };
         for at in 0..machine.entries.len() {
+            machine.take_back(at, now);
             machine.take_up_change(at, now);
         }
+        let is_known = |name: &String| machine.entries.iter().any(|one| one.timing.name == *name);
+        let gone = kept.schedules.iter().filter(|(name, _)| !is_known(name));
+        let removed = gone.map(|(name, kept)| (name.clone(), kept.clone()));
+        machine.removed = removed.collect();
+        for kept in machine.removed.values_mut() {
+            kept.removed_at.get_or_insert(now);
+        }
+        machine.forget(now);
         machine
     }
 
@@ -111,7 +128,8 @@ impl Machine {
             let mut entry = match known.map(|at| old.swap_remove(at)) {
                 Some(entry) => entry,
                 None => Entry {
-                    kept: begin(&timing, now),
+                    kept: (self.removed.remove(&timing.name))
+                        .unwrap_or_else(|| begin(&timing, now)),
                     timing: timing.clone(),
                     switched: None,
                     next: None,
@@ -119,13 +137,31 @@ impl Machine {
             };
             (entry.timing, entry.next) = (timing, None);
             self.entries.push(entry);
+            self.take_back(self.entries.len() - 1, now);
             self.take_up_change(self.entries.len() - 1, now);
         }
-        for entry in old {
-            let reason = "the schedule was removed before it ran";
-            self.give_up(&entry, now, reason);
+        for mut entry in old {
+            self.give_up(&entry, now, REMOVED);
+            entry.kept.removed_at = Some(now);
+            self.removed.insert(entry.timing.name.clone(), entry.kept);
         }
+        self.forget(now);
         self.is_dirty = true;
+    }
+
+    /// A schedule that was removed is there again: what was due meanwhile is no run.
+    fn take_back(&mut self, at: usize, now: Timestamp) {
+        if self.entries[at].kept.removed_at.take().is_some() {
+            self.decide_until(at, now, REMOVED);
+            self.is_dirty = true;
+        }
+    }
+
+    /// Forgets schedules that were removed long ago.
+    fn forget(&mut self, now: Timestamp) {
+        let is_recent = |at: Timestamp| now.duration_since(at) < REMEMBERED;
+        self.removed
+            .retain(|_, kept| kept.removed_at.is_none_or(is_recent));
     }
 
     /// Another expression or zone counts from now on: what it would have named before is no run
@@ -172,7 +208,9 @@ impl Machine {
         if self.at_work.is_some() {
             return None;
         }
-        self.begin_run(now).or_else(|| self.begin_copy(now))
+        (self.begin_run(now))
+            .or_else(|| self.begin_copy(now))
+            .or_else(|| self.begin_rest())
     }
 
     fn tick_one(&mut self, at: usize, now: Timestamp) {
@@ -316,6 +354,15 @@ impl Machine {
 
     /// The engine has begun the run.
     pub(crate) fn has_begun(&mut self, name: &str, now: Timestamp, operation_id: &str) {
+        self.is_settled(name, now, operation_id, None);
+    }
+
+    /// The run failed before it began.
+    pub(crate) fn has_failed(&mut self, name: &str, now: Timestamp, error: &str) {
+        self.is_settled(name, now, "", Some(error));
+    }
+
+    fn is_settled(&mut self, name: &str, now: Timestamp, operation_id: &str, error: Option<&str>) {
         if let Some(Entry { kept, .. }) = self.entry(name)
             && let Some(beginning) = kept.beginning.take()
         {
@@ -324,6 +371,8 @@ impl Machine {
                 scheduled_at: beginning.scheduled_at,
                 started_at: now,
                 operation_id: operation_id.to_owned(),
+                error: error.map(str::to_owned),
+                has_ended: error.is_some(),
             });
         }
     }
@@ -363,7 +412,9 @@ impl Machine {
             let kept = &entry.kept;
             let waiting = kept.waiting.as_ref().map(|waiting| waiting.retry_at);
             let copies = kept.copies.iter().map(|copy| copy.retry_at);
-            let retries = (waiting.into_iter().chain(copies)).filter(move |_| is_idle);
+            let rest = kept.after.is_some().then_some(Timestamp::MIN);
+            let retries = waiting.into_iter().chain(copies).chain(rest);
+            let retries = retries.filter(move |_| is_idle);
             next.into_iter().chain(retries).collect::<Vec<_>>()
         });
         moments.min()
@@ -382,11 +433,10 @@ impl Machine {
     /// What is to be kept.
     pub(crate) fn kept(&self) -> KeptSchedules {
         let each = self.entries.iter();
-        KeptSchedules {
-            schedules: each
-                .map(|entry| (entry.timing.name.clone(), entry.kept.clone()))
-                .collect(),
-        }
+        let each = each.map(|entry| (entry.timing.name.clone(), entry.kept.clone()));
+        let mut schedules = self.removed.clone();
+        schedules.extend(each);
+        KeptSchedules { schedules }
     }
 }
 
@@ -394,25 +444,6 @@ impl Machine {
 fn considered_until(kept: &Kept) -> Timestamp {
     let waiting = kept.waiting.as_ref().map(|waiting| waiting.scheduled_at);
     waiting.map_or(kept.decided_until, |at| at.max(kept.decided_until))
-}
-
-/// Whether a run has begun whose begin the service did not live to see: then the history has its
-/// operation.
-fn settle_beginning(kept: &mut Kept, last: Option<Begun>) {
-    let Some(beginning) = kept.beginning.take() else {
-        return;
-    };
-    let known = kept.last_run.as_ref().map(|run| &run.operation_id);
-    match last.filter(|last| Some(&last.operation_id) != known) {
-        Some(last) => {
-            kept.last_run = Some(LastRun {
-                scheduled_at: beginning.scheduled_at,
-                started_at: last.at,
-                operation_id: last.operation_id,
-            });
-        }
-        None => kept.decided_until = beginning.decided_before,
-    }
 }
 
 fn begin(timing: &Timing, from: Timestamp) -> Kept {
@@ -427,6 +458,9 @@ fn begin(timing: &Timing, from: Timestamp) -> Kept {
         waiting: None,
         missed: MissedRuns::default(),
         copies: Vec::new(),
+        after: None,
+        cut_off: None,
+        removed_at: None,
     }
 }
 

@@ -8,12 +8,14 @@ mod clock;
 mod copies;
 mod decision;
 mod follow_up;
+mod following;
 mod health;
 mod kept;
 mod machine;
 mod preview;
 mod reload;
 mod report;
+mod restart;
 mod scheduler;
 mod store;
 mod switches;
@@ -28,5 +30,6 @@ pub use report::{
     WaitingReport, reports,
 };
 pub use scheduler::Scheduler;
+pub(crate) use store::keep_to_copy;
 pub use switches::switch;
 pub use work::{EngineWork, ScheduleWork, configured, find, request_of};

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::work::configured;
 use crate::config::{Overrides, ScheduleSettings, Settings};
@@ -16,6 +17,48 @@ impl Version {
     pub(super) fn of(path: &Path) -> Self {
         let meta = std::fs::metadata(path).ok();
         Self(meta.map(|meta| (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())))
+    }
+}
+
+/// How long a changed file must stay as it is: an editor may have emptied it for a moment.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// A file that is looked at again and again.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    in_force: Version,
+    seen: Option<(Version, Instant)>,
+}
+
+impl Watched {
+    pub(super) fn new(in_force: Version) -> Self {
+        Self {
+            in_force,
+            seen: None,
+        }
+    }
+
+    /// Whether this version is another one than that in force, and has been there for a while. Then
+    /// it is the one in force.
+    pub(super) fn is_new(&mut self, found: &Version) -> bool {
+        if *found == self.in_force {
+            self.seen = None;
+            return false;
+        }
+        match &self.seen {
+            Some((seen, at)) if seen == found => {
+                let is_settled = at.elapsed() >= SETTLED;
+                if is_settled {
+                    self.in_force = found.clone();
+                    self.seen = None;
+                }
+                is_settled
+            }
+            _ => {
+                self.seen = Some((found.clone(), Instant::now()));
+                false
+            }
+        }
     }
 }
 

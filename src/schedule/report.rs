@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::kept::{Kept, PendingCopy};
+use super::kept::{Kept, MissedRun, PendingCopy};
 use super::work::last_operation;
 use super::{store, switches};
 use crate::Result;
@@ -25,6 +25,8 @@ pub struct ScheduleReport {
     pub paused_by: Option<String>,
     /// Whether a run of it should have succeeded by now, and has not.
     pub overdue: bool,
+    /// Whether a service has taken it up.
+    pub is_served: bool,
     /// The id of its operation that runs.
     pub running: Option<String>,
     /// Its last backup that succeeded.
@@ -63,8 +65,8 @@ pub struct LastFailure {
     pub started_at: String,
     /// Its kind: `backup`, `copy`, …
     pub operation: String,
-    /// The operation.
-    pub operation_id: String,
+    /// The operation; `None` where it did not come so far.
+    pub operation_id: Option<String>,
     /// Why.
     pub error: String,
 }
@@ -127,13 +129,27 @@ pub async fn reports(
     now: Timestamp,
 ) -> Result<Vec<ScheduleReport>> {
     let state = engine.settings().backup.state_folder().to_owned();
-    let looking = move || (store::look(&state), switches::read(&state));
-    let (kept, switches) = tokio::task::spawn_blocking(looking).await?;
+    let file = engine.settings().config_path.clone();
+    let looking = move || {
+        let modified = std::fs::metadata(file).and_then(|meta| meta.modified());
+        let modified = modified
+            .ok()
+            .and_then(|time| Timestamp::try_from(time).ok());
+        (store::look(&state), switches::read(&state), modified)
+    };
+    let (kept, switches, modified) = tokio::task::spawn_blocking(looking).await?;
     let mut reports = Vec::new();
     for schedule in schedules {
         let name = &schedule.timing.name;
         let kept = (kept.as_ref()).and_then(|kept| kept.schedules.get(name));
-        reports.push(report(engine, schedule, kept, switches.get(name), now).await?);
+        let mut report = report(engine, schedule, kept, switches.get(name), now).await?;
+        if kept.is_none() && !report.paused {
+            // No service has seen it: its first run counts from the last change of the file.
+            let is_due = |since| is_overdue(schedule, since, None, None, now);
+            report.overdue = modified.is_some_and(is_due);
+            report.is_served = false;
+        }
+        reports.push(report);
     }
     Ok(reports)
 }
@@ -164,12 +180,13 @@ async fn report(
         && !backup_runs
         && kept.is_some_and(|kept| {
             let began = success.as_ref().map(|one| one.started_at.as_str());
-            is_overdue(schedule, kept, began, now)
+            let missed = kept.missed.last.as_ref();
+            is_overdue(schedule, kept.since, missed, began, now)
         });
     let failed = |one: Operation| LastFailure {
         started_at: one.started_at,
         operation: one.operation.to_string(),
-        operation_id: one.operation_id,
+        operation_id: Some(one.operation_id),
         error: one.error.unwrap_or_else(|| one.status.to_string()),
     };
     Ok(ScheduleReport {
@@ -179,6 +196,7 @@ async fn report(
             .map(|switch| switch.by.clone())
             .filter(|by| !by.is_empty()),
         overdue: is_overdue,
+        is_served: true,
         running: running.map(|one| one.operation_id),
         last_success: success.map(|one| LastSuccess {
             started_at: one.started_at,
@@ -186,7 +204,7 @@ async fn report(
             backup_id: one.backup_id,
             operation_id: one.operation_id,
         }),
-        last_failure: failure.map(failed),
+        last_failure: later(failure.map(failed), kept.and_then(not_begun)),
         last_run: kept
             .and_then(|kept| kept.last_run.clone())
             .map(|run| LastScheduledRun {
@@ -217,6 +235,22 @@ async fn report(
     })
 }
 
+/// The last run, where it failed before its operation began.
+fn not_begun(kept: &Kept) -> Option<LastFailure> {
+    let run = kept.last_run.as_ref()?;
+    Some(LastFailure {
+        started_at: run.started_at.to_string(),
+        operation: OperationKind::Backup.to_string(),
+        operation_id: None,
+        error: run.error.clone()?,
+    })
+}
+
+fn later(one: Option<LastFailure>, other: Option<LastFailure>) -> Option<LastFailure> {
+    let at = |failure: &LastFailure| failure.started_at.parse::<Timestamp>().ok();
+    one.into_iter().chain(other).max_by_key(at)
+}
+
 fn pending(copy: &PendingCopy) -> PendingCopyReport {
     PendingCopyReport {
         backup_id: copy.backup_id.clone(),
@@ -228,22 +262,23 @@ fn pending(copy: &PendingCopy) -> PendingCopyReport {
 }
 
 /// Whether the last run that should have succeeded by now has not. `began` is the begin of the last
-/// success. Counted from the moment when the service first saw the schedule.
+/// success, `missed` the last run that was missed. Counted from `since`, when the service first saw
+/// the schedule.
 fn is_overdue(
     schedule: &ScheduleSettings,
-    kept: &Kept,
+    since: Timestamp,
+    missed: Option<&MissedRun>,
     began: Option<&str>,
     now: Timestamp,
 ) -> bool {
     let due = now.checked_sub(OVERDUE_AFTER);
     let due = due
         .ok()
-        .and_then(|due| schedule.timing.latest_begun(kept.since, due));
+        .and_then(|due| schedule.timing.latest_begun(since, due));
     let began: Option<Timestamp> = began.and_then(|began| began.parse().ok());
     // What was decided while it was paused is no run.
     let is_decided = |due: Timestamp| {
-        let last = kept.missed.last.as_ref();
-        last.is_some_and(|last| last.scheduled_at >= due && last.reason == super::machine::PAUSED)
+        missed.is_some_and(|last| last.scheduled_at >= due && last.reason == super::machine::PAUSED)
     };
     due.is_some_and(|due| began.is_none_or(|began| began < due) && !is_decided(due))
 }

@@ -1,6 +1,8 @@
 //! The runner: takes the machine through time, while the service serves.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,31 +13,37 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{Clock, SystemClock};
 use super::decision::{Action, Decided};
-use super::follow_up::{fault, with_copies};
 use super::health::{ScheduleHealth, health};
-use super::kept::PendingCopy;
 use super::machine::Machine;
 use super::work::{EngineWork, ScheduleWork, configured, last_begun, request_of};
 use super::{reload, store, switches};
 use crate::config::ScheduleSettings;
-use crate::operations::{ArcBackup, Running, Status, Who};
+use crate::operations::{ArcBackup, Running, Who};
 use crate::{Error, Result};
 
 /// How often files are looked at: the configuration, and pauses.
 const POLL: SignedDuration = SignedDuration::from_secs(3);
+/// How often a service asks whether it is the only one.
+const LOCK_PAUSE: Duration = Duration::from_secs(2);
 /// How long the line for monitoring is good.
 const HEALTH_AGE: Duration = Duration::from_secs(5);
+/// What a service says whose schedules another one runs.
+const ELSEWHERE: &str = "another service of this instance runs the schedules: end one of the two";
 /// How long a run may take to end when the service ends and its operation has ended.
 const ENDING: Duration = Duration::from_secs(1);
 
 /// Runs the schedules of a service.
 pub struct Scheduler {
-    engine: Arc<ArcBackup>,
-    work: Arc<dyn ScheduleWork>,
-    clock: Arc<dyn Clock>,
+    pub(super) engine: Arc<ArcBackup>,
+    pub(super) work: Arc<dyn ScheduleWork>,
+    pub(super) clock: Arc<dyn Clock>,
     machine: Mutex<Machine>,
     /// The schedules in force, and why those of the file are not.
     current: Mutex<(Arc<Vec<ScheduleSettings>>, Option<String>)>,
+    /// The file that they were read from.
+    read: reload::Version,
+    /// Whether another service runs them.
+    is_elsewhere: AtomicBool,
     health: tokio::sync::Mutex<Option<(std::time::Instant, ScheduleHealth)>>,
     /// Backups that somebody started for a schedule by hand.
     started: UnboundedSender<Started>,
@@ -60,6 +68,7 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
         let schedules = configured(engine.settings())?;
+        let read = reload::Version::of(&engine.settings().config_path);
         let (started, to_follow) = unbounded_channel();
         Ok(Arc::new(Self {
             engine,
@@ -67,6 +76,8 @@ impl Scheduler {
             clock,
             machine: Mutex::default(),
             current: Mutex::new((Arc::new(schedules), None)),
+            read,
+            is_elsewhere: AtomicBool::new(false),
             health: tokio::sync::Mutex::default(),
             started,
             to_follow: Mutex::new(Some(to_follow)),
@@ -94,7 +105,7 @@ impl Scheduler {
         match &*last {
             Some((at, health)) if at.elapsed() < HEALTH_AGE => health.clone(),
             _ => {
-                let (schedules, fault) = self.schedules();
+                let (schedules, fault) = self.in_force();
                 let schedules = match fault {
                     Some(fault) => Err(Error::Config(fault)),
                     None => Ok(&schedules[..]),
@@ -106,18 +117,26 @@ impl Scheduler {
         }
     }
 
-    /// The schedules in force, and why those of the changed file are not taken up.
+    /// The schedules in force, and why those of the changed file are not taken up, or why they do
+    /// not run here.
     #[must_use]
     pub fn schedules(&self) -> (Arc<Vec<ScheduleSettings>>, Option<String>) {
+        let (schedules, fault) = self.in_force();
+        let is_elsewhere = self.is_elsewhere.load(Ordering::Relaxed);
+        let elsewhere = is_elsewhere.then(|| ELSEWHERE.to_owned());
+        (schedules, fault.or(elsewhere))
+    }
+
+    fn in_force(&self) -> (Arc<Vec<ScheduleSettings>>, Option<String>) {
         let current = self.current.lock();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn schedule(&self, name: &str) -> Option<Arc<ScheduleSettings>> {
+    pub(super) fn schedule(&self, name: &str) -> Option<Arc<ScheduleSettings>> {
         let schedules = self.schedules().0;
         let found = schedules.iter().find(|one| one.timing.name == name);
         found.cloned().map(Arc::new)
@@ -146,8 +165,11 @@ impl Scheduler {
         let Some(mut started) = started.unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
+        let Some(_alone) = self.alone(&ended, &mut started).await else {
+            return;
+        };
         self.begin().await;
-        let mut version = reload::Version::of(&self.engine.settings().config_path);
+        let mut version = reload::Watched::new(self.read.clone());
         let mut by_hand = VecDeque::new();
         let mut job: Option<Job<'_>> = None;
         loop {
@@ -198,6 +220,41 @@ impl Scheduler {
         self.keep().await;
     }
 
+    /// Waits until no other service runs the schedules; `None`: this one ended before. The lock is
+    /// absent where the file system has none.
+    async fn alone(
+        &self,
+        ended: &CancellationToken,
+        started: &mut UnboundedReceiver<Started>,
+    ) -> Option<Option<File>> {
+        loop {
+            let state = self.engine.settings().backup.state_folder().to_owned();
+            let lock = tokio::task::spawn_blocking(move || store::lock(&state)).await;
+            match lock.unwrap_or_else(|error| Err(error.into())) {
+                Ok(Some(lock)) => {
+                    self.is_elsewhere.store(false, Ordering::Relaxed);
+                    return Some(Some(lock));
+                }
+                Ok(None) if !self.is_elsewhere.swap(true, Ordering::Relaxed) => {
+                    tracing::warn!("{ELSEWHERE}");
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot lock the schedules: a second service would run them too");
+                    return Some(None);
+                }
+            }
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => return None,
+                Some(Started { schedule, running }) = started.recv() => {
+                    self.follow(schedule, running).await;
+                }
+                () = tokio::time::sleep(LOCK_PAUSE) => {}
+            }
+        }
+    }
+
     /// Takes up what was kept.
     async fn begin(&self) {
         let schedules = self.schedules().0;
@@ -217,18 +274,17 @@ impl Scheduler {
         self.read_switches(now).await;
         self.keep().await;
         if !schedules.is_empty() {
-            tracing::info!(schedules = schedules.len(), "schedules run");
+            tracing::info!(schedules = schedules.len(), "the schedules are in force");
         }
     }
 
-    async fn reload(&self, version: &mut reload::Version, now: Timestamp) {
+    async fn reload(&self, version: &mut reload::Watched, now: Timestamp) {
         let path = self.engine.settings().config_path.clone();
         let found = tokio::task::spawn_blocking(move || reload::Version::of(&path)).await;
         let Ok(found) = found else { return };
-        if found == *version {
+        if !version.is_new(&found) {
             return;
         }
-        *version = found;
         let engine = self.engine.clone();
         let read = tokio::task::spawn_blocking(move || reload::read(&engine)).await;
         let read = read.unwrap_or_else(|error| Err(error.into()));
@@ -244,6 +300,15 @@ impl Scheduler {
                         schedules = schedules.len(),
                         "the changed schedules are taken up"
                     );
+                }
+                for one in current.0.iter() {
+                    let name = &one.timing.name;
+                    if !schedules.iter().any(|new| new.timing.name == *name) {
+                        tracing::warn!(
+                            schedule = name,
+                            "a schedule is no longer in the configuration"
+                        );
+                    }
                 }
                 let timings = schedules.iter().map(|one| one.timing.clone()).collect();
                 if *current.0 != schedules {
@@ -277,7 +342,7 @@ impl Scheduler {
     }
 
     /// Writes what is kept, where it has changed, and reports what was decided.
-    async fn keep(&self) {
+    pub(super) async fn keep(&self) {
         let (kept, decided) = {
             let mut machine = self.machine();
             (machine.to_keep(), machine.decided())
@@ -310,128 +375,7 @@ impl Scheduler {
         match action {
             Action::Run { name, scheduled_at } => Box::pin(self.run_one(name, scheduled_at)),
             Action::Copy { name, copy } => Box::pin(self.copy_again(name, copy)),
+            Action::Finish { name, after } => Box::pin(self.finish(name, after)),
         }
     }
-
-    async fn run_one(&self, name: String, scheduled_at: Timestamp) {
-        let Some(schedule) = self.schedule(&name) else {
-            return;
-        };
-        tracing::info!(schedule = name, %scheduled_at, "a scheduled run begins");
-        let running = match self.work.backup(&schedule).await {
-            Ok(running) => running,
-            Err(error) if may_begin_later(&error, self.engine.is_closing()) => {
-                let reason = error.to_string();
-                self.machine().has_to_wait(&name, self.clock.now(), &reason);
-                return;
-            }
-            Err(error) => {
-                tracing::error!(schedule = name, %error, "a scheduled backup failed before it began");
-                self.machine().has_begun(&name, self.clock.now(), "");
-                return;
-            }
-        };
-        let operation_id = running.snapshot().operation_id;
-        self.machine()
-            .has_begun(&name, self.clock.now(), &operation_id);
-        self.keep().await;
-        self.follow(schedule, running).await;
-    }
-
-    /// Waits for a backup, and does what follows it.
-    async fn follow(&self, schedule: Arc<ScheduleSettings>, running: Arc<Running>) {
-        let ended = running.wait().await;
-        let name = &schedule.timing.name;
-        if ended.status != Status::Completed {
-            let error = ended.error.as_deref().unwrap_or_default();
-            tracing::error!(
-                schedule = name,
-                error,
-                "a scheduled backup failed: nothing is pruned"
-            );
-            return;
-        }
-        let (id, from, now) = (ended.backup_id, &schedule.target, self.clock.now());
-        let given_up = self
-            .machine()
-            .to_copy(name, (&id, from), &schedule.copy_to, now);
-        for PendingCopy {
-            backup_id,
-            to,
-            error,
-            ..
-        } in given_up
-        {
-            let error = error.unwrap_or_default();
-            tracing::warn!(
-                schedule = name,
-                backup_id,
-                to,
-                error,
-                "a copy that failed until now is given up: a newer backup takes its place"
-            );
-        }
-        self.keep().await;
-        let copied = |to: &str, error: Option<String>| {
-            let copy = PendingCopy {
-                backup_id: id.clone(),
-                from: from.clone(),
-                to: to.to_owned(),
-                attempts: 0,
-                retry_at: now,
-                error: None,
-            };
-            let mut machine = self.machine();
-            machine.copy_has_ended(name, &copy, error, self.clock.now());
-        };
-        with_copies(&*self.work, &*self.clock, &schedule, &id, &copied).await;
-    }
-
-    /// Tries a copy that failed before.
-    async fn copy_again(&self, name: String, copy: PendingCopy) {
-        let Some(schedule) = self.schedule(&name) else {
-            return;
-        };
-        let done = match schedule.copy_to.contains(&copy.to) {
-            true => {
-                self.work
-                    .copy(&schedule, &copy.backup_id, &copy.from, &copy.to)
-                    .await
-            }
-            // Nobody asks for it any more.
-            false => Err(Error::NotFound(copy.backup_id.clone())),
-        };
-        let is_gone = matches!(&done, Err(error) if matches!(error.root(), Error::NotFound(_)));
-        let error = fault(&done);
-        match &error {
-            _ if is_gone => tracing::warn!(
-                schedule = name,
-                backup_id = copy.backup_id,
-                to = copy.to,
-                "a copy is given up: the backup is gone, or nobody asks for the copy any more"
-            ),
-            Some(error) => tracing::warn!(
-                schedule = name,
-                backup_id = copy.backup_id,
-                to = copy.to,
-                error,
-                attempts = copy.attempts + 1,
-                "a copy failed again, and is tried later"
-            ),
-            None => tracing::info!(
-                schedule = name,
-                backup_id = copy.backup_id,
-                to = copy.to,
-                "a copy that failed before is made"
-            ),
-        }
-        let error = error.filter(|_| !is_gone);
-        let mut machine = self.machine();
-        machine.copy_has_ended(&name, &copy, error, self.clock.now());
-    }
-}
-
-/// Whether a run that could not begin waits: for others, or for the next start of the service.
-fn may_begin_later(error: &Error, is_closing: bool) -> bool {
-    matches!(error.root(), Error::Busy(_)) || (is_closing && error.is_cancelled())
 }

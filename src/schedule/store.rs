@@ -1,9 +1,11 @@
 //! What is kept of schedules, in the state folder.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::kept::KeptSchedules;
 use crate::files::{create_folder, with_suffix, write_atomically};
+use crate::operations::ArcBackup;
 use crate::{Error, Result};
 
 /// The folder, in the state folder.
@@ -13,6 +15,25 @@ pub(super) fn folder(state: &Path) -> PathBuf {
 
 fn path(state: &Path) -> PathBuf {
     folder(state).join("kept.json")
+}
+
+/// Takes the lock of the schedules: of several services of one instance, one runs them. `None`:
+/// another process has it. It is free when the file is dropped.
+pub(super) fn lock(state: &Path) -> Result<Option<File>> {
+    let folder = folder(state);
+    create_folder(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    let path = folder.join("lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let file = file.map_err(|error| Error::io("open", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path, error)),
+    }
 }
 
 /// What is kept; nothing where there is no file. One that cannot be read is set aside: then the
@@ -43,6 +64,16 @@ pub(super) fn load(state: &Path) -> KeptSchedules {
 /// The same for those who only look: `None` where there is nothing to read.
 pub(super) fn look(state: &Path) -> Option<KeptSchedules> {
     serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
+}
+
+/// Tells the engine which backups are still to be copied, by a schedule of any process: a prune
+/// keeps them.
+pub(crate) async fn keep_to_copy(engine: &ArcBackup) {
+    let state = engine.settings().backup.state_folder().to_owned();
+    let kept = tokio::task::spawn_blocking(move || look(&state)).await;
+    let kept = kept.ok().flatten().unwrap_or_default();
+    let copies = kept.schedules.into_values().flat_map(|one| one.copies);
+    engine.keep_to_copy(copies.map(|copy| (copy.backup_id, copy.to)).collect());
 }
 
 /// Writes what is kept, durably.

@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::decision::Begun;
+use super::store::keep_to_copy;
 use crate::backup_type::BackupType;
 use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
 use crate::manifest::BackupId;
 use crate::nearest::hint;
 use crate::operations::{
     ArcBackup, BackupOptions, CopyOptions, Operation, OperationFilter, OperationKind, Origin,
-    PruneOptions, Request, Running, Sections, VerifyMode, Who, check_database_names, check_label,
+    PruneOptions, Request, Running, Sections, Status, VerifyMode, Who, check_database_names,
+    check_label,
 };
 use crate::retention::Policies;
 use crate::{Error, Result};
@@ -25,20 +27,22 @@ pub trait ScheduleWork: Send + Sync {
     /// Starts the backup.
     async fn backup(&self, schedule: &ScheduleSettings) -> Result<Arc<Running>>;
 
-    /// Copies a backup from the target `from` to the target `to`.
+    /// Copies a backup from the target `from` to the target `to`. Of a backup over several targets,
+    /// `from` is `None`.
     async fn copy(
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
-        from: &str,
+        from: Option<&str>,
         to: &str,
     ) -> Result<Operation>;
 
-    /// Verifies a backup of the schedule's target.
+    /// Verifies a backup in the target `from`. Of a backup over several targets, `from` is `None`.
     async fn verify(
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
+        from: Option<&str>,
         how: ScheduledVerification,
     ) -> Result<Operation>;
 
@@ -79,11 +83,11 @@ impl ScheduleWork for EngineWork {
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
-        from: &str,
+        from: Option<&str>,
         to: &str,
     ) -> Result<Operation> {
         let copy = CopyOptions::new(BackupId::parse(backup_id)?, to);
-        let request = Request::Copy(copy.from(Some(from.to_owned())));
+        let request = Request::Copy(copy.from(from.map(str::to_owned)));
         self.run(schedule, request).await
     }
 
@@ -91,6 +95,7 @@ impl ScheduleWork for EngineWork {
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
+        from: Option<&str>,
         how: ScheduledVerification,
     ) -> Result<Operation> {
         let mode = match how {
@@ -98,9 +103,8 @@ impl ScheduleWork for EngineWork {
             ScheduledVerification::Full => VerifyMode::Full,
             ScheduledVerification::Sample(share) => VerifyMode::Sample(share),
         };
-        // A backup over several targets has legs elsewhere: it is found by its id alone.
         let id = BackupId::parse(backup_id)?;
-        let request = Request::Verify(id, mode, Some(schedule.target.clone()));
+        let request = Request::Verify(id, mode, from.map(str::to_owned));
         self.run(schedule, request).await
     }
 
@@ -108,6 +112,7 @@ impl ScheduleWork for EngineWork {
         if !has_rules(&self.0.retention()?.policies(target)) {
             return Ok(None);
         }
+        keep_to_copy(&self.0).await;
         let request = Request::Prune(PruneOptions::of(Some(target.to_owned())));
         self.run(schedule, request).await.map(Some)
     }
@@ -168,7 +173,7 @@ pub fn request_of(engine: &ArcBackup, schedule: &ScheduleSettings) -> Result<Req
         backup_type: schedule.backup_type.as_deref().and_then(BackupType::parse),
         require_flush: settings.require_flush,
         secrets: config.secrets(),
-        target: Some(schedule.target.clone()),
+        target: schedule.wanted_target().map(str::to_owned),
         labels: schedule.labels.clone(),
         schedule: Some(schedule.timing.name.clone()),
         ..BackupOptions::default()
@@ -195,7 +200,7 @@ pub(super) async fn last_operation(
     engine: &ArcBackup,
     name: &str,
     kinds: &[OperationKind],
-    statuses: &[crate::operations::Status],
+    statuses: &[Status],
 ) -> Result<Option<Operation>> {
     let filter = OperationFilter {
         operations: kinds.to_vec(),
@@ -222,6 +227,7 @@ pub(super) async fn last_begun(engine: &ArcBackup, name: &str) -> Option<Begun> 
     let at: Timestamp = last.started_at.parse().ok()?;
     Some(Begun {
         at,
+        is_completed: last.status == Status::Completed,
         operation_id: last.operation_id,
     })
 }

@@ -2,6 +2,8 @@
 
 #[path = "../support/faults/mod.rs"]
 mod faults;
+#[path = "../support/referring.rs"]
+mod referring;
 #[path = "../support/scene.rs"]
 mod scene;
 #[path = "../support/short_locks.rs"]
@@ -21,6 +23,8 @@ mod kinds;
 mod pairs;
 #[path = "copies/refusals.rs"]
 mod refusals;
+#[path = "copies/routed.rs"]
+mod routed;
 
 use std::collections::BTreeMap;
 

@@ -9,5 +9,7 @@ mod interfaces;
 mod recipes;
 #[path = "schedules/runs.rs"]
 mod runs;
+#[path = "schedules/targets.rs"]
+mod targets;
 #[path = "schedules/world.rs"]
 mod world;

@@ -4,6 +4,7 @@ mod deaths;
 mod fuse;
 mod mended;
 mod program;
+mod pruned;
 mod random;
 #[path = "../support/referring.rs"]
 mod referring;
@@ -77,7 +78,11 @@ fn a_base_is_deleted_and_what_refers_to_it_is_whole() {
         world.restore(&incremental, &case);
         assert!(live(&world) == data, "{case}: it was not restored");
 
-        let error = world.run(arc_backup::Request::Delete(parsed(&base), None));
+        let error = world.run(arc_backup::Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ));
         let error = error.expect_err("it is deleted already");
         assert!(
             matches!(error.root(), Error::NotFound(_)),

@@ -301,7 +301,7 @@ impl RequestFault {
                 ErrorKind::Unsupported,
                 format!("the store does not allow this request{}", self.said()),
             ),
-            ("InvalidObjectState", _) => fatal(
+            ("InvalidObjectState" | "ObjectNotInActiveTierError", _) => fatal(
                 ErrorKind::Archived,
                 "it lies in an archive storage class: restore it in the store first (`restore-object`), then try again"
                     .to_owned(),

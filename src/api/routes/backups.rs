@@ -23,6 +23,7 @@ use super::super::types::{
 };
 use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
+use crate::operations::LastGood;
 use crate::operations::{
     BackupOptions, LabelChange, NoteChange, Operation, Request, VerifyMode, Who,
     check_database_names,
@@ -278,7 +279,7 @@ impl BackupRoutes {
             return estimated(&shared, id, target.0).await;
         }
         let is_scoped = is_scoped(&shared, &id, target.as_deref()).await;
-        let request = Request::Delete(id.clone(), target.0);
+        let request = Request::Delete(id.clone(), target.0, LastGood::Delete);
         let running = begin(&shared, request, who(admin.0)).await?;
         match tokio::time::timeout(shared.delete_wait, running.wait()).await {
             Ok(Operation {

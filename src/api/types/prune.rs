@@ -20,10 +20,10 @@ pub(crate) struct PrunePlan {
     pub(in crate::api) keep_count: u64,
     /// How many would be deleted.
     pub(in crate::api) delete_count: u64,
-    /// Files that would be removed.
-    pub(in crate::api) freed_files: u64,
+    /// Files that would be removed; null where that is not known of every backup.
+    pub(in crate::api) freed_files: Option<u64>,
     /// Their bytes.
-    pub(in crate::api) freed_bytes: u64,
+    pub(in crate::api) freed_bytes: Option<u64>,
     /// What the operator should know: that no rule applies, or that backups of others are kept.
     pub(in crate::api) warnings: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub(in crate::api) struct PlannedBackup {
     pub(in crate::api) keep: bool,
     /// Why, or why not: `daily snapshot`, `oldest monthly snapshot`, `within 7d`, `pinned: audit`.
     pub(in crate::api) reasons: Vec<String>,
-    /// Files that would be removed; absent where it stays.
+    /// Files that would be removed; absent where it stays, or that is not known.
     pub(in crate::api) freed_files: Option<u64>,
     /// Their bytes.
     pub(in crate::api) freed_bytes: Option<u64>,
@@ -59,6 +59,7 @@ pub(in crate::api) struct PlannedBackup {
 
 impl From<operations::PrunePlan> for PrunePlan {
     fn from(plan: operations::PrunePlan) -> Self {
+        let is_counted = plan.is_counted();
         let (delete_count, freed_files, freed_bytes) = plan.totals();
         let operations::PrunePlan {
             target,
@@ -72,8 +73,8 @@ impl From<operations::PrunePlan> for PrunePlan {
             keep_count: backups.len() as u64 - delete_count,
             backups: backups.into_iter().map(Into::into).collect(),
             delete_count,
-            freed_files,
-            freed_bytes,
+            freed_files: is_counted.then_some(freed_files),
+            freed_bytes: is_counted.then_some(freed_bytes),
             warnings,
         }
     }

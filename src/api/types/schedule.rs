@@ -98,13 +98,14 @@ pub(crate) struct ScheduleSuccess {
 
 /// An operation of a schedule that failed.
 #[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub(crate) struct ScheduleFailure {
     /// When it began.
     pub(in crate::api) started_at: String,
     /// Its kind.
     pub(in crate::api) operation: String,
-    /// The operation.
-    pub(in crate::api) operation_id: String,
+    /// The operation; absent where it did not come so far, as with an unknown database.
+    pub(in crate::api) operation_id: Option<String>,
     /// Why it failed.
     pub(in crate::api) error: String,
 }

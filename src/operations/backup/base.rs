@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use arc_backup_core::{EntityTag, ErrorKind, Scope};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::backup_type::BackupType;
@@ -18,7 +19,12 @@ use crate::times::system_time;
 use crate::{Error, Result};
 
 /// How many more backups are looked at for one of all databases, once one of some was found.
-const MORE: usize = 50;
+const MORE: usize = 500;
+/// How many manifests are read at once, behind that of the newest backup: mostly that one is the
+/// base.
+const LOADS: usize = 16;
+/// How many backups of some databases are kept in mind, should the list of files of one be damaged.
+const OF_SOME: usize = 3;
 
 /// The earlier backup whose unchanged files are reused.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub(crate) struct Base {
     pub(crate) moments: Moments,
     pub(crate) way: Way,
     pub(crate) rehash: Rehash,
+    /// The other backups with bytes of its files, and how many files each holds.
+    pub(crate) holders: Vec<(BackupId, u64)>,
 }
 
 /// How a file of the base becomes one of the new backup.
@@ -97,6 +105,10 @@ pub(crate) async fn find(context: &Context, options: &BackupOptions) -> Result<O
             context.repository.label()
         ));
     }
+    if options.rehash && found.is_none() {
+        context
+            .warn("nothing was compared: this backup reads every file, and reuses none".to_owned());
+    }
     let made = (found.as_ref()).map_or(BackupType::Full, Base::backup_type);
     let base = (found.as_ref()).filter(|_| made == BackupType::Incremental);
     context.running.update(|operation| {
@@ -151,6 +163,11 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
     let mut of_some: Vec<Found> = Vec::new();
     let mut doubts = Doubts::of(repository).await?;
     let mut more = MORE;
+    let load = move |id: BackupId| async move { repository.load(&id).await };
+    let (newest, older) = ids.split_at(ids.len().min(1));
+    let mut loads = (stream::iter(newest.to_vec()).then(load))
+        .chain(stream::iter(older.to_vec()).map(load).buffered(LOADS))
+        .boxed();
     for of_one_second in ids.chunk_by(|a, b| a.moment() == b.moment()) {
         context.check_cancelled()?;
         if !of_some.is_empty() {
@@ -161,7 +178,10 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         }
         let mut found = Vec::new();
         for id in of_one_second {
-            match repository.load(id).await {
+            let Some(load) = loads.next().await else {
+                break;
+            };
+            match load {
                 Ok(loaded) if is_of_this_data(&loaded, &own) => found.push((id.clone(), loaded)),
                 Ok(_) => {}
                 Err(error) if is_silence(&error) => return Err(error),
@@ -176,7 +196,9 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
             };
             let found = Found { id, loaded, note };
             if !covers(&found.loaded.manifest, &options.scope) {
-                of_some.push(found);
+                if of_some.len() < OF_SOME {
+                    of_some.push(found);
+                }
                 continue;
             }
             if let Some(base) = open(context, options, found, &doubts, way).await? {
@@ -250,8 +272,11 @@ async fn open(
         (false, Some(share)) => Rehash::Share(Run::new(cursor(&loaded.manifest), share)),
         (false, None) => Rehash::None,
     };
+    let holders = (loaded.manifest.stored_in.iter())
+        .filter_map(|(holder, totals)| Some((BackupId::parse(holder).ok()?, totals.files)));
     Ok(Some(Base {
         id,
+        holders: holders.collect(),
         inventory,
         moments: Moments {
             base: system_time(moment),

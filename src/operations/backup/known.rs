@@ -31,7 +31,7 @@ struct Part {
 
 impl Known {
     /// Those of `section` that these bases have, each of its databases. `None` without a base.
-    pub(crate) fn new<'a>(
+    pub(crate) fn in_bases<'a>(
         section: &Section,
         tags: EntityTag,
         bases: impl IntoIterator<Item = (Databases, &'a Base)>,

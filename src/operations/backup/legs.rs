@@ -317,7 +317,7 @@ async fn store_section(
         };
         Some((databases, leg.collected.base.as_ref()?))
     });
-    let known = Known::new(section, context.storage.properties().entity_tag, bases);
+    let known = Known::in_bases(section, context.storage.properties().entity_tag, bases);
     let snapshot = source.snapshot(snapshot_request(context, scope, secrets, known)?);
     let snapshot = snapshot.await?;
     let mut copied = Ok(());

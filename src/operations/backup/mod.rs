@@ -4,10 +4,12 @@
 //! everything durable → lock checked → `manifest.json`, with which the backup exists.
 
 pub(crate) mod base;
+pub(crate) mod base_faults;
+mod candidates;
 pub(crate) mod collected;
-mod damaged_base;
 pub(crate) mod file_list;
 pub(crate) mod flush;
+mod held_objects;
 pub(crate) mod incomplete;
 mod known;
 pub(crate) mod leg_snapshot;
@@ -23,6 +25,7 @@ pub(crate) mod run;
 mod same_file;
 pub(crate) mod secrets;
 pub(crate) mod section;
+mod stored_time;
 pub(crate) mod write_faults;
 
 pub(crate) use run::run;

@@ -258,7 +258,7 @@ async fn store(
             collected.flushed = flush::run(context, flush).await?;
         }
         let bases = (collected.base.iter()).map(|base| (Databases::All, base));
-        let known = Known::new(&section, context.storage.properties().entity_tag, bases);
+        let known = Known::in_bases(&section, context.storage.properties().entity_tag, bases);
         let snapshot = source.snapshot(snapshot_request(context, scope, secrets, known)?);
         let snapshot = snapshot.await?;
         let copied = section::copy(context, &section, &*snapshot, collected).await;

@@ -154,7 +154,8 @@ mod tests {
         };
         let both = |modified| (local(modified), local(modified));
         let of = |base: &Entry, now: Entry| (base.clone(), now);
-        let cases: Vec<(&str, (Entry, Entry), Result<(), Why>)> = vec![
+        type Case<'a> = (&'a str, (Entry, Entry), Result<(), Why>);
+        let cases: Vec<Case<'_>> = vec![
             ("unchanged", of(&old, old.clone()), Ok(())),
             (
                 "its mode changed, which is no byte of it",

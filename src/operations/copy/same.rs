@@ -17,8 +17,15 @@ use crate::{Error, Result};
 pub(crate) async fn is_there(context: &Context, source: &Source) -> Result<bool> {
     let (repository, id) = (&context.repository, &context.id);
     let refuse = |what: String| {
+        // Where files have second names, no other backup needs those of this one.
+        let others = match repository.sink().hard_links() {
+            Some(_) => "",
+            None => {
+                ", after the newer backups there that need files of it (`--dry-run` names them),"
+            }
+        };
         Err(Error::Failed(format!(
-            "{} {what}: nothing was copied; delete it there first (`arc-backup delete {id} --target {}`), then copy again",
+            "{} {what}: nothing was copied; delete it there first (`arc-backup delete {id} --target {}`){others} then copy again",
             repository.label(),
             repository.name()
         )))

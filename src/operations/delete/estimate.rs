@@ -8,28 +8,6 @@ use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
 use crate::repository::{Count, Freed, Mode, Removal, Repository};
 
-#[allow(dead_code, reason = "for operations that delete several backups")]
-/// Works out what deleting these backups of one target frees, in this order. Changes nothing.
-///
-/// # Errors
-/// As a deletion: where it is not known which files other backups need.
-pub(crate) async fn estimate(
-    scratch: &Path,
-    repository: &Repository,
-    ids: &[BackupId],
-) -> Result<Freed> {
-    let mut estimator = Estimator::new(scratch, ids.len());
-    let mut freed = Freed::default();
-    for id in ids {
-        freed += estimator.add(repository, id).await?;
-    }
-    // A backup that goes too needs nothing any more.
-    freed
-        .needed_by
-        .retain(|id| !ids.iter().any(|gone| gone.as_str() == id));
-    Ok(freed)
-}
-
 /// Works out what deletions free, one after the other: each adds to those before it.
 pub(crate) struct Estimator<'a> {
     scratch: &'a Path,
@@ -87,14 +65,15 @@ impl ArcBackup {
     /// it, too.
     ///
     /// # Errors
-    /// As [`locate_anything`](Self::locate_anything), and where it is not known which files other
+    /// As a deletion: [`Error::Pinned`](crate::Error::Pinned) where a pin keeps it, as
+    /// [`locate_anything`](Self::locate_anything), and where it is not known which files other
     /// backups need.
     pub async fn estimate_deletion(
         &self,
         id: &BackupId,
         target: Option<&str>,
     ) -> Result<(Vec<String>, Freed)> {
-        let repository = self.locate_anything(id, target).await?;
+        let repository = self.locate_to_delete(id, target).await?;
         let scratch = self.scratch.for_reading()?;
         let freed = (Estimator::new(scratch.path(), 1).add(&repository, id)).await?;
         let targets = repository.parts().into_iter();
@@ -111,7 +90,7 @@ impl ArcBackup {
         let mut estimator = Estimator::new(scratch.path(), named.len());
         let mut freed = Freed::default();
         for (id, target) in named {
-            let repository = self.locate_anything(id, target.as_deref()).await?;
+            let repository = self.locate_to_delete(id, target.as_deref()).await?;
             freed += estimator.add(&repository, id).await?;
         }
         // One that goes too needs nothing any more.

@@ -245,7 +245,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     std::fs::write(&live, b"newer rows").expect("room");
     sink.lost.store(true, Ordering::SeqCst);
     let requests = [
-        Request::Delete(id.clone(), None),
+        Request::Delete(id.clone(), None, crate::operations::LastGood::Delete),
         Request::Verify(id.clone(), VerifyMode::Full, None),
         Request::Restore(id.clone(), RestoreOptions::default(), None),
         Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data]))),
@@ -280,7 +280,12 @@ async fn a_deletion_counts_what_it_removes_and_can_be_cancelled() {
     }
     let id = backup(&engine).await;
     sink.held.store(true, Ordering::SeqCst);
-    let running = engine.start(Request::Delete(id.clone(), None), who()).await;
+    let running = engine
+        .start(
+            Request::Delete(id.clone(), None, crate::operations::LastGood::Delete),
+            who(),
+        )
+        .await;
     let running = running.expect("a free slot");
     let manifest = crate::repository::manifest_key(&id);
     while sink.inner.head(&manifest).await.expect("memory").is_some() {
@@ -296,7 +301,11 @@ async fn a_deletion_counts_what_it_removes_and_can_be_cancelled() {
     let list = engine.list(None, false).await.expect("a listing");
     assert_eq!((list.backups.len(), list.damaged.len()), (0, 0));
     // A second deletion completes the first one.
-    let ended = run(&engine, Request::Delete(id, None)).await;
+    let ended = run(
+        &engine,
+        Request::Delete(id, None, crate::operations::LastGood::Delete),
+    )
+    .await;
     assert_eq!((ended.error, ended.status), (None, Status::Completed));
     assert_eq!(ended.processed_files, ended.total_files);
     let left = sink.inner.list_children(None).await.expect("a listing");

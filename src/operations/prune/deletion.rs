@@ -54,6 +54,11 @@ async fn what_changed(
     id: &BackupId,
     planned: &PlannedBackup,
 ) -> Result<Option<String>> {
+    // Of a run whose legs are gone, a copy may be left.
+    let is_planned = |part: &&Repository| planned.targets.iter().any(|name| name == part.name());
+    if !repository.parts().iter().all(|part| is_planned(&part)) {
+        return Ok(Some("it is in other targets now: prune again".to_owned()));
+    }
     let locked = context.repository.parts();
     let is_locked = |part: &&Repository| locked.iter().any(|one| one.name() == part.name());
     if !repository.parts().iter().all(|part| is_locked(&part)) {
@@ -65,7 +70,9 @@ async fn what_changed(
         Ok(note) => note.unwrap_or_default(),
         Err(error) if error.storage_fault().is_some() => return Err(error),
         Err(error) => {
-            return Ok(Some(format!("nobody knows whether it is pinned: {error}")));
+            return Ok(Some(format!(
+                "its note can't be read, so it may be pinned: {error}"
+            )));
         }
     };
     if let Some(pin) = pins::live(&note) {

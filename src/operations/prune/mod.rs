@@ -5,6 +5,7 @@
 
 mod candidates;
 mod deletion;
+mod faults;
 mod options;
 mod plan;
 mod run;

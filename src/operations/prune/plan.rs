@@ -1,17 +1,21 @@
 //! The plan of a prune: what stays, what goes, and why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
 use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
-use crate::repository::{BackupState, Repository};
-use crate::retention::{CandidateState, Policies, Unknown, evaluate_all};
+use crate::operations::prune::faults::{ends, may_pass};
+use crate::repository::{BackupState, Freed, Repository};
+use crate::retention::{CandidateState, Pinned, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
+
+/// For how long a backup is kept whose copy fails.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// What a prune of a target does at this moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +63,13 @@ impl PrunePlan {
         self.backups.iter().rev().filter(|one| !one.keep)
     }
 
+    /// Whether it is known of every backup that goes what that frees. Otherwise the
+    /// [`totals`](Self::totals) are of those of which it is known.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.deletions().all(|one| one.freed_files.is_some())
+    }
+
     /// The number of backups that go, their files and bytes.
     #[must_use]
     pub fn totals(&self) -> (u64, u64, u64) {
@@ -81,34 +92,67 @@ impl ArcBackup {
         let mut plan = self.decide_prune(options).await?;
         if let Err(error) = self.estimate(&mut plan).await {
             plan.warnings.push(format!(
-                "nobody knows what the deletions free, and they may fail: {error}"
+                "cannot work out the space that the deletions free, and they may fail: {error}"
             ));
         }
         Ok(plan)
     }
 
-    /// Works out what each deletion of the plan frees, after those before it.
+    /// Works out what each deletion of the plan frees, after those before it. As in the prune, one
+    /// that is refused because of another is looked at again after that. One that is refused all
+    /// the same has the fault among its reasons.
     async fn estimate(&self, plan: &mut PrunePlan) -> Result<()> {
-        let count = plan.deletions().count();
-        if count == 0 {
+        let places = (0..plan.backups.len()).rev();
+        let mut pending: Vec<_> = places.filter(|at| !plan.backups[*at].keep).collect();
+        if pending.is_empty() {
             return Ok(());
         }
         let scratch = self.scratch.for_reading()?;
-        let mut estimator = Estimator::new(scratch.path(), count);
+        let mut estimator = Estimator::new(scratch.path(), pending.len());
         let target = self.repository(Some(&plan.target))?;
-        for planned in plan.backups.iter_mut().rev().filter(|one| !one.keep) {
-            let id = BackupId::parse(&planned.backup_id)?;
-            let freed = match planned.targets.len() {
-                1 => estimator.add(target, &id).await?,
-                _ => {
-                    let run = self.locate_anything(&id, None).await?;
-                    estimator.add(&run, &id).await?
+        let mut faults = Vec::new();
+        loop {
+            let (mut refused, mut may_pass_now) = (Vec::new(), false);
+            for at in pending {
+                let planned = &mut plan.backups[at];
+                match self.estimate_one(&mut estimator, target, planned).await {
+                    Ok(freed) => {
+                        planned.freed_files = Some(freed.freed_files);
+                        planned.freed_bytes = Some(freed.freed_bytes);
+                        may_pass_now |= !refused.is_empty();
+                    }
+                    Err(error) if ends(&error) => return Err(error),
+                    Err(error) if may_pass(&error) => refused.push((at, error)),
+                    Err(error) => faults.push((at, error)),
                 }
-            };
-            planned.freed_files = Some(freed.freed_files);
-            planned.freed_bytes = Some(freed.freed_bytes);
+            }
+            if !may_pass_now {
+                faults.extend(refused);
+                break;
+            }
+            pending = refused.into_iter().map(|(at, _)| at).collect();
+        }
+        for (at, error) in faults {
+            let reason = format!("may fail: {error}");
+            plan.backups[at].reasons.push(reason);
         }
         Ok(())
+    }
+
+    async fn estimate_one(
+        &self,
+        estimator: &mut Estimator<'_>,
+        target: &Repository,
+        planned: &PlannedBackup,
+    ) -> Result<Freed> {
+        let id = BackupId::parse(&planned.backup_id)?;
+        match planned.targets.len() {
+            1 => estimator.add(target, &id).await,
+            _ => {
+                let run = self.locate_anything(&id, None).await?;
+                estimator.add(&run, &id).await
+            }
+        }
     }
 
     /// The same without what it frees.
@@ -129,6 +173,7 @@ impl ArcBackup {
             include_foreign: options.include_foreign,
         };
         let mut found = candidates::find(repository.name(), &answer, whose, now);
+        keep_to_copy(&mut found, &self.retention.to_copy(), now);
         let policies = self.policies(repository.name(), options)?;
         let damage = repository.last_damage().await?;
         let in_doubt = damage.map(|damage| {
@@ -166,6 +211,21 @@ fn unread_note(id: &str) -> String {
         "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
          verify it"
     )
+}
+
+/// Keeps backups that are still to be copied, unless the copy fails for days.
+fn keep_to_copy(found: &mut [Found], to_copy: &BTreeMap<String, String>, now: Timestamp) {
+    for candidate in found.iter_mut().map(|one| &mut one.candidate) {
+        if let Some(to) = to_copy.get(&candidate.id)
+            && candidate.pin.is_none()
+            && now.duration_since(candidate.time) < LONGEST_COPY
+        {
+            candidate.pin = Some(Pinned {
+                reason: Some(format!("it is still to be copied to {to}")),
+                until: None,
+            });
+        }
+    }
 }
 
 fn made(
@@ -228,6 +288,18 @@ fn warnings(plan: &PrunePlan, policies: &Policies, whose: Whose<'_>) -> Vec<Stri
     if foreign > 0 {
         warnings.push(format!(
             "{foreign} backups that this instance did not make are kept; --include-foreign (include_foreign) prunes them too"
+        ));
+    }
+    let removed: BTreeSet<_> = (plan.backups.iter())
+        .filter_map(|one| one.schedule.as_deref())
+        .filter(|name| !policies.knows(name))
+        .collect();
+    if !removed.is_empty() {
+        let names: Vec<_> = removed.into_iter().collect();
+        warnings.push(format!(
+            "the backups of schedules that are not configured ({}) are kept: configure the schedule again, with its `retention` and `paused = true`, \
+             or give rules for all backups (--keep-daily 7, keep_daily)",
+            names.join(", ")
         ));
     }
     let future = with("dated in the future");

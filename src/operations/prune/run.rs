@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use arc_backup_core::ErrorKind;
-
 use crate::operations::context::Context;
 use crate::operations::delete::Deleter;
 use crate::operations::problems::Problems;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::deletion::{Outcome, delete};
+use crate::operations::prune::faults::{ends, may_pass};
 use crate::operations::{ArcBackup, Phase, ProblemKind};
 use crate::repository::{Freed, Repository};
 use crate::{Error, Result};
 
 /// Deletes the backups that no rule keeps, oldest first: an interrupted prune leaves the newer
-/// ones. One that can't be deleted is a problem, and the others go on.
+/// ones. One that can't be deleted is a problem, and the others go on. One that was refused because
+/// of another is tried again when that is gone.
 pub(crate) async fn run(
     engine: &ArcBackup,
     context: &Context,
@@ -41,38 +41,41 @@ pub(crate) async fn run(
     // One for all: what other backups need is read once.
     let mut deleter = Deleter::new(context);
     let mut deleted = 0;
-    for planned in plan.deletions() {
-        context.check_cancelled()?;
-        match delete(engine, context, &mut deleter, planned).await {
-            Ok(Outcome::Deleted(freed)) => {
-                deleted += 1;
-                report(context, &planned.backup_id, &freed);
-            }
-            Ok(Outcome::Kept(why)) => {
-                context.warn(format!("{} was kept: {why}", planned.backup_id));
-            }
-            Err(error) if ends(&error) => {
-                let all = plan.deletions().count();
-                return Err(error.context(format!(
-                    "{deleted} of {all} backups were deleted: prune again to delete the others"
-                )));
-            }
-            Err(error) => {
-                problems.add(&*planned.backup_id, ProblemKind::Delete, error.to_string());
+    let mut pending: Vec<_> = plan.deletions().collect();
+    loop {
+        let (mut refused, mut may_pass_now) = (Vec::new(), false);
+        for planned in pending {
+            context.check_cancelled()?;
+            match delete(engine, context, &mut deleter, planned).await {
+                Ok(Outcome::Deleted(freed)) => {
+                    deleted += 1;
+                    may_pass_now |= !refused.is_empty();
+                    report(context, &planned.backup_id, &freed);
+                }
+                Ok(Outcome::Kept(why)) => {
+                    context.warn(format!("{} was kept: {why}", planned.backup_id));
+                }
+                Err(error) if ends(&error) => {
+                    let all = plan.deletions().count();
+                    return Err(error.context(format!(
+                        "{deleted} of {all} backups were deleted: prune again to delete the others"
+                    )));
+                }
+                Err(error) if may_pass(&error) => refused.push((planned, error)),
+                Err(error) => {
+                    problems.add(&*planned.backup_id, ProblemKind::Delete, error.to_string());
+                }
             }
         }
+        if !may_pass_now {
+            for (planned, error) in refused {
+                problems.add(&*planned.backup_id, ProblemKind::Delete, error.to_string());
+            }
+            break;
+        }
+        pending = refused.into_iter().map(|(planned, _)| planned).collect();
     }
     problems.failure("not everything could be deleted")
-}
-
-/// Whether the next deletion would fail in the same way.
-fn ends(error: &Error) -> bool {
-    let is_gone = |kind| matches!(kind, ErrorKind::Unavailable | ErrorKind::Throttled);
-    error.is_cancelled()
-        || matches!(error.root(), Error::Busy(_))
-        || error
-            .storage_fault()
-            .is_some_and(|fault| is_gone(fault.kind()))
 }
 
 fn report(context: &Context, id: &str, freed: &Freed) {

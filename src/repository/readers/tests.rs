@@ -273,7 +273,7 @@ async fn a_dead_lease_is_removed_and_other_locks_do_not_matter() {
     let reader = Holder::this("verify", "20260211-143022-5f0c1d2e");
     let lease = repository.reader_lease(&reader).await.expect("beside it");
     let live = repository.live_readers().await.expect("memory");
-    assert_eq!(live, [reader.clone()]);
+    assert_eq!(live, std::slice::from_ref(&reader));
     lock.release().await.expect("memory");
     let Err(Error::Busy(busy)) = repository.check_no_readers().await else {
         panic!("it is not seen");

@@ -216,6 +216,17 @@ impl ListWriter {
 }
 
 impl Repository {
+    /// The backups that need files of this deleted one, for people.
+    pub(crate) async fn backups_needing(&self, id: &BackupId) -> String {
+        match self.retained_list(id).await {
+            Ok(FoundList::Whole(list)) if !list.needed_by().is_empty() => {
+                let names: Vec<_> = list.needed_by().iter().map(String::as_str).collect();
+                format!("other backups ({})", names.join(", "))
+            }
+            _ => "other backups".to_owned(),
+        }
+    }
+
     /// Reads the list of the deleted backup `id` once, and checks it.
     pub(super) async fn retained_list(&self, id: &BackupId) -> Result<FoundList> {
         let key = retained_key(id);

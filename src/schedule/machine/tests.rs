@@ -80,6 +80,7 @@ impl World {
         let begun = Begun {
             at: self.now,
             operation_id: operation_id.clone(),
+            is_completed: true,
         };
         self.history.insert(name.to_owned(), begun);
         self.runs.push((name.to_owned(), scheduled_at, self.now));
@@ -366,7 +367,7 @@ fn a_failed_copy_is_tried_again_in_growing_pauses() {
     let to = ["offsite".to_owned()];
     world
         .machine
-        .to_copy("a", ("first", "local"), &to, world.now);
+        .to_copy("a", ("first", Some("local")), &to, world.now);
     let mut tried = Vec::new();
     while world.now < moment("2026-11-01T06:00:00Z") {
         if let Some(Action::Copy { copy, .. }) = world.tick() {
@@ -388,7 +389,7 @@ fn a_failed_copy_is_tried_again_in_growing_pauses() {
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
     let given_up = world
         .machine
-        .to_copy("a", ("second", "local"), &to, world.now);
+        .to_copy("a", ("second", Some("local")), &to, world.now);
     assert_eq!(given_up[0].backup_id, "first");
     assert_eq!(given_up[0].error.as_deref(), Some("no route"));
     let Some(Action::Copy { copy, .. }) = world.tick() else {
@@ -398,4 +399,27 @@ fn a_failed_copy_is_tried_again_in_growing_pauses() {
     world.machine.has_ended();
     assert_eq!(world.tick(), None);
     assert!(world.machine.kept().schedules["a"].copies.is_empty());
+}
+
+/// Guards against: a copy that is put off for an hour, as somebody worked in the target.
+#[test]
+fn a_copy_that_waits_for_others_is_no_failure() {
+    let mut world = World::new(
+        vec![timing("a", "0 0 * * *", "UTC")],
+        "2026-11-01T00:30:00Z",
+    );
+    let to = ["offsite".to_owned()];
+    world.machine.to_copy("a", ("first", None), &to, world.now);
+    for _ in 0..20 {
+        let Some(Action::Copy { copy, .. }) = world.tick() else {
+            panic!("it is due")
+        };
+        assert_eq!(copy.attempts, 0);
+        let reason = "a backup is at work";
+        (world.machine).copy_has_to_wait("a", &copy, reason, world.now);
+        world.machine.has_ended();
+        let next = world.machine.wakes_at().expect("more to do");
+        assert_eq!(next.duration_since(world.now).as_mins(), 1);
+        world.now = next;
+    }
 }

@@ -159,3 +159,25 @@ fn a_base_of_format_1_gives_no_file_on_local_disk() {
     let next = incremental(&instance, &[]);
     assert_eq!(next["reused_files"], 105, "{next}");
 }
+
+/// Guards against: a backup of everything that copies almost all, as many of one database were made
+/// since the last of everything.
+#[test]
+fn a_base_of_all_databases_is_found_behind_many_of_one() {
+    let instance = Instance::new();
+    let whole = instance.backup();
+    let scoped = instance.ok(&["backup", "--database", "iot"]);
+    let folder = instance.backup_folder(&scoped);
+    for second in 0..60 {
+        let id = format!("backup-20991231-2359{second:02}-0123abcd");
+        let copy = instance.backup_folder(&id);
+        std::fs::create_dir(&copy).unwrap();
+        for name in ["manifest.json", "inventory.jsonl.zst"] {
+            std::fs::copy(folder.join(name), copy.join(name)).unwrap();
+        }
+        reseal(&copy, |manifest| manifest.backup_id.clone_from(&id));
+    }
+    let made = incremental(&instance, &[]);
+    assert_eq!(made["base_backup_id"], whole.as_str(), "{made}");
+    assert_eq!(made["reused_files"], 105, "{made}");
+}

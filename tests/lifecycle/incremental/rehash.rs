@@ -6,7 +6,7 @@ use super::{
     assert_holds_the_data, copied, id_of, incremental, long_ago, modified, rewrite, set_modified,
     warnings,
 };
-use crate::support::{Instance, files};
+use crate::support::{Instance, files, text};
 
 /// Guards against: bytes that changed without a trace, and are never noticed.
 #[test]
@@ -126,6 +126,74 @@ fn a_share_of_the_files_is_read_each_time_until_all_are() {
         .collect();
     assert!(
         said.contains("is damaged") && said.contains(&name),
+        "{said}"
+    );
+}
+
+/// Guards against: a write into a stored file that its time of modification shows, and that goes
+/// into every later backup; and files that are copied for a time that means nothing.
+#[test]
+fn a_stored_file_that_was_written_since_is_read() {
+    let instance = Instance::new();
+    let full = instance.backup();
+    let folder = instance.backup_folder(&full).join("data");
+    let names = files(&folder);
+    rewrite(&folder.join(&names[0]));
+    set_modified(&folder.join(&names[1]), long_ago());
+    let made = incremental(&instance, &[]);
+    let said = warnings(&made);
+    assert!(
+        said.contains(&format!("backup `{full}` is damaged")) && said.contains(&names[0]),
+        "{said}"
+    );
+    assert!(!said.contains(&names[1]), "{said}");
+    let expected = BTreeSet::from([names[0].clone()]);
+    assert_eq!(copied(&instance, id_of(&made)), expected);
+    assert_holds_the_data(&instance, id_of(&made), "written since");
+    let list = text(&instance.run(&["list"]));
+    assert!(
+        list.contains("found damaged files when it reused them"),
+        "{list}"
+    );
+}
+
+/// Guards against: a warning for each file of a folder that the base lacks, and other warnings that
+/// are lost among them.
+#[test]
+fn a_base_without_its_files_is_one_warning() {
+    let instance = Instance::new();
+    let full = instance.backup();
+    std::fs::remove_dir_all(instance.backup_folder(&full).join("data")).unwrap();
+    let made = incremental(&instance, &[]);
+    assert_eq!(warnings(&made).matches("is damaged").count(), 1, "{made}");
+    assert!(warnings(&made).contains("105 of its files"), "{made}");
+    assert_holds_the_data(&instance, id_of(&made), "no files");
+}
+
+/// Guards against: `--rehash` that does nothing, and does not say so.
+#[test]
+fn where_nothing_is_reused_a_rehash_says_that_nothing_was_compared() {
+    let instance = Instance::new();
+    for arguments in [
+        &["backup", "--rehash"][..],
+        &["backup", "--full", "--rehash"],
+    ] {
+        let (code, made) = instance.json(arguments);
+        assert_eq!(code, 0, "{made}");
+        assert!(warnings(&made).contains("nothing was compared"), "{made}");
+    }
+    assert!(!warnings(&incremental(&instance, &["--rehash"])).contains("nothing was compared"));
+}
+
+/// Guards against: a closing line that calls links written bytes.
+#[test]
+fn the_closing_line_says_what_was_reused() {
+    let instance = Instance::new();
+    let full = instance.backup();
+    let said = text(&instance.run(&["backup", "--incremental"]));
+    assert!(said.contains("incremental backup backup-"), "{said}");
+    assert!(
+        said.contains(&format!("(105 reused from {full}, ")) && !said.contains("/s)"),
         "{said}"
     );
 }

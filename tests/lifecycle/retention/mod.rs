@@ -2,6 +2,7 @@
 
 mod deaths;
 mod history;
+mod last_good;
 mod pins;
 mod prune;
 mod recipes;

@@ -247,3 +247,41 @@ fn a_backup_without_the_right_to_read_it_stays() {
     assert!(output.status.success(), "{}", text(&output));
     assert!(path.exists());
 }
+
+/// Guards against: three years of monthly backups deleted by the rules of the target, as the
+/// schedule that kept them was renamed.
+#[test]
+fn the_backups_of_a_removed_schedule_stay() {
+    let instance = small();
+    let base = instance.backup();
+    let monthly = ["2026-01-01", "2026-02-01"].map(|day| {
+        add_with(&instance, &base, &format!("{day}T00:00:00Z"), |manifest| {
+            manifest.schedule = Some("monthly".to_owned());
+        })
+    });
+    let by_hand = add(&instance, &base, "2026-01-02T00:00:00Z");
+    instance.configure("[arc_backup.retention]\nkeep_last = 1");
+    let (_, plan) = instance.json(&["prune"]);
+    assert_eq!(planned(&plan, false), [by_hand.clone()], "{plan}");
+    for id in &monthly {
+        let reasons = &row(&plan, id)["reasons"];
+        let expected = json!(["of schedule `monthly`, which is not configured"]);
+        assert_eq!(*reasons, expected, "{plan}");
+    }
+    let warnings = plan["warnings"].to_string();
+    assert!(
+        warnings.contains("(monthly)") && warnings.contains("--keep-daily"),
+        "{plan}"
+    );
+    let (code, done) = instance.json(&["prune", "--confirm"]);
+    assert_eq!(code, 0, "{done}");
+    assert_eq!(done["deleted_backups"], json!([by_hand]), "{done}");
+    // Rules that are given are for all.
+    let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
+    assert_eq!(planned(&plan, false).len(), 2, "{plan}");
+    // A schedule without rules of its own has those of the target.
+    instance.configure("[[arc_backup.schedule]]\nname = \"monthly\"\ncron = \"0 3 1 * *\"");
+    let (_, plan) = instance.json(&["prune"]);
+    assert_eq!(planned(&plan, false).len(), 2, "{plan}");
+    assert_eq!(plan["warnings"], json!([]), "{plan}");
+}

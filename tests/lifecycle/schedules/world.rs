@@ -51,6 +51,8 @@ impl Clock for TestClock {
 /// The engine's work, with copies that are made up.
 pub(super) struct TestWork {
     engine: EngineWork,
+    /// Whether copies and prunes are real too.
+    is_real: bool,
     /// What the next copies fail with.
     pub(super) failures: Mutex<VecDeque<&'static str>>,
     /// The backup and the target of each copy that was tried.
@@ -65,11 +67,14 @@ impl ScheduleWork for TestWork {
 
     async fn copy(
         &self,
-        _schedule: &ScheduleSettings,
+        schedule: &ScheduleSettings,
         backup_id: &str,
-        _from: &str,
+        from: Option<&str>,
         to: &str,
     ) -> arc_backup::Result<Operation> {
+        if self.is_real {
+            return self.engine.copy(schedule, backup_id, from, to).await;
+        }
         let copy = (backup_id.to_owned(), to.to_owned());
         self.copies.lock().unwrap().push(copy);
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
@@ -85,18 +90,22 @@ impl ScheduleWork for TestWork {
         &self,
         schedule: &ScheduleSettings,
         backup_id: &str,
+        from: Option<&str>,
         how: ScheduledVerification,
     ) -> arc_backup::Result<Operation> {
-        self.engine.verify(schedule, backup_id, how).await
+        self.engine.verify(schedule, backup_id, from, how).await
     }
 
     async fn prune(
         &self,
-        _schedule: &ScheduleSettings,
-        _target: &str,
+        schedule: &ScheduleSettings,
+        target: &str,
     ) -> arc_backup::Result<Option<Operation>> {
-        // Backups are made at the real time, whatever the clock of the schedules shows.
-        Ok(None)
+        match self.is_real {
+            true => self.engine.prune(schedule, target).await,
+            // Backups are made at the real time, whatever the clock of the schedules shows.
+            false => Ok(None),
+        }
     }
 }
 
@@ -108,6 +117,7 @@ pub(super) struct World {
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) work: Arc<TestWork>,
     registry: fn() -> Registry,
+    is_real: bool,
     ended: CancellationToken,
     task: Option<JoinHandle<()>>,
     runtime: Runtime,
@@ -156,6 +166,15 @@ impl World {
     }
 
     pub(super) fn with(instance: Instance, registry: fn() -> Registry, now: &str) -> Self {
+        Self::of(instance, registry, false, now)
+    }
+
+    /// The same, where copies and prunes are real as well. They go by the real time.
+    pub(super) fn real(instance: Instance, now: &str) -> Self {
+        Self::of(instance, Registry::new, true, now)
+    }
+
+    fn of(instance: Instance, registry: fn() -> Registry, is_real: bool, now: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -163,7 +182,7 @@ impl World {
             .unwrap();
         let clock = Arc::new(TestClock(watch::channel(now.parse().unwrap()).0));
         let engine = engine(&instance, &registry());
-        let (work, scheduler) = parts(&engine, &clock);
+        let (work, scheduler) = parts(&engine, &clock, is_real);
         let mut world = Self {
             instance,
             clock,
@@ -171,6 +190,7 @@ impl World {
             scheduler,
             work,
             registry,
+            is_real,
             ended: CancellationToken::new(),
             task: None,
             runtime,
@@ -187,7 +207,10 @@ impl World {
         self.task = Some(task);
         // It has taken up what was kept when it has written it.
         let kept = self.kept_path();
-        self.wait("the schedules begin", || kept.exists());
+        let is_whole = |text: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&text).is_ok();
+        self.wait("the schedules begin", || {
+            std::fs::read(&kept).is_ok_and(is_whole)
+        });
     }
 
     pub(super) fn kept_path(&self) -> PathBuf {
@@ -218,7 +241,7 @@ impl World {
         self.stop();
         self.clock.set(now);
         self.engine = engine(&self.instance, &(self.registry)());
-        (self.work, self.scheduler) = parts(&self.engine, &self.clock);
+        (self.work, self.scheduler) = parts(&self.engine, &self.clock, self.is_real);
         self.ended = CancellationToken::new();
         self.start();
     }
@@ -288,9 +311,14 @@ impl World {
     }
 }
 
-fn parts(engine: &Arc<ArcBackup>, clock: &Arc<TestClock>) -> (Arc<TestWork>, Arc<Scheduler>) {
+fn parts(
+    engine: &Arc<ArcBackup>,
+    clock: &Arc<TestClock>,
+    is_real: bool,
+) -> (Arc<TestWork>, Arc<Scheduler>) {
     let work = Arc::new(TestWork {
         engine: EngineWork(engine.clone()),
+        is_real,
         failures: Mutex::default(),
         copies: Mutex::default(),
     });

@@ -53,7 +53,11 @@ fn of_a_sweep(world: &World) -> Action {
     let manifest = format!("delete {first}/manifest.json");
     let at = calls.iter().position(|call| *call == manifest).unwrap();
     world.fuse.die_at(at + 1, true);
-    let _ = world.run(Request::Delete(parsed(&first), None));
+    let _ = world.run(Request::Delete(
+        parsed(&first),
+        None,
+        arc_backup::LastGood::Delete,
+    ));
     world.fuse.mend();
     Action::Sweep
 }
@@ -86,7 +90,11 @@ fn reset(world: &World, to: &Objects) {
 fn act(world: &World, action: &Action) -> bool {
     match action {
         Action::Delete(id) => {
-            let ended = world.run(Request::Delete(parsed(id), None));
+            let ended = world.run(Request::Delete(
+                parsed(id),
+                None,
+                arc_backup::LastGood::Delete,
+            ));
             ended.is_ok_and(|ended| ended.status == Status::Completed)
         }
         Action::Sweep => {

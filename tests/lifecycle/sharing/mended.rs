@@ -26,7 +26,13 @@ fn a_backup_that_cannot_be_read_keeps_older_ones_from_being_deleted() {
     newer["format"] = json!(99);
     write_manifest(&world, &incremental, newer);
     let before = world.objects();
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("it may need files");
     assert!(
         error.contains(&incremental) && error.contains("format 99"),
@@ -187,7 +193,13 @@ fn a_base_stays_where_an_inventory_does_not_say_what_it_needs() {
     let name = format!("{incremental}/inventory.jsonl.zst");
     let text = world.text(&name).unwrap();
     world.put(&name, &text[..text.len() - 10]);
-    let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+    let ended = world
+        .run(Request::Delete(
+            parsed(&base),
+            None,
+            arc_backup::LastGood::Delete,
+        ))
+        .unwrap();
     let error = ended.error.expect("what it needs is not known");
     assert!(
         error.contains(&incremental) && error.contains("delete it first"),
@@ -217,15 +229,20 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
     let raw = manifest(&world, &incremental);
     let (name, list) = (
         format!("{incremental}/manifest.json"),
-        format!("{incremental}/inventory.jsonl.zst"),
+        format!("{incremental}/inventory.jsonl"),
     );
-    let plain_list = format!("{incremental}/inventory.jsonl");
-    let packed = world.text(&list).unwrap();
-    let lines = zstd::decode_all(&*packed).unwrap();
+    let (packed_list, lines) = (format!("{list}.zst"), world.text(&list).unwrap());
+    let packed = zstd::encode_all(&*lines, 1).unwrap();
     let refused = |case: &str| {
         let before = world.objects();
         assert!(world.estimate(&[&base]).is_err(), "{case}");
-        let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+        let ended = world
+            .run(Request::Delete(
+                parsed(&base),
+                None,
+                arc_backup::LastGood::Delete,
+            ))
+            .unwrap();
         let error = ended.error.expect(case);
         assert!(error.contains(&incremental), "{case}: {error}");
         assert!(world.objects() == before, "{case}: something was changed");
@@ -234,20 +251,21 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
     world.fuse.silence(Some(&format!("get {list}")));
     refused("no answer");
     world.fuse.silence(None);
-    for cut in [0, 10, packed.len() - 1] {
-        world.put(&list, &packed[..cut]);
-        refused(&format!("cut off at {cut}"));
-    }
+    world.put(&list, &lines[..lines.len() - 10]);
+    refused("cut off");
     world.drop_objects(&[&list]);
-    world.put(&plain_list, &lines[..lines.len() - 10]);
-    refused("not compressed, and cut off");
-    world.drop_objects(&[&plain_list]);
+    for cut in [0, 10, packed.len() - 1] {
+        world.put(&packed_list, &packed[..cut]);
+        refused(&format!("compressed, and cut off at {cut}"));
+    }
     // A manifest whose seal is broken is believed in nothing that it omits.
-    world.put(&list, &packed);
+    world.put(&packed_list, &packed);
     let mut damaged = raw.clone();
     damaged["stored_in"] = json!({});
     world.put(&name, damaged.to_string().as_bytes());
     assert_eq!(world.estimate(&[&base]).unwrap().retained_files, 2);
+    world.drop_objects(&[&packed_list]);
+    world.put(&list, &lines);
     write_manifest(&world, &incremental, raw);
     world.delete(&base, "mended");
     world.verify(&incremental, "mended");
@@ -259,7 +277,7 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
 fn without_the_notes_nothing_is_pruned() {
     let world = World::new(Kind::Memory);
     base_and_incremental(&world);
-    let mut options = PruneOptions::default();
+    let mut options = PruneOptions::of(None);
     options.rules = Some(Rules {
         keep_last: 1,
         ..Rules::default()

@@ -106,11 +106,12 @@ fn of_hard_links_the_last_one_frees_the_bytes() {
         ]
         .map(|field| said[field].as_u64().unwrap())
     };
-    let (_, all) = instance.json(&["delete", "--dry-run", &ids[0], &ids[1], &ids[2]]);
+    let every = ["delete", "--dry-run", "--even-last"];
+    let (_, all) = instance.json(&[&every[..], &[&*ids[0], &ids[1], &ids[2]]].concat());
     assert_eq!(figures(&all)[2..], [0, 0], "{all}");
     let mut freed = 0;
     for (number, id) in ids.iter().enumerate() {
-        let (_, said) = instance.json(&["delete", "--dry-run", id]);
+        let (_, said) = instance.json(&[&every[..], &[&**id]].concat());
         let (code, done) = instance.json(&["delete", id, "--yes", "--even-last"]);
         assert_eq!(code, 0, "{done}");
         assert_eq!(figures(&said), figures(&done), "{id}");

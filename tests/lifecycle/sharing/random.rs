@@ -58,7 +58,11 @@ impl Sequence {
             70..75 => self.sweep(),
             75..90 => {
                 let id = one(&mut self.numbers);
-                self.die_in(Request::Delete(parsed(&id), None));
+                self.die_in(Request::Delete(
+                    parsed(&id),
+                    None,
+                    arc_backup::LastGood::Delete,
+                ));
             }
             90..95 => {
                 let options = BackupOptions::of(Scope::of_sections([Section::Data]));

@@ -142,7 +142,10 @@ impl World {
     }
 
     pub fn delete(&self, id: &str, case: &str) -> Operation {
-        self.completed(Request::Delete(parsed(id), None), case)
+        self.completed(
+            Request::Delete(parsed(id), None, arc_backup::LastGood::Delete),
+            case,
+        )
     }
 
     pub fn estimate(&self, ids: &[&str]) -> Result<Freed, Error> {
