@@ -94,7 +94,7 @@ pub use config::{
 pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, InventoryFault, Run};
+pub use manifest::{BackupId, InventoryFault, Omitted, Run};
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
     ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, LastGood, Leftover, ListAnswer,
