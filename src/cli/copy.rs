@@ -77,12 +77,15 @@ pub(super) async fn back_up(
         }
     }
     if !left.is_empty() {
+        let commands: Vec<_> = (left.iter())
+            .map(|target| format!("`arc-backup copy {} --to {target}`", ended.backup_id))
+            .collect();
         print_stderr!(
-            "backup {} was made in target {}, and not copied to {}: run `arc-backup copy {} --to NAME` for each of them",
+            "backup {} was made in target {}, and not copied to {}: run {}",
             ended.backup_id,
             ended.target.as_deref().unwrap_or("?"),
             left.join(", "),
-            ended.backup_id
+            commands.join(" and ")
         );
     }
     let code = match is_made && left.is_empty() {

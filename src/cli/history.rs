@@ -90,7 +90,7 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
 
 /// `450 of 1200 files, 2.00 of 5.00 GiB (40%), 512 MiB/s, 6s left`.
 fn progress(operation: &Operation) -> String {
-    if operation.phase == Some(Phase::Reusing) {
+    if operation.phase == Some(crate::operations::Phase::Reusing) {
         // The total grows with what is done.
         return format!(
             "{} files, {} so far",
@@ -191,9 +191,16 @@ pub(super) async fn history(
     Ok(DONE)
 }
 
-/// ` in target local`, where it is known.
+/// ` in target local`, or of a copy ` from target local to target offsite`, where it is known.
 fn place(operation: &Operation) -> String {
-    (operation.target.as_ref()).map_or_else(String::new, |target| format!(" in target {target}"))
+    let target = operation.target.as_ref();
+    match &operation.to_target {
+        Some(to) => {
+            let from = target.map_or_else(String::new, |target| format!(" from target {target}"));
+            format!("{from} to target {to}")
+        }
+        None => target.map_or_else(String::new, |target| format!(" in target {target}")),
+    }
 }
 
 fn word(status: Status) -> String {

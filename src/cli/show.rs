@@ -11,6 +11,7 @@ use super::table::{Table, left, right};
 use super::{figures, ids, json};
 use crate::api::types::manifest_answer;
 use crate::manifest::{Manifest, Skipped};
+use crate::names::shortened;
 use crate::operations::ArcBackup;
 use crate::operations::owner::Owner;
 use crate::repository::{BackupState, LastVerified, Loaded, Note, is_in_force, new_bytes};
@@ -120,7 +121,16 @@ fn fields(
     fields.extend([("created", created), ("target", place(target, loaded))]);
     fields.extend(remarks(note, now));
     if let Some(base) = &manifest.base_backup_id {
-        fields.push(("type", format!("{}, on {base}", manifest.backup_type)));
+        let mut text = format!("{}, on {base}", manifest.backup_type);
+        if let Some(copied) = &manifest.copied_from {
+            // This target need not have that one.
+            text.push_str(&format!(" in {}", copied.target));
+        }
+        fields.push(("type", text));
+    }
+    if let Some(copied) = &manifest.copied_from {
+        let at = figures::utc_and_age(&copied.at, now);
+        fields.push(("copied from", format!("target {}, {at}", copied.target)));
     }
     if let Some(schedule) = &manifest.schedule {
         fields.push(("schedule", schedule.clone()));
@@ -153,19 +163,20 @@ fn fields(
         let size = figures::size(manifest.reused_bytes);
         fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
     }
-    if manifest.base_backup_id.is_some() {
+    if manifest.base_backup_id.is_some() || manifest.copied_from.is_some() {
         fields.push(("new", figures::size(new_bytes(manifest))));
     }
     if !manifest.stored_in.is_empty() {
         let (files, bytes) = (manifest.stored_in.values()).fold((0, 0), |sum: (u64, u64), one| {
             (sum.0 + one.files, sum.1 + one.bytes)
         });
-        let holders = manifest.stored_in.len();
+        let holders: Vec<_> = manifest.stored_in.keys().cloned().collect();
         fields.push((
             "held by others",
             format!(
-                "{files} files, {}, in {holders} backups",
-                figures::size(bytes)
+                "{files} files, {}, in {}",
+                figures::size(bytes),
+                shortened(&holders)
             ),
         ));
     }

@@ -89,7 +89,7 @@ fn print(sweep: &Sweep, apply: bool, is_done: bool, now: Timestamp) {
             table.row([
                 id.clone(),
                 target.clone(),
-                age(moment(id), now),
+                age(size.and_then(|size| size.since).or_else(|| moment(id)), now),
                 size.map_or_else(String::new, |size| size.files.to_string()),
                 size.map_or_else(String::new, |size| figures::size(size.bytes)),
                 if is_removed { "removed" } else { "still there" }.to_owned(),

@@ -18,6 +18,9 @@ pub struct Record {
     pub entry: Entry,
     /// The backup that holds the bytes, where it is another one: see [`Record::holder`].
     pub stored_in: Option<BackupId>,
+    /// The entity tag of the stored bytes, where a copy has noted it: while the target still has
+    /// them under this one, they need not be read to be proven.
+    pub stored: Option<String>,
 }
 
 /// The JSON of a record.
@@ -35,6 +38,8 @@ pub(super) struct Line {
     etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored_in: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inode: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +61,7 @@ impl Record {
             path,
             entry,
             stored_in: None,
+            stored: None,
         })
     }
 
@@ -94,6 +100,7 @@ impl Record {
             inode: self.entry.file_id.map(|id| id.inode),
             device: self.entry.file_id.map(|id| id.device),
             stored_in: self.stored_in.as_ref().map(ToString::to_string),
+            stored: self.stored.clone(),
             tier: (self.entry.tier != Tier::Hot).then(|| self.entry.tier.as_str().to_owned()),
         }
     }
@@ -147,6 +154,7 @@ impl Record {
             },
             path,
             stored_in,
+            stored: line.stored,
         })
     }
 }

@@ -9,6 +9,7 @@ use futures::{FutureExt, StreamExt};
 use crate::manifest::{BackupId, Manifest};
 use crate::operations::ArcBackup;
 use crate::operations::legs::assemble::check_whole;
+use crate::operations::originals::{is_copy, keep_original};
 use crate::repository::{Loaded, Repository};
 use crate::{Error, Result};
 
@@ -63,7 +64,7 @@ impl ArcBackup {
             return self.assemble(id, leg).await;
         }
         if several == Several::TakeOriginal {
-            keep_original(&mut holders);
+            keep_original(&mut holders, &self.settings.backup.default_target);
         }
         only(id, &holders.iter().map(|(one, _)| *one).collect::<Vec<_>>())?;
         let (repository, found) = holders.pop().ok_or(fault)?;
@@ -98,7 +99,7 @@ impl ArcBackup {
             return self.assemble(id, leg).await;
         }
         holders.retain(|(repository, _)| repository.name() != to);
-        keep_original(&mut holders);
+        keep_original(&mut holders, &self.settings.backup.default_target);
         if let [_, _, ..] = holders[..] {
             let mut names: Vec<_> = holders.iter().map(|(one, _)| one.name()).collect();
             names.sort_unstable();
@@ -434,20 +435,6 @@ enum Several {
     Refuse,
     /// The one that it was made in is taken, where the others hold copies of it.
     TakeOriginal,
-}
-
-/// Of several holders of a backup, keeps the one with the original where all others hold copies of
-/// it. It must be known to be whole.
-fn keep_original(holders: &mut Vec<(&Repository, Result<Loaded>)>) {
-    let originals = holders.iter().filter(|one| !is_copy(one));
-    if originals.clone().count() == 1 && originals.clone().all(|(_, found)| found.is_ok()) {
-        holders.retain(|one| !is_copy(one));
-    }
-}
-
-/// Whether this target is known to hold a copy that was made from another one.
-fn is_copy((_, found): &(&Repository, Result<Loaded>)) -> bool {
-    matches!(found, Ok(loaded) if loaded.manifest.copied_from.is_some())
 }
 
 /// Fails if the readable legs are of different runs.

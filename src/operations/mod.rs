@@ -33,6 +33,7 @@ mod lookup;
 mod named;
 mod operation;
 mod origin;
+mod originals;
 pub(crate) mod owner;
 mod phase;
 mod pins;

@@ -51,7 +51,7 @@ impl ArcBackup {
             at: now.to_string(),
             by: who.actor.clone(),
             reason: wanted.reason.filter(|reason| !reason.trim().is_empty()),
-            until: wanted.until.map(|until| until.to_string()),
+            until: wanted.until.map(|until| in_seconds(until).to_string()),
         };
         self.set_pin(id, target, Some(pin), who).await
     }
@@ -203,6 +203,11 @@ pub(crate) fn live(note: &Note) -> Option<Pin> {
     let now = Timestamp::now();
     let pin = note.pin.as_ref();
     pin.filter(|pin| is_in_force(pin, now)).cloned()
+}
+
+/// The moment in whole seconds.
+fn in_seconds(moment: Timestamp) -> Timestamp {
+    moment.round(jiff::Unit::Second).unwrap_or(moment)
 }
 
 /// Who pinned it, until when, and why, to be put behind “it is pinned”.

@@ -185,10 +185,11 @@ pub(crate) fn is_in_force(pin: &Pin, now: Timestamp) -> bool {
 pub(crate) fn new_bytes(manifest: &Manifest) -> u64 {
     let all = (manifest.inventory.as_ref())
         .map_or(manifest.total_size_bytes, |inventory| inventory.bytes);
-    // What a full one reused it took over from an interrupted backup.
-    match manifest.base_backup_id {
-        Some(_) => all.saturating_sub(manifest.reused_bytes),
-        None => all,
+    // What a full one reused where it was made, it took over from an interrupted backup; a copy of
+    // one shares it with another backup.
+    match manifest.base_backup_id.is_some() || manifest.copied_from.is_some() {
+        true => all.saturating_sub(manifest.reused_bytes),
+        false => all,
     }
 }
 

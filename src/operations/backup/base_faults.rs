@@ -108,7 +108,7 @@ impl Group {
 }
 
 /// Notes that these backups are damaged. Where that can't be noted, it is a warning.
-pub(super) async fn note(context: &Context, damaged: &BTreeSet<BackupId>) {
+pub(crate) async fn note(context: &Context, damaged: &BTreeSet<BackupId>) {
     for id in damaged {
         if let Err(error) = note_one(context, id).await {
             context.warn(format!(

@@ -4,7 +4,7 @@
 //! everything durable → lock checked → `manifest.json`, with which the backup exists.
 
 pub(crate) mod base;
-mod base_faults;
+pub(crate) mod base_faults;
 mod candidates;
 pub(crate) mod collected;
 pub(crate) mod file_list;

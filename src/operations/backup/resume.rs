@@ -1,7 +1,8 @@
 //! Resuming an interrupted backup: its stored files are reused.
 
 use arc_backup_core::{
-    EntityTag, Entry, EntryStream, Error as CoreError, ErrorKind, GetOptions, InOrder, Key, Section,
+    EntityTag, Entry, EntryStream, Error as CoreError, ErrorKind, GetOptions, InOrder, Key, Meta,
+    Section,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -159,8 +160,20 @@ pub(crate) async fn is_whole(
     entry: &Entry,
     stop: &CancellationToken,
 ) -> Result<bool, CoreError> {
+    Ok(read_whole(context, at, entry, stop).await?.is_some())
+}
+
+/// Reads the stored file at `at`, and returns what is known of it if it has the bytes of `entry`.
+pub(crate) async fn read_whole(
+    context: &Context,
+    at: &Key,
+    entry: &Entry,
+    stop: &CancellationToken,
+) -> Result<Option<Meta>, CoreError> {
     let sink = context.repository.sink();
-    let body = sink.get(at, GetOptions::default()).await?.body;
-    let read = rehash::read_digest(context, body, at, stop).await?;
-    Ok(read.is_some_and(|(size, digest)| size == entry.size && Some(digest) == entry.sha256))
+    let object = sink.get(at, GetOptions::default()).await?;
+    let read = rehash::read_digest(context, object.body, at, stop).await?;
+    let is_whole =
+        read.is_some_and(|(size, digest)| size == entry.size && Some(digest) == entry.sha256);
+    Ok(is_whole.then_some(object.meta))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arc_backup_core::Child;
 
 use crate::Result;
-use crate::manifest::{BackupId, Inventory, Manifest};
+use crate::manifest::{BackupId, Inventory, Manifest, Record};
 use crate::operations::backup::base::is_silence;
 use crate::operations::context::Context;
 use crate::operations::copy::holdings::holdings;
@@ -21,6 +21,8 @@ pub(crate) struct Base {
     pub(crate) inventory: Inventory,
     /// Files of it that are not there as they should be.
     pub(crate) absent: BTreeSet<String>,
+    /// Files of it that were written since their entity tags were noted.
+    rewritten: BTreeSet<String>,
     /// Whether its files may be damaged: each is read before it is reused.
     pub(crate) in_doubt: bool,
 }
@@ -94,12 +96,12 @@ impl Base {
                 return Ok(None);
             }
         };
-        let absent = match repository.sink().hard_links() {
-            // A link to what is not there fails by itself.
-            Some(_) => BTreeSet::new(),
+        let (absent, rewritten) = match repository.sink().hard_links() {
+            // A link to what is not there fails by itself, and every file is read before.
+            Some(_) => (BTreeSet::new(), BTreeSet::new()),
             None => {
                 let held = holdings(context, repository, &id, &inventory).await?;
-                held.absent.into_keys().collect()
+                (held.absent.into_keys().collect(), held.rewritten)
             }
         };
         if let Some(path) = absent.first() {
@@ -115,8 +117,16 @@ impl Base {
             id,
             inventory,
             absent,
+            rewritten,
             in_doubt: false,
         }))
+    }
+
+    /// The entity tag that proves a file of it without reading: the target has the bytes under it
+    /// that were hashed when they were stored.
+    pub(crate) fn proof<'a>(&self, of_base: &'a Record) -> Option<&'a String> {
+        let is_unchanged = !self.in_doubt && !self.rewritten.contains(of_base.path.as_str());
+        of_base.stored.as_ref().filter(|_| is_unchanged)
     }
 }
 

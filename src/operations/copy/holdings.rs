@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub(crate) struct Holdings {
     /// Files that are missing or have another size, with what is wrong.
     pub(crate) absent: BTreeMap<String, String>,
+    /// Files that are there, and were written since their entity tags were noted.
+    pub(crate) rewritten: BTreeSet<String>,
     /// Files in the backup's own folder that its inventory does not name.
     pub(crate) strays: Vec<Key>,
 }
@@ -51,6 +53,11 @@ pub(crate) async fn holdings(
                     let (has, size) = (there.meta.size, record.entry.size);
                     found.add(&record, format!("it has {has} bytes, not {size}"));
                 }
+                Joined::Both(record, there)
+                    if record.stored.is_some() && record.stored != there.meta.etag =>
+                {
+                    found.rewritten.insert(record.path.to_string());
+                }
                 Joined::Right(there) if holder == *id => found.strays.push(there.meta.key),
                 Joined::Both(..) | Joined::Right(_) => {}
             }
@@ -66,10 +73,10 @@ impl Holdings {
 }
 
 /// An object in a section of a backup.
-struct There {
+pub(crate) struct There {
     /// Its path in the backup.
-    path: String,
-    meta: Meta,
+    pub(crate) path: String,
+    pub(crate) meta: Meta,
 }
 
 impl Sorted for There {
@@ -79,7 +86,7 @@ impl Sorted for There {
 }
 
 /// The objects in the sections of a backup. Manifest and lists are in no section.
-fn listed(
+pub(crate) fn listed(
     repository: &Repository,
     id: &BackupId,
 ) -> impl Stream<Item = Result<There>> + Send + use<> {

@@ -11,6 +11,7 @@ mod follow;
 mod holdings;
 mod leftovers;
 mod manifest;
+mod note;
 mod options;
 mod places;
 mod run;

@@ -13,13 +13,14 @@ use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::copy::base::Base;
 use crate::operations::copy::holdings::holdings;
+use crate::operations::copy::note::carry as carry_note;
 use crate::operations::copy::options::CopyOptions;
-use crate::operations::copy::section::Copying;
+use crate::operations::copy::section::{Copying, Damaged, Shared};
 use crate::operations::copy::source::Source;
 use crate::operations::copy::{arcs_own, leftovers, manifest, same};
 use crate::operations::problems::Problems;
 use crate::operations::{Phase, Running};
-use crate::repository::{Note, StoredLog, file_list_key};
+use crate::repository::{StoredLog, file_list_key};
 use crate::{Error, Result};
 
 /// How a copy ended.
@@ -57,6 +58,7 @@ pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copi
     };
     let (source, is_there) = context.or_cancelled(looked).await?;
     if is_there {
+        carry_note(context, &source).await;
         return Ok(Copied::Unchanged);
     }
     let prepared = async {
@@ -75,7 +77,9 @@ pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copi
         log,
         faults: WriteFaults::new(&**context.repository.sink()),
         problems: Problems::new(&context.running),
+        damaged: Damaged::default(),
         reused: (0, 0),
+        shared: Shared::default(),
         stored_in: BTreeMap::new(),
     };
     if let Err(error) = make(&mut copying).await {
@@ -196,28 +200,4 @@ async fn settle(context: &Context, inventory: &Inventory) -> Result<()> {
         repository.sink().delete(batch).await?;
     }
     Ok(())
-}
-
-/// Carries over what people have said of the backup. What verifications found is of the source.
-async fn carry_note(context: &Context, source: &Source) {
-    let note = match source.repository.note(&context.id).await {
-        Ok(note) => note.unwrap_or_default(),
-        Err(error) => {
-            context.warn(format!("labels, pin and note are not copied: {error}"));
-            return;
-        }
-    };
-    let carried = Note {
-        pin: note.pin,
-        labels: note.labels,
-        note: note.note,
-        ..Note::default()
-    };
-    if carried == Note::default() {
-        return;
-    }
-    let carry = |note: &mut Note| note.clone_from(&carried);
-    if let Err(error) = context.repository.update_note(&context.id, carry).await {
-        context.warn(format!("labels, pin and note are not copied: {error}"));
-    }
 }

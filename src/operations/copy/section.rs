@@ -1,24 +1,25 @@
 //! Copying one section of a backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arc_backup_core::{InOrder, Section};
+use arc_backup_core::{InOrder, Key, Section};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Record, Spool, StoredTotals};
 use crate::operations::Phase;
+use crate::operations::backup::base_faults;
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::copy::base::Base;
 use crate::operations::copy::source::{Source, damaged};
-use crate::operations::copy::stored::{Placed, candidates};
+use crate::operations::copy::stored::{Placed, candidates, strong};
 use crate::operations::copy::writer::CopyWriter;
 use crate::operations::entries::entries_of;
 use crate::operations::problems::Problems;
-use crate::operations::restore::disk_space::check_target;
+use crate::operations::restore::disk_space::check_copys_target;
 use crate::operations::verify::completeness::archived_fault;
 use crate::pipeline::{CopyFault, Outcome};
 use crate::repository::StoredLog;
@@ -38,10 +39,45 @@ pub(crate) struct Copying<'a> {
     pub(crate) faults: WriteFaults,
     /// Files that are damaged in the source.
     pub(crate) problems: Problems,
+    /// Files of the base that are damaged.
+    pub(crate) damaged: Damaged,
     /// Files that the destination had, and their bytes.
     pub(crate) reused: (u64, u64),
+    /// Those of them that another backup has too, so that they take no room of their own.
+    pub(crate) shared: Shared,
     /// Those of them whose bytes lie in another backup.
     pub(crate) stored_in: BTreeMap<String, StoredTotals>,
+}
+
+/// Files that share their bytes with another backup.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Shared {
+    fn add(&mut self, size: u64) {
+        self.files += 1;
+        self.bytes += size;
+    }
+}
+
+/// Files of the base that have other bytes than its list says.
+#[derive(Default)]
+pub(crate) struct Damaged {
+    files: u64,
+    first: Option<Key>,
+    /// The backups that hold them.
+    holders: BTreeSet<BackupId>,
+}
+
+impl Damaged {
+    fn add(&mut self, record: &Record, holder: BackupId) {
+        self.files += 1;
+        self.first.get_or_insert_with(|| record.path.clone());
+        self.holders.insert(holder);
+    }
 }
 
 impl Copying<'_> {
@@ -58,10 +94,12 @@ impl Copying<'_> {
         self.written(begun)?;
         let mut placed = Spool::create(&scratch.join(format!("{section}.placed")))?;
         let mut missing = Spool::create(&scratch.join(format!("{section}.missing")))?;
-        self.reuse(section, &mut placed, &mut missing).await?;
+        let reused = self.reuse(section, &mut placed, &mut missing).await;
+        self.report_damage().await;
+        reused?;
         let (placed, missing) = (placed.finish()?, missing.finish()?);
         let left = missing.summary();
-        check_target(context, left.entries, left.bytes)?;
+        check_copys_target(context, left.entries, left.bytes)?;
         let begun = self.log.next_run().await;
         self.written(begun)?;
         context.running.phase(Phase::Copying);
@@ -128,22 +166,34 @@ impl Copying<'_> {
     ) -> Result<()> {
         let record = match outcome? {
             Placed::Missing(record) => return missing.push(&record),
+            Placed::Damaged(record, holder) => {
+                self.damaged.add(&record, holder);
+                return missing.push(&record);
+            }
             Placed::Here {
                 record,
                 etag,
                 is_logged,
+                is_shared,
             } => {
+                if is_shared {
+                    self.shared.add(record.entry.size);
+                }
                 if !is_logged {
                     let recorded = self.log.record(&record, etag.as_deref()).await;
                     self.written(recorded)?;
                 }
-                record
+                Record {
+                    stored: strong(self.context, etag),
+                    ..record
+                }
             }
             Placed::Elsewhere(record) => {
                 let holder = record.holder(&self.context.id).to_string();
                 let totals = self.stored_in.entry(holder).or_default();
                 totals.files += 1;
                 totals.bytes += record.entry.size;
+                self.shared.add(record.entry.size);
                 record
             }
         };
@@ -158,6 +208,27 @@ impl Copying<'_> {
             operation.reused_bytes = Some(bytes);
         });
         placed.push(&record)
+    }
+
+    /// Says which files of the base are damaged, and notes it at the destination, so that nobody
+    /// takes that backup for a good one.
+    async fn report_damage(&mut self) {
+        let mut damaged = std::mem::take(&mut self.damaged);
+        let (Some(base), Some(first)) = (&self.base, &damaged.first) else {
+            return;
+        };
+        let (context, id) = (self.context, &base.id);
+        let repository = &context.repository;
+        context.warn(format!(
+            "backup `{id}` in {} is damaged in {} of its files, such as `{first}`: they are copied from {} instead; run \
+             `arc-backup verify {id} --target {}`",
+            repository.label(),
+            damaged.files,
+            self.source.repository.label(),
+            repository.name()
+        ));
+        damaged.holders.insert(id.clone());
+        base_faults::note(context, &damaged.holders).await;
     }
 
     /// Copies files from the source: each is hashed on the way, and compared with the inventory.
@@ -199,6 +270,10 @@ impl Copying<'_> {
             let record = Record::new(section, outcome.entry)?;
             let recorded = self.log.record(&record, outcome.stored.as_deref()).await;
             self.written(recorded)?;
+            let record = Record {
+                stored: strong(self.context, outcome.stored),
+                ..record
+            };
             return copied.push(&record);
         };
         let path = format!("{section}/{}", outcome.entry.key);

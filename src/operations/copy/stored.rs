@@ -8,9 +8,10 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::manifest::{BackupId, Record};
-use crate::operations::backup::resume::is_whole;
+use crate::operations::backup::resume::{is_whole, read_whole};
 use crate::operations::context::Context;
 use crate::operations::copy::base::Base;
+use crate::operations::copy::holdings::{There, listed};
 use crate::operations::copy::same::is_same;
 use crate::operations::copy::source::Source;
 use crate::repository::{StoredReader, file_key, location_of};
@@ -30,6 +31,8 @@ enum Place {
     None,
     /// In the folder of this interrupted operation, with this entity tag.
     Stored(BackupId, Option<String>),
+    /// In the copy's own folder, from an interrupted copy that did not come to log it.
+    Unlogged,
     /// In the base, by this record of it.
     Base(Box<Record>),
 }
@@ -42,11 +45,15 @@ pub(crate) enum Placed {
         etag: Option<String>,
         /// Whether it was there before, and is in the log.
         is_logged: bool,
+        /// Whether the base has the same bytes, by a hard link.
+        is_shared: bool,
     },
     /// Another backup has it, and the copy refers to that one.
     Elsewhere(Record),
     /// It has to be copied.
     Missing(Record),
+    /// It has to be copied, as the base has other bytes in this backup.
+    Damaged(Record, BackupId),
 }
 
 /// The files of a section of the source, each with the place where the destination may have it.
@@ -67,7 +74,12 @@ pub(crate) async fn candidates<'a>(
         None => stream::empty().boxed(),
     };
     let joined = merge_join(records, of_base);
-    let candidates = stream::try_unfold((joined, readers), move |(mut joined, mut readers)| {
+    let own = match unfinished.contains(&context.id) {
+        true => Listed::new(context, section),
+        false => Listed::default(),
+    };
+    let first = (joined, readers, own);
+    let candidates = stream::try_unfold(first, move |(mut joined, mut readers, mut own)| {
         async move {
             while let Some(next) = joined.try_next().await? {
                 context.check_cancelled()?;
@@ -78,22 +90,28 @@ pub(crate) async fn candidates<'a>(
                 };
                 let record = Record {
                     stored_in: None,
+                    stored: None,
                     ..record
                 };
                 let mut place = match stored_already(&record, &mut readers).await? {
                     Some((id, etag)) => Place::Stored(id, etag),
                     None => Place::None,
                 };
+                let there = own.size_of(&record.path).await?;
+                let is_placed = matches!(&place, Place::Stored(id, _) if *id == context.id);
+                if !is_placed && record.entry.sha256.is_some() && there == Some(record.entry.size) {
+                    place = Place::Unlogged;
+                }
                 if let (Some(base), Some(of_base)) = (base, of_base)
                     && record.entry.sha256.is_some()
                     && is_same(&record, &of_base)
                     && !base.absent.contains(record.path.as_str())
                     // What is in place already stays there.
-                    && !matches!(&place, Place::Stored(id, _) if *id == context.id)
+                    && !is_placed
                 {
                     place = Place::Base(Box::new(of_base));
                 }
-                return Ok(Some((Candidate { record, place }, (joined, readers))));
+                return Ok(Some((Candidate { record, place }, (joined, readers, own))));
             }
             Ok(None)
         }
@@ -138,6 +156,7 @@ impl Candidate {
             (Place::Stored(id, etag), _) => {
                 take_stored(context, &record, &id, etag.as_deref(), stop).await
             }
+            (Place::Unlogged, _) => take_unlogged(context, &record, stop).await,
             (Place::Base(of_base), Some(base)) => {
                 return take_from_base(context, record, &of_base, base, stop).await;
             }
@@ -148,6 +167,7 @@ impl Candidate {
                 record,
                 etag,
                 is_logged,
+                is_shared: false,
             }),
             Ok(None) => Ok(Placed::Missing(record)),
             Err(error) => or_copied(record, error),
@@ -203,8 +223,56 @@ async fn take_stored(
     Ok(taken.map(|meta| (meta.etag, false)))
 }
 
+/// Reads a file that lies in the copy's folder already, and of which nothing else is known.
+async fn take_unlogged(
+    context: &Context,
+    record: &Record,
+    stop: &CancellationToken,
+) -> Result<Option<(Option<String>, bool)>> {
+    let at = file_key(&context.id, &record.path)?;
+    let whole = read_whole(context, &at, &record.entry, stop).await?;
+    Ok(whole.map(|meta| (meta.etag, false)))
+}
+
+/// The files that lie in a section of the copy's folder, asked for in byte order.
+#[derive(Default)]
+struct Listed<'a> {
+    listing: Option<BoxStream<'a, Result<There>>>,
+    next: Option<There>,
+}
+
+impl Listed<'_> {
+    fn new(context: &Context, section: &Section) -> Self {
+        let section = format!("{section}/");
+        let listing = listed(&context.repository, &context.id)
+            .try_filter(move |there| std::future::ready(there.path.starts_with(&section)));
+        Self {
+            listing: Some(listing.boxed()),
+            next: None,
+        }
+    }
+
+    async fn size_of(&mut self, path: &str) -> Result<Option<u64>> {
+        loop {
+            if let Some(there) = &self.next
+                && there.path.as_str() >= path
+            {
+                return Ok((there.path == path).then_some(there.meta.size));
+            }
+            self.next = match &mut self.listing {
+                Some(listing) => listing.try_next().await?,
+                None => None,
+            };
+            if self.next.is_none() {
+                self.listing = None;
+                return Ok(None);
+            }
+        }
+    }
+}
+
 /// Makes the file of the base one of the copy: by a hard link, or by naming the backup that holds
-/// the bytes.
+/// the bytes. Bytes that no known entity tag proves are read and hashed before.
 async fn take_from_base(
     context: &Context,
     record: Record,
@@ -213,19 +281,23 @@ async fn take_from_base(
     stop: &CancellationToken,
 ) -> Result<Placed> {
     let (holder, from) = location_of(&base.id, of_base)?;
-    if base.in_doubt {
-        match is_whole(context, &from, &record.entry, stop).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(%from, "damaged: it is copied again");
-                return Ok(Placed::Missing(record));
+    let stored = match base.proof(of_base) {
+        Some(tag) => Some(tag.clone()),
+        None => match read_whole(context, &from, &record.entry, stop).await {
+            Ok(Some(meta)) => meta.etag,
+            // Nothing was found out.
+            Ok(None) if stop.is_cancelled() => return Ok(Placed::Missing(record)),
+            Ok(None) => return Ok(Placed::Damaged(record, holder)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Placed::Damaged(record, holder));
             }
             Err(error) => return or_copied(record, error.into()),
-        }
-    }
+        },
+    };
     let Some(links) = context.repository.sink().hard_links() else {
         return Ok(Placed::Elsewhere(Record {
             stored_in: Some(holder),
+            stored: strong(context, stored),
             ..record
         }));
     };
@@ -235,8 +307,15 @@ async fn take_from_base(
             record,
             etag: meta.etag,
             is_logged: false,
+            is_shared: true,
         }),
         Ok(_) => Ok(Placed::Missing(record)),
         Err(error) => or_copied(record, error.into()),
     }
+}
+
+/// An entity tag at the destination, where it proves the bytes.
+pub(crate) fn strong(context: &Context, tag: Option<String>) -> Option<String> {
+    let tags = context.repository.sink().properties().entity_tag;
+    tag.filter(|_| tags == EntityTag::Strong)
 }

@@ -38,6 +38,25 @@ pub(crate) fn check_room(rooms: &[(PathBuf, u64)]) -> Result<()> {
 /// Checks that a target on local disk has space for `files` files with `bytes` bytes in all, before
 /// any of them is copied.
 pub(crate) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
+    let ways = [
+        "store the backup in",
+        "back up to another target (--target)",
+    ];
+    check_room_of_target(context, files, bytes, ways)
+}
+
+/// The same for a copy of a backup.
+pub(crate) fn check_copys_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
+    let ways = ["store the copy in", "copy to another target (--to)"];
+    check_room_of_target(context, files, bytes, ways)
+}
+
+fn check_room_of_target(
+    context: &Context,
+    files: u64,
+    bytes: u64,
+    [action, way_out]: [&'static str; 2],
+) -> Result<()> {
     let Some(root) = context.repository.target_sink().properties().local_path else {
         return Ok(());
     };
@@ -62,11 +81,11 @@ pub(crate) fn check_target(context: &Context, files: u64, bytes: u64) -> Result<
     };
     let detail = format!(
         "no room: the files to copy {lacks}. Nothing was copied. Remove leftovers (`arc-backup sweep --apply`), \
-         delete old backups (`arc-backup delete ID`), free space, or back up to another target (--target)"
+         delete old backups (`arc-backup delete ID`), free space, or {way_out}"
     );
     let error = CoreError::new(
         ErrorKind::NoSpace,
-        "store the backup in",
+        action,
         root.display().to_string(),
         detail,
     );

@@ -46,6 +46,8 @@ pub struct Leftover {
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
+    /// When the operation began that left them, where that is known.
+    pub since: Option<Timestamp>,
 }
 
 impl ArcBackup {
@@ -160,7 +162,13 @@ impl ArcBackup {
             let Ok(repository) = self.repository(Some(target)) else {
                 continue;
             };
+            let journals = match swept.unfinished.is_empty() {
+                true => Vec::new(),
+                false => repository.open_journals().await.unwrap_or_default(),
+            };
             for backup_id in &swept.unfinished {
+                let mut of_it = (journals.iter()).filter(|(id, _)| id.to_string() == *backup_id);
+                let since = of_it.next().map(|(_, journal)| journal.started_at);
                 // Of a deleted backup, only what no other needs.
                 let shared = swept
                     .unneeded
@@ -172,6 +180,7 @@ impl ArcBackup {
                         backup_id: backup_id.clone(),
                         files: one.files,
                         bytes: one.bytes,
+                        since,
                     });
                     continue;
                 }
@@ -181,6 +190,7 @@ impl ArcBackup {
                         backup_id: backup_id.clone(),
                         files,
                         bytes,
+                        since,
                     }),
                     Err(error) => tracing::warn!(%error, "cannot count leftovers"),
                 }

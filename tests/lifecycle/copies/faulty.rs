@@ -1,7 +1,7 @@
 //! Damaged sources, full disks, dead networks and wrong credentials.
 
 use super::stores::{Place, s3_server};
-use super::{copied, fails, files_of, holders, two_folders};
+use super::{copied, fails, files_of, holders, manifest, two_folders};
 use crate::support::{data_file, files, has_problem};
 
 /// Guards against: damage that is copied, and a copy that has to begin again once the source is
@@ -92,6 +92,137 @@ fn files_that_the_base_lost_are_copied_again() {
         "{ended}"
     );
     instance.ok(&["verify", &second, "--target", "far"]);
+}
+
+/// Guards against: a copy that takes over bytes which rotted at the destination, although those of
+/// the source are whole, and a remedy of the manual that brings them back.
+#[test]
+fn what_rotted_in_the_base_is_copied_from_the_source() {
+    let instance = two_folders();
+    // Those of one second are in no order.
+    let mut ids = [(); 3].map(|()| instance.backup());
+    ids.sort();
+    let [first, second, third] = ids;
+    copied(&instance, &first);
+    copied(&instance, &second);
+    let folder = instance.path("far").join(&first);
+    let rotten = data_file(&folder);
+    // Both copies have it: the inode is one.
+    let mut bytes = std::fs::read(folder.join(&rotten)).unwrap();
+    bytes[1] ^= 1;
+    std::fs::write(folder.join(&rotten), bytes).unwrap();
+    let ended = copied(&instance, &third);
+    let warnings = ended["warnings"].to_string();
+    let base_and_file = [&second, &rotten, "is damaged in 1 of its files"];
+    assert!(
+        base_and_file.iter().all(|part| warnings.contains(*part)),
+        "{ended}"
+    );
+    instance.ok(&["verify", &third, "--target", "far"]);
+    assert_eq!(
+        manifest(&instance, &second, "far")["state"],
+        "damaged",
+        "it is not noted"
+    );
+    // As the manual says.
+    fails(&instance, &["copy", &second, "--to", "far"], 1, &["delete"]);
+    instance.ok(&["delete", &second, "--target", "far", "--yes"]);
+    copied(&instance, &second);
+    for id in [&second, &third] {
+        instance.ok(&["verify", id, "--target", "far"]);
+        instance.ok(&["verify", id, "--target", "near"]);
+    }
+}
+
+/// Guards against: the same in a store, where no link is made; and a copy that reads every reused
+/// file again each time.
+#[test]
+fn what_rotted_in_a_store_is_copied_from_the_source() {
+    use arc_backup_test_s3::Verb;
+    let server = s3_server();
+    let instance = super::scene::small();
+    let far = Place::s3(&server, "backups", "far");
+    instance.configure(&format!(
+        "[backup.targets.far]\ntype = \"s3\"\n{}",
+        far.config
+    ));
+    let mut ids = [(); 4].map(|()| instance.backup());
+    ids.sort();
+    let [first, second, third, fourth] = ids;
+    let overwrite = |key: &str| {
+        let mut bytes = server.object("backups", key).unwrap().to_vec();
+        bytes[1] ^= 1;
+        server.put("backups", key, bytes);
+    };
+    copied(&instance, &first);
+    copied(&instance, &second);
+    let rotten = data_file(&instance.backup_folder(&first));
+    overwrite(&format!("far/{first}/{rotten}"));
+    let ended = copied(&instance, &third);
+    let warnings = ended["warnings"].to_string();
+    assert!(
+        warnings.contains(&rotten) && warnings.contains("is damaged in 1 of its files"),
+        "{ended}"
+    );
+    instance.ok(&["verify", &third, "--target", "far"]);
+    // What was there under the same entity tag is not read: manifests, lists and journals are.
+    server.reset_counts();
+    let ended = copied(&instance, &fourth);
+    let reused = ended["reused_files"].as_u64().unwrap();
+    assert!(reused > 3, "{ended}");
+    let counts = server.counts();
+    let read = counts.get(&Verb::GetObject).copied().unwrap_or_default();
+    assert!(read < 40, "{counts:?}");
+    instance.ok(&["verify", &fourth, "--target", "far"]);
+    // A backup that was made there has no entity tags in its list: its files are read once.
+    let own = instance.ok(&["backup", "--target", "far"]);
+    let rotten = server.keys("backups").into_iter();
+    let own_file = format!("far/{own}/data/");
+    let rotten: Vec<_> = rotten.filter(|key| key.starts_with(&own_file)).collect();
+    overwrite(&rotten[0]);
+    let later = loop {
+        let id = instance.backup();
+        if id > own {
+            break id;
+        }
+    };
+    let ended = copied(&instance, &later);
+    assert!(ended["warnings"].to_string().contains(&own), "{ended}");
+    instance.ok(&["verify", &later, "--target", "far"]);
+}
+
+/// Guards against: files of a copy that died before it logged them, which move a second time.
+#[test]
+fn what_a_copy_stored_and_did_not_log_is_used() {
+    let instance = two_folders();
+    let id = instance.backup();
+    let source = instance.path("near").join(&id);
+    let data: Vec<_> = (files(&source).into_iter())
+        .filter(|path| path.starts_with("data/"))
+        .collect();
+    let last = source.join(data.last().unwrap());
+    let bytes = std::fs::read(&last).unwrap();
+    std::fs::write(&last, b"damaged").unwrap();
+    fails(&instance, &["copy", &id, "--to", "far"], 1, &["is damaged"]);
+    std::fs::write(&last, bytes).unwrap();
+    let log = instance.path(&format!("far/.arc-backup/journal/{id}"));
+    std::fs::remove_dir_all(log).unwrap();
+    let stored = instance.path("far").join(&id);
+    let rotten = stored.join(&data[0]);
+    let size = std::fs::metadata(&rotten).unwrap().len();
+    std::fs::write(&rotten, vec![b'x'; usize::try_from(size).unwrap()]).unwrap();
+    let ended = copied(&instance, &id);
+    let (all, reused) = (&ended["processed_files"], &ended["reused_files"]);
+    // But for the damaged ones.
+    assert_eq!(
+        all.as_u64().unwrap() - 2,
+        reused.as_u64().unwrap(),
+        "{ended}"
+    );
+    instance.ok(&["verify", &id, "--target", "far"]);
+    // All of it is its own.
+    let shown = manifest(&instance, &id, "far");
+    assert_eq!(shown["reused_files"].as_u64().unwrap_or(0), 0, "{shown}");
 }
 
 /// Guards against: a failure that does not say which of the two targets it is of, and a copy that

@@ -33,6 +33,57 @@ fn what_people_said_is_copied_and_what_verifications_found_is_not() {
     assert_eq!(manifest(&instance, &id, "far")["state"], "unverified");
 }
 
+/// Guards against: a backup that is pinned after it was copied, and whose copy retention deletes.
+#[test]
+fn what_people_say_later_reaches_a_copy_that_is_there() {
+    let instance = two_folders();
+    let id = instance.backup();
+    copied(&instance, &id);
+    instance.ok(&["pin", &id, "--target", "near", "--reason", "audit"]);
+    instance.ok(&["label", &id, "--add", "before-upgrade", "--target", "near"]);
+    let shown = manifest(&instance, &id, "far");
+    assert_eq!(shown.get("pin"), None, "{shown}");
+    let ended = copied(&instance, &id);
+    assert_eq!(ended["unchanged"], true, "{ended}");
+    let shown = manifest(&instance, &id, "far");
+    assert_eq!(shown["pin"]["reason"], "audit", "{shown}");
+    assert_eq!(shown["labels"], json!(["before-upgrade"]), "{shown}");
+    let delete = ["delete", &id, "--target", "far", "--yes", "--even-last"];
+    let refused = instance.run(&delete);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(text(&refused).contains("pinned"), "{}", text(&refused));
+}
+
+/// Guards against: the size of a copied full backup that counts bytes which the destination had, and
+/// a history that does not say where a copy went.
+#[test]
+fn a_copy_says_where_it_came_from_and_what_it_added() {
+    let instance = two_folders();
+    // Those of one second are in no order.
+    let mut ids = [(); 2].map(|()| instance.backup());
+    ids.sort();
+    let [first, second] = ids;
+    copied(&instance, &first);
+    copied(&instance, &second);
+    let rows = instance.json(&["list", "--target", "far"]).1["backups"].clone();
+    let new_of = |id: &str| {
+        let row = rows.as_array().unwrap().iter();
+        let row = row.clone().find(|row| row["backup_id"] == id).unwrap();
+        (row["new_bytes"].as_u64().unwrap(), row["bytes"].as_u64())
+    };
+    let (new, all) = new_of(&first);
+    assert_eq!(Some(new), all, "{rows}");
+    let (new, all) = new_of(&second);
+    assert!(new < all.unwrap(), "{rows}");
+    let shown = instance.ok(&["show", &second, "--target", "far"]);
+    assert!(shown.contains("target near"), "{shown}");
+    let history = instance.ok(&["history"]);
+    assert!(
+        history.contains("from target near to target far"),
+        "{history}"
+    );
+}
+
 /// Guards against: a backup of one database that is taken for one of all.
 #[test]
 fn a_backup_of_some_databases_stays_one() {
@@ -75,6 +126,47 @@ fn backups_that_arc_made_are_copied_as_they_are() {
     let before = live(&instance).0;
     change_live(&instance);
     instance.ok(&["restore", ARC_NEW, "--target", "far", "--yes"]);
+    assert!(live(&instance).0 == before);
+}
+
+/// Guards against: a broken folder anywhere that makes the original, which is whole, unusable
+/// without a target.
+#[test]
+fn what_is_broken_elsewhere_does_not_hide_the_original() {
+    let instance = two_folders();
+    instance.configure("[backup.targets.third]\ntype = \"local\"\nlocal_path = \"./third\"");
+    let id = instance.backup();
+    let broken = instance.path("third").join(&id);
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::write(broken.join("manifest.json"), b"junk").unwrap();
+    let (code, ended) = instance.json(&["copy", &id, "--to", "far"]);
+    assert_eq!((code, &ended["target"]), (0, &"near".into()), "{ended}");
+    let before = live(&instance);
+    change(&instance);
+    instance.ok(&["restore", &id, "--yes"]);
+    assert!(live(&instance) == before);
+    // Where the original is the broken one, nobody says that a copy is as good.
+    let manifest = instance.path("near").join(&id).join("manifest.json");
+    std::fs::write(manifest, b"junk").unwrap();
+    fails(&instance, &["restore", &id, "--yes"], 2, &["say which"]);
+}
+
+/// Guards against: copies of a backup by Arc, which do not say that they are copies, and can be
+/// neither restored nor copied on.
+#[test]
+fn equal_backups_by_arc_are_one() {
+    let instance = Instance::new();
+    for name in ["far", "third"] {
+        instance.configure(&format!(
+            "[backup.targets.{name}]\ntype = \"local\"\nlocal_path = \"./{name}\""
+        ));
+    }
+    instance.ok(&["copy", ARC_NEW, "--to", "third"]);
+    let (code, ended) = instance.json(&["copy", ARC_NEW, "--to", "far"]);
+    assert_eq!((code, &ended["target"]), (0, &"local".into()), "{ended}");
+    let before = live(&instance).0;
+    change_live(&instance);
+    instance.ok(&["restore", ARC_NEW, "--yes"]);
     assert!(live(&instance).0 == before);
 }
 
