@@ -2,8 +2,6 @@
 
 #[path = "../support/faults/mod.rs"]
 mod faults;
-#[path = "../support/referring.rs"]
-mod referring;
 #[path = "../support/scene.rs"]
 mod scene;
 #[path = "../support/short_locks.rs"]

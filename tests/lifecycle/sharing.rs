@@ -7,7 +7,7 @@ mod program;
 mod pruned;
 mod random;
 #[path = "../support/referring.rs"]
-mod referring;
+pub mod referring;
 mod world;
 
 use arc_backup::{Error, Status};

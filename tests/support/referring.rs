@@ -168,7 +168,6 @@ pub async fn leftovers(sink: &dyn Sink) -> Vec<String> {
         known.insert(format!("{by}/retained.jsonl"));
         known.insert(format!(".arc-backup/retained/{by}"));
     }
-    let own = |name: &str| name == ".arc-backup/lock";
     let is_note = |name: &str| {
         let noted = name
             .strip_prefix(".arc-backup/notes/")
@@ -176,6 +175,11 @@ pub async fn leftovers(sink: &dyn Sink) -> Vec<String> {
         noted.is_some_and(|noted| ids.iter().any(|id| id == noted))
     };
     (objects(sink).await.into_keys())
-        .filter(|name| !known.contains(name) && !own(name) && !is_note(name))
+        .filter(|name| !known.contains(name) && !is_lock(name) && !is_note(name))
         .collect()
+}
+
+/// Whether it is the file of a lock, which stays in a folder.
+pub fn is_lock(name: &str) -> bool {
+    matches!(name, ".arc-backup/lock" | ".arc-backup/notes.lock")
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::scene::{change, live};
 use super::{copied, fails, holders, two_folders};
+use crate::sharing::referring;
 use crate::support::Instance;
 
 /// Backups go to `near` and `leg`, and copies to `far`.
@@ -97,7 +98,7 @@ fn a_copy_into_the_folder_of_a_deleted_one_says_what_to_delete() {
     let config = arc_backup_local::LocalConfig::new(instance.path("far"));
     let sink = arc_backup_local::LocalSink::new(config);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(super::referring::refer(&sink, &other, &base));
+    runtime.block_on(referring::refer(&sink, &other, &base));
     instance.ok(&["delete", &base, "--target", "far", "--yes"]);
     let said = fails(
         &instance,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arc_backup::{Request, Status};
 
 use super::base_and_incremental;
+use super::referring;
 use super::world::{Kind, World, parsed};
 
 /// What is done, and to which backup.
@@ -66,7 +67,7 @@ fn contents(world: &World) -> Objects {
     let names = world
         .objects()
         .into_keys()
-        .filter(|name| name != ".arc-backup/lock");
+        .filter(|name| !referring::is_lock(name));
     names
         .map(|name| (name.clone(), world.text(&name).unwrap()))
         .collect()

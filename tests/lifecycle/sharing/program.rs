@@ -183,7 +183,7 @@ fn each_leg_keeps_what_the_legs_beside_it_need() {
     instance.ok(&["delete", &incremental, "--yes", "--even-last"]);
     for (target, _) in &legs {
         let left: Vec<_> = (files(&instance.path(target)).into_iter())
-            .filter(|name| !name.starts_with(".arc-backup/lock"))
+            .filter(|name| !referring::is_lock(name))
             .collect();
         assert_eq!(left, Vec::<String>::new(), "{target}");
     }

@@ -210,10 +210,10 @@ impl World {
         self.runtime.block_on(self.target.delete(&keys)).unwrap();
     }
 
-    /// Nothing is in the target but the lock.
+    /// Nothing is in the target but the locks.
     pub fn is_empty(&self, case: &str) {
         let left: Vec<_> = (self.objects().into_keys())
-            .filter(|name| name != ".arc-backup/lock")
+            .filter(|name| !referring::is_lock(name))
             .collect();
         assert_eq!(left, Vec::<String>::new(), "{case}: not empty");
     }
