@@ -26,8 +26,8 @@ pub(super) fn held_by(backup: &Operation) -> Option<&str> {
 }
 
 /// Makes what follows a successful backup: the copies, the verification, then the pruning of the
-/// targets that it was made in, and of those that the copies went to. Each is tried, whatever became
-/// of the others, but nothing is pruned where the copy failed. Returns the operations.
+/// targets that it was made in, and of those that the copies went to. Each is tried, whatever
+/// became of the others, but a target is not pruned whose copy failed. Returns the operations.
 pub async fn follow_up(
     work: &dyn ScheduleWork,
     clock: &dyn Clock,
