@@ -105,7 +105,7 @@ impl HeldObjects {
             return Ok(cursor.find(&key).await?.map_or(Held::Ask, Held::Listed));
         }
         let mut hasher = DefaultHasher::new();
-        (self.id.as_str(), &of_base.path).hash(&mut hasher);
+        (self.id.as_str(), of_base.path.as_str()).hash(&mut hasher);
         Ok(match hasher.finish().is_multiple_of(self.one_of) {
             true => Held::Ask,
             false => Held::NotAsked,
