@@ -90,7 +90,7 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
 
 /// `450 of 1200 files, 2.00 of 5.00 GiB (40%), 512 MiB/s, 6s left`.
 fn progress(operation: &Operation) -> String {
-    if operation.phase == Some(Phase::Reusing) {
+    if operation.phase == Some(crate::operations::Phase::Reusing) {
         // The total grows with what is done.
         return format!(
             "{} files, {} so far",

@@ -98,6 +98,7 @@ pub(crate) struct ScheduleSuccess {
 
 /// An operation of a schedule that failed.
 #[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub(crate) struct ScheduleFailure {
     /// When it began.
     pub(in crate::api) started_at: String,

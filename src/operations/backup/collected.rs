@@ -252,7 +252,6 @@ impl Collected {
             backup_id: context.id.to_string(),
             created_at: started.to_string(),
             backup_type: self.backup_type().as_str().to_owned(),
-            schedule: context.running.snapshot().schedule,
             base_backup_id: (self.base.as_ref())
                 .filter(|_| self.backup_type() == BackupType::Incremental)
                 .map(|base| base.id.to_string()),

@@ -84,7 +84,7 @@ async fn copy(
             ErrorKind::NotFound => ProblemKind::Missing,
             _ => ProblemKind::Unreadable,
         };
-        collected.problems.add(&record.path, kind, detail);
+        collected.problems.add(record.path.as_str(), kind, detail);
         (context.running.progress).forget(1, record.entry.size, true);
         collected.reused.0 = collected.reused.0.saturating_sub(1);
         collected.reused.1 = collected.reused.1.saturating_sub(record.entry.size);

@@ -216,7 +216,7 @@ impl Work<'_> {
         BaseFault {
             kind,
             holder: of_base.holder(&self.base.id).clone(),
-            path: of_base.path.clone(),
+            path: of_base.path.to_string(),
             detail,
         }
     }

@@ -297,7 +297,7 @@ fn warnings(plan: &PrunePlan, policies: &Policies, whose: Whose<'_>) -> Vec<Stri
     if !removed.is_empty() {
         let names: Vec<_> = removed.into_iter().collect();
         warnings.push(format!(
-            "the backups of schedules that are not configured ({}) are kept: configure the schedule again, with its `retention`, \
+            "the backups of schedules that are not configured ({}) are kept: configure the schedule again, with its `retention` and `paused = true`, \
              or give rules for all backups (--keep-daily 7, keep_daily)",
             names.join(", ")
         ));

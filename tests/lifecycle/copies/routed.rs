@@ -29,7 +29,7 @@ fn a_copy_does_not_stand_in_the_way_of_its_original() {
         let (code, done) = instance.json(&[action, &older]);
         assert_eq!(
             (code, &done["targets"]),
-            (0, &json!(["near", "leg"])),
+            (0, &json!(["leg", "near"])),
             "{done}"
         );
     }
