@@ -236,7 +236,13 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
     let refused = |case: &str| {
         let before = world.objects();
         assert!(world.estimate(&[&base]).is_err(), "{case}");
-        let ended = world.run(Request::Delete(parsed(&base), None)).unwrap();
+        let ended = world
+            .run(Request::Delete(
+                parsed(&base),
+                None,
+                arc_backup::LastGood::Delete,
+            ))
+            .unwrap();
         let error = ended.error.expect(case);
         assert!(error.contains(&incremental), "{case}: {error}");
         assert!(world.objects() == before, "{case}: something was changed");
@@ -271,13 +277,11 @@ fn a_damaged_backup_whose_list_can_not_be_read_keeps_what_it_may_need() {
 fn without_the_notes_nothing_is_pruned() {
     let world = World::new(Kind::Memory);
     base_and_incremental(&world);
-    let options = PruneOptions {
-        rules: Some(Rules {
-            keep_last: 1,
-            ..Rules::default()
-        }),
-        ..PruneOptions::default()
-    };
+    let mut options = PruneOptions::of(None);
+    options.rules = Some(Rules {
+        keep_last: 1,
+        ..Rules::default()
+    });
     let before = world.objects();
     world.fuse.silence(Some("list .arc-backup/notes"));
     let ended = world.run(Request::Prune(options.clone()));
