@@ -59,6 +59,22 @@ pub(crate) async fn tidy(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Ends the journal of a copy that died when it was published already.
+pub(crate) async fn end_published(context: &Context) {
+    let repository = &context.repository;
+    let ended = async {
+        let journal = repository.open_journal(&context.id).await?;
+        if journal.is_some_and(|journal| journal.operation == COPY) {
+            context.check_lock().await?;
+            repository.end_journal(&context.id).await?;
+        }
+        Ok::<_, crate::Error>(())
+    };
+    if let Err(error) = ended.await {
+        tracing::warn!(%error, "the journal of a published copy stays until the next sweep");
+    }
+}
+
 /// Removes unfinished uploads below a folder. Listing them is a right of its own in some stores:
 /// where it is missing they stay.
 async fn discard_uploads(context: &Context, folder: &Key) {

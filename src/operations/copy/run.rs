@@ -59,6 +59,7 @@ pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copi
     let (source, is_there) = context.or_cancelled(looked).await?;
     if is_there {
         carry_note(context, &source).await;
+        leftovers::end_published(context).await;
         return Ok(Copied::Unchanged);
     }
     let prepared = async {

@@ -136,6 +136,29 @@ fn deaths_on_disk(limit: usize) {
     assert!(died >= limit.min(trace.len() / 2), "only {died} died");
 }
 
+/// Guards against: the journal of a copy that died once it was published, which stays for ever.
+#[test]
+fn death_right_after_a_copy_was_published() {
+    let world = two_folders();
+    let ids = scene(&world);
+    let (output, trace) = with_fault(&copy(&world), &ids[1], "none", "target-far.commit");
+    assert!(output.status.success(), "{}", text(&output));
+    let manifest = format!("{}/manifest.json", ids[1]);
+    let number = (trace.iter()).position(|line| line.ends_with(&manifest));
+    let fault = format!("die:after:{}", number.unwrap() + 1);
+    let instance = copy(&world);
+    let (output, _) = with_fault(&instance, &ids[1], &fault, "target-far.commit");
+    assert_eq!(output.status.signal(), Some(9), "{}", text(&output));
+    let journals = || {
+        let left = files(&instance.path("far")).into_iter();
+        left.filter(|path| path.contains("/journal/"))
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(journals(), Vec::<String>::new());
+    check_after(&instance, &ids, &fault);
+    assert_eq!(journals(), Vec::<String>::new());
+}
+
 #[test]
 fn death_in_a_copy_on_local_disk() {
     deaths_on_disk(3);

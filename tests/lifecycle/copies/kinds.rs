@@ -54,8 +54,8 @@ fn what_people_say_later_reaches_a_copy_that_is_there() {
     assert!(text(&refused).contains("pinned"), "{}", text(&refused));
 }
 
-/// Guards against: the size of a copied full backup that counts bytes which the destination had, and
-/// a history that does not say where a copy went.
+/// Guards against: the size of a copied full backup that counts bytes which the destination had,
+/// and a history that does not say where a copy went.
 #[test]
 fn a_copy_says_where_it_came_from_and_what_it_added() {
     let instance = two_folders();
