@@ -65,6 +65,7 @@ mod holder;
 mod manifest;
 mod names;
 mod nearest;
+mod omitted;
 mod operations;
 mod own_folder;
 mod pipeline;
@@ -94,7 +95,8 @@ pub use config::{
 pub use cron::{Cron, CronFault, Timing};
 pub use error::{Error, Result};
 pub use holder::{Holder, ProcessIdentity};
-pub use manifest::{BackupId, InventoryFault, Omitted, Run};
+pub use manifest::{BackupId, InventoryFault, Run};
+pub use omitted::Omitted;
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
     ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, LastGood, Leftover, ListAnswer,

@@ -29,7 +29,6 @@ pub use inventory::{Inventory, InventoryFault};
 pub use inventory_ref::{COMPRESSED_INVENTORY, INVENTORY, InventoryRef, Rehashed};
 pub use leg_index::LegIndex;
 pub(crate) use merged::merged;
-pub use omitted::Omitted;
 pub(crate) use omitted::{NO_CONFIG, NO_METADATA};
 pub use record::Record;
 pub use run::Run;

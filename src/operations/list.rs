@@ -188,9 +188,10 @@ impl ArcBackup {
             .any(|holder| holder.backup_id.as_deref() == Some(&*run.backup_id) && !holder.is_dead())
     }
 
-    /// Returns the backups of this instance in a target that have all databases, are not known to be
-    /// damaged, and omit least: one without SQLite databases counts only where no other is there. Backups that name no instance, such as Arc's own, count too. A leg counts if
-    /// its run is whole.
+    /// Returns the backups of this instance in a target that have all databases, are not known to
+    /// be damaged, and omit least: one without SQLite databases counts only where no other is
+    /// there. Backups that name no instance, such as Arc's own, count too. A leg counts if its run
+    /// is whole.
     ///
     /// # Errors
     /// Fails if the target is unknown or cannot be listed.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BackupState, LastVerified, Loaded, Note, Pin};
-use crate::manifest::{Manifest, Omitted, Run, Skipped};
+use crate::manifest::{Manifest, Run, Skipped};
+use crate::omitted::Omitted;
 
 /// What a list says of one backup.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

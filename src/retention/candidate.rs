@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::manifest::Omitted;
+use crate::omitted::Omitted;
 
 /// A backup of one target, with all that decides whether it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::candidate::{Candidate, CandidateState};
 use super::policies::Policies;
 use super::pool;
 use super::rules::Rules;
-use crate::manifest::Omitted;
+use crate::omitted::Omitted;
 
 /// Whether a backup is kept, and why, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -66,7 +66,7 @@ pub(super) fn look(state: &Path) -> Option<KeptSchedules> {
     serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
 }
 
-/// Tells the engine which backups are still to be copied, by a schedule of any process: a prune
+/// Reports to the engine which backups are still to be copied, by a schedule of any process: a prune
 /// keeps them.
 pub(crate) async fn keep_to_copy(engine: &ArcBackup) {
     let state = engine.settings().backup.state_folder().to_owned();

@@ -1,4 +1,4 @@
-//! What is wrong with the files of an earlier backup that were to be reused: told once for all of
+//! What is wrong with the files of an earlier backup that were to be reused: one warning for all of
 //! them, and noted, so that no later backup reuses files of one that is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -22,7 +22,7 @@ use crate::repository::{Repository, folder, location_of, manifest_key};
 const LISTINGS: usize = 32;
 /// A folder with fewer of the files is not listed: it may be a large one.
 const FEWEST_FILES: u64 = 64;
-/// About how many of the files in folders that are not listed are asked for, drawn anew by each
+/// About how many of the files in folders that are not listed are asked for, drawn again by each
 /// backup.
 const REQUESTS: u64 = 1000;
 /// Stores give times in seconds to some requests, and their machines differ a little.

@@ -32,7 +32,7 @@ const BATCHES: usize = 4;
 /// How many files are in a batch where each is a request, or is read.
 const REQUESTS: usize = 16;
 /// How many stored files with other times than in their records are read, and found to be the same,
-/// until times count for nothing: the file system does not keep them, or all were set anew.
+/// until times count for nothing: the file system does not keep them, or all were set again.
 const OTHER_TIMES: u64 = 100;
 
 /// The files of a snapshot, in two lists.

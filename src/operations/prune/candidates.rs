@@ -28,7 +28,7 @@ pub(super) struct Whose<'a> {
     pub(super) include_foreign: bool,
 }
 
-/// Sets those apart that may share the files that were found damaged at `at`: they were made before,
+/// Sets those apart that may share the files that were found damaged at `at`: made before,
 /// and not read in full since. Returns how many.
 pub(super) fn doubt(found: &mut [Found], at: Timestamp) -> usize {
     let mut count = 0;

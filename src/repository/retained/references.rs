@@ -165,9 +165,9 @@ impl Repository {
         })
     }
 
-    /// A backup whose manifest is missing or broken may be mended. What the rest of the manifest and
-    /// the inventory name counts. Where one of them can't be read, or not to its end, it is not
-    /// known what the backup needs.
+    /// A backup whose manifest is missing or broken may be mended. What the rest of the manifest
+    /// and the inventory name counts. Where one of them can't be read, or not to its end, it is
+    /// not known what the backup needs.
     async fn reference_of_damaged(&self, id: &BackupId, detail: String) -> Result<Found> {
         let key = manifest_key(id);
         let text = match self.read_small(&key, manifest::MANIFEST_LIMIT).await {

@@ -84,7 +84,7 @@ fn an_object_that_was_written_again_is_read() {
         let other = format!("of/arc-1/{first}/data/iot/cpu/2026/01/04/000004.parquet");
         server.put("backups", &other, "4");
         let second = made(&service, body);
-        // What a backup refers to is copied anew, so that it is not read each time.
+        // What a backup refers to is copied again, so that it is not read each time.
         let reused = if body == FULL { 69 } else { 68 };
         assert_found(&service, &second, reused, body);
     }
