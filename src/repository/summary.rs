@@ -105,8 +105,8 @@ impl Leg {
 }
 
 impl Summary {
-    /// Whether it has the data of all databases. It may lack SQLite databases and configuration: see
-    /// [`omitted`](Self::omitted).
+    /// Whether it has the data of all databases. It may lack SQLite databases and configuration:
+    /// see [`omitted`](Self::omitted).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.scope.is_empty()

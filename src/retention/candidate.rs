@@ -22,7 +22,8 @@ pub struct Candidate {
     /// The databases that it is limited to, sorted; empty where it has all of them. Backups of
     /// other databases are counted apart.
     pub scope: Vec<String>,
-    /// What it lacks, as it was asked for without. Those that lack something else are counted apart.
+    /// What it lacks, as it was asked for without. Those that lack something else are counted
+    /// apart.
     pub omitted: Omitted,
     /// The schedule that it was made for.
     pub schedule: Option<String>,

@@ -66,8 +66,8 @@ pub(super) fn look(state: &Path) -> Option<KeptSchedules> {
     serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
 }
 
-/// Reports to the engine which backups are still to be copied, by a schedule of any process: a prune
-/// keeps them.
+/// Reports to the engine which backups are still to be copied, by a schedule of any process: a
+/// prune keeps them.
 pub(crate) async fn keep_to_copy(engine: &ArcBackup) {
     let state = engine.settings().backup.state_folder().to_owned();
     let kept = tokio::task::spawn_blocking(move || look(&state)).await;

@@ -213,8 +213,8 @@ impl Repository {
     /// whatever the manifest says. A backup without inventory has none.
     ///
     /// # Errors
-    /// Where the inventory can't be read, or is damaged: also in the stream, which then says nothing
-    /// of what follows.
+    /// Where the inventory can't be read, or is damaged: also in the stream, which then says
+    /// nothing of what follows.
     pub(super) async fn readable_references(
         &self,
         id: &BackupId,
