@@ -76,10 +76,13 @@ impl HeldObjects {
         let sink = context.repository.sink();
         let listings = listed.into_iter().map(|(_, (holder, _))| {
             let cursor = Cursor {
-                listing: sink.list(ListOptions {
-                    prefix: format!("{}/{section}/", folder(&holder)),
-                    ..ListOptions::default()
-                }),
+                listing: sink
+                    .list(ListOptions {
+                        prefix: format!("{}/{section}/", folder(&holder)),
+                        ..ListOptions::default()
+                    })
+                    .fuse()
+                    .boxed(),
                 next: None,
             };
             (holder, cursor)

@@ -41,7 +41,9 @@ impl<'a> Holders<'a> {
             let cursor = Cursor {
                 listing: repository
                     .sink()
-                    .list(ListOptions::within(&folder(&holder))),
+                    .list(ListOptions::within(&folder(&holder)))
+                    .fuse()
+                    .boxed(),
                 next: None,
             };
             (holder, cursor)
