@@ -3,6 +3,8 @@
 
 #[path = "schedules/configuration.rs"]
 mod configuration;
+#[path = "schedules/endings.rs"]
+mod endings;
 #[path = "schedules/interfaces.rs"]
 mod interfaces;
 #[path = "schedules/recipes.rs"]

@@ -10,6 +10,7 @@ use super::*;
 use crate::cron::Cron;
 
 mod random;
+mod restart;
 
 fn moment(text: &str) -> Timestamp {
     text.parse().expect("a time")

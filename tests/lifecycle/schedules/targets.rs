@@ -185,3 +185,24 @@ fn a_prune_waits_for_those_who_read_in_the_target() {
     world.at("2026-11-01T01:00:40Z", "hourly", 2);
     assert_eq!(world.did("hourly"), ["backup", "prune"]);
 }
+
+/// Guards against: a backup that is pruned while its copy is still to be made, as the second target
+/// is down.
+#[test]
+fn a_backup_that_is_still_to_be_copied_is_not_pruned() {
+    let settings = format!("{HOURLY}copy_to = [\"far\"]\n");
+    let instance = with_far("", &settings);
+    std::fs::write(instance.path("far"), "").unwrap();
+    let world = World::real(instance, "2026-11-01T00:30:00Z");
+    world.clock.set("2026-11-01T01:00:00Z");
+    world.wait("the copy fails", || {
+        world.kept("hourly")["copies"][0]["attempts"] == 1
+    });
+    let first = made(&world)[0].clone();
+    let newer = by_hand(&world).backup_id;
+    let prune = ["prune", "--keep-last", "1"];
+    let shown = world.instance.ok(&prune);
+    assert!(shown.contains("it is still to be copied to far"), "{shown}");
+    world.instance.ok(&[&prune[..], &["--confirm"]].concat());
+    assert_eq!(held(&world, "local"), sorted([&first, &newer]));
+}

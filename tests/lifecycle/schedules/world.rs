@@ -213,6 +213,16 @@ impl World {
         });
     }
 
+    /// A second service of the same instance; it runs until the token is cancelled.
+    pub(super) fn second(&self) -> (Arc<Scheduler>, CancellationToken) {
+        let engine = engine(&self.instance, &(self.registry)());
+        let (_, scheduler) = parts(&engine, &self.clock, self.is_real);
+        let ended = CancellationToken::new();
+        let (runs, until) = (scheduler.clone(), ended.clone());
+        self.runtime.spawn(async move { runs.run(until).await });
+        (scheduler, ended)
+    }
+
     pub(super) fn kept_path(&self) -> PathBuf {
         let state = self.engine.settings().backup.state_folder();
         state.join("schedules/kept.json")
