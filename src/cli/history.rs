@@ -14,7 +14,7 @@ use super::{figures, json};
 use crate::api::types;
 use crate::backup_type::BackupType;
 use crate::names::shortened;
-use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Phase, Status};
+use crate::operations::{ArcBackup, Operation, OperationFilter, OperationKind, Status};
 use crate::{Result, times};
 
 pub(super) async fn status(
