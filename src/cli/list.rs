@@ -129,9 +129,10 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         };
         table.row(Cells {
             new,
-            of_type: has_incremental
-                .then(|| short_type(backup))
-                .unwrap_or_default(),
+            of_type: match has_incremental {
+                true => short_type(backup),
+                false => Default::default(),
+            },
             instance: instance(backup.instance.as_ref()),
             scope: shortened(&backup.scope),
             labels: marks(backup, now),

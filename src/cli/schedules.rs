@@ -235,16 +235,16 @@ fn has_failed(report: &ScheduleReport) -> bool {
 fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let timing = &report.settings.timing;
-    if let Some(failure) = &report.last_failure {
-        if has_failed(report) || is_one {
-            let id = failure.operation_id.as_ref().map(|id| format!(" {id}"));
-            notes.push(format!(
-                "last failure: {}{}: {}",
-                failure.operation,
-                id.unwrap_or_default(),
-                failure.error
-            ));
-        }
+    if let Some(failure) = &report.last_failure
+        && (has_failed(report) || is_one)
+    {
+        let id = failure.operation_id.as_ref().map(|id| format!(" {id}"));
+        notes.push(format!(
+            "last failure: {}{}: {}",
+            failure.operation,
+            id.unwrap_or_default(),
+            failure.error
+        ));
     }
     if let Some(waiting) = &report.waiting {
         let reason = waiting

@@ -9,7 +9,7 @@ use crate::repository::{BackupState, Note, Repository};
 /// What is known of a backup whose files may be reused.
 pub(crate) enum Health {
     /// It is not known to be damaged.
-    Good(Note),
+    Good(Box<Note>),
     /// It is known to be damaged, or may be, as its note can't be read. Its files are not reused.
     Bad,
 }
@@ -61,7 +61,7 @@ impl Doubts {
             }
         };
         if BackupState::of(&note) != BackupState::Damaged {
-            return Ok(Health::Good(note));
+            return Ok(Health::Good(Box::new(note)));
         }
         let at = note.fault().and_then(|fault| fault.at.parse().ok());
         self.add(

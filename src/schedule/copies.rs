@@ -36,7 +36,7 @@ impl Machine {
 
     /// A backup is to be copied to these targets. Copies of earlier ones that are still to be made
     /// to the same targets are given up: their backups are returned.
-    pub(crate) fn to_copy(
+    pub(crate) fn add_copies(
         &mut self,
         name: &str,
         (backup_id, from): (&str, Option<&str>),
@@ -124,7 +124,7 @@ impl Machine {
     }
 
     /// This is to follow the backup; `None`: all of it is done.
-    pub(crate) fn to_follow(&mut self, name: &str, after: Option<After>) {
+    pub(crate) fn set_following(&mut self, name: &str, after: Option<After>) {
         if let Some(entry) = self.entry(name) {
             entry.kept.after = after;
         }

@@ -59,7 +59,7 @@ impl Scheduler {
         let (id, from, now) = (&*ended.backup_id, held_by(&ended), self.clock.now());
         let given_up = self
             .machine()
-            .to_copy(name, (id, from), &schedule.copy_to, now);
+            .add_copies(name, (id, from), &schedule.copy_to, now);
         let targets = match from {
             Some(from) => vec![from.to_owned()],
             None => ended.targets.clone(),
@@ -69,7 +69,7 @@ impl Scheduler {
             from: from.map(str::to_owned),
             targets,
         };
-        self.machine().to_follow(name, Some(after));
+        self.machine().set_following(name, Some(after));
         for PendingCopy {
             backup_id,
             to,
@@ -115,7 +115,7 @@ impl Scheduler {
     /// started again.
     fn followed(&self, name: &str) {
         if !self.engine.is_closing() {
-            self.machine().to_follow(name, None);
+            self.machine().set_following(name, None);
         }
     }
 

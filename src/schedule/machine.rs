@@ -426,7 +426,7 @@ impl Machine {
     }
 
     /// What is to be kept, if it has changed since the last call.
-    pub(crate) fn to_keep(&mut self) -> Option<KeptSchedules> {
+    pub(crate) fn take_kept(&mut self) -> Option<KeptSchedules> {
         std::mem::take(&mut self.is_dirty).then(|| self.kept())
     }
 

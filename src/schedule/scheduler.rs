@@ -345,7 +345,7 @@ impl Scheduler {
     pub(super) async fn keep(&self) {
         let (kept, decided) = {
             let mut machine = self.machine();
-            (machine.to_keep(), machine.decided())
+            (machine.take_kept(), machine.decided())
         };
         for one in decided {
             let (schedule, until) = (&one.name, one.until);

@@ -1,13 +1,9 @@
 //! Copies of backups in another target.
 
-#[path = "../support/faults/mod.rs"]
-mod faults;
-#[path = "../support/scene.rs"]
-mod scene;
+use crate::{faults, scene, stores};
+
 #[path = "../support/short_locks.rs"]
 mod short_locks;
-#[path = "../support/stores.rs"]
-mod stores;
 
 #[path = "copies/deaths.rs"]
 mod deaths;

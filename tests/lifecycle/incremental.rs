@@ -1,12 +1,12 @@
 //! Incremental backups: what is reused, and what is copied.
 
+use crate::stores;
+
 mod bases;
 mod changes;
 mod held;
 mod rehash;
 mod shared_damage;
-#[path = "../support/stores.rs"]
-mod stores;
 mod targets;
 
 use std::collections::BTreeSet;

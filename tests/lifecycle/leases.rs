@@ -2,10 +2,7 @@
 //!
 //! The cases with several processes on local disk are in `tests/readers.rs`.
 
-#[path = "../support/scene.rs"]
-mod scene;
-#[path = "../support/stores.rs"]
-mod stores;
+use crate::{scene, stores};
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};

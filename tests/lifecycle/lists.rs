@@ -1,7 +1,6 @@
 //! Lists of many backups: filters, pages, labels, and what is kept of earlier lists.
 
-#[path = "../support/stores.rs"]
-mod stores;
+use crate::stores;
 
 mod cache;
 mod filters;

@@ -2,6 +2,12 @@
 //! schedules, copies to a second target, labels and lists.
 #![allow(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+#[path = "../support/faults/mod.rs"]
+mod faults;
+#[path = "../support/scene.rs"]
+mod scene;
+#[path = "../support/stores.rs"]
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -191,7 +191,7 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         found.sort_by_key(|(_, loaded)| loaded.manifest.created_at.parse::<Timestamp>().ok());
         for (id, loaded) in found.into_iter().rev() {
             let note = match doubts.look(repository, &id, is_silence).await? {
-                Health::Good(note) => note,
+                Health::Good(note) => *note,
                 Health::Bad => continue,
             };
             let found = Found { id, loaded, note };

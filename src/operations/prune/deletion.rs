@@ -56,12 +56,12 @@ async fn what_changed(
 ) -> Result<Option<String>> {
     // Of a run whose legs are gone, a copy may be left.
     let is_planned = |part: &&Repository| planned.targets.iter().any(|name| name == part.name());
-    if !repository.parts().iter().all(|part| is_planned(&part)) {
+    if !repository.parts().iter().all(is_planned) {
         return Ok(Some("it is in other targets now: prune again".to_owned()));
     }
     let locked = context.repository.parts();
     let is_locked = |part: &&Repository| locked.iter().any(|one| one.name() == part.name());
-    if !repository.parts().iter().all(|part| is_locked(&part)) {
+    if !repository.parts().iter().all(is_locked) {
         return Ok(Some(
             "it is over targets that are not locked: prune again".to_owned(),
         ));

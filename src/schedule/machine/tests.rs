@@ -61,7 +61,7 @@ impl World {
     }
 
     fn keep(&mut self) {
-        if let Some(kept) = self.machine.to_keep() {
+        if let Some(kept) = self.machine.take_kept() {
             let text = serde_json::to_string(&kept).expect("JSON");
             self.disk = serde_json::from_str(&text).expect("the same");
         }
@@ -368,7 +368,7 @@ fn a_failed_copy_is_tried_again_in_growing_pauses() {
     let to = ["offsite".to_owned()];
     world
         .machine
-        .to_copy("a", ("first", Some("local")), &to, world.now);
+        .add_copies("a", ("first", Some("local")), &to, world.now);
     let mut tried = Vec::new();
     while world.now < moment("2026-11-01T06:00:00Z") {
         if let Some(Action::Copy { copy, .. }) = world.tick() {
@@ -390,7 +390,7 @@ fn a_failed_copy_is_tried_again_in_growing_pauses() {
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
     let given_up = world
         .machine
-        .to_copy("a", ("second", Some("local")), &to, world.now);
+        .add_copies("a", ("second", Some("local")), &to, world.now);
     assert_eq!(given_up[0].backup_id, "first");
     assert_eq!(given_up[0].error.as_deref(), Some("no route"));
     let Some(Action::Copy { copy, .. }) = world.tick() else {
@@ -410,7 +410,9 @@ fn a_copy_that_waits_for_others_is_no_failure() {
         "2026-11-01T00:30:00Z",
     );
     let to = ["offsite".to_owned()];
-    world.machine.to_copy("a", ("first", None), &to, world.now);
+    world
+        .machine
+        .add_copies("a", ("first", None), &to, world.now);
     for _ in 0..20 {
         let Some(Action::Copy { copy, .. }) = world.tick() else {
             panic!("it is due")

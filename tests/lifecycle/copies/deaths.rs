@@ -103,7 +103,7 @@ fn some_of(calls: usize, limit: usize) -> Vec<usize> {
     let step = calls.div_ceil(limit).max(1);
     // Not always the same ones: an offset that differs with the number of calls.
     (1..=calls)
-        .filter(|number| (number + calls) % step == 0)
+        .filter(|number| (number + calls).is_multiple_of(step))
         .collect()
 }
 

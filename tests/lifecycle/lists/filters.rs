@@ -13,11 +13,13 @@ struct Wanted {
     selects: Box<dyn Fn(&Value) -> bool>,
 }
 
+type Rule = Box<dyn Fn(&Value) -> bool>;
+
 impl Wanted {
     fn random(random: &mut impl FnMut(u64) -> u64) -> Self {
         let mut query = Vec::new();
-        let mut rules: Vec<Box<dyn Fn(&Value) -> bool>> = Vec::new();
-        let mut add = |text: String, rule: Box<dyn Fn(&Value) -> bool>| {
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut add = |text: String, rule: Rule| {
             query.push(text);
             rules.push(rule);
         };

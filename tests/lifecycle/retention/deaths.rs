@@ -1,10 +1,7 @@
 //! A prune that dies, or meets an error, at any call of the target: the backups that are to stay
 //! are there and verify, and a second prune completes it.
 
-#[path = "../../support/faults/mod.rs"]
-mod faults;
-#[path = "../../support/scene.rs"]
-mod scene;
+use crate::{faults, scene};
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};

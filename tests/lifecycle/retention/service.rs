@@ -20,7 +20,7 @@ fn a_prune_is_a_plan_unless_it_says_otherwise() {
     let plan = answer.json();
     let (_, same) = instance.json(&["prune", "--keep-last", "1"]);
     assert_eq!(plan["backups"], same["backups"]);
-    assert_eq!(planned(&plan, false), [old.clone()], "{plan}");
+    assert_eq!(planned(&plan, false), std::slice::from_ref(&old), "{plan}");
     assert_eq!(ids(&instance).len(), 2);
     // No body, no rule.
     let plan = service.post(PRUNE, "").json();

@@ -225,7 +225,7 @@ fn what_may_share_damaged_files_takes_no_place_until_it_was_read() {
     );
     let new = instance.ok(&["backup", "--incremental"]);
     let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
-    assert_eq!(planned(&plan, true), [new.clone()], "{plan}");
+    assert_eq!(planned(&plan, true), std::slice::from_ref(&new), "{plan}");
     instance.ok(&["verify", &new]);
 }
 
@@ -240,7 +240,7 @@ fn a_backup_without_the_right_to_read_it_stays() {
     let base = instance.backup();
     let denied = add(&instance, &base, "2026-02-09T00:00:00Z");
     let path = instance.backup_folder(&denied).join("manifest.json");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
     let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
     assert_eq!(planned(&plan, false), Vec::<String>::new(), "{plan}");
     let output = instance.run(&["prune", "--keep-last", "1", "--confirm"]);
@@ -262,7 +262,11 @@ fn the_backups_of_a_removed_schedule_stay() {
     let by_hand = add(&instance, &base, "2026-01-02T00:00:00Z");
     instance.configure("[arc_backup.retention]\nkeep_last = 1");
     let (_, plan) = instance.json(&["prune"]);
-    assert_eq!(planned(&plan, false), [by_hand.clone()], "{plan}");
+    assert_eq!(
+        planned(&plan, false),
+        std::slice::from_ref(&by_hand),
+        "{plan}"
+    );
     for id in &monthly {
         let reasons = &row(&plan, id)["reasons"];
         let expected = json!(["of schedule `monthly`, which is not configured"]);

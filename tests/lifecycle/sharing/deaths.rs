@@ -191,7 +191,9 @@ fn each_call(kind: Kind, scene: fn(&World) -> Action, name: &str, step: usize) {
     world.is_empty(name);
 }
 
-const SCENES: [(&str, fn(&World) -> Action); 4] = [
+type Scene = (&'static str, fn(&World) -> Action);
+
+const SCENES: [Scene; 4] = [
     ("a base", of_a_base),
     (
         "one that needs a deleted base",

@@ -77,7 +77,7 @@ fn a_schedule_that_returns_has_its_copies_and_makes_nothing_up() {
     let timings = vec![timing("a", DAILY, "UTC")];
     let mut world = World::new(timings.clone(), "2026-11-01T00:30:00Z");
     let to = ["offsite".to_owned()];
-    (world.machine).to_copy("a", ("first", Some("local")), &to, world.now);
+    (world.machine).add_copies("a", ("first", Some("local")), &to, world.now);
     world.machine.configure(Vec::new(), world.now);
     world.keep();
     world.timings = Vec::new();
@@ -110,13 +110,13 @@ fn what_was_to_follow_a_backup_is_done_after_a_restart() {
         from: None,
         targets: vec!["local".to_owned()],
     };
-    world.machine.to_follow("a", Some(after.clone()));
+    world.machine.set_following("a", Some(after.clone()));
     world.keep();
     world.restart();
     assert!(world.machine.wakes_at().is_some_and(|at| at <= world.now));
     let name = "a".to_owned();
     assert_eq!(world.tick(), Some(Action::Finish { name, after }));
-    world.machine.to_follow("a", None);
+    world.machine.set_following("a", None);
     world.machine.has_ended();
     assert_eq!(world.tick(), None);
 }
