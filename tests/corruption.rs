@@ -116,7 +116,13 @@ fn damage(kind: &str, folder: &Path, whole: &Tree, random: &mut impl FnMut(u64) 
             paths.insert(other.clone());
             format!("with {other}")
         }
-        "inventory" | "manifest" if any(2) == 0 => edit(&mut bytes, &mut any),
+        "inventory" if any(2) == 0 => {
+            let mut lines = zstd::decode_all(&*bytes).unwrap();
+            let what = edit(&mut lines, &mut any);
+            bytes = zstd::encode_all(&*lines, 1).unwrap();
+            what
+        }
+        "manifest" if any(2) == 0 => edit(&mut bytes, &mut any),
         _ => {
             let at = any(bytes.len());
             let bit = any(8);

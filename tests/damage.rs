@@ -176,7 +176,13 @@ fn a_forged_inventory_with_a_valid_seal_is_refused() {
     support::copy_tree(&folder, &original);
     let first = data_file(&folder);
     change_live(&instance);
-    let outside = || -> Vec<_> { tree(&instance.path("")).into_keys().collect() };
+    let outside = || -> Vec<_> {
+        let names = tree(&instance.path("")).into_keys();
+        // When damage was found last is recorded in the target.
+        names
+            .filter(|name| !name.ends_with("/damage.json"))
+            .collect()
+    };
     let sizes = "18446744073709551616 18446744073709551615 -1 1e3 1125899906842624";
     let paths = "data/../../evil /etc/x data//x data/a\\\\b ../evil data/. evil data/a\\u0000b manifest.json";
     forge(&folder, str::to_owned);

@@ -265,8 +265,9 @@ fn each_call(operation: Operation, limit: usize, concurrent: bool, faults: [&str
         "{operation:?}, concurrent: {concurrent}: {faults:?} in {calls:?} calls, {runs} runs, {well} of them done all the same, \
          {missed} too short to come to the call"
     );
-    // With several files at once, or a journal write every 5 s, there may be one call less.
-    assert!(missed * 10 <= runs, "{missed} of {runs} met no fault");
+    // With several files at once, or a journal write every 5 s, there may be one call less: the
+    // last one is always among the runs.
+    assert!(missed <= 1 + runs / 10, "{missed} of {runs} met no fault");
     assert!(
         failures.is_empty(),
         "{} of {runs} runs:\n{}",
@@ -338,7 +339,7 @@ fn one_call(scene: &Scene, fault: &str, number: usize, concurrent: bool) -> Met 
     }
     let now = listed(&instance, &case);
     let lost = before.iter().find(|id| !now.contains(id));
-    let is_deleted = |id: &String| operation == Operation::Delete && *id == scene.victim;
+    let is_deleted = |id: &String| operation.is_deletion() && *id == scene.victim;
     assert!(lost.is_none_or(is_deleted), "{case}: {lost:?} is gone");
     let of_source = !call.contains("\ttarget") && !dies;
     check(scene, &instance, of_source, &case);

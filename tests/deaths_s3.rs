@@ -283,7 +283,8 @@ fn each_call(operation: Operation, limit: usize) {
     println!(
         "{operation:?}: {runs} runs, {met} of them died, {marks} were marked as half restored"
     );
-    assert!(met * 10 >= runs * 9, "only {met} of {runs} died");
+    // The last call is always among them, and may not come the next time.
+    assert!(met + 1 + runs / 10 >= runs, "only {met} of {runs} died");
     assert!(
         operation != Operation::Restore || marks > 0,
         "no death fell between the first change and the last"

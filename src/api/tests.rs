@@ -308,7 +308,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         backup_id: "backup-20260211-143022-a1b2c3d4".to_owned(),
         created_at: "2026-02-11T14:30:22.104Z".to_owned(),
         backup_type: "full".to_owned(),
-        base_backup_id: Some(text()),
+        base_backup_id: Some("backup-20260210-143022-a1b2c3d4".to_owned()),
         stored_in: [(text(), StoredTotals { files: 1, bytes: 1 })].into(),
         schedule: Some(text()),
         copied_from: Some(crate::manifest::CopiedFrom {
@@ -398,6 +398,9 @@ fn every_field_of_a_manifest_is_in_the_document() {
     body["has_checksums"] = true.into();
     body["state"] = "ok".into();
     body["targets"] = vec![text()].into();
+    body["new_bytes"] = 1.into();
+    body["labels"] = vec![text()].into();
+    body["locked"] = false.into();
     let answer = |body: &Value| Answer {
         status: 200,
         text: body.to_string(),

@@ -1,5 +1,6 @@
 //! Deleting backups whose files others need.
 
+mod daily;
 mod deaths;
 mod fuse;
 mod mended;

@@ -22,6 +22,10 @@ impl Operation {
         matches!(self, Self::Backup | Self::Incremental)
     }
 
+    pub fn is_deletion(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteBase)
+    }
+
     /// Whether a rule for `other` is one for this.
     fn is(self, other: Self) -> bool {
         self == other || (self.is_backup() && other == Self::Backup)

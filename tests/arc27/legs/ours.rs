@@ -184,7 +184,7 @@ fn a_database_without_files_makes_no_leg() {
             &near["total_files"],
             &near["format"]
         ),
-        (None, &json!(105), &json!(1)),
+        (None, &json!(105), &json!(2)),
         "{near}"
     );
     assert_eq!(

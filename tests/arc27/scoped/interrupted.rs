@@ -1,5 +1,6 @@
 //! Backups and restores that were interrupted, and others of another scope after them.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{backup_of, fails, held, put, small};
@@ -10,7 +11,18 @@ const STATE: &str = "data/backups/.arc-backup";
 /// Makes of a backup what a killed one leaves: files, a journal, and a log of the files.
 fn interrupt(instance: &Instance, id: &str, scope: &[&str]) {
     let folder = instance.backup_folder(id);
-    let log = crate::support::inventory_of(&folder);
+    let mut log = String::new();
+    for line in crate::support::inventory_of(&folder).lines() {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        // A log has the entity tags of local files too.
+        if let Some(key) = line["path"].as_str().unwrap().strip_prefix("data/") {
+            let live = instance.path("data/arc").join(key).metadata().unwrap();
+            let modified = i128::from(live.mtime()) * 1_000_000_000 + i128::from(live.mtime_nsec());
+            let tag = format!("{:x}-{:x}-{modified:x}", live.ino(), live.len());
+            line["etag"] = tag.into();
+        }
+        log.push_str(&format!("{line}\n"));
+    }
     for file in ["manifest.json", "inventory.jsonl.zst"] {
         std::fs::remove_file(folder.join(file)).unwrap();
     }

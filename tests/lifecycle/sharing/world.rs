@@ -34,6 +34,8 @@ pub struct World {
     pub data: Arc<dyn Sink>,
     /// The target, past the fuse.
     pub target: Arc<dyn Sink>,
+    /// The target `far`, past the fuse, where there is one.
+    pub far: Option<Arc<dyn Sink>>,
     pub fuse: Arc<Fuse>,
     _server: Option<S3Server>,
     _folder: tempfile::TempDir,
@@ -41,6 +43,15 @@ pub struct World {
 
 impl World {
     pub fn new(kind: Kind) -> Self {
+        Self::build(kind, None)
+    }
+
+    /// One with a second target, `far`, in memory.
+    pub fn with_far(kind: Kind) -> Self {
+        Self::build(kind, Some(Arc::new(MemorySink::new())))
+    }
+
+    fn build(kind: Kind, far: Option<Arc<dyn Sink>>) -> Self {
         let runtime = Runtime::new().unwrap();
         // In memory if possible: the history is written at each operation.
         let folder = match Path::new("/dev/shm").is_dir() {
@@ -78,17 +89,21 @@ impl World {
         let data: Arc<dyn Sink> = Arc::new(MemorySink::new());
         let fuse = Arc::new(Fuse::default());
         let engine = runtime.block_on(async {
-            let fused = Arc::new(FusedSink {
-                inner: target.clone(),
-                fuse: fuse.clone(),
-            });
-            engine(folder.path(), data.clone(), fused)
+            let fused = |inner: &Arc<dyn Sink>| -> Arc<dyn Sink> {
+                Arc::new(FusedSink {
+                    inner: inner.clone(),
+                    fuse: fuse.clone(),
+                })
+            };
+            let far = far.as_ref().map(fused);
+            engine(folder.path(), data.clone(), fused(&target), far)
         });
         Self {
             runtime,
             engine,
             data,
             target,
+            far,
             fuse,
             _server: server,
             _folder: folder,
@@ -96,7 +111,11 @@ impl World {
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        let name = format!("iot/m/2026/11/29/00/{name}.parquet");
+        self.write_in("iot", name, text);
+    }
+
+    pub fn write_in(&self, database: &str, name: &str, text: &str) {
+        let name = format!("{database}/m/2026/11/29/00/{name}.parquet");
         let put = referring::put(&*self.data, &name, text.as_bytes().to_vec());
         self.runtime.block_on(put);
     }
@@ -223,13 +242,24 @@ pub fn parsed(id: &str) -> BackupId {
     BackupId::parse(id).unwrap()
 }
 
-fn engine(folder: &Path, storage: Arc<dyn Sink>, target: Arc<dyn Sink>) -> Arc<ArcBackup> {
+fn engine(
+    folder: &Path,
+    storage: Arc<dyn Sink>,
+    target: Arc<dyn Sink>,
+    far: Option<Arc<dyn Sink>>,
+) -> Arc<ArcBackup> {
     let path = folder.join("arc.toml");
-    let text = format!(
+    let mut text = format!(
         "[storage]\nlocal_path = \"{0}/data\"\n[auth]\ndb_path = \"{0}/arc.db\"\n[backup]\n\
          local_path = \"{0}/backups\"\nstate_path = \"{0}/state/history.db\"\nconcurrency = 1\n",
         folder.display()
     );
+    if far.is_some() {
+        text.push_str(&format!(
+            "[arc_backup.targets.far]\ntype = \"local\"\nlocal_path = \"{}/far\"\n",
+            folder.display()
+        ));
+    }
     std::fs::write(&path, text).unwrap();
     let settings = Registry::new().settings(&Overrides {
         config: Some(path),
@@ -238,6 +268,7 @@ fn engine(folder: &Path, storage: Arc<dyn Sink>, target: Arc<dyn Sink>) -> Arc<A
     let mut registry = Registry::new();
     registry.wrap_sinks(move |name, _| match name {
         None => storage.clone(),
+        Some("far") => far.clone().unwrap(),
         Some(_) => target.clone(),
     });
     ArcBackup::new(settings.unwrap(), &registry).unwrap()
