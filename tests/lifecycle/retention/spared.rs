@@ -138,7 +138,7 @@ fn a_backup_whose_note_is_broken_takes_no_place() {
     std::fs::write(&path, &whole[..40]).unwrap();
     let (code, done) = instance.json(&["prune", "--keep-last", "1", "--confirm"]);
     assert_eq!(code, 0, "{done}");
-    assert_eq!(done["deleted_backups"], json!([]), "{done}");
+    assert_eq!(done.get("deleted_backups"), None, "{done}");
     let said = done["warnings"].to_string();
     assert!(said.contains(&newest) && said.contains("damaged"), "{done}");
     let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
@@ -223,6 +223,8 @@ fn what_may_share_damaged_files_takes_no_place_until_it_was_read() {
         [base.clone(), whole.clone()],
         "{plan}"
     );
+    // The first one finds the damage once more, while it is made; the next one is beyond doubt.
+    instance.ok(&["backup", "--incremental"]);
     let new = instance.ok(&["backup", "--incremental"]);
     let (_, plan) = instance.json(&["prune", "--keep-last", "1"]);
     assert_eq!(planned(&plan, true), std::slice::from_ref(&new), "{plan}");

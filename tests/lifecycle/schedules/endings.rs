@@ -66,7 +66,7 @@ fn a_run_that_cannot_begin_is_a_failure_that_is_shown() {
     );
     let shown = world.instance.ok(&["schedules"]);
     assert!(
-        shown.contains("failed") && shown.contains("nope"),
+        shown.contains("last failure") && shown.contains("nope"),
         "{shown}"
     );
 }
