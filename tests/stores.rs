@@ -437,6 +437,10 @@ fn bytes_read_from_azure_are_checked_by_sha256_or_by_the_stores_md5() {
         for (path, with_md5) in &seen {
             let file =
                 path.contains("/data/") || path.contains("/metadata/") || path.contains("/config/");
+            if path.contains("/.arc-backup/readers/") {
+                // Who holds a lease; a few bytes, which nothing is restored from.
+                continue;
+            }
             // The second read is to find out where the damage is.
             let again = !read.insert(path);
             assert_eq!(*with_md5, !file || again, "{path}");

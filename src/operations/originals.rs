@@ -9,6 +9,13 @@ use crate::repository::{Loaded, Repository};
 pub(super) fn keep_original(holders: &mut Vec<(&Repository, Result<Loaded>)>, default: &str) {
     let originals = (holders.iter()).filter(|holder| is_original(holder));
     let mut names: Vec<_> = originals.map(|(one, _)| one.name().to_owned()).collect();
+    let is_other = |holder: &&(&Repository, Result<Loaded>)| {
+        holder.1.is_ok() && !is_copy(holder) && !is_original(holder)
+    };
+    if !names.is_empty() && holders.iter().any(|holder| is_other(&holder)) {
+        // One that was brought there by hand may be the better one: it has to be said which.
+        return;
+    }
     if names.is_empty() {
         // Its target may have had another name. What is broken may be the original then.
         let others: Vec<_> = holders.iter().filter(|one| !is_copy(one)).collect();

@@ -176,6 +176,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
                 "/journal",
                 "/running",
                 "/retained",
+                "/damage.json",
             ];
             let kept = [
                 "/lock",
