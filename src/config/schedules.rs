@@ -111,7 +111,7 @@ impl std::fmt::Display for ScheduledVerification {
 impl Settings {
     /// Reads the schedules, in the order of the file.
     ///
-    /// Not a part of [`Settings::load`]: a mistake in a schedule must not stand in the way of a
+    /// Not a part of `Settings::load`: a mistake in a schedule must not stand in the way of a
     /// restore.
     ///
     /// # Errors
