@@ -1,6 +1,7 @@
 //! The one error of the product.
 
 use arc_backup_core as core;
+use arc_backup_core::ErrorKind;
 
 use crate::busy::Busy;
 use crate::holder::Holder;
@@ -142,6 +143,17 @@ impl Error {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.root(), Self::Cancelled(_))
+    }
+
+    /// Whether a storage gave no answer (it was away, throttled, or the call was ended): it says
+    /// nothing of what is stored there.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.storage_fault().is_some_and(|fault| {
+            matches!(
+                fault.kind(),
+                ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled
+            )
+        })
     }
 
     /// Whether it refuses a request, which then has no entry in the history: wrong use, an unknown

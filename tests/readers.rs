@@ -264,19 +264,22 @@ fn at_each_call(every: usize) {
     ] {
         assert!(has(part), "no call {part:?}: {trace:#?}");
     }
-    let mut runs = 0;
+    let (mut runs, mut deaths) = (0, 0);
     for number in (1..=trace.len()).filter(|number| number % every == 0) {
         for kind in ["die:before", "die:after", "error", "error-after"] {
             let instance = copy(&original);
             let fault = format!("{kind}:{number}");
             let case = format!("{fault}: {}", trace[number - 1]);
             let (ended, _) = faulty(&instance, &fault, "target.", &verify);
-            let has_died = kind.starts_with("die");
+            let is_death = kind.starts_with("die");
+            let has_died = ended.status.code().is_none();
+            // A later run may make fewer calls: then it succeeds.
             assert!(
-                has_died != ended.status.code().is_some() || ended.status.success(),
+                is_death == has_died || ended.status.success(),
                 "{case}: {}",
                 text(&ended)
             );
+            deaths += usize::from(has_died);
             let (_, history) = instance.json(&["history", "--operation", "verify"]);
             for one in history["operations"].as_array().unwrap() {
                 assert_ne!(one["status"], "running", "{case}: {one}");
@@ -290,6 +293,7 @@ fn at_each_call(every: usize) {
             runs += 1;
         }
     }
-    println!("{runs} runs over {} calls", trace.len());
-    assert!(runs > 8);
+    println!("{runs} runs over {} calls, {deaths} deaths", trace.len());
+    // Half of the runs are to die.
+    assert!(deaths > runs / 3, "{deaths} deaths in {runs} runs");
 }

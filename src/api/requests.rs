@@ -119,6 +119,10 @@ pub(super) struct VerifyBackup {
     pub(super) timeout: Option<String>,
 }
 
+impl Fields for VerifyBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
 /// Where to copy a backup to.
 #[derive(Debug, Default, Object)]
 pub(super) struct CopyBackup {
@@ -133,10 +137,6 @@ pub(super) struct CopyBackup {
 }
 
 impl Fields for CopyBackup {
-    const UNKNOWN: UnknownFields = UnknownFields::Warn;
-}
-
-impl Fields for VerifyBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }
 

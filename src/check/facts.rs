@@ -103,11 +103,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
 
 /// What is wrong with the schedules of the configuration.
 async fn schedules(engine: &ArcBackup) -> Option<String> {
-    let schedules = configured(engine.settings());
-    let health = match schedules {
-        Ok(schedules) => health(engine, Ok(&schedules)).await,
-        Err(error) => health(engine, Err(error)).await,
-    };
+    let health = health(engine, configured(engine.settings())).await;
     health.wrong()
 }
 

@@ -14,7 +14,7 @@ use super::table::{Table, left, right};
 use crate::Result;
 use crate::api::types;
 use crate::operations::{ArcBackup, PrunePlan, Request};
-use crate::schedule::keep_to_copy;
+use crate::schedule::pending_copies;
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -22,8 +22,8 @@ pub(super) async fn run(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let options = arguments.options();
-    keep_to_copy(engine).await;
+    let mut options = arguments.options();
+    options.to_copy = pending_copies(engine).await;
     if arguments.confirm {
         let request = Request::Prune(options).within(arguments.timeout.unwrap_or_default());
         let answer = Answer::json_or_nothing(json);

@@ -103,7 +103,7 @@ async fn run_now(
                     code = FAILED;
                     if let Some(to) = &operation.to_target {
                         print_note!(
-                            "only a service tries a copy again: `arc-backup copy {} --to {to}`",
+                            "the copy to {to} is not tried again: run `arc-backup copy {} --to {to}`",
                             operation.backup_id
                         );
                     }
@@ -210,7 +210,7 @@ fn state(report: &ScheduleReport) -> String {
         _ if report.paused => "paused",
         _ if report.overdue => "overdue",
         _ if report.waiting.is_some() => "waiting",
-        _ if has_failed(report) => "failed",
+        _ if report.failure_since_success().is_some() => "failed",
         _ if report
             .pending_copies
             .iter()
@@ -223,20 +223,12 @@ fn state(report: &ScheduleReport) -> String {
     state.to_owned()
 }
 
-/// Whether something failed after the last success began.
-fn has_failed(report: &ScheduleReport) -> bool {
-    report.last_failure.as_ref().is_some_and(|failure| {
-        let success = report.last_success.as_ref();
-        success.is_none_or(|success| success.started_at < failure.started_at)
-    })
-}
-
 /// What a line says below a schedule.
 fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let timing = &report.settings.timing;
     if let Some(failure) = &report.last_failure
-        && (has_failed(report) || is_one)
+        && (report.failure_since_success().is_some() || is_one)
     {
         let id = failure.operation_id.as_ref().map(|id| format!(" {id}"));
         notes.push(format!(
@@ -255,12 +247,12 @@ fn notes(report: &ScheduleReport, is_one: bool) -> Vec<String> {
         notes.push(format!("the run of {at} waits: {reason}"));
     }
     for copy in &report.pending_copies {
-        let error = copy.error.as_deref().unwrap_or("not tried yet");
         let at = in_zone(copy.retry_at, &timing.zone);
-        notes.push(format!(
-            "copy of {} to {}: {error}; tried again at {at}",
-            copy.backup_id, copy.to_target
-        ));
+        let (id, to) = (&copy.backup_id, &copy.to_target);
+        notes.push(match &copy.error {
+            Some(error) => format!("copy of {id} to {to}: {error}; tried again at {at}"),
+            None => format!("copy of {id} to {to}: not tried yet"),
+        });
     }
     if is_one && let Some(missed) = &report.missed {
         let reason = missed.reason.as_deref().unwrap_or_default();

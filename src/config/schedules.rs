@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::keys::unknown_target;
 use super::retention::{RetentionSettings, rules as retention_rules};
 use super::settings::Settings;
+use crate::backup_type::BackupType;
 use crate::cron::{Cron, Timing};
 use crate::nearest::hint;
 use crate::retention::{Policy, Rules};
@@ -45,8 +46,8 @@ const INTERVALS: usize = 50;
 pub struct ScheduleSettings {
     /// When it runs; its name too.
     pub timing: Arc<Timing>,
-    /// The type of its backups, a word; `None`: as `arc_backup.mode` says.
-    pub backup_type: Option<String>,
+    /// The type of its backups; `None`: as `arc_backup.mode` says.
+    pub backup_type: Option<BackupType>,
     /// The target of its backups: the one that it names, or the default one.
     pub target: String,
     /// Whether it names that. Otherwise databases that have a target of their own go there.
@@ -264,8 +265,10 @@ impl Reader {
         }
         let backup_type = match self.text("type")? {
             None => None,
-            Some(word @ ("full" | "incremental")) => Some(word.to_owned()),
-            Some(_) => return Err(self.wrong("type", "\"full\" or \"incremental\"")),
+            Some(word) => Some(
+                BackupType::parse(word)
+                    .ok_or_else(|| self.wrong("type", "\"full\" or \"incremental\""))?,
+            ),
         };
         let verify = match self.text("verify")? {
             None => None,
@@ -375,11 +378,8 @@ impl Reader {
             }
             None => {
                 // A backup that is made there needs no copy there.
-                let mut names = settings.values.names("arc_backup.copy_to")?;
+                let mut names = settings.backup.copy_to.clone();
                 names.retain(|name| name != target);
-                for name in &names {
-                    self.check_target("copy_to", name, settings)?;
-                }
                 Ok(names)
             }
         }

@@ -9,11 +9,7 @@ const SETTING: &str = "arc_backup.schedule";
 
 /// The check; absent where no schedule is configured.
 pub(super) async fn check(engine: &ArcBackup) -> Option<Check> {
-    let schedules = configured(engine.settings());
-    let health = match schedules {
-        Ok(schedules) => health(engine, Ok(&schedules)).await,
-        Err(error) => health(engine, Err(error)).await,
-    };
+    let health = health(engine, configured(engine.settings())).await;
     if health.is_empty() {
         return None;
     }

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::operations::OperationKind;
+use crate::operations::reader_slots::MAX_READERS;
 
 /// Descriptors for one copy: the file, its copy, the folders of both, a connection.
 const OF_A_COPY: u64 = 5;
@@ -27,9 +28,8 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// An operation that runs beside others takes one part of this many: it has no copies open, and
-/// there may be four of them.
-const OF_READERS: u64 = 4;
+/// An operation that runs beside others takes one part of this many: so many may run at once.
+const OF_READERS: u64 = MAX_READERS as u64;
 
 /// Returns the limit, and how many files the operation may copy, or read, at once within it.
 pub(crate) fn copies_at_once(kind: OperationKind) -> (u64, usize) {

@@ -41,16 +41,11 @@ impl Doubts {
     /// it.
     ///
     /// # Errors
-    /// Where the target does not answer, by `is_silence`.
-    pub(crate) async fn look(
-        &mut self,
-        repository: &Repository,
-        id: &BackupId,
-        is_silence: impl Fn(&crate::Error) -> bool,
-    ) -> Result<Health> {
+    /// Where the target does not answer.
+    pub(crate) async fn look(&mut self, repository: &Repository, id: &BackupId) -> Result<Health> {
         let note = match repository.note(id).await {
             Ok(note) => note.unwrap_or_default(),
-            Err(error) if is_silence(&error) => return Err(error),
+            Err(error) if error.is_unanswered() => return Err(error),
             Err(error) => {
                 tracing::warn!(%id, %error, "the note can't be read");
                 self.add(

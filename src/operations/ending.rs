@@ -100,7 +100,7 @@ impl Context {
             biased;
             done = work => match done.map_err(|error| self.running.cause_of(error)) {
                 // After a cancel, a failed store is not worth a report.
-                Err(error) if self.running.cancel.is_cancelled() && is_of_a_store(&error) => {
+                Err(error) if self.running.cancel.is_cancelled() && error.is_unanswered() => {
                     tracing::debug!(%error, "while it was ended");
                     Err(self.running.cancelled())
                 }
@@ -109,13 +109,4 @@ impl Context {
             () = self.running.cancelled_for(time) => Err(self.running.cancelled()),
         }
     }
-}
-
-fn is_of_a_store(error: &Error) -> bool {
-    error.storage_fault().is_some_and(|fault| {
-        matches!(
-            fault.kind(),
-            ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled
-        )
-    })
 }

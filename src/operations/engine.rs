@@ -121,11 +121,6 @@ impl ArcBackup {
         self.retention.take_up(settings)
     }
 
-    /// A prune keeps these backups, each of which is still to be copied to a target.
-    pub(crate) fn keep_to_copy(&self, backups: std::collections::BTreeMap<String, String>) {
-        *self.retention.to_copy() = backups;
-    }
-
     /// Returns Arc's data storage.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Sink> {

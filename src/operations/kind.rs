@@ -1,6 +1,7 @@
 //! The kinds of operations.
 
 use crate::operations::named::named;
+use crate::repository::DELETERS;
 
 named! {
     /// The kind of an operation.
@@ -35,6 +36,6 @@ impl OperationKind {
 
     /// Whether it removes published backups.
     pub(crate) fn is_deleter(self) -> bool {
-        matches!(self, Self::Delete | Self::Prune | Self::Sweep)
+        DELETERS.contains(&self.as_str())
     }
 }

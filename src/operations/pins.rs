@@ -36,8 +36,8 @@ impl ArcBackup {
     /// A pin that it has already is replaced.
     ///
     /// # Errors
-    /// [`Error::Invalid`] says what is wrong with reason or time. [`Error::Busy`] means that an
-    /// operation holds the target. Others as [`locate`](Self::locate).
+    /// [`Error::Invalid`] says what is wrong with reason or time. [`Error::Busy`] means that
+    /// the notes of the target are being written for long. Others as [`locate`](Self::locate).
     pub async fn pin(
         &self,
         id: &BackupId,

@@ -10,7 +10,7 @@ use crate::repository::Holder;
 use crate::{Error, Result};
 
 /// How many run at once on an instance.
-const MAX_READERS: usize = 4;
+pub(crate) const MAX_READERS: usize = 4;
 /// The folder of the files.
 const FOLDER: &str = "running";
 /// The suffix of their names.

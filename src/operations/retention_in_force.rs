@@ -1,6 +1,5 @@
 //! The rules of retention that are in force: a service takes up a changed file without a restart.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
@@ -11,18 +10,11 @@ use crate::config::{RetentionSettings, Settings};
 pub(crate) struct RetentionInForce {
     /// The rules of a file that was read later than the settings; `None`: there is none.
     later: Mutex<Option<RetentionSettings>>,
-    /// Backups that are still to be copied, each with the target that it goes to.
-    to_copy: Mutex<BTreeMap<String, String>>,
 }
 
 impl RetentionInForce {
     fn later(&self) -> MutexGuard<'_, Option<RetentionSettings>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Backups that are still to be copied, each with the target that it goes to.
-    pub(crate) fn to_copy(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.to_copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules of the later file, else of these settings.

@@ -430,7 +430,10 @@ impl ArcBackup {
             }
             Request::Delete(..) => delete::run(&context).await,
             Request::Prune(options) => prune::run(&self, &context, &options).await,
-            Request::Copy(options) => copy::run(&context, &options).await?.report(&running),
+            Request::Copy(options) => {
+                copy::run(&context, &options).await?.report(&running);
+                Ok(())
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Repository {
             return Ok(None);
         };
         let damage = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            tracing::warn!(target = self.name(), %key, %error, "it says only that there is damage");
+            tracing::warn!(target = self.name(), %key, %error, "the record of damage can't be read; damage is assumed");
             let written = meta
                 .modified
                 .and_then(|time| Timestamp::try_from(time).ok());
@@ -58,7 +58,7 @@ impl Repository {
             return Ok(());
         }
         let text = serde_json::to_vec(&damage)
-            .map_err(|e| Error::Failed(format!("cannot write what was found: {e}")))?;
+            .map_err(|e| Error::Failed(format!("cannot record the damage: {e}")))?;
         self.put(&own("damage.json"), text).await
     }
 }

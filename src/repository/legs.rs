@@ -46,10 +46,8 @@ impl Repository {
                 Some(all)
             },
         );
-        // That of the first: each leg has a list of its own.
-        manifest.file_list = legs
-            .first()
-            .and_then(|(_, leg)| leg.manifest.file_list.clone());
+        // That of the first leg that has one: legs whose files were reused have none.
+        manifest.file_list = (legs.iter()).find_map(|(_, leg)| leg.manifest.file_list.clone());
         Ok(Loaded {
             manifest,
             raw,

@@ -41,7 +41,7 @@ impl Repository {
             Ok(Some((bytes, meta))) => match serde_json::from_slice(&bytes) {
                 Ok(note) => Ok((note, Some(meta))),
                 Err(error) => {
-                    tracing::warn!(target = self.name(), %key, %error, "not a note: it is ignored");
+                    tracing::warn!(target = self.name(), %key, %error, "a note can't be read");
                     Err(())
                 }
             },

@@ -3,6 +3,7 @@
 mod arcs_inventory;
 mod damage;
 mod elsewhere;
+mod holder_listings;
 mod incomplete;
 mod incomplete_view;
 mod journal;
@@ -25,6 +26,8 @@ mod stored;
 mod summary;
 mod target;
 
+pub(crate) use damage::Damage;
+pub(crate) use holder_listings::HolderListings;
 pub use incomplete::Incomplete;
 pub(crate) use journal::DELETE;
 pub(crate) use journal::Unfinished;
@@ -38,6 +41,7 @@ pub use listing::{Damaged, Freshness, Listing, Unreadable};
 pub use notes::{LastVerified, Note, Pin, SampleCursor};
 pub use read::Loaded;
 pub use reader::BackupReader;
+pub(crate) use readers::DELETERS;
 pub(crate) use retained::{Count, Mode, Planned, Removal};
 pub use retained::{Freed, Unneeded};
 pub(crate) use run_index::RunIndex;

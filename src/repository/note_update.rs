@@ -36,11 +36,7 @@ impl Repository {
         id: &BackupId,
         mut change: impl FnMut(&mut Note) + Send,
     ) -> Result<Note> {
-        let parts: &[Self] = match self.legs().is_empty() {
-            true => std::slice::from_ref(self),
-            false => self.legs(),
-        };
-        for part in parts {
+        for part in self.parts() {
             let lock = part.lock_notes().await?;
             let updated = part.update_note_of_one(id, &mut change).await;
             if let Err(error) = lock.release().await {

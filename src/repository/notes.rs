@@ -165,7 +165,7 @@ impl Repository {
         };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|e| Error::Failed(format!("`{key}` is not a note and is ignored: {e}")))
+            .map_err(|e| Error::Failed(format!("`{key}` is not a note: {e}")))
     }
 
     /// The same for callers that only show it: a note that can't be read counts as none, with a

@@ -45,7 +45,7 @@ const READERS: &str = "readers";
 /// The suffix of a lease's marker.
 const MARKER: &str = ".json";
 /// Operations that remove files of published backups, as the holder of a lock names them.
-const DELETERS: [&str; 3] = ["delete", "prune", "sweep"];
+pub(crate) const DELETERS: [&str; 3] = ["delete", "prune", "sweep"];
 
 fn lease_key(operation_id: &str) -> Result<Key> {
     Key::parse(&format!("{OWN_FOLDER}/{READERS}/{operation_id}"))

@@ -91,8 +91,6 @@ pub enum Fault {
     InDoubt,
     /// It lacks files.
     Incomplete,
-    /// It was not completed.
-    Failed,
 }
 
 /// Why nothing is known of a backup.
@@ -120,7 +118,6 @@ impl Fault {
             Self::Damaged => "damaged",
             Self::InDoubt => "may share damaged files",
             Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
         }
     }
 }

@@ -98,9 +98,11 @@ pub fn evaluate_all(backups: &[Candidate], policies: &Policies, now: Timestamp) 
             && is_ruled(one, now)
         {
             let fault = fault.as_str();
-            reasons.extend(by_rules.into_iter().map(|reason| match &*reason {
-                "no retention rule" => reason,
-                _ => format!("{reason} ({fault}, takes no place)"),
+            let (_, policy) = policies.find(one.schedule.as_deref());
+            let has_rules = !policy.rules.is_empty();
+            reasons.extend(by_rules.into_iter().map(|reason| match has_rules {
+                true => format!("{reason} ({fault}, takes no place)"),
+                false => reason,
             }));
             if is_newest(at, one) && reasons.is_empty() {
                 reasons.push(format!("{fault}, and there is no newer good backup"));

@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decision::Action;
 use super::kept::{After, PendingCopy};
-use super::machine::{Entry, Machine, pause};
+use super::machine::{Entry, Machine, backoff};
 
 /// The first pause before a copy that failed is tried again.
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+const FIRST_BACKOFF: SignedDuration = SignedDuration::from_mins(1);
 /// The longest one.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_hours(1);
 
 impl Machine {
     /// The first copy that is due.
@@ -20,7 +20,7 @@ impl Machine {
                 continue;
             }
             for copy in &mut entry.kept.copies {
-                if copy.retry_at > now + LONGEST_PAUSE {
+                if copy.retry_at > now + LONGEST_BACKOFF {
                     copy.retry_at = now;
                 }
             }
@@ -72,11 +72,20 @@ impl Machine {
         };
         let is_it = |one: &PendingCopy| one.backup_id == copy.backup_id && one.to == copy.to;
         match error {
-            None => kept.copies.retain(|one| !is_it(one)),
+            None => {
+                kept.copies.retain(|one| !is_it(one));
+                // Should the service end now, the next start prunes that target too.
+                let after = kept.after.as_mut();
+                if let Some(after) = after.filter(|after| after.backup_id == copy.backup_id)
+                    && !after.targets.contains(&copy.to)
+                {
+                    after.targets.push(copy.to.clone());
+                }
+            }
             Some(error) => {
                 for one in kept.copies.iter_mut().filter(|one| is_it(one)) {
                     one.attempts += 1;
-                    one.retry_at = now + pause(one.attempts, FIRST_PAUSE, LONGEST_PAUSE);
+                    one.retry_at = now + backoff(one.attempts, FIRST_BACKOFF, LONGEST_BACKOFF);
                     one.error = Some(error.clone());
                 }
             }
@@ -97,7 +106,7 @@ impl Machine {
         };
         let is_it = |one: &&mut PendingCopy| one.backup_id == copy.backup_id && one.to == copy.to;
         for one in kept.copies.iter_mut().filter(is_it) {
-            one.retry_at = now + FIRST_PAUSE;
+            one.retry_at = now + FIRST_BACKOFF;
             one.error = Some(reason.to_owned());
         }
     }

@@ -17,7 +17,7 @@ const BUSY_LIMIT: SignedDuration = SignedDuration::from_mins(30);
 const BUSY_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What becomes of a copy.
-pub(super) type CopyFailed<'a> = &'a (dyn Fn(&str, Option<String>) + Send + Sync);
+pub(super) type OnCopyEnd<'a> = &'a (dyn Fn(&str, Option<String>) + Send + Sync);
 
 /// The target that holds the backup of this operation; `None` where several hold a leg of it.
 pub(super) fn held_by(backup: &Operation) -> Option<&str> {
@@ -43,7 +43,7 @@ pub(super) async fn with_copies(
     clock: &dyn Clock,
     schedule: &ScheduleSettings,
     backup: &Operation,
-    copied: CopyFailed<'_>,
+    copied: OnCopyEnd<'_>,
 ) -> Vec<Result<Operation>> {
     let (name, backup_id) = (&schedule.timing.name, &*backup.backup_id);
     let from = held_by(backup);

@@ -88,14 +88,6 @@ impl Scheduler {
         }
         self.keep().await;
         let copied = |to: &str, error: Option<String>| {
-            if error.is_some() {
-                tracing::warn!(
-                    schedule = name,
-                    backup_id = id,
-                    to,
-                    "the copy is tried again"
-                );
-            }
             let copy = PendingCopy {
                 backup_id: id.to_owned(),
                 from: from.map(str::to_owned),
@@ -128,7 +120,7 @@ impl Scheduler {
         tracing::info!(
             schedule = name,
             backup_id = after.backup_id,
-            "what was to follow a backup when the service ended is done now"
+            "the service ended before this backup was verified and its target pruned: that is done now"
         );
         let (work, clock) = (&*self.work, &*self.clock);
         let held = (&*after.backup_id, after.from.as_deref());
@@ -141,16 +133,20 @@ impl Scheduler {
         let Some(schedule) = self.schedule(&name) else {
             return;
         };
-        let done = match schedule.copy_to.contains(&copy.to) {
-            true => {
-                let from = copy.from.as_deref();
-                self.work
-                    .copy(&schedule, &copy.backup_id, from, &copy.to)
-                    .await
-            }
-            // Nobody asks for it any more.
-            false => Err(Error::NotFound(copy.backup_id.clone())),
-        };
+        if !schedule.copy_to.contains(&copy.to) {
+            tracing::warn!(
+                schedule = name,
+                backup_id = copy.backup_id,
+                to = copy.to,
+                "a copy is given up: the schedule no longer copies to this target"
+            );
+            let now = self.clock.now();
+            self.machine().copy_has_ended(&name, &copy, None, now);
+            return;
+        }
+        let from = copy.from.as_deref();
+        let copied = self.work.copy(&schedule, &copy.backup_id, from, &copy.to);
+        let done = copied.await;
         if let Err(error) = &done
             && matches!(error.root(), Error::Busy(_))
         {
@@ -165,7 +161,7 @@ impl Scheduler {
                 schedule = name,
                 backup_id = copy.backup_id,
                 to = copy.to,
-                "a copy is given up: the backup is gone, or nobody asks for the copy any more"
+                "a copy is given up: its backup no longer exists"
             ),
             Some(error) => tracing::warn!(
                 schedule = name,

@@ -22,10 +22,10 @@ pub struct ScheduleHealth {
 /// Looks at these schedules, or at why there are none.
 pub async fn health(
     engine: &ArcBackup,
-    schedules: crate::Result<&[ScheduleSettings]>,
+    schedules: crate::Result<impl AsRef<[ScheduleSettings]>>,
 ) -> ScheduleHealth {
     let reports = match schedules {
-        Ok(schedules) => reports(engine, schedules, Timestamp::now()).await,
+        Ok(schedules) => reports(engine, schedules.as_ref(), Timestamp::now()).await,
         Err(error) => Err(error),
     };
     match reports {
@@ -49,10 +49,7 @@ fn name(report: &ScheduleReport) -> String {
 fn why(report: &ScheduleReport) -> String {
     let name = name(report);
     let waits = report.waiting.as_ref().and_then(|one| one.reason.clone());
-    let failed = report.last_failure.as_ref().filter(|failure| {
-        let success = report.last_success.as_ref();
-        success.is_none_or(|success| success.started_at < failure.started_at)
-    });
+    let failed = report.failure_since_success();
     let unserved = (!report.is_served)
         .then(|| "no service has taken it up: start `arc-backup serve`".to_owned());
     let failed = failed.map(|one| one.error.clone());

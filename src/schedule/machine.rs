@@ -17,9 +17,9 @@ pub(crate) const LATE: SignedDuration = SignedDuration::from_mins(1);
 /// more, it was wrong before, and waiting for it to come back could mean years of silence.
 const SET_BACK: SignedDuration = SignedDuration::from_hours(25);
 /// The first pause before a run that met a busy instance or target is tried again.
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(5);
 /// The longest one.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(1);
 /// Why runs did not begin.
 pub(super) const PAUSED: &str = "it was paused";
 const REMOVED: &str = "the schedule was removed before it ran";
@@ -149,9 +149,11 @@ impl Machine {
         self.is_dirty = true;
     }
 
-    /// A schedule that was removed is there again: what was due meanwhile is no run.
+    /// A schedule that was removed is there again: what fell into that time is no run.
     fn take_back(&mut self, at: usize, now: Timestamp) {
         if self.entries[at].kept.removed_at.take().is_some() {
+            // Whether its run began was answered, if at all, while nobody knew the schedule.
+            self.entries[at].kept.beginning = None;
             self.decide_until(at, now, REMOVED);
             self.is_dirty = true;
         }
@@ -179,6 +181,9 @@ impl Machine {
         (kept.cron, kept.timezone) = (timing.cron.to_string(), timing.timezone.clone());
         (kept.decided_until, kept.since) = (now, now);
         kept.waiting = None;
+        if let Some(beginning) = &mut kept.beginning {
+            beginning.decided_before = now;
+        }
         self.is_dirty = true;
     }
 
@@ -231,7 +236,7 @@ impl Machine {
         }
         let kept = &mut entry.kept;
         if let Some(waiting) = &mut kept.waiting
-            && waiting.retry_at > now + LONGEST_PAUSE
+            && waiting.retry_at > now + LONGEST_BACKOFF
         {
             // The clock was set back.
             waiting.retry_at = now;
@@ -354,15 +359,15 @@ impl Machine {
 
     /// The engine has begun the run.
     pub(crate) fn has_begun(&mut self, name: &str, now: Timestamp, operation_id: &str) {
-        self.is_settled(name, now, operation_id, None);
+        self.settle(name, now, operation_id, None);
     }
 
     /// The run failed before it began.
     pub(crate) fn has_failed(&mut self, name: &str, now: Timestamp, error: &str) {
-        self.is_settled(name, now, "", Some(error));
+        self.settle(name, now, "", Some(error));
     }
 
-    fn is_settled(&mut self, name: &str, now: Timestamp, operation_id: &str, error: Option<&str>) {
+    fn settle(&mut self, name: &str, now: Timestamp, operation_id: &str, error: Option<&str>) {
         if let Some(Entry { kept, .. }) = self.entry(name)
             && let Some(beginning) = kept.beginning.take()
         {
@@ -385,7 +390,7 @@ impl Machine {
             kept.decided_until = beginning.decided_before;
             if let Some(waiting) = &mut kept.waiting {
                 waiting.attempts += 1;
-                waiting.retry_at = now + pause(waiting.attempts, FIRST_PAUSE, LONGEST_PAUSE);
+                waiting.retry_at = now + backoff(waiting.attempts, FIRST_BACKOFF, LONGEST_BACKOFF);
                 waiting.reason = Some(reason.to_owned());
             }
         }
@@ -464,7 +469,7 @@ fn begin(timing: &Timing, from: Timestamp) -> Kept {
     }
 }
 
-pub(super) fn pause(
+pub(super) fn backoff(
     attempts: u32,
     first: SignedDuration,
     longest: SignedDuration,

@@ -30,6 +30,6 @@ pub use report::{
     WaitingReport, reports,
 };
 pub use scheduler::Scheduler;
-pub(crate) use store::keep_to_copy;
+pub(crate) use store::pending_copies;
 pub use switches::switch;
 pub use work::{EngineWork, ScheduleWork, configured, find, request_of};

@@ -9,8 +9,7 @@ use crate::Result;
 use crate::config::ScheduleSettings;
 use crate::manifest::BackupId;
 use crate::operations::ArcBackup;
-use crate::repository::Summary;
-use crate::retention::{Candidate, CandidateState, Fault, Pinned, evaluate_all};
+use crate::retention::{Candidate, evaluate_all};
 
 /// How many next runs are shown.
 const NEXT_RUNS: usize = 10;
@@ -74,20 +73,17 @@ pub async fn preview(
         preview.warnings.push(text.to_owned());
         return Ok(preview);
     }
-    let answer = engine.list(Some(&schedule.target), false).await?;
-    for error in answer.errors {
-        let (target, detail) = (error.target, error.detail);
-        let text = format!("target {target} can't be listed: {detail}");
-        preview.warnings.push(text);
-    }
+    let mut candidates = match engine.retention_candidates(&schedule.target, now).await {
+        Ok(made) => made,
+        Err(error) => {
+            let text = format!("target {} can't be listed: {error}", schedule.target);
+            preview.warnings.push(text);
+            Vec::new()
+        }
+    };
     let own = engine.instance();
-    let made = answer
-        .backups
-        .iter()
-        .map(|one| candidate(one, own.as_deref()));
     let here = all.iter().filter(|one| one.target == schedule.target);
-    let future = here.flat_map(|one| future(one, own.as_ref(), now, at));
-    let candidates: Vec<_> = made.chain(future).collect();
+    candidates.extend(here.flat_map(|one| future(one, own.as_ref(), now, at)));
     let times: BTreeMap<_, _> = candidates
         .iter()
         .map(|one| (one.id.clone(), one.time))
@@ -104,27 +100,6 @@ pub async fn preview(
         });
     preview.kept = Some(kept.collect());
     Ok(preview)
-}
-
-/// A backup that there is.
-fn candidate(backup: &Summary, own: Option<&str>) -> Candidate {
-    let by_id = || BackupId::parse(&backup.backup_id).ok()?.moment();
-    let time = backup.created_at.parse().ok().or_else(by_id);
-    Candidate {
-        state: match backup.state.is_good() {
-            true => CandidateState::Good,
-            false => CandidateState::NotGood(Fault::Damaged),
-        },
-        pin: backup.pin.as_ref().map(|pin| Pinned {
-            reason: pin.reason.clone(),
-            until: pin.until.as_ref().and_then(|until| until.parse().ok()),
-        }),
-        is_ours: backup.instance.is_some() && backup.instance.as_deref() == own,
-        instance: backup.instance.clone(),
-        scope: backup.scope.clone(),
-        schedule: backup.schedule.clone(),
-        ..Candidate::new(&*backup.backup_id, time.unwrap_or(Timestamp::MIN))
-    }
 }
 
 /// The backups of a schedule until `at`, if each run succeeds.

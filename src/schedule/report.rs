@@ -39,10 +39,21 @@ pub struct ScheduleReport {
     pub next_runs: Vec<Timestamp>,
     /// The run that waits for others.
     pub waiting: Option<WaitingReport>,
-    /// Runs that were missed, and not made up.
+    /// Runs that did not run themselves: missed, or made up by one later run.
     pub missed: Option<MissedReport>,
     /// Copies that are still to be made.
     pub pending_copies: Vec<PendingCopyReport>,
+}
+
+impl ScheduleReport {
+    /// What failed after the last success began.
+    #[must_use]
+    pub fn failure_since_success(&self) -> Option<&LastFailure> {
+        let at = |text: &str| text.parse::<Timestamp>().ok();
+        let success = self.last_success.as_ref().map(|one| at(&one.started_at));
+        (self.last_failure.as_ref())
+            .filter(|failure| success.is_none_or(|success| success < at(&failure.started_at)))
+    }
 }
 
 /// A backup that succeeded.

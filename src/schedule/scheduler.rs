@@ -366,8 +366,8 @@ impl Scheduler {
         match saved {
             Ok(Ok(())) => {}
             // After a restart the history says what has run.
-            Ok(Err(error)) => tracing::error!(%error, "cannot keep what schedules have run"),
-            Err(error) => tracing::error!(%error, "cannot keep what schedules have run"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot write the state of the schedules"),
+            Err(error) => tracing::error!(%error, "cannot write the state of the schedules"),
         }
     }
 

@@ -1,10 +1,11 @@
 //! What is kept of schedules, in the state folder.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::kept::KeptSchedules;
-use crate::files::{create_folder, with_suffix, write_atomically};
+use crate::files::{create_file, create_folder, with_suffix, write_atomically};
 use crate::operations::ArcBackup;
 use crate::{Error, Result};
 
@@ -23,12 +24,7 @@ pub(super) fn lock(state: &Path) -> Result<Option<File>> {
     let folder = folder(state);
     create_folder(&folder).map_err(|error| Error::io("create", &folder, error))?;
     let path = folder.join("lock");
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
-    let file = file.map_err(|error| Error::io("open", &path, error))?;
+    let file = create_file(&path).map_err(|error| Error::io("open", &path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -46,7 +42,7 @@ pub(super) fn load(state: &Path) -> KeptSchedules {
             return KeptSchedules::default();
         }
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "cannot read what is kept of schedules");
+            tracing::warn!(%error, path = %path.display(), "cannot read the state of the schedules");
             return KeptSchedules::default();
         }
     };
@@ -54,7 +50,7 @@ pub(super) fn load(state: &Path) -> KeptSchedules {
         let aside = with_suffix(&path, ".damaged");
         tracing::warn!(
             %error, path = %path.display(), aside = %aside.display(),
-            "what was kept of schedules is damaged, and set aside: the history says what has run"
+            "the state of the schedules was damaged and is set aside: the last runs are taken from the history"
         );
         let _ = std::fs::rename(&path, aside);
         KeptSchedules::default()
@@ -66,20 +62,20 @@ pub(super) fn look(state: &Path) -> Option<KeptSchedules> {
     serde_json::from_slice(&std::fs::read(path(state)).ok()?).ok()
 }
 
-/// Reports to the engine which backups are still to be copied, by a schedule of any process: a
-/// prune keeps them.
-pub(crate) async fn keep_to_copy(engine: &ArcBackup) {
+/// Backups that are still to be copied, by a schedule of any process, each with the target that it
+/// goes to.
+pub(crate) async fn pending_copies(engine: &ArcBackup) -> BTreeMap<String, String> {
     let state = engine.settings().backup.state_folder().to_owned();
     let kept = tokio::task::spawn_blocking(move || look(&state)).await;
     let kept = kept.ok().flatten().unwrap_or_default();
     let copies = kept.schedules.into_values().flat_map(|one| one.copies);
-    engine.keep_to_copy(copies.map(|copy| (copy.backup_id, copy.to)).collect());
+    copies.map(|copy| (copy.backup_id, copy.to)).collect()
 }
 
 /// Writes what is kept, durably.
 pub(super) fn save(state: &Path, kept: &KeptSchedules) -> Result<()> {
     let text = serde_json::to_vec_pretty(kept).map_err(|error| {
-        Error::Failed(format!("cannot write what is kept of schedules: {error}"))
+        Error::Failed(format!("cannot write the state of the schedules: {error}"))
     })?;
     let folder = folder(state);
     create_folder(&folder).map_err(|error| Error::io("create", &folder, error))?;

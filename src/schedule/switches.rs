@@ -59,7 +59,7 @@ pub(super) fn read(state: &Path) -> BTreeMap<String, Switch> {
         let name = name.strip_suffix(SUFFIX)?.to_owned();
         let switch = serde_json::from_slice(&std::fs::read(entry.path()).ok()?);
         if let Err(error) = &switch {
-            tracing::warn!(%error, schedule = name, "a pause cannot be read, and does not count");
+            tracing::warn!(%error, schedule = name, "the pause file of a schedule cannot be read and is ignored: pause or resume the schedule again");
         }
         Some((name, switch.ok()?))
     });

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::decision::Begun;
-use super::store::keep_to_copy;
-use crate::backup_type::BackupType;
+use super::store::pending_copies;
 use crate::config::{IncludeConfig, ScheduleSettings, ScheduledVerification, Settings};
 use crate::manifest::BackupId;
 use crate::nearest::hint;
@@ -112,9 +111,9 @@ impl ScheduleWork for EngineWork {
         if !has_rules(&self.0.retention()?.policies(target)) {
             return Ok(None);
         }
-        keep_to_copy(&self.0).await;
-        let request = Request::Prune(PruneOptions::of(Some(target.to_owned())));
-        self.run(schedule, request).await.map(Some)
+        let mut options = PruneOptions::of(Some(target.to_owned()));
+        options.to_copy = pending_copies(&self.0).await;
+        self.run(schedule, Request::Prune(options)).await.map(Some)
     }
 }
 
@@ -170,7 +169,7 @@ pub fn request_of(engine: &ArcBackup, schedule: &ScheduleSettings) -> Result<Req
     };
     Ok(Request::Backup(BackupOptions {
         scope: Scope::from(sections).of_databases(databases),
-        backup_type: schedule.backup_type.as_deref().and_then(BackupType::parse),
+        backup_type: schedule.backup_type,
         require_flush: settings.require_flush,
         secrets: config.secrets(),
         target: schedule.wanted_target().map(str::to_owned),

@@ -19,7 +19,7 @@ use super::super::types::{PinnedBackup, Pruned, Started};
 use crate::manifest::BackupId;
 use crate::operations::{PinRequest, PruneOptions, Request};
 use crate::retention::Rules;
-use crate::schedule::keep_to_copy;
+use crate::schedule::pending_copies;
 use crate::times;
 
 /// The endpoints of retention.
@@ -48,7 +48,7 @@ impl RetentionRoutes {
         let mut options = PruneOptions::of(fields.target.clone());
         options.rules = rules(fields)?;
         options.include_foreign = fields.include_foreign.unwrap_or(false);
-        keep_to_copy(&shared.engine).await;
+        options.to_copy = pending_copies(&shared.engine).await;
         if fields.dry_run.unwrap_or(true) {
             let plan = shared.engine.plan_prune(&options).await?;
             return Ok(Pruned::Planned(Json(plan.into())));

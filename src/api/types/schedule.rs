@@ -75,9 +75,9 @@ pub(crate) struct Schedule {
     pub(in crate::api) next_runs: Vec<String>,
     /// The run that waits for others.
     pub(in crate::api) waiting: Option<ScheduleWaiting>,
-    /// Runs that were missed and not made up.
+    /// Runs that did not run themselves: missed, or made up by one later run.
     pub(in crate::api) missed: Option<ScheduleMissed>,
-    /// Copies that failed, and are tried again.
+    /// Copies that are still to be made: not tried yet, or failed and tried again.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) pending_copies: Vec<PendingCopy>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct ScheduleWaiting {
     pub(in crate::api) reason: Option<String>,
 }
 
-/// Runs of a schedule that were missed, and not made up.
+/// Runs of a schedule that did not run themselves: missed, or made up by one later run.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct ScheduleMissed {
@@ -169,7 +169,7 @@ impl From<schedule::ScheduleReport> for Schedule {
             name: timing.name.clone(),
             cron: timing.cron.to_string(),
             timezone: timing.timezone.clone(),
-            backup_type: settings.backup_type,
+            backup_type: settings.backup_type.map(|kind| kind.as_str().to_owned()),
             target: settings.target,
             databases: settings.databases,
             copy_to: settings.copy_to,

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use arc_backup_core::{EntityTag, ErrorKind, Scope};
+use arc_backup_core::{EntityTag, Scope};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
+use crate::Result;
 use crate::backup_type::BackupType;
 use crate::manifest::{BackupId, Inventory, InventoryFault, Manifest, SourceInfo};
 use crate::operations::BackupOptions;
@@ -16,7 +17,6 @@ use crate::operations::instance_id;
 use crate::operations::verify::sampling::Run;
 use crate::repository::{Loaded, Note, SampleCursor};
 use crate::times::system_time;
-use crate::{Error, Result};
 
 /// How many more backups are looked at for one of all databases, once one of some was found.
 const MORE: usize = 500;
@@ -184,13 +184,13 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
             match load {
                 Ok(loaded) if is_of_this_data(&loaded, &own) => found.push((id.clone(), loaded)),
                 Ok(_) => {}
-                Err(error) if is_silence(&error) => return Err(error),
+                Err(error) if error.is_unanswered() => return Err(error),
                 Err(error) => tracing::debug!(%id, %error, "not the base"),
             }
         }
         found.sort_by_key(|(_, loaded)| loaded.manifest.created_at.parse::<Timestamp>().ok());
         for (id, loaded) in found.into_iter().rev() {
-            let note = match doubts.look(repository, &id, is_silence).await? {
+            let note = match doubts.look(repository, &id).await? {
                 Health::Good(note) => *note,
                 Health::Bad => continue,
             };
@@ -212,16 +212,6 @@ async fn search(context: &Context, options: &BackupOptions, way: Way) -> Result<
         }
     }
     Ok(None)
-}
-
-/// Whether the target gave no answer, which says nothing of a backup.
-pub(crate) fn is_silence(error: &Error) -> bool {
-    (error.storage_fault()).is_some_and(|fault| {
-        matches!(
-            fault.kind(),
-            ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Cancelled
-        )
-    })
 }
 
 fn is_of_this_data(loaded: &Loaded, own: &SourceInfo) -> bool {
@@ -252,7 +242,7 @@ async fn open(
         .inventory(&id, &loaded, context.scratch()?);
     let inventory = match read.await {
         Ok(inventory) => inventory,
-        Err(InventoryFault::Other(error)) if is_silence(&error) => return Err(error),
+        Err(InventoryFault::Other(error)) if error.is_unanswered() => return Err(error),
         Err(fault) => {
             context.warn(format!(
                 "the files of backup `{id}` can't be reused, as its list of files can't be used: {fault}; verify it"

@@ -1,27 +1,19 @@
 //! The objects that a backup refers to, or copies within the store: whether each is there, as it
 //! was when its backup was made.
-//!
-//! A request for each would be a million. So the folders of the backups that hold most of them are
-//! listed, in step with the inventory: both are in byte order.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, SystemTime};
 
-use arc_backup_core::{ListOptions, ListStream, Listed, Meta, Section};
-use futures::StreamExt;
+use arc_backup_core::{Key, Meta, Section};
 use tokio::sync::Mutex;
 
 use crate::Result;
 use crate::manifest::{BackupId, Record};
 use crate::operations::backup::base::{Base, Way};
 use crate::operations::context::Context;
-use crate::repository::{Repository, folder, location_of, manifest_key};
+use crate::repository::{HolderListings, Repository, location_of, manifest_key};
 
-/// How many folders are listed at once: each listing holds a page of keys.
-const LISTINGS: usize = 32;
-/// A folder with fewer of the files is not listed: it may be a large one.
-const FEWEST_FILES: u64 = 64;
 /// About how many of the files in folders that are not listed are asked for, drawn again by each
 /// backup.
 const REQUESTS: u64 = 1000;
@@ -45,15 +37,9 @@ pub(super) struct HeldObjects {
     /// The backup that is made, by which it is drawn what is asked for.
     id: BackupId,
     is_needed: bool,
-    listings: HashMap<BackupId, Cursor>,
+    listings: HolderListings,
     /// Of this many files in folders that are not listed, one is asked for.
     one_of: u64,
-}
-
-/// How far a folder is listed.
-struct Cursor {
-    listing: ListStream,
-    next: Option<Meta>,
 }
 
 impl HeldObjects {
@@ -61,39 +47,20 @@ impl HeldObjects {
     pub(super) fn new(context: &Context, base: &Base, section: &Section) -> Self {
         let others: u64 = base.holders.iter().map(|(_, files)| files).sum();
         let own = base.inventory.totals_of(section).0.saturating_sub(others);
-        let mut holders = base.holders.clone();
-        holders.push((base.id.clone(), own));
-        holders.sort_by_key(|(_, files)| std::cmp::Reverse(*files));
         let is_needed = base.way != Way::Link;
-        let is_listed = |(number, (_, files)): &(usize, (BackupId, u64))| {
-            *number < LISTINGS && *files >= FEWEST_FILES
-        };
-        let (listed, not_listed): (Vec<_>, Vec<_>) = holders
-            .into_iter()
-            .enumerate()
-            .filter(|_| is_needed)
-            .partition(is_listed);
-        let sink = context.repository.sink();
-        let listings = listed.into_iter().map(|(_, (holder, _))| {
-            let cursor = Cursor {
-                listing: sink
-                    .list(ListOptions {
-                        prefix: format!("{}/{section}/", folder(&holder)),
-                        ..ListOptions::default()
-                    })
-                    .fuse()
-                    .boxed(),
-                next: None,
-            };
-            (holder, cursor)
-        });
-        let files: u64 = not_listed.iter().map(|(_, (_, files))| files).sum();
+        let mut holders = Vec::new();
+        if is_needed {
+            holders.clone_from(&base.holders);
+            holders.push((base.id.clone(), own));
+        }
+        let in_section = |folder: &Key| format!("{folder}/{section}/");
+        let (listings, not_listed) = HolderListings::new(&context.repository, holders, in_section);
         Self {
             base: base.id.clone(),
             id: context.id.clone(),
             is_needed,
-            listings: listings.collect(),
-            one_of: files.div_ceil(REQUESTS).max(1),
+            listings,
+            one_of: not_listed.div_ceil(REQUESTS).max(1),
         }
     }
 
@@ -103,9 +70,10 @@ impl HeldObjects {
             return Ok(Held::NotAsked);
         }
         let (holder, key) = location_of(&self.base, of_base)?;
-        if let Some(cursor) = self.listings.get_mut(&holder) {
+        if self.listings.has(&holder) {
             // One that a listing lacks may have been stored a moment ago.
-            return Ok(cursor.find(&key).await?.map_or(Held::Ask, Held::Listed));
+            let found = self.listings.find(&holder, &key).await?;
+            return Ok(found.map_or(Held::Ask, Held::Listed));
         }
         let mut hasher = DefaultHasher::new();
         (self.id.as_str(), of_base.path.as_str()).hash(&mut hasher);
@@ -113,21 +81,6 @@ impl HeldObjects {
             true => Held::Ask,
             false => Held::NotAsked,
         })
-    }
-}
-
-impl Cursor {
-    async fn find(&mut self, key: &str) -> Result<Option<Meta>> {
-        while (self.next.as_ref()).is_none_or(|next| *next.key < *key) {
-            match self.listing.next().await {
-                Some(Ok(Listed::Object(meta))) => self.next = Some(meta),
-                Some(Ok(Listed::Other { .. })) => {}
-                Some(Err(error)) if error.is_of_one_place() => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => return Ok(None),
-            }
-        }
-        Ok(self.next.take_if(|next| *next.key == *key))
     }
 }
 

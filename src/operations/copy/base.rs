@@ -6,7 +6,6 @@ use arc_backup_core::Child;
 
 use crate::Result;
 use crate::manifest::{BackupId, Inventory, Manifest, Record};
-use crate::operations::backup::base::is_silence;
 use crate::operations::context::Context;
 use crate::operations::copy::holdings::holdings;
 use crate::operations::doubts::{Doubts, Health};
@@ -56,7 +55,7 @@ impl Base {
             if !is_of(&loaded, instance) {
                 continue;
             }
-            let Health::Good(note) = doubts.look(repository, &id, is_silence).await? else {
+            let Health::Good(note) = doubts.look(repository, &id).await? else {
                 continue;
             };
             let named = id.clone();

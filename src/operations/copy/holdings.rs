@@ -19,7 +19,7 @@ pub(crate) struct Holdings {
     /// Files that are there, and were written since their entity tags were noted.
     pub(crate) rewritten: BTreeSet<String>,
     /// Files in the backup's own folder that its inventory does not name.
-    pub(crate) strays: Vec<Key>,
+    pub(crate) leftovers: Vec<Key>,
 }
 
 /// Compares the files of an inventory with the listings of the folders that hold them: a listing
@@ -58,7 +58,7 @@ pub(crate) async fn holdings(
                 {
                     found.rewritten.insert(record.path.to_string());
                 }
-                Joined::Right(there) if holder == *id => found.strays.push(there.meta.key),
+                Joined::Right(there) if holder == *id => found.leftovers.push(there.meta.key),
                 Joined::Both(..) | Joined::Right(_) => {}
             }
         }

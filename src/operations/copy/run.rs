@@ -33,14 +33,10 @@ pub(crate) enum Copied {
 
 impl Copied {
     /// Reports it to the status.
-    ///
-    /// # Errors
-    /// None: a copy that was not made is an error already.
-    pub(crate) fn report(self, running: &Running) -> Result<()> {
+    pub(crate) fn report(self, running: &Running) {
         running.update(|operation| {
             operation.unchanged = matches!(self, Self::Unchanged).then_some(true);
         });
-        Ok(())
     }
 }
 
@@ -196,7 +192,7 @@ async fn settle(context: &Context, inventory: &Inventory) -> Result<()> {
             repository.label()
         )));
     }
-    for batch in held.strays.chunks(1000) {
+    for batch in held.leftovers.chunks(1000) {
         context.check_lock().await?;
         repository.sink().delete(batch).await?;
     }

@@ -1,5 +1,7 @@
 //! What a prune is asked for.
 
+use std::collections::BTreeMap;
+
 use crate::retention::Rules;
 
 /// Which backups to keep, and in which target.
@@ -12,6 +14,8 @@ pub struct PruneOptions {
     pub rules: Option<Rules>,
     /// Whether backups of other instances, and of Arc, are pruned too, by the same rules.
     pub include_foreign: bool,
+    /// Backups that are still to be copied, each with the target that it goes to: they are kept.
+    pub(crate) to_copy: BTreeMap<String, String>,
 }
 
 impl PruneOptions {

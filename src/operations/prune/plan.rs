@@ -10,8 +10,8 @@ use crate::operations::delete::Estimator;
 use crate::operations::prune::PruneOptions;
 use crate::operations::prune::candidates::{self, Found, Whose};
 use crate::operations::prune::faults::{ends, may_pass};
-use crate::repository::{BackupState, Freed, Repository};
-use crate::retention::{CandidateState, Pinned, Policies, Unknown, evaluate_all};
+use crate::repository::{BackupState, Damage, Freed, Repository};
+use crate::retention::{Candidate, CandidateState, Pinned, Policies, Unknown, evaluate_all};
 use crate::{Error, Result};
 
 /// For how long a backup is kept whose copy fails.
@@ -155,9 +155,14 @@ impl ArcBackup {
         }
     }
 
-    /// The same without what it frees.
-    pub(super) async fn decide_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
-        let repository = self.repository(options.target.as_deref())?;
+    /// The backups of a target as retention rules see them, and what damage was found there last,
+    /// with how many of them may share it.
+    async fn found(
+        &self,
+        repository: &Repository,
+        whose: Whose<'_>,
+        now: Timestamp,
+    ) -> Result<(Vec<Found>, Option<(Damage, usize)>)> {
         // Never an earlier list: a backup that is decided on was there a moment ago.
         let answer = self.list(Some(repository.name()), false).await?;
         let is_of = |name: &str| name == repository.name();
@@ -167,30 +172,58 @@ impl ArcBackup {
             let error = again.err().map(|error| repository.named(error));
             return Err(error.unwrap_or_else(|| Error::Failed(failed.detail.clone())));
         }
-        let (now, own) = (Timestamp::now(), self.instance());
-        let whose = Whose {
-            own: own.as_deref(),
-            include_foreign: options.include_foreign,
-        };
         let mut found = candidates::find(repository.name(), &answer, whose, now);
-        keep_to_copy(&mut found, &self.retention.to_copy(), now);
-        let policies = self.policies(repository.name(), options)?;
         let damage = repository.last_damage().await?;
         let in_doubt = damage.map(|damage| {
             let count = candidates::doubt(&mut found, damage.at);
             (damage, count)
         });
+        Ok((found, in_doubt))
+    }
+
+    /// The backups of a target as the rules of a prune see them at `now`.
+    ///
+    /// # Errors
+    /// As [`plan_prune`](Self::plan_prune).
+    pub(crate) async fn retention_candidates(
+        &self,
+        target: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Candidate>> {
+        let own = self.instance();
+        let whose = Whose {
+            own: own.as_deref(),
+            include_foreign: false,
+        };
+        let (found, _) = self
+            .found(self.repository(Some(target))?, whose, now)
+            .await?;
+        Ok(found.into_iter().map(|one| one.candidate).collect())
+    }
+
+    /// The same without what it frees.
+    pub(super) async fn decide_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
+        let repository = self.repository(options.target.as_deref())?;
+        let (now, own) = (Timestamp::now(), self.instance());
+        let whose = Whose {
+            own: own.as_deref(),
+            include_foreign: options.include_foreign,
+        };
+        let (mut found, in_doubt) = self.found(repository, whose, now).await?;
+        keep_to_copy(&mut found, &options.to_copy, now);
+        let policies = self.policies(repository.name(), options)?;
         let unread = (found.iter())
             .filter(|one| one.candidate.state == CandidateState::Unknown(Unknown::Note))
             .map(|one| unread_note(&one.candidate.id))
             .collect::<Vec<_>>();
+        let counts = Counts::of(&found, now);
         let mut plan = made(repository, found, &policies, now);
-        plan.warnings = warnings(&plan, &policies, whose);
+        plan.warnings = warnings(&plan, &policies, whose, &counts);
         plan.warnings.extend(unread);
         if let Some((damage, count)) = in_doubt.filter(|(_, count)| *count > 0) {
             plan.warnings.push(format!(
-                "damage was found in backup `{}` at {}: {count} backups that were made before may share the damaged files, and take \
-                 no place of another; a full verification clears each",
+                "damage was found in backup `{}` at {}: {count} backups that were made before may share the damaged files, and \
+                 do not count towards any rule; run a full verification of each",
                 damage.backup_id, damage.at
             ));
         }
@@ -208,7 +241,7 @@ impl ArcBackup {
 
 fn unread_note(id: &str) -> String {
     format!(
-        "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and takes no place of another; \
+        "the note of backup `{id}` can't be read, so it may be pinned or damaged: it is kept, and does not count towards any rule; \
          verify it"
     )
 }
@@ -263,7 +296,32 @@ fn made(
     }
 }
 
-fn warnings(plan: &PrunePlan, policies: &Policies, whose: Whose<'_>) -> Vec<String> {
+/// Backups that are kept whatever the rules say.
+struct Counts {
+    /// Those that this instance did not make.
+    foreign: usize,
+    /// Those that are dated in the future.
+    future: usize,
+}
+
+impl Counts {
+    fn of(found: &[Found], now: Timestamp) -> Self {
+        let candidates = || found.iter().map(|one| &one.candidate);
+        let is_known = |one: &&Candidate| !matches!(one.state, CandidateState::Unknown(_));
+        let ours = candidates().filter(|one| one.is_ours).filter(is_known);
+        Self {
+            foreign: candidates().filter(|one| !one.is_ours).count(),
+            future: ours.filter(|one| one.time > now).count(),
+        }
+    }
+}
+
+fn warnings(
+    plan: &PrunePlan,
+    policies: &Policies,
+    whose: Whose<'_>,
+    counts: &Counts,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     let schedules = policies.of_schedules.values();
     if policies.of_target.rules.is_empty() && schedules.into_iter().all(|one| one.rules.is_empty())
@@ -274,11 +332,7 @@ fn warnings(plan: &PrunePlan, policies: &Policies, whose: Whose<'_>) -> Vec<Stri
             plan.target
         ));
     }
-    let with = |reason: &str| {
-        let has = |one: &&PlannedBackup| one.reasons.iter().any(|of| of == reason);
-        plan.backups.iter().filter(has).count()
-    };
-    let foreign = with("not made by this instance");
+    let &Counts { foreign, future } = counts;
     if whose.own.is_none() && foreign > 0 {
         warnings.push(
             "this instance has no name yet, as its state folder (`backup.state_path`) is new: no backup counts as its own"
@@ -302,7 +356,6 @@ fn warnings(plan: &PrunePlan, policies: &Policies, whose: Whose<'_>) -> Vec<Stri
             names.join(", ")
         ));
     }
-    let future = with("dated in the future");
     if future > 0 {
         warnings.push(format!(
             "{future} backups are dated in the future, and are kept: check the clocks of the hosts that made them"

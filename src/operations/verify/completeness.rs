@@ -228,7 +228,7 @@ fn found<'a>(
     // A deletion that was killed before the manifest went leaves a list of retained files.
     let mut own = vec![manifest_key(id), retained_key(id)];
     own.extend((loaded.manifest.inventory.as_ref()).map(|inventory| inventory_key(id, inventory)));
-    // Of a run, each leg has one where the first has one.
+    // Of a run, only the legs without a base have one.
     if !loaded.sealed || loaded.manifest.file_list.is_some() {
         own.push(file_list_key(id));
     }

@@ -11,8 +11,8 @@ use crate::operations::context::Context;
 use crate::operations::verify::check_for::CheckFor;
 use crate::repository::{Loaded, Repository, file_list_key};
 
-/// Warns of a list that is missing, or is not the one that the manifest names. Each leg of a run
-/// has one.
+/// Warns of a list that is missing, or is not the one that the manifest names. Of a run, each leg
+/// is looked at.
 pub(crate) async fn check(context: &Context, loaded: &Loaded, purpose: CheckFor) -> Result<()> {
     if context.repository.legs().is_empty() {
         return check_one(context, &context.repository, loaded, purpose).await;

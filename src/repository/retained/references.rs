@@ -13,13 +13,11 @@ use super::list::RetainedFile;
 use crate::UnreadableState;
 use crate::manifest::{self, BackupId, INVENTORY};
 use crate::repository::Repository;
-use crate::repository::layout::{file_key, manifest_key};
+use crate::repository::layout::{inventory_keys, manifest_key};
 use crate::{Error, Result};
 
 /// How many manifests are read at once.
 const MANIFESTS_AT_ONCE: usize = 16;
-/// The inventory, compressed and not.
-const INVENTORIES: [&str; 2] = ["inventory.jsonl.zst", INVENTORY];
 
 /// What the manifests in a target say of who needs whose files.
 #[derive(Debug, Default)]
@@ -219,16 +217,13 @@ impl Repository {
         &self,
         id: &BackupId,
     ) -> Result<BoxStream<'static, Result<(BackupId, RetainedFile), CoreError>>, CoreError> {
-        for name in INVENTORIES {
-            let Ok(key) = file_key(id, name) else {
-                continue;
-            };
+        for key in inventory_keys(id) {
             let object = match self.sink.get(&key, GetOptions::default()).await {
                 Ok(object) => object,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let lines = match name == INVENTORY {
+            let lines = match key.ends_with(INVENTORY) {
                 true => lines(object.body, &key).boxed(),
                 false => compressed_lines(object.body, &key)?.boxed(),
             };

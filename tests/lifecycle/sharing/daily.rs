@@ -359,10 +359,14 @@ fn random_days_in_memory() {
     days(&[(Kind::Memory, 0..6, 30)]);
 }
 
-/// The same, on local disk and in S3.
+/// The same, on local disk, in S3 and in Azure.
 #[test]
-fn random_days_on_local_disk_and_in_s3() {
-    days(&[(Kind::Local, 100..103, 30), (Kind::S3, 200..202, 25)]);
+fn random_days_on_local_disk_and_in_both_clouds() {
+    days(&[
+        (Kind::Local, 100..103, 30),
+        (Kind::S3, 200..202, 25),
+        (Kind::Azure, 300..301, 20),
+    ]);
 }
 
 /// More of them, and longer.
@@ -373,5 +377,6 @@ fn many_random_days() {
         (Kind::Memory, 1_000..1_200, 60),
         (Kind::Local, 2_000..2_030, 60),
         (Kind::S3, 3_000..3_015, 40),
+        (Kind::Azure, 4_000..4_006, 40),
     ]);
 }

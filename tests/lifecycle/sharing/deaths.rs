@@ -54,12 +54,11 @@ fn of_a_sweep(world: &World) -> Action {
     let manifest = format!("delete {first}/manifest.json");
     let at = calls.iter().position(|call| *call == manifest).unwrap();
     world.fuse.die_at(at + 1, true);
-    let _ = world.run(Request::Delete(
-        parsed(&first),
-        None,
-        arc_backup::LastGood::Delete,
-    ));
+    let delete = Request::Delete(parsed(&first), None, arc_backup::LastGood::Delete);
+    let ended = world.run(delete).map(|ended| ended.status);
+    assert_ne!(ended.ok(), Some(Status::Completed), "it has died");
     world.fuse.mend();
+    assert!(!world.leftovers().is_empty(), "nothing is left to sweep");
     Action::Sweep
 }
 

@@ -203,4 +203,5 @@ fn many_random_sequences() {
     sequences(Kind::Memory, 1_000..1_300, 60);
     sequences(Kind::Local, 2_000..2_060, 60);
     sequences(Kind::S3, 3_000..3_030, 40);
+    sequences(Kind::Azure, 4_000..4_008, 40);
 }

@@ -11,11 +11,13 @@ use arc_backup::{
 use arc_backup_core::{MemorySink, Scope, Section, Sink};
 use arc_backup_local::{LocalConfig, LocalSink};
 use arc_backup_s3::{S3Config, S3Settings, S3Sink};
+use arc_backup_test_azurite::Azurite;
 use arc_backup_test_s3::{S3Server, ServerOptions};
 use tokio::runtime::Runtime;
 
 use super::fuse::{Fuse, FusedSink};
 use super::referring;
+use crate::stores::Place;
 
 /// Where backups go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +25,11 @@ pub enum Kind {
     Memory,
     Local,
     S3,
+    /// Azurite.
+    Azure,
 }
 
+/// Those that cost little. Azurite answers a request in milliseconds: it has tests of its own.
 pub const KINDS: [Kind; 3] = [Kind::Memory, Kind::Local, Kind::S3];
 
 pub struct World {
@@ -66,6 +71,7 @@ impl World {
                 let config = LocalConfig::new(folder.path().join("target"));
                 Arc::new(LocalSink::new(config))
             }
+            Kind::Azure => Place::azure(Azurite::shared(), "of/arc-1").sink,
             Kind::S3 => {
                 let started = S3Server::start(ServerOptions {
                     buckets: vec!["backups".to_owned()],
