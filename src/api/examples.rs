@@ -7,9 +7,10 @@ use super::error::{ErrorBody, error_body};
 use super::schedule_examples;
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupPin, BackupState, CancelRequested, CheckReport,
-    CheckStatus, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody, FilesBody,
-    HealthBody, Labelled, LastVerified, Operation, OperationsBody, PinnedBackup, PlannedBackup,
-    PrunePlan, RestoreDestination, RestorePlan, RestorePreview, Status, Summary, TargetCheck,
+    CheckStatus, DatabaseChanges, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody,
+    FilesBody, HealthBody, Labelled, LastVerified, Operation, OperationsBody, PinnedBackup,
+    PlannedBackup, PrunePlan, RestoreDestination, RestorePlan, RestorePreview, RoomNeeded, Status,
+    Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -43,6 +44,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
     }
     match (operation, status) {
         ("create_backup", "202") => accepted("Backup started", None),
+        ("restore_backup", "200") => planned_restore().to_json(),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
         ("copy_backup", "202") => accepted("Copy started", None),
@@ -267,6 +269,13 @@ fn accepted(message: &str, restart_required: Option<bool>) -> Option<Value> {
     .to_json()
 }
 
+fn planned_restore() -> RestorePreview {
+    RestorePreview {
+        plan_id: Some("plan-5f0c9a1e7d204b3a".to_owned()),
+        ..restore_preview()
+    }
+}
+
 fn restore_preview() -> RestorePreview {
     let origin = BackupOrigin {
         backend: "local".to_owned(),
@@ -292,7 +301,21 @@ fn restore_preview() -> RestorePreview {
             written_files: 101,
             replaced_files: 1,
             extra_files: 12,
+            set_aside_files: 13,
             bytes_to_write: 412_876_800,
+            bytes_to_read: 412_876_800,
+            databases: vec![DatabaseChanges {
+                name: "iot".to_owned(),
+                unchanged_files: 1100,
+                written_files: 100,
+                bytes_to_write: 412_463_104,
+                replaced_files: 0,
+                extra_files: 12,
+            }],
+            room: vec![RoomNeeded {
+                path: "/var/lib/arc/data".to_owned(),
+                bytes: 412_463_104,
+            }],
             ..RestorePlan::default()
         }),
         arc_running: Some(false),

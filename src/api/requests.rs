@@ -75,7 +75,7 @@ pub(super) struct RestoreBackup {
     pub(super) restore_metadata: Option<bool>,
     /// Restore `arc.toml`. Default false.
     pub(super) restore_config: Option<bool>,
-    /// Must be true: live data is overwritten.
+    /// Must be true, unless `dry_run` is: live data is overwritten.
     pub(super) confirm: Option<bool>,
     /// How Arc 27.01 restores on a cluster: `merge` (default) or `replace`. A standalone instance
     /// takes `merge` only.
@@ -92,6 +92,12 @@ pub(super) struct RestoreBackup {
     /// Omit files that are damaged or missing in the backup, and restore the rest; the live files
     /// in their place stay. The operation still ends as `failed`. Default false.
     pub(super) skip_damaged: Option<bool>,
+    /// Answer with what the restore would do, and do nothing. The answer has a `plan_id`. Default
+    /// false.
+    pub(super) dry_run: Option<bool>,
+    /// Do exactly what this plan says, or fail before anything changes. The other fields are those
+    /// of the request that made it. A plan can be named for 24 h.
+    pub(super) plan_id: Option<String>,
     /// The target that holds it; needed where several hold a backup of this id.
     pub(super) target: Option<String>,
     /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no

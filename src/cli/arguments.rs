@@ -241,6 +241,12 @@ pub(super) struct RestoreArguments {
     /// code 1).
     #[arg(long)]
     pub(super) skip_damaged: bool,
+    /// Show what it would do, with the id of this plan, and do nothing.
+    #[arg(long, conflicts_with_all = ["plan", "yes"])]
+    pub(super) dry_run: bool,
+    /// Do exactly what this plan of `--dry-run` says, or fail before anything changes.
+    #[arg(long, value_name = "PLAN")]
+    pub(super) plan: Option<String>,
     /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
     #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
     pub(super) timeout: Option<TimeLimit>,

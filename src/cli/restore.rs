@@ -1,20 +1,22 @@
 //! `restore`.
 
-use crate::operations::Sections;
-use arc_backup_core::{ColdHeld, Scope};
 use std::sync::Arc;
 use std::time::Duration;
+
+use arc_backup_core::{ColdHeld, Scope};
+use poem_openapi::types::ToJSON;
 
 use super::actor::who;
 use super::arguments::RestoreArguments;
 use super::confirmation::confirm;
+use super::exit_code::DONE;
 use super::ids::{Named, resolve};
 use super::operation::{Answer, recorded, run_and_print};
-use super::output::{is_quiet, print_stderr};
+use super::output::{is_quiet, print_line, print_stderr};
 use super::restore_report;
 use super::signals::Signals;
-use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, Request, RestoreOptions};
+use crate::api::types;
+use crate::operations::{ArcBackup, OperationKind, Request, RestoreOptions, Sections};
 use crate::{Error, Result};
 
 /// Timeout for the preview.
@@ -43,12 +45,22 @@ pub(super) async fn run(
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
+        plan_id: arguments.plan,
         cold_held: ColdHeld::default(),
     };
     if !options.includes_any() {
         return Err(Error::Invalid(
             "nothing to restore: data, metadata and configuration are all omitted".to_owned(),
         ));
+    }
+    if arguments.dry_run {
+        let planned = engine.plan_restore(&id, &options, target.as_deref());
+        let planned = signals.or_interrupted(planned).await?;
+        match json {
+            true => print_line(&types::RestorePreview::from(planned).to_json_string()),
+            false => restore_report::print_plan(&planned),
+        }
+        return Ok(DONE);
     }
     // Before the question: there is nothing to confirm if the backup does not exist.
     let checked = engine.check_restore(&id, &options, target.as_deref());

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::figures;
-use super::output::{escaped, print_note, print_stderr};
+use super::output::{escaped, print_line, print_note, print_stderr};
+use super::table::{Table, left, right};
 use crate::operations::{ExtraFilesPolicy, Operation, RestorePlan, RestorePreview};
 use crate::times;
 
@@ -18,6 +19,56 @@ pub(super) fn print_preview(preview: &RestorePreview) {
     for line in preview_lines(preview) {
         print_stderr!("{line}");
     }
+}
+
+/// Prints the plan that a restore can name, on standard output.
+pub(super) fn print_plan(preview: &RestorePreview) {
+    for line in preview_lines(preview)
+        .into_iter()
+        .chain(plan_lines(preview))
+    {
+        print_line(&escaped(&line));
+    }
+}
+
+/// What changes in each database, the room that is needed, and how to do it.
+fn plan_lines(preview: &RestorePreview) -> Vec<String> {
+    let mut lines = Vec::new();
+    for room in preview.plan.iter().flat_map(|plan| &plan.room) {
+        let text = format!("{} free at {}", figures::size(room.bytes), room.path);
+        wrap(&mut lines, "room", &text);
+    }
+    let databases = preview.plan.iter().flat_map(|plan| &plan.databases);
+    let mut table = Table::new([
+        left("DATABASE"),
+        right("WRITTEN"),
+        right("BYTES"),
+        right("REPLACED"),
+        right("EXTRA"),
+        right("UNCHANGED"),
+    ]);
+    for one in databases {
+        table.row([
+            one.name.clone(),
+            one.written_files.to_string(),
+            figures::size(one.bytes_to_write),
+            one.replaced_files.to_string(),
+            one.extra_files.to_string(),
+            one.unchanged_files.to_string(),
+        ]);
+    }
+    if !table.is_empty() {
+        lines.push(String::new());
+        lines.extend(table.lines());
+    }
+    lines.push(String::new());
+    lines.push(match &preview.plan_id {
+        Some(plan_id) => {
+            format!("nothing was changed; to do this and nothing else, add --plan {plan_id}")
+        }
+        None => "nothing was changed".to_owned(),
+    });
+    lines
 }
 
 /// Prints what a restore did, on standard error.

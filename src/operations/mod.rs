@@ -86,7 +86,7 @@ pub use pins::{PinRequest, PinnedBackup};
 pub use problem::{Problem, ProblemKind};
 pub use prune::{PlannedBackup, PruneOptions, PrunePlan};
 pub use request::Request;
-pub use restore::plan::RestorePlan;
+pub use restore::plan::{DatabaseChanges, RestorePlan, RoomNeeded};
 pub use restore::preview::{BackupOrigin, RestoreDestination, RestorePreview};
 pub use restore::set_aside::SetAside;
 pub use restore::{ExtraFilesPolicy, InterruptedRun, RestoreInProgress, RestoreOptions};

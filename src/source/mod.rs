@@ -20,6 +20,7 @@ mod parquet;
 mod parquet_restore;
 mod parquet_same;
 mod pending;
+mod plan_basis;
 mod put_back;
 mod redaction;
 mod replace;

@@ -22,6 +22,7 @@ use super::compaction::is_output;
 use super::contents::{Exclusions, LONGEST_KEY};
 use super::iceberg_tables::Tables;
 use super::listing::list_in;
+use super::plan_basis::PlanBasis;
 use super::steps::{Action, Step, Steps};
 use super::sync::sync;
 use super::tier_changes::RowTier;
@@ -256,6 +257,7 @@ impl Restore for ParquetRestore {
     async fn plan(&self, entries: EntryStream<'_>) -> Result<RestoreSummary> {
         let cold = places(self.cold.tiering.as_ref(), &self.staging).await?;
         let mut joined = merge_join(merge_join(entries, self.live()), cold);
+        let mut basis = PlanBasis::new(self.section);
         while let Some(joined) = joined.try_next().await? {
             if self.staging.cancel.is_cancelled() {
                 return Err(Error::new(
@@ -268,9 +270,13 @@ impl Restore for ParquetRestore {
             let (at_key, cold) = joined.into_sides();
             let (entry, live) = at_key.map_or((None, None), Joined::into_sides);
             self.tables.add(entry.as_ref(), live.as_ref());
+            let key = basis.add(entry.as_ref(), live.as_ref(), cold.as_ref());
+            let before = self.summary().changes();
             self.decide(entry, live, cold).await?;
+            basis.count(key, before, self.summary().changes());
         }
         drop(joined);
+        basis.finish(&mut self.summary());
         self.warn_of_tables();
         self.summary().extra_files += self.cold.extra();
         let warnings = self.cold.warnings_of_plan();

@@ -12,6 +12,7 @@ mod support;
 
 mod damaged;
 mod instances;
+mod plans;
 mod staged;
 
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use damaged::*;
 use faults::{by_name, faulty};
 use instances::*;
+use plans::*;
 use scene::{leftovers, live, small};
 use serde_json::{Value, json};
 use staged::*;
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
         a_backup_of_another_instance_is_not_restored_over_files_unasked,
         a_copied_arc_toml_does_not_make_two_instances_the_same,
         a_restore_shows_its_plan_first,
+        a_plan_is_done_exactly_or_not_at_all,
+        random_plans,
+        many_random_plans,
         an_arc_toml_that_names_other_places_is_restored_by_itself,
         undamaged_files_of_a_damaged_backup_are_restored_on_request,
         undamaged_files_are_restored_to_s3,

@@ -68,6 +68,6 @@ pub use sink::{
     UNCHECKED_LOCK_LIVES, UnfinishedUploads, Upload,
 };
 pub use source::{
-    ColdHeld, EntryStream, ExtraFiles, KnownFiles, KnownReader, Origin, Reconciled, Restore,
-    RestoreSummary, Secrets, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    ColdHeld, EntryStream, ExtraFiles, FileChanges, KnownFiles, KnownReader, Origin, Reconciled,
+    Restore, RestoreSummary, Secrets, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };

@@ -11,7 +11,8 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Activity, Body, Discard, Discarded, Entry, Key, OperationId, Result, Scope, Sink, Upload,
+    Activity, Body, Digest, Discard, Discarded, Entry, Key, OperationId, Result, Scope, Sink,
+    Upload,
 };
 
 /// A stream of entries, in byte order of their keys.
@@ -351,4 +352,61 @@ pub struct RestoreSummary {
     pub problems: Vec<(String, String)>,
     /// Where the state of before can be found: `….before-restore`.
     pub kept: Vec<String>,
+    /// SHA-256 of what the plan was made from: the entries, and what is live in their scope. Two
+    /// plans with the same one do the same. `None` where the source does not say it.
+    pub basis: Option<Digest>,
+    /// What the plan changes in each of Arc's databases, by name.
+    pub databases: BTreeMap<String, FileChanges>,
+}
+
+impl RestoreSummary {
+    /// The number of files that change.
+    #[must_use]
+    pub fn changes(&self) -> FileChanges {
+        FileChanges {
+            unchanged_files: self.unchanged_files,
+            needed_files: self.needed_files,
+            needed_bytes: self.needed_bytes,
+            replaced_files: self.replaced_files,
+            extra_files: self.extra_files,
+        }
+    }
+}
+
+/// How many files a restore changes, in a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileChanges {
+    /// Files that are the same already.
+    pub unchanged_files: u64,
+    /// Files that are written.
+    pub needed_files: u64,
+    /// Their bytes.
+    pub needed_bytes: u64,
+    /// How many of these replace a live file.
+    pub replaced_files: u64,
+    /// Live files that the backup does not hold.
+    pub extra_files: u64,
+}
+
+impl FileChanges {
+    /// Adds others.
+    pub fn add(&mut self, other: Self) {
+        self.unchanged_files += other.unchanged_files;
+        self.needed_files += other.needed_files;
+        self.needed_bytes = self.needed_bytes.saturating_add(other.needed_bytes);
+        self.replaced_files += other.replaced_files;
+        self.extra_files += other.extra_files;
+    }
+
+    /// What was added since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            unchanged_files: self.unchanged_files - before.unchanged_files,
+            needed_files: self.needed_files - before.needed_files,
+            needed_bytes: self.needed_bytes - before.needed_bytes,
+            replaced_files: self.replaced_files - before.replaced_files,
+            extra_files: self.extra_files - before.extra_files,
+        }
+    }
 }

@@ -13,25 +13,35 @@ use crate::status::Kind;
 /// How many rows are read before they are handed over.
 const BATCH: usize = 1000;
 
-/// Lists what the options ask for. A thread works only while the next rows are waited for, so that
-/// a listing that is dropped ends, and one that is read slowly holds no thread.
+/// Lists what the options ask for. While rows are taken, the next ones are read, and no more than
+/// these: a listing that is dropped ends, and one that is read slowly holds no thread.
 pub(crate) fn list(root: Root, options: ListOptions) -> ListStream {
-    let start = Walk::Start(root, options);
-    stream::unfold(Some(start), |walk| async move {
-        let mut walk = walk?;
-        let subject = walk.subject();
-        let work = tokio::task::spawn_blocking(move || {
-            let batch = walk.batch();
-            (walk, batch)
-        });
+    let start = Ahead::Not(Walk::Start(root, options));
+    stream::unfold(Some(start), |ahead| async move {
+        let (subject, work) = match ahead? {
+            Ahead::Not(walk) => walk.read(),
+            Ahead::Reads(subject, work) => (subject, work),
+        };
         match work.await {
             Ok((_, batch)) if batch.is_empty() => None,
-            Ok((walk, batch)) => Some((batch, Some(walk))),
+            Ok((walk, batch)) => {
+                let (subject, work) = walk.read();
+                Some((batch, Some(Ahead::Reads(subject, work))))
+            }
             Err(error) => Some((vec![Err(broken_off("list", &subject, error))], None)),
         }
     })
     .flat_map(stream::iter)
     .boxed()
+}
+
+/// A thread that reads rows.
+type Work = tokio::task::JoinHandle<(Walk, Vec<Result<Listed>>)>;
+
+/// Whether the next rows are read already.
+enum Ahead {
+    Not(Walk),
+    Reads(String, Work),
 }
 
 /// A walk, before and after its first step.
@@ -59,6 +69,16 @@ struct Level {
 }
 
 impl Walk {
+    /// Reads the next rows, in a thread.
+    fn read(mut self) -> (String, Work) {
+        let subject = self.subject();
+        let work = tokio::task::spawn_blocking(move || {
+            let batch = self.batch();
+            (self, batch)
+        });
+        (subject, work)
+    }
+
     fn subject(&self) -> String {
         match self {
             Self::Start(root, _) => root.text(),

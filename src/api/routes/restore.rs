@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::OpenApi;
+use poem_openapi::payload::Json;
 
 use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
@@ -13,7 +14,7 @@ use super::super::requests::RestoreBackup;
 use super::super::shared::Shared;
 use super::super::starting::{limit, preview, start, who};
 use super::super::tag::Tag;
-use super::super::types::Started;
+use super::super::types::{Restored, Started};
 use crate::manifest::BackupId;
 use crate::operations::{Request, RestoreOptions};
 
@@ -25,7 +26,8 @@ impl RestoreRoutes {
     /// Restore a backup
     ///
     /// Answers at once; the restore runs in the background. Everything is checked and staged before
-    /// the first live byte changes; replaced files are set aside.
+    /// the first live byte changes; replaced files are set aside. With `dry_run` nothing is done:
+    /// the answer is the plan, and a restore that names its id does just that.
     #[oai(
         path = "/api/v1/backup/restore",
         method = "post",
@@ -37,12 +39,13 @@ impl RestoreRoutes {
         admin: Admin,
         shared: Data<&Arc<Shared>>,
         request: Body<RestoreBackup>,
-    ) -> Result<Started, ApiError> {
+    ) -> Result<Restored, ApiError> {
         let fields = request.fields;
         let id = (fields.backup_id.as_deref().map(BackupId::parse))
             .and_then(Result::ok)
             .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
-        if fields.confirm != Some(true) {
+        let is_dry_run = fields.dry_run.unwrap_or(false);
+        if fields.confirm != Some(true) && !is_dry_run {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
         }
@@ -61,6 +64,7 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
+            plan_id: fields.plan_id,
             cold_held: ColdHeld::default(),
         };
         if !options.includes_any() {
@@ -68,6 +72,15 @@ impl RestoreRoutes {
                 "Nothing to restore: restore_data, restore_metadata and restore_config are all false",
                 None,
             ));
+        }
+        if is_dry_run {
+            if options.plan_id.is_some() {
+                let text = "dry_run makes a plan, and plan_id names one";
+                return Err(ApiError::bad(text, "leave one of them out".to_owned()));
+            }
+            let target = fields.target.as_deref();
+            let planned = shared.engine.plan_restore(&id, &options, target).await?;
+            return Ok(Restored::Planned(Json(planned.into())));
         }
         let restart = Some(options.needs_restart());
         let limit = limit(fields.timeout.as_deref())?;
@@ -86,7 +99,7 @@ impl RestoreRoutes {
         )
         .await?;
         accepted.restore = preview.map(|preview| Box::new(preview.into()));
-        Ok(Started::Accepted(accepted, location, retry_after))
+        Ok(Restored::Accepted(accepted, location, retry_after))
     }
 }
 

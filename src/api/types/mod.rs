@@ -47,8 +47,10 @@ pub(super) use operation::{OperationsBody, Status};
 pub(crate) use pin::PinnedBackup;
 pub(crate) use prune::PrunePlan;
 pub(super) use prune::{PlannedBackup, Pruned};
+pub(crate) use restore::RestorePreview;
 pub(super) use restore::{
-    BackupOrigin, ExtraFilesPolicy, RestoreDestination, RestorePlan, RestorePreview,
+    BackupOrigin, DatabaseChanges, ExtraFilesPolicy, RestoreDestination, RestorePlan, Restored,
+    RoomNeeded,
 };
 pub(super) use schedule::{PreviewedBackup, ScheduleFailure, ScheduleRun, ScheduleSuccess};
 pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, SchedulesBody};

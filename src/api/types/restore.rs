@@ -1,7 +1,9 @@
 //! A restore: its preview, its plan, and what becomes of extra files.
 
-use poem_openapi::{Enum, Object};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object};
 
+use super::accepted::Accepted;
 use crate::operations;
 
 /// What becomes of live files that the backup does not hold.
@@ -50,8 +52,21 @@ pub(in crate::api) struct RestorePlan {
     pub(in crate::api) extra_files: u64,
     /// What becomes of those.
     pub(in crate::api) extra_files_policy: ExtraFilesPolicy,
+    /// Live files that are set aside: data files, databases and the configuration.
+    pub(in crate::api) set_aside_files: u64,
+    /// Live files that are removed in the end: by the policy, replaced and extra data files.
+    pub(in crate::api) removed_files: u64,
     /// Bytes that are written.
     pub(in crate::api) bytes_to_write: u64,
+    /// How many of these are read from the backup: an interrupted restore may have staged some.
+    pub(in crate::api) bytes_to_read: u64,
+    /// What changes in each of Arc's databases, sorted by name; extra files of the cold tier are
+    /// not counted here.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) databases: Vec<DatabaseChanges>,
+    /// The room that must be free on local disk before anything changes.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) room: Vec<RoomNeeded>,
     /// Files that have moved to the cold tier since the backup: they stay there.
     #[oai(skip_serializing_if_is_none)]
     pub(in crate::api) cold_files_skipped_already_cold: Option<u64>,
@@ -68,9 +83,15 @@ impl From<operations::RestorePlan> for RestorePlan {
             replaced_files,
             extra_files,
             extra_files_policy,
+            set_aside_files,
+            removed_files,
             bytes_to_write,
+            bytes_to_read,
             cold_files_skipped_already_cold,
+            databases,
+            room,
             warnings,
+            ..
         } = plan;
         Self {
             unchanged_files,
@@ -78,11 +99,70 @@ impl From<operations::RestorePlan> for RestorePlan {
             replaced_files,
             extra_files,
             extra_files_policy: extra_files_policy.into(),
+            set_aside_files,
+            removed_files,
             bytes_to_write,
+            bytes_to_read,
+            databases: databases.into_iter().map(Into::into).collect(),
+            room: room.into_iter().map(Into::into).collect(),
             cold_files_skipped_already_cold: Some(cold_files_skipped_already_cold)
                 .filter(|files| *files > 0),
             warnings,
         }
+    }
+}
+
+/// What a restore changes in one of Arc's databases.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+pub(in crate::api) struct DatabaseChanges {
+    /// Its name.
+    pub(in crate::api) name: String,
+    /// Files that are the same already.
+    pub(in crate::api) unchanged_files: u64,
+    /// Files that are written.
+    pub(in crate::api) written_files: u64,
+    /// Their bytes.
+    pub(in crate::api) bytes_to_write: u64,
+    /// How many of these replace a live file.
+    pub(in crate::api) replaced_files: u64,
+    /// Live files that the backup does not hold.
+    pub(in crate::api) extra_files: u64,
+}
+
+impl From<operations::DatabaseChanges> for DatabaseChanges {
+    fn from(changes: operations::DatabaseChanges) -> Self {
+        let operations::DatabaseChanges {
+            name,
+            unchanged_files,
+            written_files,
+            bytes_to_write,
+            replaced_files,
+            extra_files,
+        } = changes;
+        Self {
+            name,
+            unchanged_files,
+            written_files,
+            bytes_to_write,
+            replaced_files,
+            extra_files,
+        }
+    }
+}
+
+/// Room that is needed on local disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Object)]
+pub(in crate::api) struct RoomNeeded {
+    /// Where; rooms of one file system add up.
+    pub(in crate::api) path: String,
+    /// How many bytes.
+    pub(in crate::api) bytes: u64,
+}
+
+impl From<operations::RoomNeeded> for RoomNeeded {
+    fn from(room: operations::RoomNeeded) -> Self {
+        let operations::RoomNeeded { path, bytes } = room;
+        Self { path, bytes }
     }
 }
 
@@ -147,7 +227,7 @@ impl From<operations::RestoreDestination> for RestoreDestination {
 /// What a restore would do.
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
-pub(in crate::api) struct RestorePreview {
+pub(crate) struct RestorePreview {
     /// The backup.
     pub(in crate::api) backup_id: String,
     /// The target that holds it.
@@ -174,6 +254,8 @@ pub(in crate::api) struct RestorePreview {
     pub(in crate::api) plan: Option<RestorePlan>,
     /// Why there is no `plan`, where that is known.
     pub(in crate::api) plan_error: Option<String>,
+    /// The id of the plan, for `plan_id` of a restore; absent where none was asked for.
+    pub(in crate::api) plan_id: Option<String>,
     /// Whether Arc runs; absent where that is not known.
     pub(in crate::api) arc_running: Option<bool>,
     /// How that was found out.
@@ -197,6 +279,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             sqlite_databases,
             plan,
             plan_error,
+            plan_id,
             arc_running,
             arc_seen,
             restart_required,
@@ -214,9 +297,29 @@ impl From<operations::RestorePreview> for RestorePreview {
             sqlite_databases,
             plan: plan.map(Into::into),
             plan_error,
+            plan_id,
             arc_running,
             arc_seen,
             restart_required,
         }
     }
+}
+
+/// The answers to a request for a restore.
+#[derive(ApiResponse)]
+pub(in crate::api) enum Restored {
+    /// What it would do. Nothing was done.
+    #[oai(status = 200)]
+    Planned(Json<RestorePreview>),
+    /// It runs; poll the status.
+    #[oai(status = 202)]
+    Accepted(
+        Json<Accepted>,
+        /// Where the operation is reported: `/api/v1/backup/operations/{operation_id}`.
+        #[oai(header = "Location")]
+        String,
+        /// After how many seconds to ask there; or ask with `?wait=30s`.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }

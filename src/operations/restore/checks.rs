@@ -61,6 +61,7 @@ impl ArcBackup {
             .await?;
         let options = options.within_backup(&loaded.manifest);
         check_scope(id, &loaded, &options)?;
+        self.check_plan(id, &options, repository.name())?;
         // The one beside the data is read when the restore begins: its last answer may be old.
         if let Some(marker) = state_marker(&self.settings) {
             check_options_cover(&marker, &options).map_err(Error::Invalid)?;

@@ -17,6 +17,7 @@ pub(crate) mod preview;
 mod restored_section;
 mod rewritten;
 mod run;
+mod saved_plan;
 pub(crate) mod set_aside;
 pub(crate) mod staging;
 pub(crate) mod time_needed;

@@ -46,6 +46,9 @@ pub struct RestoreOptions {
     /// Omits files that are damaged or missing in the backup; the live files in their place stay.
     /// The restore still ends as failed.
     pub skip_damaged: bool,
+    /// The plan that it must do exactly, as [`plan_restore`](crate::ArcBackup::plan_restore) made it;
+    /// it fails before anything changes if the data has changed since.
+    pub plan_id: Option<String>,
     /// How much of Arc's cold tier the backup holds, by its manifest.
     pub cold_held: ColdHeld,
 }
@@ -59,6 +62,7 @@ impl Default for RestoreOptions {
             verify_first: false,
             into_other_instance: false,
             skip_damaged: false,
+            plan_id: None,
             cold_held: ColdHeld::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::operations::restore::marker::RestoreMarker;
 use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::restored_section::RestoredSection;
+use crate::operations::restore::saved_plan;
 use crate::operations::restore::time_needed::check_time;
 use crate::operations::restore::untouched::ToRestore;
 use crate::operations::restore::{ExtraFilesPolicy, RestoreOptions};
@@ -133,7 +134,7 @@ pub(crate) async fn plan(
         let restore = source.restore(staging).await?;
         let entries = whole_entries(problems, inventory, section, &options.scope)?;
         let summary = restore.plan(entries).await?;
-        plan.add(&summary);
+        plan.add(section, &summary);
         staged_bytes += summary.staged_bytes;
         rooms.extend(summary.room);
         parts.push(RestoredSection {
@@ -144,9 +145,11 @@ pub(crate) async fn plan(
             keeps_extra: options.extra_files == ExtraFilesPolicy::Keep || is_iceberg(section),
         });
     }
+    let checked = saved_plan::check(context, options, &plan);
     context
         .running
         .update(|operation| operation.plan = Some(plan));
+    checked?;
     check_room(&rooms)?;
     let [_, total_bytes, _, done_bytes] = context.running.progress.counts();
     let bytes = total_bytes.saturating_sub(done_bytes + staged_bytes);

@@ -111,6 +111,8 @@ pub struct RestorePreview {
     pub plan: Option<RestorePlan>,
     /// Why there is no `plan`, if that is known.
     pub plan_error: Option<String>,
+    /// The id of the plan, where a restore can name it.
+    pub plan_id: Option<String>,
     /// Whether Arc seems to be running; absent if that is unknown.
     pub arc_running: Option<bool>,
     /// The evidence for `arc_running`.
@@ -193,6 +195,7 @@ impl ArcBackup {
             },
             plan,
             plan_error,
+            plan_id: None,
             arc_running,
             arc_seen,
             restart_required: options.needs_restart(),
@@ -297,7 +300,7 @@ impl ArcBackup {
             };
             let restore = source.restore(staging).await?;
             let entries = section_entries(&inventory, section, &options.scope)?;
-            plan.add(&restore.plan(entries).await?);
+            plan.add(section, &restore.plan(entries).await?);
         }
         Ok(plan)
     }

@@ -61,7 +61,7 @@ pub fn child() -> Option<ExitCode> {
 }
 
 /// The main function of a test binary that is its own child: it is the program where it is to be
-/// that, and else it runs these tests.
+/// that, and else it runs these tests. Those named `many_…` are long, and ignored.
 pub fn main(tests: Vec<(&'static str, fn())>) -> ExitCode {
     if let Some(code) = child() {
         return code;
@@ -71,6 +71,7 @@ pub fn main(tests: Vec<(&'static str, fn())>) -> ExitCode {
             test();
             Ok(())
         })
+        .with_ignored_flag(name.starts_with("many_"))
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }

@@ -1,0 +1,205 @@
+//! Plans that were shown, kept so that a restore does what was shown or nothing.
+//!
+//! A plan is a file in the state folder. It has the SHA-256 of what it was made from: the entries
+//! of the backup, and the live files in scope. A restore that names it plans again and compares.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use arc_backup_core::Digest;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::files::{create_folder, write_atomically};
+use crate::manifest::BackupId;
+use crate::operations::context::Context;
+use crate::operations::restore::plan::RestorePlan;
+use crate::operations::{ArcBackup, RestoreOptions, RestorePreview};
+use crate::{Error, Result};
+
+/// The folder of the plans, in the state folder.
+const FOLDER: &str = "plans";
+/// How long a plan can be named.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the id of a plan begins with; 16 hexadecimal digits follow.
+const PREFIX: &str = "plan-";
+
+/// What a restore is compared with.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedPlan {
+    plan_id: String,
+    created_at: Timestamp,
+    backup_id: String,
+    target: String,
+    /// SHA-256 of the options.
+    options: String,
+    /// SHA-256 of what the plan was made from.
+    basis: String,
+}
+
+impl ArcBackup {
+    /// Plans a restore and keeps the plan for 24 h. A restore with the same options and its id
+    /// ([`RestoreOptions::plan_id`]) does what it says, or fails before anything changes. Nothing
+    /// is changed.
+    ///
+    /// # Errors
+    /// Fails as the restore would before it begins, and where the data cannot be listed.
+    pub async fn plan_restore(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: Option<&str>,
+    ) -> Result<RestorePreview> {
+        let (repository, _, within) = self.find_and_check(id, options, target).await?;
+        let mut preview = (self.preview_restore(id, options, target, Duration::MAX)).await?;
+        let Some(plan) = &mut preview.plan else {
+            let why = preview.plan_error.as_deref().unwrap_or("it has no plan");
+            return Err(Error::Failed(format!(
+                "the restore of `{id}` cannot be planned: {why}"
+            )));
+        };
+        if options.skip_damaged {
+            let text = "damaged files are found only when the backup is read: they are counted as written, and this plan has no \
+                        id that a restore could name";
+            plan.warnings.push(text.to_owned());
+            return Ok(preview);
+        }
+        let saved = SavedPlan {
+            plan_id: format!("{PREFIX}{}", crate::random::random_hex::<8>()?),
+            created_at: Timestamp::now(),
+            backup_id: id.to_string(),
+            target: repository.name().to_owned(),
+            options: fingerprint(&within),
+            basis: plan.basis.map_or_else(String::new, |it| it.to_string()),
+        };
+        save(&self.folder(), &saved)?;
+        preview.plan_id = Some(saved.plan_id);
+        Ok(preview)
+    }
+
+    /// Refuses a restore that names a plan of another one, or one that is not known.
+    pub(crate) fn check_plan(
+        &self,
+        id: &BackupId,
+        options: &RestoreOptions,
+        target: &str,
+    ) -> Result<()> {
+        match &options.plan_id {
+            None => Ok(()),
+            Some(plan_id) => {
+                let saved = load(&self.folder(), plan_id)?;
+                is_of(&saved, id, options, target)
+            }
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        folder_in(self.settings.backup.state_folder())
+    }
+}
+
+/// Compares what is about to be done with the plan that the restore names.
+///
+/// # Errors
+/// Where something has changed since.
+pub(super) fn check(context: &Context, options: &RestoreOptions, plan: &RestorePlan) -> Result<()> {
+    let Some(plan_id) = &options.plan_id else {
+        return Ok(());
+    };
+    let folder = folder_in(context.settings.backup.state_folder());
+    let saved = load(&folder, plan_id)?;
+    is_of(&saved, &context.id, options, context.repository.name())?;
+    let basis = plan.basis.map_or_else(String::new, |it| it.to_string());
+    match basis == saved.basis {
+        true => Ok(()),
+        false => Err(Error::Failed(format!(
+            "the live data is no longer what plan `{plan_id}` was made from: plan again (dry_run, --dry-run)"
+        ))),
+    }
+}
+
+fn folder_in(state_folder: &Path) -> PathBuf {
+    state_folder.join(FOLDER)
+}
+
+/// The options, but for the name of the plan.
+fn fingerprint(options: &RestoreOptions) -> String {
+    let options = RestoreOptions {
+        plan_id: None,
+        ..options.clone()
+    };
+    Digest::of(format!("{options:?}").as_bytes()).to_string()
+}
+
+fn save(folder: &Path, saved: &SavedPlan) -> Result<()> {
+    create_folder(folder).map_err(|error| Error::io("create", folder, error))?;
+    remove_old(folder);
+    let text = serde_json::to_vec_pretty(saved).expect("a plan is JSON");
+    write_atomically(&folder.join(file_name(&saved.plan_id)), &text)?;
+    Ok(())
+}
+
+/// Removes the plans that are too old to be named.
+fn remove_old(folder: &Path) {
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for file in files.flatten() {
+        let written = file.metadata().and_then(|meta| meta.modified());
+        let age = written.map(|at| at.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age > LIFETIME) {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}
+
+fn load(folder: &Path, plan_id: &str) -> Result<SavedPlan> {
+    let unknown = || {
+        Error::Invalid(format!(
+            "no plan `{plan_id}`: a plan can be named for 24 h; make one with dry_run (--dry-run)"
+        ))
+    };
+    let is_id = plan_id.strip_prefix(PREFIX).is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    if !is_id {
+        return Err(unknown());
+    }
+    let path = folder.join(file_name(plan_id));
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown()),
+        Err(error) => return Err(Error::io("read", &path, error)),
+    };
+    let saved: SavedPlan = serde_json::from_slice(&text).map_err(|error| {
+        let path = path.display();
+        Error::Failed(format!(
+            "the plan in {path} can't be read ({error}): plan again"
+        ))
+    })?;
+    let age = Timestamp::now().duration_since(saved.created_at);
+    match age.unsigned_abs() <= LIFETIME {
+        true => Ok(saved),
+        false => Err(unknown()),
+    }
+}
+
+fn file_name(plan_id: &str) -> String {
+    format!("{plan_id}.json")
+}
+
+fn is_of(saved: &SavedPlan, id: &BackupId, options: &RestoreOptions, target: &str) -> Result<()> {
+    let plan_id = &saved.plan_id;
+    if saved.backup_id != id.as_str() || saved.target != target {
+        return Err(Error::Invalid(format!(
+            "plan `{plan_id}` is of backup `{}` in target {}, not of `{id}` in target {target}",
+            saved.backup_id, saved.target
+        )));
+    }
+    match saved.options == fingerprint(options) {
+        true => Ok(()),
+        false => Err(Error::Invalid(format!(
+            "plan `{plan_id}` was made with other options: restore with the same ones, or plan again"
+        ))),
+    }
+}
