@@ -99,12 +99,12 @@ pub use manifest::{BackupId, InventoryFault, Run};
 pub use omitted::Omitted;
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupOptions, Cancelling, CopyOptions, CopyOutcome,
-    DatabaseChanges, ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, LastGood, Leftover,
-    ListAnswer, ListFilter, ListPlace, LocalInventory, NoteChange, Operation, OperationFilter,
-    OperationKind, OperationPage, Origin, Phase, PinRequest, PinnedBackup, PlannedBackup, Problem,
-    ProblemKind, PruneOptions, PrunePlan, Request, RestoreInProgress, RestoreOptions, RestorePlan,
-    RestorePreview, RoomNeeded, Running, Sections, SetAside, Status, Sweep, TimeLimit,
-    TimedRequest, VerifyMode, Who, copy_to_all,
+    DatabaseChanges, Destination, ExtraFilesPolicy, IncompleteRun, LabelChange, Labelled, LastGood,
+    Leftover, ListAnswer, ListFilter, ListPlace, LocalInventory, NoteChange, Operation,
+    OperationFilter, OperationKind, OperationPage, Origin, Phase, PinRequest, PinnedBackup,
+    PlannedBackup, Problem, ProblemKind, PruneOptions, PrunePlan, Request, RestoreInProgress,
+    RestoreOptions, RestorePlan, RestorePreview, RoomNeeded, Running, Sections, SetAside, Status,
+    Sweep, TimeLimit, TimedRequest, VerifyMode, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{

@@ -75,7 +75,7 @@ pub(super) struct RestoreBackup {
     pub(super) restore_metadata: Option<bool>,
     /// Restore `arc.toml`. Default false.
     pub(super) restore_config: Option<bool>,
-    /// Must be true, unless `dry_run` is: live data is overwritten.
+    /// Must be true, unless `dry_run` or `to` is set: live data is overwritten.
     pub(super) confirm: Option<bool>,
     /// How Arc 27.01 restores on a cluster: `merge` (default) or `replace`. A standalone instance
     /// takes `merge` only.
@@ -92,6 +92,9 @@ pub(super) struct RestoreBackup {
     /// Omit files that are damaged or missing in the backup, and restore the rest; the live files
     /// in their place stay. The operation still ends as `failed`. Default false.
     pub(super) skip_damaged: Option<bool>,
+    /// Restore into this folder of the service's machine, an absolute path: a new instance that Arc
+    /// can be started in. It must be empty or absent. The live data is not touched.
+    pub(super) to: Option<String>,
     /// Answer with what the restore would do, and do nothing. The answer has a `plan_id`. Default
     /// false.
     pub(super) dry_run: Option<bool>,

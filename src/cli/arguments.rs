@@ -241,6 +241,10 @@ pub(super) struct RestoreArguments {
     /// code 1).
     #[arg(long)]
     pub(super) skip_damaged: bool,
+    /// Restore into this folder: a new instance that Arc can be started in. It must be empty or
+    /// absent. The live data is not touched.
+    #[arg(long, value_name = "DIR")]
+    pub(super) to: Option<PathBuf>,
     /// Show what it would do, with the id of this plan, and do nothing.
     #[arg(long, conflicts_with_all = ["plan", "yes"])]
     pub(super) dry_run: bool,

@@ -16,7 +16,7 @@ use super::output::{is_quiet, print_line, print_stderr};
 use super::restore_report;
 use super::signals::Signals;
 use crate::api::types;
-use crate::operations::{ArcBackup, OperationKind, Request, RestoreOptions, Sections};
+use crate::operations::{ArcBackup, Destination, OperationKind, Request, RestoreOptions, Sections};
 use crate::{Error, Result};
 
 /// Timeout for the preview.
@@ -45,6 +45,7 @@ pub(super) async fn run(
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
+        destination: (arguments.to.clone()).map_or(Destination::Live, Destination::Folder),
         plan_id: arguments.plan,
         cold_held: ColdHeld::default(),
     };
@@ -83,8 +84,10 @@ pub(super) async fn run(
             Err(error) => print_stderr!("warning: no preview of the restore: {error}"),
         }
     }
-    let question = format!("Restore {id} over the live data?");
-    confirm(arguments.yes, question, signals).await?;
+    if arguments.to.is_none() {
+        let question = format!("Restore {id} over the live data?");
+        confirm(arguments.yes, question, signals).await?;
+    }
     run_and_print(
         engine,
         Request::Restore(id, options, target).within(arguments.timeout.unwrap_or_default()),

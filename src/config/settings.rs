@@ -103,6 +103,16 @@ impl Settings {
         Self::from_values(values, backends, path, exists)
     }
 
+    /// The settings of a configuration that is not that of this process: without variables of the
+    /// environment. `path` is where its file is, or would be.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn of_text(text: &str, path: PathBuf, backends: &Backends) -> Result<Self> {
+        let values = Values::parse(text, &path.display().to_string(), [])?;
+        Self::from_values(values, backends.clone(), path, false)
+    }
+
     fn from_values(
         mut values: Values,
         backends: Backends,

@@ -1,6 +1,6 @@
 //! The context of a running operation.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arc_backup_core::{LockGuard, OperationId, Secrets, Sink, Source};
@@ -13,6 +13,7 @@ use crate::manifest::BackupId;
 use crate::operations::Running;
 use crate::operations::descriptors::copies_at_once;
 use crate::operations::history::History;
+use crate::operations::restore::destination::NewInstance;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::Plan;
@@ -28,6 +29,10 @@ pub(crate) struct Context {
     pub(crate) sources: Vec<Arc<dyn Source>>,
     /// Arc's data storage.
     pub(crate) storage: Arc<dyn Sink>,
+    /// The state folder of this instance, also where a restore makes another one.
+    pub(crate) state_folder: PathBuf,
+    /// The instance that a restore makes in a folder.
+    pub(crate) new_instance: Option<NewInstance>,
     pub(crate) repository: Repository,
     pub(crate) id: BackupId,
     pub(crate) operation_id: OperationId,
@@ -62,6 +67,8 @@ impl Context {
             settings: self.settings.clone(),
             sources: self.sources.clone(),
             storage: self.storage.clone(),
+            state_folder: self.state_folder.clone(),
+            new_instance: None,
             repository: repository.clone(),
             id: self.id.clone(),
             operation_id: self.operation_id.clone(),

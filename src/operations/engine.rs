@@ -20,7 +20,7 @@ use crate::operations::scratch::ScratchFolders;
 use crate::operations::shared_places::{NestedTiers, nested_tiers, shared_with_storage};
 use crate::operations::slots::Slots;
 use crate::operations::{KeyedRequest, KnownKey};
-use crate::registry::Registry;
+use crate::registry::{NewInstances, Registry};
 use crate::repository::Repository;
 use crate::source::Exclusions;
 use crate::{Error, Result};
@@ -43,6 +43,8 @@ pub struct ArcBackup {
     pub(crate) marker_answer: marker::LastAnswer,
     /// The keys in the data storage that are not data.
     pub(crate) exclusions: Exclusions,
+    /// Makes the parts of an instance that a restore makes in a folder.
+    pub(crate) new_instances: NewInstances,
 }
 
 impl ArcBackup {
@@ -96,6 +98,7 @@ impl ArcBackup {
             ending: Ending::default(),
             marker_answer: marker::LastAnswer::default(),
             exclusions,
+            new_instances: registry.new_instances(),
         }))
     }
 

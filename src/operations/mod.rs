@@ -89,7 +89,9 @@ pub use request::Request;
 pub use restore::plan::{DatabaseChanges, RestorePlan, RoomNeeded};
 pub use restore::preview::{BackupOrigin, RestoreDestination, RestorePreview};
 pub use restore::set_aside::SetAside;
-pub use restore::{ExtraFilesPolicy, InterruptedRun, RestoreInProgress, RestoreOptions};
+pub use restore::{
+    Destination, ExtraFilesPolicy, InterruptedRun, RestoreInProgress, RestoreOptions,
+};
 pub use running::{Running, Who};
 pub use sections::Sections;
 pub use status::Status;

@@ -139,6 +139,7 @@ impl ArcBackup {
         let slot = slot?;
         self.check_databases(&request).await?;
         self.clean_up_after_crashes(&slot, &operation_id).await?;
+        let mut instance = None;
         let repository = match &mut request {
             Request::Backup(options) => {
                 self.repository_for(options.target.as_deref(), &options.scope)?
@@ -146,6 +147,7 @@ impl ArcBackup {
             Request::Restore(id, options, target) => {
                 let found = self.find_and_check(id, options, target.as_deref()).await?;
                 options.clone_from(&found.2);
+                instance = Some(self.instance_for(id, options, &found.1.manifest)?);
                 found.0
             }
             Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
@@ -189,10 +191,15 @@ impl ArcBackup {
             }
             return Err(error);
         }
+        let instance = instance.unwrap_or_else(|| self.own_instance());
+        let arc =
+            (instance.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token));
         let context = Context {
-            settings: self.settings.clone(),
-            sources: self.sources.clone(),
-            storage: self.storage.clone(),
+            settings: instance.settings,
+            sources: instance.sources,
+            storage: instance.storage,
+            state_folder: self.settings.backup.state_folder().to_owned(),
+            new_instance: instance.new,
             repository: repository.with_activity(running.progress.activity()),
             id,
             scratch_folders: self.scratch.clone(),
@@ -204,7 +211,7 @@ impl ArcBackup {
                 _ => None,
             },
             running: running.clone(),
-            arc: (self.settings.backup.arc.as_ref()).map(|arc| ArcClient::new(arc).or_token(token)),
+            arc,
             lock,
             time,
             history: self.history.clone(),

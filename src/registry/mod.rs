@@ -8,6 +8,7 @@ mod azure;
 mod backend_kind;
 mod backends;
 mod local;
+mod new_instances;
 #[allow(
     clippy::module_inception,
     reason = "the table of contents and the type have the same noun"
@@ -18,4 +19,6 @@ mod s3;
 mod tests;
 mod warehouse;
 
-pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
+pub(crate) use new_instances::NewInstances;
+pub use new_instances::{SinkWrapper, SourceWrapper};
+pub use registry::{Registry, SinkConstructor, SourceConstructor};

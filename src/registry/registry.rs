@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arc_backup_core::{Sink, Source};
 
 use super::backends;
+use super::new_instances::{NewInstances, SinkWrapper, SourceWrapper, own_sources};
 use super::warehouse::warehouse;
 use crate::config::{COLD, Overrides, Settings, TargetSettings};
 use crate::repository::Repository;
-use crate::source::{ConfigSource, Exclusions, ParquetSource, SqliteSource, Tiering};
+use crate::source::{Exclusions, Tiering};
 use crate::{Error, Result};
 
 /// Makes a sink for a target, whose settings are under [`TargetSettings::key`] in
@@ -21,18 +22,12 @@ pub type SinkConstructor =
 pub type SourceConstructor =
     Box<dyn Fn(&Settings) -> Result<Option<Arc<dyn Source>>> + Send + Sync>;
 
-/// Puts something around a sink: that of the target of this name, of Arc's data storage (`None`),
-/// or of its cold tier (`tiered_storage.cold`).
-pub type SinkWrapper = Box<dyn Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync>;
-/// Puts something around a source.
-pub type SourceWrapper = Box<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
-
 /// Kinds of sinks by the `type` that a configuration names, and further sources.
 pub struct Registry {
     sinks: BTreeMap<String, SinkConstructor>,
     sources: Vec<SourceConstructor>,
-    sink_wrapper: Option<SinkWrapper>,
-    source_wrapper: Option<SourceWrapper>,
+    sink_wrapper: Option<Arc<SinkWrapper>>,
+    source_wrapper: Option<Arc<SourceWrapper>>,
 }
 
 impl Default for Registry {
@@ -95,7 +90,7 @@ impl Registry {
         &mut self,
         wrap: impl Fn(Option<&str>, Arc<dyn Sink>) -> Arc<dyn Sink> + Send + Sync + 'static,
     ) -> &mut Self {
-        self.sink_wrapper = Some(Box::new(wrap));
+        self.sink_wrapper = Some(Arc::new(Box::new(wrap)));
         self
     }
 
@@ -104,8 +99,16 @@ impl Registry {
         &mut self,
         wrap: impl Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync + 'static,
     ) -> &mut Self {
-        self.source_wrapper = Some(Box::new(wrap));
+        self.source_wrapper = Some(Arc::new(Box::new(wrap)));
         self
+    }
+
+    /// What makes the storage and the sources of an instance in a folder.
+    pub(crate) fn new_instances(&self) -> NewInstances {
+        NewInstances {
+            sink_wrapper: self.sink_wrapper.clone(),
+            source_wrapper: self.source_wrapper.clone(),
+        }
     }
 
     fn wrapped(&self, target: Option<&str>, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
@@ -155,20 +158,7 @@ impl Registry {
             not_cold: cold.and_then(|(_, inside)| inside),
             include_cold: settings.tiering.include_cold_tier,
         };
-        let data = ParquetSource::new(
-            storage.clone(),
-            settings.storage.kind.as_str(),
-            exclusions.clone(),
-        );
-        let mut sources: Vec<Arc<dyn Source>> = vec![
-            Arc::new(data.with_tiering(tiering)),
-            Arc::new(SqliteSource::new(settings.databases.clone())),
-            Arc::new(
-                ConfigSource::new(settings.config_path.clone(), settings.config_exists)
-                    .keep_in(settings.backup.state_folder())
-                    .with_secrets(settings.backends.secrets()),
-            ),
-        ];
+        let mut sources = own_sources(settings, storage, tiering, exclusions);
         sources.extend(warehouse(settings, target_roots)?);
         for make in &self.sources {
             if let Some(source) = make(settings)? {
@@ -187,7 +177,7 @@ impl Registry {
             }
         }
         if let Some(wrap) = &self.source_wrapper {
-            sources = sources.into_iter().map(wrap).collect();
+            sources = sources.into_iter().map(|one| wrap(one)).collect();
         }
         Ok(sources)
     }

@@ -143,7 +143,12 @@ pub(super) fn a_restore_shows_its_plan_first() {
         "replaced_files": 2,
         "extra_files": 1,
         "extra_files_policy": "set_aside",
+        "set_aside_files": 3,
+        "removed_files": 0,
         "bytes_to_write": done["plan"]["bytes_to_write"],
+        "bytes_to_read": done["plan"]["bytes_to_write"],
+        "databases": done["plan"]["databases"],
+        "room": done["plan"]["room"],
     });
     assert_eq!(done["plan"], plan, "{done}");
     change(&instance);

@@ -12,6 +12,7 @@ mod support;
 
 mod damaged;
 mod instances;
+mod new_instances;
 mod plans;
 mod staged;
 
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use damaged::*;
 use faults::{by_name, faulty};
 use instances::*;
+use new_instances::*;
 use plans::*;
 use scene::{leftovers, live, small};
 use serde_json::{Value, json};
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         a_restore_shows_its_plan_first,
         a_plan_is_done_exactly_or_not_at_all,
         random_plans,
+        a_backup_is_restored_into_a_folder,
+        a_killed_restore_into_a_folder_is_completed,
         many_random_plans,
         an_arc_toml_that_names_other_places_is_restored_by_itself,
         undamaged_files_of_a_damaged_backup_are_restored_on_request,

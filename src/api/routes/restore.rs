@@ -2,6 +2,7 @@
 
 use crate::operations::Sections;
 use arc_backup_core::{ColdHeld, Scope};
+use std::path::Path;
 use std::sync::Arc;
 
 use poem::web::Data;
@@ -16,7 +17,7 @@ use super::super::starting::{limit, preview, start, who};
 use super::super::tag::Tag;
 use super::super::types::{Restored, Started};
 use crate::manifest::BackupId;
-use crate::operations::{Request, RestoreOptions};
+use crate::operations::{Destination, Request, RestoreOptions};
 
 /// The endpoint of restores.
 pub(in crate::api) struct RestoreRoutes;
@@ -45,7 +46,9 @@ impl RestoreRoutes {
             .and_then(Result::ok)
             .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
         let is_dry_run = fields.dry_run.unwrap_or(false);
-        if fields.confirm != Some(true) && !is_dry_run {
+        // Into a new folder nothing is overwritten.
+        let overwrites = fields.to.is_none() && !is_dry_run;
+        if fields.confirm != Some(true) && overwrites {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
         }
@@ -64,6 +67,7 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
+            destination: destination(fields.to.as_deref())?,
             plan_id: fields.plan_id,
             cold_held: ColdHeld::default(),
         };
@@ -100,6 +104,17 @@ impl RestoreRoutes {
         .await?;
         accepted.restore = preview.map(|preview| Box::new(preview.into()));
         Ok(Restored::Accepted(accepted, location, retry_after))
+    }
+}
+
+fn destination(to: Option<&str>) -> Result<Destination, ApiError> {
+    match to.map(Path::new) {
+        None => Ok(Destination::Live),
+        Some(folder) if folder.is_absolute() => Ok(Destination::Folder(folder.to_owned())),
+        Some(folder) => Err(ApiError::bad(
+            &format!("`to` is {:?}, which is no absolute path", folder.display()),
+            "name the folder from the root: \"/srv/arc-copy\"".to_owned(),
+        )),
     }
 }
 

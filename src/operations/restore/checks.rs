@@ -49,7 +49,9 @@ impl ArcBackup {
         options: &RestoreOptions,
         target: Option<&str>,
     ) -> Result<(Repository, Loaded, RestoreOptions)> {
-        cluster::check(&self.settings, options)?;
+        if options.destination.is_live() {
+            cluster::check(&self.settings, options)?;
+        }
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
                 "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"
@@ -62,6 +64,11 @@ impl ArcBackup {
         let options = options.within_backup(&loaded.manifest);
         check_scope(id, &loaded, &options)?;
         self.check_plan(id, &options, repository.name())?;
+        if !options.destination.is_live() {
+            // Nothing live is in the way, nor interrupted.
+            self.instance_for(id, &options, &loaded.manifest)?;
+            return Ok((repository, loaded, options));
+        }
         // The one beside the data is read when the restore begins: its last answer may be old.
         if let Some(marker) = state_marker(&self.settings) {
             check_options_cover(&marker, &options).map_err(Error::Invalid)?;

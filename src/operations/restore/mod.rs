@@ -4,6 +4,7 @@ pub(crate) mod arc_idle;
 pub(crate) mod checks;
 mod cluster;
 pub(crate) mod damaged;
+pub(crate) mod destination;
 pub(crate) mod disk_space;
 pub(crate) mod in_progress;
 mod interrupted;
@@ -24,6 +25,7 @@ pub(crate) mod time_needed;
 mod unfinished_jobs;
 mod untouched;
 
+pub use destination::Destination;
 pub use in_progress::{InterruptedRun, RestoreInProgress};
 pub use options::{ExtraFilesPolicy, RestoreOptions};
 pub(crate) use run::run;

@@ -3,6 +3,7 @@
 use arc_backup_core::{ColdHeld, Databases, ExtraFiles, Scope, Section};
 
 use crate::manifest::Manifest;
+use crate::operations::restore::destination::Destination;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::check_for::OnBadList;
 
@@ -46,6 +47,8 @@ pub struct RestoreOptions {
     /// Omits files that are damaged or missing in the backup; the live files in their place stay.
     /// The restore still ends as failed.
     pub skip_damaged: bool,
+    /// Where it writes to.
+    pub destination: Destination,
     /// The plan that it must do exactly, as [`plan_restore`](crate::ArcBackup::plan_restore) made it;
     /// it fails before anything changes if the data has changed since.
     pub plan_id: Option<String>,
@@ -62,6 +65,7 @@ impl Default for RestoreOptions {
             verify_first: false,
             into_other_instance: false,
             skip_damaged: false,
+            destination: Destination::Live,
             plan_id: None,
             cold_held: ColdHeld::default(),
         }
@@ -122,6 +126,7 @@ impl RestoreOptions {
     /// configuration in memory.
     #[must_use]
     pub fn needs_restart(&self) -> bool {
-        self.includes(&Section::Metadata) || self.includes(&Section::Config)
+        let is_in_memory = self.includes(&Section::Metadata) || self.includes(&Section::Config);
+        self.destination.is_live() && is_in_memory
     }
 }

@@ -68,6 +68,19 @@ pub(crate) fn check_sections(
         sources.any(|source| section_of(&**source) == *section)
     };
     let iceberg = Section::Other(ICEBERG.to_owned());
+    if context.new_instance.is_some() {
+        // Its parts are those that every instance has.
+        let (kept, others) = sections
+            .into_iter()
+            .partition(|section| has_source(section));
+        sections = kept;
+        for section in &others {
+            context.warn(format!(
+                "section `{section}` of backup `{id}` ({} files) was not restored into the new folder: use `arc-backup extract`",
+                inventory.totals_of(section).0
+            ));
+        }
+    }
     if sections.contains(&iceberg) && !has_source(&iceberg) {
         // Its tables' rows are data, and are restored. The backup still has the metadata.
         sections.retain(|section| *section != iceberg);

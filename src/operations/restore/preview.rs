@@ -12,6 +12,7 @@ use crate::operations::entries::section_entries;
 use crate::operations::instance_id::known_instance_id;
 use crate::operations::problems::PathSet;
 use crate::operations::restore::arc_idle::{Seen, look_for_arc};
+use crate::operations::restore::destination::Instance;
 use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
@@ -139,9 +140,10 @@ impl ArcBackup {
             .await?;
         let manifest = &loaded.manifest;
         let options = &options.within_backup(manifest);
+        let instance = self.instance_for(id, options, manifest)?;
         let (figures, seen) = futures::join!(
-            self.restore_figures(&repository, &loaded, id, options, limit),
-            look_for_arc(&self.settings),
+            self.restore_figures(&repository, &loaded, id, options, &instance, limit),
+            look_for_arc(&instance.settings),
         );
         let (plan, plan_error) = match figures {
             Ok(plan) => (plan, None),
@@ -152,11 +154,12 @@ impl ArcBackup {
             Seen::Stopped(how) => (Some(false), Some(how)),
             Seen::Unknown => (None, None),
         };
-        let own = self.own_origin();
+        let own = origin_of(&instance);
         let source = BackupOrigin::from_manifest(manifest);
-        let is_other = |source: &BackupOrigin| source.is_other_than(&own);
+        let is_other =
+            |source: &BackupOrigin| options.destination.is_live() && source.is_other_than(&own);
         let included = &manifest.databases_included;
-        let replaced = self.settings.databases.iter().filter(|database| {
+        let replaced = instance.settings.databases.iter().filter(|database| {
             options.includes(&Section::Metadata)
                 && manifest.has_metadata
                 && (included.is_empty() || included.iter().any(|one| one.file == database.file))
@@ -166,7 +169,7 @@ impl ArcBackup {
             path.display().to_string()
         };
         let iceberg = Section::Other(ICEBERG.to_owned());
-        let warehouse = self.settings.warehouse_folder();
+        let warehouse = instance.settings.warehouse_folder();
         let warehouse = warehouse
             .as_deref()
             .filter(|_| options.includes(&iceberg) && manifest.iceberg_warehouse.is_some());
@@ -204,11 +207,16 @@ impl ArcBackup {
 
     /// Returns the location of this instance's data, and its name.
     pub(crate) fn own_origin(&self) -> BackupOrigin {
-        BackupOrigin {
-            backend: self.settings.storage.kind.clone(),
-            location: self.storage.location(),
-            instance: known_instance_id(self.settings.backup.state_folder()),
-        }
+        origin_of(&self.own_instance())
+    }
+}
+
+/// Returns the location of the data of an instance, and its name.
+fn origin_of(instance: &Instance) -> BackupOrigin {
+    BackupOrigin {
+        backend: instance.settings.storage.kind.clone(),
+        location: instance.storage.location(),
+        instance: known_instance_id(instance.settings.backup.state_folder()),
     }
 }
 
@@ -226,12 +234,13 @@ impl ArcBackup {
         loaded: &Loaded,
         id: &BackupId,
         options: &RestoreOptions,
+        instance: &Instance,
         limit: Duration,
     ) -> Result<Option<RestorePlan>> {
         let cancel = CancellationToken::new();
         // Dropped with this future: threads that hash live files must end with it.
         let _ended = cancel.clone().drop_guard();
-        let plan = self.plan_only(repository, loaded, id, options, cancel);
+        let plan = self.plan_only(repository, loaded, id, options, instance, cancel);
         match tokio::time::timeout(limit, plan).await {
             Ok(plan) => plan.map(Some),
             Err(_) => Ok(None),
@@ -244,6 +253,7 @@ impl ArcBackup {
         loaded: &Loaded,
         id: &BackupId,
         options: &RestoreOptions,
+        instance: &Instance,
         cancel: CancellationToken,
     ) -> Result<RestorePlan> {
         let scratch = self.scratch.for_reading()?;
@@ -263,8 +273,8 @@ impl ArcBackup {
         );
         let (inventory, _) = decided.await?;
         let untouched = untouched(
-            &*self.storage,
-            &self.settings,
+            &*instance.storage,
+            &instance.settings,
             &loaded.manifest,
             &inventory,
             options,
@@ -276,7 +286,7 @@ impl ArcBackup {
         plan.warnings
             .extend(check_has_files(id, options, &inventory)?);
         for section in &sections_to_restore(&inventory, options) {
-            let mut sources = self.sources.iter();
+            let mut sources = instance.sources.iter();
             let Some(source) = sources.find(|one| section_of(&***one) == *section) else {
                 continue;
             };

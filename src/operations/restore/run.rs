@@ -151,6 +151,9 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
     marker
         .remove(parts.iter().any(RestoredSection::changes_data))
         .await?;
+    if let Some(new) = &context.new_instance {
+        new.finish()?;
+    }
     // The live data is as good as this backup can make it, and is not all of the backup.
     outcome.error = damaged::outcome(&problems, options, &inventory).err();
     Ok(outcome)
@@ -235,6 +238,9 @@ async fn prepare<'a>(
         context.running.progress.restart();
     }
     let inventory = decide_jobs(context, problems, &loaded, inventory).await?;
+    if let Some(new) = &context.new_instance {
+        new.begin(&context.id)?;
+    }
     // Before live files are listed, and again before they are changed.
     let arc = match options.includes(&Section::Data) {
         true => Some(RunningArc::await_quiet(context, &inventory, &options.scope).await?),

@@ -106,8 +106,7 @@ pub(super) fn check(context: &Context, options: &RestoreOptions, plan: &RestoreP
     let Some(plan_id) = &options.plan_id else {
         return Ok(());
     };
-    let folder = folder_in(context.settings.backup.state_folder());
-    let saved = load(&folder, plan_id)?;
+    let saved = load(&folder_in(&context.state_folder), plan_id)?;
     is_of(&saved, &context.id, options, context.repository.name())?;
     let basis = plan.basis.map_or_else(String::new, |it| it.to_string());
     match basis == saved.basis {
