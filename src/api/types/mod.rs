@@ -20,6 +20,7 @@ mod pin;
 mod prune;
 mod restore;
 mod restore_in_progress;
+mod restored;
 mod schedule;
 mod state;
 mod status;
@@ -49,9 +50,9 @@ pub(crate) use prune::PrunePlan;
 pub(super) use prune::{PlannedBackup, Pruned};
 pub(crate) use restore::RestorePreview;
 pub(super) use restore::{
-    BackupOrigin, DatabaseChanges, ExtraFilesPolicy, RestoreDestination, RestorePlan, Restored,
-    RoomNeeded,
+    BackupOrigin, DatabaseChanges, ExtraFilesPolicy, RestoreDestination, RestorePlan, RoomNeeded,
 };
+pub(super) use restored::Restored;
 pub(super) use schedule::{PreviewedBackup, ScheduleFailure, ScheduleRun, ScheduleSuccess};
 pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, SchedulesBody};
 pub(super) use state::BackupState;

@@ -1,9 +1,7 @@
 //! A restore: its preview, its plan, and what becomes of extra files.
 
-use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Enum, Object};
+use poem_openapi::{Enum, Object};
 
-use super::accepted::Accepted;
 use crate::operations;
 
 /// What becomes of live files that the backup does not hold.
@@ -303,23 +301,4 @@ impl From<operations::RestorePreview> for RestorePreview {
             restart_required,
         }
     }
-}
-
-/// The answers to a request for a restore.
-#[derive(ApiResponse)]
-pub(in crate::api) enum Restored {
-    /// What it would do. Nothing was done.
-    #[oai(status = 200)]
-    Planned(Json<RestorePreview>),
-    /// It runs; poll the status.
-    #[oai(status = 202)]
-    Accepted(
-        Json<Accepted>,
-        /// Where the operation is reported: `/api/v1/backup/operations/{operation_id}`.
-        #[oai(header = "Location")]
-        String,
-        /// After how many seconds to ask there; or ask with `?wait=30s`.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }

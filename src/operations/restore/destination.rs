@@ -1,8 +1,8 @@
 //! Where a restore writes to: this instance, or a new one in a folder.
 //!
-//! A restore into a folder is an ordinary restore of an instance whose paths are all below it. Until
-//! it has ended, a folder of the tool's own says which backup it is of, so that the same restore
-//! completes it.
+//! A restore into a folder is an ordinary restore of an instance whose paths are all below it.
+//! Until it has ended, a folder of the tool's own says which backup it is of, so that the same
+//! restore completes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

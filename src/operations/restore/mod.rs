@@ -9,6 +9,7 @@ pub(crate) mod disk_space;
 pub(crate) mod in_progress;
 mod interrupted;
 mod job_outcomes;
+mod lacking;
 pub(crate) mod marker;
 mod no_files;
 mod options;

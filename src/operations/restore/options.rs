@@ -49,8 +49,8 @@ pub struct RestoreOptions {
     pub skip_damaged: bool,
     /// Where it writes to.
     pub destination: Destination,
-    /// The plan that it must do exactly, as [`plan_restore`](crate::ArcBackup::plan_restore) made it;
-    /// it fails before anything changes if the data has changed since.
+    /// The plan that it must do exactly, of [`plan_restore`](crate::ArcBackup::plan_restore). It
+    /// fails before anything changes if the data has changed since.
     pub plan_id: Option<String>,
     /// How much of Arc's cold tier the backup holds, by its manifest.
     pub cold_held: ColdHeld,
