@@ -11,7 +11,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_backup::testing::{Plan, Reader, Writer};
+use arc_backup::testing::{
+    Column, Inspect, Plan, Reader, Values, Writer, inspect_data_file, inspect_nothing,
+    write_parquet,
+};
 use arc_backup_core::{
     Body, Entry, Error, GetOptions, Key, MemorySink, Sink, Upload, WriteOptions,
 };
@@ -78,11 +81,12 @@ async fn fill(sink: &dyn Sink, entries: &[Entry], bytes: &[u8]) {
     }
 }
 
-async fn copy(from: &Arc<dyn Sink>, to: &Arc<dyn Sink>, entries: &[Entry]) {
+async fn copy(from: &Arc<dyn Sink>, to: &Arc<dyn Sink>, entries: &[Entry], inspect: Inspect) {
     let plan = Plan {
         progress: Arc::default(),
         cancel: CancellationToken::new(),
         concurrency: 8,
+        inspect,
     };
     let (reader, writer) = (End(from.clone()), End(to.clone()));
     let list = stream::iter(entries.iter().cloned().map(Ok)).boxed();
@@ -119,10 +123,10 @@ fn throughput(criterion: &mut Criterion) {
             .throughput(Throughput::Bytes(count * size as u64))
             .sample_size(10);
         group.bench_function(BenchmarkId::from_parameter("memory_to_memory"), |bench| {
-            bench.iter(|| runtime.block_on(copy(&memory, &memory_to, &list)));
+            bench.iter(|| runtime.block_on(copy(&memory, &memory_to, &list, inspect_nothing)));
         });
         group.bench_function(BenchmarkId::from_parameter("local_to_local"), |bench| {
-            bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list)));
+            bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list, inspect_nothing)));
         });
         // The control: no digest, no atomic names, one file at a time.
         group.bench_function(BenchmarkId::from_parameter("control_plain_copy"), |bench| {
@@ -140,5 +144,56 @@ fn throughput(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, throughput);
+/// Parquet files of Arc's shape: as it ingests them, and as its compaction writes them.
+const PARQUET: [(&str, u64, i64); 2] =
+    [("parquet_small", 512, 1_000), ("parquet_large", 4, 400_000)];
+
+fn parquet(rows: i64) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.parquet");
+    let hosts = (0..rows).map(|row| format!("server-{}", row % 10));
+    let mut columns = vec![
+        Column::new("time", Values::Time((0..rows).collect())),
+        Column::new("host", Values::Text(hosts.collect())),
+    ];
+    for number in 0..8 {
+        let values = (0..rows).map(|row| (row * number) as f64);
+        columns.push(Column::new(
+            format!("field_{number}"),
+            Values::Float(values.collect()),
+        ));
+    }
+    write_parquet(&path, &columns, &["host"]).expect("room");
+    std::fs::read(&path).expect("just written")
+}
+
+/// What it costs to look at the Parquet files while they are copied.
+fn parquet_check(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    for (shape, count, rows) in PARQUET {
+        let bytes = parquet(rows);
+        let list = entries(count, bytes.len());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let local = |name| {
+            Arc::new(LocalSink::new(LocalConfig::new(folder.path().join(name)))) as Arc<dyn Sink>
+        };
+        let (disk, disk_to) = (local("from"), local("to"));
+        runtime.block_on(fill(&*disk, &list, &bytes));
+        let mut group = criterion.benchmark_group(shape);
+        group
+            .throughput(Throughput::Bytes(count * bytes.len() as u64))
+            .sample_size(30);
+        for (name, inspect) in [
+            ("without_check", inspect_nothing as Inspect),
+            ("with_check", inspect_data_file),
+        ] {
+            group.bench_function(BenchmarkId::from_parameter(name), |bench| {
+                bench.iter(|| runtime.block_on(copy(&disk, &disk_to, &list, inspect)));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, throughput, parquet_check);
 criterion_main!(benches);

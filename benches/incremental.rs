@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use arc_backup::testing::{Column, Values, write_parquet};
+
 /// How often each figure is taken.
 const ROUNDS: usize = 3;
-/// The size of each file, in bytes.
-const FILE_BYTES: usize = 512;
 /// Modified later than this before a backup, a file is read again by the next one.
 const MARGIN: Duration = Duration::from_millis(2_500);
 
@@ -37,7 +37,7 @@ fn main() {
         println!("incremental backup {round}, nothing changed: {made}; {written}");
     }
     let changed = folder.path().join("data/arc/iot/cpu/00/00/000000.parquet");
-    std::fs::write(changed, vec![7; FILE_BYTES]).unwrap();
+    make_file(&changed, files);
     let made = measured(program(folder.path(), &["backup", "--incremental"]));
     let written = written(folder.path(), &made.output);
     println!(
@@ -60,16 +60,23 @@ fn make_tree(folder: &Path, files: usize) {
         .unwrap()
         .execute_batch("CREATE TABLE api_tokens (id INTEGER PRIMARY KEY)")
         .unwrap();
-    let mut bytes = vec![0; FILE_BYTES];
     for number in 0..files {
         let (day, hour) = (number / 10_000, number / 200 % 50);
         let above = data.join(format!("iot/cpu/{day:02}/{hour:02}"));
         if number % 200 == 0 {
             std::fs::create_dir_all(&above).unwrap();
         }
-        bytes[..8].copy_from_slice(&number.to_le_bytes());
-        std::fs::write(above.join(format!("{number:06}.parquet")), &bytes).unwrap();
+        make_file(&above.join(format!("{number:06}.parquet")), number);
     }
+}
+
+/// A Parquet file of some rows, of the ten seconds after those of the file before.
+fn make_file(path: &Path, number: usize) {
+    let rows = 1 + number * 7_919 % 61;
+    let start = 1_795_457_400_000_000 + 10_000_000 * number as i64;
+    let step = 9_900_000 / rows as i64;
+    let times = (0..rows as i64).map(|row| start + row * step).collect();
+    write_parquet(path, &[Column::new("time", Values::Time(times))], &[]).unwrap();
 }
 
 fn program(folder: &Path, arguments: &[&str]) -> Command {

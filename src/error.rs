@@ -34,6 +34,14 @@ pub enum Error {
     /// No target holds the backup.
     #[error("no backup `{0}` in any target that was asked")]
     NotFound(String),
+    /// The backup has no file of that path.
+    #[error("backup `{id}` has no file `{path}`: `arc-backup files {id}` lists what it has")]
+    NoSuchFile {
+        /// The backup.
+        id: String,
+        /// The path.
+        path: String,
+    },
     /// There is only an incomplete copy with that id.
     #[error(
         "`{0}` is an incomplete copy, of a backup whose source had files that could not be read: `list --all` (?all=true) names \
@@ -166,6 +174,7 @@ impl Error {
                 | Self::InvalidId(_)
                 | Self::Invalid(_)
                 | Self::NotFound(_)
+                | Self::NoSuchFile { .. }
                 | Self::UnknownSchedule { .. }
                 | Self::Incomplete(_)
                 | Self::Pinned { .. }

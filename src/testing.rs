@@ -4,5 +4,5 @@ pub use crate::config::Database;
 pub use crate::demo::{Column, Values, count_rows, write_parquet};
 pub use crate::doctor::examine;
 pub use crate::manifest::{Manifest, seal};
-pub use crate::pipeline::{Plan, Reader, Writer};
-pub use crate::source::{Exclusions, ParquetSource, SqliteSource, Tiering};
+pub use crate::pipeline::{Inspect, Plan, Reader, Writer, inspect_nothing};
+pub use crate::source::{Exclusions, ParquetSource, SqliteSource, Tiering, inspect_data_file};

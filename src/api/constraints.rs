@@ -4,6 +4,7 @@
 //! It is added here and not to the types: poem-openapi would check it itself, with other
 //! messages than Arc's.
 
+use arc_backup_core::SourceDamage;
 use serde_json::{Map, Value, json};
 
 use super::parameters::{OFFSET_LIMIT, PAGE, PAGE_LIMIT};
@@ -20,12 +21,16 @@ const SCHEDULE: &str = "^[a-z0-9_-]{1,64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
-const OPERATIONS: [OperationKind; 6] = [
+const OPERATIONS: [OperationKind; 10] = [
     OperationKind::Backup,
     OperationKind::Restore,
     OperationKind::Verify,
+    OperationKind::Rehearse,
     OperationKind::Delete,
     OperationKind::Copy,
+    OperationKind::Export,
+    OperationKind::Import,
+    OperationKind::Extract,
     OperationKind::Prune,
 ];
 /// The names that a field may have.
@@ -72,7 +77,14 @@ fn spell_headers(response: &mut Value) {
     let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else {
         return;
     };
-    for name in ["Location", "Retry-After"] {
+    for name in [
+        "Location",
+        "Retry-After",
+        "ETag",
+        "Content-Length",
+        "Content-Range",
+        "Accept-Ranges",
+    ] {
         if let Some(header) = headers.remove(&name.to_uppercase()) {
             headers.insert(name.to_owned(), header);
         }
@@ -95,6 +107,7 @@ fn describe_fields(name: &str, schema: &mut Value) {
             | "LabelBackup"
             | "PinBackup"
             | "PruneBackups"
+            | "RehearseBackup"
             | "RestoreBackup"
             | "VerifyBackup"
     );
@@ -179,7 +192,8 @@ fn of_field(schema: &str, field: &str) -> Value {
         }
         ("PruneBackups", "keep_within") => json!({"pattern": WITHIN}),
         (_, "timeout") => json!({"pattern": DURATION}),
-        ("VerifyBackup", "percent") => {
+        ("DamagedFile", "damage") => names(&SourceDamage::ALL, SourceDamage::as_str),
+        ("VerifyBackup" | "RehearseBackup", "percent") => {
             json!({"minimum": 0, "exclusiveMinimum": true, "maximum": 100})
         }
         ("Schedule", "name") => json!({"pattern": SCHEDULE}),

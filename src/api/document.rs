@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::constraints;
 use super::examples::{answer, request_example};
 use super::idempotency::{HEADER, KEY_LIMIT};
+use super::schema::REST_OF_PATH;
 
 /// The error statuses that each operation can answer.
 const ERRORS: &[(&str, &[u16])] = &[
@@ -50,7 +51,19 @@ const ERRORS: &[(&str, &[u16])] = &[
     ),
     ("list_files", &[400, 401, 403, 404, 422, 500, 502, 503, 507]),
     (
+        "diff_backups",
+        &[400, 401, 403, 404, 422, 500, 502, 503, 507],
+    ),
+    (
+        "get_file",
+        &[400, 401, 403, 404, 409, 416, 422, 500, 502, 503, 507],
+    ),
+    (
         "verify_backup",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    (
+        "rehearse_backup",
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
     (
@@ -70,6 +83,9 @@ const ERRORS: &[(&str, &[u16])] = &[
     ("get_health", &[400]),
 ];
 
+/// How the router writes the parameter that is the rest of a path.
+const REST_IN_ROUTER: &str = "/*path";
+
 /// Reads the text of the document.
 pub(super) fn parse(text: &str) -> Value {
     serde_json::from_str(text).expect("the document is JSON")
@@ -78,11 +94,46 @@ pub(super) fn parse(text: &str) -> Value {
 /// The document for `service`, as JSON text.
 pub(super) fn text<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
     let mut document = parse(&service.spec());
+    name_rest_of_path(&mut document);
     for operation in constraints::operations(&mut document) {
         complete(operation);
     }
     constraints::add_to(&mut document);
     serde_json::to_string_pretty(&document).expect("plain data is valid JSON")
+}
+
+/// Names the parameter that is the rest of a path: poem-openapi leaves `*path` as it is.
+fn name_rest_of_path(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
+    let with_rest: Vec<_> = (paths.keys())
+        .filter(|path| path.ends_with(REST_IN_ROUTER))
+        .cloned()
+        .collect();
+    for path in with_rest {
+        let Some(mut item) = paths.remove(&path) else {
+            continue;
+        };
+        for operation in item
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|all| all.values_mut())
+        {
+            if let Some(parameters) = operation["parameters"].as_array_mut() {
+                parameters.insert(1, json!({
+                    "name": "path",
+                    "in": "path",
+                    "required": true,
+                    "deprecated": false,
+                    "explode": true,
+                    "description": "The path of the file in the backup, with its slashes: `data/iot/cpu/a.parquet`.",
+                    "schema": {"type": "string"},
+                }));
+            }
+        }
+        paths.insert(path.replace(REST_IN_ROUTER, REST_OF_PATH), item);
+    }
 }
 
 /// The page of Swagger UI for `service`, with the whole document in it.
@@ -181,8 +232,9 @@ mod tests {
                 for (status, response) in responses {
                     let example =
                         &response["content"]["application/json; charset=utf-8"]["example"];
+                    let is_file = id == "get_file" && ["200", "206", "304"].contains(&&**status);
                     assert!(
-                        example.is_object(),
+                        is_file || example.is_object(),
                         "{id} {status} has no example: {response}"
                     );
                     assert!(

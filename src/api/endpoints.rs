@@ -3,8 +3,8 @@
 use poem_openapi::OpenApiService;
 
 use super::routes::{
-    BackupRoutes, CheckRoutes, CopyRoutes, FileRoutes, OperationRoutes, RestoreRoutes,
-    RetentionRoutes, ScheduleRoutes, ServiceRoutes,
+    BackupRoutes, CheckRoutes, CopyRoutes, DiffRoutes, FileRoutes, OperationRoutes,
+    RehearsalRoutes, RestoreRoutes, RetentionRoutes, ScheduleRoutes, ServiceRoutes,
 };
 
 /// All endpoints.
@@ -14,9 +14,11 @@ pub(super) type Endpoints = (
     RestoreRoutes,
     RetentionRoutes,
     FileRoutes,
+    DiffRoutes,
     ServiceRoutes,
     CheckRoutes,
     CopyRoutes,
+    RehearsalRoutes,
     ScheduleRoutes,
 );
 
@@ -33,9 +35,11 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         RestoreRoutes,
         RetentionRoutes,
         FileRoutes,
+        DiffRoutes,
         ServiceRoutes,
         CheckRoutes,
         CopyRoutes,
+        RehearsalRoutes,
         ScheduleRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)

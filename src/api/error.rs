@@ -82,6 +82,14 @@ pub(super) enum ApiError {
         reason = "answered before the request gets here; declared for the document"
     )]
     TooLarge(Json<ErrorBody>),
+    /// No byte of the file is in the range.
+    #[oai(status = 416)]
+    NotInRange(
+        Json<ErrorBody>,
+        /// `bytes */` and the size of the file.
+        #[oai(header = "Content-Range")]
+        String,
+    ),
     /// The backup is damaged, or can't be read now because it is archived or the credentials may
     /// not read it; `detail` says which. Or the `Idempotency-Key` was used for another request.
     #[oai(status = 422)]
@@ -239,6 +247,10 @@ impl From<Error> for ApiError {
             Error::NotFound(_) => Self::NotFound(Json(ErrorBody {
                 detail: context,
                 ..error_body("Backup not found")
+            })),
+            Error::NoSuchFile { path, .. } => Self::NotFound(Json(ErrorBody {
+                detail: Some(format!("the backup has no file {path:?}")),
+                ..error_body("File not found")
             })),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {

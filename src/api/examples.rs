@@ -4,13 +4,13 @@ use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
 use super::error::{ErrorBody, error_body};
+use super::inside_examples;
 use super::schedule_examples;
 use super::types::{
     Accepted, BackupList, BackupOrigin, BackupPin, BackupState, CancelRequested, CheckReport,
-    CheckStatus, DatabaseChanges, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, FileBody,
-    FilesBody, HealthBody, Labelled, LastVerified, Operation, OperationsBody, PinnedBackup,
-    PlannedBackup, PrunePlan, RestoreDestination, RestorePlan, RestorePreview, RoomNeeded, Status,
-    Summary, TargetCheck,
+    CheckStatus, DatabaseChanges, DeletedBody, DoctorCheck, DoctorReport, DoctorStatus, HealthBody,
+    Labelled, LastVerified, Operation, OperationsBody, PinnedBackup, PlannedBackup, PrunePlan,
+    RestoreDestination, RestorePlan, RestorePreview, RoomNeeded, Status, Summary, TargetCheck,
 };
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
@@ -31,6 +31,7 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
         }),
         "label_backup" => json!({"add_labels": ["env=prod"], "note": "before the upgrade"}),
         "verify_backup" => json!({"mode": "sample", "percent": 5.0}),
+        "rehearse_backup" => json!({"percent": 10.0}),
         "copy_backup" => json!({"to": "offsite"}),
         "prune_backups" => json!({"keep_daily": 7, "keep_monthly": 12, "dry_run": true}),
         "pin_backup" => json!({"reason": "before the upgrade of Arc", "until": "30d"}),
@@ -39,14 +40,17 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
 }
 
 pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
-    if let Some(example) = schedule_examples::answer(operation, status) {
-        return Some(example);
+    let example = schedule_examples::answer(operation, status)
+        .or_else(|| inside_examples::answer(operation, status));
+    if example.is_some() {
+        return example;
     }
     match (operation, status) {
         ("create_backup", "202") => accepted("Backup started", None),
         ("restore_backup", "200") => planned_restore().to_json(),
         ("restore_backup", "202") => accepted("Restore started", Some(true)),
         ("verify_backup", "202") => accepted("Verification started", None),
+        ("rehearse_backup", "202") => accepted("Rehearsal started", None),
         ("copy_backup", "202") => accepted("Copy started", None),
         ("cancel_operation", "202") => CancelRequested {
             message: "Cancel requested".to_owned(),
@@ -91,6 +95,9 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 schedule: Some("nightly".to_owned()),
                 total_files: 1200,
                 total_size_bytes: 5_368_709_120,
+                total_rows: Some(86_400_000),
+                files_without_rows: None,
+                damaged_files: None,
                 database_count: 2,
                 scope: Vec::new(),
                 target: "local".to_owned(),
@@ -121,6 +128,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
                 }),
                 last_full: None,
                 last_failed: None,
+                last_rehearsed: None,
             }],
             count: 1,
             damaged: Vec::new(),
@@ -148,17 +156,6 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
         .to_json(),
         ("get_operation", "200") => ended().to_json(),
         ("get_backup", "200") => Some(manifest()),
-        ("list_files", "200") => FilesBody {
-            files: vec![FileBody {
-                path: "data/iot/temperature/2026/02/11/14/temperature_20260211_140000_104000000.parquet"
-                    .to_owned(),
-                size: 1237,
-                sha256: Some(SHA256.to_owned()),
-            }],
-            count: 1,
-            next: None,
-        }
-        .to_json(),
         ("run_doctor", "200") => DoctorReport {
             ok: false,
             status: DoctorStatus::Fault,
@@ -190,7 +187,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             "This Idempotency-Key was used for another request",
         )
         .to_json(),
-        ("create_backup" | "verify_backup", "400") => ErrorBody {
+        ("create_backup" | "verify_backup" | "rehearse_backup", "400") => ErrorBody {
             detail: Some("expected value at line 1 column 1".to_owned()),
             ..error_body("Invalid request body")
         }
@@ -447,12 +444,14 @@ fn manifest() -> Value {
         "backup_type": "full",
         "databases": [{
             "name": "iot",
-            "measurements": [{"name": "temperature", "file_count": 1200, "size_bytes": 5_368_709_120_u64}],
+            "measurements": [{"name": "temperature", "file_count": 1200, "size_bytes": 5_368_709_120_u64, "rows": 86_400_000}],
             "file_count": 1200,
-            "size_bytes": 5_368_709_120_u64
+            "size_bytes": 5_368_709_120_u64,
+            "rows": 86_400_000
         }],
         "total_files": 1200,
         "total_size_bytes": 5_368_709_120_u64,
+        "total_rows": 86_400_000,
         "has_metadata": true,
         "has_config": true,
         "target": "local",

@@ -132,6 +132,23 @@ impl Fields for VerifyBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Warn;
 }
 
+/// How to rehearse a restore.
+#[derive(Debug, Default, Object)]
+pub(super) struct RehearseBackup {
+    /// Percent of the data files that are restored, more than 0 and at most 100, drawn anew each
+    /// time. Databases and configuration always are. Default: all of them.
+    pub(super) percent: Option<f64>,
+    /// The target that holds it; needed where several hold a backup of this id.
+    pub(super) target: Option<String>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for RehearseBackup {
+    const UNKNOWN: UnknownFields = UnknownFields::Warn;
+}
+
 /// Where to copy a backup to.
 #[derive(Debug, Default, Object)]
 pub(super) struct CopyBackup {

@@ -161,8 +161,15 @@ impl Schema {
     }
 }
 
+/// The end of a template whose last parameter is the rest of the path, slashes and all.
+pub(super) const REST_OF_PATH: &str = "/{path}";
+
 /// Whether a path matches a template of the document.
 pub(super) fn fits_path(template: &str, path: &str) -> bool {
+    if let Some(fixed) = template.strip_suffix(REST_OF_PATH) {
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        return ends.into_iter().any(|end| fits_path(fixed, &path[..end]));
+    }
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), given.next()) {

@@ -25,8 +25,8 @@ use crate::Registry;
 use crate::auth::Authenticator;
 use crate::config::Overrides;
 use crate::manifest::{
-    ClusterInfo, Consistency, DatabaseIncluded, DatabaseTotals, InventoryRef, Manifest,
-    MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo, StoredTotals,
+    ClusterInfo, Consistency, DamagedFile, DatabaseIncluded, DatabaseTotals, InventoryRef,
+    Manifest, MeasurementTotals, MissingFile, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::ArcBackup;
 use crate::schedule::Scheduler;
@@ -321,9 +321,11 @@ fn every_field_of_a_manifest_is_in_the_document() {
                 name: text(),
                 file_count: 1,
                 size_bytes: 1,
+                rows: Some(1),
             }],
             file_count: 1,
             size_bytes: 1,
+            rows: Some(1),
         }],
         total_files: 1,
         total_size_bytes: 1,
@@ -331,6 +333,14 @@ fn every_field_of_a_manifest_is_in_the_document() {
         compaction_state_files: 1,
         unaddressable_files: 1,
         unaddressable_sample: vec![text()],
+        total_rows: Some(1),
+        files_without_rows: 1,
+        damaged_files: 1,
+        damaged_sample: vec![DamagedFile {
+            path: text(),
+            damage: text(),
+            detail: text(),
+        }],
         special_files: 1,
         special_sample: vec![text()],
         has_metadata: true,

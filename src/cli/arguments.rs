@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use super::inside_arguments::{
+    CatArguments, DiffArguments, ExportArguments, ExtractArguments, FilesArguments, ImportArguments,
+};
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use super::schedule_arguments::ScheduleArguments;
 use super::wait_arguments::{WaitArguments, duration};
@@ -116,6 +119,18 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
     },
+    /// Show what a backup holds: the files and folders in one of its folders.
+    Files(FilesArguments),
+    /// Write one file of a backup to standard output, verified on the way.
+    Cat(CatArguments),
+    /// Show what is different in another backup, or in the live data.
+    Diff(DiffArguments),
+    /// Write files of a backup to a folder, each verified, and change nothing else.
+    Extract(ExtractArguments),
+    /// Write a backup to one file, verified on the way, which `import` takes.
+    Export(ExportArguments),
+    /// Take a backup from a file that `export` wrote, and print its id.
+    Import(ImportArguments),
     /// Restore a backup over the live data.
     Restore(RestoreArguments),
     /// Verify a backup: every byte, unless an option says otherwise.
@@ -129,6 +144,24 @@ pub(super) enum Command {
         /// ended: 20 of 5% read all.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         sample: Option<f64>,
+        /// The target that holds it; needed where several do.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+        /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
+        #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
+        timeout: Option<TimeLimit>,
+        #[command(flatten)]
+        busy: WaitArguments,
+    },
+    /// Rehearse a restore: restore every file to a scratch folder, open it, and remove it.
+    Rehearse {
+        /// The backup: its id, the beginning of it, or `latest`.
+        #[arg(default_value = "latest")]
+        id: String,
+        /// Only a share of the data files, such as 10%, drawn anew each time. Databases and
+        /// configuration are always restored.
+        #[arg(long, value_name = "SHARE", value_parser = share)]
+        share: Option<f64>,
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
@@ -388,7 +421,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy", "prune"])]
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy", "export", "import", "extract", "prune"])]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]

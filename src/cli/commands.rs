@@ -10,14 +10,16 @@ use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{
-    cancel, check, copy, delete, doctor, history, ids, label, list, pin, prune, restore, schedules,
-    show, sweep,
+    archive, cancel, cat, check, copy, delete, diff, doctor, files, history, ids, label, list, pin,
+    prune, restore, schedules, show, sweep,
 };
 use crate::Result;
 use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
-use crate::operations::{ArcBackup, BackupOptions, CopyOptions, Request, check_database_names};
+use crate::operations::{
+    ArcBackup, BackupOptions, CopyOptions, RehearseOptions, Request, check_database_names,
+};
 
 pub(super) async fn run(
     engine: &Arc<ArcBackup>,
@@ -113,6 +115,24 @@ pub(super) async fn run(
             let shown = show::run(engine, &id, target.as_deref(), json);
             signals.or_interrupted(shown).await
         }
+        Command::Files(arguments) => {
+            signals
+                .or_interrupted(files::run(engine, arguments, json))
+                .await
+        }
+        Command::Cat(arguments) => {
+            signals
+                .or_interrupted(cat::run(engine, arguments, json))
+                .await
+        }
+        Command::Diff(arguments) => {
+            signals
+                .or_interrupted(diff::run(engine, arguments, json))
+                .await
+        }
+        Command::Extract(arguments) => archive::extract(engine, arguments, json, signals).await,
+        Command::Export(arguments) => archive::export(engine, arguments, json, signals).await,
+        Command::Import(arguments) => archive::import(engine, arguments, json, signals).await,
         Command::Restore(arguments) => restore::run(engine, arguments, json, signals).await,
         Command::Verify {
             id,
@@ -132,6 +152,22 @@ pub(super) async fn run(
             )
             .await?;
             let request = Request::Verify(found.id, mode(quick, sample), found.target);
+            let request = request.within(timeout.unwrap_or_default());
+            let answer = Answer::json_or_nothing(json);
+            run_and_print(engine, request, busy, answer, signals).await
+        }
+        Command::Rehearse {
+            id,
+            share,
+            target,
+            timeout,
+            busy,
+        } => {
+            let found = ids::resolve(engine, &id, target.as_deref());
+            let kind = OperationKind::Rehearse;
+            let found = recorded(engine, kind, target.as_deref(), signals, found).await?;
+            let options = RehearseOptions { share };
+            let request = Request::Rehearse(found.id, options, found.target);
             let request = request.within(timeout.unwrap_or_default());
             let answer = Answer::json_or_nothing(json);
             run_and_print(engine, request, busy, answer, signals).await

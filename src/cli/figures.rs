@@ -27,6 +27,15 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// Rows; with a `+` where there are files whose rows are not known.
+pub(super) fn rows(rows: Option<u64>, files_without_rows: u64) -> String {
+    let more = match files_without_rows {
+        0 => "",
+        _ => "+",
+    };
+    rows.map_or_else(String::new, |rows| format!("{rows}{more}"))
+}
+
 /// How long ago a moment in RFC 3339 is, in one unit: `3h`; `?` where it is none, `future` where it
 /// is to come.
 pub(super) fn age(moment: &str, now: Timestamp) -> String {

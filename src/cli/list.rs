@@ -97,6 +97,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         right("AGE").or_drop(3),
         right("FILES"),
         right("SIZE"),
+        right("ROWS").or_drop(4),
         right("NEW"),
         left("TYPE"),
         left("STATE"),
@@ -128,6 +129,7 @@ fn print(answer: &ListAnswer, now: Timestamp) {
             false => String::new(),
         };
         table.row(Cells {
+            rows: figures::rows(backup.total_rows, backup.files_without_rows),
             new,
             of_type: match has_incremental {
                 true => short_type(backup),
@@ -149,6 +151,12 @@ fn print(answer: &ListAnswer, now: Timestamp) {
         }
         if let (true, Some(owner)) = (backup.is_foreign, &backup.owner_instance_id) {
             table.note(&format!("of another instance: {owner}"));
+        }
+        if backup.damaged_files > 0 {
+            table.note(&format!(
+                "{} data files were damaged in the source already: `show` names them",
+                backup.damaged_files
+            ));
         }
         if let Some(failed) = fault(backup) {
             let when = figures::utc_and_age(&failed.at, now);
@@ -230,6 +238,7 @@ struct Cells {
     age: String,
     files: String,
     size: String,
+    rows: String,
     new: String,
     of_type: String,
     state: String,
@@ -263,7 +272,7 @@ impl Cells {
 
 impl IntoIterator for Cells {
     type Item = String;
-    type IntoIter = std::array::IntoIter<String, 12>;
+    type IntoIter = std::array::IntoIter<String, 13>;
 
     fn into_iter(self) -> Self::IntoIter {
         [
@@ -272,6 +281,7 @@ impl IntoIterator for Cells {
             self.age,
             self.files,
             self.size,
+            self.rows,
             self.new,
             self.of_type,
             self.state,

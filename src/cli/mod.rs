@@ -1,19 +1,24 @@
 //! The command line.
 
 mod actor;
+mod archive;
 mod arguments;
 mod cancel;
+mod cat;
 mod check;
 mod commands;
 mod confirmation;
 mod copy;
 mod delete;
 mod demo;
+mod diff;
 mod doctor;
 mod exit_code;
 mod figures;
+mod files;
 mod history;
 mod ids;
+mod inside_arguments;
 mod json;
 mod label;
 mod list;

@@ -17,6 +17,8 @@ use crate::operations::owner::Owner;
 use crate::repository::{BackupState, LastVerified, Loaded, Note, is_in_force, new_bytes};
 use crate::{Result, times};
 
+/// How many damaged files are named.
+const DAMAGED: usize = 20;
 /// How many measurements are shown.
 const MEASUREMENTS: usize = 20;
 
@@ -108,6 +110,7 @@ fn fields(
             },
         ),
         ("verified", verified(note.last_verified.as_ref(), now)),
+        ("rehearsed", verified(note.last_rehearsed.as_ref(), now)),
     ];
     let is_last = |other: &LastVerified| Some(other) == note.last_verified.as_ref();
     for (name, done) in [
@@ -159,6 +162,15 @@ fn fields(
             },
         ),
     ]);
+    if manifest.total_rows.is_some() {
+        let mut text = figures::rows(manifest.total_rows, 0);
+        if manifest.files_without_rows > 0 {
+            let files = manifest.files_without_rows;
+            text.push_str(&format!(", without those of {files} data files"));
+        }
+        fields.push(("rows", text));
+    }
+    fields.extend(damaged_files(manifest));
     if manifest.reused_files > 0 {
         let size = figures::size(manifest.reused_bytes);
         fields.push(("reused", format!("{} files, {size}", manifest.reused_files)));
@@ -246,6 +258,22 @@ fn fields(
     fields
 }
 
+/// Data files that were damaged in the source already.
+fn damaged_files(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    if manifest.damaged_files == 0 {
+        return Vec::new();
+    }
+    let count = manifest.damaged_files;
+    let mut lines = vec![format!("{count} data files, in the backup as they are:")];
+    let named = manifest.damaged_sample.iter().take(DAMAGED);
+    lines.extend(named.map(|file| format!("{} {}", file.path, file.detail)));
+    if let Some(more @ 1..) = count.checked_sub(lines.len() as u64 - 1) {
+        lines.push(format!("and {more} more (the first 1,000 with --json)"));
+    }
+    let names = std::iter::once("DAMAGED SOURCE").chain(std::iter::repeat(""));
+    names.zip(lines).collect()
+}
+
 /// What people and the pin say of it.
 fn remarks(note: &Note, now: Timestamp) -> Vec<(&'static str, String)> {
     let mut remarks = Vec::new();
@@ -307,6 +335,7 @@ fn databases(manifest: &Manifest) -> Table {
         left("MEASUREMENT").or_shrink(),
         right("DATA FILES"),
         right("SIZE"),
+        right("ROWS"),
     ]);
     for (database, measurement) in all {
         table.row([
@@ -314,6 +343,7 @@ fn databases(manifest: &Manifest) -> Table {
             measurement.name.clone(),
             measurement.file_count.to_string(),
             figures::size(measurement.size_bytes),
+            figures::rows(measurement.rows, 0),
         ]);
     }
     table

@@ -80,7 +80,9 @@ pub(super) fn print(operation: &Operation) {
     if operation.unchanged == Some(true) {
         print_note!(
             "{what}: already in target {}, nothing was copied",
-            operation.to_target.as_deref().unwrap_or("?")
+            (operation.to_target.as_deref())
+                .or(operation.target.as_deref())
+                .unwrap_or("?")
         );
         return;
     }
@@ -94,6 +96,11 @@ pub(super) fn print(operation: &Operation) {
         };
         format!(" to target {to}{reused}")
     });
+    let to = match (&operation.file, operation.operation) {
+        (Some(file), OperationKind::Import) => format!(" from {file}"),
+        (Some(file), _) => format!(" to {file}"),
+        (None, _) => to,
+    };
     let place = match &operation.targets[..] {
         [] => format!("target {}", operation.target.as_deref().unwrap_or("?")),
         several => format!("the targets {}", several.join(", ")),
@@ -111,8 +118,8 @@ pub(super) fn print(operation: &Operation) {
             "{what} completed: {}, {} {place}{to}{}",
             figures::figures(operation, now),
             match operation.operation.as_str() {
-                "backup" => "to",
-                "restore" | "copy" => "from",
+                "backup" | "import" => "to",
+                "restore" | "copy" | "export" | "extract" => "from",
                 _ => "in",
             },
             match operation.has_checksums {

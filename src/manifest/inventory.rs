@@ -6,13 +6,14 @@
 //! change in between. The offsets of each section are kept too, so that a section is read
 //! without the others.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_backup_core::{Activity, Body, Hasher, Section};
+use arc_backup_core::{Activity, Body, Hasher, Key, Section};
 use futures::StreamExt;
 
 use super::compression::{Decompressor, ZSTD};
@@ -269,18 +270,65 @@ impl Inventory {
         self.read(Some(lines.map_or(0..0, |lines| lines.start..lines.end)))
     }
 
+    /// The record of the file at `path`: a search in the sorted list, of a few lines however long
+    /// it is.
+    ///
+    /// # Errors
+    /// When the local file can't be read.
+    pub fn find(&self, path: &Key) -> Result<Option<Record>> {
+        let of_path = |lines: &&SectionLines| path.is_within(lines.section.as_str());
+        let Some(lines) = self.sections.iter().find(of_path) else {
+            return Ok(None);
+        };
+        let fault = |e| Error::io("read", &self.path, e);
+        let mut file = BufReader::new(File::open(&self.path).map_err(fault)?);
+        // The line wanted begins in this range, whose start is the start of a line.
+        let (mut low, mut high) = (lines.start, lines.end);
+        let mut line = Vec::new();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut start = low;
+            if middle > low {
+                // The first line that begins at `middle` or behind it.
+                line.clear();
+                file.seek(SeekFrom::Start(middle - 1)).map_err(fault)?;
+                start = middle - 1 + file.read_until(b'\n', &mut line).map_err(fault)? as u64;
+            } else {
+                file.seek(SeekFrom::Start(low)).map_err(fault)?;
+            }
+            if start >= high {
+                high = middle;
+                continue;
+            }
+            line.clear();
+            let length = file.read_until(b'\n', &mut line).map_err(fault)? as u64;
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            let record = self.parse(text)?;
+            match record.path.cmp(path) {
+                Ordering::Equal => return Ok(Some(record)),
+                Ordering::Less => low = start + length,
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(&self, line: &[u8]) -> Result<Record> {
+        Record::parse(line, self.has_checksums)
+            .map_err(|e| Error::Failed(format!("a line of {} {e}", self.path.display())))
+    }
+
     fn read(
         &self,
         range: Option<Range<u64>>,
     ) -> Result<impl Iterator<Item = Result<Record>> + Send + use<>> {
         let file = self.open(range)?;
-        let (path, has_checksums) = (self.path.clone(), self.has_checksums);
+        let list = self.clone();
         Ok(BufReader::with_capacity(PIECE_BYTES, file)
             .split(b'\n')
             .map(move |line| {
-                let line = line.map_err(|e| Error::io("read", &path, e))?;
-                Record::parse(&line, has_checksums)
-                    .map_err(|e| Error::Failed(format!("a line of {} {e}", path.display())))
+                let line = line.map_err(|e| Error::io("read", &list.path, e))?;
+                list.parse(&line)
             }))
     }
 

@@ -11,6 +11,9 @@ use super::{Manifest, StoredTotals};
 const SUMS: &[&str] = &[
     "total_files",
     "total_size_bytes",
+    "total_rows",
+    "files_without_rows",
+    "damaged_files",
     "auxiliary_files",
     "compaction_state_files",
     "unaddressable_files",
@@ -28,6 +31,7 @@ const SUMS: &[&str] = &[
 const LISTS: &[&str] = &[
     "unaddressable_sample",
     "special_sample",
+    "damaged_sample",
     "skipped_sample",
     "databases_included",
     "not_included",

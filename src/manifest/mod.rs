@@ -36,6 +36,7 @@ pub use seal::{is_sealed, seal};
 pub use skipped::Skipped;
 pub use spool::Spool;
 pub use types::{
-    ClusterInfo, Consistency, CopiedFrom, DatabaseIncluded, DatabaseTotals, FORMAT, MANIFEST_LIMIT,
-    Manifest, MeasurementTotals, MissingFile, SectionTotals, SourceInfo, StoredTotals,
+    ClusterInfo, Consistency, CopiedFrom, DamagedFile, DatabaseIncluded, DatabaseTotals, FORMAT,
+    MANIFEST_LIMIT, Manifest, MeasurementTotals, MissingFile, SectionTotals, SourceInfo,
+    StoredTotals,
 };

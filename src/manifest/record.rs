@@ -1,6 +1,6 @@
 //! A line of the inventory: one file of a backup.
 
-use arc_backup_core::{Entry, FileId, Key, Section, Tier};
+use arc_backup_core::{Entry, FileId, Key, RowTimes, Rows, Section, SourceDamage, Tier};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,19 @@ pub(super) struct Line {
     /// Absent where the file is in Arc's storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
+    /// The rows of a data file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rows: Option<u64>,
+    /// The time of its earliest row, in whole seconds since 1970, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_time: Option<i64>,
+    /// The time of its latest row, in whole seconds since `min_time`, rounded up. The difference
+    /// takes two bytes less of a compressed line than a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_time: Option<i64>,
+    /// What was wrong with it in the source. Names of later releases are ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
 }
 
 impl Record {
@@ -60,6 +73,25 @@ impl Record {
         Ok(Self {
             path,
             entry,
+            stored_in: None,
+            stored: None,
+        })
+    }
+
+    /// The record of `entry`, whose key is its whole path in the backup.
+    ///
+    /// # Errors
+    /// When that is in no section.
+    pub(crate) fn at(path: Key, entry: Entry) -> Result<Self> {
+        let key = path
+            .split_once('/')
+            .and_then(|(_, rest)| Key::parse(rest).ok());
+        let Some(key) = key else {
+            return Err(Error::Failed(format!("`{path}` is in no section")));
+        };
+        Ok(Self {
+            entry: Entry { key, ..entry },
+            path,
             stored_in: None,
             stored: None,
         })
@@ -87,6 +119,7 @@ impl Record {
     }
 
     pub(super) fn to_line(&self) -> Line {
+        let times = self.entry.rows.and_then(|rows| rows.times);
         Line {
             path: self.path.to_string(),
             size: self.entry.size,
@@ -102,6 +135,10 @@ impl Record {
             stored_in: self.stored_in.as_ref().map(ToString::to_string),
             stored: self.stored.clone(),
             tier: (self.entry.tier != Tier::Hot).then(|| self.entry.tier.as_str().to_owned()),
+            rows: self.entry.rows.map(|rows| rows.count),
+            min_time: times.map(|times| times.min),
+            max_time: times.map(|times| times.max.saturating_sub(times.min)),
+            damage: self.entry.damage.map(|damage| damage.as_str().to_owned()),
         }
     }
 
@@ -151,6 +188,14 @@ impl Record {
                     (Some(device), Some(inode)) => Some(FileId { device, inode }),
                     _ => None,
                 },
+                rows: line.rows.map(|count| Rows {
+                    count,
+                    times: (line.min_time.zip(line.max_time)).map(|(min, span)| RowTimes {
+                        min,
+                        max: min.saturating_add(span),
+                    }),
+                }),
+                damage: line.damage.as_deref().and_then(SourceDamage::from_name),
             },
             path,
             stored_in,

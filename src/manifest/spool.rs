@@ -78,3 +78,50 @@ impl Spool {
         Ok(Inventory::new(self.path, summary, self.index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arc_backup_core::{Digest, Entry, Key, Section};
+
+    use super::*;
+
+    /// Guards against: a search that misses a line, at an end of a section or beside a long one.
+    #[test]
+    fn each_record_is_found_and_nothing_between_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut numbers = fastrand::Rng::with_seed(20_261_129);
+        for round in 0..40 {
+            let mut keys: Vec<String> = (0..numbers.usize(0..60))
+                .map(|_| {
+                    let name = "x".repeat(numbers.usize(1..400));
+                    format!("{}/{name}", numbers.u32(0..50))
+                })
+                .collect();
+            keys.sort();
+            keys.dedup();
+            let path = folder.path().join(round.to_string());
+            let mut spool = Spool::create(&path).expect("room");
+            let mut all = Vec::new();
+            for section in [Section::Config, Section::Data, Section::Metadata] {
+                for key in &keys {
+                    let key = Key::parse(key).expect("a key");
+                    let mut entry = Entry::new(key, numbers.u64(0..1000));
+                    entry.sha256 = Some(Digest::of(b"x"));
+                    let record = Record::new(&section, entry).expect("a record");
+                    spool.push(&record).expect("room");
+                    all.push(record);
+                }
+            }
+            let list = spool.finish().expect("room");
+            let find = |path: &str| list.find(&Key::parse(path).expect("a key")).expect("read");
+            for record in &all {
+                assert_eq!(find(&record.path).as_ref(), Some(record), "round {round}");
+                assert_eq!(find(&format!("{}y", record.path)), None);
+                assert_eq!(find(&format!("{}/y", record.path)), None);
+            }
+            for absent in ["data/!", "data/zzz", "data", "other/x", "config/0"] {
+                assert_eq!(find(absent), None, "round {round}: {absent}");
+            }
+        }
+    }
+}

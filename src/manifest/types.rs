@@ -48,6 +48,19 @@ pub struct Manifest {
     pub total_files: u64,
     /// Their bytes.
     pub total_size_bytes: u64,
+    /// Their rows, of those whose rows are known; absent where those of none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_rows: Option<u64>,
+    /// Those of them whose rows are not known: damaged ones, ones with a very long footer, and ones
+    /// that an earlier release has stored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub files_without_rows: u64,
+    /// Parquet files that were damaged in the source already. The backup has them as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub damaged_files: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged_sample: Vec<DamagedFile>,
     /// Other files of the data: schema anchors, Iceberg metadata, …
     #[serde(default, skip_serializing_if = "is_zero")]
     pub auxiliary_files: u64,
@@ -275,6 +288,17 @@ pub struct MissingFile {
     pub detail: String,
 }
 
+/// A Parquet file that was damaged in the source already.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedFile {
+    /// Its path, as the inventory has it.
+    pub path: String,
+    /// What is wrong with it: `empty`, `not-parquet`, `torn`, `bad-footer`, `encrypted-footer`.
+    pub damage: String,
+    /// The same for people.
+    pub detail: String,
+}
+
 /// One of Arc's databases.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseTotals {
@@ -287,6 +311,9 @@ pub struct DatabaseTotals {
     pub file_count: u64,
     /// Their bytes.
     pub size_bytes: u64,
+    /// Their rows, as far as these are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 /// One measurement of a database.
@@ -298,6 +325,9 @@ pub struct MeasurementTotals {
     pub file_count: u64,
     /// Their bytes.
     pub size_bytes: u64,
+    /// Their rows, as far as these are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 /// Totals of one section.

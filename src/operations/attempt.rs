@@ -48,8 +48,15 @@ impl Attempt {
             }
             Request::Restore(id, _, target)
             | Request::Verify(id, _, target)
+            | Request::Rehearse(id, _, target)
             | Request::Delete(id, target, _) => (id.clone(), target.as_ref()),
             Request::Copy(options) => (options.id.clone(), options.from.as_ref()),
+            Request::Export(options) => (options.id.clone(), options.target.as_ref()),
+            Request::Import(options) => {
+                let target = options.target.as_ref().unwrap_or(default_target);
+                (options.id.clone(), Some(target))
+            }
+            Request::Extract(options) => (options.id.clone(), options.target.as_ref()),
             // It is over many backups: this is an id that none of them has.
             Request::Prune(PruneOptions { target, .. }) => {
                 let target = target.as_ref().unwrap_or(default_target);
@@ -66,6 +73,12 @@ impl Attempt {
             target: target.cloned(),
             to_target: match request {
                 Request::Copy(options) => Some(options.to.clone()),
+                _ => None,
+            },
+            file: match request {
+                Request::Export(options) => Some(options.to.to_string()),
+                Request::Import(options) => Some(options.file.display().to_string()),
+                Request::Extract(options) => Some(options.to.display().to_string()),
                 _ => None,
             },
             scope: request.databases(),

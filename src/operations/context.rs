@@ -16,7 +16,7 @@ use crate::operations::history::History;
 use crate::operations::restore::destination::NewInstance;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, inspect_nothing};
 use crate::repository::{Holder, Journal, Repository};
 use crate::{Error, Result};
 
@@ -105,6 +105,7 @@ impl Context {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.child_token(),
             concurrency: self.concurrency(),
+            inspect: inspect_nothing,
         }
     }
 

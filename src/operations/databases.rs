@@ -87,8 +87,12 @@ impl ArcBackup {
             Request::Backup(options) => check_can_be_named(&options.scope),
             Request::Restore(..)
             | Request::Verify(..)
+            | Request::Rehearse(..)
             | Request::Delete(..)
             | Request::Copy(..)
+            | Request::Export(..)
+            | Request::Import(..)
+            | Request::Extract(..)
             | Request::Prune(..) => Ok(()),
         }
     }

@@ -21,7 +21,7 @@ use crate::operations::shared_places::{NestedTiers, nested_tiers, shared_with_st
 use crate::operations::slots::Slots;
 use crate::operations::{KeyedRequest, KnownKey};
 use crate::registry::{NewInstances, Registry};
-use crate::repository::Repository;
+use crate::repository::{Loaded, Repository};
 use crate::source::Exclusions;
 use crate::{Error, Result};
 
@@ -233,6 +233,15 @@ impl ArcBackup {
         id: &BackupId,
         target: Option<&str>,
     ) -> Result<Arc<LocalInventory>, InventoryFault> {
+        Ok(self.find_with_inventory(id, target).await?.2)
+    }
+
+    /// The same, with where the backup was found.
+    pub(crate) async fn find_with_inventory(
+        &self,
+        id: &BackupId,
+        target: Option<&str>,
+    ) -> Result<(Repository, Loaded, Arc<LocalInventory>), InventoryFault> {
         let (repository, loaded) = self.find(id, target).await?;
         // Backups that Arc made have no inventory: a listing replaces it, and it may change.
         let name = (loaded.manifest.inventory.as_ref()).map(|of| {
@@ -240,7 +249,7 @@ impl ArcBackup {
             (target, id.to_string(), sha256)
         });
         if let Some(cached) = name.as_ref().and_then(|name| self.inventories.get(name)) {
-            return Ok(cached);
+            return Ok((repository, loaded, cached));
         }
         let scratch = self.scratch.for_reading()?;
         let inventory = repository.inventory(id, &loaded, scratch.path()).await?;
@@ -248,7 +257,7 @@ impl ArcBackup {
         if let Some(name) = name {
             self.inventories.insert(name, &local);
         }
-        Ok(local)
+        Ok((repository, loaded, local))
     }
 
     /// Returns the random name of this instance; `None` before its first backup, and after the loss

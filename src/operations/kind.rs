@@ -14,10 +14,18 @@ named! {
         Restore = "restore",
         /// A backup is read and compared.
         Verify = "verify",
+        /// A restore of a backup is rehearsed.
+        Rehearse = "rehearse",
         /// A backup is deleted.
         Delete = "delete",
         /// A backup is copied to another target.
         Copy = "copy",
+        /// A backup is written to an archive.
+        Export = "export",
+        /// A backup is taken from an archive.
+        Import = "import",
+        /// Files of a backup are written to a folder.
+        Extract = "extract",
         /// Backups that no retention rule keeps are deleted.
         Prune = "prune",
         /// Leftovers are removed. The history does not record sweeps.
@@ -31,7 +39,10 @@ impl OperationKind {
     /// Whether it only reads backups where it has been asked to: it runs beside a backup, and has a
     /// lease in place of the target's lock. All others run one at a time.
     pub(crate) fn is_reader(self) -> bool {
-        matches!(self, Self::Verify | Self::Copy)
+        matches!(
+            self,
+            Self::Verify | Self::Rehearse | Self::Copy | Self::Export | Self::Extract
+        )
     }
 
     /// Whether it removes published backups.

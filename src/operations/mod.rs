@@ -1,5 +1,6 @@
 //! Operations: backup, restore, verify, copy, delete and sweep, with their progress and history.
 
+mod archive;
 mod attempt;
 mod audit;
 mod backup;
@@ -16,8 +17,12 @@ mod doubts;
 mod ending;
 mod engine;
 mod entries;
+mod export;
+mod extract;
 mod filter;
 mod history;
+mod import;
+mod inside;
 mod instance_id;
 mod instance_lock;
 mod inventories;
@@ -42,6 +47,7 @@ mod problem;
 mod problems;
 mod prune;
 mod reader_slots;
+mod rehearse;
 mod request;
 mod restore;
 mod retention_in_force;
@@ -70,8 +76,15 @@ pub use delete::LastGood;
 pub(crate) use delete::would_be_last;
 pub(crate) use disk::{Room, existing, taken};
 pub use engine::ArcBackup;
+pub use export::{ExportOptions, ExportTo};
+pub use extract::ExtractOptions;
 pub use filter::{OperationFilter, OperationPage};
 pub use history::{KeyedRequest, KnownKey};
+pub use import::ImportOptions;
+pub use inside::{
+    BackupFile, Change, Diff, DiffAmount, DiffCounts, DiffGroup, DiffOptions, DiffSide,
+    FolderChild, FolderTotals, OpenedBackup, OpenedFile,
+};
 pub use inventories::LocalInventory;
 pub use kind::OperationKind;
 pub use labels::{LabelChange, Labelled, NoteChange, check_label, check_note};
@@ -85,6 +98,7 @@ pub use phase::Phase;
 pub use pins::{PinRequest, PinnedBackup};
 pub use problem::{Problem, ProblemKind};
 pub use prune::{PlannedBackup, PruneOptions, PrunePlan};
+pub use rehearse::RehearseOptions;
 pub use request::Request;
 pub use restore::plan::{DatabaseChanges, RestorePlan, RoomNeeded};
 pub use restore::preview::{BackupOrigin, RestoreDestination, RestorePreview};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backup_type::BackupType;
+use crate::manifest::DamagedFile;
 use crate::operations::{
     OperationKind, Origin, Phase, Problem, RestoreInProgress, RestorePlan, Status,
 };
@@ -44,7 +45,10 @@ pub struct Operation {
     /// Copy: the target that the backup is copied to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_target: Option<String>,
-    /// Copy: true where the target held the backup already, so that nothing was copied.
+    /// Export and import: the archive. Extraction: the folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Copy and import: true where the target held the backup already, so that nothing was copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
@@ -113,6 +117,12 @@ pub struct Operation {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special_sample: Vec<String>,
+    /// Parquet files that were damaged in the source already. The backup has them as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged_files: Option<u64>,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged_sample: Vec<DamagedFile>,
     /// Files with unsupported names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unaddressable_files: Option<u64>,

@@ -37,6 +37,8 @@ named! {
         ReadingInventory = "reading the inventory",
         /// Verify: files are read.
         Reading = "reading",
+        /// Rehearse: files are restored to a scratch folder, and opened.
+        Rehearsing = "rehearsing",
         /// Delete: files are removed.
         Deleting = "deleting",
     }

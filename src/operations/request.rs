@@ -3,9 +3,13 @@
 use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
 use crate::operations::CopyOptions;
+use crate::operations::ExportOptions;
+use crate::operations::ExtractOptions;
+use crate::operations::ImportOptions;
 use crate::operations::LastGood;
 use crate::operations::OperationKind;
 use crate::operations::PruneOptions;
+use crate::operations::RehearseOptions;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
@@ -21,10 +25,18 @@ pub enum Request {
     Restore(BackupId, RestoreOptions, Option<String>),
     /// Verify a backup, in this target if several hold it.
     Verify(BackupId, VerifyMode, Option<String>),
+    /// Rehearse a restore of a backup, from this target if several hold it.
+    Rehearse(BackupId, RehearseOptions, Option<String>),
     /// Delete a backup, in this target if several hold it.
     Delete(BackupId, Option<String>, LastGood),
     /// Copy a backup to another target.
     Copy(CopyOptions),
+    /// Write a backup to an archive.
+    Export(ExportOptions),
+    /// Take a backup from an archive.
+    Import(ImportOptions),
+    /// Write files of a backup to a folder.
+    Extract(ExtractOptions),
     /// Delete the backups of a target that no retention rule keeps.
     Prune(PruneOptions),
 }
@@ -41,8 +53,12 @@ impl Request {
             Self::Prune(options) => options.target.as_deref(),
             Self::Restore(_, _, target)
             | Self::Verify(_, _, target)
+            | Self::Rehearse(_, _, target)
             | Self::Delete(_, target, _) => target.as_deref(),
             Self::Copy(options) => options.from.as_deref(),
+            Self::Export(options) => options.target.as_deref(),
+            Self::Import(options) => options.target.as_deref(),
+            Self::Extract(options) => options.target.as_deref(),
         };
         target.into_iter().chain(to)
     }
@@ -60,7 +76,14 @@ impl Request {
         match self {
             Self::Backup(options) => named_databases(&options.scope),
             Self::Restore(_, options, _) => options.named_databases(),
-            Self::Verify(..) | Self::Delete(..) | Self::Copy(..) | Self::Prune(..) => Vec::new(),
+            Self::Verify(..)
+            | Self::Rehearse(..)
+            | Self::Delete(..)
+            | Self::Copy(..)
+            | Self::Export(..)
+            | Self::Import(..)
+            | Self::Extract(..)
+            | Self::Prune(..) => Vec::new(),
         }
     }
 
@@ -69,8 +92,12 @@ impl Request {
             Self::Backup(..) => OperationKind::Backup,
             Self::Restore(..) => OperationKind::Restore,
             Self::Verify(..) => OperationKind::Verify,
+            Self::Rehearse(..) => OperationKind::Rehearse,
             Self::Delete(..) => OperationKind::Delete,
             Self::Copy(..) => OperationKind::Copy,
+            Self::Export(..) => OperationKind::Export,
+            Self::Import(..) => OperationKind::Import,
+            Self::Extract(..) => OperationKind::Extract,
             Self::Prune(..) => OperationKind::Prune,
         }
     }

@@ -19,9 +19,13 @@ use crate::operations::context::Context;
 use crate::operations::copy;
 use crate::operations::delete;
 use crate::operations::ending::StopTimes;
+use crate::operations::export;
+use crate::operations::extract;
+use crate::operations::import;
 use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
 use crate::operations::prune;
+use crate::operations::rehearse;
 use crate::operations::restore;
 use crate::operations::running::{Running, Who};
 use crate::operations::slots::Slot;
@@ -150,9 +154,14 @@ impl ArcBackup {
                 instance = Some(self.instance_for(id, options, &found.1.manifest)?);
                 found.0
             }
-            Request::Verify(id, _, target) => self.locate(id, target.as_deref()).await?.0,
+            Request::Verify(id, _, target) | Request::Rehearse(id, _, target) => {
+                self.locate(id, target.as_deref()).await?.0
+            }
             Request::Delete(id, target, _) => self.locate_to_delete(id, target.as_deref()).await?,
             Request::Copy(options) => copy::locate(self, options).await?,
+            Request::Export(options) => export::locate(self, options).await?,
+            Request::Import(options) => self.repository(options.target.as_deref())?.clone(),
+            Request::Extract(options) => extract::locate(self, options).await?,
             Request::Prune(options) => self.repository_to_prune(options).await?,
         };
         let (lock, warnings) = match request.source() {
@@ -327,7 +336,13 @@ impl ArcBackup {
         let _ = watch.await;
         // An abort does not stop threads that write. No other operation may start before they end.
         let is_reader = slot.is_reader();
-        let writes = running.kind() != OperationKind::Verify;
+        let writes = !matches!(
+            running.kind(),
+            OperationKind::Verify
+                | OperationKind::Rehearse
+                | OperationKind::Export
+                | OperationKind::Extract
+        );
         let must_wait = is_aborted && writes && BlockingJob::under_way() > 0;
         let (mut held, mut reading) = (None, None);
         if must_wait {
@@ -435,11 +450,20 @@ impl ArcBackup {
                 let verified = verify::run(&context, mode);
                 context.or_cancelled(verified).await?.report(&running)
             }
+            Request::Rehearse(_, options, _) => {
+                let rehearsed = rehearse::run(&context, options);
+                context.or_cancelled(rehearsed).await?.report()
+            }
             Request::Delete(..) => delete::run(&context).await,
             Request::Prune(options) => prune::run(&self, &context, &options).await,
             Request::Copy(options) => {
                 copy::run(&context, &options).await?.report(&running);
                 Ok(())
+            }
+            Request::Export(options) => context.or_cancelled(export::run(&context, &options)).await,
+            Request::Import(options) => import::run(&context, &options).await?.report(&running),
+            Request::Extract(options) => {
+                context.or_cancelled(extract::run(&context, &options)).await
             }
         }
     }

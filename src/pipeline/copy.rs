@@ -16,6 +16,7 @@ use futures::{FutureExt, StreamExt, stream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::fault::CopyFault;
+use super::inspect::{Inspect, Inspector};
 use super::pieces::{PIECE_BYTES, file_pieces, pieces};
 use super::progress::{Progress, UnderWay};
 
@@ -59,17 +60,26 @@ pub struct Plan {
     pub cancel: CancellationToken,
     /// How many entries are copied at once.
     pub concurrency: usize,
+    /// Looks at the bytes as they pass by.
+    pub inspect: Inspect,
 }
 
 /// What became of one entry.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The entry; after a copy that went well with the digest of its bytes.
+    /// The entry; after a copy that went well with the digest of its bytes, and what was found in
+    /// them.
     pub entry: Entry,
     /// The entity tag of the written object, where the writer gives one.
     pub stored: Option<String>,
     /// What went wrong.
     pub fault: Option<CopyFault>,
+}
+
+/// The bytes of an entry, once all of them were moved.
+struct Moved {
+    digest: Digest,
+    inspector: Option<Box<dyn Inspector>>,
 }
 
 /// The copies of a [`Plan`], as they end.
@@ -124,8 +134,11 @@ impl Plan {
             async move {
                 let mut entry = entry?;
                 let (stored, fault) = match self.copy(&entry, reader, writer, &cancel).await {
-                    Ok((digest, stored)) => {
-                        entry.sha256 = Some(digest);
+                    Ok((moved, stored)) => {
+                        entry.sha256 = Some(moved.digest);
+                        if let Some(inspector) = moved.inspector {
+                            inspector.finish(&mut entry);
+                        }
                         self.progress.add_files(1);
                         (stored, None)
                     }
@@ -154,7 +167,7 @@ impl Plan {
         reader: &dyn Reader,
         writer: &dyn Writer,
         cancel: &CancellationToken,
-    ) -> Result<(Digest, Option<String>), CopyFault> {
+    ) -> Result<(Moved, Option<String>), CopyFault> {
         let mut attempt = 1;
         let mut wrong = None;
         let under_way = self.progress.begin(&entry.key);
@@ -199,7 +212,7 @@ impl Plan {
         cancel: &CancellationToken,
         counted: &Arc<AtomicU64>,
         under_way: &UnderWay<'_>,
-    ) -> Result<(Digest, Option<String>), CopyFault> {
+    ) -> Result<(Moved, Option<String>), CopyFault> {
         let was = match &body {
             Body::File { file, .. } => stamp(file),
             Body::Stream(_) => None,
@@ -215,18 +228,18 @@ impl Plan {
                 expected: entry.size,
                 found: size,
             }),
-            Ok((_, digest)) => match entry.sha256 {
-                Some(expected) if expected != digest => Err(CopyFault::Checksum {
+            Ok((_, moved)) => match entry.sha256 {
+                Some(expected) if expected != moved.digest => Err(CopyFault::Checksum {
                     key: entry.key.to_string(),
                     expected,
-                    found: digest,
+                    found: moved.digest,
                 }),
-                _ => Ok(digest),
+                _ => Ok(moved),
             },
             Err(fault) => Err(fault),
         };
         match (copied, upload) {
-            (Ok(digest), Some(upload)) => {
+            (Ok(moved), Some(upload)) => {
                 under_way.step("finishing it");
                 // What the store does this moment is worth a moment's waiting; and, where only this
                 // copy's neighbours failed, all of it.
@@ -239,7 +252,7 @@ impl Plan {
                     committed = upload.commit() => committed.map_err(CopyFault::Write)?,
                     () = ends => return Err(CopyFault::Cancelled),
                 };
-                Ok((digest, meta.etag))
+                Ok((moved, meta.etag))
             }
             (Err(fault), Some(upload)) => {
                 under_way.step("giving it up");
@@ -252,7 +265,7 @@ impl Plan {
                 let _ = tokio::time::timeout(timeout, upload.abort()).await;
                 Err(fault)
             }
-            (copied, None) => copied.map(|digest| (digest, None)),
+            (copied, None) => copied.map(|moved| (moved, None)),
         }
     }
 
@@ -263,7 +276,7 @@ impl Plan {
         mut upload: Option<&mut Box<dyn Upload>>,
         cancel: &CancellationToken,
         counted: &Arc<AtomicU64>,
-    ) -> Result<(u64, Digest), CopyFault> {
+    ) -> Result<(u64, Moved), CopyFault> {
         if let Body::File { file, .. } = body {
             let target = match upload
                 .as_mut()
@@ -278,10 +291,17 @@ impl Plan {
                 let (progress, counted, cancel) =
                     (self.progress.clone(), counted.clone(), cancel.clone());
                 let job = BlockingJob::begin();
+                let inspector = (self.inspect)(entry);
                 return tokio::task::spawn_blocking(move || {
                     let _job = job;
-                    let copied =
-                        copy_file(&file, target, size, &key, &progress, &counted, &cancel)?;
+                    let copying = FileCopy {
+                        key: &key,
+                        expected: size,
+                        progress: &progress,
+                        counted: &counted,
+                        cancel: &cancel,
+                    };
+                    let copied = copying.run(&file, target, inspector)?;
                     check_unchanged(&file, was, &key)?;
                     Ok(copied)
                 })
@@ -308,8 +328,9 @@ impl Plan {
         mut pieces: ByteStream,
         mut upload: Option<&mut Box<dyn Upload>>,
         counted: &AtomicU64,
-    ) -> Result<(u64, Digest), CopyFault> {
+    ) -> Result<(u64, Moved), CopyFault> {
         let mut hasher = Hasher::new();
+        let mut inspector = (self.inspect)(entry);
         let mut size = 0;
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(CopyFault::Read)?;
@@ -318,13 +339,17 @@ impl Plan {
                 break;
             }
             hasher.update(&piece);
+            if let Some(inspector) = &mut inspector {
+                inspector.take(&piece);
+            }
             self.progress.add_bytes(piece.len() as u64);
             counted.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if let Some(upload) = upload.as_mut() {
                 upload.write(piece).await.map_err(CopyFault::Write)?;
             }
         }
-        Ok((size, hasher.finish()))
+        let digest = hasher.finish();
+        Ok((size, Moved { digest, inspector }))
     }
 }
 
@@ -360,47 +385,55 @@ fn check_unchanged(file: &File, was: Option<Stamp>, key: &str) -> Result<(), Cop
 
 /// Copies an open file on one thread: a hop between threads for each piece costs more than the
 /// piece.
-fn copy_file(
-    mut from: &File,
-    mut to: Option<File>,
+struct FileCopy<'a> {
+    key: &'a str,
+    /// The size that the file should have.
     expected: u64,
-    key: &str,
-    progress: &Progress,
-    counted: &AtomicU64,
-    cancel: &CancellationToken,
-) -> Result<(u64, Digest), CopyFault> {
-    let mut hasher = Hasher::new();
-    // No larger than the file: most of Arc's are a few KiB.
-    let mut buffer = vec![
-        0;
-        usize::try_from(expected.saturating_add(1))
-            .unwrap_or(PIECE_BYTES)
-            .min(PIECE_BYTES)
-    ];
-    let mut size = 0;
-    loop {
-        if cancel.is_cancelled() {
-            return Err(CopyFault::Cancelled);
+    progress: &'a Progress,
+    counted: &'a AtomicU64,
+    cancel: &'a CancellationToken,
+}
+
+impl FileCopy<'_> {
+    fn run(
+        &self,
+        mut from: &File,
+        mut to: Option<File>,
+        mut inspector: Option<Box<dyn Inspector>>,
+    ) -> Result<(u64, Moved), CopyFault> {
+        let mut hasher = Hasher::new();
+        // No larger than the file: most of Arc's are a few KiB.
+        let whole = usize::try_from(self.expected.saturating_add(1)).unwrap_or(PIECE_BYTES);
+        let mut buffer = vec![0; whole.min(PIECE_BYTES)];
+        let mut size = 0;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(CopyFault::Cancelled);
+            }
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(CopyFault::Read(Error::from_io("read", self.key, error))),
+            };
+            size += count as u64;
+            if size > self.expected {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+            if let Some(inspector) = &mut inspector {
+                inspector.take(&buffer[..count]);
+            }
+            self.progress.add_bytes(count as u64);
+            self.counted.fetch_add(count as u64, Ordering::Relaxed);
+            if let Some(to) = &mut to {
+                to.write_all(&buffer[..count])
+                    .map_err(|e| CopyFault::Write(Error::from_io("write", self.key, e)))?;
+            }
         }
-        let count = match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(CopyFault::Read(Error::from_io("read", key, error))),
-        };
-        size += count as u64;
-        if size > expected {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-        progress.add_bytes(count as u64);
-        counted.fetch_add(count as u64, Ordering::Relaxed);
-        if let Some(to) = &mut to {
-            to.write_all(&buffer[..count])
-                .map_err(|e| CopyFault::Write(Error::from_io("write", key, e)))?;
-        }
+        let digest = hasher.finish();
+        Ok((size, Moved { digest, inspector }))
     }
-    Ok((size, hasher.finish()))
 }
 
 #[cfg(test)]

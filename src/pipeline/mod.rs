@@ -6,10 +6,12 @@
 
 mod copy;
 mod fault;
+mod inspect;
 mod pieces;
 mod progress;
 
 pub use copy::{Outcome, Plan, Reader, Writer};
 pub use fault::CopyFault;
+pub use inspect::{Inspect, Inspector, inspect_nothing};
 pub use pieces::pieces;
 pub use progress::Progress;

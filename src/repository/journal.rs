@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// after the last.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Journal {
-    /// `backup`, `copy` or `delete`.
+    /// `backup`, `copy`, `import` or `delete`.
     pub operation: String,
     /// The backup.
     pub backup_id: String,
@@ -139,6 +139,11 @@ impl Repository {
                 // A copy has the id of what it is a copy of.
                 "copy" => format!(
                     "backup `{id}` was deleted there and {} still need files of it: delete these first, then copy all of them again",
+                    self.backups_needing(&id).await
+                ),
+                "import" => format!(
+                    "backup `{id}` was deleted there and {} still need files of it: delete these first, or import into another \
+                     target (--target)",
                     self.backups_needing(&id).await
                 ),
                 _ => format!(

@@ -121,6 +121,7 @@ fn worse(one: Note, other: Note) -> Note {
     Note {
         last_verified: older(one.last_verified, other.last_verified),
         last_full: older(one.last_full, other.last_full),
+        last_rehearsed: older(one.last_rehearsed, other.last_rehearsed),
         last_failed: failed,
         ..one
     }

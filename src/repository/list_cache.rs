@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::manifest::BackupId;
 
 /// The version of the table and of what is in it. A file of another one is made new.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// The most rows of a target.
 const MAX_ROWS: i64 = 50_000;
 /// The largest row, in bytes.

@@ -28,6 +28,8 @@ pub struct Note {
     pub last_full: Option<LastVerified>,
     /// The last one that found a fault, until a full one finds nothing wrong.
     pub last_failed: Option<LastVerified>,
+    /// The last rehearsal of a restore that came to its end.
+    pub last_rehearsed: Option<LastVerified>,
     /// Which files the next sample reads.
     pub sample: Option<SampleCursor>,
     /// That it must not be deleted.
@@ -48,6 +50,7 @@ impl From<Map<String, Value>> for Note {
             last_verified: take(&mut fields, "last_verified"),
             last_full: take(&mut fields, "last_full"),
             last_failed: take(&mut fields, "last_failed"),
+            last_rehearsed: take(&mut fields, "last_rehearsed"),
             sample: take(&mut fields, "sample"),
             pin: take(&mut fields, PIN),
             labels: take(&mut fields, "labels").unwrap_or_default(),
@@ -74,6 +77,10 @@ impl From<Note> for Map<String, Value> {
             ("last_verified", note.last_verified.map(|done| json!(done))),
             ("last_full", note.last_full.map(|done| json!(done))),
             ("last_failed", note.last_failed.map(|done| json!(done))),
+            (
+                "last_rehearsed",
+                note.last_rehearsed.map(|done| json!(done)),
+            ),
             ("sample", note.sample.map(|cursor| json!(cursor))),
             (PIN, pin),
             ("labels", labels),

@@ -24,6 +24,16 @@ pub struct Loaded {
     pub has_checksums: bool,
 }
 
+impl Loaded {
+    /// Checks these bytes as the manifest of the backup `id`.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn parse(id: &BackupId, bytes: &[u8]) -> Result<Self, String> {
+        check_manifest(id, bytes)
+    }
+}
+
 impl Repository {
     /// Reads and checks the manifest of a backup, or of a leg, in this target.
     pub(super) async fn load_one(&self, id: &BackupId) -> Result<Loaded> {

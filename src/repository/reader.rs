@@ -1,5 +1,6 @@
 //! Reading the files of a backup, wherever their bytes lie.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arc_backup_core::{Body, Entry, Error as CoreError, ErrorKind, GetOptions, Key, Section};
@@ -7,8 +8,9 @@ use async_trait::async_trait;
 
 use super::Repository;
 use super::elsewhere::Elsewhere;
+use super::layout::location_of;
 use crate::Result;
-use crate::manifest::{BackupId, Inventory, LegIndex};
+use crate::manifest::{BackupId, Inventory, LegIndex, Record};
 use crate::pipeline::Reader;
 
 /// Reads the files of a backup, by their paths in it or by the keys of one section.
@@ -40,6 +42,34 @@ impl Repository {
             elsewhere: Arc::new(elsewhere),
             legs: inventory.legs().clone(),
         })
+    }
+}
+
+impl Repository {
+    /// Opens one file of the backup `id`, or these bytes of it, wherever they lie.
+    ///
+    /// # Errors
+    /// Those of the target.
+    pub(crate) async fn open_file(
+        &self,
+        id: &BackupId,
+        inventory: &Inventory,
+        record: &Record,
+        range: Option<Range<u64>>,
+    ) -> Result<Body> {
+        let (_, key) = location_of(id, record)?;
+        let leg = self.legs().get(inventory.legs().leg_of(&record.path));
+        let repository = leg.unwrap_or(self);
+        let options = GetOptions {
+            // The digest is that of the whole.
+            reader_checks: record.entry.sha256.is_some() && range.is_none(),
+            range,
+            ..GetOptions::default()
+        };
+        match repository.sink().get(&key, options).await {
+            Ok(object) => Ok(object.body),
+            Err(error) => Err(repository.named(error.into())),
+        }
     }
 }
 

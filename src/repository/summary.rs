@@ -26,6 +26,12 @@ pub struct Summary {
     pub total_files: u64,
     /// Their size in bytes.
     pub total_size_bytes: u64,
+    /// Their rows, of those whose rows are known.
+    pub total_rows: Option<u64>,
+    /// Those of them whose rows are not known.
+    pub files_without_rows: u64,
+    /// Parquet files that were damaged in the source already.
+    pub damaged_files: u64,
     /// How many databases.
     pub database_count: u64,
     /// The databases that were asked for, sorted; empty where it has all of them.
@@ -78,6 +84,8 @@ pub struct Summary {
     pub last_full: Option<LastVerified>,
     /// The verification that found the fault of a damaged one, where that was not the last time.
     pub last_failed: Option<LastVerified>,
+    /// When a restore of it was last rehearsed, and what came of it.
+    pub last_rehearsed: Option<LastVerified>,
 }
 
 /// What the manifest of a leg says of its run.
@@ -130,6 +138,9 @@ impl Summary {
             schedule: manifest.schedule.clone(),
             total_files: manifest.total_files,
             total_size_bytes: manifest.total_size_bytes,
+            total_rows: manifest.total_rows,
+            files_without_rows: manifest.files_without_rows,
+            damaged_files: manifest.damaged_files,
             database_count: manifest.databases.len() as u64,
             scope: manifest.scope.clone(),
             omitted: Omitted::of(manifest),
@@ -156,6 +167,7 @@ impl Summary {
             last_verified: None,
             last_full: None,
             last_failed: None,
+            last_rehearsed: None,
         }
     }
 
@@ -168,6 +180,7 @@ impl Summary {
             last_full: note.last_full.as_ref().filter(|one| is_other(one)).cloned(),
             last_failed: note.fault().filter(|one| is_other(one)).cloned(),
             last_verified: note.last_verified,
+            last_rehearsed: note.last_rehearsed,
             labels: note.labels,
             note: note.note,
             pin: note.pin,
@@ -215,6 +228,9 @@ impl Summary {
             schedule: None,
             total_files: 1,
             total_size_bytes: 1,
+            total_rows: None,
+            files_without_rows: 0,
+            damaged_files: 0,
             database_count: 1,
             scope: Vec::new(),
             omitted: Omitted::default(),
@@ -240,6 +256,7 @@ impl Summary {
             last_verified: None,
             last_full: None,
             last_failed: None,
+            last_rehearsed: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arc_backup_core::Key;
+use arc_backup_core::{Entry, Key};
 use jiff::Timestamp;
 
 use crate::manifest::{BackupId, DatabaseTotals, MeasurementTotals, is_data_file};
@@ -73,11 +73,13 @@ fn is_within(key: &str, folder: &str) -> bool {
 /// Counts files by what they are.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
-    databases: BTreeMap<String, BTreeMap<String, (u64, u64)>>,
+    databases: BTreeMap<String, BTreeMap<String, MeasurementTotals>>,
     /// Parquet files of databases.
     pub parquet_files: u64,
     /// Their bytes.
     pub parquet_bytes: u64,
+    /// Those of them whose rows are not known.
+    pub files_without_rows: u64,
     /// Other files.
     pub auxiliary_files: u64,
     /// Recovery states of compaction jobs.
@@ -85,21 +87,33 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Counts the file `key` of the data.
-    pub fn add(&mut self, key: &Key, size: u64) {
+    /// Counts a file of the data.
+    pub fn add(&mut self, entry: &Entry) {
+        let key = &entry.key;
         if key.is_within("_compaction_state") {
             self.compaction_state_files += 1;
         } else if let Some((database, measurement)) = measurement_of(key) {
             let totals = (self.databases.entry(database).or_default())
                 .entry(measurement.to_owned())
                 .or_default();
-            totals.0 += 1;
-            totals.1 += size;
+            totals.file_count += 1;
+            totals.size_bytes += entry.size;
             self.parquet_files += 1;
-            self.parquet_bytes += size;
+            self.parquet_bytes += entry.size;
+            match entry.rows {
+                Some(rows) => totals.rows = sum([totals.rows, Some(rows.count)]),
+                None => self.files_without_rows += 1,
+            }
         } else {
             self.auxiliary_files += 1;
         }
+    }
+
+    /// All rows of databases that are known; `None` where those of no file are.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        let all = self.databases.values().flat_map(BTreeMap::values);
+        sum(all.map(|totals| totals.rows))
     }
 
     /// The totals, as Arc's manifest has them.
@@ -109,19 +123,24 @@ impl Contents {
             .iter()
             .map(|(name, measurements)| DatabaseTotals {
                 name: name.clone(),
-                file_count: measurements.values().map(|totals| totals.0).sum(),
-                size_bytes: measurements.values().map(|totals| totals.1).sum(),
+                file_count: measurements.values().map(|totals| totals.file_count).sum(),
+                size_bytes: measurements.values().map(|totals| totals.size_bytes).sum(),
+                rows: sum(measurements.values().map(|totals| totals.rows)),
                 measurements: measurements
                     .iter()
                     .map(|(name, totals)| MeasurementTotals {
                         name: name.clone(),
-                        file_count: totals.0,
-                        size_bytes: totals.1,
+                        ..totals.clone()
                     })
                     .collect(),
             })
             .collect()
     }
+}
+
+/// The sum of those that are known; `None` where none is.
+fn sum(rows: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+    rows.into_iter().flatten().reduce(u64::saturating_add)
 }
 
 /// Database and measurement of a Parquet file; `None` for a file that does not belong to a

@@ -423,6 +423,8 @@ pub(super) fn entry(meta: Meta) -> Entry {
         etag: meta.etag,
         tier: Tier::Hot,
         file_id: meta.file_id,
+        rows: None,
+        damage: None,
     }
 }
 

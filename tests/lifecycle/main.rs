@@ -13,8 +13,11 @@ mod support;
 
 mod copies;
 mod incremental;
+mod inside;
 mod leases;
 mod lists;
+mod rehearsals;
 mod retention;
 mod schedules;
 mod sharing;
+mod source_damage;

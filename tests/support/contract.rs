@@ -119,11 +119,19 @@ pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), Strin
     if method == "HEAD" {
         return Ok(());
     }
-    let content = response["content"].as_object().unwrap();
+    let Some(content) = response["content"].as_object() else {
+        return match answer.text.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{} with a body", answer.status)),
+        };
+    };
     let sent = (answer.headers.get("content-type")).ok_or("no Content-Type")?;
     let media = (content.get(sent))
         .ok_or_else(|| format!("the document does not name the Content-Type {sent}"))?;
     let schema = &media["schema"];
+    if schema["format"] == "binary" {
+        return Ok(());
+    }
     let several = schema["oneOf"].as_array();
     let references = several.map_or_else(|| vec![schema], |several| several.iter().collect());
     let mut faults = Vec::new();
@@ -141,6 +149,13 @@ pub fn find_fault(method: &str, path: &str, answer: &Answer) -> Result<(), Strin
 fn item_of(path: &str) -> Option<&'static Value> {
     let paths = document()["paths"].as_object().unwrap();
     let fits = |template: &str| {
+        // The last parameter may be the rest of the path.
+        if let Some(fixed) = template.strip_suffix("/{path}") {
+            let above: Vec<_> = path.split('/').take(fixed.split('/').count()).collect();
+            return path.split('/').count() > above.len()
+                && (fixed.split('/').zip(above))
+                    .all(|(wanted, given)| wanted.starts_with('{') || wanted == given);
+        }
         template.split('/').count() == path.split('/').count()
             && (template.split('/').zip(path.split('/')))
                 .all(|(wanted, given)| wanted.starts_with('{') || wanted == given)

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{Digest, FileId, Key};
+use crate::{Digest, FileId, Key, Rows, SourceDamage};
 
 /// One thing to copy: an object of a source, or a line of a backup's inventory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub struct Entry {
     pub tier: Tier,
     /// Which file of which file system it is, where its storage is one.
     pub file_id: Option<FileId>,
+    /// The rows of a data file, where they are known: in an inventory, never before the copy.
+    pub rows: Option<Rows>,
+    /// What is wrong with a data file as Arc has it, where that is known.
+    pub damage: Option<SourceDamage>,
 }
 
 /// One of the two storages that Arc's data may be in.
@@ -59,6 +63,14 @@ impl Entry {
             etag: None,
             tier: Tier::Hot,
             file_id: None,
+            rows: None,
+            damage: None,
         }
+    }
+
+    /// Takes up what is known of `other`, which has the same bytes: the digest, and what is in
+    /// them.
+    pub fn set_bytes_of(&mut self, other: &Self) {
+        (self.sha256, self.rows, self.damage) = (other.sha256, other.rows, other.damage);
     }
 }

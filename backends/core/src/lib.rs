@@ -19,6 +19,7 @@ mod body;
 mod buffered;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod contents;
 mod copy;
 mod digest;
 mod discard;
@@ -44,6 +45,7 @@ pub use aside::{AsideArea, AsideAreas};
 pub use blocking::BlockingJob;
 pub use body::{Body, ByteStream};
 pub use buffered::BufferedUpload;
+pub use contents::{RowTimes, Rows, SourceDamage};
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use discard::{Discard, Discarded};
@@ -60,7 +62,9 @@ pub use operation_id::{InvalidOperationId, OperationId};
 pub use properties::{Access, EntityTag, SinkProperties};
 #[cfg(feature = "remote")]
 pub use proxy::Proxies;
-pub use scope::{Databases, Scope, database_of};
+pub use scope::{
+    Databases, EmptyTimeRange, InvalidSelector, Scope, Selection, Selector, TimeRange, database_of,
+};
 pub use section::{InvalidSection, Section};
 pub use sink::{
     AsideStore, DeferredDurability, Durability, ExpiringLocks, Folders, HardLinks, LockGuard,

@@ -1,7 +1,21 @@
 //! What an operation is about: the whole instance, or a part of it.
 
+mod databases;
+mod pattern;
+mod place;
+mod prefixes;
+mod selection;
+mod selector;
+mod time_range;
+
 use std::collections::BTreeSet;
 
+pub use databases::{Databases, database_of};
+pub use selection::Selection;
+pub use selector::{InvalidSelector, Selector};
+pub use time_range::{EmptyTimeRange, TimeRange};
+
+use self::place::{Kind, Place};
 use crate::{Error, Key, Section};
 
 /// The part of an instance that a backup, a restore, a verification or a comparison is about.
@@ -9,8 +23,9 @@ use crate::{Error, Key, Section};
 /// [`contains`](Scope::contains) is the one place that decides. What is out of scope is never
 /// listed as extra, never set aside and never removed.
 ///
-/// A scope limits the sections, and within the section `data` the databases and the folders.
-/// Measurements, globs over paths and ranges of time are not part of it yet.
+/// A scope limits the sections, and within the section `data` the databases, the folders, what is
+/// selected ([`Selection`]: databases, measurements, globs over paths) and the time
+/// ([`TimeRange`]).
 ///
 /// A database of a scope is the first segment of a path, as Arc 27.01 counts them. It comes with
 /// its companions: `_schema/<database>/` and `_compaction_state/<tier>/<database>/`.
@@ -33,95 +48,10 @@ pub struct Scope {
     databases: Databases,
     /// Folders of the section `data`; `None`: all of it.
     folders: Option<BTreeSet<Key>>,
-}
-
-/// Which databases are in a scope.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Databases {
-    /// All of them, and files that belong to no database.
-    #[default]
-    All,
-    /// These, and nothing that belongs to no database.
-    Only(BTreeSet<String>),
-    /// All but these, and files that belong to no database.
-    Except(BTreeSet<String>),
-}
-
-impl Databases {
-    /// Whether the data file at `key` belongs to one of them.
-    #[must_use]
-    pub fn contain(&self, key: &str) -> bool {
-        let is_named = |names: &BTreeSet<String>| {
-            database_of(key).is_some_and(|database| names.contains(database))
-        };
-        match self {
-            Self::All => true,
-            Self::Only(names) => is_named(names),
-            Self::Except(names) => !is_named(names),
-        }
-    }
-
-    /// Those that are in both.
-    ///
-    /// ```
-    /// use arc_backup_core::Databases;
-    /// let only = |names: &[&str]| Databases::Only(names.iter().map(|&n| n.to_owned()).collect());
-    /// assert_eq!(only(&["iot", "web"]).and(&only(&["iot"])), only(&["iot"]));
-    /// assert_eq!(only(&["iot"]).and(&Databases::All), only(&["iot"]));
-    /// ```
-    #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::All, other) => other.clone(),
-            (one, Self::All) => one.clone(),
-            (Self::Only(a), Self::Only(b)) => Self::Only(a & b),
-            (Self::Only(a), Self::Except(b)) | (Self::Except(b), Self::Only(a)) => {
-                Self::Only(a - b)
-            }
-            (Self::Except(a), Self::Except(b)) => Self::Except(a | b),
-        }
-    }
-
-    /// Whether each of the other ones is one of these.
-    #[must_use]
-    pub fn cover(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::All, _) => true,
-            (Self::Only(a), Self::Only(b)) => b.is_subset(a),
-            (Self::Only(_), Self::All | Self::Except(_)) => false,
-            (Self::Except(a), Self::Only(b)) => a.is_disjoint(b),
-            (Self::Except(a), Self::Except(b)) => a.is_subset(b),
-            (Self::Except(a), Self::All) => a.is_empty(),
-        }
-    }
-}
-
-/// The folder of the anchors of schemas, under the storage root.
-const SCHEMAS: &str = "_schema";
-/// The folder of the states of compaction jobs, under the storage root.
-const COMPACTION_STATES: &str = "_compaction_state";
-
-/// The database that the data file at `key` belongs to: the first segment of its path, or, of a
-/// companion, the segment that names it. `None` for a file of no database.
-///
-/// ```
-/// use arc_backup_core::database_of;
-/// assert_eq!(database_of("iot/cpu/2026/01/02/03/a.parquet"), Some("iot"));
-/// assert_eq!(database_of("_schema/iot/cpu.parquet"), Some("iot"));
-/// assert_eq!(database_of("_compaction_state/hourly/iot/x.json"), Some("iot"));
-/// assert_eq!(database_of("_schema/cpu.parquet"), None);
-/// assert_eq!(database_of("a.parquet"), None);
-/// ```
-#[must_use]
-pub fn database_of(key: &str) -> Option<&str> {
-    let mut segments = key.split('/');
-    let name = match segments.next()? {
-        SCHEMAS => segments.next()?,
-        COMPACTION_STATES => segments.nth(1)?,
-        first => first,
-    };
-    // The last segment is the name of the file.
-    segments.next().map(|_| name)
+    /// What is selected of the section `data`.
+    selection: Selection,
+    /// The time that files of the section `data` have rows of.
+    time: TimeRange,
 }
 
 /// Whether `path` lies in the folder, or is it.
@@ -207,6 +137,32 @@ impl Scope {
         let is_in = |folder: &Key| is_within(path, folder);
         self.databases.contain(path)
             && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_in))
+            && (!self.is_selective() || self.selects(path))
+    }
+
+    /// Whether the data file is selected, and of the time.
+    fn selects(&self, path: &str) -> bool {
+        let place = Place::of(path);
+        let is_of_time = match place.period {
+            _ if self.time.is_open() || place.kind == Kind::Anchor => true,
+            Some(period) => self.time.overlaps(period),
+            None => false,
+        };
+        is_of_time && self.selection.contains(path, &place)
+    }
+
+    /// Whether a live data file in scope that a backup does not hold is extra. The anchor of a
+    /// schema is of all times: a restore of some time brings it, and never takes it away.
+    #[must_use]
+    pub fn takes_extra(&self, path: &str) -> bool {
+        self.time.is_open() || Place::of(path).kind != Kind::Anchor
+    }
+
+    /// Whether the data file in scope has rows of a day of which the time range has only a part:
+    /// to replace the file would change rows outside.
+    #[must_use]
+    pub fn splits(&self, path: &str) -> bool {
+        !self.time.is_open() && (Place::of(path).period).is_some_and(|at| self.time.splits(at))
     }
 
     /// Whether a listing of the data can do without the place that this fault is of: no file there
@@ -224,25 +180,41 @@ impl Scope {
             None => true,
         };
         let is_near = |one: &Key| is_within(folder, one) || format!("{one}/").starts_with(folder);
-        of_databases && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_near))
+        of_databases
+            && (self.folders.as_ref()).is_none_or(|folders| folders.iter().any(is_near))
+            && (!self.is_selective() || self.reaches_selected(folder))
+    }
+
+    fn reaches_selected(&self, folder: &str) -> bool {
+        // The date of a folder is that of every file in it.
+        let name = format!("{folder}x");
+        let place = Place::of(&name);
+        let is_of_time = match place.period {
+            Some(period) if place.kind == Kind::Data => self.time.overlaps(period),
+            _ => true,
+        };
+        is_of_time && self.selection.reaches(folder)
     }
 
     /// What the keys of data files in scope begin with, in byte order; no prefix begins with
     /// another one. A listing of these finds every file in scope, and may find others.
     #[must_use]
     pub fn data_prefixes(&self) -> Vec<String> {
-        let mut all: Vec<String> = match (&self.databases, &self.folders) {
-            (Databases::Only(names), _) => (names.iter())
-                .filter(|name| !name.is_empty() && !name.contains('/'))
-                .flat_map(|name| [format!("{name}/"), format!("{SCHEMAS}/{name}/")])
-                .chain([format!("{COMPACTION_STATES}/")])
-                .collect(),
-            (_, Some(folders)) => folders.iter().map(Key::to_string).collect(),
-            (_, None) => vec![String::new()],
+        let of_databases = match &self.databases {
+            Databases::Only(names) => Some(
+                (names.iter())
+                    .filter(|name| !name.is_empty() && !name.contains('/'))
+                    .flat_map(|name| prefixes::of_database(name))
+                    .collect(),
+            ),
+            Databases::All | Databases::Except(_) => None,
         };
-        all.sort_unstable();
-        all.dedup_by(|next, prefix| next.starts_with(prefix.as_str()));
-        all
+        let folders = (self.folders.as_ref()).map(|all| all.iter().map(Key::to_string).collect());
+        let selected = self.selection.prefixes(&self.time);
+        let all = [of_databases, folders, selected].into_iter().flatten();
+        all.map(prefixes::reduced)
+            .reduce(|one, other| prefixes::of_both(&one, &other))
+            .unwrap_or_else(|| vec![String::new()])
     }
 
     /// The same scope, but of the section `data` only what is in these databases too.
@@ -250,6 +222,39 @@ impl Scope {
     pub fn and_databases(mut self, databases: &Databases) -> Self {
         self.databases = self.databases.and(databases);
         self
+    }
+
+    /// The same scope, but of the section `data` only what is selected.
+    #[must_use]
+    pub fn selecting(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// What is selected of the data.
+    #[must_use]
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The same scope, but of the section `data` only files of this time. A file whose path has no
+    /// date is of no time, but for the anchors of schemas.
+    #[must_use]
+    pub fn in_time(mut self, time: TimeRange) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// The time that the data is limited to.
+    #[must_use]
+    pub fn time(&self) -> &TimeRange {
+        &self.time
+    }
+
+    /// Whether the data is limited to what is selected, or to a time.
+    #[must_use]
+    pub fn is_selective(&self) -> bool {
+        !self.selection.is_all() || !self.time.is_open()
     }
 
     /// The same scope without this section. Where it names none, it names data, metadata and
@@ -261,7 +266,8 @@ impl Scope {
         self
     }
 
-    /// Whether each data file that is in the other scope is in this one.
+    /// Whether each data file that is in the other scope is in this one; `false` where globs leave
+    /// that open.
     #[must_use]
     pub fn covers_data_of(&self, other: &Self) -> bool {
         let has = |folders: &BTreeSet<Key>, one: &Key| folders.iter().any(|f| one.is_within(f));
@@ -270,7 +276,10 @@ impl Scope {
             (Some(_), None) => false,
             (Some(these), Some(others)) => others.iter().all(|one| has(these, one)),
         };
-        folders && self.databases.cover(&other.databases)
+        folders
+            && self.databases.cover(&other.databases)
+            && self.selection.covers(&other.selection)
+            && self.time.covers(&other.time)
     }
 
     /// The folders that the data is limited to; `None` for all of it.
@@ -281,198 +290,11 @@ impl Scope {
 
     /// Whether no data is out of scope, as far as the section is in it.
     fn has_all_data(&self) -> bool {
-        self.folders.is_none() && self.databases == Databases::All
+        self.folders.is_none() && self.databases == Databases::All && !self.is_selective()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorKind;
-
-    fn key(text: &str) -> Key {
-        Key::parse(text).expect("valid")
-    }
-
-    fn other() -> Section {
-        Section::Other("iceberg".to_owned())
-    }
-
-    #[test]
-    fn the_whole_holds_everything() {
-        let whole = Scope::whole();
-        assert!(whole.is_whole());
-        for section in [Section::Data, Section::Metadata, Section::Config, other()] {
-            assert!(whole.includes(&section));
-            assert!(whole.contains(&section, &key("a/b")));
-        }
-        assert!(!Scope::of_sections([Section::Data]).is_whole());
-        assert!(!Scope::whole().within([key("a")]).is_whole());
-    }
-
-    #[test]
-    fn a_third_partys_section_goes_with_the_data() {
-        let data = Scope::of_sections([Section::Data, Section::Metadata]);
-        assert!(data.contains(&other(), &key("a")));
-        assert!(!data.includes(&Section::Config));
-        assert!(!Scope::of_sections([Section::Metadata]).includes(&other()));
-        assert!(Scope::of_sections([other()]).includes(&other()));
-        let less = data.without(&Section::Metadata);
-        assert!(less.includes(&Section::Data) && !less.includes(&Section::Metadata));
-        let less = Scope::whole().without(&Section::Metadata);
-        assert!(less.includes(&Section::Config) && !less.includes(&Section::Metadata));
-    }
-
-    #[test]
-    fn databases_come_with_their_companions_and_nothing_else() {
-        let named = || BTreeSet::from(["iot".to_owned(), "spoke1".to_owned()]);
-        let only = Scope::whole().of_databases(Databases::Only(named()));
-        let except = Scope::whole().of_databases(Databases::Except(named()));
-        for (at, expected) in [
-            ("iot/cpu/2026/a.parquet", true),
-            ("iot/a.parquet", true),
-            ("iot", false),
-            ("iot2/cpu/a.parquet", false),
-            ("spoke1/telemetry/cpu/a.parquet", true),
-            ("_schema/iot/cpu.parquet", true),
-            ("_schema/cpu.parquet", false),
-            ("_schema/web/iot.parquet", false),
-            ("_compaction_state/daily/iot/a.json", true),
-            ("_compaction_state/iot/web/a.json", false),
-            ("_compaction_state/iot/a.json", false),
-        ] {
-            assert_eq!(only.contains(&Section::Data, &key(at)), expected, "{at}");
-            assert_eq!(except.contains(&Section::Data, &key(at)), !expected, "{at}");
-        }
-        assert!(only.contains(&Section::Metadata, &key("arc.db")));
-        assert!(!only.includes(&other()) && !except.includes(&other()));
-        assert!(!only.is_whole());
-    }
-
-    fn names(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
-    }
-
-    /// Guards against: a restore of more than the backup holds, or than the request asked for.
-    #[test]
-    fn two_choices_of_databases_are_joined_and_compared() {
-        let only = |of: &[&str]| Databases::Only(names(of));
-        let except = |of: &[&str]| Databases::Except(names(of));
-        let all = [
-            Databases::All,
-            only(&[]),
-            only(&["a"]),
-            only(&["a", "b"]),
-            except(&[]),
-            except(&["a"]),
-            except(&["b", "c"]),
-        ];
-        // One that none of them names is as good as all the others together.
-        let keys = ["a/x", "b/x", "c/x", "other/x", "x"];
-        for one in &all {
-            for other in &all {
-                let both = one.and(other);
-                for key in keys {
-                    let expected = one.contain(key) && other.contain(key);
-                    assert_eq!(both.contain(key), expected, "{one:?} {other:?} {key}");
-                }
-                let covers = keys
-                    .iter()
-                    .all(|key| one.contain(key) || !other.contain(key));
-                assert_eq!(one.cover(other), covers, "{one:?} {other:?}");
-            }
-        }
-        let whole = Scope::whole();
-        let part = Scope::whole().within([key("iot/cpu")]);
-        let wider = Scope::whole().within([key("iot")]);
-        assert!(whole.covers_data_of(&part) && !part.covers_data_of(&whole));
-        assert!(wider.covers_data_of(&part) && !part.covers_data_of(&wider));
-    }
-
-    /// Guards against: a listing that misses files in scope, or that has one twice.
-    #[test]
-    fn prefixes_reach_every_file_in_scope_once_and_in_order() {
-        let whole = Scope::whole();
-        assert_eq!(whole.data_prefixes(), [""]);
-        let only = |of: &[&str]| Scope::whole().of_databases(Databases::Only(names(of)));
-        assert_eq!(
-            only(&["b", "b-c", "", "b/c"]).data_prefixes(),
-            [
-                "_compaction_state/",
-                "_schema/b-c/",
-                "_schema/b/",
-                "b-c/",
-                "b/"
-            ]
-        );
-        let except = Scope::whole().of_databases(Databases::Except(names(&["b"])));
-        assert_eq!(except.data_prefixes(), [""]);
-        let folders = Scope::whole().within([key("b/cpu"), key("b"), key("a")]);
-        assert_eq!(folders.data_prefixes(), ["a", "b"]);
-        assert!(Scope::whole().within([]).data_prefixes().is_empty());
-    }
-
-    /// Guards against: a folder that can't be read, and is taken for one of no importance.
-    #[test]
-    fn a_folder_is_in_scope_when_a_file_in_it_may_be() {
-        let only = Scope::whole().of_databases(Databases::Only(names(&["b"])));
-        let within = Scope::whole().within([key("b/cpu")]);
-        for (folder, is_in, is_within) in [
-            ("", true, true),
-            ("b/", true, true),
-            ("b/mem/", true, false),
-            ("b/cpu/2026/", true, true),
-            ("a/", false, false),
-            ("_schema/", true, false),
-            ("_schema/a/", false, false),
-            ("_schema/b/", true, false),
-            ("_compaction_state/", true, false),
-            ("_compaction_state/daily/", true, false),
-            ("_compaction_state/daily/b/", true, false),
-            ("_compaction_state/daily/a/", false, false),
-        ] {
-            assert_eq!(only.contains_data(folder), is_in, "{folder}");
-            assert_eq!(within.contains_data(folder), is_within, "{folder}");
-        }
-    }
-
-    /// Guards against: a restore that can't be done as a folder of another database can't be read,
-    /// and one that takes a folder of its own for empty.
-    #[test]
-    fn only_a_single_place_out_of_scope_is_ignored() {
-        let only = Scope::whole().of_databases(Databases::Only(names(&["b"])));
-        let fault = |at: &str| Error::new(ErrorKind::PermissionDenied, "list", at, "denied");
-        for (at, is_ignored) in [
-            ("a/", true),
-            ("a/cpu/x.parquet", true),
-            ("_compaction_state/daily/a/", true),
-            ("_compaction_state/daily/", false),
-            ("_schema/", false),
-            ("b/cpu/", false),
-            ("", false),
-        ] {
-            assert_eq!(only.ignores(&fault(at).of_one_place()), is_ignored, "{at}");
-            assert!(!only.ignores(&fault(at)), "the listing has ended");
-        }
-    }
-
-    #[test]
-    fn folders_limit_the_data_alone() {
-        let scope = Scope::whole().within([key("iot"), key("web/hits")]);
-        for (at, expected) in [
-            ("iot/cpu/a.parquet", true),
-            ("iot", true),
-            ("iot2/cpu/a.parquet", false),
-            ("web/hits/a.parquet", true),
-            ("web/errors/a.parquet", false),
-        ] {
-            assert_eq!(scope.contains(&Section::Data, &key(at)), expected, "{at}");
-        }
-        assert!(scope.contains(&Section::Metadata, &key("arc.db")));
-        assert!(!scope.includes(&other()), "whose files are unknown");
-        let named = Scope::of_sections([Section::Data, other()]).within([key("iot")]);
-        assert!(named.contains(&other(), &key("x")));
-        let nothing = Scope::whole().within([]);
-        assert!(!nothing.contains(&Section::Data, &key("iot/a")));
-    }
-}
+mod selected_tests;
+#[cfg(test)]
+mod tests;

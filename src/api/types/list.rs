@@ -85,6 +85,13 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) total_files: u64,
     /// Their size in bytes.
     pub(in crate::api) total_size_bytes: u64,
+    /// Their rows, of those whose rows are known; absent where those of none are.
+    pub(in crate::api) total_rows: Option<u64>,
+    /// Those of them whose rows are not known; absent where there are none.
+    pub(in crate::api) files_without_rows: Option<u64>,
+    /// Parquet files that were damaged in the source already; absent where there were none. The
+    /// backup has them as they are.
+    pub(in crate::api) damaged_files: Option<u64>,
     /// How many databases.
     pub(in crate::api) database_count: u64,
     /// The databases that were asked for, sorted; absent where it has all of them.
@@ -134,6 +141,8 @@ pub(in crate::api) struct Summary {
     pub(in crate::api) last_full: Option<LastVerified>,
     /// The verification that found a damaged backup's fault, where that was not the last one.
     pub(in crate::api) last_failed: Option<LastVerified>,
+    /// When a restore of it was last rehearsed, and with what result; absent when it never was.
+    pub(in crate::api) last_rehearsed: Option<LastVerified>,
 }
 
 impl From<repository::Summary> for Summary {
@@ -147,6 +156,9 @@ impl From<repository::Summary> for Summary {
             schedule,
             total_files,
             total_size_bytes,
+            total_rows,
+            files_without_rows,
+            damaged_files,
             database_count,
             scope,
             omitted: _,
@@ -172,6 +184,7 @@ impl From<repository::Summary> for Summary {
             last_verified,
             last_full,
             last_failed,
+            last_rehearsed,
         } = summary;
         let unless_none = |count: u64| Some(count).filter(|count| *count > 0);
         Self {
@@ -182,6 +195,9 @@ impl From<repository::Summary> for Summary {
             schedule,
             total_files,
             total_size_bytes,
+            total_rows,
+            files_without_rows: unless_none(files_without_rows),
+            damaged_files: unless_none(damaged_files),
             database_count,
             scope,
             target,
@@ -205,6 +221,7 @@ impl From<repository::Summary> for Summary {
             last_verified: last_verified.map(Into::into),
             last_full: last_full.map(Into::into),
             last_failed: last_failed.map(Into::into),
+            last_rehearsed: last_rehearsed.map(Into::into),
         }
     }
 }

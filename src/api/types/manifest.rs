@@ -8,6 +8,7 @@ use poem_openapi::registry::{MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use serde_json::{Map, Value, json};
 
+use super::damaged_file::DamagedFile;
 use super::labels::BackupPin;
 use super::state::BackupState;
 use super::verification::LastVerified;
@@ -71,6 +72,8 @@ struct ManifestSchema {
     last_full: Option<LastVerified>,
     /// The verification that found the fault of a damaged one.
     last_failed: Option<LastVerified>,
+    /// When a restore of it was last rehearsed, and with what result; absent when it never was.
+    last_rehearsed: Option<LastVerified>,
     /// The version of the layout; absent in a backup that Arc made.
     format: Option<u32>,
     /// The list of the data files that Arc reads, `manifest-files.json`; absent in a backup of an
@@ -102,6 +105,14 @@ struct ManifestSchema {
     auxiliary_files: Option<u64>,
     /// Recovery states of compaction jobs.
     compaction_state_files: Option<u64>,
+    /// Rows of the Parquet files, of those whose rows are known; absent where those of none are.
+    total_rows: Option<u64>,
+    /// Parquet files whose rows are not known.
+    files_without_rows: Option<u64>,
+    /// Parquet files that were damaged in the source already. The backup has them as they are.
+    damaged_files: Option<u64>,
+    /// The first of them, at most 1,000.
+    damaged_sample: Option<Vec<DamagedFile>>,
     /// Links, FIFOs, sockets and devices that the backup does not hold.
     special_files: Option<u64>,
     /// The first of them.
@@ -308,6 +319,8 @@ struct DatabaseSchema {
     file_count: u64,
     /// Their size in bytes.
     size_bytes: u64,
+    /// Their rows, as far as these are known.
+    rows: Option<u64>,
     /// Its measurements.
     measurements: Vec<MeasurementSchema>,
 }
@@ -323,6 +336,8 @@ struct MeasurementSchema {
     file_count: u64,
     /// Their size in bytes.
     size_bytes: u64,
+    /// Their rows, as far as these are known.
+    rows: Option<u64>,
 }
 
 /// A manifest as the file has it, with unknown fields.
@@ -411,6 +426,7 @@ pub(crate) fn manifest_answer(target: &str, loaded: &Loaded, note: &Note) -> Val
             ("last_verified", note.last_verified.as_ref()),
             ("last_full", note.last_full.as_ref()),
             ("last_failed", note.fault()),
+            ("last_rehearsed", note.last_rehearsed.as_ref()),
         ] {
             let verification = verification.cloned().map(LastVerified::from);
             if let Some(verification) = verification.and_then(|one| one.to_json()) {

@@ -2,6 +2,7 @@
 
 use poem_openapi::{Enum, Object};
 
+use super::damaged_file::DamagedFile;
 use super::restore::RestorePlan;
 use super::restore_in_progress::RestoreInProgress;
 use super::state::BackupState;
@@ -84,7 +85,9 @@ pub(crate) struct Operation {
     pub(in crate::api) schedule: Option<String>,
     /// Copy: the target that the backup is copied to.
     pub(in crate::api) to_target: Option<String>,
-    /// Copy: true where the target held the backup already, so that nothing was copied.
+    /// Export and import: the archive. Extraction: the folder.
+    pub(in crate::api) file: Option<String>,
+    /// Copy and import: true where the target held the backup already, so that nothing was copied.
     pub(in crate::api) unchanged: Option<bool>,
     /// Delete and prune: files that were removed.
     pub(in crate::api) freed_files: Option<u64>,
@@ -143,6 +146,11 @@ pub(crate) struct Operation {
     /// The first of them.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) special_sample: Vec<String>,
+    /// Parquet files that were damaged in the source already. The backup has them as they are.
+    pub(in crate::api) damaged_files: Option<u64>,
+    /// The first of them.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) damaged_sample: Vec<DamagedFile>,
     /// Files with unsupported names, which the backup does not hold.
     pub(in crate::api) unaddressable_files: Option<u64>,
     /// The first of them.
@@ -216,6 +224,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            file,
             unchanged,
             freed_files,
             freed_bytes,
@@ -242,6 +251,8 @@ impl From<operations::Operation> for Operation {
             flushed,
             special_files,
             special_sample,
+            damaged_files,
+            damaged_sample,
             unaddressable_files,
             unaddressable_sample,
             reused_files,
@@ -275,6 +286,7 @@ impl From<operations::Operation> for Operation {
             base_backup_id,
             schedule,
             to_target,
+            file,
             unchanged,
             freed_files,
             freed_bytes,
@@ -301,6 +313,8 @@ impl From<operations::Operation> for Operation {
             flushed,
             special_files,
             special_sample,
+            damaged_files,
+            damaged_sample: damaged_sample.into_iter().map(Into::into).collect(),
             unaddressable_files,
             unaddressable_sample,
             reused_files,

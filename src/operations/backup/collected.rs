@@ -13,6 +13,7 @@ use crate::manifest::{
     Record, Rehashed, SectionTotals, SourceInfo, StoredTotals,
 };
 use crate::operations::backup::base::{Base, Rehash};
+use crate::operations::backup::damaged_files::DamagedFiles;
 use crate::operations::backup::write_faults::WriteFaults;
 use crate::operations::context::Context;
 use crate::operations::owner::Owner;
@@ -47,6 +48,8 @@ pub(crate) struct Collected {
     pub(crate) stored_in: BTreeMap<BackupId, StoredTotals>,
     /// Files that were in the cold tier, and their bytes.
     pub(crate) cold: (u64, u64),
+    /// Parquet files that were damaged in the source already.
+    pub(crate) damaged: DamagedFiles,
     /// Files of the source that could not be read.
     pub(crate) problems: Problems,
     /// The log of stored files, for the next backup, should this one not end.
@@ -95,6 +98,7 @@ impl Collected {
             rehashed: Rehashed::default(),
             stored_in: BTreeMap::new(),
             cold: (0, 0),
+            damaged: DamagedFiles::default(),
             problems: Problems::new(&context.running),
             log: StoredLog::new(&context.repository, &context.id),
             faults: WriteFaults::new(&**context.repository.sink()),
@@ -264,6 +268,10 @@ impl Collected {
             databases: self.contents.databases(),
             total_files: self.contents.parquet_files,
             total_size_bytes: self.contents.parquet_bytes,
+            total_rows: self.contents.rows(),
+            files_without_rows: self.contents.files_without_rows,
+            damaged_files: self.damaged.count,
+            damaged_sample: self.damaged.sample.clone(),
             auxiliary_files: self.contents.auxiliary_files,
             compaction_state_files: self.contents.compaction_state_files,
             unaddressable_files,

@@ -64,7 +64,7 @@ pub(crate) async fn reuse<'a>(
                 let Some((mut record, stored, etag)) = outcome? else {
                     return Ok(());
                 };
-                record.entry.sha256 = stored.record.entry.sha256;
+                record.entry.set_bytes_of(&stored.record.entry);
                 let noted = collected.log.record(&record, etag.as_deref()).await;
                 collected.faults.check(noted)?;
                 reused.push(&record)?;

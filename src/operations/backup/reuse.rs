@@ -329,7 +329,7 @@ impl Work<'_> {
     fn refer(&self, unchanged: Vec<(usize, Record)>, batch: &mut Batch) {
         for (position, of_base) in unchanged {
             let taken = &mut batch.files[position];
-            taken.record.entry.sha256 = of_base.entry.sha256;
+            taken.record.entry.set_bytes_of(&of_base.entry);
             taken.record.stored_in = Some(of_base.holder(&self.base.id).clone());
             taken.is_reused = true;
         }
@@ -395,7 +395,7 @@ impl Work<'_> {
                 Compared::Stopped => return Ok(()),
                 Compared::Same => {
                     let taken = &mut batch.files[position];
-                    taken.record.entry.sha256 = of_base.entry.sha256;
+                    taken.record.entry.set_bytes_of(&of_base.entry);
                     taken.is_reused = true;
                     taken.stored = meta.etag;
                     return Ok(());

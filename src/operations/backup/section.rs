@@ -23,9 +23,10 @@ use crate::operations::context::Context;
 use crate::operations::entries::{difference, entries_of};
 use crate::operations::problems::Problems;
 use crate::operations::restore::disk_space::check_target;
-use crate::pipeline::{CopyFault, Outcome, Reader, Writer};
+use crate::pipeline::{CopyFault, Outcome, Plan, Reader, Writer, inspect_nothing};
 use crate::repository::{Repository, file_key};
 use crate::sorted::{Joined, Sorted, in_order, merge_join, union};
+use crate::source::inspect_data_file;
 
 /// Attempts to copy the same version of a file before it counts as unreadable.
 const MAX_ATTEMPTS: u32 = 4;
@@ -117,7 +118,8 @@ pub(crate) async fn copy(
             record.drop_weak_tag();
             collected.add_holder(&record);
             if *section == Section::Data {
-                collected.contents.add(&record.entry.key, record.entry.size);
+                collected.contents.add(&record.entry);
+                collected.damaged.add(&record);
                 if record.entry.tier == Tier::Cold {
                     collected.cold.0 += 1;
                     collected.cold.1 += record.entry.size;
@@ -127,6 +129,9 @@ pub(crate) async fn copy(
         }
     }
     drop(joined);
+    if *section == Section::Data {
+        collected.damaged.report(context);
+    }
     tracing::debug!(%section, reconciled, "copied");
     if reconciled > 0 && collected.reused.0 > 0 {
         collected.report_reused(context);
@@ -199,7 +204,13 @@ impl Copying<'_> {
             section: self.section,
         };
         let reader = SnapshotReader(self.snapshot);
-        let plan = context.plan();
+        let plan = Plan {
+            inspect: match *self.section {
+                Section::Data => inspect_data_file,
+                _ => inspect_nothing,
+            },
+            ..context.plan()
+        };
         let mut copies = plan.run(entries, &reader, &writer);
         let mut ended = Ok(());
         while ended.is_ok()

@@ -2,23 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{self, CopiedFrom, InventoryRef, Manifest};
-use crate::operations::copy::section::Copying;
+use crate::manifest::{self, CopiedFrom, InventoryRef, Manifest, StoredTotals};
+use crate::operations::copy::source::Source;
 use crate::{Error, Result};
 
 /// Fields of a merged manifest that are none of the file: see `manifest::merged`.
 const OF_THE_ANSWER: [&str; 1] = ["targets"];
 
+/// What is different in a copy.
+#[derive(Default)]
+pub(crate) struct Changed {
+    /// The target that it is in.
+    pub(crate) target: Option<String>,
+    /// Where it came from. Damage that is found since was not known to it.
+    pub(crate) copied_from: CopiedFrom,
+    /// Files whose bytes lie in another backup.
+    pub(crate) stored_in: BTreeMap<String, StoredTotals>,
+    /// Files that share their bytes with another backup, and those bytes.
+    pub(crate) reused: (u64, u64),
+    /// Its inventory.
+    pub(crate) inventory: InventoryRef,
+    /// Its list for Arc.
+    pub(crate) file_list: Option<InventoryRef>,
+}
+
 /// The manifest of the copy, sealed, as the bytes that are stored.
 ///
 /// # Errors
 /// Where it cannot be written so that it can be read again.
-pub(crate) fn sealed(
-    copying: &Copying<'_>,
-    inventory: InventoryRef,
-    file_list: Option<InventoryRef>,
-) -> Result<Vec<u8>> {
-    let mut manifest = of_copy(copying, inventory, file_list);
+pub(crate) fn sealed(source: &Source, changed: Changed) -> Result<Vec<u8>> {
+    seal(of_copy(source, changed))
+}
+
+/// Seals the manifest of a copy.
+///
+/// # Errors
+/// As [`sealed`].
+pub(crate) fn seal(mut manifest: Manifest) -> Result<Vec<u8>> {
     let bytes = manifest::seal(&mut manifest)
         .map_err(|e| Error::Failed(format!("cannot write the manifest: {e}")))?;
     let digest = manifest.sha256.unwrap_or_default();
@@ -31,25 +51,16 @@ pub(crate) fn sealed(
     Ok(bytes)
 }
 
-fn of_copy(
-    copying: &Copying<'_>,
-    inventory: InventoryRef,
-    file_list: Option<InventoryRef>,
-) -> Manifest {
-    let (context, source) = (copying.context, copying.source);
+fn of_copy(source: &Source, changed: Changed) -> Manifest {
     let of_source = &source.loaded.manifest;
     let mut manifest = Manifest {
-        target: Some(context.repository.name().to_owned()),
-        copied_from: Some(CopiedFrom {
-            target: source.repository.name().to_owned(),
-            // Damage that is found from now on was not known to it.
-            at: copying.began.to_string(),
-        }),
-        stored_in: copying.stored_in.clone(),
-        reused_files: copying.shared.files,
-        reused_bytes: copying.shared.bytes,
-        inventory: Some(inventory),
-        file_list,
+        target: changed.target,
+        copied_from: Some(changed.copied_from),
+        stored_in: changed.stored_in,
+        reused_files: changed.reused.0,
+        reused_bytes: changed.reused.1,
+        inventory: Some(changed.inventory),
+        file_list: changed.file_list,
         sha256: None,
         // A run becomes one backup.
         run_targets: Vec::new(),

@@ -22,6 +22,10 @@ mod stored;
 mod writer;
 
 pub use follow::{CopyOutcome, copy_to_all};
+pub(crate) use manifest::{Changed, seal, sealed};
 pub use options::CopyOptions;
 pub(crate) use places::{locate, locks};
 pub(crate) use run::run;
+pub(crate) use same::is_there;
+pub(crate) use source::Source;
+pub(crate) use writer::CopyWriter;

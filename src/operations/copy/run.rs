@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_backup_core::{Durability, Section};
 use jiff::Timestamp;
 
-use crate::manifest::{FILE_LIST, Inventory, InventoryRef};
+use crate::manifest::{CopiedFrom, FILE_LIST, Inventory, InventoryRef};
 use crate::operations::backup::file_list;
 use crate::operations::backup::publish::{put_file, put_inventory, put_manifest};
 use crate::operations::backup::write_faults::WriteFaults;
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, options: &CopyOptions) -> Result<Copi
         let found = options.source.as_ref().unwrap_or(&context.repository);
         let found = found.with_activity(context.running.progress.activity());
         let source = Source::read(context, &found).await?;
-        let is_there = same::is_there(context, &source).await?;
+        let is_there = same::is_there(context, &source.loaded, &source.inventory).await?;
         Ok((source, is_there))
     };
     let (source, is_there) = context.or_cancelled(looked).await?;
@@ -148,7 +148,20 @@ async fn store_lists(
     let manifest = match source.loaded.sealed {
         true => {
             let (summary, file_list) = put_lists(copying, inventory).await?;
-            manifest::sealed(copying, summary, file_list)?
+            manifest::sealed(
+                source,
+                manifest::Changed {
+                    target: Some(context.repository.name().to_owned()),
+                    copied_from: CopiedFrom {
+                        target: source.repository.name().to_owned(),
+                        at: copying.began.to_string(),
+                    },
+                    stored_in: copying.stored_in.clone(),
+                    reused: (copying.shared.files, copying.shared.bytes),
+                    inventory: summary,
+                    file_list,
+                },
+            )?
         }
         false => {
             arcs_own::copy_lists(context, source).await?;

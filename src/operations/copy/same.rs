@@ -2,10 +2,9 @@
 
 use futures::{TryStreamExt, stream};
 
-use crate::manifest::{InventoryFault, Record};
+use crate::manifest::{Inventory, InventoryFault, Record};
 use crate::operations::context::Context;
 use crate::operations::copy::holdings::holdings;
-use crate::operations::copy::source::Source;
 use crate::repository::{BackupState, Loaded};
 use crate::sorted::{Joined, merge_join};
 use crate::{Error, Result};
@@ -14,7 +13,11 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Where there is something of that id that is not this backup, or is damaged.
-pub(crate) async fn is_there(context: &Context, source: &Source) -> Result<bool> {
+pub(crate) async fn is_there(
+    context: &Context,
+    source: &Loaded,
+    of_source: &Inventory,
+) -> Result<bool> {
     let (repository, id) = (&context.repository, &context.id);
     let refuse = |what: String| {
         // Where files have second names, no other backup needs those of this one.
@@ -52,11 +55,11 @@ pub(crate) async fn is_there(context: &Context, source: &Source) -> Result<bool>
         }
         Err(InventoryFault::Other(error)) => return Err(repository.named(error)),
     };
-    let is_other = source.loaded.sealed != there.sealed
-        || source.loaded.manifest.created_at != there.manifest.created_at
-        || !source.loaded.sealed && has_other_totals(&source.loaded, &there);
+    let is_other = source.sealed != there.sealed
+        || source.manifest.created_at != there.manifest.created_at
+        || !source.sealed && has_other_totals(source, &there);
     let mut joined = merge_join(
-        stream::iter(source.inventory.records()?),
+        stream::iter(of_source.records()?),
         stream::iter(inventory.records()?),
     );
     let mut differs = is_other;

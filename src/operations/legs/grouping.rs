@@ -137,6 +137,14 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
         one.database_count += leg.database_count;
         one.files = one.files.zip(leg.files).map(|(a, b)| a + b);
         one.bytes = (one.bytes.zip(leg.bytes)).map(|(a, b)| a.saturating_add(b));
+        one.total_rows = match (one.total_rows, leg.total_rows) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        one.files_without_rows = one
+            .files_without_rows
+            .saturating_add(leg.files_without_rows);
+        one.damaged_files = one.damaged_files.saturating_add(leg.damaged_files);
         one.new_bytes = one.new_bytes.saturating_add(leg.new_bytes);
         // A pin that reached one leg only keeps the others too.
         one.pin = one.pin.or(leg.pin);
@@ -147,6 +155,7 @@ fn joined(run: &Run, mut legs: Vec<Summary>, is_partial: bool) -> Option<Summary
         one.last_failed = one.last_failed.or(leg.last_failed);
         one.last_verified = older(one.last_verified, leg.last_verified);
         one.last_full = older(one.last_full, leg.last_full);
+        one.last_rehearsed = older(one.last_rehearsed, leg.last_rehearsed);
     }
     // What the default leg says decides: the slice of another leg is not a scope.
     one.scope = match is_of_all {
@@ -201,6 +210,7 @@ pub(crate) fn keep_whole_runs<E>(listings: &mut [(String, Result<Listing, E>)]) 
                 one.scope.clone_from(&run.scope);
                 one.last_verified.clone_from(&run.last_verified);
                 one.last_full.clone_from(&run.last_full);
+                one.last_rehearsed.clone_from(&run.last_rehearsed);
                 true
             })
         });

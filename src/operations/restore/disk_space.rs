@@ -51,6 +51,15 @@ pub(crate) fn check_copys_target(context: &Context, files: u64, bytes: u64) -> R
     check_room_of_target(context, files, bytes, ways)
 }
 
+/// The same for a backup that is imported.
+pub(crate) fn check_imports_target(context: &Context, files: u64, bytes: u64) -> Result<()> {
+    let ways = [
+        "store the backup in",
+        "import it into another target (--target)",
+    ];
+    check_room_of_target(context, files, bytes, ways)
+}
+
 fn check_room_of_target(
     context: &Context,
     files: u64,

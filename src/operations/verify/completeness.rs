@@ -334,8 +334,7 @@ pub(crate) fn check_counts(
 ) -> Result<()> {
     let mut contents = crate::source::Contents::default();
     for record in inventory.records_of(&Section::Data)? {
-        let entry = record?.entry;
-        contents.add(&entry.key, entry.size);
+        contents.add(&record?.entry);
     }
     let manifest = &loaded.manifest;
     let says = (manifest.total_files, manifest.total_size_bytes);

@@ -12,4 +12,4 @@ mod run;
 pub(crate) mod sampling;
 
 pub use mode::VerifyMode;
-pub(crate) use run::run;
+pub(crate) use run::{run, update_note};

@@ -124,7 +124,10 @@ async fn cursor(context: &Context) -> SampleCursor {
 }
 
 /// Changes the note in the target, if that can be written.
-async fn update_note(context: &Context, change: impl FnMut(&mut Note) + Send) -> Result<Note> {
+pub(crate) async fn update_note(
+    context: &Context,
+    change: impl FnMut(&mut Note) + Send,
+) -> Result<Note> {
     match &context.lock {
         Some(lock) => lock.check().await?,
         None => return Err(Error::Failed("it can only be read".to_owned())),

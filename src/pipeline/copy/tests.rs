@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use arc_backup_core::{Key, Meta};
 use bytes::Bytes;
 
+use super::super::inspect_nothing;
 use super::*;
 
 struct One(std::path::PathBuf);
@@ -82,6 +83,7 @@ async fn a_file_that_is_rewritten_while_it_is_read_is_not_copied() {
                 progress: Arc::new(Progress::default()),
                 cancel: CancellationToken::new(),
                 concurrency: 1,
+                inspect: inspect_nothing,
             };
             let writer = Rewriting {
                 path: path.clone(),
@@ -92,7 +94,8 @@ async fn a_file_that_is_rewritten_while_it_is_read_is_not_copied() {
             let reader = One(path.clone());
             let copied = plan.copy(&entry, &reader, &writer, &plan.cancel).await;
             let changed = matches!(&copied, Err(CopyFault::Read(error)) if error.kind() == ErrorKind::Changed);
-            assert_eq!(changed, changes, "{copied:?}");
+            let fault = copied.err();
+            assert_eq!(changed, changes, "{fault:?}");
         }
     }
 }

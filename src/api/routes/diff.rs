@@ -1,0 +1,72 @@
+//! What is different between two backups, or a backup and the live data.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::OpenApi;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+
+use super::super::error::ApiError;
+use super::super::extract::Admin;
+use super::super::parameters::page;
+use super::super::shared::Shared;
+use super::super::tag::Tag;
+use super::super::types::DiffBody;
+use crate::manifest::BackupId;
+use crate::operations::DiffOptions;
+
+/// The endpoint that compares.
+pub(in crate::api) struct DiffRoutes;
+
+#[OpenApi]
+impl DiffRoutes {
+    /// Compare two backups
+    ///
+    /// Says what is different in `b`, or with `live=true` in the live data: files and bytes that
+    /// were added, removed and changed, by database and measurement. Backups are compared by the
+    /// SHA-256 of their files. The live data is listed and not read: a file counts as unchanged
+    /// where an incremental backup would reuse it.
+    #[oai(
+        path = "/api/v1/backup/diff",
+        method = "get",
+        operation_id = "diff_backups",
+        tag = "Tag::Backup"
+    )]
+    async fn diff(
+        &self,
+        _admin: Admin,
+        shared: Data<&Arc<Shared>>,
+        /// The backup.
+        a: Query<String>,
+        /// The backup that it is compared with.
+        b: Query<Option<String>>,
+        /// Compare it with the live data.
+        live: Query<Option<bool>>,
+        /// The target that holds the backups; default: the first that answers.
+        target: Query<Option<String>>,
+        /// How many files of each change to name; default 100, at most 10,000.
+        limit: Query<Option<u64>>,
+    ) -> Result<Json<DiffBody>, ApiError> {
+        let sample = page(&shared.schema, limit.0)?;
+        let a = BackupId::parse(&a)?;
+        let b = match (b.0, live.0.unwrap_or(false)) {
+            (Some(b), false) => Some(BackupId::parse(&b)?),
+            (None, true) => None,
+            (Some(_), true) => {
+                return Err(ApiError::bad("give b or live=true, not both", None));
+            }
+            (None, false) => {
+                return Err(ApiError::bad("give b, a backup, or live=true", None));
+            }
+        };
+        let options = DiffOptions {
+            a,
+            b,
+            target: target.0,
+            sample: usize::try_from(sample).unwrap_or(usize::MAX),
+        };
+        let diff = shared.engine.diff(&options, |_, _| Ok(())).await?;
+        Ok(Json(diff.into()))
+    }
+}

@@ -1,0 +1,93 @@
+//! The steps of an extraction.
+
+use arc_backup_core::Section;
+
+use super::folder_writer::FolderWriter;
+use super::options::ExtractOptions;
+use crate::operations::Phase;
+use crate::operations::context::Context;
+use crate::operations::copy::Source;
+use crate::operations::entries::{section_entries, section_records};
+use crate::operations::problems::Problems;
+use crate::operations::verify::completeness::archived_fault;
+use crate::pipeline::Outcome;
+use crate::{Error, Result};
+
+/// Writes the files in scope below the folder. One that is damaged in the backup is a problem, and
+/// the others are written.
+pub(crate) async fn run(context: &Context, options: &ExtractOptions) -> Result<()> {
+    context.running.phase(Phase::ReadingInventory);
+    let source = Source::read(context, &context.repository).await?;
+    let sections: Vec<Section> = (source.inventory.sections())
+        .filter(|section| options.scope.includes(section))
+        .cloned()
+        .collect();
+    let (mut files, mut bytes) = (0_u64, 0_u64);
+    for section in &sections {
+        for record in section_records(&source.inventory, section, &options.scope)? {
+            context.check_cancelled()?;
+            files += 1;
+            bytes += record?.entry.size;
+        }
+    }
+    context.running.progress.expect(files, bytes);
+    context.running.phase(Phase::Copying);
+    let to = &options.to;
+    crate::files::create_folder(to).map_err(|e| Error::io("create", to, e))?;
+    let mut problems = Problems::new(&context.running);
+    for section in &sections {
+        extract(context, &source, options, section, &mut problems).await?;
+    }
+    problems.failure(&format!(
+        "not every file could be extracted: those that are in `{}` are right, and the others are missing there",
+        to.display()
+    ))
+}
+
+async fn extract(
+    context: &Context,
+    source: &Source,
+    options: &ExtractOptions,
+    section: &Section,
+    problems: &mut Problems,
+) -> Result<()> {
+    let reader = (source.repository.reader(&context.id, &source.inventory)?).section(section);
+    let writer = FolderWriter {
+        folder: options.to.join(section.as_str()),
+        section,
+    };
+    let entries = section_entries(&source.inventory, section, &options.scope)?;
+    let plan = context.plan();
+    let mut copies = plan.run(entries, &reader, &writer);
+    let mut ended = Ok(());
+    while ended.is_ok()
+        && let Some(outcome) = copies.next().await
+    {
+        ended = match outcome {
+            Ok(outcome) => handle(source, section, outcome, problems),
+            Err(error) => Err(error.into()),
+        };
+    }
+    copies.stop().await;
+    ended?;
+    context.check_cancelled()
+}
+
+fn handle(
+    source: &Source,
+    section: &Section,
+    outcome: Outcome,
+    problems: &mut Problems,
+) -> Result<()> {
+    let Some(fault) = outcome.fault else {
+        return Ok(());
+    };
+    let path = format!("{section}/{}", outcome.entry.key);
+    if let Some(error) = archived_fault(&path, &fault) {
+        return Err(source.repository.named(error));
+    }
+    match problems.add_fault(&path, &fault)? {
+        true => Ok(()),
+        false => problems.failure("a file could not be written"),
+    }
+}
