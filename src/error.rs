@@ -42,6 +42,11 @@ pub enum Error {
         /// The path.
         path: String,
     },
+    /// There was no operation with that id.
+    #[error(
+        "no operation `{0}`: `arc-backup history` lists them, and `arc-backup set-aside` those that can be taken back"
+    )]
+    UnknownOperation(String),
     /// There is only an incomplete copy with that id.
     #[error(
         "`{0}` is an incomplete copy, of a backup whose source had files that could not be read: `list --all` (?all=true) names \
@@ -175,6 +180,7 @@ impl Error {
                 | Self::Invalid(_)
                 | Self::NotFound(_)
                 | Self::NoSuchFile { .. }
+                | Self::UnknownOperation(_)
                 | Self::UnknownSchedule { .. }
                 | Self::Incomplete(_)
                 | Self::Pinned { .. }

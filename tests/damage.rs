@@ -55,7 +55,7 @@ fn a_flipped_truncated_missing_or_additional_file_is_named_and_nothing_live_chan
             &named,
             &format!("{kind}, live changed: {changed}"),
         );
-        assert!(!instance.path("data/arc.db.before-restore").exists());
+        assert!(support::kept(&instance.path("data/arc.db")).is_empty());
     }
 }
 

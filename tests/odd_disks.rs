@@ -38,7 +38,7 @@ fn round_trip_on(instance: &Instance, disk: &Disk, calls: &str) {
         config,
         "{calls}"
     );
-    std::fs::remove_file(instance.path("arc.toml.before-restore")).unwrap();
+    std::fs::remove_file(&support::kept(&instance.path("arc.toml"))[0]).unwrap();
     let left = leftovers(instance, false, calls);
     assert_eq!(left, Vec::<String>::new(), "{calls}");
     done(instance, disk, &["delete", id, "--yes", "--even-last"]);

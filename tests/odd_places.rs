@@ -104,8 +104,8 @@ fn arc_toml_in_a_folder_that_is_closed_is_written_in_its_place_and_kept_in_the_s
     let arguments = [&ELSEWHERE[..], &["restore", &id, "--yes", "--with-config"]].concat();
     done(&instance, &Disk::Closed("conf"), &arguments);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), config);
-    let kept = instance.path("data/backups/.arc-backup/arc.toml.before-restore");
-    assert_eq!(std::fs::read_to_string(&kept).unwrap(), changed);
+    let kept = support::kept(&instance.path("data/backups/.arc-backup/arc.toml"));
+    assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), changed);
     assert_eq!(support::files(&instance.path("conf")), ["arc.toml"]);
 }
 
@@ -203,13 +203,9 @@ fn a_link_stays_and_its_target_is_replaced_and_kept() {
     }
     let read = |path| std::fs::read(instance.path(path)).unwrap();
     assert_eq!(read("conf/real.toml"), config);
-    let kept = std::fs::symlink_metadata(instance.path("conf/real.toml.before-restore")).unwrap();
-    assert!(kept.is_file());
-    assert_eq!(read("conf/real.toml.before-restore"), changed);
-    assert_eq!(
-        read("other/real.db.before-restore"),
-        "garbage".repeat(1000).as_bytes()
-    );
+    let kept = |path| std::fs::read(&support::kept(&instance.path(path))[0]).unwrap();
+    assert_eq!(kept("conf/real.toml"), changed);
+    assert_eq!(kept("other/real.db"), "garbage".repeat(1000).as_bytes());
 }
 
 /// Guards against a restore that stops halfway at a broken database mounted as a single file.
@@ -223,7 +219,7 @@ fn a_database_that_nothing_can_be_renamed_over_is_written_in_its_place_and_kept(
     let disk = Disk::Mounted("data/arc.db");
     done(&instance, &disk, &["restore", &id, "--yes"]);
     assert_eq!(database_rows(&path), rows);
-    let kept = std::fs::read_to_string(instance.path("data/arc.db.before-restore")).unwrap();
+    let kept = std::fs::read_to_string(&support::kept(&path)[0]).unwrap();
     assert!(kept == garbage);
 }
 

@@ -55,20 +55,17 @@ fn replaced_files_are_set_aside_and_a_second_restore_keeps_them() {
         kept.contains(&b"newer".to_vec())
             && kept.contains(&b"rewritten under the same path".to_vec())
     );
-    let before = instance.path("data/arc.db.before-restore");
+    let before = support::kept(&instance.path("data/arc.db")).remove(0);
     assert!(
         !database_rows(&before)
             .iter()
             .any(|row| row.starts_with("api_tokens"))
     );
-    assert!(instance.path("arc.toml.before-restore").exists());
+    assert_eq!(support::kept(&instance.path("arc.toml")).len(), 1);
     instance.ok(&["restore", &id, "--yes"]);
-    let kept: Vec<_> = (support::files(&instance.path("data")).into_iter())
-        .filter(|name| name.starts_with("arc.db.before-restore."))
-        .collect();
-    assert_eq!(kept.len(), 1, "the first original is gone");
+    assert_eq!(support::kept(&instance.path("data/arc.db")).len(), 2);
     assert!(
-        !database_rows(&instance.path("data").join(&kept[0]))
+        !database_rows(&before)
             .iter()
             .any(|row| row.starts_with("api_tokens"))
     );

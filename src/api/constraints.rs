@@ -21,7 +21,7 @@ const SCHEDULE: &str = "^[a-z0-9_-]{1,64}$";
 const DURATION: &str = "^[0-9]{1,6}[smhd]?$";
 
 /// The operations that the history holds.
-const OPERATIONS: [OperationKind; 10] = [
+const OPERATIONS: [OperationKind; 11] = [
     OperationKind::Backup,
     OperationKind::Restore,
     OperationKind::Verify,
@@ -32,6 +32,7 @@ const OPERATIONS: [OperationKind; 10] = [
     OperationKind::Import,
     OperationKind::Extract,
     OperationKind::Prune,
+    OperationKind::Undo,
 ];
 /// The names that a field may have.
 fn names<T: Copy>(all: &[T], name: fn(T) -> &'static str) -> Value {
@@ -109,11 +110,13 @@ fn describe_fields(name: &str, schema: &mut Value) {
             | "PruneBackups"
             | "RehearseBackup"
             | "RestoreBackup"
+            | "UndoRestore"
             | "VerifyBackup"
     );
     let required: &[&str] = match name {
         "RestoreBackup" => &["backup_id", "confirm"],
         "CopyBackup" => &["to"],
+        "UndoRestore" => &["operation_id"],
         _ => &[],
     };
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
@@ -143,7 +146,7 @@ fn of_field(schema: &str, field: &str) -> Value {
         // And a prune is over many.
         ("Operation" | "Accepted", "backup_id") => json!({"pattern": BACKUP_ID_OR_NONE}),
         (_, "backup_id") => json!({"pattern": BACKUP_ID}),
-        (_, "operation_id") => json!({"pattern": OPERATION_ID}),
+        (_, "operation_id" | "undoes") => json!({"pattern": OPERATION_ID}),
         (_, "base_backup_id") => json!({"pattern": BACKUP_ID}),
         ("CreateBackup" | "LabelBackup", "labels" | "add_labels" | "remove_labels") => json!({
             "maxItems": MAX_LABELS, "items": {"type": "string", "pattern": LABEL},
@@ -174,6 +177,7 @@ fn of_field(schema: &str, field: &str) -> Value {
             let kinds = [&OPERATIONS[..], &[OperationKind::Sweep]].concat();
             names(&kinds, OperationKind::as_str)
         }
+        ("KeptRestore", "operation") => json!({"enum": ["restore", "undo"]}),
         ("Operation", "phase") => names(Phase::ALL, Phase::as_str),
         ("Operation", "origin") => names(Origin::ALL, Origin::as_str),
         ("Problem", "kind") => names(ProblemKind::ALL, ProblemKind::as_str),

@@ -25,6 +25,15 @@ const ERRORS: &[(&str, &[u16])] = &[
         "restore_backup",
         &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
     ),
+    (
+        "undo_restore",
+        &[400, 401, 403, 404, 408, 409, 413, 422, 500, 502, 503, 507],
+    ),
+    ("list_set_aside", &[400, 401, 403, 500, 502, 503]),
+    (
+        "remove_set_aside",
+        &[400, 401, 403, 404, 408, 409, 413, 500, 502, 503, 507],
+    ),
     ("cancel_operation", &[400, 401, 403, 408, 409, 413, 500]),
     ("list_operations", &[400, 401, 403, 500]),
     ("get_operation", &[400, 401, 403, 404, 500]),
@@ -176,7 +185,9 @@ fn complete(operation: &mut Value) {
     let starts_something = operation["responses"].get("202").is_some();
     if let Some(request) = operation.get_mut("requestBody") {
         set_example(request, request_example(&id));
-        request["required"] = ["restore_backup", "copy_backup"].contains(&&*id).into();
+        request["required"] = ["restore_backup", "copy_backup", "undo_restore"]
+            .contains(&&*id)
+            .into();
         // What starts an operation accepts a key.
         let parameters = (operation.as_object_mut().filter(|_| starts_something))
             .map(|operation| operation.entry("parameters").or_insert_with(|| json!([])));

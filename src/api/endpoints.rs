@@ -4,7 +4,7 @@ use poem_openapi::OpenApiService;
 
 use super::routes::{
     BackupRoutes, CheckRoutes, CopyRoutes, DiffRoutes, FileRoutes, OperationRoutes,
-    RehearsalRoutes, RestoreRoutes, RetentionRoutes, ScheduleRoutes, ServiceRoutes,
+    RehearsalRoutes, RestoreRoutes, RetentionRoutes, ScheduleRoutes, ServiceRoutes, UndoRoutes,
 };
 
 /// All endpoints.
@@ -20,6 +20,7 @@ pub(super) type Endpoints = (
     CopyRoutes,
     RehearsalRoutes,
     ScheduleRoutes,
+    UndoRoutes,
 );
 
 const DESCRIPTION: &str = "Backs up and restores an Arc time-series database. Every endpoint except \
@@ -41,6 +42,7 @@ pub(super) fn service() -> OpenApiService<Endpoints, ()> {
         CopyRoutes,
         RehearsalRoutes,
         ScheduleRoutes,
+        UndoRoutes,
     );
     OpenApiService::new(endpoints, "arc-backup", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }

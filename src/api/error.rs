@@ -252,6 +252,10 @@ impl From<Error> for ApiError {
                 detail: Some(format!("the backup has no file {path:?}")),
                 ..error_body("File not found")
             })),
+            Error::UnknownOperation(_) => Self::NotFound(Json(ErrorBody {
+                detail: Some(text),
+                ..error_body("Operation not found")
+            })),
             Error::Incomplete(_) => Self::NotFound(Json(error_body(text))),
             Error::Damaged { id, detail } => Self::Damaged(Json(ErrorBody {
                 detail: Some(with_context(detail)),

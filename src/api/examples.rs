@@ -12,6 +12,7 @@ use super::types::{
     Labelled, LastVerified, Operation, OperationsBody, PinnedBackup, PlannedBackup, PrunePlan,
     RestoreDestination, RestorePlan, RestorePreview, RoomNeeded, Status, Summary, TargetCheck,
 };
+use super::undo_examples;
 
 const ID: &str = "backup-20260211-143022-a1b2c3d4";
 const OPERATION_ID: &str = "20260211-143022-5f0c1d2e";
@@ -35,13 +36,14 @@ pub(super) fn request_example(operation: &str) -> Option<Value> {
         "copy_backup" => json!({"to": "offsite"}),
         "prune_backups" => json!({"keep_daily": 7, "keep_monthly": 12, "dry_run": true}),
         "pin_backup" => json!({"reason": "before the upgrade of Arc", "until": "30d"}),
-        _ => return None,
+        _ => return undo_examples::request(operation),
     })
 }
 
 pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
     let example = schedule_examples::answer(operation, status)
-        .or_else(|| inside_examples::answer(operation, status));
+        .or_else(|| inside_examples::answer(operation, status))
+        .or_else(|| undo_examples::answer(operation, status));
     if example.is_some() {
         return example;
     }

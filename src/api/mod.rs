@@ -27,6 +27,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
+mod undo_examples;
 mod waiting;
 
 pub use app::{app, document};

@@ -112,6 +112,24 @@ impl Fields for RestoreBackup {
     const UNKNOWN: UnknownFields = UnknownFields::Refuse;
 }
 
+/// Which restore to take back.
+#[derive(Debug, Default, Object)]
+pub(super) struct UndoRestore {
+    /// The operation that restored; required.
+    pub(super) operation_id: Option<String>,
+    /// Must be true, unless `dry_run` is: live data is overwritten.
+    pub(super) confirm: Option<bool>,
+    /// Answer with what it would do, and do nothing. Default false.
+    pub(super) dry_run: Option<bool>,
+    /// How long it may take: `90s`, `30m`, `6h`, `1d`, or a number of seconds as a text; `0` is no
+    /// limit. Default: `backup.timeout`, else 2 h.
+    pub(super) timeout: Option<String>,
+}
+
+impl Fields for UndoRestore {
+    const UNKNOWN: UnknownFields = UnknownFields::Refuse;
+}
+
 /// How to verify.
 #[derive(Debug, Default, Object)]
 pub(super) struct VerifyBackup {

@@ -117,7 +117,11 @@ pub(super) async fn start(
     let shared = shared.clone();
     // In a task of its own: a client that hangs up and asks again must find the answer.
     let started = tokio::spawn(async move {
-        let forget = matches!(request.request(), Request::Restore(_, options, _) if options.includes(&Section::Metadata));
+        let forget = match request.request() {
+            Request::Restore(_, options, _) => options.includes(&Section::Metadata),
+            Request::Undo(undo) => undo.restart_required,
+            _ => false,
+        };
         let copies = match request.request() {
             Request::Backup(options) => options.copy_to.clone(),
             _ => Vec::new(),

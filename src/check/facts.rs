@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::manifest::BackupId;
 use crate::operations::owner::Owner;
-use crate::operations::{ArcBackup, Operation, OperationKind, Status, keep_whole_runs};
+use crate::operations::{
+    ArcBackup, Operation, OperationKind, Status, is_restoring, keep_whole_runs,
+};
 use crate::repository::{Freshness, Listing, Repository};
 use crate::schedule::{configured, health};
 
@@ -79,9 +81,7 @@ pub(super) async fn collect(engine: &ArcBackup, wanted: Option<&str>) -> Facts {
             listing,
         })
         .collect();
-    let is_restoring = engine
-        .busy()
-        .is_some_and(|by| by.operation == OperationKind::Restore.as_str());
+    let is_restoring = engine.busy().is_some_and(|by| is_restoring(&by.operation));
     let interrupted = match is_restoring {
         true => None,
         false => engine.restore_in_progress().await,

@@ -11,6 +11,7 @@ use super::inside_arguments::{
 };
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use super::schedule_arguments::ScheduleArguments;
+use super::undo_arguments::{SetAsideArguments, UndoArguments};
 use super::wait_arguments::{WaitArguments, duration};
 use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
@@ -133,6 +134,10 @@ pub(super) enum Command {
     Import(ImportArguments),
     /// Restore a backup over the live data.
     Restore(RestoreArguments),
+    /// Take a restore back: what it replaced returns, and what it brought goes.
+    Undo(UndoArguments),
+    /// Show what restores have set aside, by operation; remove it with --remove.
+    SetAside(SetAsideArguments),
     /// Verify a backup: every byte, unless an option says otherwise.
     Verify {
         /// The backup: its id, the beginning of it, or `latest`.
@@ -421,7 +426,7 @@ pub(super) struct HistoryArguments {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: u64,
     /// Only these.
-    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "delete", "copy", "export", "import", "extract", "prune"])]
+    #[arg(long, value_name = "TYPE", value_parser = ["backup", "restore", "verify", "rehearse", "delete", "copy", "export", "import", "extract", "prune", "undo"])]
     pub(super) operation: Option<String>,
     /// Only those with this status.
     #[arg(long, value_name = "STATUS", value_parser = ["completed", "failed", "cancelled", "running"])]

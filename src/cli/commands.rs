@@ -11,7 +11,7 @@ use super::signals::Signals;
 use super::waiting::while_busy;
 use super::{
     archive, cancel, cat, check, copy, delete, diff, doctor, files, history, ids, label, list, pin,
-    prune, restore, schedules, show, sweep,
+    prune, restore, schedules, set_aside, show, sweep, undo,
 };
 use crate::Result;
 use crate::backup_type::BackupType;
@@ -134,6 +134,11 @@ pub(super) async fn run(
         Command::Export(arguments) => archive::export(engine, arguments, json, signals).await,
         Command::Import(arguments) => archive::import(engine, arguments, json, signals).await,
         Command::Restore(arguments) => restore::run(engine, arguments, json, signals).await,
+        Command::Undo(arguments) => undo::run(engine, arguments, json, signals).await,
+        Command::SetAside(arguments) => {
+            let listed = set_aside::run(engine, arguments, json);
+            signals.or_interrupted(listed).await
+        }
         Command::Verify {
             id,
             quick,

@@ -35,11 +35,14 @@ mod retention_arguments;
 mod schedule_arguments;
 mod schedules;
 mod serve;
+mod set_aside;
 mod show;
 mod signals;
 mod summary;
 mod sweep;
 mod table;
+mod undo;
+mod undo_arguments;
 mod wait_arguments;
 mod waiting;
 

@@ -151,10 +151,10 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
     let mut lines = Vec::new();
     if operation.error.is_none() {
         let target = operation.target.as_deref().unwrap_or("?");
-        lines.push(format!(
-            "Restored {} (target {target})",
-            operation.backup_id
-        ));
+        lines.push(match &operation.undoes {
+            Some(undone) => format!("Took operation {undone} back"),
+            None => format!("Restored {} (target {target})", operation.backup_id),
+        });
         if let Some(plan) = &operation.plan {
             add_plan(&mut lines, plan);
         }

@@ -53,7 +53,7 @@ pub(super) fn print(operation: &Operation) {
             )),
         );
     }
-    if operation.operation == OperationKind::Restore {
+    if operation.operation.changes_live_data() {
         restore_report::print_outcome(operation);
     }
     if let (Some(files), Some(bytes)) = (operation.freed_files, operation.freed_bytes) {

@@ -107,6 +107,9 @@ pub struct BackupSettings {
     /// `arc_backup.rehash_share`: which share of the reused files an incremental backup reads
     /// again, 0.03 for `"3%"`; `None`: none.
     pub rehash_share: Option<f64>,
+    /// `arc_backup.keep_set_aside`: how long what restores have set aside is kept; `None`: until
+    /// somebody removes it.
+    pub keep_set_aside: Option<Duration>,
     /// `backup.require_flush`, default false: a backup before which Arc could not be flushed fails.
     pub require_flush: bool,
     /// `backup.state_path`, default `<backup.local_path>/.arc-backup/history.db`.
@@ -153,6 +156,7 @@ impl BackupSettings {
             include_config: IncludeConfig::read(values)?,
             mode: mode(values)?,
             rehash_share: rehash_share(values)?,
+            keep_set_aside: keep_set_aside(values)?,
             require_flush: values.bool(&own("require_flush"), false)?,
             state_path: match values.text(&own("state_path"))? {
                 Some(_) => values.path(&own("state_path"), "")?,
@@ -186,6 +190,15 @@ fn mode(values: &Values) -> Result<BackupType> {
         None => Ok(BackupType::Full),
         Some(word) => BackupType::parse(word.trim())
             .ok_or_else(|| values.wrong(KEY, "\"full\" or \"incremental\"")),
+    }
+}
+
+/// How long what restores have set aside is kept.
+fn keep_set_aside(values: &Values) -> Result<Option<Duration>> {
+    const KEY: &str = "arc_backup.keep_set_aside";
+    match values.get(KEY) {
+        None => Ok(None),
+        Some(_) => values.duration(KEY, Duration::ZERO).map(Some),
     }
 }
 

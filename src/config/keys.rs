@@ -37,8 +37,14 @@ pub(crate) const BACKUP_KEYS: [&str; 22] = [
 ];
 
 /// The keys of ours that stand under `[arc_backup]` alone.
-pub(crate) const OWN_KEYS: [&str; 5] =
-    ["mode", "rehash_share", "retention", "schedule", "timezone"];
+pub(crate) const OWN_KEYS: [&str; 6] = [
+    "keep_set_aside",
+    "mode",
+    "rehash_share",
+    "retention",
+    "schedule",
+    "timezone",
+];
 
 /// Variables of ours behind `ARC_BACKUP_` that are not those of a key in the file.
 const OTHER_VARIABLES: [&str; 5] = [

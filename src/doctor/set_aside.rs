@@ -22,7 +22,7 @@ pub(super) async fn replaced_files(engine: &ArcBackup) -> Option<Check> {
     });
     let example = found.first()?;
     let text = format!(
-        "restores have set aside {files} files, {}{}, in {} places (`arc-backup sweep` names them), such as {}: remove by hand \
+        "restores have set aside {files} files, {}{}, in {} places (`arc-backup set-aside` names them), such as {}: remove \
          those that are no longer needed",
         HumanBytes(bytes),
         age.map_or_else(String::new, |age| format!(

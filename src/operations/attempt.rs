@@ -57,6 +57,7 @@ impl Attempt {
                 (options.id.clone(), Some(target))
             }
             Request::Extract(options) => (options.id.clone(), options.target.as_ref()),
+            Request::Undo(undo) => (undo.id.clone(), undo.target.as_ref()),
             // It is over many backups: this is an id that none of them has.
             Request::Prune(PruneOptions { target, .. }) => {
                 let target = target.as_ref().unwrap_or(default_target);
@@ -79,6 +80,10 @@ impl Attempt {
                 Request::Export(options) => Some(options.to.to_string()),
                 Request::Import(options) => Some(options.file.display().to_string()),
                 Request::Extract(options) => Some(options.to.display().to_string()),
+                _ => None,
+            },
+            undoes: match request {
+                Request::Undo(undo) => Some(undo.operation_id.clone()),
                 _ => None,
             },
             scope: request.databases(),

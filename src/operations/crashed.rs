@@ -76,11 +76,14 @@ fn mark_crashed(
         }
         operation.status = Status::Failed;
         let text = match (operation.operation, in_progress) {
+            (OperationKind::Undo, Some(_)) => "interrupted: run the same undo again to complete it",
             (OperationKind::Restore, Some(_)) => {
                 "interrupted: run the same restore again to complete it"
             }
             // It ended before its first change, or after its last one.
-            (OperationKind::Restore, None) => "interrupted: no file is partly restored",
+            (OperationKind::Restore | OperationKind::Undo, None) => {
+                "interrupted: no file is partly restored"
+            }
             _ => "interrupted",
         };
         operation.error = Some(text.to_owned());

@@ -93,6 +93,7 @@ impl ArcBackup {
             | Request::Export(..)
             | Request::Import(..)
             | Request::Extract(..)
+            | Request::Undo(..)
             | Request::Prune(..) => Ok(()),
         }
     }

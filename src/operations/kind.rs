@@ -28,6 +28,8 @@ named! {
         Extract = "extract",
         /// Backups that no retention rule keeps are deleted.
         Prune = "prune",
+        /// A restore is taken back.
+        Undo = "undo",
         /// Leftovers are removed. The history does not record sweeps.
         Sweep = "sweep",
         /// An operation whose entry in the history cannot be read.
@@ -43,6 +45,11 @@ impl OperationKind {
             self,
             Self::Verify | Self::Rehearse | Self::Copy | Self::Export | Self::Extract
         )
+    }
+
+    /// Whether it changes live data, with a restore marker while it does so.
+    pub(crate) fn changes_live_data(self) -> bool {
+        matches!(self, Self::Restore | Self::Undo)
     }
 
     /// Whether it removes published backups.

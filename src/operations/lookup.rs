@@ -8,6 +8,11 @@ use crate::operations::{
     RestoreInProgress, Status,
 };
 
+/// Whether the operation of this kind is a restore, or an undo: the marker is its own.
+pub(crate) fn is_restoring(kind: &str) -> bool {
+    OperationKind::from_name(kind).is_some_and(OperationKind::changes_live_data)
+}
+
 impl ArcBackup {
     /// Returns the operation that runs or ran last, in any process; `None` if there was none yet.
     /// Of several that run it is that which writes, or else that which began last; the others are
@@ -81,7 +86,7 @@ impl ArcBackup {
     pub async fn interrupted_restore(&self) -> Option<RestoreInProgress> {
         match self
             .busy()
-            .is_some_and(|holder| holder.operation == OperationKind::Restore.as_str())
+            .is_some_and(|holder| is_restoring(&holder.operation))
         {
             true => None,
             false => self.restore_in_progress().await,
@@ -90,7 +95,8 @@ impl ArcBackup {
 
     /// Adds the interrupted restore to the status, unless a restore is running.
     async fn with_marker(&self, mut operation: Operation) -> Operation {
-        if (operation.operation, operation.status) != (OperationKind::Restore, Status::Running) {
+        let is_running = operation.status == Status::Running;
+        if !(is_running && operation.operation.changes_live_data()) {
             operation.restore_in_progress = self.restore_in_progress().await;
         }
         operation

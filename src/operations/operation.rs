@@ -45,6 +45,9 @@ pub struct Operation {
     /// Copy: the target that the backup is copied to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_target: Option<String>,
+    /// Undo: the operation that is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// Export and import: the archive. Extraction: the folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

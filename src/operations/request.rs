@@ -10,6 +10,7 @@ use crate::operations::LastGood;
 use crate::operations::OperationKind;
 use crate::operations::PruneOptions;
 use crate::operations::RehearseOptions;
+use crate::operations::UndoRequest;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::VerifyMode;
@@ -37,6 +38,8 @@ pub enum Request {
     Import(ImportOptions),
     /// Write files of a backup to a folder.
     Extract(ExtractOptions),
+    /// Take a restore back.
+    Undo(UndoRequest),
     /// Delete the backups of a target that no retention rule keeps.
     Prune(PruneOptions),
 }
@@ -59,6 +62,7 @@ impl Request {
             Self::Export(options) => options.target.as_deref(),
             Self::Import(options) => options.target.as_deref(),
             Self::Extract(options) => options.target.as_deref(),
+            Self::Undo(undo) => undo.target.as_deref(),
         };
         target.into_iter().chain(to)
     }
@@ -83,6 +87,7 @@ impl Request {
             | Self::Export(..)
             | Self::Import(..)
             | Self::Extract(..)
+            | Self::Undo(..)
             | Self::Prune(..) => Vec::new(),
         }
     }
@@ -98,6 +103,7 @@ impl Request {
             Self::Export(..) => OperationKind::Export,
             Self::Import(..) => OperationKind::Import,
             Self::Extract(..) => OperationKind::Extract,
+            Self::Undo(..) => OperationKind::Undo,
             Self::Prune(..) => OperationKind::Prune,
         }
     }

@@ -30,6 +30,7 @@ use crate::operations::restore;
 use crate::operations::running::{Running, Who};
 use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
+use crate::operations::undo;
 use crate::operations::verify;
 use crate::operations::watch::{WATCH_INTERVAL, record, watch};
 use crate::operations::{ArcBackup, Request};
@@ -163,12 +164,13 @@ impl ArcBackup {
             Request::Import(options) => self.repository(options.target.as_deref())?.clone(),
             Request::Extract(options) => extract::locate(self, options).await?,
             Request::Prune(options) => self.repository_to_prune(options).await?,
+            Request::Undo(undo) => self.undo_target(undo)?,
         };
         let (lock, warnings) = match request.source() {
             Some(source) => copy::locks(source, &repository, &holder).await?,
             None if kind.is_reader() => leases::take(&repository, &holder).await?,
             None => {
-                let read_only = kind == OperationKind::Restore;
+                let read_only = kind.changes_live_data();
                 let lock = locks::take(&repository, &holder, read_only).await?;
                 (lock, Vec::new())
             }
@@ -437,6 +439,8 @@ impl ArcBackup {
         }
         match request {
             Request::Backup(options) => {
+                let removed = undo::remove_expired(&self, &context);
+                context.or_cancelled(removed).await?;
                 let made = match context.repository.legs().is_empty() {
                     true => backup::run(&context, &options).await?,
                     false => backup::legs::run(&context, &options).await?,
@@ -465,6 +469,7 @@ impl ArcBackup {
             Request::Extract(options) => {
                 context.or_cancelled(extract::run(&context, &options)).await
             }
+            Request::Undo(undo) => undo::run(&context, &undo).await,
         }
     }
 
@@ -473,7 +478,7 @@ impl ArcBackup {
         let Error::Cancelled(reason) = running.cancelled() else {
             return running.cancelled();
         };
-        let is_restore = running.snapshot().operation == OperationKind::Restore;
+        let is_restore = running.kind().changes_live_data();
         // Only in the state folder: the disk of the data may hang.
         let marker =
             is_restore.then(|| crate::operations::restore::marker::state_marker(&self.settings));

@@ -19,7 +19,7 @@ use super::twice::Twice;
 
 /// The end of the folder's name for files of the cold tier, where what is replaced goes to the
 /// target.
-const ASIDE_SUFFIX: &str = ".cold-tier";
+pub(crate) const ASIDE_SUFFIX: &str = ".cold-tier";
 
 /// The cold tier of a restore.
 pub(super) struct ColdRestore {

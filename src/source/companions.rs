@@ -25,16 +25,8 @@ pub(super) fn remove_database(path: &Path) {
     let _ = remove_all_of(path);
 }
 
-/// Makes room for a new `….before-restore`: one that is there already has the only original bytes
-/// of an earlier restore.
-pub(crate) fn rotate_kept(path: &Path, operation_id: &str) -> Result<PathBuf> {
-    let kept = with_suffix(path, ".before-restore");
-    for suffix in ["", "-wal", "-shm"] {
-        let old = with_suffix(&kept, suffix);
-        if std::fs::symlink_metadata(&old).is_ok() {
-            let to = with_suffix(&kept, &format!(".{operation_id}{suffix}"));
-            std::fs::rename(&old, &to).map_err(|e| file_error("rename", &old, e))?;
-        }
-    }
-    Ok(kept)
+/// Where an operation keeps the file `path` that it replaces. Each has a name of its own: an
+/// earlier one has the only original bytes of an earlier restore.
+pub(crate) fn kept_path(path: &Path, operation_id: &str) -> PathBuf {
+    with_suffix(path, &format!(".before-restore.{operation_id}"))
 }

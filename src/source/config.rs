@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    Body, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, Key, Restore,
-    RestoreSummary, Result, Secrets, Section, Snapshot, SnapshotRequest, Source, SourceReport,
-    Staging, Upload,
+    Body, Change, ChangeStream, Digest, Discard, Discarded, Entry, EntryStream, Error, ErrorKind,
+    Key, Restore, RestoreSummary, Result, Secrets, Section, Snapshot, SnapshotRequest, Source,
+    SourceReport, Staging, Tier, Upload,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
-use super::companions::rotate_kept;
+use super::companions::kept_path;
 use super::redaction;
 use super::replace::{self, Attributes, Replacement, real_place};
-use super::staged_file::{StagedFile, discard_staged, staged_name};
+use super::staged_file::{StagedFile, discard_staged, staged_name, version_of};
 use crate::files::{create_folder, file_error, folder_of, sync_file};
 
 const NAME: &str = "arc.toml";
@@ -388,9 +388,9 @@ impl Restore for ConfigRestore {
             let kept = match (how, &self.source.keep_in) {
                 (Replacement::InPlace, Some(folder)) => {
                     create_folder(folder).map_err(|e| file_error("create", folder, e))?;
-                    rotate_kept(&folder.join(NAME), &self.staging.operation_id)?
+                    kept_path(&folder.join(NAME), &self.staging.operation_id)
                 }
-                _ => rotate_kept(path, &self.staging.operation_id)?,
+                _ => kept_path(path, &self.staging.operation_id),
             };
             replace::keep_bytes(path, &kept)?;
             self.state().summary.kept.push(kept.display().to_string());
@@ -404,6 +404,20 @@ impl Restore for ConfigRestore {
 
     async fn finish(&self) -> Result<RestoreSummary> {
         Ok(self.state().summary.clone())
+    }
+
+    fn changes(&self) -> Option<ChangeStream<'_>> {
+        let is_replaced = (self.staged_file()).is_some_and(|staged| staged.how.is_some());
+        let change = self.planned().filter(|_| is_replaced).map(|planned| {
+            let before = std::fs::metadata(&planned.path).ok();
+            Change {
+                key: planned.entry.key.clone(),
+                tier: Tier::Hot,
+                before: before.map(|meta| version_of(&meta)),
+                after: Some((&planned.entry).into()),
+            }
+        });
+        Some(stream::iter(change.map(Ok)).boxed())
     }
 
     async fn abort(&self) -> Result<()> {

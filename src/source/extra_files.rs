@@ -32,6 +32,7 @@ impl ParquetRestore {
             etag: None,
             cold: false,
             row: None,
+            live: Some(live.into()),
         })
     }
 

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 /// The digest of a live object; `None` when it is gone or can't be read: then it is replaced.
-pub(super) async fn digest(
+pub(crate) async fn digest(
     storage: &dyn Sink,
     key: &Key,
     cancel: &CancellationToken,

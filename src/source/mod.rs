@@ -2,6 +2,7 @@
 
 mod aside;
 mod carried_rows;
+mod changes;
 mod cold_places;
 mod cold_restore;
 mod cold_snapshot;
@@ -44,19 +45,25 @@ mod units;
 mod warehouse;
 mod without_checksums;
 
+pub(crate) use aside::Aside;
+pub(crate) use cold_tier::ASIDE_SUFFIX as COLD_ASIDE;
 pub(crate) use compaction::{JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_readable_state};
+pub(crate) use companions::kept_path;
 pub use config::ConfigSource;
 pub(crate) use config::check_config_place;
 pub use contents::{Contents, Exclusions};
 pub(crate) use contents::{measurement_of, partition_of};
 pub use data_file::inspect_data_file;
 pub(crate) use data_file::rows_of_file;
+pub(crate) use live::digest as live_digest;
 pub(crate) use live_files::live_files;
 pub use parquet::ParquetSource;
 pub(crate) use pending::pending_restores;
+pub(crate) use put_back::set_file_aside;
+pub(crate) use replace::real_place;
 pub(crate) use rewrite::RewrittenFiles;
 pub(crate) use section::section_of;
-pub(crate) use snapshot::{check_file, describe_database};
+pub(crate) use snapshot::{check_file, describe_database, snapshot};
 pub use sqlite::SqliteSource;
 pub(crate) use sync::sync;
 pub use tiering::Tiering;

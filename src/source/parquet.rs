@@ -68,6 +68,10 @@ impl Source for ParquetSource {
         self.section
     }
 
+    fn files(&self) -> Option<Arc<dyn Sink>> {
+        Some(self.storage.clone())
+    }
+
     async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {
         if let Some(root) = self.storage.properties().local_path
             && !root.is_dir()

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_backup_core::{
-    AsideMode, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind, ExtraFiles,
-    Key, ListOptions, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging, Tier, Upload,
-    WriteOptions,
+    AsideMode, ChangeStream, Discard, Discarded, Durability, Entry, EntryStream, Error, ErrorKind,
+    ExtraFiles, Key, ListOptions, Listed, Meta, Restore, RestoreSummary, Result, Sink, Staging,
+    Tier, Upload, WriteOptions,
 };
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
@@ -50,6 +50,8 @@ pub(super) struct ParquetRestore {
     pub(super) staged_bytes: AtomicU64,
     /// Files that were set aside so far.
     pub(super) aside_files: AtomicU64,
+    /// Files that were restored so far.
+    pub(super) restored_files: AtomicU64,
     /// Which files of the backup have no checksums.
     pub(super) without_checksums: WithoutChecksums,
     /// Whether a file was found with another modification time than it was given: its file system
@@ -84,6 +86,7 @@ impl ParquetRestore {
             aside_bytes: AtomicU64::new(0),
             staged_bytes: AtomicU64::new(0),
             aside_files: AtomicU64::new(0),
+            restored_files: AtomicU64::new(0),
             storage,
             exclusions,
             steps: Steps::new(staging.scratch.join(format!("{section}.steps"))),
@@ -170,6 +173,7 @@ impl ParquetRestore {
                     self.set_aside(&key, AsideMode::Keep).await?;
                     area.promote(&key, &self.staging.stage).await?;
                     self.check_time(&key, step).await?;
+                    self.restored_files.fetch_add(1, Ordering::Relaxed);
                 }
                 // Else it was set aside and replaced when it was committed.
             }
@@ -247,6 +251,7 @@ impl ParquetRestore {
         self.steps.append(&Step {
             etag,
             row,
+            live: live.filter(|_| !same).map(Into::into),
             ..Step::new(&entry, action)
         })
     }
@@ -345,6 +350,9 @@ impl Restore for ParquetRestore {
             summary.unchanged_files += 1;
             drop(summary);
             return self.steps.append(&Step::new(entry, Action::Found));
+        }
+        if self.storage.staging().is_none() {
+            self.restored_files.fetch_add(1, Ordering::Relaxed);
         }
         self.steps.append(&Step::new(entry, Action::Staged))
     }
@@ -463,6 +471,14 @@ impl Restore for ParquetRestore {
         self.cold.abort().await?;
         self.aside.remove().await?;
         Ok(left)
+    }
+
+    fn changes(&self) -> Option<ChangeStream<'_>> {
+        Some(self.planned_changes())
+    }
+
+    fn restored_so_far(&self) -> Option<u64> {
+        Some(self.restored_files.load(Ordering::Relaxed))
     }
 
     fn set_aside_so_far(&self) -> Option<(u64, String)> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use arc_backup_core::{Error, ErrorKind, Result};
 
-use super::companions::rotate_kept;
+use super::companions::kept_path;
 use super::replace::{check_movable, real_place};
 use crate::files::{file_error, sync_folder, with_suffix};
 
@@ -40,7 +40,7 @@ pub(super) fn check_pending(path: &Path, operation_id: &str) -> Result<()> {
 pub(super) fn move_pending(path: &Path, operation_id: &str) -> Result<Vec<PathBuf>> {
     let mut moved = Vec::new();
     for pending in pending_restores(path) {
-        let kept = rotate_kept(&pending, operation_id)?;
+        let kept = kept_path(&pending, operation_id);
         // The database first: without it Arc does not look for the others.
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let from = with_suffix(&pending, suffix);

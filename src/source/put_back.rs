@@ -12,12 +12,19 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
-use super::companions::{remove_database, rotate_kept};
+use super::companions::{kept_path, remove_all_of, remove_database};
 use super::replace::{Attributes, Replacement, move_away, replace};
 use super::snapshot::{
     BUSY_LIMIT, BUSY_PAUSE, check, finish, open_live, snapshot, sqlite_error, take_locks,
 };
-use crate::files::{file_error, sync_folder, with_suffix};
+use crate::files::{file_error, sync_file, sync_folder, with_suffix};
+
+/// Where a database that is kept is written first: a name of a staged file, which the next restore
+/// removes.
+fn part_of(staged: &Path) -> PathBuf {
+    let name = staged.file_name().unwrap_or_default().to_string_lossy();
+    staged.with_file_name(name.replacen(".arc-backup-", ".arc-backup-kept-", 1))
+}
 
 /// What is in a database's place.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +129,7 @@ pub(super) fn put_back(
         rename_in(live, staged, attributes)?;
         return Ok(None);
     }
-    let kept = rotate_kept(live, operation_id)?;
+    let kept = kept_path(live, operation_id);
     if found == Live::Other {
         move_raw(live, &kept)?;
         rename_in(live, staged, attributes)?;
@@ -135,14 +142,14 @@ pub(super) fn put_back(
         Err(Unwritten::Impossible(error)) => {
             tracing::warn!(%error, "the live database can't be written through SQLite; its file is replaced");
             if !is_kept {
-                remove_database(&kept);
+                remove_database(&part_of(staged));
                 move_raw(live, &kept)?;
             }
             rename_in(live, staged, attributes)?;
         }
         Err(Unwritten::Now(error)) => {
             if !is_kept {
-                remove_database(&kept);
+                remove_database(&part_of(staged));
             }
             return Err(error);
         }
@@ -193,7 +200,14 @@ fn write_into(
             .map_err(|e| sqlite_error("convert", staged, e))?;
     }
     let mut keep = || -> Result<()> {
-        snapshot(live, kept, &CancellationToken::new(), activity)?;
+        // Under its name it is whole: an undo goes by that.
+        let part = part_of(staged);
+        remove_all_of(&part)?;
+        snapshot(live, &part, &CancellationToken::new(), activity)?;
+        let file = std::fs::File::open(&part).map_err(|e| file_error("keep", &part, e))?;
+        sync_file(&file).map_err(|e| file_error("keep", &part, e))?;
+        std::fs::rename(&part, kept).map_err(|e| file_error("keep", kept, e))?;
+        sync_folder(kept)?;
         *is_kept = true;
         Ok(())
     };
@@ -214,6 +228,13 @@ fn write_into(
     drop(backup);
     to.busy_timeout(BUSY_LIMIT).map_err(fault)?;
     check(&to, live).map_err(Unwritten::Now)
+}
+
+/// Sets the database or file at `live` aside, in whose place nothing is put; returns where it is.
+pub(crate) fn set_file_aside(live: &Path, operation_id: &str) -> Result<PathBuf> {
+    let kept = kept_path(live, operation_id);
+    move_raw(live, &kept)?;
+    Ok(kept)
 }
 
 /// Moves what is at `live` to `kept`, byte for byte. `kept` is beside it, on the same file system.

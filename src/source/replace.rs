@@ -23,7 +23,7 @@ pub(super) enum Replacement {
 }
 
 /// Where the file `path` really is: a link is the operator's, and stays one.
-pub(super) fn real_place(path: &Path) -> Result<PathBuf> {
+pub(crate) fn real_place(path: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(path).map_err(|e| file_error("find", path, e))?;
     let is_link = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
     if !is_link {
@@ -224,18 +224,22 @@ fn write_over(from: &Path, path: &Path, attributes: Attributes) -> io::Result<()
 /// Copies the file `path` to the new file `kept`, with its mode and owner where these can be had.
 /// Not a second name of the same file, which would change with it.
 pub(super) fn keep_bytes(path: &Path, kept: &Path) -> Result<()> {
+    // Under its name it is whole: an undo goes by that.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = kept.with_file_name(format!(".arc-backup-kept-{name}.tmp"));
     let copy = || -> io::Result<()> {
         let mut source = File::open(path)?;
         let meta = source.metadata()?;
-        let mut copy = files::create_file(kept)?;
+        let mut copy = files::create_file(&part)?;
         io::copy(&mut source, &mut copy)?;
         let attributes = Attributes {
             mode: Some(meta.mode()),
             modified: meta.modified().ok(),
         };
-        files::give_if_possible(path, kept);
+        files::give_if_possible(path, &part);
         attributes.give(&copy, kept);
-        files::sync_file(&copy)
+        files::sync_file(&copy)?;
+        std::fs::rename(&part, kept)
     };
     copy().map_err(|e| file_error("keep", kept, e))?;
     sync_folder(kept)

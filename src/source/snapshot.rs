@@ -50,7 +50,7 @@ pub(super) fn open_live(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 /// Copies the database `live` into the new file `to`: one file without `-wal`, as of one moment.
-pub(super) fn snapshot(
+pub(crate) fn snapshot(
     live: &Path,
     to: &Path,
     cancel: &CancellationToken,

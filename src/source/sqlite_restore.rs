@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use arc_backup_core::{
-    BlockingJob, Entry, EntryStream, Error, ErrorKind, Restore, RestoreSummary, Result, Section,
-    Staging, Upload,
+    BlockingJob, Change, ChangeStream, Entry, EntryStream, Error, ErrorKind, Restore,
+    RestoreSummary, Result, Section, Staging, Tier, Upload,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -17,7 +17,7 @@ use super::pending::{check_pending, move_pending, pending_restores};
 use super::put_back::{check_place, put_back, wait_until_free};
 use super::replace::{Attributes, real_place};
 use super::snapshot::check_file;
-use super::staged_file::{StagedFile, staged_name};
+use super::staged_file::{StagedFile, staged_name, version_of};
 use crate::config::Database;
 use crate::files::{create_folder, file_error, with_suffix};
 
@@ -221,6 +221,20 @@ impl Restore for SqliteRestore {
             }
         }
         Ok(())
+    }
+
+    fn changes(&self) -> Option<ChangeStream<'_>> {
+        let planned = self.state().needed.clone().into_iter().map(|entry| {
+            let place = &self.database(&entry)?.path;
+            let before = std::fs::symlink_metadata(place).ok();
+            Ok(Change {
+                key: entry.key.clone(),
+                tier: Tier::Hot,
+                before: before.map(|meta| version_of(&meta)),
+                after: Some((&entry).into()),
+            })
+        });
+        Some(stream::iter(planned).boxed())
     }
 
     async fn finish(&self) -> Result<RestoreSummary> {

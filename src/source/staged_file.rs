@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Discard, Discarded, Entry, Meta, Result, Upload};
+use arc_backup_core::{Discard, Discarded, Entry, Meta, Result, Upload, Version};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -15,6 +15,15 @@ use crate::files::{create_file, file_error, folder_of, sync_file};
 
 /// How the names of staged files begin.
 const PREFIX: &str = ".arc-backup-";
+
+/// A live file beside which one is staged.
+pub(super) fn version_of(meta: &std::fs::Metadata) -> Version {
+    Version {
+        size: meta.len(),
+        modified: meta.modified().ok(),
+        ..Version::default()
+    }
+}
 
 /// The name of the file that an operation stages for `name`.
 pub(super) fn staged_name(operation_id: impl fmt::Display, name: &str) -> String {

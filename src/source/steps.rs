@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use arc_backup_core::{Entry, Error, ErrorKind, Key, Meta, Result, Tier};
+use arc_backup_core::{Entry, Error, ErrorKind, Key, Meta, Result, Tier, Version};
 use serde::{Deserialize, Serialize};
 
 use super::tier_changes::RowTier;
@@ -29,6 +29,37 @@ pub(super) struct Step {
     pub(super) cold: bool,
     /// What Arc's row of it is to say afterwards; `None` where that stays as it is.
     pub(super) row: Option<RowTier>,
+    /// The live file that it replaces or sets aside.
+    pub(super) live: Option<LiveFile>,
+}
+
+/// A live file, as a listing shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LiveFile {
+    size: u64,
+    modified: Option<jiff::Timestamp>,
+    etag: Option<String>,
+}
+
+impl From<&Meta> for LiveFile {
+    fn from(meta: &Meta) -> Self {
+        Self {
+            size: meta.size,
+            modified: (meta.modified).and_then(|time| jiff::Timestamp::try_from(time).ok()),
+            etag: meta.etag.clone(),
+        }
+    }
+}
+
+impl From<&LiveFile> for Version {
+    fn from(live: &LiveFile) -> Self {
+        Self {
+            size: live.size,
+            sha256: None,
+            modified: live.modified.map(system_time),
+            etag: live.etag.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +155,7 @@ impl Step {
             etag: None,
             cold: entry.tier == Tier::Cold,
             row: None,
+            live: None,
         }
     }
 

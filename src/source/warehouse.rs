@@ -1,10 +1,11 @@
 //! Arc's Iceberg warehouse, where that is a folder outside of the storage root.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arc_backup_core::{
     Activity, Body, Discard, Discarded, Entry, EntryStream, Error, ErrorKind, ExtraFiles, Restore,
-    Result, Scope, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
+    Result, Scope, Sink, Snapshot, SnapshotRequest, Source, SourceReport, Staging,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -37,6 +38,10 @@ impl WarehouseSource {
 impl Source for WarehouseSource {
     fn section(&self) -> &str {
         ICEBERG
+    }
+
+    fn files(&self) -> Option<Arc<dyn Sink>> {
+        self.files.files()
     }
 
     async fn snapshot(&self, request: SnapshotRequest) -> Result<Box<dyn Snapshot>> {

@@ -15,6 +15,7 @@ mod instances;
 mod new_instances;
 mod plans;
 mod staged;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -28,9 +29,11 @@ use serde_json::{Value, json};
 use staged::*;
 use stores::{Kind, Place, configure, contents, put, s3_server};
 use support::{Instance, has_problem, named_like, text};
+use undo::*;
 
 fn main() -> ExitCode {
-    faults::main(by_name![
+    let long = by_name![an_undo_that_was_killed_at_any_call_is_completed];
+    let tests = by_name![
         a_backup_of_another_instance_is_not_restored_over_files_unasked,
         a_copied_arc_toml_does_not_make_two_instances_the_same,
         a_restore_shows_its_plan_first,
@@ -44,8 +47,15 @@ fn main() -> ExitCode {
         undamaged_files_are_restored_to_s3,
         staged_files_are_used_by_the_next_restore,
         objects_that_a_restore_wrote_to_s3_are_not_written_again,
-        a_request_has_a_timeout_of_its_own
-    ])
+        a_request_has_a_timeout_of_its_own,
+        a_restore_is_taken_back_to_the_byte_and_so_is_the_undo,
+        an_undo_that_was_killed_is_completed,
+        half_a_restore_is_taken_back,
+        a_restore_over_whose_files_arc_has_written_is_not_taken_back,
+        what_is_set_aside_is_listed_and_expires,
+        a_restore_is_taken_back_over_rest,
+    ];
+    faults::main_with_long(tests, long)
 }
 
 /// Runs a command that has to be refused with exit code 2, and to change nothing.

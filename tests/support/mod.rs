@@ -321,6 +321,22 @@ pub fn refused(instance: &Instance, id: &str, named: &str, case: &str) {
     assert_eq!(left, Vec::<String>::new(), "{case}");
 }
 
+/// The files that restores have kept of the one at `path`, the oldest first.
+pub fn kept(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let begins = format!("{name}.before-restore.");
+    let mut kept: Vec<_> = std::fs::read_dir(path.parent().unwrap())
+        .unwrap()
+        .map(|child| child.unwrap().path())
+        .filter(|child| {
+            let name = child.file_name().unwrap().to_str().unwrap();
+            name.starts_with(&begins) && !name.ends_with("-wal") && !name.ends_with("-shm")
+        })
+        .collect();
+    kept.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+    kept
+}
+
 pub fn has_problem(operation: &Value, path: &str, kind: &str) -> bool {
     let problems = operation["problems"].as_array().unwrap();
     problems

@@ -190,6 +190,7 @@ pub fn leftovers(instance: &Instance, incomplete_may_stay: bool, case: &str) -> 
             folders.contains(&rest)
                 || kept.contains(&rest)
                 || rest.starts_with("/notes")
+                || rest.starts_with("/restores")
                 || incomplete_may_stay && rest.starts_with("/incomplete")
         });
         let by_restore = ["data/arc.before-restore", "data/arc.db.before-restore"]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, OperationId,
-    Result,
+    Activity, AsideArea, AsideAreas, AsideMode, AsideObject, AsideStore, Error, ErrorKind, Key,
+    OperationId, Result,
 };
 use async_trait::async_trait;
 use azure_core::Uuid;
@@ -79,6 +79,33 @@ impl AsideStore for AzureAside {
     async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
         let wanted = format!("{}{key}", self.prefix_of(operation));
         set_aside(&self.store, key, &wanted, mode).await
+    }
+
+    async fn look(&self, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>> {
+        let (store, name) = (&*self.store, format!("{}{key}", self.prefix_of(operation)));
+        let there = store.head(OPERATION, key, &name).await?;
+        let Some(there) = there.filter(is_whole) else {
+            return Ok(None);
+        };
+        let live = store.head(OPERATION, key, &store.name(key)).await?;
+        let is_live = live.is_some_and(|live| {
+            is_whole(&live)
+                && (matches!(Found::of(&live, &there), Found::Whole)
+                    || matches!(Found::of(&there, &live), Found::Whole))
+        });
+        Ok(Some(AsideObject {
+            size: there.size,
+            is_live,
+        }))
+    }
+
+    async fn put_back(&self, key: &Key, operation: &OperationId) -> Result<()> {
+        put_back(
+            &self.store,
+            key,
+            &format!("{}{key}", self.prefix_of(operation)),
+        )
+        .await
     }
 
     async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {
@@ -166,6 +193,36 @@ async fn set_aside(store: &Arc<Store>, key: &Key, wanted: &str, mode: AsideMode)
         key.as_str(),
         "too many others of this name are aside",
     ))
+}
+
+/// Copies what is set aside as `name` to its place.
+async fn put_back(store: &Arc<Store>, key: &Key, name: &str) -> Result<()> {
+    let there = store.head(OPERATION, key, name).await?;
+    let Some(there) = there.filter(is_whole) else {
+        return Err(absent("put back", key));
+    };
+    let etag = there.stamp.etag.as_deref();
+    let mut metadata = there.metadata.clone();
+    metadata.insert(ORIGIN.to_owned(), etag.unwrap_or_default().to_owned());
+    let container = store.path("");
+    let copy = CopyRequest {
+        operation: "put back",
+        subject: key,
+        from: (container.trim_end_matches('/'), name),
+        to: &store.name(key),
+        if_match: etag,
+        create_new: false,
+        metadata: Some(metadata),
+    };
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match copy.run(store).await {
+            // The store gave this copy up.
+            Err(error) if attempts < MAX_ATTEMPTS && error.is_retryable() => {}
+            done => return done.map(drop),
+        }
+    }
 }
 
 /// Makes this copy of `live`, or finds it made; returns whether it is there in the end, and whole.

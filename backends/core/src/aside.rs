@@ -16,6 +16,16 @@ pub struct AsideArea {
     pub bytes: u64,
 }
 
+/// An object that was set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsideObject {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the object at its place has the same bytes, as far as the store shows that. In
+    /// doubt it is another one.
+    pub is_live: bool,
+}
+
 /// Adds up what was set aside, by operation.
 #[derive(Debug, Default)]
 pub struct AsideAreas(BTreeMap<String, (u64, u64)>);

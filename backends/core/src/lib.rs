@@ -17,6 +17,7 @@ mod aside;
 mod blocking;
 mod body;
 mod buffered;
+mod change;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contents;
@@ -41,10 +42,11 @@ mod sink;
 mod source;
 
 pub use activity::Activity;
-pub use aside::{AsideArea, AsideAreas};
+pub use aside::{AsideArea, AsideAreas, AsideObject};
 pub use blocking::BlockingJob;
 pub use body::{Body, ByteStream};
 pub use buffered::BufferedUpload;
+pub use change::{Change, ChangeStream, Version};
 pub use contents::{RowTimes, Rows, SourceDamage};
 pub use copy::copy_object;
 pub use digest::{Digest, Hasher, ParseDigestError};

@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Activity, Body, Digest, Discard, Discarded, Entry, Key, OperationId, Result, Scope, Sink,
-    Upload,
+    Activity, Body, ChangeStream, Digest, Discard, Discarded, Entry, Key, OperationId, Result,
+    Scope, Sink, Upload,
 };
 
 /// A stream of entries, in byte order of their keys.
@@ -36,6 +36,14 @@ pub trait Source: Send + Sync + 'static {
 
     /// Prepares to take entries back. Changes nothing that is live.
     async fn restore(&self, staging: Staging) -> Result<Box<dyn Restore>>;
+
+    /// The storage whose objects are its entries, each at its own key: what a restore set aside
+    /// there can be put back.
+    ///
+    /// The default has none.
+    fn files(&self) -> Option<Arc<dyn Sink>> {
+        None
+    }
 
     /// Removes, or counts, the snapshots of crashed operations. Called before an operation begins;
     /// another program's snapshots may be in use.
@@ -298,6 +306,20 @@ pub trait Restore: Send + Sync {
     async fn leave_staged(&self) -> Result<u64> {
         self.abort().await?;
         Ok(0)
+    }
+
+    /// What `apply` will change, once it is [`ready`](Restore::ready): recorded before the first
+    /// change, so that the restore can be taken back. `None` where that is not possible.
+    ///
+    /// The default is `None`.
+    fn changes(&self) -> Option<ChangeStream<'_>> {
+        None
+    }
+
+    /// How many entries are restored so far, of those whose bytes are needed: for a restore that
+    /// fails half-way. The default does not know.
+    fn restored_so_far(&self) -> Option<u64> {
+        None
     }
 
     /// How many live files were set aside so far, and where: for a restore that fails half-way. The

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use arc_backup_core::{
-    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Key, ListOptions, OperationId, Result,
+    Activity, AsideArea, AsideAreas, AsideMode, AsideObject, AsideStore, Key, ListOptions,
+    OperationId, Result,
 };
 use async_trait::async_trait;
 use rustix::io::Errno;
@@ -43,6 +44,16 @@ impl AsideStore for LocalAside {
     async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
         let (root, at, id) = (self.root.clone(), key.clone(), operation.clone());
         blocking("set aside", key, move || set_aside(&root, &at, &id, mode)).await
+    }
+
+    async fn look(&self, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>> {
+        let (root, at, id) = (self.root.clone(), key.clone(), operation.clone());
+        blocking("look at", key, move || look(&root, &at, &id)).await
+    }
+
+    async fn put_back(&self, key: &Key, operation: &OperationId) -> Result<()> {
+        let (root, at, id) = (self.root.clone(), key.clone(), operation.clone());
+        blocking("put back", key, move || put_back(&root, &at, &id)).await
     }
 
     async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {
@@ -117,6 +128,91 @@ fn is_aside(place: &Root, path: &str) -> Result<bool, DiskFault> {
         Some(folder) => folder.file_status(name, path)?.is_some(),
         None => false,
     })
+}
+
+/// What is set aside at `key`: its folder, its name in there and what it is.
+fn found_aside(
+    root: &Root,
+    key: &Key,
+    operation: &OperationId,
+) -> Result<Option<(Folder, Status)>, DiskFault> {
+    let place = Root::new(aside_path(root.path()));
+    let path = format!("{operation}/{key}");
+    let (above, name) = split(&path);
+    let Some(folder) = present(place.open().and_then(|root| root.beneath(above)))? else {
+        return Ok(None);
+    };
+    let status = folder.file_status(name, &path)?;
+    Ok(status.map(|status| (folder, status)))
+}
+
+fn look(root: &Root, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>, DiskFault> {
+    let Some((from, status)) = found_aside(root, key, operation)? else {
+        return Ok(None);
+    };
+    let (above, name) = split(key);
+    let live = present(root.open().and_then(|root| root.beneath(above)))?;
+    let is_live = match &live {
+        Some(live) => {
+            let place = root.open()?;
+            let transfer = Transfer {
+                from: &from,
+                name,
+                path: key,
+                status,
+                to: live,
+                place: &place,
+            };
+            transfer.is_there(name)?
+        }
+        None => false,
+    };
+    Ok(Some(AsideObject {
+        size: status.size,
+        is_live,
+    }))
+}
+
+/// Makes what is set aside at `key` live: as a second name of the file, or a copy.
+fn put_back(root: &Root, key: &Key, operation: &OperationId) -> Result<(), DiskFault> {
+    let Some((from, status)) = found_aside(root, key, operation)? else {
+        return Err(DiskFault::Absent);
+    };
+    let live = root.open_or_create()?;
+    let (above, name) = split(key);
+    let (to, mut new_folders) = live.ensure(above)?;
+    to.check_replaceable(name, key)?;
+    let temporary = random_name();
+    match from.link(name, &to, &temporary) {
+        Ok(()) => {}
+        Err(
+            Errno::XDEV
+            | Errno::PERM
+            | Errno::MLINK
+            | Errno::ACCESS
+            | Errno::NOTSUP
+            | Errno::INVAL
+            | Errno::NOSYS,
+        ) => {
+            let transfer = Transfer {
+                from: &from,
+                name,
+                path: key,
+                status,
+                to: &to,
+                place: &live,
+            };
+            transfer.copy(&temporary)?;
+        }
+        Err(errno) => return Err(errno.into()),
+    }
+    let renamed = to.rename(&temporary, &to, name);
+    // A rename over another name of the same file does nothing, and leaves both.
+    let removed = to.unlink(&temporary);
+    renamed?;
+    removed?;
+    new_folders.keep();
+    Ok(())
 }
 
 /// Makes the operation's folder, tries it with a file, and looks for room where files would be

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, AsideArea, AsideAreas, AsideMode, AsideStore, Error, ErrorKind, Key, ListOptions,
-    OperationId, Result,
+    Activity, AsideArea, AsideAreas, AsideMode, AsideObject, AsideStore, Error, ErrorKind, Key,
+    ListOptions, OperationId, Result,
 };
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -18,7 +18,7 @@ use crate::delete::{delete_one, remove_below};
 use crate::error::absent;
 use crate::list;
 use crate::read::head_answer;
-use crate::store::{Store, nonce, odd_answer, quoted, unquoted};
+use crate::store::{Store, length, nonce, odd_answer, quoted, unquoted};
 
 /// What stands behind the prefix, without its last `/`.
 const SUFFIX: &str = ".before-restore/";
@@ -84,6 +84,33 @@ impl AsideStore for S3Aside {
             }
         }
         Err(changed(key))
+    }
+
+    async fn look(&self, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>> {
+        let (store, call) = (&*self.store, setting_aside(key));
+        let name = format!("{}{key}", self.prefix_of(operation));
+        let Some(there) = head_answer(store, call, &name).await? else {
+            return Ok(None);
+        };
+        let live = head_answer(store, call, &store.name(key)).await?;
+        Ok(Some(AsideObject {
+            size: length(call, there.content_length())?,
+            is_live: live.is_some_and(|live| is_same(&live, &there)),
+        }))
+    }
+
+    async fn put_back(&self, key: &Key, operation: &OperationId) -> Result<()> {
+        let store = &self.store;
+        let name = format!("{}{key}", self.prefix_of(operation));
+        let Some(there) = head_answer(store, setting_aside(key), &name).await? else {
+            return Err(absent("put back", key));
+        };
+        let source = CopySource {
+            bucket: store.bucket(),
+            name: &name,
+        };
+        let copied = copy(store, &source, &there, key, store.name(key)).await;
+        copied.map(drop)
     }
 
     async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {

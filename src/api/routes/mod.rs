@@ -11,6 +11,7 @@ mod restore;
 mod retention;
 mod schedules;
 mod service;
+mod undo;
 
 pub(super) use backups::BackupRoutes;
 pub(super) use check::CheckRoutes;
@@ -23,3 +24,4 @@ pub(super) use restore::RestoreRoutes;
 pub(super) use retention::RetentionRoutes;
 pub(super) use schedules::ScheduleRoutes;
 pub(super) use service::ServiceRoutes;
+pub(super) use undo::UndoRoutes;

@@ -27,6 +27,7 @@ mod restored;
 mod schedule;
 mod state;
 mod status;
+mod undo;
 mod verification;
 
 pub(super) use accepted::{Accepted, POLL_AFTER_SECS, Started, location};
@@ -64,4 +65,7 @@ pub(crate) use schedule::{Schedule, SchedulePreview, ScheduleSwitched, Schedules
 pub(super) use state::BackupState;
 pub(crate) use status::IdleBody;
 pub(super) use status::StatusBody;
+pub(super) use undo::{
+    KeptRestore, RefusedFile, RemovedBody, SetAsideBody, SetAsidePlace, UndoPlan, Undone,
+};
 pub(super) use verification::LastVerified;

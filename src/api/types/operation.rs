@@ -61,8 +61,8 @@ impl From<operations::Status> for Status {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Operation {
-    /// `backup`, `restore`, `verify`, `delete`, `copy` or `prune`; `unknown` where its entry in the
-    /// history cannot be read.
+    /// `backup`, `restore`, `verify`, `delete`, `copy`, `prune` or `undo`; `unknown` where its entry
+    /// in the history cannot be read.
     pub(in crate::api) operation: String,
     /// Its own id.
     pub(in crate::api) operation_id: String,
@@ -85,6 +85,8 @@ pub(crate) struct Operation {
     pub(in crate::api) schedule: Option<String>,
     /// Copy: the target that the backup is copied to.
     pub(in crate::api) to_target: Option<String>,
+    /// Undo: the operation that is taken back.
+    pub(in crate::api) undoes: Option<String>,
     /// Export and import: the archive. Extraction: the folder.
     pub(in crate::api) file: Option<String>,
     /// Copy and import: true where the target held the backup already, so that nothing was copied.
@@ -225,6 +227,7 @@ impl From<operations::Operation> for Operation {
             schedule,
             to_target,
             file,
+            undoes,
             unchanged,
             freed_files,
             freed_bytes,
@@ -287,6 +290,7 @@ impl From<operations::Operation> for Operation {
             schedule,
             to_target,
             file,
+            undoes,
             unchanged,
             freed_files,
             freed_bytes,

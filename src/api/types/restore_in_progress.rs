@@ -41,6 +41,9 @@ pub(in crate::api) struct RestoreInProgress {
     /// Earlier attempts that were interrupted too, and have set files aside under their own names.
     #[oai(default)]
     pub(in crate::api) earlier: Vec<InterruptedRun>,
+    /// The operation that it takes back, where it is an undo.
+    #[oai(default, skip_serializing_if_is_none)]
+    pub(in crate::api) undoes: Option<String>,
     /// Why the restore marker can't be read. Then it is not known which backup was being restored.
     #[oai(default, skip_serializing_if_is_none)]
     pub(in crate::api) unreadable: Option<String>,
@@ -66,7 +69,9 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             // A name on disk, of no use to others.
             stage: _,
             earlier,
-            // The remedy of the message follows from it.
+            undoes,
+            // The remedy of the message follows from these.
+            can_be_undone: _,
             exceeds_backup: _,
             unreadable,
         } = restore;
@@ -83,6 +88,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             allow_incomplete,
             skip_damaged,
             earlier: earlier.into_iter().map(Into::into).collect(),
+            undoes,
             unreadable,
         }
     }

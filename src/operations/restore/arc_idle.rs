@@ -73,10 +73,19 @@ impl<'a> RunningArc<'a> {
         inventory: &Inventory,
         scope: &Scope,
     ) -> Result<Self> {
+        Self::await_idle(context, scope, states_of(inventory)?).await
+    }
+
+    /// The same before an undo, which is of no backup.
+    pub(crate) async fn await_quiet_before_undo(context: &'a Context) -> Result<Self> {
+        Self::await_idle(context, &Scope::whole(), BTreeSet::new()).await
+    }
+
+    async fn await_idle(context: &'a Context, scope: &Scope, known: BTreeSet<Key>) -> Result<Self> {
         let mut arc = Self {
             context,
             scope: scope.clone(),
-            known: states_of(inventory)?,
+            known,
             before: None,
         };
         match arc.wait(ORPHANED_AGE).await? {

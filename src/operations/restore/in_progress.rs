@@ -59,6 +59,12 @@ pub struct RestoreInProgress {
     /// Earlier interrupted runs, which have set files aside under their own ids.
     #[serde(default)]
     pub earlier: Vec<InterruptedRun>,
+    /// The operation that it takes back, where it is an undo and no restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// Whether there is a record of it, by which it can be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_be_undone: bool,
     /// Whether an interrupted restore of other databases has to be completed too, which its backup
     /// does not do.
     #[serde(skip)]
@@ -96,6 +102,8 @@ impl RestoreInProgress {
             skip_damaged: false,
             stage: None,
             earlier: Vec::new(),
+            undoes: None,
+            can_be_undone: false,
             exceeds_backup: false,
             written_at: written.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             unreadable: Some(format!("{place}: {reason}")),
@@ -176,9 +184,23 @@ impl RestoreInProgress {
         }
     }
 
+    /// Describes the operation.
+    fn what(&self) -> String {
+        match &self.undoes {
+            Some(operation_id) => format!(
+                "an undo of operation {operation_id}, which restored {},",
+                self.backup_id
+            ),
+            None => format!("a restore of {}{}", self.backup_id, self.of_databases()),
+        }
+    }
+
     /// Returns the command that completes it.
     #[must_use]
     pub fn command(&self) -> String {
+        if let Some(operation_id) = &self.undoes {
+            return format!("arc-backup undo {operation_id}");
+        }
         let mut command = format!("arc-backup restore {}", self.backup_id);
         if let Some(target) = &self.target {
             command.push_str(&format!(" --target {target}"));
@@ -218,6 +240,11 @@ impl RestoreInProgress {
                     self.backup_id
                 )
             }
+            None if self.can_be_undone => format!(
+                "complete it with `{}`, or take it back with `arc-backup undo {}`",
+                self.command(),
+                self.operation_id
+            ),
             None => format!("complete it with `{}`", self.command()),
         }
     }
@@ -244,16 +271,14 @@ impl fmt::Display for RestoreInProgress {
         if incomplete.is_empty() {
             return write!(
                 f,
-                "a restore of {}{} restored all files but did not finish: live data may have changed since",
-                self.backup_id,
-                self.of_databases()
+                "{} restored all files but did not finish: live data may have changed since",
+                self.what()
             );
         }
         write!(
             f,
-            "a restore of {}{} was interrupted while it changed live data: restored: {}; incomplete: {}",
-            self.backup_id,
-            self.of_databases(),
+            "{} was interrupted while it changed live data: restored: {}; incomplete: {}",
+            self.what(),
             list(done),
             list(incomplete),
         )

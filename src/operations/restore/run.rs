@@ -15,12 +15,14 @@ use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::damaged;
+use crate::operations::restore::half_way;
 use crate::operations::restore::lacking::{check_missing, check_outside, check_unlisted};
 use crate::operations::restore::marker::{
     RestoreMarker, check_covers_interrupted, check_options_cover,
 };
 use crate::operations::restore::options::RestoreOptions;
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
+use crate::operations::restore::record;
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
@@ -110,6 +112,7 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         Err(error) => {
             context.running.phase(Phase::CleaningUp);
             let left = abort_all(&problems, options, &parts, &marker, &error).await;
+            record::remove(context);
             let error = with_remedy(context, &problems, options, error).await;
             return Err(unchanged(error, marker.is_resuming(), left));
         }
@@ -123,7 +126,7 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
     if let Some(arc) = &arc
         && let Err(error) = confirm_lock_and_idle(context, arc).await
     {
-        report_set_aside(context, &parts);
+        half_way::report_set_aside(context, &parts);
         return Err(error.context(
             "all files are restored, but the final check did not run: run the same restore again",
         ));
@@ -146,6 +149,7 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
     }
     (context.running)
         .update(|operation| operation.restart_required = Some(outcome.restart_required));
+    record::finish(context)?;
     marker
         .remove(parts.iter().any(RestoredSection::changes_data))
         .await?;
@@ -180,23 +184,6 @@ async fn confirm_lock_and_idle(context: &Context, arc: &RunningArc<'_>) -> Resul
     arc.settle().await?;
     context.check_cancelled()?;
     context.check_lock().await
-}
-
-/// Reports how many files were set aside so far.
-fn report_set_aside(context: &Context, parts: &[RestoredSection]) {
-    for part in parts {
-        let Some((files, location)) = part.restore.set_aside_so_far() else {
-            continue;
-        };
-        context.running.update(|operation| {
-            if part.section == Section::Data {
-                operation.set_aside_files = Some(files);
-                operation.set_aside_location = Some(location);
-            } else if !operation.kept.contains(&location) {
-                operation.kept.push(location);
-            }
-        });
-    }
 }
 
 /// Everything before the first live change, and the restore marker that says that there may have
@@ -271,6 +258,7 @@ async fn prepare<'a>(
     // The next step changes live data: no other operation may be using this backup.
     context.check_lock().await?;
     let changes_data = parts.iter().any(RestoredSection::changes_data);
+    record::write(context, options, marker, parts).await?;
     marker.applying(&names_of(&sections), changes_data).await?;
     Ok((inventory, arc))
 }
@@ -394,7 +382,7 @@ async fn apply(
         let report = async {
             loop {
                 tokio::time::sleep(REPORT_INTERVAL).await;
-                report_set_aside(context, std::slice::from_ref(part));
+                half_way::report_set_aside(context, std::slice::from_ref(part));
             }
         };
         let applied = tokio::select! {
@@ -403,7 +391,7 @@ async fn apply(
             () = report => unreachable!("it never ends"),
         };
         match &applied {
-            Err(_) => report_set_aside(context, std::slice::from_ref(part)),
+            Err(_) => half_way::report_set_aside(context, std::slice::from_ref(part)),
             // The final figures, at the end, are those of all sections together.
             Ok(()) => context.running.update(|operation| {
                 operation.set_aside_files = None;
@@ -412,9 +400,7 @@ async fn apply(
         }
         applied.map_err(|error| {
             let error = context.running.cause_of(error);
-            error.context(
-                "the live data is partly restored: run the same restore again to complete it",
-            )
+            error.context(half_way::text(context, marker, parts))
         })?;
         marker.done(&sections, &sections[..=done]).await;
     }

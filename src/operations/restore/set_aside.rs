@@ -27,6 +27,8 @@ pub struct SetAside {
     pub bytes: u64,
     /// When they were set aside, if that is known.
     pub since: Option<Timestamp>,
+    /// The operation that set them aside, if that is known.
+    pub operation_id: Option<String>,
 }
 
 impl ArcBackup {
@@ -78,6 +80,7 @@ impl ArcBackup {
                 files: area.files,
                 bytes: area.bytes,
                 since: moment_of(&area.area),
+                operation_id: operation_of(&area.area),
             }));
         }
         Ok(found)
@@ -107,8 +110,24 @@ async fn set_aside_beside(
             files: area.files,
             bytes: area.bytes,
             since: moment_of(&area.area),
+            operation_id: operation_of(&area.area),
         })
         .collect())
+}
+
+/// Returns the operation's id at the beginning of a name.
+fn operation_of(name: &str) -> Option<String> {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let id = name.get(..24)?;
+    let ends = (name[24..].chars().next()).is_none_or(|next| next == '.' || next == '-');
+    let mut parts = id.split('-');
+    let is_id = ends
+        && digits(parts.next()?, 8)
+        && digits(parts.next()?, 6)
+        && parts.next()?.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && parts.next().is_none();
+    is_id.then(|| id.to_owned())
 }
 
 /// Returns the moment in an operation's id.
@@ -138,11 +157,16 @@ fn beside(path: &Path) -> Vec<SetAside> {
         .filter_map(|child| {
             let meta = child.metadata().ok().filter(std::fs::Metadata::is_file)?;
             let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let name = child.file_name().to_string_lossy().into_owned();
+            let operation_id = (name.rsplit_once(".before-restore."))
+                .and_then(|(_, operation)| operation_of(operation));
             Some(SetAside {
                 place: child.path().display().to_string(),
                 files: 1,
                 bytes: meta.len(),
-                since: Timestamp::try_from(changed).ok(),
+                since: (operation_id.as_deref().and_then(moment_of))
+                    .or_else(|| Timestamp::try_from(changed).ok()),
+                operation_id,
             })
         })
         .collect();
@@ -162,6 +186,7 @@ fn beside_folder(path: &Path) -> Vec<SetAside> {
                 files,
                 bytes,
                 since: moment_of(&area.file_name().to_string_lossy()),
+                operation_id: operation_of(&area.file_name().to_string_lossy()),
             }
         })
         .filter(|area| area.files > 0)
@@ -210,6 +235,15 @@ mod tests {
             found
                 .iter()
                 .all(|one| one.bytes == 5 && one.since.is_some())
+        );
+        let of = |name: &str| operation_of(name).unwrap_or_default();
+        for name in ["", "-wal", ".cold-tier"] {
+            let name = format!("20260211-143022-a1b2c3d4{name}");
+            assert_eq!(of(&name), "20260211-143022-a1b2c3d4");
+        }
+        assert_eq!(
+            (of("x"), of("20260211-143022-a1b2c3d4e")),
+            Default::default()
         );
         let moment = moment_of("20260211-143022-a1b2c3d4").expect("a moment");
         assert_eq!(moment.to_string(), "2026-02-11T14:30:22Z");

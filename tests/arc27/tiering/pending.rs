@@ -2,7 +2,7 @@
 
 use crate::disk::{Disk, run};
 use crate::scene::small;
-use crate::support::{Instance, change_live, database_rows, named_like, text};
+use crate::support::{self, Instance, change_live, database_rows, named_like, text};
 
 /// What Arc does at a start: a staged database takes the place of the current one.
 fn start_arc(instance: &Instance) {
@@ -107,8 +107,8 @@ fn a_staged_restore_that_can_not_be_moved_refuses_the_restore_before_its_first_c
     // Where it can be moved, the same restore runs.
     instance.ok(&arguments);
     assert!(!pending.exists());
-    let kept = instance.path("linked/arc.db.pending-restore.before-restore");
-    assert!(std::fs::read(kept).unwrap() == bytes);
+    let kept = support::kept(&pending);
+    assert!(std::fs::read(&kept[0]).unwrap() == bytes);
 }
 
 /// Guards against a staged database that is copied, set aside or removed as data.

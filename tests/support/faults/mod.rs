@@ -63,16 +63,27 @@ pub fn child() -> Option<ExitCode> {
 /// The main function of a test binary that is its own child: it is the program where it is to be
 /// that, and else it runs these tests. Those named `many_…` are long, and ignored.
 pub fn main(tests: Vec<(&'static str, fn())>) -> ExitCode {
+    main_with_long(tests, Vec::new())
+}
+
+/// The same with tests that are ignored by default, as they take long.
+pub fn main_with_long(
+    tests: Vec<(&'static str, fn())>,
+    long: Vec<(&'static str, fn())>,
+) -> ExitCode {
     if let Some(code) = child() {
         return code;
     }
-    let trials = tests.into_iter().map(|(name, test)| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-        .with_ignored_flag(name.starts_with("many_"))
-    });
+    let plain = |is_long: bool| {
+        move |(name, test): (&'static str, fn())| {
+            Trial::test(name, move || {
+                test();
+                Ok(())
+            })
+            .with_ignored_flag(is_long || name.starts_with("many_"))
+        }
+    };
+    let trials = (tests.into_iter().map(plain(false))).chain(long.into_iter().map(plain(true)));
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use arc_backup_core::{
-    Activity, Address, AsideArea, AsideMode, AsideStore, DeferredDurability, Discard, Discarded,
-    Durability, ExpiringLocks, Folders, GetOptions, HardLinks, Key, Meta, Object, OperationId,
-    Result, ServerCopy, SnapshotFolder, SnapshotStore, StagingArea, UnfinishedUploads, Upload,
-    WriteOptions,
+    Activity, Address, AsideArea, AsideMode, AsideObject, AsideStore, DeferredDurability, Discard,
+    Discarded, Durability, ExpiringLocks, Folders, GetOptions, HardLinks, Key, Meta, Object,
+    OperationId, Result, ServerCopy, SnapshotFolder, SnapshotStore, StagingArea, UnfinishedUploads,
+    Upload, WriteOptions,
 };
 use async_trait::async_trait;
 
@@ -66,6 +66,16 @@ impl AsideStore for FaultySink {
     async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()> {
         let work = inner!(self.aside).set_aside(key, operation, mode);
         self.plan.around(&self.place, "set_aside", key, work).await
+    }
+
+    async fn look(&self, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>> {
+        let work = inner!(self.aside).look(key, operation);
+        self.plan.around(&self.place, "look_aside", key, work).await
+    }
+
+    async fn put_back(&self, key: &Key, operation: &OperationId) -> Result<()> {
+        let work = inner!(self.aside).put_back(key, operation);
+        self.plan.around(&self.place, "put_back", key, work).await
     }
 
     async fn remove(&self, operation: &OperationId, activity: &Activity) -> Result<()> {

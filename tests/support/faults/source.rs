@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arc_backup_core::{
-    Activity, Body, Discard, Discarded, Entry, EntryStream, Key, Reconciled, Restore,
-    RestoreSummary, Result, Snapshot, SnapshotRequest, Source, SourceReport, Staging, Upload,
+    Activity, Body, ChangeStream, Discard, Discarded, Entry, EntryStream, Key, Reconciled, Restore,
+    RestoreSummary, Result, Sink, Snapshot, SnapshotRequest, Source, SourceReport, Staging, Upload,
 };
 use async_trait::async_trait;
 
@@ -57,6 +57,10 @@ impl Source for FaultySource {
         let work = self.inner.restore(staging);
         let restore = self.plan.around(&self.place, "restore", "", work).await?;
         Ok(wrapped(restore, &self.plan, &self.place, ""))
+    }
+
+    fn files(&self) -> Option<Arc<dyn Sink>> {
+        self.inner.files()
     }
 
     async fn discard_snapshots(&self, discard: Discard, activity: &Activity) -> Result<Discarded> {
@@ -181,6 +185,14 @@ impl Restore for Wrapped<dyn Restore> {
         self.plan
             .around(&self.place, "leave_staged", &self.place, work)
             .await
+    }
+
+    fn changes(&self) -> Option<ChangeStream<'_>> {
+        self.inner.changes()
+    }
+
+    fn restored_so_far(&self) -> Option<u64> {
+        self.inner.restored_so_far()
     }
 
     fn set_aside_so_far(&self) -> Option<(u64, String)> {

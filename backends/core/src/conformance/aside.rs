@@ -1,7 +1,7 @@
 //! Objects that are set aside.
 
 use super::calls::{children, id, key, list_all, put, put_all, read};
-use crate::{Activity, AsideMode, Child, ErrorKind, Sink};
+use crate::{Activity, AsideMode, AsideObject, AsideStore, Child, ErrorKind, Sink};
 
 pub(super) async fn sets_aside(sink: &dyn Sink) {
     let Some(aside) = sink.aside() else {
@@ -59,6 +59,7 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
         .set_aside(&key("a/move"), &one, AsideMode::Move)
         .await
         .expect("a second version goes");
+    puts_back(sink, aside).await;
     aside
         .remove(&one, &Activity::default())
         .await
@@ -81,5 +82,44 @@ pub(super) async fn sets_aside(sink: &dyn Sink) {
         read(sink, "a/keep").await,
         b"a/keep",
         "remove harms what was kept in place"
+    );
+}
+
+/// What is set aside comes back, more than once, in place of what is there.
+async fn puts_back(sink: &dyn Sink, aside: &dyn AsideStore) {
+    let one = id("op-1");
+    let look = async |at: &str| aside.look(&key(at), &one).await.expect("look succeeds");
+    assert_eq!(look("absent").await, None, "look finds what is not there");
+    let of_six = |is_live| Some(AsideObject { size: 6, is_live });
+    assert_eq!(look("a/keep").await, of_six(true), "look at what was kept");
+    assert_eq!(
+        look("a/move").await,
+        of_six(false),
+        "look at what was moved"
+    );
+    put(sink, "a/keep", b"newer!").await;
+    assert_eq!(look("a/keep").await, of_six(false), "look at another one");
+    for at in ["a/keep", "a/move"] {
+        for _ in 0..2 {
+            let back = aside.put_back(&key(at), &one).await;
+            back.unwrap_or_else(|error| panic!("put_back fails: {error}"));
+            assert_eq!(read(sink, at).await, at.as_bytes(), "other bytes came back");
+        }
+        assert_eq!(look(at).await, of_six(true), "look at what came back");
+    }
+    sink.delete(&[key("a/move")])
+        .await
+        .expect("delete succeeds");
+    assert_eq!(
+        look("a/move").await,
+        of_six(false),
+        "what came back was moved"
+    );
+    let error = aside.put_back(&key("absent"), &one).await;
+    let kind = error.err().map(|error| error.kind());
+    assert_eq!(
+        kind,
+        Some(ErrorKind::NotFound),
+        "put_back of what is not set aside is not NotFound"
     );
 }

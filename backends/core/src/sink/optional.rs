@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Activity, Address, AsideArea, AsideMode, Discard, Discarded, Durability, GetOptions, Key, Meta,
-    Object, OperationId, Result, Upload, WriteOptions,
+    Activity, Address, AsideArea, AsideMode, AsideObject, Discard, Discarded, Durability,
+    GetOptions, Key, Meta, Object, OperationId, Result, Upload, WriteOptions,
 };
 
 /// Writes objects beside their place, to be made visible later.
@@ -59,6 +59,15 @@ pub trait AsideStore: Send + Sync {
     /// where another is. Fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when `key`
     /// is absent and was not moved there before.
     async fn set_aside(&self, key: &Key, operation: &OperationId, mode: AsideMode) -> Result<()>;
+
+    /// What the operation set aside at `key`, and whether that is live again; `None` where it set
+    /// nothing aside there. Of several versions, it is the first.
+    async fn look(&self, key: &Key, operation: &OperationId) -> Result<Option<AsideObject>>;
+
+    /// Puts what the operation set aside at `key` in its place, where it replaces what is there.
+    /// Atomic. It stays set aside too, so that this may be called again. Fails with
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where nothing is set aside.
+    async fn put_back(&self, key: &Key, operation: &OperationId) -> Result<()>;
 
     /// Removes all that the operation has set aside; nothing is not an error. It may take long:
     /// each step is noted in `activity`.

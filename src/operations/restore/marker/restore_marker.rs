@@ -31,6 +31,8 @@ pub(crate) struct RestoreMarker<'a> {
     unknown: Option<String>,
     /// The name that an interrupted restore of the same backup has staged files under.
     resumed: Option<OperationId>,
+    /// The operation that is taken back, where this is an undo.
+    undoes: Option<String>,
     /// Whether there is a marker beside the data, which has to be removed.
     is_beside: AtomicBool,
 }
@@ -58,8 +60,22 @@ impl<'a> RestoreMarker<'a> {
             options,
             resumed: resumed_stage(context, options),
             unknown,
+            undoes: None,
             is_beside: beside.is_some().into(),
             interrupted: merge(state_marker(&context.settings), beside),
+        }
+    }
+
+    /// The marker of an undo that begins; what it takes back may be what was interrupted.
+    pub(crate) async fn of_undo(
+        context: &'a Context,
+        options: &'a RestoreOptions,
+        operation_id: &str,
+    ) -> Self {
+        Self {
+            resumed: None,
+            undoes: Some(operation_id.to_owned()),
+            ..Self::new(context, options).await
         }
     }
 
@@ -89,6 +105,13 @@ impl<'a> RestoreMarker<'a> {
     /// Whether this restore completes an interrupted one.
     pub(crate) fn is_resuming(&self) -> bool {
         self.interrupted.is_some()
+    }
+
+    /// What the operator should do, where this restore is interrupted.
+    pub(crate) fn remedy(&self) -> String {
+        let text = self.text(APPLYING, &[], &[]);
+        let marker = serde_json::from_slice::<RestoreInProgress>(&text);
+        marker.map_or_else(|_| String::new(), |marker| marker.remedy())
     }
 
     /// The interrupted runs that this one completes.
@@ -195,6 +218,9 @@ impl<'a> RestoreMarker<'a> {
             skip_damaged: self.options.skip_damaged,
             stage: Some(self.stage().to_string()),
             earlier: self.earlier(),
+            undoes: self.undoes.clone(),
+            // The record is written before the marker.
+            can_be_undone: self.undoes.is_none() && phase == APPLYING,
             exceeds_backup: false,
             unreadable: None,
         };

@@ -1,0 +1,124 @@
+//! `set-aside`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::exit_code::{DONE, FAILED};
+use super::figures;
+use super::json::pretty;
+use super::output::{print_line, print_stderr};
+use super::table::{Table, left, right};
+use super::undo_arguments::SetAsideArguments;
+use crate::Result;
+use crate::operations::{ArcBackup, KeptRestore};
+use crate::times;
+
+pub(super) async fn run(
+    engine: &Arc<ArcBackup>,
+    arguments: SetAsideArguments,
+    as_json: bool,
+) -> Result<u8> {
+    if let Some(operation) = &arguments.remove {
+        let removed = engine.remove_set_aside(operation).await?;
+        match as_json {
+            true => print_line(&pretty(&json!({"removed": document(&removed)}))),
+            false => print_line(&format!(
+                "removed what operation {operation} had set aside: {} files, {}",
+                removed.files,
+                figures::size(removed.bytes)
+            )),
+        }
+        return Ok(DONE);
+    }
+    let (found, faults) = engine.kept_restores().await?;
+    if as_json {
+        let all: Vec<_> = found.iter().map(document).collect();
+        print_line(&pretty(&json!({"set_aside": all, "count": all.len()})));
+    } else {
+        print(&found, Timestamp::now());
+    }
+    for fault in &faults {
+        print_stderr!("error: cannot count the files set aside by restores: {fault}");
+    }
+    Ok(match faults.is_empty() {
+        true => DONE,
+        false => FAILED,
+    })
+}
+
+fn document(one: &KeptRestore) -> Value {
+    let time = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
+    let places: Vec<_> = (one.places.iter())
+        .map(|place| json!({"place": place.place, "files": place.files, "bytes": place.bytes}))
+        .collect();
+    json!({
+        "operation_id": one.operation_id,
+        "operation": one.operation.map(|kind| kind.to_string()),
+        "backup_id": one.backup_id,
+        "files": one.files,
+        "bytes": one.bytes,
+        "since": time(one.since),
+        "expires_at": time(one.expires_at),
+        "can_be_undone": one.has_record,
+        "places": places,
+    })
+}
+
+fn print(found: &[KeptRestore], now: Timestamp) {
+    if found.is_empty() {
+        print_line("no files set aside by restores");
+        return;
+    }
+    let mut table = Table::new([
+        left("OPERATION"),
+        left("RESTORED"),
+        right("AGE"),
+        right("FILES"),
+        right("SIZE"),
+        left("EXPIRES"),
+        left("PLACE").or_shrink(),
+    ]);
+    for one in found {
+        let unknown = || "unknown".to_owned();
+        let mut rows = one
+            .places
+            .iter()
+            .map(|place| (place.files, place.bytes, place.place.clone()));
+        let first = rows.next().unwrap_or_default();
+        let age = one
+            .since
+            .map_or_else(String::new, |since| figures::age(&since.to_string(), now));
+        let expires = match (one.expires_at, one.has_record) {
+            (Some(moment), _) if moment <= now => "with the next backup".to_owned(),
+            (Some(moment), _) => format!(
+                "in {}",
+                times::age(now, moment).map_or_else(String::new, times::short)
+            ),
+            (None, _) => "never".to_owned(),
+        };
+        table.row([
+            one.operation_id.clone().unwrap_or_else(unknown),
+            one.backup_id.clone().unwrap_or_else(unknown),
+            age,
+            first.0.to_string(),
+            figures::size(first.1),
+            expires,
+            first.2,
+        ]);
+        for (files, bytes, place) in rows {
+            let empty = String::new;
+            table.row([
+                empty(),
+                empty(),
+                empty(),
+                files.to_string(),
+                figures::size(bytes),
+                empty(),
+                place,
+            ]);
+        }
+    }
+    table.print();
+}

@@ -1,0 +1,116 @@
+//! What restores have set aside, by the operation that did it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::operations::undo::record;
+use crate::operations::{ArcBackup, OperationKind, SetAside, Status};
+use crate::times;
+use crate::{Error, Result};
+
+/// What one restore, or undo, has set aside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptRestore {
+    /// The operation; `None` of files that an earlier version of this program kept without it.
+    pub operation_id: Option<String>,
+    /// `restore` or `undo`; `None` where that is unknown.
+    pub operation: Option<OperationKind>,
+    /// The backup that it restored, or whose restore it took back.
+    pub backup_id: Option<String>,
+    /// The number of files.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// When they were set aside, if that is known.
+    pub since: Option<Timestamp>,
+    /// From when on a backup removes them; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// Whether there is a record of the operation, by which it can be taken back.
+    pub has_record: bool,
+    /// Whether the operation has ended: only then do its files expire.
+    pub(crate) is_finished: bool,
+    /// Where they are.
+    pub places: Vec<SetAside>,
+}
+
+impl KeptRestore {
+    fn add(&mut self, place: SetAside) {
+        self.files += place.files;
+        self.bytes += place.bytes;
+        self.since = match (self.since, place.since) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.places.push(place);
+    }
+}
+
+impl ArcBackup {
+    /// Lists what restores have set aside, the oldest first, and returns the failures to do so. A
+    /// restore that has set nothing aside, and can be taken back all the same, is listed too.
+    ///
+    /// # Errors
+    /// Where the records of restores can't be read.
+    pub async fn kept_restores(&self) -> Result<(Vec<KeptRestore>, Vec<Error>)> {
+        let (found, faults) = self.set_aside().await;
+        let records = record::all(&self.settings)?;
+        let mut all: Vec<KeptRestore> = Vec::new();
+        for record in records.iter().filter(|record| !record.is_removed) {
+            all.push(KeptRestore {
+                operation_id: Some(record.operation_id.clone()),
+                operation: Some(record.kind),
+                backup_id: Some(record.backup_id.clone()),
+                since: record.started(),
+                has_record: true,
+                is_finished: record.is_finished,
+                ..KeptRestore::default()
+            });
+        }
+        for place in found {
+            let id = place.operation_id.clone();
+            let known = (all.iter_mut()).find(|one| id.is_some() && one.operation_id == id);
+            match known {
+                Some(known) => known.add(place),
+                None => {
+                    let mut new = self.unrecorded(id).await;
+                    new.add(place);
+                    all.push(new);
+                }
+            }
+        }
+        let keep = self.settings.backup.keep_set_aside;
+        for one in &mut all {
+            one.expires_at = expires_at(one, keep);
+        }
+        all.sort_by_key(|one| (one.since, one.operation_id.clone()));
+        Ok((all, faults))
+    }
+
+    /// What the history knows of an operation without a record.
+    async fn unrecorded(&self, operation_id: Option<String>) -> KeptRestore {
+        let known = match &operation_id {
+            Some(id) => self.history.get(id.clone()).await.ok().flatten(),
+            None => None,
+        };
+        KeptRestore {
+            operation: known.as_ref().map(|known| known.operation),
+            backup_id: known.as_ref().map(|known| known.backup_id.clone()),
+            is_finished: known.is_some_and(|known| known.status == Status::Completed),
+            operation_id,
+            ..KeptRestore::default()
+        }
+    }
+}
+
+fn expires_at(one: &KeptRestore, keep: Option<Duration>) -> Option<Timestamp> {
+    if !one.is_finished || one.operation_id.is_none() {
+        return None;
+    }
+    one.since?.checked_add(keep?).ok()
+}
+
+/// How old it is, for people.
+pub(crate) fn age(one: &KeptRestore, now: Timestamp) -> Option<Duration> {
+    times::age(one.since?, now)
+}

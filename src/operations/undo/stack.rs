@@ -1,0 +1,163 @@
+//! Which restore an operation names, and whether it is the last one: what came after it stands on
+//! what it brought.
+
+use std::collections::BTreeSet;
+
+use crate::config::Settings;
+use crate::operations::undo::record::{self, Record};
+use crate::operations::{ExtraFilesPolicy, RestoreInProgress};
+use crate::{Error, Result};
+
+/// A restore that is to be taken back.
+#[derive(Debug, Clone)]
+pub(crate) struct ToUndo {
+    /// Its runs, from the first: the interrupted ones that it completed, and the one that is named.
+    pub(crate) runs: Vec<Record>,
+    /// Interrupted undos of it.
+    pub(crate) undos: Vec<Record>,
+}
+
+impl ToUndo {
+    /// The run that is named.
+    pub(crate) fn last(&self) -> &Record {
+        self.runs.last().expect("there is one at least")
+    }
+
+    /// Whether the restore has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.last().is_finished
+    }
+
+    /// The sections that the runs have changed, in the order in which they were.
+    pub(crate) fn sections(&self) -> Vec<String> {
+        let mut sections: Vec<String> = Vec::new();
+        for section in self.runs.iter().flat_map(|run| &run.sections) {
+            if !sections.contains(section) {
+                sections.push(section.clone());
+            }
+        }
+        sections
+    }
+}
+
+fn refused<T>(text: String) -> Result<T> {
+    Err(Error::Invalid(text))
+}
+
+/// Finds the restore, and refuses one that can't be taken back. `marker` is of what was interrupted
+/// while it changed live data.
+///
+/// # Errors
+/// [`Error::Invalid`] says why it can't be taken back, and what to do. `None`: there is no record
+/// of it.
+pub(crate) fn find(
+    settings: &Settings,
+    operation_id: &str,
+    marker: Option<&RestoreInProgress>,
+) -> Result<Option<ToUndo>> {
+    let all = record::all(settings)?;
+    let named = all.iter().find(|one| one.operation_id == operation_id);
+    let Some(named) = named.filter(|one| !one.is_removed) else {
+        return Ok(None);
+    };
+    let is_undo_of = |one: &&Record| one.undoes.as_deref() == Some(operation_id);
+    if let Some(undo) = all.iter().find(|one| is_undo_of(one) && one.is_finished) {
+        return refused(format!(
+            "operation {operation_id} was taken back already, by {}",
+            undo.operation_id
+        ));
+    }
+    let completes = |one: &&Record| one.earlier.iter().any(|id| id == operation_id);
+    if let Some(other) = all.iter().find(|one| completes(one) && !is_undo_of(one)) {
+        return refused(format!(
+            "operation {operation_id} was interrupted, and {} continued it: take that back, with `arc-backup undo {}`",
+            other.operation_id, other.operation_id
+        ));
+    }
+    let mut runs = Vec::new();
+    for id in named.earlier.iter().chain([&named.operation_id]) {
+        match all.iter().find(|one| one.operation_id == *id) {
+            Some(run) => runs.push(run.clone()),
+            None => {
+                return refused(format!(
+                    "operation {operation_id} completed the interrupted operation {id}, of which there is no record: what was \
+                     live before that is unknown"
+                ));
+            }
+        }
+    }
+    let undos: Vec<_> = all.iter().filter(is_undo_of).cloned().collect();
+    let found = ToUndo { runs, undos };
+    check_marker(&found, marker)?;
+    check_last(&found, &all, marker)?;
+    check_runs(&found)?;
+    Ok(Some(found))
+}
+
+/// Refuses where another restore was interrupted while it changed live data.
+fn check_marker(found: &ToUndo, marker: Option<&RestoreInProgress>) -> Result<()> {
+    let Some(marker) = marker else {
+        return Ok(());
+    };
+    let mut own = found.runs.iter().chain(&found.undos);
+    let is_own = own.any(|one| one.operation_id == marker.operation_id);
+    match is_own && marker.unreadable.is_none() {
+        true => Ok(()),
+        false => refused(format!("{marker}: {}", marker.remedy())),
+    }
+}
+
+/// Refuses where another operation has changed live data after the restore.
+fn check_last(found: &ToUndo, all: &[Record], marker: Option<&RestoreInProgress>) -> Result<()> {
+    let known: BTreeSet<&str> = (found.runs.iter().chain(&found.undos))
+        .map(|one| one.operation_id.as_str())
+        .collect();
+    // Of a run that was recorded and ended before its first change, nothing names the record.
+    let is_named = |one: &Record| {
+        one.is_finished
+            || marker.is_some_and(|marker| {
+                marker.operation_id == one.operation_id
+                    || (marker.earlier.iter()).any(|run| run.operation_id == one.operation_id)
+            })
+            || (all.iter()).any(|other| other.earlier.contains(&one.operation_id))
+    };
+    let last = found.last();
+    // A later restore that was taken back has changed nothing, for what came before it.
+    let counts = |one: &Record| last.leads_back() || !one.leads_back();
+    let later = (all.iter().rev().filter(|one| counts(one))).find(|one| {
+        one.started() > last.started()
+            && !known.contains(one.operation_id.as_str())
+            && is_named(one)
+    });
+    match later {
+        None => Ok(()),
+        Some(later) if later.is_removed => refused(format!(
+            "operation {} changed the live data after operation {}, and what it set aside was removed: restore a backup from \
+             before them",
+            later.operation_id, last.operation_id
+        )),
+        Some(later) => refused(format!(
+            "operation {} changed the live data after operation {}: take it back first, with `arc-backup undo {}`",
+            later.operation_id, last.operation_id, later.operation_id
+        )),
+    }
+}
+
+/// Refuses what was not recorded, or is gone.
+fn check_runs(found: &ToUndo) -> Result<()> {
+    let last = found.last();
+    if let Some(section) = found.runs.iter().find_map(|run| run.unrecorded.first()) {
+        return refused(format!(
+            "operation {} restored the section `{section}`, which can't be taken back: restore a backup from before it",
+            last.operation_id
+        ));
+    }
+    if last.is_finished && last.extra_files == ExtraFilesPolicy::Remove {
+        return refused(format!(
+            "operation {} removed what it replaced (--extra-files remove), so it can't be taken back: restore a backup from \
+             before it",
+            last.operation_id
+        ));
+    }
+    Ok(())
+}
