@@ -99,15 +99,15 @@ pub use manifest::{BackupId, InventoryFault, Run};
 pub use omitted::Omitted;
 pub use operations::{
     AfterCancel, AlsoRunning, ArcBackup, BackupFile, BackupOptions, Cancelling, Change,
-    CopyOptions, CopyOutcome, DatabaseChanges, Destination, Diff, DiffAmount, DiffCounts,
-    DiffGroup, DiffOptions, DiffSide, ExportOptions, ExportTo, ExtraFilesPolicy, ExtractOptions,
-    FolderChild, FolderTotals, ImportOptions, IncompleteRun, LabelChange, Labelled, LastGood,
-    Leftover, ListAnswer, ListFilter, ListPlace, LocalInventory, NoteChange, OpenedBackup,
-    OpenedFile, Operation, OperationFilter, OperationKind, OperationPage, Origin, Phase,
-    PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind, PruneOptions, PrunePlan,
+    CopyOptions, CopyOutcome, DataSelection, DatabaseChanges, Destination, Diff, DiffAmount,
+    DiffCounts, DiffGroup, DiffOptions, DiffSide, ExportOptions, ExportTo, ExtraFilesPolicy,
+    ExtractOptions, FolderChild, FolderTotals, ImportOptions, IncompleteRun, LabelChange, Labelled,
+    LastGood, Leftover, ListAnswer, ListFilter, ListPlace, LocalInventory, NoteChange,
+    OpenedBackup, OpenedFile, Operation, OperationFilter, OperationKind, OperationPage, Origin,
+    Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind, PruneOptions, PrunePlan,
     RehearseOptions, Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview,
     RoomNeeded, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode,
-    Who, copy_to_all,
+    VerifyOptions, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// The form of a duration, for messages.
 pub(crate) const DURATION_FORM: &str = "a duration such as 90s, 30m, 26h, 7d or 1d12h";
 /// The form of a moment, for messages.
-pub(crate) const MOMENT_FORM: &str =
-    "a date (2026-02-11), a time in RFC 3339 (2026-02-11T14:30:22Z) or an age such as 26h or 7d";
+pub(crate) const MOMENT_FORM: &str = "a date (2026-02-11), a time in RFC 3339 (2026-02-11T14:30:22Z) or an age such as 26h, 7d or 2 days ago";
 
 const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
 
@@ -66,10 +65,28 @@ pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Reads a moment: a date (its first second, UTC), RFC 3339, or an age, counted from `now`.
+/// Reads an age in words: `2 days ago`, `1 hour ago`, `2d ago`.
+fn parse_ago(text: &str) -> Option<Duration> {
+    let age = text.strip_suffix(" ago")?.trim();
+    let Some((number, unit)) = age.split_once(' ') else {
+        return parse_duration(age);
+    };
+    let letter = match unit.trim().trim_end_matches('s') {
+        "week" => 'w',
+        "day" => 'd',
+        "hour" => 'h',
+        "minute" => 'm',
+        "second" => 's',
+        _ => return None,
+    };
+    parse_duration(&format!("{number}{letter}"))
+}
+
+/// Reads a moment: a date (its first second), RFC 3339, or an age, counted from `now`. UTC where no
+/// offset is given.
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
-    if let Some(age) = parse_duration(text) {
+    if let Some(age) = parse_duration(text).or_else(|| parse_ago(text)) {
         return before(now, age);
     }
     if let Ok(date) = text.parse::<Date>()
@@ -77,7 +94,12 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     {
         return TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok();
     }
-    text.parse().ok()
+    let in_utc = || {
+        let is_local = text.len() > 10 && !text.get(10..)?.contains(['Z', 'z', '+', '-', '[']);
+        let time: DateTime = is_local.then(|| text.parse().ok())??;
+        TimeZone::UTC.to_timestamp(time).ok()
+    };
+    text.parse().ok().or_else(in_utc)
 }
 
 /// The form of a moment to come, for messages.
@@ -204,7 +226,16 @@ mod tests {
         for (text, moment) in [
             ("2026-02-11", Some("2026-02-11T00:00:00Z")),
             ("2026-02-11T15:30:22+01:00", Some("2026-02-11T14:30:22Z")),
+            ("2026-02-11T15:30", Some("2026-02-11T15:30:00Z")),
+            ("2026-02-11 15:30:22", Some("2026-02-11T15:30:22Z")),
+            ("2026-02-11T15:30:22+99:00", None),
             ("1d", Some("2026-02-10T14:30:22Z")),
+            ("1d ago", Some("2026-02-10T14:30:22Z")),
+            ("2 days ago", Some("2026-02-09T14:30:22Z")),
+            ("1 hour ago", Some("2026-02-11T13:30:22Z")),
+            ("2 fortnights ago", None),
+            ("ago", None),
+            (" ago", None),
             ("yesterday", None),
             ("2026-13-01", None),
             ("", None),

@@ -97,7 +97,7 @@ fn restore(id: &str) -> Request {
 }
 
 fn verify(id: &str) -> Request {
-    Request::Verify(BackupId::parse(id).unwrap(), VerifyMode::Full, None)
+    Request::Verify(BackupId::parse(id).unwrap(), VerifyMode::Full.into(), None)
 }
 
 fn delete(id: &str) -> Request {

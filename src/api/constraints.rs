@@ -105,6 +105,7 @@ fn describe_fields(name: &str, schema: &mut Value) {
         name,
         "CopyBackup"
             | "CreateBackup"
+            | "DataScope"
             | "LabelBackup"
             | "PinBackup"
             | "PruneBackups"

@@ -261,6 +261,7 @@ fn accepted(message: &str, restart_required: Option<bool>) -> Option<Value> {
         operation_id: OPERATION_ID.to_owned(),
         databases: Vec::new(),
         scope: Vec::new(),
+        selection: None,
         restart_required,
         restore: restart_required.map(|_| Box::new(restore_preview())),
         warnings: Vec::new(),

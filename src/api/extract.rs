@@ -264,6 +264,9 @@ impl<'a, T: Fields + 'a> ApiExtractor<'a> for Body<T> {
             if !(value.is_null() || schema.fits(wanted, value)) {
                 return Err(refuse(schema.misfit(name, wanted, value)).into());
             }
+            if let Some(fault) = schema.fault_within(name, wanted, value) {
+                return Err(refuse(fault).into());
+            }
         }
         let names: Vec<_> = known.keys().map(String::as_str).collect();
         let mut warnings = Vec::new();

@@ -38,7 +38,11 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
 
 /// The live data a day after a backup.
 fn compared() -> DiffBody {
-    let of = |files, bytes| DiffFiles { files, bytes };
+    let of = |files, bytes| DiffFiles {
+        files,
+        bytes,
+        rows: None,
+    };
     let totals = |unchanged| DiffTotals {
         added: of(24, 29_688),
         removed: of(0, 0),

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
-use super::types::{BackupType, ExtraFilesPolicy, IncludeConfig};
+use super::types::{BackupType, DataScope, ExtraFilesPolicy, IncludeConfig};
 
 /// What to back up.
 #[derive(Debug, Default, Object)]
@@ -71,7 +71,9 @@ pub(super) struct RestoreBackup {
     pub(super) backup_id: Option<String>,
     /// Restore Parquet files and their companions. Default true.
     pub(super) restore_data: Option<bool>,
-    /// Restore the SQLite databases. Default true.
+    /// Restore only a part of the data: nothing else is read or changed.
+    pub(super) scope: Option<DataScope>,
+    /// Restore the SQLite databases. Default true; with `scope` false.
     pub(super) restore_metadata: Option<bool>,
     /// Restore `arc.toml`. Default false.
     pub(super) restore_config: Option<bool>,
@@ -136,6 +138,9 @@ pub(super) struct VerifyBackup {
     /// `full` (default): read every byte. `quick`: check that every file exists with its size.
     /// `sample`: read a share of the files.
     pub(super) mode: Option<String>,
+    /// Verify only a part of the data. The backup does not count as verified then. Not with
+    /// `sample`.
+    pub(super) scope: Option<DataScope>,
     /// For `sample`: percent of the files, more than 0 and at most 100. Each sample continues where
     /// the last one ended: twenty of 5 read every file once.
     pub(super) percent: Option<f64>,

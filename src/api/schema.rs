@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::nearest::hint;
+
 /// How much of a value a message has.
 const SHOWN: usize = 100;
 
@@ -117,6 +119,23 @@ impl Schema {
             }
             None => format!("{name} must be {}", self.describe(schema)),
         }
+    }
+
+    /// Says what is wrong with the first field of an object that is the value of the field `name`:
+    /// it is unknown, or does not fit. An object in a request limits what is done, so that no field
+    /// of it is ignored.
+    pub(super) fn fault_within(&self, name: &str, schema: &Value, value: &Value) -> Option<String> {
+        let known = self.resolved(schema)["properties"].as_object()?;
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
+        value.as_object()?.iter().find_map(|(field, value)| {
+            let shown: String = field.chars().take(SHOWN).collect();
+            let Some(wanted) = known.get(field) else {
+                let hint = hint(field, &names);
+                return Some(format!("unknown field {shown:?} in {name}: {hint}"));
+            };
+            let fits = value.is_null() || self.fits(wanted, value);
+            (!fits).then(|| self.misfit(&format!("{name}.{shown}"), wanted, value))
+        })
     }
 
     /// What a schema asks for, for people.

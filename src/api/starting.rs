@@ -1,6 +1,6 @@
 //! Starts operations, and answers with what was started.
 
-use arc_backup_core::Section;
+use arc_backup_core::{Scope, Section};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,14 @@ use poem_openapi::types::ToJSON;
 use super::error::ApiError;
 use super::idempotency::{HEADER, Key, Lookup};
 use super::shared::Shared;
-use super::types::{Accepted, POLL_AFTER_SECS, Started, location};
+use super::types::{Accepted, DataScope, POLL_AFTER_SECS, Started, location};
 use crate::auth::Identity;
 use crate::manifest::BackupId;
 use crate::operations::OperationKind;
 use crate::operations::Origin;
 use crate::operations::{
-    Operation, Request, RestoreOptions, RestorePreview, Running, TimeLimit, TimedRequest, Who,
+    DataSelection, Operation, Request, RestoreOptions, RestorePreview, Running, TimeLimit,
+    TimedRequest, Who,
 };
 
 pub(super) fn who(identity: Identity) -> Who {
@@ -45,6 +46,7 @@ pub(super) fn accepted(
         operation_id: operation.operation_id.clone(),
         databases: scope.clone(),
         scope,
+        selection: operation.selection.clone().map(Into::into),
         restart_required,
         restore: None,
         warnings,
@@ -83,6 +85,24 @@ pub(super) async fn preview(
 pub(super) fn limit(timeout: Option<&str>) -> Result<TimeLimit, ApiError> {
     let limit = timeout.map_or(Ok(TimeLimit::Configured), TimeLimit::parse);
     limit.map_err(|allowed| ApiError::bad("Invalid request body", format!("timeout: {allowed}")))
+}
+
+/// The part of the data that a request selects.
+pub(super) fn selected(scope: Option<DataScope>) -> Result<DataSelection, ApiError> {
+    let scope = scope.unwrap_or_default();
+    if scope.include.as_ref().is_some_and(Vec::is_empty) {
+        // A list that a program has filled with nothing must not be everything.
+        let text = "scope: include is empty: name at least one, or leave it out for everything";
+        return Err(ApiError::bad("Invalid request body", text.to_owned()));
+    }
+    Ok(scope.into())
+}
+
+/// The scope, limited to the part of the data that a request selects.
+pub(super) fn in_scope(selection: &DataSelection, scope: Scope) -> Result<Scope, ApiError> {
+    selection
+        .to_scope(scope)
+        .map_err(|error| ApiError::bad("Invalid request body", format!("scope: {error}")))
 }
 
 /// Starts an operation in a task of its own: a client that hangs up must not leave a lock behind.

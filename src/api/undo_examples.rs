@@ -47,6 +47,7 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             operation_id: OPERATION_ID.to_owned(),
             databases: Vec::new(),
             scope: Vec::new(),
+            selection: None,
             restart_required: Some(true),
             restore: None,
             warnings: Vec::new(),

@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use super::inside_arguments::{
     CatArguments, DiffArguments, ExportArguments, ExtractArguments, FilesArguments, ImportArguments,
 };
+use super::restore_arguments::RestoreArguments;
 use super::retention_arguments::{PinArguments, PruneArguments, UnpinArguments};
 use super::schedule_arguments::ScheduleArguments;
+use super::selection_arguments::SelectionArguments;
 use super::undo_arguments::{SetAsideArguments, UndoArguments};
 use super::wait_arguments::{WaitArguments, duration};
 use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
-use crate::operations::{
-    ExtraFilesPolicy, ListPlace, TimeLimit, VerifyMode, check_label, check_note,
-};
+use crate::operations::{ListPlace, TimeLimit, VerifyMode, check_label, check_note};
 use crate::repository::BackupState;
 use crate::times;
 
@@ -147,8 +147,10 @@ pub(super) enum Command {
         quick: bool,
         /// Read only a share of the files, such as 5%. Each sample continues where the last one
         /// ended: 20 of 5% read all.
-        #[arg(long, value_name = "SHARE", value_parser = share)]
+        #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with = "SelectionArguments")]
         sample: Option<f64>,
+        #[command(flatten)]
+        selection: SelectionArguments,
         /// The target that holds it; needed where several do.
         #[arg(long, value_name = "NAME")]
         target: Option<String>,
@@ -247,83 +249,6 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
         listen: String,
     },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RestoreArguments {
-    /// The backup: its id, the beginning of it, or `latest`.
-    pub(super) id: String,
-    /// Leave the Parquet files as they are.
-    #[arg(long)]
-    pub(super) no_data: bool,
-    /// Leave the SQLite databases as they are.
-    #[arg(long)]
-    pub(super) no_metadata: bool,
-    /// Restore arc.toml too.
-    #[arg(long)]
-    pub(super) with_config: bool,
-    /// What becomes of live files that the backup does not hold.
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
-    pub(super) extra_files: ExtraFiles,
-    /// Restore an incomplete copy if there is no backup of that id.
-    #[arg(long)]
-    pub(super) allow_incomplete: bool,
-    /// Verify all files that will be restored before the first write, also where the data is on S3
-    /// or Azure.
-    #[arg(long)]
-    pub(super) verify_first: bool,
-    /// Replace the live data by a backup of another instance, or of other data.
-    #[arg(long)]
-    pub(super) into_other_instance: bool,
-    /// Omit files that are damaged in the backup, and restore the rest. Still ends as failed (exit
-    /// code 1).
-    #[arg(long)]
-    pub(super) skip_damaged: bool,
-    /// Restore into this folder: a new instance that Arc can be started in. It must be empty or
-    /// absent. The live data is not touched.
-    #[arg(long, value_name = "DIR")]
-    pub(super) to: Option<PathBuf>,
-    /// Show what it would do, with the id of this plan, and do nothing.
-    #[arg(long, conflicts_with_all = ["plan", "yes"])]
-    pub(super) dry_run: bool,
-    /// Do exactly what this plan of `--dry-run` says, or fail before anything changes.
-    #[arg(long, value_name = "PLAN")]
-    pub(super) plan: Option<String>,
-    /// How long it may take, such as 6h; 0 is no limit [default: backup.timeout, else 2h].
-    #[arg(long, value_name = "DURATION", value_parser = TimeLimit::parse)]
-    pub(super) timeout: Option<TimeLimit>,
-    /// The target that holds it; needed where several do.
-    #[arg(long, value_name = "NAME")]
-    pub(super) target: Option<String>,
-    /// Do not ask.
-    #[arg(long)]
-    pub(super) yes: bool,
-    #[command(flatten)]
-    pub(super) busy: WaitArguments,
-}
-
-/// What becomes of live files that the backup does not hold.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-#[value(rename_all = "kebab-case")]
-pub(super) enum ExtraFiles {
-    /// They are moved beside the storage root and kept.
-    #[default]
-    #[value(alias = "set_aside")]
-    SetAside,
-    /// They stay: Arc may serve rows twice.
-    Keep,
-    /// They are moved aside, and removed after everything else has succeeded.
-    Remove,
-}
-
-impl From<ExtraFiles> for ExtraFilesPolicy {
-    fn from(files: ExtraFiles) -> Self {
-        match files {
-            ExtraFiles::SetAside => Self::SetAside,
-            ExtraFiles::Keep => Self::Keep,
-            ExtraFiles::Remove => Self::Remove,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

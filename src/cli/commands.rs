@@ -1,7 +1,7 @@
 //! The commands that do one thing and end.
 
 use crate::operations::Sections;
-use arc_backup_core::{Databases, Scope};
+use arc_backup_core::{Databases, Scope, Section};
 use std::sync::Arc;
 
 use super::arguments::{Command, mode};
@@ -18,7 +18,8 @@ use crate::backup_type::BackupType;
 use crate::config::IncludeConfig;
 use crate::operations::OperationKind;
 use crate::operations::{
-    ArcBackup, BackupOptions, CopyOptions, RehearseOptions, Request, check_database_names,
+    ArcBackup, BackupOptions, CopyOptions, DataSelection, RehearseOptions, Request, VerifyMode,
+    VerifyOptions, check_database_names,
 };
 
 pub(super) async fn run(
@@ -143,10 +144,12 @@ pub(super) async fn run(
             id,
             quick,
             sample,
+            selection,
             target,
             timeout,
             busy,
         } => {
+            let options = verify_options(mode(quick, sample), selection.into())?;
             let found = ids::resolve(engine, &id, target.as_deref());
             let found = recorded(
                 engine,
@@ -156,7 +159,7 @@ pub(super) async fn run(
                 found,
             )
             .await?;
-            let request = Request::Verify(found.id, mode(quick, sample), found.target);
+            let request = Request::Verify(found.id, options, found.target);
             let request = request.within(timeout.unwrap_or_default());
             let answer = Answer::json_or_nothing(json);
             run_and_print(engine, request, busy, answer, signals).await
@@ -204,4 +207,13 @@ pub(super) async fn run(
         }
         Command::Serve { .. } | Command::Openapi | Command::Demo { .. } => Ok(FAILED),
     }
+}
+
+/// What a verification reads. Of a part of the data, that is nothing but data.
+fn verify_options(mode: VerifyMode, selection: DataSelection) -> Result<VerifyOptions> {
+    let scope = match selection.is_all() {
+        true => Scope::whole(),
+        false => selection.to_scope(Scope::of_sections([Section::Data]))?,
+    };
+    VerifyOptions::new(mode, scope)
 }

@@ -135,7 +135,10 @@ fn of_group(group: &DiffGroup) -> String {
 fn row(name: String, counts: &DiffCounts) -> [String; 5] {
     let cell = |amount: DiffAmount| match amount.files {
         0 => String::new(),
-        files => format!("{files}, {}", figures::size(amount.bytes)),
+        files => match amount.rows {
+            Some(rows) => format!("{files}, {}, {rows} rows", figures::size(amount.bytes)),
+            None => format!("{files}, {}", figures::size(amount.bytes)),
+        },
     };
     let [added, removed, changed, unknown] =
         [counts.added, counts.removed, counts.changed, counts.unknown].map(cell);

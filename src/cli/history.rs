@@ -65,6 +65,9 @@ fn status_lines(operation: &Operation, now: Timestamp) -> Vec<String> {
     if !operation.scope.is_empty() {
         lines.push(format!("databases {}", operation.scope.join(", ")));
     }
+    if let Some(selection) = &operation.selection {
+        lines.push(format!("of {selection}"));
+    }
     lines.push(match operation.status {
         Status::Running => progress(operation),
         _ => figures::figures(operation, now),
@@ -175,8 +178,10 @@ pub(super) async fn history(
                 true => String::new(),
                 false => format!(" of {}", shortened(&operation.scope)),
             };
+            let selection = operation.selection.as_ref();
+            let selection = selection.map_or_else(String::new, |part| format!(", of it {part}"));
             table.note(&format!(
-                "{}{scope}{}, by {} ({})",
+                "{}{scope}{}{selection}, by {} ({})",
                 operation.backup_id,
                 place(operation),
                 operation.actor,

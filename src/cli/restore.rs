@@ -7,16 +7,18 @@ use arc_backup_core::{ColdHeld, Scope};
 use poem_openapi::types::ToJSON;
 
 use super::actor::who;
-use super::arguments::RestoreArguments;
 use super::confirmation::confirm;
 use super::exit_code::DONE;
 use super::ids::{Named, resolve};
 use super::operation::{Answer, recorded, run_and_print};
 use super::output::{is_quiet, print_line, print_stderr};
+use super::restore_arguments::RestoreArguments;
 use super::restore_report;
 use super::signals::Signals;
 use crate::api::types;
-use crate::operations::{ArcBackup, Destination, OperationKind, Request, RestoreOptions, Sections};
+use crate::operations::{
+    ArcBackup, DataSelection, Destination, OperationKind, Request, RestoreOptions, Sections,
+};
 use crate::{Error, Result};
 
 /// Timeout for the preview.
@@ -34,12 +36,18 @@ pub(super) async fn run(
     let target = arguments.target.as_deref();
     let Named { id, target } =
         recorded(engine, OperationKind::Restore, target, signals, found).await?;
+    let selection = DataSelection::from(arguments.selection);
+    let sections = Sections {
+        data: !arguments.no_data,
+        // A part of the data leaves them as they are.
+        metadata: match selection.is_all() {
+            true => !arguments.no_metadata,
+            false => arguments.with_metadata,
+        },
+        config: arguments.with_config,
+    };
     let options = RestoreOptions {
-        scope: Scope::from(Sections {
-            data: !arguments.no_data,
-            metadata: !arguments.no_metadata,
-            config: arguments.with_config,
-        }),
+        scope: selection.to_scope(Scope::from(sections))?,
         extra_files: arguments.extra_files.into(),
         allow_incomplete: arguments.allow_incomplete,
         verify_first: arguments.verify_first,

@@ -120,6 +120,9 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
         let scope = preview.scope.join(", ");
         row("scope", &format!("{scope}: no other database is touched"));
     }
+    if let Some(selection) = &preview.selection {
+        row("scope", &format!("{selection}: nothing else is touched"));
+    }
     if !preview.databases.is_empty() {
         row("databases", &preview.databases.join(", "));
     }
@@ -155,6 +158,9 @@ fn outcome_lines(operation: &Operation) -> Vec<String> {
             Some(undone) => format!("Took operation {undone} back"),
             None => format!("Restored {} (target {target})", operation.backup_id),
         });
+        if let Some(selection) = &operation.selection {
+            wrap(&mut lines, "scope", &selection.to_string());
+        }
         if let Some(plan) = &operation.plan {
             add_plan(&mut lines, plan);
         }

@@ -87,6 +87,7 @@ impl Attempt {
                 _ => None,
             },
             scope: request.databases(),
+            selection: request.selection(),
             schedule: match request {
                 Request::Backup(options) => options.schedule.clone(),
                 _ => (who.origin == Origin::Schedule).then(|| who.actor.clone()),

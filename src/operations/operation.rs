@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::backup_type::BackupType;
 use crate::manifest::DamagedFile;
 use crate::operations::{
-    OperationKind, Origin, Phase, Problem, RestoreInProgress, RestorePlan, Status,
+    DataSelection, OperationKind, Origin, Phase, Problem, RestoreInProgress, RestorePlan, Status,
 };
 use crate::repository::BackupState;
 
@@ -33,6 +33,9 @@ pub struct Operation {
     /// Backup and restore: the databases that it is limited to, sorted; empty if it is not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
+    /// Restore and verify: the part of the data that it is limited to; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<DataSelection>,
     /// Backup: whether files of an earlier backup were reused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,

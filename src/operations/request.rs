@@ -3,6 +3,7 @@
 use crate::manifest::BackupId;
 use crate::operations::BackupOptions;
 use crate::operations::CopyOptions;
+use crate::operations::DataSelection;
 use crate::operations::ExportOptions;
 use crate::operations::ExtractOptions;
 use crate::operations::ImportOptions;
@@ -13,7 +14,7 @@ use crate::operations::RehearseOptions;
 use crate::operations::UndoRequest;
 use crate::operations::restore::RestoreOptions;
 use crate::operations::sections::named_databases;
-use crate::operations::verify::VerifyMode;
+use crate::operations::verify::VerifyOptions;
 use crate::repository::Repository;
 
 /// A request for an operation.
@@ -25,7 +26,7 @@ pub enum Request {
     /// Restore a backup, from this target if several hold it.
     Restore(BackupId, RestoreOptions, Option<String>),
     /// Verify a backup, in this target if several hold it.
-    Verify(BackupId, VerifyMode, Option<String>),
+    Verify(BackupId, VerifyOptions, Option<String>),
     /// Rehearse a restore of a backup, from this target if several hold it.
     Rehearse(BackupId, RehearseOptions, Option<String>),
     /// Delete a backup, in this target if several hold it.
@@ -89,6 +90,23 @@ impl Request {
             | Self::Extract(..)
             | Self::Undo(..)
             | Self::Prune(..) => Vec::new(),
+        }
+    }
+
+    /// Returns the part of the data that it is limited to; `None` if it is not.
+    pub(crate) fn selection(&self) -> Option<DataSelection> {
+        match self {
+            Self::Restore(_, options, _) => DataSelection::of(&options.scope),
+            Self::Verify(_, options, _) => DataSelection::of(&options.scope),
+            Self::Backup(..)
+            | Self::Rehearse(..)
+            | Self::Delete(..)
+            | Self::Copy(..)
+            | Self::Export(..)
+            | Self::Import(..)
+            | Self::Extract(..)
+            | Self::Undo(..)
+            | Self::Prune(..) => None,
         }
     }
 

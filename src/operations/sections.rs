@@ -51,7 +51,8 @@ pub(crate) fn check_can_be_named(scope: &Scope) -> Result<()> {
         Databases::Only(names) => !names.is_empty(),
         Databases::Except(_) => false,
     };
-    if !scope.includes(&Section::Data) || (can_be_named && scope.folders().is_none()) {
+    let is_part = scope.folders().is_some() || scope.is_selective();
+    if !scope.includes(&Section::Data) || (can_be_named && !is_part) {
         return Ok(());
     }
     Err(Error::Invalid(

@@ -8,32 +8,20 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::arc::ArcClient;
-use crate::operations::LastGood;
-use crate::operations::OperationKind;
-use crate::operations::Phase;
 use crate::operations::attempt::Attempt;
-use crate::operations::audit;
-use crate::operations::backup;
-use crate::operations::cancel;
 use crate::operations::context::Context;
-use crate::operations::copy;
-use crate::operations::delete;
 use crate::operations::ending::StopTimes;
-use crate::operations::export;
-use crate::operations::extract;
-use crate::operations::import;
-use crate::operations::labels;
 use crate::operations::legs::{leases, locks};
-use crate::operations::prune;
-use crate::operations::rehearse;
-use crate::operations::restore;
 use crate::operations::running::{Running, Who};
+use crate::operations::selected::check_names;
 use crate::operations::slots::Slot;
 use crate::operations::time_limit::{TimeAllowed, TimedRequest};
-use crate::operations::undo;
-use crate::operations::verify;
 use crate::operations::watch::{WATCH_INTERVAL, record, watch};
 use crate::operations::{ArcBackup, Request};
+use crate::operations::{
+    LastGood, OperationKind, Phase, audit, backup, cancel, copy, delete, export, extract, import,
+    labels, prune, rehearse, restore, undo, verify,
+};
 use crate::operations::{Operation, Status};
 use crate::repository::Holder;
 use crate::secret::Secret;
@@ -155,8 +143,13 @@ impl ArcBackup {
                 instance = Some(self.instance_for(id, options, &found.1.manifest)?);
                 found.0
             }
-            Request::Verify(id, _, target) | Request::Rehearse(id, _, target) => {
-                self.locate(id, target.as_deref()).await?.0
+            Request::Rehearse(id, _, target) => self.locate(id, target.as_deref()).await?.0,
+            Request::Verify(id, options, target) => {
+                let (repository, found) = self.locate(id, target.as_deref()).await?;
+                if let Ok(loaded) = &found {
+                    check_names(id, &loaded.manifest, &options.scope)?;
+                }
+                repository
             }
             Request::Delete(id, target, _) => self.locate_to_delete(id, target.as_deref()).await?,
             Request::Copy(options) => copy::locate(self, options).await?,
@@ -180,6 +173,7 @@ impl ArcBackup {
             target: Some(shown.name().to_owned()),
             targets: locks::names_of_legs(shown),
             scope: request.databases(),
+            selection: request.selection(),
             ..attempt.operation.clone()
         };
         let running = Running::new(operation, attempt.started, who);
@@ -450,8 +444,8 @@ impl ArcBackup {
             Request::Restore(_, options, _) => {
                 restore::run(&context, &options).await?.report(&running)
             }
-            Request::Verify(_, mode, _) => {
-                let verified = verify::run(&context, mode);
+            Request::Verify(_, options, _) => {
+                let verified = verify::run(&context, &options);
                 context.or_cancelled(verified).await?.report(&running)
             }
             Request::Rehearse(_, options, _) => {

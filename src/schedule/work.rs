@@ -103,7 +103,7 @@ impl ScheduleWork for EngineWork {
             ScheduledVerification::Sample(share) => VerifyMode::Sample(share),
         };
         let id = BackupId::parse(backup_id)?;
-        let request = Request::Verify(id, mode, from.map(str::to_owned));
+        let request = Request::Verify(id, mode.into(), from.map(str::to_owned));
         self.run(schedule, request).await
     }
 

@@ -83,6 +83,12 @@ impl ParquetRestore {
     }
 
     fn cold_extra(&self, object: &Meta) -> Result<()> {
+        if !self.staging.scope.takes_extra(&object.key) {
+            return Ok(());
+        }
+        if self.staging.extra_files != ExtraFiles::Keep {
+            self.check_unsplit(&object.key)?;
+        }
         locked(&self.cold.twice).extra(&object.key);
         self.cold.extra_files.fetch_add(1, Ordering::Relaxed);
         if object.archived && self.staging.extra_files != ExtraFiles::Keep {
@@ -109,6 +115,9 @@ impl ParquetRestore {
             Some(object) => self.is_same_in_cold(&entry, object).await?,
             None => false,
         };
+        if !same {
+            self.check_unsplit(&entry.key)?;
+        }
         if let Some(object) = object.as_ref().filter(|_| !same) {
             movable(object)?;
             (self.cold.aside_bytes).fetch_add(object.size, Ordering::Relaxed);

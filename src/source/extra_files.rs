@@ -17,6 +17,12 @@ impl ParquetRestore {
 
     /// Plans what becomes of a live file that the backup does not hold.
     pub(super) fn extra(&self, live: &Meta) -> Result<()> {
+        if !self.staging.scope.takes_extra(&live.key) {
+            return Ok(());
+        }
+        if self.staging.extra_files != ExtraFiles::Keep {
+            self.check_unsplit(&live.key)?;
+        }
         // Of a warehouse, it may be anybody's.
         self.summary().extra_files += u64::from(!self.is_warehouse());
         if self.staging.extra_files != ExtraFiles::Keep {

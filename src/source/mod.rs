@@ -32,6 +32,7 @@ mod rewrite;
 mod section;
 mod settle;
 mod snapshot;
+mod split_days;
 mod sqlite;
 mod sqlite_restore;
 mod staged_file;

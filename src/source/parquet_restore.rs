@@ -230,6 +230,9 @@ impl ParquetRestore {
             Some(live) => self.is_same(&self.storage, &entry, live).await?,
             None => false,
         };
+        if !same {
+            self.check_unsplit(&entry.key)?;
+        }
         if let Some(live) = live.filter(|_| !same) {
             self.aside_bytes.fetch_add(live.size, Ordering::Relaxed);
         }
@@ -409,6 +412,7 @@ impl Restore for ParquetRestore {
                     let text = "deleted by another process during the restore";
                     Some((step.key, text.to_owned()))
                 }
+                Joined::Right(live) if !self.staging.scope.takes_extra(&live.key) => None,
                 Joined::Right(live) => {
                     self.summary().appeared_files += 1;
                     let text = "changed while restoring: Arc compacted";

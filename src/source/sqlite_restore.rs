@@ -164,7 +164,9 @@ impl Restore for SqliteRestore {
         for (database, staged, _) in self.planned() {
             let operation_id = self.staging.operation_id.clone();
             let configured = self.configured(&database);
-            if !self.staging.scope.includes(&Section::Data) {
+            let scope = &self.staging.scope;
+            // Of files out of scope, the live rows say where they are.
+            if !scope.includes(&Section::Data) || scope.is_selective() {
                 let to = (self.staging.scratch).join(format!("{}.cold-rows", database.file));
                 let live = database.path.clone();
                 let carried = self.blocking(move || CarriedRows::read(&live, to)).await?;

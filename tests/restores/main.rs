@@ -13,6 +13,8 @@ mod support;
 mod damaged;
 mod instances;
 mod new_instances;
+mod part_limits;
+mod parts;
 mod plans;
 mod staged;
 mod undo;
@@ -23,6 +25,8 @@ use damaged::*;
 use faults::{by_name, faulty};
 use instances::*;
 use new_instances::*;
+use part_limits::*;
+use parts::*;
 use plans::*;
 use scene::{leftovers, live, small};
 use serde_json::{Value, json};
@@ -54,6 +58,13 @@ fn main() -> ExitCode {
         a_restore_over_whose_files_arc_has_written_is_not_taken_back,
         what_is_set_aside_is_listed_and_expires,
         a_restore_is_taken_back_over_rest,
+        a_part_comes_back_and_everything_else_stays,
+        two_parts_after_each_other_are_both_at_once,
+        the_file_of_a_day_is_not_restored_for_some_hours,
+        a_part_that_is_not_there_is_refused_with_its_name,
+        one_hour_on_s3_reads_that_hour,
+        an_interrupted_part_is_completed_by_a_restore_that_covers_it,
+        a_part_is_verified_and_the_backup_does_not_count_as_such,
     ];
     faults::main_with_long(tests, long)
 }

@@ -158,6 +158,16 @@ impl Scope {
         self.time.is_open() || Place::of(path).kind != Kind::Anchor
     }
 
+    /// Whether the compaction job with the state at `path` may change data in scope. Where the name
+    /// of the state does not say what the job works on, it may.
+    #[must_use]
+    pub fn concerns_job(&self, path: &str) -> bool {
+        let place = Place::of(path);
+        let is_known = place.measurement.is_some() && place.period.is_some();
+        let folder = path.rfind('/').map_or("", |at| &path[..=at]);
+        self.contains_data(path) || (!is_known && self.reaches(folder))
+    }
+
     /// Whether the data file in scope has rows of a day of which the time range has only a part:
     /// to replace the file would change rows outside.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Endpoints that make, list, show, verify and delete backups.
 
 use crate::operations::Sections;
-use arc_backup_core::{Databases, Scope};
+use arc_backup_core::{Databases, Scope, Section};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::super::extract::{Admin, Body};
 use super::super::list_parameters::ListParameters;
 use super::super::requests::{CreateBackup, LabelBackup, VerifyBackup};
 use super::super::shared::Shared;
-use super::super::starting::{accepted, answered, begin, limit, start, who};
+use super::super::starting::{accepted, answered, begin, in_scope, limit, selected, start, who};
 use super::super::tag::Tag;
 use super::super::types::{
     BackupList, BackupState, BackupType, Deleted, DeletedBody, Labelled, ManifestBody, Started,
@@ -25,7 +25,7 @@ use crate::config::IncludeConfig;
 use crate::manifest::BackupId;
 use crate::operations::LastGood;
 use crate::operations::{
-    BackupOptions, LabelChange, NoteChange, Operation, Request, VerifyMode, Who,
+    BackupOptions, LabelChange, NoteChange, Operation, Request, VerifyMode, VerifyOptions, Who,
     check_database_names,
 };
 use crate::repository::Freshness;
@@ -347,10 +347,16 @@ impl BackupRoutes {
             }
         };
         let limit = limit(request.fields.timeout.as_deref())?;
+        let selection = selected(request.fields.scope)?;
+        let scope = match selection.is_all() {
+            true => Scope::whole(),
+            false => in_scope(&selection, Scope::of_sections([Section::Data]))?,
+        };
+        let options = VerifyOptions::new(mode, scope)?;
         start(
             &shared,
             who(admin.0),
-            Request::Verify(id, mode, request.fields.target).within(limit),
+            Request::Verify(id, options, request.fields.target).within(limit),
             "Verification started",
             None,
             request.warnings,

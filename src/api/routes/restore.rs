@@ -13,7 +13,7 @@ use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
 use super::super::requests::RestoreBackup;
 use super::super::shared::Shared;
-use super::super::starting::{limit, preview, start, who};
+use super::super::starting::{in_scope, limit, preview, selected, start, who};
 use super::super::tag::Tag;
 use super::super::types::{Restored, Started};
 use crate::manifest::BackupId;
@@ -56,12 +56,19 @@ impl RestoreRoutes {
             fields.mode.as_deref(),
             shared.engine.settings().cluster.is_some(),
         )?;
+        let selection = selected(fields.scope)?;
+        if fields.restore_data == Some(false) && !selection.is_all() {
+            let text = "A scope is one of data, and restore_data is false";
+            return Err(ApiError::bad(text, None));
+        }
+        let sections = Sections {
+            data: fields.restore_data.unwrap_or(true),
+            // A part of the data leaves them as they are.
+            metadata: fields.restore_metadata.unwrap_or(selection.is_all()),
+            config: fields.restore_config.unwrap_or(false),
+        };
         let options = RestoreOptions {
-            scope: Scope::from(Sections {
-                data: fields.restore_data.unwrap_or(true),
-                metadata: fields.restore_metadata.unwrap_or(true),
-                config: fields.restore_config.unwrap_or(false),
-            }),
+            scope: in_scope(&selection, Scope::from(sections))?,
             extra_files: fields.extra_files.unwrap_or_default().into(),
             allow_incomplete: fields.allow_incomplete.unwrap_or(false),
             verify_first: fields.verify_first.unwrap_or(false),

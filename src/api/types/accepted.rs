@@ -3,6 +3,7 @@
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use super::data_scope::SelectedData;
 use super::restore::RestorePreview;
 
 /// An operation was accepted, and runs in the background.
@@ -23,6 +24,8 @@ pub(in crate::api) struct Accepted {
     /// The same, under the name that lists and manifests have for it.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
+    /// Restore and verify: the part of the data that was asked for; absent where that is all.
+    pub(in crate::api) selection: Option<SelectedData>,
     /// Whether Arc must be restarted afterwards.
     pub(in crate::api) restart_required: Option<bool>,
     /// Restore: where the backup comes from, where it goes, and what changes.

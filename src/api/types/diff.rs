@@ -6,17 +6,20 @@ use crate::operations::{Diff, DiffAmount, DiffCounts, DiffGroup, DiffSide};
 
 /// Files, and their bytes.
 #[derive(Debug, Clone, Copy, Object)]
+#[oai(skip_serializing_if_is_none)]
 pub(crate) struct DiffFiles {
     /// How many files.
     pub(crate) files: u64,
     /// Their bytes: in `b`, of removed files in `a`.
     pub(crate) bytes: u64,
+    /// The rows of those whose rows are known; absent where none are.
+    pub(crate) rows: Option<u64>,
 }
 
 impl From<DiffAmount> for DiffFiles {
     fn from(amount: DiffAmount) -> Self {
-        let DiffAmount { files, bytes } = amount;
-        Self { files, bytes }
+        let DiffAmount { files, bytes, rows } = amount;
+        Self { files, bytes, rows }
     }
 }
 

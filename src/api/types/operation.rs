@@ -3,6 +3,7 @@
 use poem_openapi::{Enum, Object};
 
 use super::damaged_file::DamagedFile;
+use super::data_scope::SelectedData;
 use super::restore::RestorePlan;
 use super::restore_in_progress::RestoreInProgress;
 use super::state::BackupState;
@@ -77,6 +78,8 @@ pub(crate) struct Operation {
     /// Backup and restore: the databases that it is limited to, sorted; absent where it is not.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
+    /// Restore and verify: the part of the data that it is limited to; absent where it is not.
+    pub(in crate::api) selection: Option<SelectedData>,
     /// Backup: `full`, or `incremental` where files of an earlier backup were reused.
     pub(in crate::api) backup_type: Option<String>,
     /// Backup: the earlier backup whose unchanged files were reused.
@@ -222,6 +225,7 @@ impl From<operations::Operation> for Operation {
             target,
             targets,
             scope,
+            selection,
             backup_type,
             base_backup_id,
             schedule,
@@ -285,6 +289,7 @@ impl From<operations::Operation> for Operation {
             target,
             targets: (!targets.is_empty()).then_some(targets),
             scope,
+            selection: selection.map(Into::into),
             backup_type: backup_type.map(|kind| kind.as_str().to_owned()),
             base_backup_id,
             schedule,

@@ -2,6 +2,7 @@
 
 use poem_openapi::{Enum, Object};
 
+use super::data_scope::SelectedData;
 use crate::operations;
 
 /// What becomes of live files that the backup does not hold.
@@ -244,6 +245,9 @@ pub(crate) struct RestorePreview {
     /// where it is not limited. No other database is touched.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) scope: Vec<String>,
+    /// The part of the data that the restore is limited to; absent where it is not. Nothing else is
+    /// touched.
+    pub(in crate::api) selection: Option<SelectedData>,
     /// Arc's databases in the backup, where its data is restored.
     pub(in crate::api) databases: Vec<String>,
     /// The files of SQLite databases in the backup, where these are restored.
@@ -273,6 +277,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             other_instance,
             destination,
             scope,
+            selection,
             databases,
             sqlite_databases,
             plan,
@@ -291,6 +296,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             other_instance,
             destination: destination.into(),
             scope,
+            selection: selection.map(Into::into),
             databases,
             sqlite_databases,
             plan: plan.map(Into::into),

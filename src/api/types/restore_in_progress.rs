@@ -2,6 +2,7 @@
 
 use poem_openapi::Object;
 
+use super::data_scope::SelectedData;
 use super::restore::ExtraFilesPolicy;
 use crate::operations;
 
@@ -19,6 +20,9 @@ pub(in crate::api) struct RestoreInProgress {
     /// The databases that its restore of data is limited to; absent where it is not.
     #[oai(default, skip_serializing_if_is_empty)]
     pub(in crate::api) databases: Vec<String>,
+    /// The part of the data that it is limited to; absent where it is not.
+    #[oai(default, skip_serializing_if_is_none)]
+    pub(in crate::api) selection: Option<SelectedData>,
     /// The sections that are restored.
     #[oai(default)]
     pub(in crate::api) done: Vec<String>,
@@ -59,6 +63,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             // Not of a restore that a request can ask for.
             except_databases: _,
             folders: _,
+            selection,
             done,
             phase,
             written_at,
@@ -80,6 +85,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             backup_id,
             sections,
             databases,
+            selection: selection.map(Into::into),
             done,
             phase,
             written_at,

@@ -92,11 +92,21 @@ impl OpenedFile {
         self.lease.release().await;
     }
 
-    /// The rest as a stream, which closes the file when it is dropped.
+    /// The rest as a stream. It closes the file before its last piece, so that whoever has read it
+    /// all may delete, or when it is dropped.
     #[must_use]
     pub fn into_stream(self) -> BoxStream<'static, Result<Bytes>> {
-        stream::try_unfold(self, |mut opened| async move {
-            Ok(opened.next().await?.map(|piece| (piece, opened)))
+        stream::try_unfold((Some(self), None), |(opened, mut held)| async move {
+            let Some(mut opened) = opened else {
+                return Ok(None);
+            };
+            while let Some(piece) = opened.next().await? {
+                if let Some(before) = held.replace(piece) {
+                    return Ok(Some((before, (Some(opened), held))));
+                }
+            }
+            opened.close().await;
+            Ok(held.map(|last| (last, (None, None))))
         })
         .boxed()
     }

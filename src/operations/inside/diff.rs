@@ -32,6 +32,24 @@ pub struct DiffAmount {
     pub files: u64,
     /// Their bytes: on the second side, of removed files on the first.
     pub bytes: u64,
+    /// The rows of those whose rows are known; `None` where none are.
+    pub rows: Option<u64>,
+}
+
+impl DiffAmount {
+    fn add(&mut self, record: &Record) {
+        self.files += 1;
+        self.bytes += record.entry.size;
+        if let Some(rows) = rows_of(record) {
+            *self.rows.get_or_insert(0) += rows;
+        }
+    }
+}
+
+/// The rows of a file, where the inventory has them.
+#[allow(clippy::unnecessary_wraps, reason = "an inventory has no rows so far")]
+fn rows_of(_record: &Record) -> Option<u64> {
+    None
 }
 
 /// How many files there are of each change.
@@ -52,19 +70,19 @@ pub struct DiffCounts {
 }
 
 impl DiffCounts {
-    fn add(&mut self, change: Change, before: u64, after: u64) {
-        let (amount, bytes) = match change {
-            Change::Added => (&mut self.added, after),
-            Change::Removed => (&mut self.removed, before),
-            Change::Changed => {
-                self.changed_bytes_before += before;
-                (&mut self.changed, after)
-            }
-            Change::Unknown => (&mut self.unknown, after),
-            Change::Unchanged => (&mut self.unchanged, after),
+    /// Counts a file, by its record on the second side, or else on the first.
+    fn add(&mut self, change: Change, before: Option<&Record>, record: &Record) {
+        if let (Change::Changed, Some(before)) = (change, before) {
+            self.changed_bytes_before += before.entry.size;
+        }
+        let amount = match change {
+            Change::Added => &mut self.added,
+            Change::Removed => &mut self.removed,
+            Change::Changed => &mut self.changed,
+            Change::Unknown => &mut self.unknown,
+            Change::Unchanged => &mut self.unchanged,
         };
-        amount.files += 1;
-        amount.bytes += bytes;
+        amount.add(record);
     }
 
     /// Whether every file is known to be the same.
@@ -140,9 +158,7 @@ impl Counting {
         let Some(record) = after.or(before) else {
             return;
         };
-        let size = |record: Option<&Record>| record.map_or(0, |record| record.entry.size);
-        let (before, after) = (size(before), size(after));
-        self.totals.add(change, before, after);
+        self.totals.add(change, before, record);
         let section = record.section();
         let measurement = match section {
             Section::Data => measurement_of(&record.entry.key),
@@ -150,7 +166,7 @@ impl Counting {
         };
         let measurement = measurement.map(|(database, name)| (database, name.to_owned()));
         let group = (section.to_string(), measurement);
-        (self.groups.entry(group).or_default()).add(change, before, after);
+        (self.groups.entry(group).or_default()).add(change, before, record);
         if change != Change::Unchanged {
             let named = self.files.entry(change.as_str()).or_default();
             if named.len() < sample {

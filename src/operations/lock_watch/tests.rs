@@ -246,7 +246,7 @@ async fn without_its_lock_nothing_is_deleted_published_or_restored() {
     sink.lost.store(true, Ordering::SeqCst);
     let requests = [
         Request::Delete(id.clone(), None, crate::operations::LastGood::Delete),
-        Request::Verify(id.clone(), VerifyMode::Full, None),
+        Request::Verify(id.clone(), VerifyMode::Full.into(), None),
         Request::Restore(id.clone(), RestoreOptions::default(), None),
         Request::Backup(BackupOptions::of(Scope::of_sections([Section::Data]))),
     ];

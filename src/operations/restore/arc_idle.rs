@@ -290,7 +290,7 @@ impl<'a> RunningArc<'a> {
                 Err(fault) => return Err(fault.into()),
             };
             // A state that belongs to no database may be of any job.
-            if database_of(&meta.key).is_some() && !self.scope.contains_data(&meta.key) {
+            if database_of(&meta.key).is_some() && !self.scope.concerns_job(&meta.key) {
                 continue;
             }
             let age = meta.modified.and_then(|modified| modified.elapsed().ok());

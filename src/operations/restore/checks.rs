@@ -12,6 +12,7 @@ use crate::operations::owner::Owner;
 use crate::operations::restore::cluster;
 use crate::operations::restore::marker::{check_options_cover, state_marker};
 use crate::operations::restore::preview::{BackupOrigin, age_seconds};
+use crate::operations::selected::check_names;
 use crate::operations::{ArcBackup, ExtraFilesPolicy, RestoreOptions};
 use crate::repository::{Loaded, Repository, location_of};
 use crate::source::ICEBERG;
@@ -63,6 +64,7 @@ impl ArcBackup {
             .await?;
         let options = options.within_backup(&loaded.manifest);
         check_scope(id, &loaded, &options)?;
+        check_names(id, &loaded.manifest, &options.scope)?;
         self.check_plan(id, &options, repository.name())?;
         if !options.destination.is_live() {
             // Nothing live is in the way, nor interrupted.

@@ -7,7 +7,7 @@ use arc_backup_core::{Databases, Key, Scope, Section};
 use jiff::Timestamp;
 
 use crate::names::shortened;
-use crate::operations::ExtraFilesPolicy;
+use crate::operations::{DataSelection, ExtraFilesPolicy};
 
 /// The phase of a marker while files are staged: no live file has changed.
 pub(crate) const STAGING: &str = "staging";
@@ -34,6 +34,9 @@ pub struct RestoreInProgress {
     /// The folders that the restore of data is limited to; `None` if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Vec<String>>,
+    /// The part of the data that the restore is limited to; `None` if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<DataSelection>,
     /// The sections that are restored already.
     #[serde(default)]
     pub done: Vec<String>,
@@ -94,6 +97,7 @@ impl RestoreInProgress {
             databases: Vec::new(),
             except_databases: Vec::new(),
             folders: None,
+            selection: None,
             done: Vec::new(),
             phase: APPLYING.to_owned(),
             target: None,
@@ -122,13 +126,15 @@ impl RestoreInProgress {
             },
         );
         let folders = |all: &Vec<String>| all.iter().map(|one| Key::parse(one).ok()).collect();
-        match self.folders.as_ref().and_then(folders) {
+        let scope = match self.folders.as_ref().and_then(folders) {
             Some(folders) => {
                 let folders: Vec<Key> = folders;
                 scope.within(folders)
             }
             None => scope,
-        }
+        };
+        let selected = (self.selection.as_ref()).and_then(|one| one.to_scope(scope.clone()).ok());
+        selected.unwrap_or(scope)
     }
 
     /// Whether anything in the scope is, or may be, what it was restoring.
@@ -153,6 +159,7 @@ impl RestoreInProgress {
         self.databases = only.into_iter().collect();
         self.except_databases = except.into_iter().collect();
         self.folders = (scope.folders()).map(|all| all.iter().map(Key::to_string).collect());
+        self.selection = DataSelection::of(scope);
     }
 
     /// Takes up that a restore of data in the other scope has to be completed too.
@@ -163,10 +170,11 @@ impl RestoreInProgress {
         }
         // A restore of data is of all databases that its backup is of.
         self.exceeds_backup = true;
+        let is_of_databases = |one: &Scope| one.folders().is_none() && !one.is_selective();
         let both = match (own.databases(), other.databases()) {
             _ if other.covers_data_of(&own) => other.clone(),
             (Databases::Only(a), Databases::Only(b))
-                if own.folders().is_none() && other.folders().is_none() =>
+                if is_of_databases(&own) && is_of_databases(other) =>
             {
                 Scope::whole().of_databases(Databases::Only(a | b))
             }
@@ -175,8 +183,11 @@ impl RestoreInProgress {
         self.set_data_scope(&both);
     }
 
-    /// Describes the databases whose data it restores: ` (databases iot, web)`.
-    fn of_databases(&self) -> String {
+    /// Describes the part of the data that it restores: ` (databases iot, web)`.
+    fn of_data(&self) -> String {
+        if let Some(selection) = &self.selection {
+            return format!(" ({selection})");
+        }
         match (&self.databases[..], &self.except_databases[..]) {
             ([], []) => String::new(),
             ([], except) => format!(" (all databases but {})", shortened(except)),
@@ -191,7 +202,7 @@ impl RestoreInProgress {
                 "an undo of operation {operation_id}, which restored {},",
                 self.backup_id
             ),
-            None => format!("a restore of {}{}", self.backup_id, self.of_databases()),
+            None => format!("a restore of {}{}", self.backup_id, self.of_data()),
         }
     }
 
@@ -211,9 +222,14 @@ impl RestoreInProgress {
             ExtraFilesPolicy::Keep => " --extra-files keep",
             ExtraFilesPolicy::Remove => " --extra-files remove",
         });
+        command.push_str(
+            &(self.selection.as_ref()).map_or_else(String::new, DataSelection::arguments),
+        );
+        let is_part = self.selection.is_some();
         for (is_given, flag) in [
             (!has(Section::Data), " --no-data"),
-            (!has(Section::Metadata), " --no-metadata"),
+            (!has(Section::Metadata) && !is_part, " --no-metadata"),
+            (has(Section::Metadata) && is_part, " --with-metadata"),
             (has(Section::Config), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),
             (self.skip_damaged, " --skip-damaged"),
@@ -328,6 +344,7 @@ mod tests {
             only(&["iot", "web"]),
             whole.clone().of_databases(except),
             whole.clone().within([folder]),
+            selected(&["iot.cpu"]),
         ] {
             marker.set_data_scope(&scope);
             let text = serde_json::to_string(&marker).expect("plain data");
@@ -344,5 +361,42 @@ mod tests {
         assert_eq!(marker.data_scope(), only(&["iot", "web"]));
         marker.add_data_scope(&whole);
         assert_eq!(marker.data_scope(), whole);
+        marker.set_data_scope(&selected(&["iot"]));
+        marker.add_data_scope(&selected(&["iot.cpu"]));
+        assert_eq!(marker.data_scope(), selected(&["iot"]));
+        marker.add_data_scope(&selected(&["web"]));
+        assert_eq!(marker.data_scope().selection(), whole.selection());
+    }
+
+    fn selected(include: &[&str]) -> Scope {
+        let selection = DataSelection {
+            include: include.iter().map(|&text| text.to_owned()).collect(),
+            until: Some("2026-11-20T05:00:00Z".to_owned()),
+            ..DataSelection::default()
+        };
+        let data = Scope::of_sections([Section::Data]);
+        selection.to_scope(data).expect("valid")
+    }
+
+    /// Guards against: a command that completes an interrupted restore of a part with another one.
+    #[test]
+    fn the_command_names_the_part() {
+        let mut marker = RestoreInProgress::unknown("here", None, "not JSON");
+        marker.sections = vec!["data".to_owned()];
+        marker.set_data_scope(&selected(&["*.cpu"]));
+        assert_eq!(
+            marker.command(),
+            "arc-backup restore unknown --include '*.cpu' --until 2026-11-20T05:00:00Z"
+        );
+        marker.selection = Some(DataSelection {
+            include: vec!["iot.[".to_owned()],
+            ..DataSelection::default()
+        });
+        let everything = Scope::of_sections([Section::Data]);
+        assert_eq!(
+            marker.data_scope(),
+            everything,
+            "what can't be read is everything"
+        );
     }
 }

@@ -20,7 +20,8 @@ pub(crate) fn check_has_files(
     options: &RestoreOptions,
     inventory: &Inventory,
 ) -> Result<Option<String>> {
-    if !options.includes(&Section::Data) {
+    // Of what is selected, something is in the backup.
+    if !options.includes(&Section::Data) || options.scope.is_selective() {
         return Ok(None);
     }
     let mut records = section_records(inventory, &Section::Data, &options.scope)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Activity, InvalidOperationId, OperationId, Section, Staging};
+use arc_backup_core::{Activity, InvalidOperationId, OperationId, Scope, Section, Staging};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,8 @@ use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
 use crate::operations::restore::unfinished_jobs;
 use crate::operations::restore::untouched::untouched;
-use crate::operations::{ArcBackup, RestoreOptions};
+use crate::operations::selected::check_matches;
+use crate::operations::{ArcBackup, DataSelection, RestoreOptions};
 use crate::repository::{Loaded, Repository, own};
 use crate::source::{ICEBERG, section_of};
 use crate::{Error, Result};
@@ -104,6 +105,8 @@ pub struct RestorePreview {
     pub destination: RestoreDestination,
     /// The databases that the restore is limited to, sorted; empty if it is not.
     pub scope: Vec<String>,
+    /// The part of the data that the restore is limited to; absent if it is not.
+    pub selection: Option<DataSelection>,
     /// Arc's databases in the backup; empty if the data is not restored.
     pub databases: Vec<String>,
     /// The files of SQLite databases in the backup; empty if they are not restored.
@@ -188,8 +191,9 @@ impl ArcBackup {
                 storage: own,
             },
             scope: options.named_databases(),
+            selection: DataSelection::of(&options.scope),
             databases: match options.includes(&Section::Data) {
-                true => (manifest.databases.iter().map(|one| one.name.clone())).collect(),
+                true => databases_in(manifest, &options.scope),
                 false => Vec::new(),
             },
             sqlite_databases: match options.includes(&Section::Metadata) {
@@ -218,6 +222,15 @@ fn origin_of(instance: &Instance) -> BackupOrigin {
         location: instance.storage.location(),
         instance: known_instance_id(instance.settings.backup.state_folder()),
     }
+}
+
+/// The databases of a backup that may have something in scope.
+fn databases_in(manifest: &Manifest, scope: &Scope) -> Vec<String> {
+    let include = scope.selection().include();
+    let may_be_in =
+        |name: &str| include.is_empty() || include.iter().any(|item| item.may_select_in(name));
+    let names = manifest.databases.iter().map(|one| one.name.clone());
+    names.filter(|name| may_be_in(name)).collect()
 }
 
 /// Returns the age of a backup in seconds, from its start.
@@ -282,6 +295,7 @@ impl ArcBackup {
         let untouched = Arc::new(untouched.await?);
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
+        check_matches(id, &inventory, &options.scope)?;
         let mut plan = RestorePlan::new(options.extra_files);
         plan.warnings
             .extend(check_has_files(id, options, &inventory)?);

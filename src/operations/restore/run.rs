@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_backup_core::{ErrorKind, RestoreSummary, Section};
 
 use crate::manifest::Inventory;
-use crate::operations::Phase;
 use crate::operations::context::Context;
 use crate::operations::legs::assemble::check_whole;
 use crate::operations::problems::Problems;
@@ -27,9 +26,9 @@ use crate::operations::restore::restored_section::{RestoredSection, copy_needed}
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
 use crate::operations::restore::untouched::{ToRestore, untouched};
-use crate::operations::verify::check_for::CheckFor;
-use crate::operations::verify::load::load;
-use crate::operations::{ProblemKind, Running};
+use crate::operations::selected::check_matches;
+use crate::operations::verify::{check_for::CheckFor, load::load};
+use crate::operations::{Phase, ProblemKind, Running};
 use crate::repository::Loaded;
 use crate::{Error, Result};
 
@@ -214,6 +213,7 @@ async fn prepare<'a>(
             "the manifest has changed since the restore began: run it again".to_owned(),
         ));
     }
+    check_matches(&context.id, &inventory, &options.scope)?;
     check_outside(context, options, &loaded, &inventory)?;
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;

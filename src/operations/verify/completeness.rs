@@ -217,6 +217,13 @@ fn expected<'a, F: Fn(&Record) -> bool + Send + 'a>(
     ))
 }
 
+/// Which data of the backup has to be listed, where nothing else is in scope.
+fn prefixes(scope: &Scope) -> Option<Vec<String>> {
+    let others = [Section::Metadata, Section::Config];
+    let has_others = others.iter().any(|section| scope.includes(section));
+    (scope.is_selective() && !has_others).then(|| scope.data_prefixes())
+}
+
 /// The objects in scope. Whatever else is listed goes to `odd`.
 fn found<'a>(
     part: &'a Part<'_>,
@@ -252,7 +259,18 @@ fn found<'a>(
             .unwrap_or_else(PoisonError::into_inner)
             .push(item);
     };
-    let listing = (part.repository.sink()).list(ListOptions::within(&folder(id)));
+    let sink = part.repository.sink();
+    let listing = match prefixes(scope) {
+        None => sink.list(ListOptions::within(&folder(id))),
+        Some(prefixes) => (stream::iter(prefixes))
+            .flat_map(move |of| {
+                sink.list(ListOptions {
+                    prefix: format!("{prefix}{}/{of}", Section::Data),
+                    ..ListOptions::default()
+                })
+            })
+            .boxed(),
+    };
     listing.filter_map(move |item| {
         let path_of = |subject: &str| subject.strip_prefix(prefix).map(str::to_owned);
         let found = match item {

@@ -8,8 +8,10 @@ pub(crate) mod load;
 mod measurements;
 mod mode;
 pub(crate) mod no_writer;
+mod options;
 mod run;
 pub(crate) mod sampling;
 
 pub use mode::VerifyMode;
+pub use options::VerifyOptions;
 pub(crate) use run::{run, update_note};

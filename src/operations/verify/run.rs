@@ -1,20 +1,22 @@
 //! The steps of a verification.
 
-use arc_backup_core::{Entry, Error as CoreError, Scope, Section};
+use arc_backup_core::{Entry, Error as CoreError, Section};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::manifest::{Inventory, Record};
 use crate::operations::Phase;
 use crate::operations::context::Context;
-use crate::operations::entries::to_core;
+use crate::operations::entries::{records_in, to_core};
 use crate::operations::problems::Problems;
+use crate::operations::selected::check_matches;
 use crate::operations::verify::check_for::OnBadList;
 use crate::operations::verify::completeness;
 use crate::operations::verify::file_list;
 use crate::operations::verify::load::load;
 use crate::operations::verify::mode::VerifyMode;
 use crate::operations::verify::no_writer::NoWriter;
+use crate::operations::verify::options::VerifyOptions;
 use crate::operations::verify::sampling::{self, Run};
 use crate::operations::{ProblemKind, Running, Sample};
 use crate::pipeline::Reader;
@@ -48,7 +50,8 @@ impl VerifyOutcome {
 }
 
 /// Verifies a backup. Continues after the first problem and records all of them.
-pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOutcome> {
+pub(crate) async fn run(context: &Context, options: &VerifyOptions) -> Result<VerifyOutcome> {
+    let mode = options.mode;
     let note = read_note(context).await;
     let run = match mode {
         VerifyMode::Sample(share) => Some(Run::new(cursor(context).await, share)),
@@ -56,11 +59,19 @@ pub(crate) async fn run(context: &Context, mode: VerifyMode) -> Result<VerifyOut
     };
     // Recorded only after a complete run: an interrupted verification proves nothing.
     let mut problems = Problems::new(&context.running);
-    examine(context, &mut problems, mode, run.as_ref()).await?;
+    examine(context, &mut problems, options, run.as_ref()).await?;
     // Files that are missing may have been deleted since the lease was lost. A missing answer does
     // not prove that it was.
     if let Err(error @ Error::Cancelled(_)) = context.check_lock().await {
         return Err(error);
+    }
+    // Of a part, faults alone are recorded: the rest of the backup may have any.
+    if !options.scope.is_whole() && problems.is_empty() {
+        return Ok(VerifyOutcome {
+            state: BackupState::of(&note),
+            covered: None,
+            problems,
+        });
     }
     let done = LastVerified {
         at: Timestamp::now().to_string(),
@@ -138,18 +149,13 @@ pub(crate) async fn update_note(
 async fn examine(
     context: &Context,
     problems: &mut Problems,
-    mode: VerifyMode,
+    options: &VerifyOptions,
     run: Option<&Run>,
 ) -> Result<()> {
+    let VerifyOptions { mode, scope } = options;
     context.running.phase(Phase::ReadingInventory);
-    if let Some((loaded, inventory)) = load(
-        context,
-        problems,
-        &Scope::whole(),
-        mode.checks_for(),
-        OnBadList::Fail,
-    )
-    .await?
+    if let Some((loaded, inventory)) =
+        load(context, problems, scope, mode.checks_for(), OnBadList::Fail).await?
     {
         if loaded.manifest.is_leg() && context.repository.legs().is_empty() {
             context.warn(format!(
@@ -169,10 +175,13 @@ async fn examine(
             };
             context.warn(text.to_owned());
         }
-        completeness::check_scope(problems, &loaded, &inventory)?;
-        file_list::check(context, &loaded, mode.checks_for()).await?;
-        read(context, problems, &inventory, mode, run).await?;
-        if !loaded.sealed && mode == VerifyMode::Full {
+        check_matches(&context.id, &inventory, scope)?;
+        if scope.is_whole() {
+            completeness::check_scope(problems, &loaded, &inventory)?;
+            file_list::check(context, &loaded, mode.checks_for()).await?;
+        }
+        read(context, problems, &inventory, options, run).await?;
+        if !loaded.sealed && *mode == VerifyMode::Full && scope.includes(&Section::Metadata) {
             check_databases(context, problems, &inventory).await?;
         }
     }
@@ -220,9 +229,10 @@ async fn read(
     context: &Context,
     problems: &mut Problems,
     inventory: &Inventory,
-    mode: VerifyMode,
+    options: &VerifyOptions,
     run: Option<&Run>,
 ) -> Result<()> {
+    let (mode, scope) = (options.mode, &options.scope);
     // Files with known damage are not read again.
     let damaged = problems.damaged();
     let span = run.map(|run| run.span);
@@ -231,7 +241,7 @@ async fn read(
         None => mode == VerifyMode::Full,
     };
     let (mut files, mut bytes) = (0, 0);
-    for record in inventory.records()? {
+    for record in records_in(inventory, scope)? {
         let record = record?;
         files += 1;
         bytes += record.entry.size;
@@ -256,7 +266,7 @@ async fn read(
         return Ok(());
     }
     context.running.phase(Phase::Reading);
-    let records = inventory.records()?.filter_map(move |record| match record {
+    let records = records_in(inventory, scope)?.filter_map(move |record| match record {
         Ok(record) if !drawn(&record) || damaged.contains(&record.path) => None,
         // The key is the whole path in the backup.
         Ok(record) => Some(Ok(Entry {

@@ -307,7 +307,7 @@ impl Days {
         for target in TARGETS {
             if let Some(id) = self.held(target).last() {
                 let target = Some(target.to_owned());
-                let verify = Request::Verify(parsed(id), VerifyMode::Full, target);
+                let verify = Request::Verify(parsed(id), VerifyMode::Full.into(), target);
                 self.world.completed(verify, &self.case);
             }
         }

@@ -184,7 +184,10 @@ impl World {
     }
 
     pub fn verify(&self, id: &str, case: &str) {
-        self.completed(Request::Verify(parsed(id), VerifyMode::Full, None), case);
+        self.completed(
+            Request::Verify(parsed(id), VerifyMode::Full.into(), None),
+            case,
+        );
     }
 
     pub fn restore(&self, id: &str, case: &str) {

@@ -200,6 +200,17 @@ impl S3Server {
         self.faults.reset_counts();
     }
 
+    /// The bytes of each object, by `bucket/key`, that were read since that was reset.
+    #[must_use]
+    pub fn reads(&self) -> BTreeMap<String, u64> {
+        self.store.state().reads.clone()
+    }
+
+    /// Sets all bytes that were read to zero.
+    pub fn reset_reads(&self) {
+        self.store.state().reads.clear();
+    }
+
     /// The keys in a bucket, in byte order.
     #[must_use]
     pub fn keys(&self, bucket: &str) -> Vec<String> {

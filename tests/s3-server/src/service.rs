@@ -133,6 +133,9 @@ impl S3 for Service {
             Some(range) => object.blob.slice(range.clone()),
             None => object.blob.clone(),
         };
+        *(self.0.state().reads)
+            .entry(format!("{}/{}", input.bucket, input.key))
+            .or_default() += blob.len();
         let mut output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(blob.len() as i64),

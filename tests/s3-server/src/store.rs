@@ -19,6 +19,8 @@ pub(crate) struct Store {
 
 pub(crate) struct State {
     pub(crate) buckets: BTreeMap<String, Bucket>,
+    /// The bytes that were read of each object, by `bucket/key`.
+    pub(crate) reads: BTreeMap<String, u64>,
     uploads_begun: u64,
 }
 
@@ -93,6 +95,7 @@ impl Store {
             options,
             state: Mutex::new(State {
                 buckets,
+                reads: BTreeMap::new(),
                 uploads_begun: 0,
             }),
         }

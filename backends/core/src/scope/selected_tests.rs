@@ -127,6 +127,10 @@ fn a_range_of_time_is_one_of_hours_and_of_days_that_it_touches() {
     let five = Scope::whole().in_time(range("2026-11-20T05:00:00Z", "2026-11-20T06:00:00Z"));
     assert!(five.contains_data(CPU_STATE) && !five.splits(CPU_STATE));
     assert!(!five.contains_data("_compaction_state/hourly/iot/unknown.json"));
+    let unknown = "_compaction_state/hourly/iot/unknown.json";
+    assert!(five.concerns_job(CPU_STATE) && five.concerns_job(unknown));
+    assert!(!scope_of(&["iot.mem"], &[]).concerns_job(CPU_STATE));
+    assert!(!scope_of(&["web.mem"], &[]).concerns_job(unknown));
     let daily = "_compaction_state/daily/iot/iot_cpu_2026_11_20_17.json";
     assert!(five.contains_data(daily) && five.splits(daily));
     let days = five.time().whole_days();

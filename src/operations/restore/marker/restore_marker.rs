@@ -209,6 +209,7 @@ impl<'a> RestoreMarker<'a> {
             databases: Vec::new(),
             except_databases: Vec::new(),
             folders: None,
+            selection: None,
             done: done.to_vec(),
             phase: phase.to_owned(),
             written_at: Timestamp::now().to_string(),
@@ -306,7 +307,7 @@ pub(crate) fn check_covers_interrupted(
     }
     let restores_data = sections.contains(&Section::Data);
     if omits_databases(interrupted, &marker.options.scope, restores_data) {
-        omitted.push(OTHER_DATABASES);
+        omitted.push(other_data(interrupted, &marker.options.scope));
     }
     refuse_to_omit(interrupted, &omitted).map_err(Error::Failed)
 }
@@ -333,13 +334,23 @@ pub(crate) fn check_options_cover(
         &options.scope,
         options.includes(&Section::Data),
     ) {
-        omitted.push(OTHER_DATABASES);
+        omitted.push(other_data(interrupted, &options.scope));
     }
     refuse_to_omit(interrupted, &omitted)
 }
 
 /// What a message calls the data that is out of scope.
 const OTHER_DATABASES: &str = "data of other databases";
+
+/// The same, where one of the restores is of a part of databases.
+const OTHER_DATA: &str = "other data";
+
+fn other_data(interrupted: &RestoreInProgress, scope: &Scope) -> &'static str {
+    match interrupted.selection.is_some() || scope.is_selective() {
+        true => OTHER_DATA,
+        false => OTHER_DATABASES,
+    }
+}
 
 /// Whether a restore of data in `scope` omits data of the interrupted one.
 fn omits_databases(interrupted: &RestoreInProgress, scope: &Scope, restores_data: bool) -> bool {

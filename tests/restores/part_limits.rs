@@ -1,0 +1,297 @@
+//! Restores of a part of the data: what is refused, what is read, and what completes one.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::stores::{delete, put_all, target};
+
+/// Guards against: rows of other hours that go, or come twice, with the file of a day.
+pub(super) fn the_file_of_a_day_is_not_restored_for_some_hours() {
+    let (instance, place, id) = local();
+    let daily = "iot/mem/2027/01/13/mem_b1_daily.parquet";
+    let other = "iot/mem/2027/01/13/mem_2_b1_daily.parquet";
+    let hour = "iot/mem/2027/01/13/22/a.parquet";
+    let hours = [
+        "--include",
+        "iot.mem",
+        "--from",
+        "2027-01-13T22:00:00Z",
+        "--until",
+        "2027-01-13T23:00:00Z",
+    ];
+    let days = [
+        "--include",
+        "iot.mem",
+        "--from",
+        "2027-01-13",
+        "--until",
+        "2027-01-14",
+    ];
+    for (key, bytes) in [
+        (daily, Some(&b"other"[..])),
+        (daily, None),
+        (other, Some(b"later")),
+    ] {
+        put(&place.sink, hour, b"other");
+        match bytes {
+            Some(bytes) => put(&place.sink, key, bytes),
+            None => delete(&place.sink, &[key]),
+        }
+        let before = live(&instance);
+        let (code, failed) = instance.json(&[&["restore", &id, "--yes"], &hours[..]].concat());
+        assert_eq!(code, 1, "{failed}");
+        let said = failed.to_string();
+        for part in [
+            key,
+            "--from 2027-01-13 --until 2027-01-14",
+            "nothing was changed",
+        ] {
+            assert!(said.contains(part), "no {part:?} in {said}");
+        }
+        assert!(live(&instance) == before, "{key}");
+        restored(&instance, &id, &days);
+        assert_eq!(live_files(&place), files(), "{key}");
+    }
+    put(&place.sink, hour, b"other");
+    restored(&instance, &id, &hours);
+    assert_eq!(
+        live_files(&place),
+        files(),
+        "the file of the day is the same"
+    );
+}
+
+/// Guards against: a misspelt name that restores nothing, or everything.
+pub(super) fn a_part_that_is_not_there_is_refused_with_its_name() {
+    let (instance, place, id) = local();
+    change_all(&place, 1);
+    for (options, parts) in [
+        (
+            &["--include", "iott"][..],
+            &["no database \"iott\"", "did you mean \"iot\""][..],
+        ),
+        (
+            &["--include", "iot.cpuu"],
+            &["no measurement \"cpuu\"", "did you mean \"cpu\""],
+        ),
+        (
+            &["--exclude", "x*"],
+            &["x*", "it has iot, spoke1/telemetry, web"],
+        ),
+        (
+            &["--include", "iot.x*"],
+            &["no measurement", "it has cpu, mem"],
+        ),
+        (
+            &["--include", "spoke1/telemetry.cpu"],
+            &["spoke1/telemetry/cpu/**"],
+        ),
+        (&["--include", ""], &["include", "is empty"]),
+        (&["--include", "iot.["], &["include", "no valid glob"]),
+        (&["--from", "later"], &["from", "\"later\" is not a date"]),
+        (
+            &["--from", "2027-01-14", "--until", "2027-01-13"],
+            &["ends at 2027-01-13T00:00:00Z"],
+        ),
+        (&["--include", "iot", "--no-data"], &["cannot be used with"]),
+        (&["--with-metadata"], &["required"]),
+    ] {
+        refused(
+            &instance,
+            &[&["restore", &id, "--yes"], options].concat(),
+            parts,
+        );
+        if !options.iter().any(|option| option.contains("data")) {
+            refused(&instance, &[&["verify", &id], options].concat(), parts);
+        }
+    }
+    refused(
+        &instance,
+        &["verify", &id, "--include", "iot", "--sample", "5%"],
+        &["cannot be used with"],
+    );
+    for (options, part) in [
+        (
+            &["--include", "iot/nothing/**"][..],
+            "iot/nothing/**: nothing in backup",
+        ),
+        (
+            &["--exclude", "**/*.txt.gz", "--include", "iot"],
+            "**/*.txt.gz: nothing in backup",
+        ),
+        (
+            &[
+                "--include",
+                "iot.cpu",
+                "--from",
+                "2030-01-01",
+                "--exclude",
+                "iot",
+            ],
+            "nothing matches",
+        ),
+    ] {
+        let before = live(&instance);
+        for command in [&["restore", &id, "--yes"][..], &["verify", &id]] {
+            let (code, failed) = instance.json(&[command, options].concat());
+            assert_eq!(code, 1, "{failed}");
+            assert!(failed.to_string().contains(part), "no {part:?} in {failed}");
+        }
+        assert!(live(&instance) == before, "{options:?}: live data changed");
+    }
+    let service = instance.serve();
+    let before = live(&instance);
+    for (fields, part) in [
+        (json!({"scope": {"include": ["iott"]}}), "no database"),
+        (json!({"scope": {"include": []}}), "include is empty"),
+        (
+            json!({"scope": {"include": "iot"}}),
+            "scope.include must be a list, each a string",
+        ),
+        (json!({"scope": ["iot"]}), "scope must be an object"),
+        (
+            json!({"scope": {"inclde": ["iot"]}}),
+            "in scope: did you mean",
+        ),
+        (
+            json!({"scope": {"until": "x"}}),
+            "scope: until: \"x\" is not a date",
+        ),
+        (
+            json!({"scope": {"include": ["iot"]}, "restore_data": false}),
+            "restore_data",
+        ),
+    ] {
+        let answer = service.post("/api/v1/backup/restore", &restore_body(&id, &fields));
+        assert_eq!(answer.status, 400, "{fields}: {}", answer.text);
+        assert!(answer.text.contains(part), "no {part:?} in {}", answer.text);
+        if fields.get("restore_data").is_none() {
+            let path = format!("/api/v1/backup/{id}/verify");
+            let answer = service.post(&path, &fields.to_string());
+            assert_eq!(answer.status, 400, "{fields}: {}", answer.text);
+        }
+    }
+    assert!(live(&instance) == before, "live data changed");
+}
+
+/// Guards against: one hour for which a whole backup, or the whole live data, is read.
+pub(super) fn one_hour_on_s3_reads_that_hour() {
+    let (instance, server) = (small(), s3_server());
+    let storage = stores::storage(Kind::S3, &instance, &server, true);
+    let mut many = files();
+    for number in 0..200 {
+        let key = format!(
+            "iot/cpu/2027/02/{:02}/{:02}/c.parquet",
+            1 + number / 24,
+            number % 24
+        );
+        many.insert(key, vec![7; 10_000]);
+    }
+    put_all(&storage.sink, &many);
+    configure(&instance, &storage, &target(Kind::S3, &instance, &server));
+    let id = instance.ok(&["backup", "--target", "far", "--no-metadata", "--no-config"]);
+    let wanted = "iot/cpu/2027/02/03/05/c.parquet";
+    delete(&storage.sink, &[wanted]);
+    let before = live_files(&storage);
+    server.reset_reads();
+    let options = [
+        "--include",
+        "iot.cpu",
+        "--from",
+        "2027-02-03T05:00",
+        "--until",
+        "2027-02-03T06:00",
+    ];
+    let done = restored(&instance, &id, &options);
+    let read = server.reads();
+    let of_backup: BTreeSet<&str> = (read.keys())
+        .filter_map(|key| key.split_once(&format!("{id}/"))?.1.into())
+        .collect();
+    let expected = [
+        "data/_schema/iot/cpu.parquet",
+        "data/iot/cpu/2027/02/03/05/c.parquet",
+        "inventory.jsonl.zst",
+        "manifest.json",
+    ];
+    assert_eq!(of_backup, BTreeSet::from(expected), "{read:?} {done}");
+    let of_data = |(key, bytes): (&String, &u64)| (!key.contains(".arc-backup")).then_some(*bytes);
+    let live_bytes: u64 = (read.iter().filter(|(key, _)| key.starts_with("data/")))
+        .filter_map(of_data)
+        .sum();
+    assert_eq!(live_bytes, 0, "live data was read: {read:?}");
+    let mut expected = before;
+    expected.insert(wanted.to_owned(), many[wanted].clone());
+    assert!(live_files(&storage) == expected);
+}
+
+/// Guards against: a backup that counts as verified, of which only a part was read; and damage that
+/// was seen and is not recorded.
+pub(super) fn a_part_is_verified_and_the_backup_does_not_count_as_such() {
+    let (instance, _, id) = local();
+    let state = || instance.json(&["show", &id]).1["state"].clone();
+    flip(
+        &instance
+            .backup_folder(&id)
+            .join("data/web/cpu/2027/01/14/00/a.parquet"),
+    );
+    let (code, verified) = instance.json(&["verify", &id, "--include", "iot.cpu"]);
+    assert_eq!(code, 0, "{verified}");
+    assert_eq!(verified["selection"]["include"], json!(["iot.cpu"]));
+    assert_eq!(verified["total_files"], 10, "{verified}");
+    assert_eq!(state(), "unverified");
+    let hour = [
+        "verify",
+        &id,
+        "--include",
+        "web",
+        "--from",
+        "2027-01-14T01:00Z",
+    ];
+    assert_eq!(instance.json(&hour).0, 0);
+    let (code, failed) = instance.json(&["verify", &id, "--include", "web"]);
+    assert_eq!(code, 1, "{failed}");
+    assert!(
+        has_problem(&failed, "data/web/cpu/2027/01/14/00/a.parquet", "checksum"),
+        "{failed}"
+    );
+    assert_eq!(state(), "damaged");
+}
+
+/// Guards against: a part that stays half restored, as a restore of another one has taken the
+/// marker away.
+pub(super) fn an_interrupted_part_is_completed_by_a_restore_that_covers_it() {
+    let (instance, place, id) = local();
+    let same = ["--include", "*.cpu", "--exclude", "web"];
+    for (round, completing) in [&same[..], &["--include", "*.cpu"], &["--include", "*"]]
+        .into_iter()
+        .enumerate()
+    {
+        change_all(&place, round);
+        let options = [
+            "restore",
+            &id,
+            "--yes",
+            "--include",
+            "*.cpu",
+            "--exclude",
+            "web",
+        ];
+        let (killed, _) = faulty(&instance, "die:after:2", "storage.promote", &options);
+        assert_eq!(killed.status.code(), None, "{}", text(&killed));
+        let (_, status) = instance.json(&["status"]);
+        let marker = &status["restore_in_progress"];
+        assert_eq!(marker["selection"]["include"], json!(["*.cpu"]), "{status}");
+        let command = format!("restore {id} --target local --include '*.cpu' --exclude web`");
+        for other in [&["--include", "web"][..], &["--include", "iot.mem"]] {
+            let arguments = [&["restore", &id, "--yes"], other].concat();
+            refused(&instance, &arguments, &["other data", &command]);
+        }
+        restored(&instance, &id, completing);
+        let (_, status) = instance.json(&["status"]);
+        assert_eq!(status["restore_in_progress"], Value::Null, "{status}");
+        let left = leftovers(&instance, false, "completed");
+        assert_eq!(left, Vec::<String>::new(), "{completing:?}");
+    }
+    restored(&instance, &id, &[]);
+    assert_eq!(live_files(&place), files());
+}
