@@ -105,9 +105,9 @@ pub use operations::{
     LastGood, Leftover, ListAnswer, ListFilter, ListPlace, LocalInventory, NoteChange,
     OpenedBackup, OpenedFile, Operation, OperationFilter, OperationKind, OperationPage, Origin,
     Phase, PinRequest, PinnedBackup, PlannedBackup, Problem, ProblemKind, PruneOptions, PrunePlan,
-    RehearseOptions, Request, RestoreInProgress, RestoreOptions, RestorePlan, RestorePreview,
-    RoomNeeded, Running, Sections, SetAside, Status, Sweep, TimeLimit, TimedRequest, VerifyMode,
-    VerifyOptions, Who, copy_to_all,
+    RehearseOptions, Renames, Request, RestoreInProgress, RestoreOptions, RestorePlan,
+    RestorePreview, RoomNeeded, Running, Sections, SetAside, Status, Sweep, TimeLimit,
+    TimedRequest, VerifyMode, VerifyOptions, Who, copy_to_all,
 };
 pub use registry::{Registry, SinkConstructor, SinkWrapper, SourceConstructor, SourceWrapper};
 pub use repository::{

@@ -16,6 +16,7 @@ use poem_openapi::types::ToJSON;
 use super::connections::{self, Connection};
 use super::endpoints::service;
 use super::error::error_body;
+use super::head::note_head;
 use super::idempotency::KeysInUse;
 use super::methods::Methods;
 use super::query;
@@ -126,6 +127,7 @@ async fn limit_body<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Re
         };
         request.set_body(bytes);
     }
+    note_head(&mut request);
     let connection = request.data::<Arc<Connection>>().cloned();
     let _answering = connection.as_ref().map(Connection::answer);
     next.call(request).await.map(IntoResponse::into_response)

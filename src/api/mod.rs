@@ -9,6 +9,7 @@ mod error;
 mod examples;
 mod extract;
 mod file_path;
+mod head;
 mod idempotency;
 mod inside_examples;
 mod list_parameters;

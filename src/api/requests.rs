@@ -1,5 +1,7 @@
 //! The bodies of requests.
 
+use std::collections::BTreeMap;
+
 use poem_openapi::Object;
 
 use super::extract::{Fields, UnknownFields};
@@ -77,7 +79,7 @@ pub(super) struct RestoreBackup {
     pub(super) restore_metadata: Option<bool>,
     /// Restore `arc.toml`. Default false.
     pub(super) restore_config: Option<bool>,
-    /// Must be true, unless `dry_run` or `to` is set: live data is overwritten.
+    /// Must be true, unless `dry_run`, `to` or `rename` is set: live data is overwritten.
     pub(super) confirm: Option<bool>,
     /// How Arc 27.01 restores on a cluster: `merge` (default) or `replace`. A standalone instance
     /// takes `merge` only.
@@ -94,6 +96,12 @@ pub(super) struct RestoreBackup {
     /// Omit files that are damaged or missing in the backup, and restore the rest; the live files
     /// in their place stay. The operation still ends as `failed`. Default false.
     pub(super) skip_damaged: Option<bool>,
+    /// New names of databases, by the names in the backup: these are restored under them, and
+    /// nothing else is.
+    pub(super) rename: Option<BTreeMap<String, String>>,
+    /// With `rename`: also where there is a database of the new name, by the rules of any restore;
+    /// then `confirm` must be true. Default false.
+    pub(super) over_existing: Option<bool>,
     /// Restore into this folder of the service's machine, an absolute path: a new instance that Arc
     /// can be started in. It must be empty or absent. The live data is not touched.
     pub(super) to: Option<String>,
@@ -158,7 +166,7 @@ impl Fields for VerifyBackup {
 /// How to rehearse a restore.
 #[derive(Debug, Default, Object)]
 pub(super) struct RehearseBackup {
-    /// Percent of the data files that are restored, more than 0 and at most 100, drawn anew each
+    /// Percent of the data files that are restored, more than 0 and at most 100, another one each
     /// time. Databases and configuration always are. Default: all of them.
     pub(super) percent: Option<f64>,
     /// The target that holds it; needed where several hold a backup of this id.

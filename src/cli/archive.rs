@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_backup_core::{Scope, Section, Selection, TimeRange};
+use arc_backup_core::{Scope, Section};
 
 use super::ids;
 use super::inside_arguments::{ExportArguments, ExtractArguments, ImportArguments};
 use super::operation::{Answer, recorded, run_and_print};
 use super::signals::Signals;
 use crate::operations::{
-    ArcBackup, ExportOptions, ExportTo, ExtractOptions, ImportOptions, OperationKind, Request,
+    ArcBackup, DataSelection, ExportOptions, ExportTo, ExtractOptions, ImportOptions,
+    OperationKind, Request,
 };
 use crate::{Error, Result};
 
@@ -63,14 +64,10 @@ pub(super) async fn extract(
     json: bool,
     signals: &Signals,
 ) -> Result<u8> {
-    let time = TimeRange::new(arguments.from, arguments.until);
-    let time = time.map_err(|error| Error::Invalid(format!("--from and --until: {error}")))?;
-    let is_all = arguments.include.is_empty() && arguments.exclude.is_empty() && time.is_open();
-    let scope = match is_all {
+    let selection = DataSelection::from(arguments.selection);
+    let scope = match selection.is_all() {
         true => Scope::whole(),
-        false => Scope::of_sections([Section::Data])
-            .selecting(Selection::new(arguments.include, arguments.exclude))
-            .in_time(time),
+        false => selection.to_scope(Scope::of_sections([Section::Data]))?,
     };
     let target = arguments.target.as_deref();
     let found = ids::resolve(engine, &arguments.id, target);

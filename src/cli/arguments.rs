@@ -165,7 +165,7 @@ pub(super) enum Command {
         /// The backup: its id, the beginning of it, or `latest`.
         #[arg(default_value = "latest")]
         id: String,
-        /// Only a share of the data files, such as 10%, drawn anew each time. Databases and
+        /// Only a share of the data files, such as 10%, another one each time. Databases and
         /// configuration are always restored.
         #[arg(long, value_name = "SHARE", value_parser = share)]
         share: Option<f64>,

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use arc_backup_core::Selector;
 use clap::Args;
-use jiff::Timestamp;
 
+use super::selection_arguments::SelectionArguments;
 use super::wait_arguments::WaitArguments;
 use crate::operations::TimeLimit;
-use crate::times;
 
 #[derive(Debug, Args)]
 pub(super) struct FilesArguments {
@@ -92,19 +90,8 @@ pub(super) struct ExtractArguments {
     /// The folder to write to: a new or an empty one.
     #[arg(long, value_name = "DIR")]
     pub(super) to: PathBuf,
-    /// Only these data files: a database (iot), a measurement (iot.cpu) or a path under the storage
-    /// root (iot/cpu/2026/**), with globs; may be given several times [default: all of the backup].
-    #[arg(long, value_name = "WHAT")]
-    pub(super) include: Vec<Selector>,
-    /// Not these data files; may be given several times.
-    #[arg(long, value_name = "WHAT")]
-    pub(super) exclude: Vec<Selector>,
-    /// Only data files with rows from then on: a date, a time in RFC 3339, or an age such as 7d.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub(super) from: Option<Timestamp>,
-    /// Only data files with rows before then.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub(super) until: Option<Timestamp>,
+    #[command(flatten)]
+    pub(super) selection: SelectionArguments,
     /// The target that holds it; needed where several do.
     #[arg(long, value_name = "NAME")]
     pub(super) target: Option<String>,
@@ -113,9 +100,4 @@ pub(super) struct ExtractArguments {
     pub(super) timeout: Option<TimeLimit>,
     #[command(flatten)]
     pub(super) busy: WaitArguments,
-}
-
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let moment = times::parse_moment(text, Timestamp::now());
-    moment.ok_or_else(|| format!("expected {}", times::MOMENT_FORM))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{ColdHeld, Scope};
+use arc_backup_core::Scope;
 use poem_openapi::types::ToJSON;
 
 use super::actor::who;
@@ -17,7 +17,8 @@ use super::restore_report;
 use super::signals::Signals;
 use crate::api::types;
 use crate::operations::{
-    ArcBackup, DataSelection, Destination, OperationKind, Request, RestoreOptions, Sections,
+    ArcBackup, DataSelection, Destination, OperationKind, Renames, Request, RestoreOptions,
+    Sections,
 };
 use crate::{Error, Result};
 
@@ -53,9 +54,11 @@ pub(super) async fn run(
         verify_first: arguments.verify_first,
         into_other_instance: arguments.into_other_instance,
         skip_damaged: arguments.skip_damaged,
+        rename: Renames::new(arguments.rename)?,
+        over_existing: arguments.over_existing,
         destination: (arguments.to.clone()).map_or(Destination::Live, Destination::Folder),
         plan_id: arguments.plan,
-        cold_held: ColdHeld::default(),
+        ..RestoreOptions::default()
     };
     if !options.includes_any() {
         return Err(Error::Invalid(
@@ -92,7 +95,7 @@ pub(super) async fn run(
             Err(error) => print_stderr!("warning: no preview of the restore: {error}"),
         }
     }
-    if arguments.to.is_none() {
+    if options.overwrites() {
         let question = format!("Restore {id} over the live data?");
         confirm(arguments.yes, question, signals).await?;
     }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::selection_arguments::SelectionArguments;
 use super::wait_arguments::WaitArguments;
-use crate::operations::{ExtraFilesPolicy, TimeLimit};
+use crate::operations::{ExtraFilesPolicy, Renames, TimeLimit};
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
@@ -43,6 +43,17 @@ pub(super) struct RestoreArguments {
     /// code 1).
     #[arg(long)]
     pub(super) skip_damaged: bool,
+    /// Restore this database under another name, and nothing else; may be given several times.
+    #[arg(
+        long,
+        visible_alias = "database-mapping",
+        value_name = "OLD:NEW",
+        value_parser = Renames::parse_pair
+    )]
+    pub(super) rename: Vec<(String, String)>,
+    /// With --rename: also where there is a database of the new name, by the rules of any restore.
+    #[arg(long, requires = "rename")]
+    pub(super) over_existing: bool,
     /// Restore into this folder: a new instance that Arc can be started in. It must be empty or
     /// absent. The live data is not touched.
     #[arg(long, value_name = "DIR")]

@@ -116,7 +116,13 @@ fn preview_lines(preview: &RestorePreview) -> Vec<String> {
     if let Some(path) = &destination.warehouse {
         row("", &format!("{path} (Iceberg warehouse: extra files stay)"));
     }
-    if !preview.scope.is_empty() {
+    for (old, new) in &preview.rename {
+        row(
+            "renamed",
+            &format!("{old} as {new}: nothing else is restored"),
+        );
+    }
+    if !preview.scope.is_empty() && preview.rename.is_empty() {
         let scope = preview.scope.join(", ");
         row("scope", &format!("{scope}: no other database is touched"));
     }

@@ -270,7 +270,7 @@ fn damaged_files(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if let Some(more @ 1..) = count.checked_sub(lines.len() as u64 - 1) {
         lines.push(format!("and {more} more (the first 1,000 with --json)"));
     }
-    let names = std::iter::once("DAMAGED SOURCE").chain(std::iter::repeat(""));
+    let names = std::iter::once("DAMAGED DATA").chain(std::iter::repeat(""));
     names.zip(lines).collect()
 }
 

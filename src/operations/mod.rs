@@ -109,7 +109,7 @@ pub use restore::plan::{DatabaseChanges, RestorePlan, RoomNeeded};
 pub use restore::preview::{BackupOrigin, RestoreDestination, RestorePreview};
 pub use restore::set_aside::SetAside;
 pub use restore::{
-    Destination, ExtraFilesPolicy, InterruptedRun, RestoreInProgress, RestoreOptions,
+    Destination, ExtraFilesPolicy, InterruptedRun, Renames, RestoreInProgress, RestoreOptions,
 };
 pub use running::{Running, Who};
 pub use sections::Sections;

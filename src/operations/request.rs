@@ -96,7 +96,7 @@ impl Request {
     /// Returns the part of the data that it is limited to; `None` if it is not.
     pub(crate) fn selection(&self) -> Option<DataSelection> {
         match self {
-            Self::Restore(_, options, _) => DataSelection::of(&options.scope),
+            Self::Restore(_, options, _) => DataSelection::of(options.backup_scope()),
             Self::Verify(_, options, _) => DataSelection::of(&options.scope),
             Self::Backup(..)
             | Self::Rehearse(..)

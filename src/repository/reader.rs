@@ -23,6 +23,18 @@ pub struct BackupReader {
     elsewhere: Arc<Elsewhere>,
     /// Which leg of a run holds each file.
     legs: Arc<LegIndex>,
+    /// Where a file is in the backup, if not at the path that is asked for.
+    places: Option<Places>,
+}
+
+/// The path in the backup of what is asked for by another one.
+#[derive(Clone)]
+struct Places(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Places")
+    }
 }
 
 impl Repository {
@@ -41,6 +53,7 @@ impl Repository {
             section: None,
             elsewhere: Arc::new(elsewhere),
             legs: inventory.legs().clone(),
+            places: None,
         })
     }
 }
@@ -83,11 +96,22 @@ impl BackupReader {
         }
     }
 
+    /// The same, where files may be asked for by other paths: `place` has that in the backup.
+    #[must_use]
+    pub(crate) fn at(self, place: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self {
+            places: Some(Places(Arc::new(place))),
+            ..self
+        }
+    }
+
     async fn get(&self, entry: &Entry, again: bool) -> Result<Body, CoreError> {
         let path = match &self.section {
             Some(section) => format!("{section}/{}", entry.key),
             None => entry.key.to_string(),
         };
+        let elsewhere = self.places.as_ref().and_then(|Places(place)| place(&path));
+        let path = elsewhere.unwrap_or(path);
         let holder = self.elsewhere.holder(&path).unwrap_or(&self.id);
         let key = format!("{holder}/{path}");
         let key = Key::parse(&key)

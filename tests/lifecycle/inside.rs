@@ -69,10 +69,15 @@ fn raw(service: &Service, method: &str, path: &str, headers: &[(&str, &str)]) ->
     let mut answer = Vec::new();
     // A connection that is cut may be reset.
     let _ = stream.read_to_end(&mut answer);
-    let end = answer
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let Some(end) = end else {
+        // It was cut before anything of it was sent.
+        return Raw {
+            status: 0,
+            headers: BTreeMap::new(),
+            body: Vec::new(),
+        };
+    };
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap();

@@ -16,6 +16,7 @@ mod new_instances;
 mod part_limits;
 mod parts;
 mod plans;
+mod renames;
 mod staged;
 mod undo;
 
@@ -28,6 +29,7 @@ use new_instances::*;
 use part_limits::*;
 use parts::*;
 use plans::*;
+use renames::*;
 use scene::{leftovers, live, small};
 use serde_json::{Value, json};
 use staged::*;
@@ -45,6 +47,9 @@ fn main() -> ExitCode {
         random_plans,
         a_backup_is_restored_into_a_folder,
         a_killed_restore_into_a_folder_is_completed,
+        a_database_is_restored_under_another_name,
+        names_that_cannot_be_are_refused,
+        a_killed_renamed_restore_is_completed,
         many_random_plans,
         an_arc_toml_that_names_other_places_is_restored_by_itself,
         undamaged_files_of_a_damaged_backup_are_restored_on_request,

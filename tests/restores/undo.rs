@@ -105,7 +105,7 @@ fn killed(limit: usize) {
         let changes = [".put_back\t", ".set_aside\t", ".apply\t", ".remove_aside\t"];
         let is_met = |number: &usize| {
             let call = &trace[number - 1];
-            number % step == 0 || changes.iter().any(|change| call.contains(change))
+            number.is_multiple_of(step) || changes.iter().any(|change| call.contains(change))
         };
         for number in (1..=trace.len()).filter(is_met) {
             runs += 1;

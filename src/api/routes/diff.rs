@@ -33,6 +33,10 @@ impl DiffRoutes {
         operation_id = "diff_backups",
         tag = "Tag::Backup"
     )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a parameter of the endpoint"
+    )]
     async fn diff(
         &self,
         _admin: Admin,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use poem::web::Data;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
@@ -11,6 +12,7 @@ use poem_openapi::payload::{Binary, Json};
 use super::super::error::{ApiError, error_body};
 use super::super::extract::Admin;
 use super::super::file_path::file_path;
+use super::super::head::is_head;
 use super::super::parameters::page;
 use super::super::range::{Wanted, has_tag, wanted};
 use super::super::shared::Shared;
@@ -131,7 +133,7 @@ impl FileRoutes {
         }
         let is_current = if_range.0.is_none() || if_range.0 == tag;
         let wanted = wanted(range.0.as_deref().filter(|_| is_current), file.size());
-        let is_head = request.method() == poem::http::Method::HEAD;
+        let is_head = is_head(request);
         let size = file.size();
         let accepts = BYTES.to_owned();
         match wanted {
@@ -159,11 +161,13 @@ async fn body(
     range: Option<std::ops::Range<u64>>,
     is_head: bool,
 ) -> Result<Binary<Body>, ApiError> {
-    use futures::TryStreamExt;
     if is_head {
         return Ok(Binary(Body::empty()));
     }
-    let pieces = file.open(range).await?.into_stream();
+    let mut pieces = file.open(range).await?.into_stream();
+    // A fault that shows at once is an answer of its own.
+    let first = pieces.try_next().await?;
+    let pieces = stream::iter(first.map(Ok)).chain(pieces);
     let pieces = pieces.map_err(|error| {
         tracing::error!(%error, "a file of a backup was not sent whole");
         std::io::Error::other(error)

@@ -1,7 +1,7 @@
 //! Restoring a backup.
 
 use crate::operations::Sections;
-use arc_backup_core::{ColdHeld, Scope};
+use arc_backup_core::Scope;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::super::starting::{in_scope, limit, preview, selected, start, who};
 use super::super::tag::Tag;
 use super::super::types::{Restored, Started};
 use crate::manifest::BackupId;
-use crate::operations::{Destination, Request, RestoreOptions};
+use crate::operations::{Destination, Renames, Request, RestoreOptions};
 
 /// The endpoint of restores.
 pub(in crate::api) struct RestoreRoutes;
@@ -46,8 +46,9 @@ impl RestoreRoutes {
             .and_then(Result::ok)
             .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
         let is_dry_run = fields.dry_run.unwrap_or(false);
-        // Into a new folder nothing is overwritten.
-        let overwrites = fields.to.is_none() && !is_dry_run;
+        // Into a new folder, or under a new name, nothing is overwritten.
+        let is_beside = fields.rename.is_some() && fields.over_existing != Some(true);
+        let overwrites = fields.to.is_none() && !is_beside && !is_dry_run;
         if fields.confirm != Some(true) && overwrites {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
@@ -74,9 +75,11 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
+            rename: Renames::new(fields.rename.unwrap_or_default())?,
+            over_existing: fields.over_existing.unwrap_or(false),
             destination: destination(fields.to.as_deref())?,
             plan_id: fields.plan_id,
-            cold_held: ColdHeld::default(),
+            ..RestoreOptions::default()
         };
         if !options.includes_any() {
             return Err(ApiError::bad(

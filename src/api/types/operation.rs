@@ -62,8 +62,8 @@ impl From<operations::Status> for Status {
 #[derive(Debug, Clone, Default, PartialEq, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Operation {
-    /// `backup`, `restore`, `verify`, `delete`, `copy`, `prune` or `undo`; `unknown` where its entry
-    /// in the history cannot be read.
+    /// `backup`, `restore`, `verify`, `delete`, `copy`, `prune` or `undo`; `unknown` where its
+    /// entry in the history cannot be read.
     pub(in crate::api) operation: String,
     /// Its own id.
     pub(in crate::api) operation_id: String,

@@ -1,5 +1,7 @@
 //! A restore: its preview, its plan, and what becomes of extra files.
 
+use std::collections::BTreeMap;
+
 use poem_openapi::{Enum, Object};
 
 use super::data_scope::SelectedData;
@@ -241,6 +243,9 @@ pub(crate) struct RestorePreview {
     pub(in crate::api) other_instance: bool,
     /// Where the restore writes to.
     pub(in crate::api) destination: RestoreDestination,
+    /// New names of databases, by those in the backup.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) rename: BTreeMap<String, String>,
     /// The databases that the restore is limited to, as the backup has no others, sorted; absent
     /// where it is not limited. No other database is touched.
     #[oai(default, skip_serializing_if_is_empty)]
@@ -276,6 +281,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             source,
             other_instance,
             destination,
+            rename,
             scope,
             selection,
             databases,
@@ -295,6 +301,7 @@ impl From<operations::RestorePreview> for RestorePreview {
             source: source.map(Into::into),
             other_instance,
             destination: destination.into(),
+            rename,
             scope,
             selection: selection.map(Into::into),
             databases,

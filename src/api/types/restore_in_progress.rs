@@ -1,5 +1,7 @@
 //! A restore that was interrupted while it changed live data.
 
+use std::collections::BTreeMap;
+
 use poem_openapi::Object;
 
 use super::data_scope::SelectedData;
@@ -23,6 +25,9 @@ pub(in crate::api) struct RestoreInProgress {
     /// The part of the data that it is limited to; absent where it is not.
     #[oai(default, skip_serializing_if_is_none)]
     pub(in crate::api) selection: Option<SelectedData>,
+    /// New names of databases, by those in the backup.
+    #[oai(default, skip_serializing_if_is_empty)]
+    pub(in crate::api) rename: BTreeMap<String, String>,
     /// The sections that are restored.
     #[oai(default)]
     pub(in crate::api) done: Vec<String>,
@@ -64,6 +69,9 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             except_databases: _,
             folders: _,
             selection,
+            // A part of the command that completes it.
+            over_existing: _,
+            rename,
             done,
             phase,
             written_at,
@@ -86,6 +94,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             sections,
             databases,
             selection: selection.map(Into::into),
+            rename: rename.names().clone(),
             done,
             phase,
             written_at,

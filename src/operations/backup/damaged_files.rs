@@ -36,7 +36,7 @@ impl DamagedFiles {
         }
     }
 
-    /// Tells the operator.
+    /// Reports them to the operator.
     pub(crate) fn report(&self, context: &Context) {
         if self.count == 0 {
             return;

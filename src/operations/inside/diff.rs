@@ -47,9 +47,8 @@ impl DiffAmount {
 }
 
 /// The rows of a file, where the inventory has them.
-#[allow(clippy::unnecessary_wraps, reason = "an inventory has no rows so far")]
-fn rows_of(_record: &Record) -> Option<u64> {
-    None
+fn rows_of(record: &Record) -> Option<u64> {
+    record.entry.rows.map(|rows| rows.count)
 }
 
 /// How many files there are of each change.

@@ -131,7 +131,8 @@ async fn examine(
     ended?;
     context.check_cancelled()?;
     rehearsal.damaged.report(context);
-    if options.share.is_none() {
+    // Files that can't be restored are named already.
+    if options.share.is_none() && rehearsal.problems.is_empty() {
         compare(rehearsal.problems, &loaded.manifest, &rehearsal.contents);
     }
     Ok(())
@@ -178,8 +179,8 @@ fn expect(
     let folder = context.scratch()?;
     match Room::at(folder) {
         Ok(Some(room)) if room.free_bytes < needed => Err(Error::Failed(format!(
-            "no room to rehearse in {}: the {count} largest files of the backup need {needed} bytes and {} are free; \
-             free some, or set backup.state_path to a folder with more room",
+            "no room to rehearse in {}: the {count} largest files of the backup need {needed} bytes \
+             and {} are free; free some, or set backup.state_path to a folder with more room",
             folder.display(),
             room.free_bytes
         ))),

@@ -63,8 +63,10 @@ impl ArcBackup {
             .find_to_restore(id, target, options.allow_incomplete)
             .await?;
         let options = options.within_backup(&loaded.manifest);
+        options.rename.check(id, &loaded.manifest)?;
+        check_renames(&options)?;
         check_scope(id, &loaded, &options)?;
-        check_names(id, &loaded.manifest, &options.scope)?;
+        check_names(id, &loaded.manifest, options.backup_scope())?;
         self.check_plan(id, &options, repository.name())?;
         if !options.destination.is_live() {
             // Nothing live is in the way, nor interrupted.
@@ -90,6 +92,7 @@ impl ArcBackup {
         if completes {
             return Ok((repository, loaded, options));
         }
+        self.check_new_names(&options).await?;
         self.check_places(&repository, &loaded, id, &options)
             .await?;
         self.check_instance(id, &loaded, &options).await?;
@@ -262,6 +265,25 @@ impl ArcBackup {
         Ok(there)
     }
 
+    /// Refuses to restore a database under a name that a live one has, unless that was asked for.
+    async fn check_new_names(&self, options: &RestoreOptions) -> Result<()> {
+        let renamed = options.rename.names();
+        if renamed.is_empty() || options.over_existing {
+            return Ok(());
+        }
+        for name in renamed.values() {
+            let only = Databases::Only([name.clone()].into());
+            let scope = Scope::of_sections([Section::Data]).of_databases(only);
+            if self.has_live_data(&scope).await? {
+                return Err(Error::Invalid(format!(
+                    "rename: there is a database {name:?}: choose another name, or restore over it with --over-existing \
+                     (over_existing: true)"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is any live data in scope.
     async fn has_live_data(&self, scope: &Scope) -> Result<bool> {
         for prefix in scope.data_prefixes() {
@@ -292,6 +314,29 @@ fn holds_any(folder: &std::path::Path) -> bool {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
+}
+
+/// Refuses what does not go together with new names.
+fn check_renames(options: &RestoreOptions) -> Result<()> {
+    let refused = |text: &str| Err(Error::Invalid(format!("rename: {text}")));
+    if options.rename.is_empty() {
+        return match options.over_existing {
+            true => Err(Error::Invalid(
+                "--over-existing (over_existing) goes with --rename (rename) only".to_owned(),
+            )),
+            false => Ok(()),
+        };
+    }
+    if options.skip_damaged {
+        return refused("--skip-damaged (skip_damaged) can't be combined with it");
+    }
+    let is_part = options.backup_scope().is_selective();
+    if options.over_existing && is_part && options.extra_files != ExtraFilesPolicy::Keep {
+        return refused(
+            "a part of a database over an existing one would set the rest of that aside: add --extra-files keep (extra_files)",
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a restore that would restore nothing.

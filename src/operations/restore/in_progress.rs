@@ -7,6 +7,7 @@ use arc_backup_core::{Databases, Key, Scope, Section};
 use jiff::Timestamp;
 
 use crate::names::shortened;
+use crate::operations::restore::rename::Renames;
 use crate::operations::{DataSelection, ExtraFilesPolicy};
 
 /// The phase of a marker while files are staged: no live file has changed.
@@ -37,6 +38,12 @@ pub struct RestoreInProgress {
     /// The part of the data that the restore is limited to; `None` if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<DataSelection>,
+    /// Whether renamed databases are restored over existing ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_existing: bool,
+    /// New names of databases, by those in the backup. `selection` is then of the backup.
+    #[serde(default, skip_serializing_if = "Renames::is_empty")]
+    pub rename: Renames,
     /// The sections that are restored already.
     #[serde(default)]
     pub done: Vec<String>,
@@ -98,6 +105,8 @@ impl RestoreInProgress {
             except_databases: Vec::new(),
             folders: None,
             selection: None,
+            over_existing: false,
+            rename: Renames::default(),
             done: Vec::new(),
             phase: APPLYING.to_owned(),
             target: None,
@@ -133,6 +142,10 @@ impl RestoreInProgress {
             }
             None => scope,
         };
+        if !self.rename.is_empty() {
+            // The selection is of the backup, and these databases are live as a whole.
+            return scope;
+        }
         let selected = (self.selection.as_ref()).and_then(|one| one.to_scope(scope.clone()).ok());
         selected.unwrap_or(scope)
     }
@@ -225,10 +238,19 @@ impl RestoreInProgress {
         command.push_str(
             &(self.selection.as_ref()).map_or_else(String::new, DataSelection::arguments),
         );
+        for (old, new) in self.rename.names() {
+            command.push_str(&format!(" --rename {old}:{new}"));
+        }
+        if self.over_existing {
+            command.push_str(" --over-existing");
+        }
         let is_part = self.selection.is_some();
         for (is_given, flag) in [
             (!has(Section::Data), " --no-data"),
-            (!has(Section::Metadata) && !is_part, " --no-metadata"),
+            (
+                !has(Section::Metadata) && !is_part && self.rename.is_empty(),
+                " --no-metadata",
+            ),
             (has(Section::Metadata) && is_part, " --with-metadata"),
             (has(Section::Config), " --with-config"),
             (self.allow_incomplete, " --allow-incomplete"),

@@ -53,7 +53,7 @@ pub(super) fn check_outside(
         outside.count() + 1,
         first.path
     );
-    let mut inside = section_records(inventory, &Section::Data, &options.scope)?;
+    let mut inside = section_records(inventory, &Section::Data, options.backup_scope())?;
     if inside.next().transpose()?.is_none() {
         return Err(Error::Failed(format!("{text}, and none of its own")));
     }

@@ -4,6 +4,7 @@ use arc_backup_core::{ColdHeld, Databases, ExtraFiles, Scope, Section};
 
 use crate::manifest::Manifest;
 use crate::operations::restore::destination::Destination;
+use crate::operations::restore::rename::Renames;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::check_for::OnBadList;
 
@@ -47,6 +48,13 @@ pub struct RestoreOptions {
     /// Omits files that are damaged or missing in the backup; the live files in their place stay.
     /// The restore still ends as failed.
     pub skip_damaged: bool,
+    /// Databases that are restored under other names. Then nothing else is restored.
+    pub rename: Renames,
+    /// Restores renamed databases over those that have the new names already.
+    pub over_existing: bool,
+    /// Set by the engine for renamed databases: what of the backup is restored. `scope` is that of
+    /// the live files then.
+    pub backup_scope: Option<Scope>,
     /// Where it writes to.
     pub destination: Destination,
     /// The plan that it must do exactly, of [`plan_restore`](crate::ArcBackup::plan_restore). It
@@ -65,6 +73,9 @@ impl Default for RestoreOptions {
             verify_first: false,
             into_other_instance: false,
             skip_damaged: false,
+            rename: Renames::default(),
+            over_existing: false,
+            backup_scope: None,
             destination: Destination::Live,
             plan_id: None,
             cold_held: ColdHeld::default(),
@@ -78,12 +89,20 @@ impl RestoreOptions {
     #[must_use]
     pub(crate) fn within_backup(&self, manifest: &Manifest) -> Self {
         let covered = manifest.covered_databases();
-        let mut scope = self.scope.clone().and_databases(&covered);
-        if covered != Databases::All && !manifest.has_metadata {
+        let mut scope = self.backup_scope().clone().and_databases(&covered);
+        let mut backup_scope = None;
+        if !self.rename.is_empty() {
+            let of_backup = (scope.and_databases(&self.rename.old_names()))
+                .without(&Section::Metadata)
+                .without(&Section::Config);
+            backup_scope = Some(of_backup);
+            scope = Scope::of_sections([Section::Data]).of_databases(self.rename.new_names());
+        } else if covered != Databases::All && !manifest.has_metadata {
             scope = scope.without(&Section::Metadata);
         }
         Self {
             scope,
+            backup_scope,
             cold_held: match (manifest.cold_files_excluded, manifest.missing_files) {
                 (0, 0) if manifest.cold_files.is_some() => ColdHeld::All,
                 (0, 0) => ColdHeld::Unknown,
@@ -91,6 +110,17 @@ impl RestoreOptions {
             },
             ..self.clone()
         }
+    }
+
+    /// What of the backup is restored, as the backup names it.
+    pub(crate) fn backup_scope(&self) -> &Scope {
+        self.backup_scope.as_ref().unwrap_or(&self.scope)
+    }
+
+    /// Whether live files may be replaced or set aside.
+    #[must_use]
+    pub fn overwrites(&self) -> bool {
+        self.destination.is_live() && (self.rename.is_empty() || self.over_existing)
     }
 
     /// Without Arc's list of files nothing shows which are missing: only where all live files stay,

@@ -121,13 +121,16 @@ pub(crate) async fn plan(
 ) -> Result<()> {
     let ToRestore {
         inventory,
+        of_backup,
         sections,
         untouched,
     } = *to_restore;
     let mut rooms = Vec::new();
     let mut staged_bytes = 0;
     let mut plan = RestorePlan::new(options.extra_files);
-    let reader = context.repository.reader(&context.id, inventory)?;
+    let reader = context.repository.reader(&context.id, of_backup)?;
+    let renames = options.rename.clone();
+    let reader = reader.at(move |path| renames.path_in_backup(path));
     for section in sections {
         expect(context, problems, options, inventory, section)?;
     }

@@ -1,5 +1,6 @@
 //! The preview of a restore, which is shown before it begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::operations::restore::destination::Instance;
 use crate::operations::restore::no_files::check_has_files;
 use crate::operations::restore::plan::RestorePlan;
 use crate::operations::restore::planning::sections_to_restore;
+use crate::operations::restore::rename::renamed;
 use crate::operations::restore::unfinished_jobs;
 use crate::operations::restore::untouched::untouched;
 use crate::operations::selected::check_matches;
@@ -103,6 +105,8 @@ pub struct RestorePreview {
     pub other_instance: bool,
     /// The files that the restore writes.
     pub destination: RestoreDestination,
+    /// New names of databases, by those in the backup.
+    pub rename: BTreeMap<String, String>,
     /// The databases that the restore is limited to, sorted; empty if it is not.
     pub scope: Vec<String>,
     /// The part of the data that the restore is limited to; absent if it is not.
@@ -191,9 +195,10 @@ impl ArcBackup {
                 storage: own,
             },
             scope: options.named_databases(),
-            selection: DataSelection::of(&options.scope),
+            selection: DataSelection::of(options.backup_scope()),
+            rename: options.rename.names().clone(),
             databases: match options.includes(&Section::Data) {
-                true => databases_in(manifest, &options.scope),
+                true => databases_in(manifest, options.backup_scope()),
                 false => Vec::new(),
             },
             sqlite_databases: match options.includes(&Section::Metadata) {
@@ -285,6 +290,22 @@ impl ArcBackup {
             scratch.path(),
         );
         let (inventory, _) = decided.await?;
+        check_matches(id, &inventory, options.backup_scope())?;
+        let inventory = match options.rename.is_empty() {
+            true => inventory,
+            false => {
+                let path = scratch.path().join("renamed");
+                let scope = options.backup_scope();
+                renamed(
+                    &inventory,
+                    scope,
+                    &options.rename,
+                    loaded.has_checksums,
+                    &path,
+                )?
+                .inventory
+            }
+        };
         let untouched = untouched(
             &*instance.storage,
             &instance.settings,
@@ -295,7 +316,6 @@ impl ArcBackup {
         let untouched = Arc::new(untouched.await?);
         let preview = format!("preview-{}", crate::random::random_hex::<8>()?);
         let preview = OperationId::parse(&preview).map_err(InvalidOperationId::into_error)?;
-        check_matches(id, &inventory, &options.scope)?;
         let mut plan = RestorePlan::new(options.extra_files);
         plan.warnings
             .extend(check_has_files(id, options, &inventory)?);

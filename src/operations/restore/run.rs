@@ -22,6 +22,7 @@ use crate::operations::restore::marker::{
 use crate::operations::restore::options::RestoreOptions;
 use crate::operations::restore::planning::{check_sections, plan, sections_to_restore};
 use crate::operations::restore::record;
+use crate::operations::restore::rename::renamed;
 use crate::operations::restore::restored_section::{RestoredSection, copy_needed};
 use crate::operations::restore::staging::{discard_staged, stage};
 use crate::operations::restore::unfinished_jobs;
@@ -199,7 +200,7 @@ async fn prepare<'a>(
         check_options_cover(interrupted, options).map_err(Error::Failed)?;
     }
     discard_staged(context, marker).await?;
-    let (scope, on_bad_list) = (&options.scope, options.on_bad_list());
+    let (scope, on_bad_list) = (options.backup_scope(), options.on_bad_list());
     let loaded = load(context, problems, scope, CheckFor::Reading, on_bad_list).await?;
     if !options.skip_damaged || loaded.is_none() {
         problems.failure("the backup is not whole")?;
@@ -208,12 +209,12 @@ async fn prepare<'a>(
         return Err(Error::Failed("the backup cannot be read".to_owned()));
     };
     check_whole(&context.repository, &context.id, &loaded)?;
-    if options.within_backup(&loaded.manifest).scope != options.scope {
+    if options.within_backup(&loaded.manifest).backup_scope() != options.backup_scope() {
         return Err(Error::Failed(
             "the manifest has changed since the restore began: run it again".to_owned(),
         ));
     }
-    check_matches(&context.id, &inventory, &options.scope)?;
+    check_matches(&context.id, &inventory, scope)?;
     check_outside(context, options, &loaded, &inventory)?;
     check_missing(context, options, &loaded)?;
     check_unlisted(problems, options, &loaded)?;
@@ -222,7 +223,8 @@ async fn prepare<'a>(
         // The files are read again to be restored: progress counts that.
         context.running.progress.restart();
     }
-    let inventory = decide_jobs(context, problems, &loaded, inventory).await?;
+    let of_backup = decide_jobs(context, problems, &loaded, inventory).await?;
+    let inventory = with_new_names(context, options, &loaded, &of_backup)?;
     if let Some(new) = &context.new_instance {
         new.begin(&context.id)?;
     }
@@ -236,6 +238,7 @@ async fn prepare<'a>(
     check_covers_interrupted(marker, &sections)?;
     let to_restore = ToRestore {
         inventory: &inventory,
+        of_backup: &of_backup,
         sections: &sections,
         untouched: &untouched(
             &*context.storage,
@@ -261,6 +264,29 @@ async fn prepare<'a>(
     record::write(context, options, marker, parts).await?;
     marker.applying(&names_of(&sections), changes_data).await?;
     Ok((inventory, arc))
+}
+
+/// The list of what is restored, with the keys that the files get.
+fn with_new_names(
+    context: &Context,
+    options: &RestoreOptions,
+    loaded: &Loaded,
+    inventory: &Inventory,
+) -> Result<Inventory> {
+    if options.rename.is_empty() {
+        return Ok(inventory.clone());
+    }
+    let path = context.scratch()?.join("renamed");
+    let (scope, has_checksums) = (options.backup_scope(), loaded.has_checksums);
+    let renamed = renamed(inventory, scope, &options.rename, has_checksums, &path)?;
+    if renamed.omitted > 0 {
+        context.warn(format!(
+            "{} files were not restored, as they name their database inside: metadata of Iceberg tables, and states of \
+             compaction jobs",
+            renamed.omitted
+        ));
+    }
+    Ok(renamed.inventory)
 }
 
 /// Omits files of Arc's own backup whose rows are in others, and reports that.

@@ -18,6 +18,8 @@ use crate::{Error, Result};
 /// What is restored of a backup.
 pub(crate) struct ToRestore<'a> {
     pub(crate) inventory: &'a Inventory,
+    /// The same, with the keys that the files have in the backup.
+    pub(crate) of_backup: &'a Inventory,
     pub(crate) sections: &'a [Section],
     /// The keys of data files that stay.
     pub(crate) untouched: &'a BTreeSet<Key>,

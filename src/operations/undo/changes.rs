@@ -47,7 +47,7 @@ impl<'a> LineWriter<'a> {
                 .encoder
                 .finish()?
                 .into_inner()
-                .map_err(|e| e.into_error())?;
+                .map_err(std::io::IntoInnerError::into_error)?;
             sync_file(&file)
         };
         finish().map_err(|error| Error::io("write", path, error))?;

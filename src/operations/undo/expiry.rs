@@ -51,7 +51,7 @@ pub(crate) async fn remove_expired(engine: &ArcBackup, context: &Context) -> Res
                 ));
             }
             Err(error) => {
-                context.warn(format!("{what} has expired, and can't be removed: {error}"))
+                context.warn(format!("{what} has expired, and can't be removed: {error}"));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Removing what a restore has set aside: afterwards it can't be taken back.
 
-use arc_backup_core::{Activity, OperationId};
+use arc_backup_core::{Activity, InvalidOperationId, OperationId};
 use jiff::Timestamp;
 
 use crate::operations::undo::finish::remove_area;
@@ -62,7 +62,7 @@ impl ArcBackup {
                 )));
             }
         }
-        let id = OperationId::parse(operation_id).map_err(|error| error.into_error())?;
+        let id = OperationId::parse(operation_id).map_err(InvalidOperationId::into_error)?;
         // From now on it can't be taken back, whatever is left of it.
         record::mark_removed(&self.settings, operation_id)?;
         let storages = (self.sources.iter().filter_map(|source| source.files()))

@@ -214,7 +214,7 @@ fn a_cut_or_changed_archive_is_refused_and_leaves_nothing() {
             "{case}: {text}"
         );
         assert_eq!(stored(&instance), Vec::<String>::new(), "{case}: {text}");
-        assert_eq!(ids(&instance, case), [id.clone()], "{case}");
+        assert_eq!(ids(&instance, case), [id.as_str()], "{case}");
         let swept = instance.ok(&["sweep"]);
         assert!(!swept.contains(&id), "{case}: {swept}");
     };

@@ -13,7 +13,7 @@ use super::reading::{
 use crate::files::write_atomically;
 use crate::operations::context::Context;
 use crate::operations::restore::in_progress::{APPLYING, STAGING};
-use crate::operations::{InterruptedRun, RestoreInProgress, RestoreOptions};
+use crate::operations::{DataSelection, InterruptedRun, RestoreInProgress, RestoreOptions};
 use crate::source::check_config_place;
 use crate::{Error, Result};
 
@@ -210,6 +210,8 @@ impl<'a> RestoreMarker<'a> {
             except_databases: Vec::new(),
             folders: None,
             selection: None,
+            over_existing: self.options.over_existing,
+            rename: self.options.rename.clone(),
             done: done.to_vec(),
             phase: phase.to_owned(),
             written_at: Timestamp::now().to_string(),
@@ -226,6 +228,9 @@ impl<'a> RestoreMarker<'a> {
             unreadable: None,
         };
         marker.set_data_scope(&self.options.scope);
+        if !marker.rename.is_empty() {
+            marker.selection = DataSelection::of(self.options.backup_scope());
+        }
         serde_json::to_vec(&marker).expect("plain data is valid JSON")
     }
 
@@ -274,7 +279,8 @@ fn resumed_stage(context: &Context, options: &RestoreOptions) -> Option<Operatio
     let is_same = marker.backup_id == context.id.as_str()
         && marker.target.as_deref() == Some(context.repository.name());
     // Staged files out of scope would stay where nothing names them.
-    let covers = options.scope.covers_data_of(&marker.data_scope());
+    let covers =
+        options.scope.covers_data_of(&marker.data_scope()) && is_same_renaming(&marker, options);
     let stage = marker.stage.filter(|_| is_same && covers)?;
     OperationId::parse(&stage).ok()
 }
@@ -322,6 +328,12 @@ pub(crate) fn check_options_cover(
     interrupted: &RestoreInProgress,
     options: &RestoreOptions,
 ) -> Result<(), String> {
+    if !is_same_renaming(interrupted, options) {
+        return Err(format!(
+            "{interrupted}, and this one names its databases otherwise: {}",
+            interrupted.remedy()
+        ));
+    }
     let sections = [Section::Data, Section::Metadata];
     let is_begun = |name: &str| interrupted.sections.iter().any(|one| one == name);
     let mut omitted: Vec<_> = (sections.iter())
@@ -337,6 +349,13 @@ pub(crate) fn check_options_cover(
         omitted.push(other_data(interrupted, &options.scope));
     }
     refuse_to_omit(interrupted, &omitted)
+}
+
+/// Whether a restore gives databases the same names as the interrupted one, of the same part.
+fn is_same_renaming(interrupted: &RestoreInProgress, options: &RestoreOptions) -> bool {
+    interrupted.rename == options.rename
+        && (options.rename.is_empty()
+            || interrupted.selection == DataSelection::of(options.backup_scope()))
 }
 
 /// What a message calls the data that is out of scope.
