@@ -257,7 +257,7 @@ fn the_history_can_be_filtered() {
         ),
         (
             "operation=backups",
-            "operation must be one of backup, restore, verify, delete",
+            "operation must be one of backup, restore, verify, rehearse, delete",
         ),
         ("backup_id=x", "Invalid backup ID format"),
         ("since=yesterday", "since must be a date"),

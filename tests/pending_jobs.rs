@@ -56,7 +56,7 @@ fn an_unfinished_job_is_decided() {
     let instance = with_job("rows of both", &state("12", &["a", "b"]));
     let (warnings, held) = backup(&instance);
     assert_eq!(held, [false, true, true]);
-    assert_eq!(warnings, "null");
+    assert!(!warnings.contains("job"), "{warnings}");
     // Both exist, so they count. The output, if it is whole, would hold their rows twice.
     let instance = with_job("rows of both", &state("12", &["b"]));
     let (_, held) = backup(&instance);

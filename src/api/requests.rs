@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use poem_openapi::Object;
+use serde_json::Value;
 
 use super::extract::{Fields, UnknownFields};
 use super::types::{BackupType, DataScope, ExtraFilesPolicy, IncludeConfig};
@@ -98,7 +99,7 @@ pub(super) struct RestoreBackup {
     pub(super) skip_damaged: Option<bool>,
     /// New names of databases, by the names in the backup: these are restored under them, and
     /// nothing else is.
-    pub(super) rename: Option<BTreeMap<String, String>>,
+    pub(super) rename: Option<BTreeMap<String, Value>>,
     /// With `rename`: also where there is a database of the new name, by the rules of any restore;
     /// then `confirm` must be true. Default false.
     pub(super) over_existing: Option<bool>,

@@ -338,7 +338,7 @@ fn every_field_of_a_manifest_is_in_the_document() {
         damaged_files: 1,
         damaged_sample: vec![DamagedFile {
             path: text(),
-            damage: text(),
+            damage: "torn".to_owned(),
             detail: text(),
         }],
         special_files: 1,

@@ -48,7 +48,8 @@ pub(super) struct RestoreArguments {
         long,
         visible_alias = "database-mapping",
         value_name = "OLD:NEW",
-        value_parser = Renames::parse_pair
+        value_parser = Renames::parse_pair,
+        conflicts_with_all = ["no_data", "with_config", "with_metadata"]
     )]
     pub(super) rename: Vec<(String, String)>,
     /// With --rename: also where there is a database of the new name, by the rules of any restore.

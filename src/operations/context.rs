@@ -13,7 +13,7 @@ use crate::manifest::BackupId;
 use crate::operations::Running;
 use crate::operations::descriptors::copies_at_once;
 use crate::operations::history::History;
-use crate::operations::restore::destination::NewInstance;
+use crate::operations::restore::new_instance::NewInstance;
 use crate::operations::scratch::ScratchFolders;
 use crate::operations::time_limit::TimeAllowed;
 use crate::pipeline::{Plan, inspect_nothing};

@@ -3,6 +3,7 @@
 use arc_backup_core::{Error, ErrorKind, Key, Result, Scope};
 use jiff::Timestamp;
 
+use super::compaction::is_job_state;
 use super::parquet_restore::ParquetRestore;
 
 impl ParquetRestore {
@@ -10,7 +11,8 @@ impl ParquetRestore {
     /// other hours would go with it, or come twice.
     pub(super) fn check_unsplit(&self, key: &Key) -> Result<()> {
         let scope = &self.staging.scope;
-        if !scope.splits(key) {
+        // The state of a job goes with its partition: it has no rows.
+        if !scope.splits(key) || is_job_state(key) {
             return Ok(());
         }
         Err(Error::new(

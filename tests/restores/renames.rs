@@ -13,7 +13,7 @@ fn under(place: &Place, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Guards against: a database that comes back with other bytes, or beside which another one changes.
+/// Guards against: a database that comes back with other bytes, or beside which another changes.
 pub(super) fn a_database_is_restored_under_another_name() {
     let server = s3_server();
     for kind in stores::KINDS {

@@ -337,6 +337,15 @@ pub fn kept(path: &Path) -> Vec<PathBuf> {
     kept
 }
 
+/// The warnings of an operation, but those of data files that are no Parquet: tests write such.
+pub fn warnings(operation: &Value) -> Vec<String> {
+    let all = operation["warnings"].as_array();
+    (all.into_iter().flatten())
+        .map(|warning| warning.as_str().unwrap().to_owned())
+        .filter(|warning| !warning.starts_with("damaged source files"))
+        .collect()
+}
+
 pub fn has_problem(operation: &Value, path: &str, kind: &str) -> bool {
     let problems = operation["problems"].as_array().unwrap();
     problems

@@ -2,12 +2,14 @@
 
 use crate::operations::Sections;
 use arc_backup_core::Scope;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
+use serde_json::Value;
 
 use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
@@ -47,7 +49,8 @@ impl RestoreRoutes {
             .ok_or_else(|| ApiError::bad("Invalid or missing backup_id", None))?;
         let is_dry_run = fields.dry_run.unwrap_or(false);
         // Into a new folder, or under a new name, nothing is overwritten.
-        let is_beside = fields.rename.is_some() && fields.over_existing != Some(true);
+        let rename = new_names(fields.rename)?;
+        let is_beside = !rename.is_empty() && fields.over_existing != Some(true);
         let overwrites = fields.to.is_none() && !is_beside && !is_dry_run;
         if fields.confirm != Some(true) && overwrites {
             let text = "Restore is a destructive operation. Set confirm: true to proceed.";
@@ -75,7 +78,7 @@ impl RestoreRoutes {
             verify_first: fields.verify_first.unwrap_or(false),
             into_other_instance: fields.into_other_instance.unwrap_or(false),
             skip_damaged: fields.skip_damaged.unwrap_or(false),
-            rename: Renames::new(fields.rename.unwrap_or_default())?,
+            rename,
             over_existing: fields.over_existing.unwrap_or(false),
             destination: destination(fields.to.as_deref())?,
             plan_id: fields.plan_id,
@@ -115,6 +118,26 @@ impl RestoreRoutes {
         accepted.restore = preview.map(|preview| Box::new(preview.into()));
         Ok(Restored::Accepted(accepted, location, retry_after))
     }
+}
+
+/// The new names, of which there must be one where the field is there.
+fn new_names(rename: Option<BTreeMap<String, Value>>) -> Result<Renames, ApiError> {
+    let Some(rename) = rename else {
+        return Ok(Renames::default());
+    };
+    if rename.is_empty() {
+        let detail = "name a database and its new name, or leave the field out".to_owned();
+        return Err(ApiError::bad("`rename` names no database", detail));
+    }
+    let mut names = Vec::new();
+    for (old, new) in rename {
+        let Value::String(new) = new else {
+            let text = format!("`rename` has no name for {old:?}, but {new}");
+            return Err(ApiError::bad(&text, "a name is a text".to_owned()));
+        };
+        names.push((old, new));
+    }
+    Ok(Renames::new(names)?)
 }
 
 fn destination(to: Option<&str>) -> Result<Destination, ApiError> {

@@ -70,6 +70,7 @@ impl From<operations::RestoreInProgress> for RestoreInProgress {
             folders: _,
             selection,
             // A part of the command that completes it.
+            new_instance: _,
             over_existing: _,
             rename,
             done,

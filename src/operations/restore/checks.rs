@@ -1,8 +1,9 @@
 //! The checks before a restore begins, while the request can still be refused with the reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_backup_core::{Databases, Digest, ErrorKind, ListOptions, Listed, Scope, Section};
+use arc_backup_core::{Databases, Digest, ErrorKind, ListOptions, Listed, Scope, Section, Sink};
 use futures::StreamExt;
 
 use crate::config::{Compared, differences};
@@ -53,6 +54,7 @@ impl ArcBackup {
         if options.destination.is_live() {
             cluster::check(&self.settings, options)?;
         }
+        check_renamed_sections(options)?;
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
                 "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"
@@ -67,7 +69,7 @@ impl ArcBackup {
         check_renames(&options)?;
         check_scope(id, &loaded, &options)?;
         check_names(id, &loaded.manifest, options.backup_scope())?;
-        self.check_plan(id, &options, repository.name())?;
+        let options = self.with_plan(id, options, repository.name())?;
         if !options.destination.is_live() {
             // Nothing live is in the way, nor interrupted.
             self.instance_for(id, &options, &loaded.manifest)?;
@@ -284,10 +286,22 @@ impl ArcBackup {
         Ok(())
     }
 
-    /// Whether there is any live data in scope.
+    /// Whether there is any live data in scope, in the storage or in the cold tier.
     async fn has_live_data(&self, scope: &Scope) -> Result<bool> {
+        for storage in [Some(&self.storage), self.cold.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            if self.has_data_in(storage, scope).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn has_data_in(&self, storage: &Arc<dyn Sink>, scope: &Scope) -> Result<bool> {
         for prefix in scope.data_prefixes() {
-            let mut listing = self.storage.list(ListOptions {
+            let mut listing = storage.list(ListOptions {
                 prefix,
                 skip: self.exclusions.keys.clone(),
                 ..ListOptions::default()
@@ -316,6 +330,25 @@ fn holds_any(folder: &std::path::Path) -> bool {
     }
 }
 
+/// Refuses to leave out what is renamed, or to restore more.
+fn check_renamed_sections(options: &RestoreOptions) -> Result<()> {
+    // Once the names are taken up, the scope is that of the new ones.
+    if options.rename.is_empty() || options.backup_scope.is_some() {
+        return Ok(());
+    }
+    let text = match (
+        options.includes(&Section::Data),
+        options.includes(&Section::Config),
+    ) {
+        (false, _) => "there is nothing to rename without data: leave out --no-data (restore_data)",
+        (true, true) => {
+            "nothing but these databases is restored: leave out --with-config (restore_config)"
+        }
+        (true, false) => return Ok(()),
+    };
+    Err(Error::Invalid(format!("rename: {text}")))
+}
+
 /// Refuses what does not go together with new names.
 fn check_renames(options: &RestoreOptions) -> Result<()> {
     let refused = |text: &str| Err(Error::Invalid(format!("rename: {text}")));
@@ -330,10 +363,9 @@ fn check_renames(options: &RestoreOptions) -> Result<()> {
     if options.skip_damaged {
         return refused("--skip-damaged (skip_damaged) can't be combined with it");
     }
-    let is_part = options.backup_scope().is_selective();
-    if options.over_existing && is_part && options.extra_files != ExtraFilesPolicy::Keep {
+    if options.over_existing && options.backup_scope().is_selective() {
         return refused(
-            "a part of a database over an existing one would set the rest of that aside: add --extra-files keep (extra_files)",
+            "a part of a database can't be restored over an existing one: choose another name",
         );
     }
     Ok(())

@@ -11,33 +11,13 @@ use std::sync::Arc;
 use arc_backup_core::{Key, Section, Sink, Source};
 
 use crate::config::{Settings, real_path};
-use crate::files::{create_folder, sync_folder, write_atomically};
+use crate::files::with_suffix;
 use crate::manifest::{BackupId, Manifest};
-use crate::operations::{ArcBackup, RestoreOptions};
+use crate::operations::ArcBackup;
+use crate::operations::restore::new_instance::{NewInstance, OF_BACKUP, UNFINISHED};
+use crate::operations::restore::options::{Destination, RestoreOptions};
 use crate::{Error, Result};
 
-/// Where a restore writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Destination {
-    /// This instance.
-    #[default]
-    Live,
-    /// A new instance in this folder, which must be empty or absent.
-    Folder(PathBuf),
-}
-
-impl Destination {
-    /// Whether live files may be replaced.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        *self == Self::Live
-    }
-}
-
-/// The folder in the new instance that is there until the restore has ended.
-const UNFINISHED: &str = ".arc-backup-restore";
-/// The file in it that has the id of the backup.
-const OF_BACKUP: &str = "backup_id";
 /// The keys that name databases; that of `auth.db_path` is always there.
 const DATABASES: [&str; 3] = [
     "iceberg.catalog_db_path",
@@ -51,14 +31,6 @@ pub(crate) struct Instance {
     pub(crate) sources: Vec<Arc<dyn Source>>,
     pub(crate) storage: Arc<dyn Sink>,
     pub(crate) new: Option<NewInstance>,
-}
-
-/// One in a folder.
-#[derive(Debug, Clone)]
-pub(crate) struct NewInstance {
-    folder: PathBuf,
-    /// Its `arc.toml`.
-    text: String,
 }
 
 impl ArcBackup {
@@ -154,10 +126,18 @@ impl ArcBackup {
             "the state folder".to_owned(),
             self.settings.backup.state_folder().to_owned(),
         )];
-        let storage = self.storage.properties().local_path;
-        all.extend(storage.map(|path| ("the data storage".to_owned(), path)));
         let cold = (self.cold.as_ref()).and_then(|cold| cold.properties().local_path);
-        all.extend(cold.map(|path| ("the cold tier".to_owned(), path)));
+        let data = [
+            ("the data storage", self.storage.properties().local_path),
+            ("the cold tier", cold),
+            ("the Iceberg warehouse", self.settings.warehouse_folder()),
+        ];
+        for (what, path) in data {
+            let Some(path) = path else { continue };
+            let aside = with_suffix(&path, ".before-restore");
+            all.push((format!("what restores set aside of {what}"), aside));
+            all.push((what.to_owned(), path));
+        }
         for repository in &self.repositories {
             let path = repository.sink().properties().local_path;
             all.extend(path.map(|path| (format!("target {}", repository.name()), path)));
@@ -167,30 +147,6 @@ impl ArcBackup {
             databases.map(|one| (format!("the file of `{}`", one.setting), one.path.clone())),
         );
         all
-    }
-}
-
-impl NewInstance {
-    /// Makes the folder, and records which backup comes into it.
-    pub(crate) fn begin(&self, id: &BackupId) -> Result<()> {
-        let state = self.folder.join(UNFINISHED);
-        for folder in [&self.folder, &state] {
-            create_folder(folder).map_err(|error| Error::io("create", folder, error))?;
-        }
-        write_atomically(&state.join(OF_BACKUP), id.as_str().as_bytes())?;
-        Ok(sync_folder(&self.folder)?)
-    }
-
-    /// Writes its `arc.toml`, when everything else is there.
-    pub(crate) fn finish(&self) -> Result<()> {
-        write_atomically(&self.folder.join("arc.toml"), self.text.as_bytes())?;
-        let state = self.folder.join(UNFINISHED);
-        match std::fs::remove_dir_all(&state) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &state, error))
-            }
-            _ => Ok(sync_folder(&self.folder)?),
-        }
     }
 }
 

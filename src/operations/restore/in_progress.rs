@@ -7,6 +7,7 @@ use arc_backup_core::{Databases, Key, Scope, Section};
 use jiff::Timestamp;
 
 use crate::names::shortened;
+use crate::operations::data_selection::quoted;
 use crate::operations::restore::rename::Renames;
 use crate::operations::{DataSelection, ExtraFilesPolicy};
 
@@ -38,6 +39,9 @@ pub struct RestoreInProgress {
     /// The part of the data that the restore is limited to; `None` if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<DataSelection>,
+    /// The folder that it makes a new instance in; `None` where it restores over live data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_instance: Option<String>,
     /// Whether renamed databases are restored over existing ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over_existing: bool,
@@ -105,6 +109,7 @@ impl RestoreInProgress {
             except_databases: Vec::new(),
             folders: None,
             selection: None,
+            new_instance: None,
             over_existing: false,
             rename: Renames::default(),
             done: Vec::new(),
@@ -241,6 +246,9 @@ impl RestoreInProgress {
         for (old, new) in self.rename.names() {
             command.push_str(&format!(" --rename {old}:{new}"));
         }
+        if let Some(folder) = &self.new_instance {
+            command.push_str(&format!(" --to {}", quoted(folder)));
+        }
         if self.over_existing {
             command.push_str(" --over-existing");
         }
@@ -278,6 +286,10 @@ impl RestoreInProgress {
                     self.backup_id
                 )
             }
+            None if self.new_instance.is_some() => format!(
+                "complete it with `{}`, or remove the folder",
+                self.command()
+            ),
             None if self.can_be_undone => format!(
                 "complete it with `{}`, or take it back with `arc-backup undo {}`",
                 self.command(),

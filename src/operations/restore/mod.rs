@@ -12,6 +12,7 @@ mod interrupted;
 mod job_outcomes;
 mod lacking;
 pub(crate) mod marker;
+pub(crate) mod new_instance;
 mod no_files;
 mod options;
 pub(crate) mod plan;
@@ -29,8 +30,7 @@ pub(crate) mod time_needed;
 mod unfinished_jobs;
 mod untouched;
 
-pub use destination::Destination;
 pub use in_progress::{InterruptedRun, RestoreInProgress};
-pub use options::{ExtraFilesPolicy, RestoreOptions};
+pub use options::{Destination, ExtraFilesPolicy, RestoreOptions};
 pub use rename::Renames;
 pub(crate) use run::run;

@@ -1,9 +1,10 @@
 //! The options of a restore.
 
+use std::path::PathBuf;
+
 use arc_backup_core::{ColdHeld, Databases, ExtraFiles, Scope, Section};
 
 use crate::manifest::Manifest;
-use crate::operations::restore::destination::Destination;
 use crate::operations::restore::rename::Renames;
 use crate::operations::sections::named_databases;
 use crate::operations::verify::check_for::OnBadList;
@@ -28,6 +29,24 @@ impl From<ExtraFilesPolicy> for ExtraFiles {
             ExtraFilesPolicy::Keep => Self::Keep,
             ExtraFilesPolicy::Remove => Self::Remove,
         }
+    }
+}
+
+/// Where a restore writes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// This instance.
+    #[default]
+    Live,
+    /// A new instance in this folder, which must be empty or absent.
+    Folder(PathBuf),
+}
+
+impl Destination {
+    /// Whether live files may be replaced.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        *self == Self::Live
     }
 }
 

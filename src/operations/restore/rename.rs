@@ -1,7 +1,7 @@
 //! Restoring databases under other names.
 //!
-//! The inventory is written anew, with the keys that the files get. From then on a restore goes by
-//! that list; only the reader of the backup knows the old keys.
+//! The inventory is written once more, with the keys that the files get. From then on a restore
+//! uses that list; only the reader of the backup knows the old keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -106,8 +106,17 @@ impl Renames {
     ///
     /// # Errors
     /// [`Error::Invalid`] names the first that it does not have.
-    pub(crate) fn check(&self, id: &impl fmt::Display, manifest: &Manifest) -> Result<()> {
-        let known = || manifest.databases.iter().map(|one| one.name.as_str());
+    pub(crate) fn check<'a>(&self, id: &impl fmt::Display, manifest: &'a Manifest) -> Result<()> {
+        if let Some(name) = self.0.keys().find(|name| name.contains('/')) {
+            let node = name.split('/').next().unwrap_or_default();
+            return Err(Error::Invalid(format!(
+                "rename: {name:?} is below the folder {node:?}, which can be renamed as a whole only: {node}:NEW"
+            )));
+        }
+        // A database that was synced from an edge node has a slash in its name: its files are below
+        // the first folder, which is renamed as a whole.
+        let first = |name: &'a str| name.split('/').next().unwrap_or(name);
+        let known = || manifest.databases.iter().map(move |one| first(&one.name));
         // Backups by Arc may name none.
         let unknown = (self.0.keys())
             .find(|name| known().next().is_some() && !known().any(|known| known == *name));
@@ -187,6 +196,7 @@ pub(crate) fn renamed(
     let section = Section::Data;
     let mut spool = Spool::create(path)?;
     let mut written = 0_u64;
+    let mut empty: BTreeSet<&str> = renames.0.keys().map(String::as_str).collect();
     for (new, old) in renames.prefixes() {
         for record in section_records(inventory, &section, scope)? {
             let record = record?;
@@ -203,6 +213,9 @@ pub(crate) fn renamed(
                 ..record.entry
             };
             let moved = Record::new(&section, entry)?;
+            if let Some(database) = old.strip_suffix('/') {
+                empty.remove(database);
+            }
             spool.push(&Record {
                 stored_in: record.stored_in,
                 stored: record.stored,
@@ -210,6 +223,11 @@ pub(crate) fn renamed(
             })?;
             written += 1;
         }
+    }
+    if let Some(name) = empty.first() {
+        return Err(Error::Invalid(format!(
+            "rename: the backup has no data file of {name:?} to restore"
+        )));
     }
     let mut all = 0;
     for record in section_records(inventory, &section, scope)? {

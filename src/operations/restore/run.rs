@@ -113,6 +113,9 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
             context.running.phase(Phase::CleaningUp);
             let left = abort_all(&problems, options, &parts, &marker, &error).await;
             record::remove(context);
+            if let Some(new) = context.new_instance.as_ref().filter(|_| left == 0) {
+                new.give_up();
+            }
             let error = with_remedy(context, &problems, options, error).await;
             return Err(unchanged(error, marker.is_resuming(), left));
         }
@@ -132,7 +135,8 @@ pub(crate) async fn run(context: &Context, options: &RestoreOptions) -> Result<R
         ));
     }
     let mut outcome = RestoreOutcome {
-        restart_required: parts.iter().any(RestoredSection::needs_restart),
+        restart_required: options.destination.is_live()
+            && parts.iter().any(RestoredSection::needs_restart),
         ..RestoreOutcome::default()
     };
     // The data last: with `extra_files = remove` its last step removes the files set aside.
@@ -400,7 +404,7 @@ async fn apply(
         };
         // Said before it is so, since the restore may be aborted: from then on Arc's memory is
         // stale.
-        if part.needs_restart() {
+        if part.needs_restart() && context.new_instance.is_none() {
             context
                 .running
                 .update(|operation| operation.restart_required = Some(true));

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arc_backup_core::Digest;
+use arc_backup_core::{Digest, TimeRange};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ use crate::{Error, Result};
 const FOLDER: &str = "plans";
 /// How long a plan can be named.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much more an age may have moved than the plan is old: it is read some time before that.
+const MOVED_AGE: Duration = Duration::from_secs(60);
 /// What the id of a plan begins with; 16 hexadecimal digits follow.
 const PREFIX: &str = "plan-";
 
@@ -31,8 +33,13 @@ struct SavedPlan {
     created_at: Timestamp,
     backup_id: String,
     target: String,
-    /// SHA-256 of the options.
+    /// SHA-256 of the options, but for the times.
     options: String,
+    /// The times that the data is limited to. They may have been ages.
+    #[serde(default)]
+    from: Option<Timestamp>,
+    #[serde(default)]
+    until: Option<Timestamp>,
     /// SHA-256 of what the plan was made from.
     basis: String,
 }
@@ -70,6 +77,8 @@ impl ArcBackup {
             backup_id: id.to_string(),
             target: repository.name().to_owned(),
             options: fingerprint(&within),
+            from: within.backup_scope().time().from(),
+            until: within.backup_scope().time().until(),
             basis: plan.basis.map_or_else(String::new, |it| it.to_string()),
         };
         save(&self.folder(), &saved)?;
@@ -77,20 +86,24 @@ impl ArcBackup {
         Ok(preview)
     }
 
-    /// Refuses a restore that names a plan of another one, or one that is not known.
-    pub(crate) fn check_plan(
+    /// The options, with the times of the plan that they name: an age in them has moved since.
+    ///
+    /// # Errors
+    /// Where the plan is of another restore, or not known.
+    pub(crate) fn with_plan(
         &self,
         id: &BackupId,
-        options: &RestoreOptions,
+        options: RestoreOptions,
         target: &str,
-    ) -> Result<()> {
-        match &options.plan_id {
-            None => Ok(()),
-            Some(plan_id) => {
-                let saved = load(&self.folder(), plan_id)?;
-                is_of(&saved, id, options, target)
-            }
-        }
+    ) -> Result<RestoreOptions> {
+        let Some(plan_id) = &options.plan_id else {
+            return Ok(options);
+        };
+        let saved = load(&self.folder(), plan_id)?;
+        is_of(&saved, id, &options, target)?;
+        let time = TimeRange::new(saved.from, saved.until)
+            .map_err(|error| Error::Failed(error.to_string()))?;
+        Ok(in_time(options, time))
     }
 
     fn folder(&self) -> PathBuf {
@@ -121,11 +134,25 @@ fn folder_in(state_folder: &Path) -> PathBuf {
     state_folder.join(FOLDER)
 }
 
-/// The options, but for the name of the plan.
+/// The options, limited to other times.
+fn in_time(options: RestoreOptions, time: TimeRange) -> RestoreOptions {
+    match options.backup_scope.clone() {
+        Some(scope) => RestoreOptions {
+            backup_scope: Some(scope.in_time(time)),
+            ..options
+        },
+        None => RestoreOptions {
+            scope: options.scope.clone().in_time(time),
+            ..options
+        },
+    }
+}
+
+/// The options, but for the name of the plan and the times.
 fn fingerprint(options: &RestoreOptions) -> String {
     let options = RestoreOptions {
         plan_id: None,
-        ..options.clone()
+        ..in_time(options.clone(), TimeRange::default())
     };
     Digest::of(format!("{options:?}").as_bytes()).to_string()
 }
@@ -195,10 +222,23 @@ fn is_of(saved: &SavedPlan, id: &BackupId, options: &RestoreOptions, target: &st
             saved.backup_id, saved.target
         )));
     }
-    match saved.options == fingerprint(options) {
+    let time = options.backup_scope().time();
+    let are_times =
+        is_moment(saved, saved.from, time.from()) && is_moment(saved, saved.until, time.until());
+    match saved.options == fingerprint(options) && are_times {
         true => Ok(()),
         false => Err(Error::Invalid(format!(
             "plan `{plan_id}` was made with other options: restore with the same ones, or plan again"
         ))),
     }
+}
+
+/// Whether a time of the request is that of the plan: the same, or the same age.
+fn is_moment(saved: &SavedPlan, planned: Option<Timestamp>, asked: Option<Timestamp>) -> bool {
+    let (Some(planned), Some(asked)) = (planned, asked) else {
+        return planned == asked;
+    };
+    let moved = asked.duration_since(planned);
+    let age = Timestamp::now().duration_since(saved.created_at);
+    moved.is_zero() || (moved - age).unsigned_abs() <= MOVED_AGE
 }

@@ -444,7 +444,7 @@ fn the_chosen_files_are_extracted_and_no_other() {
                 "2026-01-01",
             ],
             2,
-            "--from",
+            "from, until",
         ),
     ] {
         fails(

@@ -210,6 +210,8 @@ impl<'a> RestoreMarker<'a> {
             except_databases: Vec::new(),
             folders: None,
             selection: None,
+            new_instance: (self.context.new_instance.as_ref())
+                .map(|new| new.folder().display().to_string()),
             over_existing: self.options.over_existing,
             rename: self.options.rename.clone(),
             done: done.to_vec(),
@@ -223,7 +225,9 @@ impl<'a> RestoreMarker<'a> {
             earlier: self.earlier(),
             undoes: self.undoes.clone(),
             // The record is written before the marker.
-            can_be_undone: self.undoes.is_none() && phase == APPLYING,
+            can_be_undone: self.undoes.is_none()
+                && self.context.new_instance.is_none()
+                && phase == APPLYING,
             exceeds_backup: false,
             unreadable: None,
         };
