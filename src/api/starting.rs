@@ -8,7 +8,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 
 use super::error::ApiError;
-use super::idempotency::{HEADER, Key, Lookup};
+use super::idempotency::{HEADER, Key, KeyInUse, Lookup};
 use super::shared::Shared;
 use super::types::{Accepted, DataScope, POLL_AFTER_SECS, Started, location};
 use crate::auth::Identity;
@@ -126,13 +126,57 @@ pub(super) async fn start(
     warnings: Vec<String>,
     key: Option<Key>,
 ) -> Result<Started, ApiError> {
-    let used = match key {
-        None => None,
-        Some(key) => match shared.keys.look_up(&shared.engine, key, &who).await? {
-            Lookup::Answered(accepted) => return Ok(answered(accepted)),
-            Lookup::New(used) => Some(used),
-        },
+    match asked_before(shared, key, &who).await? {
+        Asked::Before(answer) => Ok(answer),
+        Asked::Now(used) => {
+            start_new(
+                shared,
+                who,
+                request,
+                message,
+                restart_required,
+                warnings,
+                used,
+            )
+            .await
+        }
+    }
+}
+
+/// Whether a request was made before, by its key.
+pub(super) enum Asked {
+    /// It was, and this was the answer.
+    Before(Started),
+    /// It was not; its key, where it has one.
+    Now(Option<KeyInUse>),
+}
+
+/// Looks up the key of a request: what it has started may have changed what such a request is
+/// refused by.
+pub(super) async fn asked_before(
+    shared: &Arc<Shared>,
+    key: Option<Key>,
+    who: &Who,
+) -> Result<Asked, ApiError> {
+    let Some(key) = key else {
+        return Ok(Asked::Now(None));
     };
+    Ok(match shared.keys.look_up(&shared.engine, key, who).await? {
+        Lookup::Answered(accepted) => Asked::Before(answered(accepted)),
+        Lookup::New(used) => Asked::Now(Some(used)),
+    })
+}
+
+/// Starts the operation of a request that was not made before.
+pub(super) async fn start_new(
+    shared: &Arc<Shared>,
+    who: Who,
+    request: TimedRequest,
+    message: &str,
+    restart_required: Option<bool>,
+    warnings: Vec<String>,
+    used: Option<KeyInUse>,
+) -> Result<Started, ApiError> {
     let message = message.to_owned();
     let shared = shared.clone();
     // In a task of its own: a client that hangs up and asks again must find the answer.

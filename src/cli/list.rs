@@ -166,6 +166,9 @@ fn print(answer: &ListAnswer, now: Timestamp) {
                         "a later backup found damaged files when it reused them: {when}; verify it"
                     )
                 }
+                LastVerified::REHEARSAL => {
+                    format!("a rehearsal found faults: {when}; no clean full one since")
+                }
                 mode => {
                     format!("a {mode} verification found faults: {when}; no clean full one since")
                 }
@@ -346,7 +349,13 @@ fn fault(backup: &Summary) -> Option<&LastVerified> {
 
 /// Anybody may have written the note: none of its text reaches the terminal.
 pub(super) fn mode(done: &LastVerified) -> &'static str {
-    let known = ["full", "quick", "sample", LastVerified::REUSE];
+    let known = [
+        "full",
+        "quick",
+        "sample",
+        LastVerified::REUSE,
+        LastVerified::REHEARSAL,
+    ];
     known
         .into_iter()
         .find(|mode| *mode == done.mode)

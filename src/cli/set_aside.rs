@@ -61,7 +61,7 @@ fn document(one: &KeptRestore) -> Value {
         "bytes": one.bytes,
         "since": time(one.since),
         "expires_at": time(one.expires_at),
-        "can_be_undone": one.has_record,
+        "can_be_undone": one.can_be_undone,
         "places": places,
     })
 }
@@ -90,13 +90,13 @@ fn print(found: &[KeptRestore], now: Timestamp) {
         let age = one
             .since
             .map_or_else(String::new, |since| figures::age(&since.to_string(), now));
-        let expires = match (one.expires_at, one.has_record) {
-            (Some(moment), _) if moment <= now => "with the next backup".to_owned(),
-            (Some(moment), _) => format!(
+        let expires = match one.expires_at {
+            Some(moment) if moment <= now => "with the next backup".to_owned(),
+            Some(moment) => format!(
                 "in {}",
                 times::age(now, moment).map_or_else(String::new, times::short)
             ),
-            (None, _) => "never".to_owned(),
+            None => "never".to_owned(),
         };
         table.row([
             one.operation_id.clone().unwrap_or_else(unknown),

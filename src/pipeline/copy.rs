@@ -137,7 +137,7 @@ impl Plan {
                     Ok((moved, stored)) => {
                         entry.sha256 = Some(moved.digest);
                         if let Some(inspector) = moved.inspector {
-                            inspector.finish(&mut entry);
+                            entry = finished(inspector, entry).await?;
                         }
                         self.progress.add_files(1);
                         (stored, None)
@@ -351,6 +351,17 @@ impl Plan {
         let digest = hasher.finish();
         Ok((size, Moved { digest, inspector }))
     }
+}
+
+/// The entry with what its bytes have shown: to find that may take a while.
+async fn finished(inspector: Box<dyn Inspector>, mut entry: Entry) -> Result<Entry, Error> {
+    let (job, key) = (BlockingJob::begin(), entry.key.to_string());
+    let finished = tokio::task::spawn_blocking(move || {
+        let _job = job;
+        inspector.finish(&mut entry);
+        entry
+    });
+    (finished.await).map_err(|e| Error::new(ErrorKind::Other, "inspect", key, e.to_string()))
 }
 
 /// What `work` gives, or that it was cancelled before: it is dropped then.

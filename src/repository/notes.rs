@@ -135,7 +135,8 @@ impl Pin {
 pub struct LastVerified {
     /// When that ended, RFC 3339, UTC.
     pub at: String,
-    /// `full`, `quick` or `sample`; `reuse`: a backup found damaged files when it reused them.
+    /// `full`, `quick` or `sample`; `reuse`: a backup found damaged files when it reused them;
+    /// `rehearsal`: a rehearsal found faults.
     pub mode: String,
     /// Whether nothing was wrong.
     pub ok: bool,
@@ -152,6 +153,8 @@ pub struct LastVerified {
 impl LastVerified {
     /// The mode of what a backup found when it reused files.
     pub const REUSE: &str = "reuse";
+    /// The mode of the faults that a rehearsal found.
+    pub const REHEARSAL: &str = "rehearsal";
 }
 
 /// Where the next sample begins.

@@ -102,6 +102,23 @@ impl Note {
         self.last_verified = Some(done);
     }
 
+    /// Records a rehearsal that ended. Its faults make the backup damaged. A clean one of all files
+    /// clears them; what a verification found, only a verification clears.
+    pub(crate) fn add_rehearsal(&mut self, done: LastVerified) {
+        let fault = self.fault();
+        if fault.is_none_or(|fault| fault.mode == LastVerified::REHEARSAL) {
+            if !done.ok {
+                self.last_failed = Some(LastVerified {
+                    mode: LastVerified::REHEARSAL.to_owned(),
+                    ..done.clone()
+                });
+            } else if done.mode == "full" {
+                self.last_failed = None;
+            }
+        }
+        self.last_rehearsed = Some(done);
+    }
+
     /// The verification whose fault no clean full one has cleared since.
     #[must_use]
     pub fn fault(&self) -> Option<&LastVerified> {
@@ -150,6 +167,45 @@ mod tests {
             let text = serde_json::to_string(&note).expect("plain data");
             let read: Note = serde_json::from_str(&text).expect("a note");
             assert_eq!(BackupState::of(&read), state, "{text}");
+        }
+    }
+
+    /// Guards against: a rehearsal whose faults stay for ever, or that clears those of a
+    /// verification, or of files that it has not restored.
+    #[test]
+    fn a_clean_rehearsal_of_all_clears_what_rehearsals_found() {
+        use BackupState::{Damaged, Ok, Unverified};
+        let cases: [(&[(&str, bool)], BackupState); 7] = [
+            (&[("rehearse full", true)], Unverified),
+            (&[("rehearse full", false)], Damaged),
+            (
+                &[("rehearse full", false), ("rehearse sample", true)],
+                Damaged,
+            ),
+            (
+                &[("rehearse sample", false), ("rehearse full", true)],
+                Unverified,
+            ),
+            (&[("rehearse full", false), ("full", true)], Ok),
+            (&[("rehearse full", false), ("quick", true)], Damaged),
+            (
+                &[
+                    ("full", false),
+                    ("rehearse full", false),
+                    ("rehearse full", true),
+                ],
+                Damaged,
+            ),
+        ];
+        for (all, state) in cases {
+            let mut note = Note::default();
+            for (mode, ok) in all {
+                match mode.strip_prefix("rehearse ") {
+                    Some(mode) => note.add_rehearsal(done(mode, *ok)),
+                    None => note.add_verification(done(mode, *ok)),
+                }
+            }
+            assert_eq!(BackupState::of(&note), state, "{all:?}");
         }
     }
 

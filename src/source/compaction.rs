@@ -26,14 +26,14 @@ pub(crate) fn is_job_state(key: &str) -> bool {
 }
 
 /// Whether the file `key` has the name of a job's output.
-pub(super) fn is_output(key: &str) -> bool {
+pub(crate) fn is_output(key: &str) -> bool {
     key.ends_with("_compacted.parquet") || key.ends_with("_daily.parquet")
 }
 
 /// The unit of a file: what compaction changes together, and a backup settles together. It is the
 /// day folder of the file, where it has one; else its folder, else the file alone. (Where there is
 /// no date, no job works below the folder of its files.)
-pub(super) fn unit_of(key: &str) -> &str {
+pub(crate) fn unit_of(key: &str) -> &str {
     let digits =
         |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
     // The ends of the segments that are folders, and whether the last three are a date.

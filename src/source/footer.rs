@@ -12,6 +12,11 @@ use ::parquet::file::statistics::Statistics;
 use ::parquet::schema::types::SchemaDescriptor;
 use arc_backup_core::{RowTimes, Rows, SourceDamage};
 
+use structure::Refused;
+
+mod shapes;
+mod structure;
+
 /// What a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
 /// The same, where the footer is encrypted.
@@ -29,7 +34,8 @@ const MOST_COLUMNS: u64 = 10_000;
 const STACK_BYTES: usize = 256 << 20;
 
 /// What is known of a file of `size` bytes that begins with `head`, 4 bytes or all, and ends with
-/// `tail`. `None` where its footer is longer than that, or has too many columns.
+/// `tail`. `None` where its footer is longer than that, has too many columns, or has what can't be
+/// read.
 pub(crate) fn rows_of(head: &[u8], tail: &[u8], size: u64) -> Result<Option<Rows>, SourceDamage> {
     if size == 0 {
         return Err(SourceDamage::Empty);
@@ -60,8 +66,13 @@ pub(crate) fn rows_of(head: &[u8], tail: &[u8], size: u64) -> Result<Option<Rows
     parse(&rest[start..])
 }
 
-/// Reads a footer; `None` where it has too many columns.
+/// Reads a footer; `None` where it has too many columns, or has what can't be read.
 fn parse(footer: &[u8]) -> Result<Option<Rows>, SourceDamage> {
+    match structure::check(footer) {
+        Ok(()) => {}
+        Err(Refused::Malformed) => return Err(SourceDamage::BadFooter),
+        Err(Refused::Booleans) => return Ok(None),
+    }
     // The crate checks much and asserts the rest: what is in the file must not end the backup.
     let read = || catch_unwind(|| read(footer)).ok().flatten();
     let rows = match columns(footer) {
@@ -274,6 +285,23 @@ mod tests {
             assert_eq!(found(&nested(levels)), Ok(Some(rows)), "{levels}");
         }
         assert_eq!(found(&nested(100_000)), Ok(None));
+    }
+
+    /// Guards against: a small file whose footer takes seconds to read for each of its bytes.
+    #[test]
+    fn a_footer_costs_no_more_than_its_bytes() {
+        let mut footer = vec![0x15, 2, 0x19, 0x2c, 0x48, 1, b's', 0x15, 2, 0];
+        footer.extend([0x15, 4, 0x25, 0, 0x18, 1, b'v', 0, 0x16, 6]);
+        // Fields of unknown numbers: lists of 2^31 - 1 booleans that take no byte.
+        for field in [0xc9].into_iter().chain([0x19; 200]) {
+            footer.extend([field, 0xf1, 0xff, 0xff, 0xff, 0xff, 7]);
+        }
+        footer.push(0);
+        let length = (footer.len() as u32).to_le_bytes();
+        let file = [b"PAR1", &footer[..], &length, b"PAR1"].concat();
+        let began = std::time::Instant::now();
+        assert_eq!(found(&file), Err(SourceDamage::BadFooter));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
     }
 
     /// Guards against: a file that is called damaged as its footer is longer than what is kept.

@@ -48,7 +48,9 @@ mod without_checksums;
 
 pub(crate) use aside::Aside;
 pub(crate) use cold_tier::ASIDE_SUFFIX as COLD_ASIDE;
-pub(crate) use compaction::{JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_readable_state};
+pub(crate) use compaction::{
+    JOB_STATES, JobFiles, STATE_LIMIT, is_job_state, is_output, is_readable_state, unit_of,
+};
 pub(crate) use companions::kept_path;
 pub use config::ConfigSource;
 pub(crate) use config::check_config_place;

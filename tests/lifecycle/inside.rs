@@ -10,6 +10,8 @@ mod bytes;
 mod differences;
 #[path = "inside/folders.rs"]
 mod folders;
+#[path = "inside/outputs.rs"]
+mod outputs;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

@@ -90,6 +90,7 @@ fn damage_of_each_kind_is_found() {
             .unwrap();
         let place = folder.join("data").join(path);
         let bytes = std::fs::read(&place).unwrap();
+        let whole = bytes.clone();
         std::fs::remove_file(&place).unwrap();
         if case == "changed" {
             let mut bytes = bytes;
@@ -105,9 +106,42 @@ fn damage_of_each_kind_is_found() {
         // `latest` is a good one.
         let (_, shown) = instance.json(&["show", &id]);
         assert_eq!(shown["last_rehearsed"]["ok"], false, "{case}: {shown}");
+        assert_eq!(shown["last_failed"]["mode"], "rehearsal", "{case}: {shown}");
         let (_, list) = instance.json(&["list"]);
         assert_eq!(list["backups"][0]["state"], "damaged", "{case}: {list}");
+        let said = instance.ok(&["list"]);
+        assert!(said.contains("a rehearsal found faults"), "{case}: {said}");
+        // As it was before, and rehearsed once more.
+        std::fs::write(&place, whole).unwrap();
+        assert_eq!(rehearse(&instance, &[&id]).0, 0, "{case}");
+        let (_, list) = instance.json(&["list"]);
+        assert_eq!(list["backups"][0]["state"], "unverified", "{case}: {list}");
     }
+}
+
+/// Guards against: a full disk for scratch files that makes a good backup a damaged one.
+#[test]
+fn no_room_for_a_restored_file_says_nothing_of_the_backup() {
+    let instance = crate::scene::small();
+    let id = instance.backup();
+    let command = instance.command(&["rehearse", &id]);
+    // No file may be larger than 600 blocks, of 512 or 1,024 bytes: one of the data is.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .output()
+        .unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no room to rehearse") && said.contains("backup.state_path"),
+        "{said}"
+    );
+    assert_eq!(scratch(&instance), [""; 0]);
+    assert_eq!(noted(&instance, &[]), Value::Null);
+    let (_, list) = instance.json(&["list"]);
+    assert_eq!(list["backups"][0]["state"], "unverified", "{list}");
 }
 
 /// Guards against: rows that are counted and not compared.

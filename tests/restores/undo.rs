@@ -1,9 +1,13 @@
 //! Restores that are taken back.
 
+#[path = "undo_again.rs"]
+mod again;
+
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 
 use super::*;
+pub(super) use again::*;
 use support::database_rows;
 
 /// Everything that a restore changes: the data, the rows of the database, `arc.toml`.

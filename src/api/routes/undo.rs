@@ -11,7 +11,7 @@ use super::super::error::ApiError;
 use super::super::extract::{Admin, Body};
 use super::super::requests::UndoRestore;
 use super::super::shared::Shared;
-use super::super::starting::{limit, start, who};
+use super::super::starting::{Asked, asked_before, limit, start_new, who};
 use super::super::tag::Tag;
 use super::super::types::{RemovedBody, SetAsideBody, Started, Undone};
 use crate::operations::Request;
@@ -49,18 +49,29 @@ impl UndoRoutes {
             let text = "Undo is a destructive operation. Set confirm: true to proceed.";
             return Err(ApiError::bad(text, None));
         }
-        let undo = shared.engine.find_undo(id).await?;
-        let restart = Some(undo.restart_required);
-        let started = start(
-            &shared,
-            who(admin.0),
-            Request::Undo(undo).within(limit),
-            "Undo started",
-            restart,
-            request.warnings,
-            request.key,
-        );
-        let Started::Accepted(body, location, retry_after) = started.await?;
+        let who = who(admin.0);
+        // Before it is looked for: once it is taken back it is not there any more.
+        let started = match asked_before(&shared, request.key, &who).await? {
+            Asked::Before(answer) => answer,
+            Asked::Now(key) => {
+                let undo = shared.engine.find_undo(id).await?;
+                let restart = Some(undo.restart_required);
+                let request_of_undo = Request::Undo(undo).within(limit);
+                let message = "Undo started";
+                let warnings = request.warnings;
+                start_new(
+                    &shared,
+                    who,
+                    request_of_undo,
+                    message,
+                    restart,
+                    warnings,
+                    key,
+                )
+                .await?
+            }
+        };
+        let Started::Accepted(body, location, retry_after) = started;
         Ok(Undone::Accepted(body, location, retry_after))
     }
 

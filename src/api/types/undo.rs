@@ -134,7 +134,7 @@ pub(in crate::api) struct KeptRestore {
     pub(in crate::api) since: Option<String>,
     /// From when on the next backup removes them; absent where they stay.
     pub(in crate::api) expires_at: Option<String>,
-    /// Whether there is a record of the operation, by which it can be taken back.
+    /// Whether it can be taken back now.
     pub(in crate::api) can_be_undone: bool,
     /// Where they are.
     pub(in crate::api) places: Vec<SetAsidePlace>,
@@ -166,7 +166,7 @@ impl From<operations::KeptRestore> for KeptRestore {
             bytes: kept.bytes,
             since: kept.since.map(|moment| moment.to_string()),
             expires_at: kept.expires_at.map(|moment| moment.to_string()),
-            can_be_undone: kept.has_record,
+            can_be_undone: kept.can_be_undone,
             places: places.collect(),
         }
     }

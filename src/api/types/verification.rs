@@ -10,7 +10,8 @@ use crate::repository;
 pub(in crate::api) struct LastVerified {
     /// When the verification ended, RFC 3339, UTC.
     pub(in crate::api) at: String,
-    /// `full`, `quick` or `sample`; `reuse`: a backup found damaged files when it reused them.
+    /// `full`, `quick` or `sample`; `reuse`: a backup found damaged files when it reused them;
+    /// `rehearsal`: a rehearsal found faults.
     pub(in crate::api) mode: String,
     /// Whether nothing was wrong.
     pub(in crate::api) ok: bool,

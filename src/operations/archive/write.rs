@@ -32,7 +32,8 @@ enum Piece {
 /// imported.
 pub(crate) struct ArchiveWriter<W> {
     pieces: Sender<Piece>,
-    thread: JoinHandle<io::Result<W>>,
+    /// `None` once it was waited for: its result is there only once.
+    thread: Option<JoinHandle<io::Result<W>>>,
 }
 
 impl<W: Write + Send + 'static> ArchiveWriter<W> {
@@ -40,7 +41,10 @@ impl<W: Write + Send + 'static> ArchiveWriter<W> {
     pub(crate) fn begin(out: W) -> Self {
         let (pieces, received) = mpsc::channel(PIECES);
         let thread = tokio::task::spawn_blocking(move || write(out, received));
-        Self { pieces, thread }
+        Self {
+            pieces,
+            thread: Some(thread),
+        }
     }
 
     /// Adds a file of exactly these bytes.
@@ -70,14 +74,16 @@ impl<W: Write + Send + 'static> ArchiveWriter<W> {
     /// Those of writing.
     pub(crate) async fn finish(mut self) -> Result<W> {
         self.send(Piece::End).await?;
-        self.thread.await?.map_err(fault)
+        self.ended().await
     }
 
     /// Gives the archive up, and returns when nothing of it is being written any more.
     pub(crate) async fn abort(self) {
         drop(self.pieces);
         // The first fault is the one to report.
-        let _ = self.thread.await;
+        if let Some(thread) = self.thread {
+            let _ = thread.await;
+        }
     }
 
     async fn send(&mut self, piece: Piece) -> Result<()> {
@@ -85,11 +91,23 @@ impl<W: Write + Send + 'static> ArchiveWriter<W> {
             return Ok(());
         }
         // The thread has ended, and says why.
-        match (&mut self.thread).await? {
-            Err(error) => Err(fault(error)),
-            Ok(_) => Err(Error::Failed("the archive has ended already".to_owned())),
+        match self.ended().await {
+            Err(error) => Err(error),
+            Ok(_) => Err(ended_already()),
         }
     }
+
+    /// What the thread has ended with.
+    async fn ended(&mut self) -> Result<W> {
+        match self.thread.take() {
+            Some(thread) => thread.await?.map_err(fault),
+            None => Err(ended_already()),
+        }
+    }
+}
+
+fn ended_already() -> Error {
+    Error::Failed("the archive has ended already".to_owned())
 }
 
 fn fault(error: io::Error) -> Error {
@@ -155,5 +173,48 @@ impl Read for FileBody<'_> {
         self.current.copy_to_slice(&mut buffer[..count]);
         self.left -= count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A full disk.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Guards against: a fault of writing that ends the program when the archive is given up.
+    #[tokio::test]
+    async fn an_archive_that_could_not_be_written_is_given_up() {
+        let mut archive = ArchiveWriter::begin(Full);
+        let mut number = 0;
+        let error = loop {
+            let bytes: Vec<u8> = crate::random::random_hex::<1024>().expect("random").into();
+            let size = bytes.len() as u64;
+            let pieces = futures::stream::iter([Ok(Bytes::from(bytes))]);
+            number += 1;
+            if let Err(error) = archive.add(format!("{number}"), size, None, pieces).await {
+                break error;
+            }
+            assert!(number < 10_000, "nothing was written");
+        };
+        assert!(error.to_string().contains("the archive"), "{error}");
+        assert!(
+            archive
+                .add("last".to_owned(), 0, None, futures::stream::empty())
+                .await
+                .is_err()
+        );
+        archive.abort().await;
     }
 }

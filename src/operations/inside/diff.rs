@@ -39,9 +39,10 @@ pub struct DiffAmount {
 impl DiffAmount {
     fn add(&mut self, record: &Record) {
         self.files += 1;
-        self.bytes += record.entry.size;
+        self.bytes = self.bytes.saturating_add(record.entry.size);
         if let Some(rows) = rows_of(record) {
-            *self.rows.get_or_insert(0) += rows;
+            let sum = self.rows.unwrap_or_default();
+            self.rows = Some(sum.saturating_add(rows));
         }
     }
 }
@@ -72,7 +73,8 @@ impl DiffCounts {
     /// Counts a file, by its record on the second side, or else on the first.
     fn add(&mut self, change: Change, before: Option<&Record>, record: &Record) {
         if let (Change::Changed, Some(before)) = (change, before) {
-            self.changed_bytes_before += before.entry.size;
+            let sum = self.changed_bytes_before;
+            self.changed_bytes_before = sum.saturating_add(before.entry.size);
         }
         let amount = match change {
             Change::Added => &mut self.added,
@@ -223,5 +225,32 @@ pub(super) fn since_backup(
                 false => Change::Changed,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_backup_core::{Entry, Key, Rows};
+
+    use super::*;
+
+    /// Guards against: files whose footers say so many rows that their sum ends the program.
+    #[test]
+    fn absurd_counts_of_rows_are_added_up() {
+        let mut counting = Counting::default();
+        for name in ["a", "b", "c"] {
+            let key = Key::parse(&format!("data/iot/cpu/{name}.parquet")).expect("a path");
+            let mut entry = Entry::new(key.clone(), u64::MAX / 2);
+            entry.rows = Some(Rows {
+                count: i64::MAX.cast_unsigned(),
+                times: None,
+            });
+            let record = Record::at(key, entry).expect("a record");
+            counting.add(Change::Changed, Some(&record), Some(&record), 1);
+        }
+        let changed = counting.totals.changed;
+        assert_eq!((changed.files, changed.rows), (3, Some(u64::MAX)));
+        assert_eq!(changed.bytes, u64::MAX);
+        assert_eq!(counting.totals.changed_bytes_before, u64::MAX);
     }
 }

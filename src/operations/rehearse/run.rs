@@ -24,7 +24,7 @@ use crate::operations::verify::load::load;
 use crate::operations::verify::sampling::{self, Run};
 use crate::operations::verify::{completeness, update_note};
 use crate::operations::{Phase, ProblemKind, Sample};
-use crate::pipeline::Outcome;
+use crate::pipeline::{CopyFault, Outcome};
 use crate::repository::{LastVerified, Note, SampleCursor};
 use crate::source::Contents;
 use crate::{Error, Result};
@@ -62,11 +62,7 @@ pub(crate) async fn run(context: &Context, options: RehearseOptions) -> Result<R
         covered: None,
     };
     let noted = update_note(context, |note: &mut Note| {
-        if !done.ok {
-            // A backup that can't be restored is damaged, whoever finds out.
-            note.add_verification(done.clone());
-        }
-        note.last_rehearsed = Some(done.clone());
+        note.add_rehearsal(done.clone());
     });
     if let Err(error) = noted.await {
         context.warn(format!(
@@ -228,6 +224,9 @@ impl Rehearsal<'_> {
             if let Some(error) = completeness::archived_fault(&path, fault) {
                 return Err(error);
             }
+            if let CopyFault::Write(error) = fault {
+                return Err(self.files.failed(error));
+            }
             self.problems.add_fault(&path, fault)?;
             return Ok(());
         }
@@ -243,7 +242,8 @@ impl Rehearsal<'_> {
             found
         });
         let is_known = record.entry.rows.is_some();
-        match checked.await? {
+        let found = checked.await?;
+        match found.map_err(|error| self.files.failed(&error))? {
             Found::Fault(kind, text) => self.problems.add_damaged(&record.path, kind, text),
             Found::Damaged(damage) => {
                 record.entry.damage = Some(damage);

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Digest, Entry, Error as CoreError, Key, Meta, Upload};
+use arc_backup_core::{Digest, Entry, Error as CoreError, ErrorKind, Key, Meta, Upload};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::Error;
 use crate::files::create_file;
 use crate::pipeline::Writer;
 
@@ -19,6 +20,18 @@ impl ScratchFiles {
     /// a store may be longer than those of a file system.
     pub(super) fn place(&self, path: &str) -> PathBuf {
         self.0.join(Digest::of(path.as_bytes()).to_string())
+    }
+
+    /// The error for a file that can't be kept there, which says nothing of the backup.
+    pub(super) fn failed(&self, error: &CoreError) -> Error {
+        let what = match error.kind() {
+            ErrorKind::NoSpace => "no room to rehearse in",
+            _ => "can't rehearse in",
+        };
+        Error::Failed(format!(
+            "{what} {}: {error}; free some, or set backup.state_path to a folder with more room",
+            self.0.display()
+        ))
     }
 }
 

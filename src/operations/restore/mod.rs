@@ -16,6 +16,7 @@ pub(crate) mod new_instance;
 mod no_files;
 mod options;
 pub(crate) mod plan;
+mod plan_restore;
 mod planning;
 pub(crate) mod preview;
 mod record;

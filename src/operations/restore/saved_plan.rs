@@ -10,11 +10,12 @@ use arc_backup_core::{Digest, TimeRange};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Settings;
 use crate::files::{create_folder, write_atomically};
 use crate::manifest::BackupId;
 use crate::operations::context::Context;
 use crate::operations::restore::plan::RestorePlan;
-use crate::operations::{ArcBackup, RestoreOptions, RestorePreview};
+use crate::operations::{ArcBackup, RestoreOptions};
 use crate::{Error, Result};
 
 /// The folder of the plans, in the state folder.
@@ -45,47 +46,6 @@ struct SavedPlan {
 }
 
 impl ArcBackup {
-    /// Plans a restore and keeps the plan for 24 h. A restore with the same options and its id
-    /// ([`RestoreOptions::plan_id`]) does what it says, or fails before anything changes. Nothing
-    /// is changed.
-    ///
-    /// # Errors
-    /// Fails as the restore would before it begins, and where the data cannot be listed.
-    pub async fn plan_restore(
-        &self,
-        id: &BackupId,
-        options: &RestoreOptions,
-        target: Option<&str>,
-    ) -> Result<RestorePreview> {
-        let (repository, _, within) = self.find_and_check(id, options, target).await?;
-        let mut preview = (self.preview_restore(id, options, target, Duration::MAX)).await?;
-        let Some(plan) = &mut preview.plan else {
-            let why = preview.plan_error.as_deref().unwrap_or("it has no plan");
-            return Err(Error::Failed(format!(
-                "the restore of `{id}` cannot be planned: {why}"
-            )));
-        };
-        if options.skip_damaged {
-            let text = "damaged files are found only when the backup is read: they are counted as written, and this plan has no \
-                        id that a restore could name";
-            plan.warnings.push(text.to_owned());
-            return Ok(preview);
-        }
-        let saved = SavedPlan {
-            plan_id: format!("{PREFIX}{}", crate::random::random_hex::<8>()?),
-            created_at: Timestamp::now(),
-            backup_id: id.to_string(),
-            target: repository.name().to_owned(),
-            options: fingerprint(&within),
-            from: within.backup_scope().time().from(),
-            until: within.backup_scope().time().until(),
-            basis: plan.basis.map_or_else(String::new, |it| it.to_string()),
-        };
-        save(&self.folder(), &saved)?;
-        preview.plan_id = Some(saved.plan_id);
-        Ok(preview)
-    }
-
     /// The options, with the times of the plan that they name: an age in them has moved since.
     ///
     /// # Errors
@@ -155,6 +115,31 @@ fn fingerprint(options: &RestoreOptions) -> String {
         ..in_time(options.clone(), TimeRange::default())
     };
     Digest::of(format!("{options:?}").as_bytes()).to_string()
+}
+
+/// Keeps a plan, and returns its id.
+///
+/// # Errors
+/// When it can't be written.
+pub(super) fn keep(
+    settings: &Settings,
+    id: &BackupId,
+    target: &str,
+    options: &RestoreOptions,
+    plan: &RestorePlan,
+) -> Result<String> {
+    let saved = SavedPlan {
+        plan_id: format!("{PREFIX}{}", crate::random::random_hex::<8>()?),
+        created_at: Timestamp::now(),
+        backup_id: id.to_string(),
+        target: target.to_owned(),
+        options: fingerprint(options),
+        from: options.backup_scope().time().from(),
+        until: options.backup_scope().time().until(),
+        basis: plan.basis.map_or_else(String::new, |it| it.to_string()),
+    };
+    save(&folder_in(settings.backup.state_folder()), &saved)?;
+    Ok(saved.plan_id)
 }
 
 fn save(folder: &Path, saved: &SavedPlan) -> Result<()> {

@@ -74,6 +74,16 @@ pub(crate) async fn discard_staged(context: &Context, marker: &RestoreMarker<'_>
     Ok(())
 }
 
+/// Removes the databases and configuration that interrupted restores staged.
+pub(crate) async fn discard_staged_beside(context: &Context) -> Result<()> {
+    for source in context.sources.iter() {
+        if matches!(section_of(&**source), Section::Metadata | Section::Config) {
+            source.discard_unfinished(Discard::Remove).await?.whole()?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes, or counts, the files that interrupted restores staged, also where no marker says that
 /// there are any, which takes a walk through the data.
 pub(crate) async fn discard_all_staged(

@@ -74,13 +74,17 @@ pub(crate) fn read<T: DeserializeOwned + Send + 'static>(
     })))
 }
 
-/// Writes the changes to the file `path`, durably.
-pub(crate) async fn write(path: &Path, mut planned: ChangeStream<'_>) -> Result<()> {
+/// Writes the changes to the file `path`, durably; returns whether one is of the cold tier.
+pub(crate) async fn write(path: &Path, mut planned: ChangeStream<'_>) -> Result<bool> {
     let mut writer = LineWriter::create(path)?;
+    let mut has_cold = false;
     while let Some(change) = planned.try_next().await? {
-        writer.add(&ChangeLine::from(change))?;
+        let line = ChangeLine::from(change);
+        has_cold |= line.cold;
+        writer.add(&line)?;
     }
-    writer.finish()
+    writer.finish()?;
+    Ok(has_cold)
 }
 
 type Lines = Peekable<Box<dyn Iterator<Item = Result<ChangeLine>> + Send>>;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::operations::undo::changes::moved;
+use crate::operations::undo::interrupted::Interrupted;
 use crate::operations::undo::lines::{ChangeLine, VersionLine};
 use crate::source::{Aside, live_digest};
 
@@ -47,6 +48,8 @@ pub(crate) struct Places {
     pub(crate) undos: Vec<Aside>,
     /// Whether the restore has ended: then all that it was to bring was there.
     pub(crate) is_finished: bool,
+    /// What it has brought, where it was interrupted after its first change.
+    pub(crate) interrupted: Option<Interrupted>,
     pub(crate) activity: Activity,
     pub(crate) cancel: CancellationToken,
 }
@@ -68,8 +71,10 @@ impl Places {
         let live = self.storage.head(&key).await?;
         let Some(before) = &change.before else {
             let (Some(live), Some(after)) = (live, &change.after) else {
-                let was_brought = change.after.is_some() && self.is_finished;
-                return match was_brought && !self.was_undone(&key).await? {
+                let is_gone = change.after.is_some()
+                    && !self.was_undone(&key).await?
+                    && self.was_brought(&key).await?;
+                return match is_gone {
                     true => refused(GONE),
                     false => Ok(Decision::AsBefore),
                 };
@@ -108,6 +113,14 @@ impl Places {
                     None => refused("a file of the same name was written after the restore"),
                 }
             }
+        }
+    }
+
+    /// Whether the restore may have brought this absent file.
+    async fn was_brought(&self, key: &Key) -> Result<bool> {
+        match &self.interrupted {
+            Some(interrupted) => interrupted.may_have_brought(&*self.storage, key).await,
+            None => Ok(self.is_finished),
         }
     }
 

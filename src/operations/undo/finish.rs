@@ -6,7 +6,7 @@ use arc_backup_core::{Activity, OperationId, Sink};
 
 use crate::Result;
 use crate::operations::context::Context;
-use crate::operations::undo::kept::remove_kept;
+use crate::operations::undo::kept::remove_replaced;
 use crate::operations::undo::record;
 use crate::operations::undo::stack::ToUndo;
 use crate::repository::own;
@@ -24,7 +24,7 @@ pub(crate) async fn remove_what_was_set_aside(context: &Context, found: &ToUndo)
                 remove_area(&storage, target, &id, activity).await?;
             }
         }
-        remove_kept(&context.settings, &run.operation_id)?;
+        remove_replaced(&context.settings, &run.operation_id)?;
     }
     for run in found.runs.iter().rev() {
         record::remove(&context.settings, &run.operation_id)?;

@@ -11,16 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::files::{sync_folder, with_suffix};
 use crate::operations::undo::lines::ChangeLine;
+use crate::operations::undo::pending::{COMPANIONS, kept_pending};
 use crate::operations::undo::record::Record;
 use crate::source::{kept_path, real_place, set_file_aside, snapshot};
 use crate::{Error, Result};
 
 /// How much of a file is read at once.
 const PIECE_BYTES: usize = 1 << 20;
-/// What Arc adds to the name of a database that it has staged, which a restore moves away.
-const PENDING: &str = ".pending-restore";
-/// What SQLite keeps beside a database.
-const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// The files of this machine that a restore replaces: the databases and `arc.toml`.
 fn places(settings: &Settings) -> Vec<(Section, String, PathBuf)> {
@@ -48,23 +45,19 @@ fn candidates(settings: &Settings, section: &Section, place: &Path, id: &str) ->
     all
 }
 
-/// All files of databases and of `arc.toml` that the operation has kept, companions included.
-pub(crate) fn all_kept(settings: &Settings, operation_id: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for (section, _, place) in places(settings) {
-        let mut all = candidates(settings, &section, &place, operation_id);
-        if section == Section::Metadata {
-            for place in [real_place(&place).ok(), std::path::absolute(&place).ok()] {
-                let pending = place.map(|place| with_suffix(&place, PENDING));
-                all.extend(pending.map(|pending| kept_path(&pending, operation_id)));
-            }
-        }
-        let files = all
-            .iter()
-            .flat_map(|kept| COMPANIONS.map(|suffix| with_suffix(kept, suffix)));
-        let is_there = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok();
-        found.extend(files.filter(is_there));
-    }
+/// All files of databases and of `arc.toml` that the operation has replaced.
+fn replaced_by(settings: &Settings, operation_id: &str) -> Vec<PathBuf> {
+    (places(settings).iter())
+        .flat_map(|(section, _, place)| candidates(settings, section, place, operation_id))
+        .collect()
+}
+
+/// Those that are there, companions included.
+fn with_companions(all: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found: Vec<_> = (all.iter())
+        .flat_map(|kept| COMPANIONS.map(|suffix| with_suffix(kept, suffix)))
+        .filter(|path| std::fs::symlink_metadata(path).is_ok())
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -294,10 +287,20 @@ fn digest_of(path: &Path) -> std::io::Result<(u64, Digest)> {
     }
 }
 
-/// Removes files that are kept; absent ones are not an error.
+/// Removes all files that the operation has kept; absent ones are not an error.
 pub(crate) fn remove_kept(settings: &Settings, operation_id: &str) -> Result<()> {
+    remove_files(&kept_pending(settings, operation_id))?;
+    remove_replaced(settings, operation_id)
+}
+
+/// Removes those that it has replaced, and not what Arc had staged.
+pub(crate) fn remove_replaced(settings: &Settings, operation_id: &str) -> Result<()> {
+    remove_files(&replaced_by(settings, operation_id))
+}
+
+fn remove_files(all: &[PathBuf]) -> Result<()> {
     // Companions first: a database's own name leads to them.
-    for path in all_kept(settings, operation_id).iter().rev() {
+    for path in with_companions(all).iter().rev() {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("remove", path, error));

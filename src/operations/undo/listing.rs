@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::operations::undo::record;
+use crate::operations::undo::record::{self, Record};
+use crate::operations::undo::stack;
 use crate::operations::{ArcBackup, OperationKind, SetAside, Status};
 use crate::times;
 use crate::{Error, Result};
@@ -26,8 +27,8 @@ pub struct KeptRestore {
     pub since: Option<Timestamp>,
     /// From when on a backup removes them; `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// Whether there is a record of the operation, by which it can be taken back.
-    pub has_record: bool,
+    /// Whether it can be taken back now.
+    pub can_be_undone: bool,
     /// Whether the operation has ended: only then do its files expire.
     pub(crate) is_finished: bool,
     /// Where they are.
@@ -55,6 +56,7 @@ impl ArcBackup {
     pub async fn kept_restores(&self) -> Result<(Vec<KeptRestore>, Vec<Error>)> {
         let (found, faults) = self.set_aside().await;
         let records = record::all(&self.settings)?;
+        let marker = self.restore_in_progress().await;
         let mut all: Vec<KeptRestore> = Vec::new();
         for record in records.iter().filter(|record| !record.is_removed) {
             all.push(KeptRestore {
@@ -62,8 +64,8 @@ impl ArcBackup {
                 operation: Some(record.kind),
                 backup_id: Some(record.backup_id.clone()),
                 since: record.started(),
-                has_record: true,
-                is_finished: record.is_finished,
+                can_be_undone: stack::can_be_undone(&records, record, marker.as_ref()),
+                is_finished: record.is_finished || completed_by(&records, record).is_some(),
                 ..KeptRestore::default()
             });
         }
@@ -83,6 +85,18 @@ impl ArcBackup {
         for one in &mut all {
             one.expires_at = expires_at(one, keep);
         }
+        // What an interrupted run set aside is of use as long as that of the one that completed it.
+        for record in &records {
+            let expiry_of = |record: &Record| {
+                let found = all.iter().find(|one| is_of(one, record));
+                found.map(|one| one.expires_at)
+            };
+            let last = completed_by(&records, record).and_then(expiry_of);
+            let own = all.iter_mut().find(|one| is_of(one, record));
+            if let (Some(expiry), Some(own)) = (last, own) {
+                own.expires_at = expiry;
+            }
+        }
         all.sort_by_key(|one| (one.since, one.operation_id.clone()));
         Ok((all, faults))
     }
@@ -101,6 +115,15 @@ impl ArcBackup {
             ..KeptRestore::default()
         }
     }
+}
+
+fn is_of(one: &KeptRestore, record: &Record) -> bool {
+    one.operation_id.as_deref() == Some(&*record.operation_id)
+}
+
+/// The operation that completed this interrupted one.
+fn completed_by<'a>(all: &'a [Record], record: &Record) -> Option<&'a Record> {
+    (all.iter()).rfind(|other| other.is_finished && other.earlier.contains(&record.operation_id))
 }
 
 fn expires_at(one: &KeptRestore, keep: Option<Duration>) -> Option<Timestamp> {

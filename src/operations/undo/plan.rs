@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::operations::undo::changes::Merged;
 use crate::operations::undo::decide::Places;
+use crate::operations::undo::interrupted::Interrupted;
 use crate::operations::undo::kept::{self, KeptFile};
+use crate::operations::undo::pending::{self, MovedPending};
 use crate::operations::undo::sections::{FileFigures, FilesUndo};
 use crate::operations::undo::stack::{self, ToUndo};
-use crate::operations::{ArcBackup, UndoRequest};
+use crate::operations::{ArcBackup, RestoreInProgress, UndoRequest};
 use crate::repository::{Repository, own};
 use crate::source::{Aside, section_of};
 use crate::{Error, Result};
@@ -63,6 +65,8 @@ pub(super) struct Planner<'a> {
 pub(super) struct Planned {
     pub(super) files: Vec<FilesUndo>,
     pub(super) kept: Vec<KeptFile>,
+    /// Databases that Arc had staged, which return.
+    pub(super) pending: Vec<MovedPending>,
     /// What stands in the way, of databases and configuration.
     pub(super) refused: Vec<(String, String)>,
 }
@@ -109,11 +113,17 @@ impl Planner<'_> {
         self.source(section).map(|source| &**source)
     }
 
-    /// Decides what becomes of all that the restore changed. Changes nothing.
-    pub(super) async fn plan(&self, found: &ToUndo) -> Result<Planned> {
+    /// Decides what becomes of all that the restore changed. Changes nothing. `marker` is of what
+    /// was interrupted while it changed live data.
+    pub(super) async fn plan(
+        &self,
+        found: &ToUndo,
+        marker: Option<&RestoreInProgress>,
+    ) -> Result<Planned> {
         let mut planned = Planned {
             files: Vec::new(),
             kept: Vec::new(),
+            pending: pending::moved_by(self.settings, &found.runs),
             refused: Vec::new(),
         };
         for name in found.sections() {
@@ -147,6 +157,10 @@ impl Planner<'_> {
                 runs: asides(&found.runs)?,
                 undos: asides(&found.undos)?,
                 is_finished: found.is_finished(),
+                interrupted: match found.is_finished() {
+                    true => None,
+                    false => Interrupted::of(found, marker, &changes)?,
+                },
                 activity: self.activity.clone(),
                 cancel: self.cancel.clone(),
                 storage: storage.clone(),
@@ -184,6 +198,9 @@ impl Planned {
             backup_id: found.last().backup_id.clone(),
             refused_files,
             refused,
+            returned: (self.pending.iter())
+                .map(|moved| moved.place.display().to_string())
+                .collect(),
             restart_required: !self.kept.is_empty(),
             ..UndoPlan::default()
         };
@@ -233,6 +250,6 @@ impl ArcBackup {
             cancel,
             activity: Activity::default(),
         };
-        Ok(planner.plan(&found).await?.shown(&found))
+        Ok(planner.plan(&found, marker.as_ref()).await?.shown(&found))
     }
 }

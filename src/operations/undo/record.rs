@@ -43,9 +43,15 @@ pub(crate) struct Record {
     /// The sections that it changes, and that can't be taken back.
     #[serde(default)]
     pub(crate) unrecorded: Vec<String>,
+    /// Whether it changes files of Arc's cold tier, which can't be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) changes_cold: bool,
     /// Undo: the operation that it takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undoes: Option<String>,
+    /// Undo: whether what it takes back was interrupted. That half can't be brought back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) undoes_interrupted: bool,
     /// 0 of a restore, 1 of its undo, 2 of the undo of that, and so on.
     #[serde(default)]
     pub(crate) level: u32,
@@ -71,7 +77,9 @@ impl Record {
             earlier,
             sections: Vec::new(),
             unrecorded: Vec::new(),
+            changes_cold: false,
             undoes: None,
+            undoes_interrupted: false,
             level: 0,
             is_finished: false,
             is_removed: false,
@@ -107,7 +115,8 @@ impl Record {
             None => self.unrecorded.push(section.to_string()),
             Some(planned) => {
                 let folder = self.make_folder(settings)?;
-                changes::write(&changes_path(&folder, section.as_str()), planned).await?;
+                let path = changes_path(&folder, section.as_str());
+                self.changes_cold |= changes::write(&path, planned).await?;
                 self.sections.push(section.to_string());
             }
         }

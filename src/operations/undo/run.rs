@@ -10,10 +10,11 @@ use crate::operations::problems::Problems;
 use crate::operations::restore::arc_idle::RunningArc;
 use crate::operations::restore::disk_space::check_room;
 use crate::operations::restore::marker::RestoreMarker;
-use crate::operations::restore::staging::discard_staged;
+use crate::operations::restore::staging::{discard_staged, discard_staged_beside};
 use crate::operations::undo::changes::LineWriter;
 use crate::operations::undo::finish::remove_what_was_set_aside;
 use crate::operations::undo::kept::KeptUndo;
+use crate::operations::undo::pending::{self, MovedPending};
 use crate::operations::undo::plan::{Planned, Planner};
 use crate::operations::undo::record::Record;
 use crate::operations::undo::sections::FilesUndo;
@@ -26,6 +27,7 @@ struct Prepared<'a> {
     found: ToUndo,
     files: Vec<FilesUndo>,
     kept: Vec<KeptUndo>,
+    pending: Vec<MovedPending>,
     arc: Option<RunningArc<'a>>,
 }
 
@@ -71,6 +73,7 @@ pub(crate) async fn run(context: &Context, undo: &UndoRequest) -> Result<()> {
     let prepared = prepared.await.map_err(|error| error.context(nothing))?;
     let mut record = Record::new(context, earlier_of(&prepared.found));
     record.undoes = Some(undo.operation_id.clone());
+    record.undoes_interrupted = !prepared.found.is_finished();
     record.level = prepared.found.last().level + 1;
     let begun = context.or_cancelled(begin(context, &prepared, &mut record, &marker));
     if let Err(error) = begun.await {
@@ -131,8 +134,12 @@ async fn prepare<'a>(
     let settings = &*context.settings;
     let found = stack::find(settings, &undo.operation_id, marker.interrupted())?;
     let found = found.ok_or_else(|| Error::UnknownOperation(undo.operation_id.clone()))?;
-    // Files that an interrupted restore has staged are of no use any more.
-    discard_staged(context, marker).await?;
+    // What an interrupted restore has staged shows what it has not brought: that stays until the
+    // end.
+    match marker.is_resuming() {
+        true => discard_staged_beside(context).await?,
+        false => discard_staged(context, marker).await?,
+    }
     let changes_data = found
         .sections()
         .iter()
@@ -150,7 +157,7 @@ async fn prepare<'a>(
         cancel: context.running.cancel.clone(),
         activity: context.running.progress.activity().clone(),
     };
-    let planned = planner.plan(&found).await?;
+    let planned = planner.plan(&found, marker.interrupted()).await?;
     refuse(problems, &planned, &undo.operation_id)?;
     for files in &planned.files {
         let figures = &files.figures;
@@ -175,6 +182,7 @@ async fn prepare<'a>(
         found,
         files: planned.files,
         kept: Vec::new(),
+        pending: planned.pending,
         arc,
     };
     let staged = stage(&planner, planned.kept, &mut prepared.kept).await;
@@ -324,6 +332,14 @@ async fn finish(
         operation.set_aside_files = Some(aside.0);
         operation.set_aside_location = aside.1;
     });
-    record.finish(&context.settings)?;
-    marker.remove(prepared.changes_data()).await
+    // After the databases, whose own restore moves away what is staged there.
+    for warning in pending::move_back(&prepared.pending)? {
+        context.warn(warning);
+    }
+    if marker.is_resuming() {
+        discard_staged(context, marker).await?;
+    }
+    // The record last: until then the same undo can be run again.
+    marker.remove(prepared.changes_data()).await?;
+    record.finish(&context.settings)
 }

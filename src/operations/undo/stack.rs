@@ -55,7 +55,24 @@ pub(crate) fn find(
     operation_id: &str,
     marker: Option<&RestoreInProgress>,
 ) -> Result<Option<ToUndo>> {
-    let all = record::all(settings)?;
+    find_in(&record::all(settings)?, operation_id, marker)
+}
+
+/// Whether the operation can be taken back now, as far as its record shows.
+pub(crate) fn can_be_undone(
+    all: &[Record],
+    record: &Record,
+    marker: Option<&RestoreInProgress>,
+) -> bool {
+    let found = find_in(all, &record.operation_id, marker);
+    matches!(found, Ok(Some(found)) if !found.runs.iter().any(|run| run.changes_cold))
+}
+
+fn find_in(
+    all: &[Record],
+    operation_id: &str,
+    marker: Option<&RestoreInProgress>,
+) -> Result<Option<ToUndo>> {
     let named = all.iter().find(|one| one.operation_id == operation_id);
     let Some(named) = named.filter(|one| !one.is_removed) else {
         return Ok(None);
@@ -74,9 +91,16 @@ pub(crate) fn find(
             other.operation_id, other.operation_id
         ));
     }
+    check_whole(named)?;
     let mut runs = Vec::new();
     for id in named.earlier.iter().chain([&named.operation_id]) {
         match all.iter().find(|one| one.operation_id == *id) {
+            Some(run) if run.is_removed => {
+                return refused(format!(
+                    "operation {operation_id} completed the interrupted operation {id}, and what that had set aside was \
+                     removed: restore a backup from before them"
+                ));
+            }
             Some(run) => runs.push(run.clone()),
             None => {
                 return refused(format!(
@@ -89,9 +113,30 @@ pub(crate) fn find(
     let undos: Vec<_> = all.iter().filter(is_undo_of).cloned().collect();
     let found = ToUndo { runs, undos };
     check_marker(&found, marker)?;
-    check_last(&found, &all, marker)?;
+    check_last(&found, all, marker)?;
     check_runs(&found)?;
     Ok(Some(found))
+}
+
+/// Refuses an undo that leads back to a state between two others.
+fn check_whole(named: &Record) -> Result<()> {
+    let Some(undone) = &named.undoes else {
+        return Ok(());
+    };
+    let id = &named.operation_id;
+    if !named.is_finished {
+        return refused(format!(
+            "operation {id} is an undo that was interrupted, and can't be taken back: complete it with \
+             `arc-backup undo {undone}`, or restore a backup"
+        ));
+    }
+    if named.undoes_interrupted {
+        return refused(format!(
+            "operation {id} took back operation {undone}, which was interrupted half-way: its half can't be brought back; \
+             restore a backup instead"
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses where another restore was interrupted while it changed live data.

@@ -85,6 +85,14 @@ impl<'a> RestoreMarker<'a> {
         self.resumed.as_ref().unwrap_or(own).clone()
     }
 
+    /// The name of the stage that the marker has: an undo keeps what an interrupted restore has
+    /// staged, until it has ended.
+    fn named_stage(&self) -> String {
+        let kept = (self.interrupted.as_ref()).filter(|_| self.undoes.is_some());
+        kept.and_then(|interrupted| interrupted.stage.clone())
+            .unwrap_or_else(|| self.stage().to_string())
+    }
+
     /// Whether an interrupted restore of the same backup may have staged files under it.
     pub(crate) fn resumes_staging(&self) -> bool {
         self.resumed.is_some()
@@ -221,7 +229,7 @@ impl<'a> RestoreMarker<'a> {
             extra_files: self.options.extra_files,
             allow_incomplete: self.options.allow_incomplete,
             skip_damaged: self.options.skip_damaged,
-            stage: Some(self.stage().to_string()),
+            stage: Some(self.named_stage()),
             earlier: self.earlier(),
             undoes: self.undoes.clone(),
             // The record is written before the marker.

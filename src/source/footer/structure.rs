@@ -1,0 +1,202 @@
+//! Whether a footer is what it says it is, before the crate reads it: that one trusts its counts.
+
+use super::shapes::{FOOTER, Shape};
+
+/// How deep values may lie in each other: the crate reads no deeper ones.
+const DEEPEST: u32 = 64;
+/// How many bytes an integer of 64 bits has at most.
+const LONGEST_INTEGER: usize = 10;
+
+/// Why the crate must not read a footer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is none.
+    Malformed,
+    /// It has a list of booleans. Parquet knows none, and the crate skips it wrongly.
+    Booleans,
+}
+
+/// Walks through all of a footer once. Its cost is that of its bytes, whatever they are.
+pub(super) fn check(footer: &[u8]) -> Result<(), Refused> {
+    Walk { rest: footer }.fields(Some(FOOTER), DEEPEST)
+}
+
+/// What is left of a footer.
+struct Walk<'a> {
+    rest: &'a [u8],
+}
+
+impl Walk<'_> {
+    fn skip(&mut self, count: u64) -> Result<(), Refused> {
+        let count = usize::try_from(count).ok();
+        let rest = count.and_then(|count| self.rest.get(count..));
+        self.rest = rest.ok_or(Refused::Malformed)?;
+        Ok(())
+    }
+
+    fn byte(&mut self) -> Result<u8, Refused> {
+        let (first, rest) = self.rest.split_first().ok_or(Refused::Malformed)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn integer(&mut self) -> Result<u64, Refused> {
+        let mut number = 0;
+        for at in 0..LONGEST_INTEGER {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Refused::Malformed)
+    }
+
+    /// How many elements there are: each takes a byte or more, and each boolean should.
+    fn count(&mut self) -> Result<u64, Refused> {
+        let count = self.integer()?;
+        match count <= self.rest.len() as u64 {
+            true => Ok(count),
+            false => Err(Refused::Malformed),
+        }
+    }
+
+    /// The fields of a struct, to its end.
+    fn fields(&mut self, shape: Option<Shape>, depth: u32) -> Result<(), Refused> {
+        let mut number = 0_i16;
+        loop {
+            let header = self.byte()?;
+            let kind = header & 0x0f;
+            if kind == 0 {
+                return Ok(());
+            }
+            number = match header >> 4 {
+                0 => {
+                    let written = self.integer()?;
+                    // As the crate does, with what no writer writes too.
+                    ((written >> 1).cast_signed() ^ -((written & 1).cast_signed())) as i16
+                }
+                more => (number.checked_add(i16::from(more))).ok_or(Refused::Malformed)?,
+            };
+            let known = shape.and_then(|shape| shape.field(number));
+            // A boolean is in the header.
+            match kind {
+                1 | 2 if known.is_none_or(|known| known.is(kind)) => {}
+                _ => self.value(kind, known, depth)?,
+            }
+        }
+    }
+
+    /// A value of a field or a list.
+    fn value(&mut self, kind: u8, shape: Option<Shape>, depth: u32) -> Result<(), Refused> {
+        if shape.is_some_and(|shape| !shape.is(kind)) {
+            return Err(Refused::Malformed);
+        }
+        let depth = depth.checked_sub(1).ok_or(Refused::Malformed)?;
+        match kind {
+            3 => self.skip(1),
+            4..=6 => self.integer().map(drop),
+            7 => self.skip(8),
+            8 => {
+                let length = self.integer()?;
+                self.skip(length)
+            }
+            9 | 10 => self.list(shape, depth),
+            11 => self.map(depth),
+            12 => self.fields(shape, depth),
+            13 => self.skip(16),
+            _ => Err(Refused::Malformed),
+        }
+    }
+
+    fn list(&mut self, shape: Option<Shape>, depth: u32) -> Result<(), Refused> {
+        let header = self.byte()?;
+        let kind = header & 0x0f;
+        let count = match header >> 4 {
+            15 => self.count()?,
+            few if usize::from(few) <= self.rest.len() => u64::from(few),
+            _ => return Err(Refused::Malformed),
+        };
+        if count > 0 && matches!(kind, 1 | 2) {
+            return Err(Refused::Booleans);
+        }
+        let element = shape.and_then(Shape::element);
+        for _ in 0..count {
+            self.value(kind, element, depth)?;
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, depth: u32) -> Result<(), Refused> {
+        let count = self.count()?;
+        if count == 0 {
+            return Ok(());
+        }
+        let kinds = self.byte()?;
+        let kinds = [kinds >> 4, kinds & 0x0f];
+        if kinds.iter().any(|kind| matches!(kind, 1 | 2)) {
+            return Err(Refused::Booleans);
+        }
+        for _ in 0..count {
+            for kind in kinds {
+                self.value(kind, None, depth)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A footer of the version 1, with this behind it.
+    fn with(rest: &[u8]) -> Vec<u8> {
+        [&[0x15, 2][..], rest, &[0]].concat()
+    }
+
+    /// Guards against: a count without bytes behind it, in a list or a map, at any place.
+    #[test]
+    fn a_count_has_bytes_behind_it() {
+        const MANY: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x07];
+        for before in [
+            &[0xe9, 0xf1][..],
+            &[0xe9, 0xf2],
+            &[0xea, 0xf3],
+            &[0x19, 0xfc],
+            // In a field of an unknown struct, and in a list.
+            &[0xec, 0x19, 0xf1],
+            &[0xe9, 0x19, 0xf1],
+            &[0xeb],
+        ] {
+            let footer = with(&[before, &MANY, &[0x11]].concat());
+            assert_eq!(check(&footer), Err(Refused::Malformed), "{before:x?}");
+        }
+        assert_eq!(check(&with(&[0xe9, 0x21, 1, 1])), Err(Refused::Booleans));
+        assert_eq!(check(&with(&[0xeb, 1, 0x11, 1, 1])), Err(Refused::Booleans));
+        assert_eq!(check(&with(&[0xe9, 0x23, 1, 1])), Ok(()));
+        assert_eq!(check(&with(&[0xeb, 1, 0x33, 1, 1])), Ok(()));
+    }
+
+    /// Guards against: bytes that the crate, which goes by the number of a field alone, reads as
+    /// something else than what was walked through.
+    #[test]
+    fn a_known_field_is_what_it_should_be() {
+        // The number of rows, once as one and once as a text.
+        assert_eq!(check(&with(&[0x26, 6])), Ok(()));
+        assert_eq!(check(&with(&[0x28, 1, 6])), Err(Refused::Malformed));
+        assert_eq!(check(&with(&[0x21])), Err(Refused::Malformed));
+        // The same by its whole number.
+        assert_eq!(check(&with(&[0x08, 6, 1, 6])), Err(Refused::Malformed));
+    }
+
+    /// Guards against: values in each other that take all of the stack.
+    #[test]
+    fn what_is_too_deep_is_refused() {
+        let lists = |levels: usize| with(&[&[0xe9][..], &vec![0x19; levels], &[0x03]].concat());
+        assert_eq!(check(&lists(20)), Ok(()));
+        assert_eq!(check(&lists(100_000)), Err(Refused::Malformed));
+        assert_eq!(check(&[]), Err(Refused::Malformed));
+        assert_eq!(check(&[0x15, 0x80]), Err(Refused::Malformed));
+    }
+}
