@@ -164,7 +164,9 @@ fn of_field(schema: &str, field: &str) -> Value {
         ("HealthBody", "status") => json!({"enum": ["ok"]}),
         ("IdleBody", "status") => json!({"enum": ["idle"]}),
         ("VerifyBackup", "mode") => json!({"enum": ["full", "quick", "sample"]}),
-        ("LastVerified", "mode") => json!({"enum": ["full", "quick", "sample", "reuse"]}),
+        ("LastVerified", "mode") => {
+            json!({"enum": ["full", "quick", "sample", "reuse", "rehearsal"]})
+        }
         ("CreateBackup", "databases") => json!({
             "minItems": 1, "maxItems": 256, "uniqueItems": true,
             "items": {"type": "string", "pattern": "^[^_./\\\\][^/\\\\]*$"},

@@ -127,7 +127,7 @@ pub(super) async fn start(
     key: Option<Key>,
 ) -> Result<Started, ApiError> {
     match asked_before(shared, key, &who).await? {
-        Asked::Before(answer) => Ok(answer),
+        Asked::Before(answer) => Ok(*answer),
         Asked::Now(used) => {
             start_new(
                 shared,
@@ -146,7 +146,7 @@ pub(super) async fn start(
 /// Whether a request was made before, by its key.
 pub(super) enum Asked {
     /// It was, and this was the answer.
-    Before(Started),
+    Before(Box<Started>),
     /// It was not; its key, where it has one.
     Now(Option<KeyInUse>),
 }
@@ -162,7 +162,7 @@ pub(super) async fn asked_before(
         return Ok(Asked::Now(None));
     };
     Ok(match shared.keys.look_up(&shared.engine, key, who).await? {
-        Lookup::Answered(accepted) => Asked::Before(answered(accepted)),
+        Lookup::Answered(accepted) => Asked::Before(Box::new(answered(accepted))),
         Lookup::New(used) => Asked::Now(Some(used)),
     })
 }

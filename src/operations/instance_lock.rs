@@ -82,13 +82,14 @@ impl InstanceLock {
         }
     }
 
-    /// Removes the file `path` if nobody holds its lock. Only for a file that has a name of its
-    /// own: whoever takes its lock at that moment has to check that it [is still
+    /// Removes the file `path` if nobody holds its lock, after `first`. Only for a file that has a
+    /// name of its own: whoever takes its lock at that moment has to check that it [is still
     /// there](Self::is_at).
-    pub(crate) fn remove_free(path: &Path) {
+    pub(crate) fn remove_free(path: &Path, first: impl FnOnce()) {
         if let Ok(file) = File::options().read(true).write(true).open(path)
             && file.try_lock().is_ok()
         {
+            first();
             // The next operation attempts it again.
             let _ = std::fs::remove_file(path);
         }

@@ -40,6 +40,7 @@ mod named;
 mod operation;
 mod origin;
 mod originals;
+mod output_place;
 pub(crate) mod owner;
 mod phase;
 mod pins;

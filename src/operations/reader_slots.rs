@@ -88,10 +88,11 @@ impl ReaderSlots {
         ids.iter().filter_map(|id| self.holder(id)).collect()
     }
 
-    /// Removes the files of crashed operations.
-    pub(crate) fn remove_dead(&self) {
+    /// Removes the files of crashed operations. Before that, `first` is given the id of each, while
+    /// nobody can take its slot.
+    pub(crate) fn remove_dead(&self, first: impl Fn(&str)) {
         for id in self.ids() {
-            InstanceLock::remove_free(&self.path(&id));
+            InstanceLock::remove_free(&self.path(&id), || first(&id));
         }
     }
 
@@ -113,7 +114,7 @@ pub(crate) struct ReaderSlot {
 
 impl Drop for ReaderSlot {
     fn drop(&mut self) {
-        // The next operation that writes removes it.
+        // The next operation removes it.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -139,14 +140,16 @@ mod tests {
         };
         assert_eq!(busy.holder.operation_id, "d");
         assert!(!slots.is_held("e"));
-        slots.remove_dead();
+        slots.remove_dead(|id| panic!("{id} runs"));
         assert_eq!(slots.holders().len(), 4);
         drop(held);
         assert!(slots.holders().is_empty() && take("e").is_ok());
         // One that crashed: its file is there, and nobody holds it.
         std::fs::write(slots.path("crashed"), b"{}").expect("room");
         assert!(!slots.is_held("crashed"));
-        slots.remove_dead();
+        let removed = std::cell::RefCell::new(String::new());
+        slots.remove_dead(|id| *removed.borrow_mut() = id.to_owned());
+        assert_eq!(removed.into_inner(), "crashed");
         let left = std::fs::read_dir(folder.path().join(FOLDER)).expect("a folder");
         assert_eq!(left.count(), 0);
     }

@@ -32,6 +32,15 @@ impl ScratchFolders {
         create(self.0.join(READS).join(crate::random::random_hex::<8>()?))
     }
 
+    /// Removes the folder of a dead operation, where it has one. The caller holds its slot.
+    pub(crate) fn remove(&self, operation_id: &str) {
+        let is_name = Path::new(operation_id).file_name() == Some(operation_id.as_ref());
+        if is_name {
+            // The next operation that writes attempts it again.
+            let _ = std::fs::remove_dir_all(self.0.join(OPERATIONS).join(operation_id));
+        }
+    }
+
     /// The folders of operations that do not run, by `runs`.
     fn dead(&self, runs: impl Fn(&str) -> bool) -> impl Iterator<Item = PathBuf> {
         let folders = std::fs::read_dir(self.0.join(OPERATIONS));

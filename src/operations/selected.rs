@@ -99,6 +99,15 @@ fn known_names(name: &str, known: &[String]) -> String {
     }
 }
 
+/// What to write instead of a path as the backup has it: that of Arc's data is meant.
+fn without_section(item: &Selector) -> String {
+    let text = item.to_string();
+    match text.strip_prefix("data/") {
+        Some(rest) => format!(": a path begins below `data/`, so write {rest:?}"),
+        None => String::new(),
+    }
+}
+
 /// Checks by the inventory that each item selects something, and that something is in scope.
 ///
 /// # Errors
@@ -121,7 +130,8 @@ pub(crate) fn check_matches(id: &BackupId, inventory: &Inventory, scope: &Scope)
     }
     match unseen.first() {
         Some(item) => Err(Error::Invalid(format!(
-            "{item}: nothing in backup {id} matches"
+            "{item}: nothing in backup {id} matches{}",
+            without_section(item)
         ))),
         None if is_empty => Err(Error::Invalid(format!(
             "backup {id} has no file of {selection}: nothing matches"

@@ -231,15 +231,17 @@ impl ArcBackup {
         Ok(running)
     }
 
-    /// Cleans up after operations that crashed. One that writes also removes their files: no other
-    /// such operation runs.
+    /// Cleans up after operations that crashed. One that writes removes all of their files, as no
+    /// other such operation runs; another one those of readers, whose slots show that they died.
     async fn clean_up_after_crashes(&self, slot: &Slot, operation_id: &str) -> Result<()> {
         if slot.is_reader() {
-            return self.mark_crashed_now().await;
+            self.mark_crashed_now().await?;
+            self.slots.readers.remove_dead(|id| self.scratch.remove(id));
+            return Ok(());
         }
         let runs = |id: &str| self.slots.readers.is_held(id);
         cancel::remove_stale(self.settings.backup.state_folder(), operation_id, runs);
-        self.slots.readers.remove_dead();
+        self.slots.readers.remove_dead(|id| self.scratch.remove(id));
         self.mark_crashed().await?;
         self.scratch.clean(runs)
     }

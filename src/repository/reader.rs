@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use super::Repository;
 use super::elsewhere::Elsewhere;
 use super::layout::location_of;
-use crate::Result;
 use crate::manifest::{BackupId, Inventory, LegIndex, Record};
 use crate::pipeline::Reader;
+use crate::{Error, Result};
 
 /// Reads the files of a backup, by their paths in it or by the keys of one section.
 #[derive(Debug, Clone)]
@@ -29,7 +29,10 @@ pub struct BackupReader {
 
 /// The path in the backup of what is asked for by another one.
 #[derive(Clone)]
-struct Places(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+struct Places(Arc<Place>);
+
+/// The path in the backup of a path; `None` where it is the same.
+type Place = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl std::fmt::Debug for Places {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,7 +65,8 @@ impl Repository {
     /// Opens one file of the backup `id`, or these bytes of it, wherever they lie.
     ///
     /// # Errors
-    /// Those of the target.
+    /// [`Error::Damaged`] where the target does not have it, or has something else there; and those
+    /// of the target.
     pub(crate) async fn open_file(
         &self,
         id: &BackupId,
@@ -81,7 +85,20 @@ impl Repository {
         };
         match repository.sink().get(&key, options).await {
             Ok(object) => Ok(object.body),
-            Err(error) => Err(repository.named(error.into())),
+            Err(error) => {
+                let what = match error.kind() {
+                    ErrorKind::NotFound => "is missing".to_owned(),
+                    ErrorKind::Invalid => format!("can't be read: {}", error.detail()),
+                    _ => return Err(repository.named(error.into())),
+                };
+                Err(Error::Damaged {
+                    id: id.to_string(),
+                    detail: format!(
+                        "`{}` {what}; `arc-backup verify {id}` names every fault",
+                        record.path
+                    ),
+                })
+            }
         }
     }
 }

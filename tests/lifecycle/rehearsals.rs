@@ -243,3 +243,26 @@ fn rest_rehearses_too_and_arcs_own_backups() {
     assert_eq!(done["status"], "completed", "{done}");
     assert_eq!(scratch(&instance), [""; 0]);
 }
+
+/// Guards against: files of a rehearsal that was killed, which stay until the next backup.
+#[test]
+fn the_next_rehearsal_removes_what_a_killed_one_left() {
+    let instance = Instance::new();
+    let id = instance.backup();
+    let state = instance.path("data/backups/.arc-backup");
+    let dead = "20260101-000000-00000000";
+    let folder = state
+        .join("scratch/operations")
+        .join(dead)
+        .join("rehearsal");
+    // What a kill leaves: the file of its slot, which nobody keeps locked, and its folder.
+    for arguments in [["rehearse", &id], ["verify", &id]] {
+        std::fs::create_dir_all(state.join("running")).unwrap();
+        std::fs::write(state.join(format!("running/{dead}.lock")), b"{}").unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("left"), b"left").unwrap();
+        instance.ok(&arguments);
+        assert_eq!(scratch(&instance), [""; 0], "{arguments:?}");
+        assert!(!folder.exists(), "{arguments:?}");
+    }
+}

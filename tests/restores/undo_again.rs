@@ -156,9 +156,9 @@ pub(crate) fn a_repeated_request_for_an_undo_gets_the_same_answer() {
     assert_eq!(post("two").status, 400);
 }
 
-/// Guards against: files of an interrupted run that stay for ever, and that look as if an undo could
-/// use them.
-pub(crate) fn what_an_interrupted_run_set_aside_expires_with_the_run_that_completed_it() {
+/// Guards against: files of an interrupted run that stay for ever, and look as if an undo could use
+/// them.
+pub(crate) fn what_an_interrupted_run_set_aside_expires_with_it() {
     let (instance, data, id, _) = half_restored();
     let half = interrupted(&instance);
     let whole = restored(&instance, &["restore", &id]);
@@ -190,4 +190,42 @@ pub(crate) fn what_an_interrupted_run_set_aside_expires_with_the_run_that_comple
     let removing = ["restore", id.as_str(), "--extra-files", "remove"];
     let second = restored(&instance, &removing);
     assert_eq!(listed(&instance), [(first, false), (second, false)]);
+}
+
+/// Guards against: a refusal that does not say what the matter is.
+pub(crate) fn an_undo_of_what_can_not_be_undone_says_why() {
+    let instance = small();
+    let data = Place::local(&instance, "data/arc");
+    let id = instance.backup();
+    let folder = instance.path("another").display().to_string();
+    let (code, elsewhere) = instance.json(&["restore", &id, "--to", &folder]);
+    assert_eq!(code, 0, "{elsewhere}");
+    let elsewhere = elsewhere["operation_id"].as_str().unwrap();
+    not_undone(&instance, &data, elsewhere, 2, &["new folder"]);
+
+    change_all(&instance, &data);
+    let restore = restored(&instance, &["restore", &id]);
+    let undo = restored(&instance, &["undo", &restore]);
+    let parts = ["was taken back already", &undo];
+    not_undone(&instance, &data, &restore, 2, &parts);
+
+    put(&data.sink, LARGE, b"rewritten once more");
+    let arguments = ["restore", id.as_str(), "--yes"];
+    let slow = || faulty(&instance, "delay:8000:1", "storage.promote", &arguments);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(slow);
+        let running = loop {
+            let (_, status) = instance.json(&["status"]);
+            if status["status"] == "running" {
+                break status["operation_id"].as_str().unwrap().to_owned();
+            }
+            assert!(!slow.is_finished(), "{status}");
+        };
+        let output = instance.run(&["undo", &running, "--yes"]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("is running"), "{said}");
+        let (done, _) = slow.join().unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+    });
 }

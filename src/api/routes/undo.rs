@@ -52,7 +52,7 @@ impl UndoRoutes {
         let who = who(admin.0);
         // Before it is looked for: once it is taken back it is not there any more.
         let started = match asked_before(&shared, request.key, &who).await? {
-            Asked::Before(answer) => answer,
+            Asked::Before(answer) => *answer,
             Asked::Now(key) => {
                 let undo = shared.engine.find_undo(id).await?;
                 let restart = Some(undo.restart_required);

@@ -8,6 +8,10 @@ use super::restore::RestorePreview;
 
 /// The answers to a request for a restore.
 #[derive(ApiResponse)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an answer is made once, and sent"
+)]
 pub(in crate::api) enum Restored {
     /// What it would do. Nothing was done.
     #[oai(status = 200)]

@@ -1,11 +1,13 @@
 //! Where the bytes of an archive go.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::{create_file, sync_file, sync_folder, with_suffix};
+use crate::files::{folder_of, sync_file, sync_folder};
 use crate::operations::export::options::{ExportTo, exists};
+use crate::random::random_hex;
 use crate::{Error, Result};
 
 /// How much is written at once.
@@ -35,8 +37,11 @@ impl Output {
         let ExportTo::File(path) = to else {
             return Ok(Self::Stdout(io::stdout()));
         };
-        let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
-        let file = create_file(&temporary).map_err(|e| Error::io("write", &temporary, e))?;
+        // A name that nobody has put a link at, and that is not longer than a name may be.
+        let name = format!(".arc-backup-{}.tmp", random_hex::<8>()?);
+        let temporary = folder_of(path).join(name);
+        let file = (OpenOptions::new().write(true).create_new(true).mode(0o600)).open(&temporary);
+        let file = file.map_err(|e| Error::io("write", &temporary, e))?;
         Ok(Self::File {
             out: BufWriter::with_capacity(BUFFER_BYTES, file),
             temporary: Temporary(temporary),
@@ -80,5 +85,36 @@ impl Write for Output {
             Self::File { out, .. } => out.flush(),
             Self::Stdout(out) => out.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Guards against: an archive that others can read while it is written, or whose temporary
+    /// name is known before.
+    #[test]
+    fn what_is_written_is_private_from_the_beginning() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // As long as a name may be.
+        let to = ExportTo::File(folder.path().join("x".repeat(255)));
+        let [first, second] = [0, 1].map(|_| Output::create(&to).expect("a file"));
+        let names = || {
+            let children = std::fs::read_dir(folder.path()).expect("listed");
+            children
+                .map(|child| child.expect("listed"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names().len(), 2);
+        for child in names() {
+            let mode = child.metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", child.file_name());
+        }
+        first.publish(&to).expect("published");
+        assert!(second.publish(&to).is_err(), "it was overwritten");
+        assert_eq!(names().len(), 1);
     }
 }

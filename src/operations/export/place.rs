@@ -1,7 +1,7 @@
 //! Where a backup to export is.
 
 use crate::operations::ArcBackup;
-use crate::operations::export::options::ExportOptions;
+use crate::operations::export::options::{ExportOptions, ExportTo};
 use crate::repository::Repository;
 use crate::{Error, Result};
 
@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// [`Error::Invalid`] where it can't be exported, or not to that file; [`Error::NotFound`] where no
 /// target holds it.
 pub(crate) async fn locate(engine: &ArcBackup, options: &ExportOptions) -> Result<Repository> {
+    if let ExportTo::File(path) = &options.to {
+        engine.check_output(path, "export to another file (--to)")?;
+    }
     options.check()?;
     let (id, target) = (&options.id, options.target.as_deref());
     let (repository, loaded) = engine.locate(id, target).await?;

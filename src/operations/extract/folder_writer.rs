@@ -5,12 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use arc_backup_core::{Entry, Error as CoreError, Key, Meta, Section, Upload};
+use arc_backup_core::{Entry, Error as CoreError, ErrorKind, Key, Meta, Section, Upload};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::files::{create_file, create_folder, file_error, folder_of, with_suffix};
+use crate::files::{create_file, create_folder, file_error, folder_of};
 use crate::pipeline::Writer;
+use crate::random::random_hex;
 
 /// Writes the files of one section.
 pub(super) struct FolderWriter<'a> {
@@ -23,7 +24,11 @@ pub(super) struct FolderWriter<'a> {
 impl Writer for FolderWriter<'_> {
     async fn begin(&self, entry: &Entry) -> Result<Option<Box<dyn Upload>>, CoreError> {
         let path = self.folder.join(&*entry.key);
-        let temporary = with_suffix(&path, ".arc-backup.tmp");
+        // As short as it is, a file may have the longest name.
+        let random = random_hex::<8>().map_err(|e| {
+            CoreError::new(ErrorKind::Other, "write", entry.key.as_str(), e.to_string())
+        })?;
+        let temporary = folder_of(&path).join(format!(".arc-backup-{random}.tmp"));
         create_folder(folder_of(&path)).map_err(|e| file_error("create", folder_of(&path), e))?;
         let file = create_file(&temporary).map_err(|e| file_error("write", &temporary, e))?;
         Ok(Some(Box::new(FolderUpload {

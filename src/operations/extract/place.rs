@@ -1,12 +1,16 @@
 //! Where a backup to extract from is, and whether its files may be written where they shall be.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::operations::ArcBackup;
 use crate::operations::entries::records_in;
 use crate::operations::extract::options::ExtractOptions;
+use crate::operations::selected::{check_matches, check_names};
 use crate::repository::Repository;
 use crate::{Error, Result};
+
+/// What to do where the folder can't be extracted into.
+const OTHER: &str = "name another folder (--to)";
 
 /// Finds the backup to extract from.
 ///
@@ -14,17 +18,14 @@ use crate::{Error, Result};
 /// [`Error::Invalid`] where the folder can't be extracted into; [`Error::NotFound`] where no target
 /// holds the backup.
 pub(crate) async fn locate(engine: &ArcBackup, options: &ExtractOptions) -> Result<Repository> {
-    let targets = engine.repositories.iter().map(Repository::sink);
-    let places = targets.chain([&engine.storage]).chain(&engine.cold);
-    let roots: Vec<_> = places
-        .filter_map(|sink| sink.properties().local_path)
-        .collect();
-    check(&options.to, &roots)?;
+    engine.check_output(&options.to, OTHER)?;
+    check(&options.to)?;
     let (id, target) = (&options.id, options.target.as_deref());
     let (repository, loaded) = engine.locate(id, target).await?;
-    loaded?;
+    check_names(id, &loaded?.manifest, &options.scope)?;
     if !options.scope.is_whole() {
         let backup = engine.open(id, target).await?;
+        check_matches(id, backup.inventory(), &options.scope)?;
         if records_in(backup.inventory(), &options.scope)?
             .next()
             .is_none()
@@ -38,19 +39,8 @@ pub(crate) async fn locate(engine: &ArcBackup, options: &ExtractOptions) -> Resu
     Ok(repository)
 }
 
-fn check(to: &Path, roots: &[PathBuf]) -> Result<()> {
-    let shown = to.display();
-    let other = "name another folder (--to)";
-    let real = crate::config::real_path(to);
-    if let Some(root) = roots
-        .iter()
-        .find(|root| real.starts_with(crate::config::real_path(root)))
-    {
-        return Err(Error::Invalid(format!(
-            "`{shown}` lies in `{}`, where the data or backups are: {other}",
-            root.display()
-        )));
-    }
+fn check(to: &Path) -> Result<()> {
+    let (shown, other) = (to.display(), OTHER);
     match std::fs::read_dir(to) {
         Ok(mut children) => match children.next() {
             None => Ok(()),

@@ -81,7 +81,7 @@ impl ArcBackup {
             let slot = self.slots.take(operation.operation, &holder)?;
             let runs = |id: &str| self.slots.readers.is_held(id);
             cancel::remove_stale(folder, &operation.operation_id, runs);
-            self.slots.readers.remove_dead();
+            self.slots.readers.remove_dead(|id| self.scratch.remove(id));
             Some(slot)
         } else {
             None

@@ -4,8 +4,9 @@ use arc_backup_core::Section;
 
 use crate::manifest::BackupId;
 use crate::operations::undo::options::UndoRequest;
+use crate::operations::undo::record::{self, Record};
 use crate::operations::undo::stack;
-use crate::operations::{ArcBackup, OperationKind};
+use crate::operations::{ArcBackup, OperationKind, Status};
 use crate::{Error, Result};
 
 impl ArcBackup {
@@ -15,6 +16,11 @@ impl ArcBackup {
     /// [`Error::UnknownOperation`] where there was no such operation; [`Error::Invalid`] where it
     /// can't be taken back, with the reason.
     pub async fn find_undo(&self, operation_id: &str) -> Result<UndoRequest> {
+        if (self.under_way().iter()).any(|running| running.operation_id == operation_id) {
+            return Err(Error::Invalid(format!(
+                "operation {operation_id} is running: cancel it, or wait until it has ended"
+            )));
+        }
         let marker = self.restore_in_progress().await;
         let found = stack::find(&self.settings, operation_id, marker.as_ref())?;
         let Some(found) = found else {
@@ -39,15 +45,30 @@ impl ArcBackup {
             Ok(None) => return Error::UnknownOperation(operation_id.to_owned()),
             Err(error) => return error,
         };
-        let text = match found.operation {
-            OperationKind::Restore | OperationKind::Undo => {
-                "changed nothing, was taken back already, or what it set aside was removed: `arc-backup set-aside` \
-                 lists what can be taken back"
+        if !matches!(
+            found.operation,
+            OperationKind::Restore | OperationKind::Undo
+        ) {
+            let kind = found.operation;
+            return Error::Invalid(format!(
+                "operation {operation_id} was a {kind}: only restores can be taken back"
+            ));
+        }
+        let undone_by = record::all(&self.settings).map(|all| {
+            let undoes = |one: &Record| one.undoes.as_deref() == Some(operation_id);
+            all.into_iter().rfind(|one| one.is_finished && undoes(one))
+        });
+        let text = match undone_by {
+            Err(error) => return error,
+            Ok(Some(undo)) => format!("was taken back already, by {}", undo.operation_id),
+            Ok(None) if found.status == Status::Completed => {
+                "has no record: it restored into a new folder (`--to`), or it was taken back, or what it set aside was \
+                 removed; `arc-backup set-aside` lists what restores have set aside"
+                    .to_owned()
             }
-            kind => {
-                return Error::Invalid(format!(
-                    "operation {operation_id} was a {kind}: only restores can be taken back"
-                ));
+            Ok(None) => {
+                "has no record: it ended before its first change, or another operation completed it and was taken back"
+                    .to_owned()
             }
         };
         Error::Invalid(format!(

@@ -82,12 +82,13 @@ impl Interrupted {
             prefix: format!("{unit}/"),
             ..ListOptions::default()
         });
+        let is_output_there = |key: &str| is_output(key) && unit_of(key) == unit;
         while let Some(item) = listing.try_next().await? {
             let Listed::Object(meta) = item else {
                 continue;
             };
             let is_later = meta.modified.is_none_or(|modified| modified >= self.since);
-            if is_later && is_output(&meta.key) && !self.outputs.contains(meta.key.as_str()) {
+            if is_later && is_output_there(&meta.key) && !self.outputs.contains(meta.key.as_str()) {
                 return Ok(true);
             }
         }

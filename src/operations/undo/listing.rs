@@ -97,7 +97,12 @@ impl ArcBackup {
                 own.expires_at = expiry;
             }
         }
-        all.sort_by_key(|one| (one.since, one.operation_id.clone()));
+        // The places know whole seconds only.
+        let began = |one: &KeptRestore| {
+            let record = records.iter().find(|record| is_of(one, record));
+            record.and_then(Record::started).or(one.since)
+        };
+        all.sort_by_cached_key(|one| (began(one), one.operation_id.clone()));
         Ok((all, faults))
     }
 

@@ -336,8 +336,12 @@ async fn finish(
     for warning in pending::move_back(&prepared.pending)? {
         context.warn(warning);
     }
-    if marker.is_resuming() {
-        discard_staged(context, marker).await?;
+    if marker.is_resuming()
+        && let Err(error) = discard_staged(context, marker).await
+    {
+        context.warn(format!(
+            "files that the interrupted restore had staged are left ({error}): `arc-backup sweep --apply` removes them"
+        ));
     }
     // The record last: until then the same undo can be run again.
     marker.remove(prepared.changes_data()).await?;
