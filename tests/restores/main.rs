@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         a_database_is_restored_under_another_name,
         names_that_cannot_be_are_refused,
         a_killed_renamed_restore_is_completed,
+        a_name_of_the_cold_tier_is_taken,
         many_random_plans,
         an_arc_toml_that_names_other_places_is_restored_by_itself,
         undamaged_files_of_a_damaged_backup_are_restored_on_request,

@@ -65,11 +65,16 @@ pub(super) fn a_backup_is_restored_into_a_folder() {
     let inside = instance.path("data/arc/copy").display().to_string();
     let above = instance.path("").display().to_string();
     let backups = instance.path("data/backups/x").display().to_string();
+    let aside = instance
+        .path("data/arc.before-restore/x")
+        .display()
+        .to_string();
     for (arguments, part) in [
         (vec!["--to", &*to], "is not empty"),
         (vec!["--to", &*inside], "one in the other"),
         (vec!["--to", &*above], "one in the other"),
         (vec!["--to", &*backups], "one in the other"),
+        (vec!["--to", &*aside], "one in the other"),
         (
             vec!["--to", "copies/three", "--with-config"],
             "--with-config",

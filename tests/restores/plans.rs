@@ -97,6 +97,12 @@ pub(super) fn a_plan_is_done_exactly_or_not_at_all() {
     let (code, ended) = instance.json(&["restore", &id, "--yes", "--plan", plan_id]);
     assert_eq!(code, 0, "{ended}");
     assert_eq!(ended["plan"], planned["plan"]);
+    // An age is counted from the dry run.
+    let part = ["restore", &*id, "--include", "iot", "--from", "3650d"];
+    let (_, planned) = instance.json(&[&part[..], &["--dry-run"]].concat());
+    let plan_id = planned["plan_id"].as_str().unwrap();
+    let (code, ended) = instance.json(&[&part[..], &["--yes", "--plan", plan_id]].concat());
+    assert_eq!(code, 0, "{ended}");
     let shown = instance.ok(&["restore", &id, "--dry-run"]);
     for part in ["DATABASE", "metrics", "nothing was changed", "--plan plan-"] {
         assert!(shown.contains(part), "{part}: {shown}");

@@ -138,6 +138,17 @@ pub(super) fn names_that_cannot_be_are_refused() {
             "confirm",
         ),
         (json!({"rename": ["iot"]}), "rename"),
+        (json!({"rename": {}}), "names no database"),
+        (json!({"rename": {"iot": 5}}), "a name is a text"),
+        (json!({"rename": {"a/b": "x"}}), "as a whole only"),
+        (
+            json!({"rename": {"iot": "x"}, "restore_data": false}),
+            "without data",
+        ),
+        (
+            json!({"rename": {"iot": "x"}, "restore_config": true}),
+            "restore_config",
+        ),
         (json!({"over_existing": true, "confirm": true}), "goes with"),
     ] {
         let answer = post(fields.clone());
@@ -182,4 +193,21 @@ pub(super) fn a_killed_renamed_restore_is_completed() {
         std::fs::remove_dir_all(root.join(&name)).unwrap();
         assert!(live(&instance) == before);
     }
+}
+
+/// Guards against: a database of the cold tier that is taken for a name that is free.
+pub(super) fn a_name_of_the_cold_tier_is_taken() {
+    let instance = small();
+    let cold = instance.path("cold/old/m/2026/11/20/00");
+    std::fs::create_dir_all(&cold).unwrap();
+    std::fs::write(cold.join("x.parquet"), b"cold").unwrap();
+    instance.configure(&format!(
+        "[tiered_storage]\nenabled = true\n[tiered_storage.cold]\nenabled = true\nbackend = \"local\"\n\
+         local_path = \"{}\"",
+        instance.path("cold").display()
+    ));
+    let id = instance.backup();
+    let arguments = ["restore", &*id, "--rename", "iot:old"];
+    refused(&instance, &arguments, &["there is a database \"old\""]);
+    assert_eq!(std::fs::read(cold.join("x.parquet")).unwrap(), b"cold");
 }

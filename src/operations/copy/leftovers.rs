@@ -23,6 +23,7 @@ pub(crate) async fn prepare(context: &Context) -> Result<Vec<BackupId>> {
         // A deletion that did not end: what is left of that backup is not what was copied.
         repository.sweep_one(id, false).await?;
     }
+    repository.forget_stale_entry(id).await?;
     if journal.is_some() {
         // Those of the copy that died: they are no files yet, and take room.
         discard_uploads(context, &folder(id)).await;

@@ -87,6 +87,7 @@ async fn prepare(context: &Context) -> Result<()> {
         if repository.open_journal(id).await?.is_some() {
             repository.sweep_one(id, false).await?;
         }
+        repository.forget_stale_entry(id).await?;
         repository.begin_again(&context.journal(IMPORT)).await
     };
     begun.await.map_err(|error| repository.named(error))

@@ -60,6 +60,15 @@ impl Repository {
         self.put(&retained_index_key(id), list.summary()).await
     }
 
+    /// Removes the entry of a backup that is about to be there again, where its folder has no list:
+    /// a deletion that was killed left it, and by it a list of the backups would omit this one.
+    pub(crate) async fn forget_stale_entry(&self, id: &BackupId) -> Result<()> {
+        if self.retained_count(id).await?.is_some() && !self.is_retained(id).await? {
+            self.sink.delete(&[retained_index_key(id)]).await?;
+        }
+        Ok(())
+    }
+
     /// Removes list and entry of a backup that has its manifest: its deletion did not begin, or
     /// nobody needs files of it any more.
     pub(crate) async fn forget_retained(&self, id: &BackupId) -> Result<()> {

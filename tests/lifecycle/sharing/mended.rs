@@ -1,6 +1,6 @@
 //! Targets that are not as a deletion leaves them: what is unknown costs no backup a file.
 
-use arc_backup::{PruneOptions, Request, Rules};
+use arc_backup::{CopyOptions, PruneOptions, Request, Rules};
 use serde_json::{Value, json};
 
 use super::world::{Kind, World, parsed};
@@ -298,4 +298,22 @@ fn without_the_notes_nothing_is_pruned() {
     world.fuse.silence(None);
     let ended = world.completed(Request::Prune(options), "with the notes");
     assert_eq!(ended.deleted_backups.len(), 1);
+}
+
+/// Guards against: a copy that no list shows, as a deletion of an earlier one was killed before it
+/// removed its entry in the index of deleted backups.
+#[test]
+fn a_copy_is_listed_where_a_killed_deletion_left_its_entry() {
+    let world = World::with_far(Kind::Memory);
+    let id = world.full();
+    let far = world.far.clone().unwrap();
+    let entry = format!(".arc-backup/retained/{id}");
+    let put = referring::put(&*far, &entry, b"{\"files\":1}".to_vec());
+    world.runtime.block_on(put);
+    let options = CopyOptions::new(parsed(&id), "far").from(Some("local".to_owned()));
+    world.completed(Request::Copy(options), "a stale entry");
+    let listed = (world.runtime).block_on(world.engine.list(Some("far"), false));
+    let listed = listed.unwrap().backups;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].backup_id, id);
 }
