@@ -1,8 +1,8 @@
 //! Importing an archive of a backup into a target.
 //!
-//! Order of writes as for a copy: journal → files → inventory → everything durable → lock checked →
-//! `manifest.json`, with which the backup exists. An import that fails removes what it stored; one
-//! that is killed leaves a journal, and the next operation that cleans up removes it.
+//! The order of writes is that of a copy: journal → files → inventory → everything durable → lock
+//! checked → `manifest.json`, with which the backup exists. An import that fails removes what it
+//! stored. One that is killed leaves a journal, and the next operation that cleans up removes it.
 
 mod head;
 mod options;

@@ -30,7 +30,7 @@ pub(super) async fn files(
     let mut stores = JoinSet::new();
     let stored = all(context, archive, inventory, &mut stores).await;
     if stored.is_err() {
-        stores.shutdown().await;
+        while stores.join_next().await.is_some() {}
     }
     stored
 }

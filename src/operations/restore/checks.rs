@@ -54,7 +54,8 @@ impl ArcBackup {
         if options.destination.is_live() {
             cluster::check(&self.settings, options)?;
         }
-        check_renamed_sections(options)?;
+        // Before the scope is that of the new names.
+        check_renames(options)?;
         if options.skip_damaged && options.extra_files == ExtraFilesPolicy::Remove {
             return Err(Error::Invalid(
                 "--skip-damaged can't be combined with --extra-files remove: live files may hold the same rows"
@@ -66,7 +67,6 @@ impl ArcBackup {
             .await?;
         let options = options.within_backup(&loaded.manifest);
         options.rename.check(id, &loaded.manifest)?;
-        check_renames(&options)?;
         check_scope(id, &loaded, &options)?;
         check_names(id, &loaded.manifest, options.backup_scope())?;
         let options = self.with_plan(id, options, repository.name())?;
@@ -330,28 +330,8 @@ fn holds_any(folder: &std::path::Path) -> bool {
     }
 }
 
-/// Refuses to leave out what is renamed, or to restore more.
-fn check_renamed_sections(options: &RestoreOptions) -> Result<()> {
-    // Once the names are taken up, the scope is that of the new ones.
-    if options.rename.is_empty() || options.backup_scope.is_some() {
-        return Ok(());
-    }
-    let text = match (
-        options.includes(&Section::Data),
-        options.includes(&Section::Config),
-    ) {
-        (false, _) => "there is nothing to rename without data: leave out --no-data (restore_data)",
-        (true, true) => {
-            "nothing but these databases is restored: leave out --with-config (restore_config)"
-        }
-        (true, false) => return Ok(()),
-    };
-    Err(Error::Invalid(format!("rename: {text}")))
-}
-
 /// Refuses what does not go together with new names.
 fn check_renames(options: &RestoreOptions) -> Result<()> {
-    let refused = |text: &str| Err(Error::Invalid(format!("rename: {text}")));
     if options.rename.is_empty() {
         return match options.over_existing {
             true => Err(Error::Invalid(
@@ -360,15 +340,18 @@ fn check_renames(options: &RestoreOptions) -> Result<()> {
             false => Ok(()),
         };
     }
-    if options.skip_damaged {
-        return refused("--skip-damaged (skip_damaged) can't be combined with it");
-    }
-    if options.over_existing && options.backup_scope().is_selective() {
-        return refused(
-            "a part of a database can't be restored over an existing one: choose another name",
-        );
-    }
-    Ok(())
+    let text = if !options.includes(&Section::Data) {
+        "there is nothing to rename without data: leave out --no-data (restore_data)"
+    } else if options.includes(&Section::Config) {
+        "nothing but these databases is restored: leave out --with-config (restore_config)"
+    } else if options.skip_damaged {
+        "--skip-damaged (skip_damaged) can't be combined with it"
+    } else if options.over_existing && options.backup_scope().is_selective() {
+        "a part of a database can't be restored over an existing one: choose another name"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!("rename: {text}")))
 }
 
 /// Refuses a restore that would restore nothing.

@@ -291,21 +291,9 @@ impl ArcBackup {
         );
         let (inventory, _) = decided.await?;
         check_matches(id, &inventory, options.backup_scope())?;
-        let inventory = match options.rename.is_empty() {
-            true => inventory,
-            false => {
-                let path = scratch.path().join("renamed");
-                let scope = options.backup_scope();
-                renamed(
-                    &inventory,
-                    scope,
-                    &options.rename,
-                    loaded.has_checksums,
-                    &path,
-                )?
-                .inventory
-            }
-        };
+        let path = scratch.path().join("renamed");
+        let (scope, names) = (options.backup_scope(), &options.rename);
+        let inventory = renamed(&inventory, scope, names, loaded.has_checksums, &path)?.inventory;
         let untouched = untouched(
             &*instance.storage,
             &instance.settings,

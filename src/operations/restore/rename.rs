@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use arc_backup_core::{Databases, Entry, Key, Scope, Section, database_of};
+use arc_backup_core::{Databases, Entry, Key, Scope, Section};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Inventory, Manifest, Record, Spool};
@@ -135,17 +135,10 @@ impl Renames {
         let key = path
             .strip_prefix(Section::Data.as_str())?
             .strip_prefix('/')?;
-        let database = database_of(key)?;
-        let (old, _) = self.0.iter().find(|(_, new)| *new == database)?;
-        let before = match key
-            .strip_prefix(SCHEMAS)
-            .is_some_and(|rest| rest.starts_with('/'))
-        {
-            true => format!("{SCHEMAS}/"),
-            false => String::new(),
-        };
-        let rest = &key[before.len() + database.len()..];
-        Some(format!("{}/{before}{old}{rest}", Section::Data))
+        self.prefixes().into_iter().find_map(|(new, old)| {
+            let rest = key.strip_prefix(&*new)?;
+            Some(format!("{}/{old}{rest}", Section::Data))
+        })
     }
 
     /// What the keys begin with: as they become, and as they are, in the order of the new ones.
@@ -173,7 +166,8 @@ impl fmt::Display for Renames {
     }
 }
 
-/// The files in scope of the renamed databases, with the keys that they get.
+/// The list of what is restored. Where databases are renamed, it has their files in scope only, with
+/// the keys that they get.
 pub(crate) struct Renamed {
     pub(crate) inventory: Inventory,
     /// Files that name their database inside, which are not restored: of Iceberg tables, and states
@@ -193,6 +187,12 @@ pub(crate) fn renamed(
     has_checksums: bool,
     path: &Path,
 ) -> Result<Renamed> {
+    if renames.is_empty() {
+        return Ok(Renamed {
+            inventory: inventory.clone(),
+            omitted: 0,
+        });
+    }
     let section = Section::Data;
     let mut spool = Spool::create(path)?;
     let mut written = 0_u64;

@@ -277,9 +277,6 @@ fn with_new_names(
     loaded: &Loaded,
     inventory: &Inventory,
 ) -> Result<Inventory> {
-    if options.rename.is_empty() {
-        return Ok(inventory.clone());
-    }
     let path = context.scratch()?.join("renamed");
     let (scope, has_checksums) = (options.backup_scope(), loaded.has_checksums);
     let renamed = renamed(inventory, scope, &options.rename, has_checksums, &path)?;

@@ -85,7 +85,7 @@ pub(super) fn check(context: &Context, options: &RestoreOptions, plan: &RestoreP
     match basis == saved.basis {
         true => Ok(()),
         false => Err(Error::Failed(format!(
-            "the live data is no longer what plan `{plan_id}` was made from: plan again (dry_run, --dry-run)"
+            "the live data or the backup is no longer what plan `{plan_id}` was made from: plan again (dry_run, --dry-run)"
         ))),
     }
 }

@@ -28,9 +28,12 @@ use crate::Key;
 ///
 /// ```
 /// use arc_backup_core::Selector;
-/// assert_eq!("iot.temperature".parse::<Selector>().unwrap().to_string(), "iot.temperature");
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let selector: Selector = "iot.temperature".parse()?;
+/// assert!(selector.selects("iot/temperature/2026/11/20/05/a.parquet"));
 /// assert!("iot.[".parse::<Selector>().is_err());
-/// assert!("".parse::<Selector>().is_err());
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
