@@ -40,6 +40,9 @@ pub(super) async fn run(
         for line in lines(&plan) {
             print_stderr!("{line}");
         }
+        if plan.refused_files > 0 {
+            return Ok(FAILED);
+        }
     }
     let question = format!("Take operation {operation} back, over the live data?");
     confirm(arguments.yes, question, signals).await?;

@@ -55,6 +55,7 @@ pub(crate) struct Places {
 }
 
 const GONE: &str = "the restore brought it, and it is gone: compaction has probably merged its rows into another file";
+const APPEARED: &str = "a file of the same name appeared during the restore, and was set aside";
 const CHANGED: &str = "it was changed after the restore";
 const LOST: &str = "what was live before the restore is no longer set aside";
 
@@ -79,6 +80,10 @@ impl Places {
                     false => Ok(Decision::AsBefore),
                 };
             };
+            // A later run sets aside what an earlier one brought.
+            if self.runs.len() == 1 && self.set_aside(&key).await?.is_some() {
+                return refused(APPEARED);
+            }
             return match self.is_version(&live, after).await? {
                 true => Ok(step(UndoAction::Remove, &change, Some(&live), None)),
                 false => refused(CHANGED),

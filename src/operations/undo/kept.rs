@@ -148,7 +148,7 @@ impl KeptUndo {
             let KeptAction::PutBack(kept) = &file.action else {
                 continue;
             };
-            let from = readable(section, kept, &staging).await?;
+            let from = readable(section, &file.key, kept, &staging).await?;
             let entry = entry_of(&file.key, kept, &from)?;
             entries.push((entry, from));
         }
@@ -162,7 +162,9 @@ impl KeptUndo {
             restore,
         };
         if let Err(error) = staged.write(&entries).await {
-            staged.abort().await?;
+            if let Err(fault) = staged.abort().await {
+                tracing::warn!(error = %fault, "staged files stay until the next restore");
+            }
             return Err(error);
         }
         Ok((staged, summary.room))
@@ -241,12 +243,12 @@ impl KeptUndo {
 }
 
 /// The kept file as one file: of a database that was moved with its `-wal`, a snapshot.
-async fn readable(section: &Section, kept: &Path, staging: &Staging) -> Result<PathBuf> {
+async fn readable(section: &Section, key: &str, kept: &Path, staging: &Staging) -> Result<PathBuf> {
     if *section != Section::Metadata {
         return Ok(kept.to_owned());
     }
-    let name = kept.file_name().unwrap_or_default();
-    let (from, to) = (kept.to_owned(), staging.scratch.join(name));
+    // Databases in two folders may have files of one name; their keys differ.
+    let (from, to) = (kept.to_owned(), staging.scratch.join(key));
     let (activity, copy) = (staging.activity.clone(), to.clone());
     let made = tokio::task::spawn_blocking(move || {
         snapshot(&from, &copy, &CancellationToken::new(), &activity)
