@@ -80,8 +80,8 @@ pub(super) struct RestoreBackup {
     pub(super) restore_metadata: Option<bool>,
     /// Restore `arc.toml`. Default false.
     pub(super) restore_config: Option<bool>,
-    /// Must be true, unless `dry_run` or `to` is set, or `rename` without `over_existing`: live data
-    /// is overwritten.
+    /// Must be true, unless `dry_run` or `to` is set, or `rename` without `over_existing`: live
+    /// data is overwritten.
     pub(super) confirm: Option<bool>,
     /// How Arc 27.01 restores on a cluster: `merge` (default) or `replace`. A standalone instance
     /// takes `merge` only.

@@ -166,8 +166,8 @@ impl fmt::Display for Renames {
     }
 }
 
-/// The list of what is restored. Where databases are renamed, it has their files in scope only, with
-/// the keys that they get.
+/// The list of what is restored. Where databases are renamed, it has their files in scope only,
+/// with the keys that they get.
 pub(crate) struct Renamed {
     pub(crate) inventory: Inventory,
     /// Files that name their database inside, which are not restored: of Iceberg tables, and states
